@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_COLLECT_H
+#define WEIR_COLLECT_H
+
+/*
+ * The run directory, where names are, and the collection of what killed
+ * processes left in it.
+ *
+ * WEIR_DIR names it; its default is /dev/shm/weir-UID, mode 0700, of the
+ * effective user. A directory that WEIR_DIR names is created when its parent
+ * exists; its mode and group are taken over for all that is made inside: a
+ * setgid directory of a group, mode 2770, shares names with that group. It must
+ * not be sticky. In it stands one directory for each IPC namespace and boot, and
+ * weir never touches another's.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/export.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * weir_run_directory() - where the names of the calling thread's IPC namespace are
+ *
+ * path, capacity_bytes: receives the absolute path; it need not exist.
+ *
+ * Returns: 0; -ENAMETOOLONG when it does not fit; -EINVAL (WEIR_DIR is empty or
+ *     relative); -ENOENT (no /proc to tell the namespace by).
+ * Blocking: never. Threads: any. Signals: not safe.
+ */
+WEIR_EXPORT int weir_run_directory(char *path, size_t capacity_bytes);
+
+/* One thing that was, or would be, collected. */
+struct weir_leftover {
+    uint32_t size;       /* sizeof(struct weir_leftover), set by the library */
+    uint32_t key;        /* of the segment, 0: none */
+    int32_t segment_id;  /* a segment that is removed, -1: none */
+    int32_t semset_id;   /* a semaphore set that is removed, -1: none */
+    uint64_t size_bytes; /* of the segment */
+    const char *name;    /* the name, or NULL for what never got one */
+    const char *why;     /* a sentence without a full stop */
+};
+
+enum weir_collect_flags {
+    WEIR_COLLECT_DRY_RUN = 1 << 0, /* report, remove nothing */
+};
+
+/*
+ * weir_collect() - remove what killed processes left behind
+ *
+ * flags: enum weir_collect_flags. report: called for each leftover, may be
+ * NULL; the pointers inside are valid during the call. argument: handed to it.
+ *
+ * Touches only what weir made, this user owns and nobody is attached to, in the
+ * caller's IPC namespace: unfinished creations whose creator the kernel knows
+ * to be dead, names and semaphore sets of ephemeral segments that are gone.
+ * Persistent objects are left alone. Every create does this by itself, once a
+ * process.
+ *
+ * Returns: how many leftovers; negative on failure: -EACCES, -EPERM, -EROFS.
+ *     No run directory means 0.
+ * Blocking: never waits; what another collector has in hand is left to it. May
+ *     be killed at any instruction, and be run by any number of processes.
+ * Threads: any. Signals: not safe.
+ */
+WEIR_EXPORT int weir_collect(uint32_t flags,
+                             void (*report)(const struct weir_leftover *leftover, void *argument),
+                             void *argument);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

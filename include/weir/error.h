@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_ERROR_H
+#define WEIR_ERROR_H
+
+/*
+ * Errors of weir.
+ *
+ * Every function that can fail returns 0 or a count on success and -errno on
+ * failure. A negative result means that nothing was acquired or changed. A
+ * positive result named WEIR_... carries news together with success.
+ *
+ * The vocabulary is small; every code that weir itself gives is listed here,
+ * with what it means and what to do about it. Other values of errno are the
+ * kernel's own (EACCES, ENOMEM, EMFILE ...) and keep their usual meaning.
+ */
+
+#include <weir/export.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* X(code, what it means, what to do about it) */
+#define WEIR_ERRORS(X)                                                                             \
+    X(EINVAL, "an argument is outside of its range", "see the sentence of weir_last_error()")      \
+    X(ENAMETOOLONG, "the name is longer than 200 bytes", "choose a shorter name")                  \
+    X(ENOENT, "no such object", "create it first, or check the name with 'weir list'")             \
+    X(EEXIST, "the object exists already", "open it, or remove it with 'weir rm'")                 \
+    X(EACCES, "permission denied", "ask the owner for a wider mode, or open it read-only")         \
+    X(EPERM, "not allowed to this user", "act as the owner, or change the trust option")           \
+    X(ENOSPC, "a limit of the system is reached", "see 'weir doctor' and 'weir gc'")               \
+    X(ENOMEM, "not enough memory", "free memory, or ask for a smaller size")                       \
+    X(E2BIG, "larger than a limit allows", "see 'weir doctor' for the limit")                      \
+    X(ERANGE, "a value is above what the kernel can count", "see weir_last_error()")               \
+    X(EIDRM, "the object was removed under us", "create or open it again")                         \
+    X(EAGAIN, "not now: the call would have to wait", "try again, or use the waiting form")        \
+    X(EBUSY, "somebody else holds it", "wait for the other one to finish")                         \
+    X(EINTR, "a signal arrived while waiting", "call again; deadlines are absolute")               \
+    X(ETIMEDOUT, "the deadline passed", "allow more time, or look whether the other side lives")   \
+    X(EPIPE, "the other side is gone", "start it again")                                           \
+    X(EPROTO, "foreign: not made by weir, or of another kind",                                     \
+      "check the name; 'weir info' tells")                                                         \
+    X(EPROTONOSUPPORT, "made by a weir with another layout", "use the same version on both sides") \
+    X(EUCLEAN, "corrupt: its contents cannot be true", "remove it and create it again")            \
+    X(ENOTRECOVERABLE, "its state was lost with its owner", "remove it and create it again")       \
+    X(EOPNOTSUPP, "this combination does not exist", "see the table in <weir/segment.h>")          \
+    X(ENOSYS, "this kernel does not have the call", "'weir doctor' says what is missing")
+
+/*
+ * weir_strerror() - what an error code means and what to do about it
+ *
+ * error: a result of a weir function; the sign does not matter.
+ *
+ * Returns: a sentence in static memory, never NULL. For a code that is not in
+ *     WEIR_ERRORS the C library's text.
+ * Threads: may be called from any thread.
+ * Signals: not async-signal-safe for codes outside of WEIR_ERRORS.
+ */
+WEIR_EXPORT const char *weir_strerror(int error);
+
+/*
+ * weir_strerror_name() - the symbol of an error code
+ *
+ * error: a result of a weir function; the sign does not matter.
+ *
+ * Returns: "EAGAIN" and the like in static memory; "E?" for an unknown code;
+ *     "0" for no error.
+ * Threads: may be called from any thread. Signals: async-signal-safe.
+ */
+WEIR_EXPORT const char *weir_strerror_name(int error);
+
+/*
+ * weir_last_error() - the sentence that the last failing call left
+ *
+ * Says what was tried, why it failed, the present value of the limit that was
+ * met, and the cure: "shmget: all 4096 segment identifiers are in use
+ * (kernel.shmmni): see 'weir gc', or raise it with sysctl kernel.shmmni=8192".
+ *
+ * Returns: the sentence, without a newline; the empty string when no call of
+ *     this thread has failed yet. A successful call leaves it unchanged, as
+ *     with errno. The memory belongs to the thread and is overwritten by its
+ *     next failing call.
+ * Threads: each thread has its own. Fork: the child inherits a copy.
+ * Signals: not async-signal-safe.
+ */
+WEIR_EXPORT const char *weir_last_error(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

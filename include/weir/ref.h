@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_REF_H
+#define WEIR_REF_H
+
+/*
+ * How an object is named: a weir name, ftok(path, project), a System V key, a
+ * System V identifier, or not at all (private, for fork).
+ *
+ * A reference is a small value on the caller's stack. It keeps the pointer
+ * that it was given, so the text must live as long as the reference is used.
+ */
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <weir/export.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Longest name, in bytes, without the closing NUL. */
+#define WEIR_NAME_MAX 200
+
+enum weir_by {
+    WEIR_BY_NAME = 1, /* a name of weir's, in the run directory */
+    WEIR_BY_FTOK = 2, /* the key that ftok(3) makes of a file and a project */
+    WEIR_BY_KEY = 3,  /* a System V key, as shmget(2) takes it */
+    WEIR_BY_ID = 4,   /* a System V identifier, as shmat(2) takes it; opens, never creates */
+    WEIR_BY_NONE = 5, /* private: found by nobody, shared by fork or by passing its id */
+};
+
+struct weir_ref {
+    uint32_t by;      /* enum weir_by */
+    uint32_t key;     /* WEIR_BY_KEY */
+    int32_t id;       /* WEIR_BY_ID */
+    int32_t project;  /* WEIR_BY_FTOK: 1 to 255 */
+    const char *text; /* the name, or ftok's path */
+};
+
+/*
+ * weir_by_name() - refer to an object by a name of weir's
+ *
+ * name: components of A-Z a-z 0-9 _ . - joined by '/', at most WEIR_NAME_MAX
+ *     bytes, no component empty, "." or "..". It is checked by the call that
+ *     uses the reference (-EINVAL, -ENAMETOOLONG), never shortened.
+ *
+ * Returns: the reference. It keeps the pointer, not a copy.
+ * Threads: any. Signals: async-signal-safe.
+ */
+WEIR_EXPORT struct weir_ref weir_by_name(const char *name);
+
+/*
+ * weir_by_ftok() - refer to an object by ftok(path, project)
+ *
+ * path: an existing file that the caller may search for. project: 1 to 255.
+ *
+ * ftok keeps 16 bits of the inode, 8 of the device and 8 of the project, so
+ * about 300 files give an even chance that two share a key; and on a missing
+ * file it returns -1, which is itself a valid key that every such program
+ * shares. weir refuses the second, and checks what it finds under the first.
+ *
+ * Returns: the reference. It keeps the pointer, not a copy; the file is looked
+ *     at by the call that uses the reference.
+ * Threads: any. Signals: async-signal-safe.
+ */
+WEIR_EXPORT struct weir_ref weir_by_ftok(const char *path, int project);
+
+/*
+ * weir_by_key() - refer to an object by its System V key
+ *
+ * key: not 0 (IPC_PRIVATE: use weir_private()) and not 0xffffffff (what a
+ *     failed ftok gives): the call that uses the reference refuses both.
+ *
+ * Returns: the reference. Threads: any. Signals: async-signal-safe.
+ */
+WEIR_EXPORT struct weir_ref weir_by_key(uint32_t key);
+
+/*
+ * weir_by_id() - refer to an existing object by its System V identifier
+ *
+ * id: as shown by ipcs(1) and 'weir list', 0 or above. It opens and never
+ *     creates: the kernel chooses identifiers.
+ *
+ * Returns: the reference. Threads: any. Signals: async-signal-safe.
+ */
+WEIR_EXPORT struct weir_ref weir_by_id(int id);
+
+/*
+ * weir_private() - refer to nothing: an object without a name, to create
+ *
+ * Shared by fork, or by handing its id to another process.
+ *
+ * Returns: the reference. Threads: any. Signals: async-signal-safe.
+ */
+WEIR_EXPORT struct weir_ref weir_private(void);
+
+/*
+ * weir_name_check() - whether a text is a name of weir's
+ *
+ * name: the text; NULL is refused.
+ *
+ * Returns: 0; -EINVAL (empty, a forbidden byte, a component empty, "." or
+ *     ".."); -ENAMETOOLONG (above WEIR_NAME_MAX bytes). weir_last_error() names
+ *     the byte.
+ * Threads: any. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_name_check(const char *name);
+
+/*
+ * weir_ftok() - ftok(3) with its faults reported
+ *
+ * path: an existing file. project: 1 to 255 (ftok silently uses the low 8 bits
+ *     of anything, and 0 is undefined in POSIX). key: receives the key.
+ *
+ * Returns: 0; -ENOENT, -EACCES and the like for the path; -EINVAL for the
+ *     project, or when the key comes out as 0 or 0xffffffff, which nobody can
+ *     share safely.
+ * Blocking: looks at the file system. Threads: any. Signals: not safe.
+ */
+WEIR_EXPORT int weir_ftok(const char *path, int project, uint32_t *key);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

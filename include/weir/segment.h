@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SEGMENT_H
+#define WEIR_SEGMENT_H
+
+/*
+ * Segments: memory that several processes share. System V underneath
+ * (shmget, shmat, shmdt, shmctl), with the textbook's words.
+ *
+ * What a segment is called × how long it lives:
+ *
+ *              | WEIR_EPHEMERAL                    | WEIR_PERSISTENT
+ *   -----------+-----------------------------------+------------------------------------
+ *   name       | found by its name; freed by the   | key by ftok on the name's own file;
+ *              | kernel with its last user         | stays until weir_segment_remove()
+ *   ftok, key  | create: -EOPNOTSUPP (a removed    | the textbook's segment, as every
+ *              | segment has no key to be found by)| program with shmget(2) sees it
+ *   id         | create: -EINVAL (the kernel       | create: -EINVAL; opens either,
+ *              | chooses ids); opens either        | whatever its lifetime
+ *   private    | the textbook's IPC_PRIVATE,       | a random key that nobody knows;
+ *              | freed with its last user          | stays until removed by its id
+ *
+ * A segment with a name has a header page of weir's in front (magic, layout,
+ * build, size, nonce), checked at each open; weir_segment_data() points behind
+ * it. A segment by ftok, key or id, or a private one, is raw: its first byte is
+ * yours, so it can be shared with programs that know nothing of weir.
+ *
+ * Who may do what at the same time:
+ *
+ *                        | on one handle              | on one object
+ *   ---------------------+----------------------------+--------------------------
+ *   create, open         | –                          | any number, any process
+ *   data, size, stat     | any number of threads      | any number
+ *   attach, detach       | any number of threads      | any number
+ *   close                | alone: last use of handle  | any number
+ *   remove               | –                          | any number
+ *
+ * Signals: none of these functions is async-signal-safe. None waits for another
+ * process. A process may be killed (SIGKILL) at any instruction of any of them:
+ * an ephemeral segment then vanishes with its last user, and what was being
+ * created is collected by the next weir process (see <weir/collect.h>).
+ *
+ * Fork: a child inherits the mappings (unless WEIR_SEGMENT_NO_FORK) and may use
+ * and close its copy of the handle: this detaches the child and never takes the
+ * object away from the parent. Exec detaches everything.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/export.h>
+#include <weir/ref.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_segment;
+struct weir_semset;
+
+enum weir_lifetime {
+    WEIR_EPHEMERAL = 0,  /* freed by the kernel when the last user is gone, by any way */
+    WEIR_PERSISTENT = 1, /* stays until removed, or until the machine restarts */
+};
+
+/* Whose objects an open accepts. The creator's uid cannot be forged. */
+enum weir_trust {
+    WEIR_TRUST_SELF = 0,      /* creator and owner are my effective uid, or root */
+    WEIR_TRUST_UID = 1,       /* creator and owner are options.trust_uid (or root, or myself) */
+    WEIR_TRUST_DIRECTORY = 2, /* by name only: the creator is who put the name there, and the
+                                 run directory's permissions say who may put names there */
+    WEIR_TRUST_ANYONE = 3,    /* whatever the mode bits allow */
+};
+
+enum weir_segment_flags {
+    WEIR_SEGMENT_READ_ONLY = 1 << 0,  /* attach for reading: a store is a SIGSEGV. Open only */
+    WEIR_SEGMENT_PREFAULT = 1 << 1,   /* have every page in memory before the call returns */
+    WEIR_SEGMENT_LOCK = 1 << 2,       /* and keep them there while this process is attached:
+                                         counts against RLIMIT_MEMLOCK */
+    WEIR_SEGMENT_HUGE_PAGES = 1 << 3, /* ask for huge pages, fall back to normal ones;
+                                         weir_segment_stat.pages says what it became */
+    WEIR_SEGMENT_NO_FORK = 1 << 4,    /* not mapped in children (MADV_DONTFORK) */
+    WEIR_SEGMENT_DUMP = 1 << 5,       /* in core dumps, however large */
+    WEIR_SEGMENT_NO_DUMP = 1 << 6,    /* not in core dumps. Without either flag: in, up to
+                                         WEIR_SEGMENT_DUMP_LIMIT_BYTES */
+    WEIR_SEGMENT_ONE_WRITER = 1 << 7, /* create only: drop the write bits from the mode once the
+                                         creator is attached; nobody else attaches read-write */
+    WEIR_SEGMENT_SET_GID = 1 << 8,    /* create only: give it to options.gid */
+};
+
+#define WEIR_SEGMENT_DUMP_LIMIT_BYTES (UINT64_C(16) << 20)
+
+/* Longest kind, in bytes, without the closing NUL. */
+#define WEIR_KIND_MAX 15
+
+/*
+ * Options of create and open. Start from WEIR_SEGMENT_OPTIONS; a NULL pointer
+ * to options means exactly that.
+ */
+struct weir_segment_options {
+    uint32_t size;       /* sizeof(struct weir_segment_options) */
+    uint32_t lifetime;   /* enum weir_lifetime; create only */
+    uint32_t mode;       /* permission bits, create only: 0 means 0600; the umask has no part.
+                           SysV knows read and write bits alone: others are -EINVAL */
+    uint32_t flags;      /* enum weir_segment_flags */
+    uint32_t trust;      /* enum weir_trust; open only */
+    uint32_t trust_uid;  /* for WEIR_TRUST_UID */
+    uint32_t gid;        /* for WEIR_SEGMENT_SET_GID */
+    uint32_t semaphores; /* create by name, or private and ephemeral: a set of so many System V
+                            semaphores that lives as long as the segment (the kernel keeps sets
+                            for ever: weir removes it with its segment). 0: none */
+    const uint16_t *semaphore_values; /* their first values, 0 to 32,767; NULL means all 0 */
+    const char *kind;     /* by name: what this is, "segment" if NULL; 1 to WEIR_KIND_MAX bytes of
+                          a name's characters. An open with another kind is -EPROTO */
+    void *address;        /* attach here (a multiple of SHMLBA) or fail; NULL: anywhere */
+    uint64_t reserved[2]; /* 0 */
+};
+
+#define WEIR_SEGMENT_OPTIONS                                                                       \
+    {                                                                                              \
+        sizeof(struct weir_segment_options), 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL,                \
+        {                                                                                          \
+            0, 0                                                                                   \
+        }                                                                                          \
+    }
+
+enum weir_pages {
+    WEIR_PAGES_NORMAL = 0,      /* of weir_limits.page_size_bytes */
+    WEIR_PAGES_TRANSPARENT = 1, /* the kernel may use huge pages (madvise accepted and enabled) */
+    WEIR_PAGES_HUGETLB = 2,     /* reserved huge pages (SHM_HUGETLB) */
+};
+
+/* All of the kernel's struct shmid_ds, by its field names, and what weir adds. */
+struct weir_segment_stat {
+    uint32_t size;       /* set to sizeof(struct weir_segment_stat) before the call */
+    uint32_t key;        /* shm_perm.__key; 0 for private and removed ones */
+    int32_t id;          /* the System V identifier */
+    uint32_t uid, gid;   /* shm_perm: owner */
+    uint32_t cuid, cgid; /* shm_perm: creator; nobody can change these */
+    uint32_t mode;       /* shm_perm.mode: permission bits only */
+    uint64_t shm_segsz;  /* bytes, weir's header included */
+    int64_t shm_atime, shm_dtime, shm_ctime; /* last attach, detach, change: seconds since 1970 */
+    int32_t shm_cpid, shm_lpid; /* pid of creator, and of the last that attached or detached; 0
+                                   when it lives in a PID namespace that cannot be seen from here */
+    uint64_t shm_nattch;        /* attachments now: exact, counted by the kernel */
+    uint32_t removed;           /* 1: marked for destruction (SHM_DEST), freed at the last detach */
+    uint32_t locked;            /* 1: locked in memory by shmctl(SHM_LOCK) */
+    uint32_t lifetime;          /* enum weir_lifetime: ephemeral as soon as it is removed */
+    uint32_t pages;             /* enum weir_pages, as this handle got them; by reference: NORMAL */
+    uint64_t size_bytes;        /* bytes that the user has: shm_segsz less the header */
+    uint64_t nonce;      /* by name: the random number that tells it from all others; else 0 */
+    int32_t semset_id;   /* the set that lives with it, or -1 */
+    uint32_t semaphores; /* how many are in it */
+    char kind[WEIR_KIND_MAX + 1]; /* by name: its kind; else "segment" */
+};
+
+/* Success with news. */
+#define WEIR_CREATED 1 /* from ..._create_or_open(): the object is new and all zero */
+
+/*
+ * weir_segment_create() - make a segment and attach it for reading and writing
+ *
+ * segment: receives the handle; untouched on failure. ref: what it is called.
+ * size_bytes: 1 to SHMMAX; the memory is a multiple of the page size and starts
+ * as zeros. options: NULL for an ephemeral one with mode 0600.
+ *
+ * Nobody sees a half-made object: by name it is published complete, in one
+ * step, and exactly one of several creators wins.
+ *
+ * Returns: 0.
+ * Errors: -EEXIST (the sentence says who holds the name or key), -EINVAL (size,
+ *     name, key, mode, flags), -ENAMETOOLONG, -EOPNOTSUPP (see the table),
+ *     -E2BIG (above SHMMAX), -ENOSPC (SHMMNI or SHMALL reached, the run
+ *     directory full), -ENOMEM, -EACCES, -EPERM (WEIR_SEGMENT_LOCK over
+ *     RLIMIT_MEMLOCK; the run directory is another user's), -EROFS.
+ * Blocking: never waits for a process; prefaulting takes time.
+ * Threads: any. Fork: see above. Signals: not async-signal-safe.
+ * Source: shmget(2), shmat(2), shmctl(2).
+ */
+WEIR_EXPORT int weir_segment_create(struct weir_segment **segment, struct weir_ref ref,
+                                    uint64_t size_bytes,
+                                    const struct weir_segment_options *options);
+
+/*
+ * weir_segment_open() - attach a segment that exists
+ *
+ * segment: receives the handle; untouched on failure. ref: what it is called.
+ * size_bytes: how much the caller needs; 0: whatever it has. options: flags,
+ * trust, kind and address are used; NULL for read-write and WEIR_TRUST_SELF.
+ *
+ * Returns: 0.
+ * Errors: -ENOENT, -EINVAL (smaller than size_bytes: the sentence has both
+ *     sizes), -EACCES, -EPERM (the trust policy refuses its creator or owner),
+ *     -EPROTO (foreign: no header of weir's, or another kind), -EPROTONOSUPPORT
+ *     (another layout version, feature or build), -EUCLEAN (header corrupt),
+ *     -EIDRM (removed in this moment).
+ * Blocking: never waits for a process.
+ * Threads: any. Fork: see above. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_segment_open(struct weir_segment **segment, struct weir_ref ref,
+                                  uint64_t size_bytes, const struct weir_segment_options *options);
+
+/*
+ * weir_segment_create_or_open() - open it, or make it if it is not there
+ *
+ * As weir_segment_create() and weir_segment_open(); with several callers at
+ * once exactly one creates. An existing one that is smaller than size_bytes is
+ * -EINVAL; a larger one is opened as it is.
+ *
+ * Returns: WEIR_CREATED, or 0 when it existed. Errors: of both.
+ * Blocking: never waits for a process.
+ * Threads: any. Fork: see above. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
+                                            uint64_t size_bytes,
+                                            const struct weir_segment_options *options);
+
+/*
+ * weir_segment_close() - detach, and let go of the handle
+ *
+ * segment: the handle; NULL is allowed. It and every pointer into its mappings
+ * are invalid afterwards. When this was the last user of an ephemeral segment,
+ * the kernel frees it, and weir takes its name and its semaphores away.
+ *
+ * Never fails and leaves errno and weir_last_error() as they were.
+ * Blocking: never. Threads: the last use of the handle. Fork: a child that
+ *     closes its copy detaches itself alone. Signals: not async-signal-safe.
+ * Source: shmdt(2).
+ */
+WEIR_EXPORT void weir_segment_close(struct weir_segment *segment);
+
+/*
+ * weir_segment_data() - where the memory is in this process
+ *
+ * Returns: the first byte, aligned to a page (4,096 bytes at least). Each
+ *     process has its own address: store offsets in shared memory, no pointers.
+ * Threads: any. Signals: async-signal-safe.
+ */
+WEIR_EXPORT void *weir_segment_data(const struct weir_segment *segment);
+
+/*
+ * weir_segment_size() - how many bytes the user has
+ *
+ * Returns: bytes, as given to create; never changes and never read from the
+ *     shared memory.
+ * Threads: any. Signals: async-signal-safe.
+ */
+WEIR_EXPORT uint64_t weir_segment_size(const struct weir_segment *segment);
+
+/*
+ * weir_segment_attach() - map the same segment once more
+ *
+ * segment: the handle. address: a multiple of SHMLBA where the mapping's first
+ * byte comes (weir_segment_data()'s counterpart stands behind the header), or
+ * NULL for anywhere. flags: WEIR_SEGMENT_READ_ONLY and the page, fork and dump
+ * flags. data: receives where the user's first byte is.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL (address unaligned or taken), -EACCES (read-write on what
+ *     may only be read), -EIDRM, -ENOMEM.
+ * Blocking: never. Threads: any. Fork: inherited. Signals: not safe.
+ * Source: shmat(2).
+ */
+WEIR_EXPORT int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t flags,
+                                    void **data);
+
+/*
+ * weir_segment_detach() - undo one weir_segment_attach()
+ *
+ * segment: the handle. data: what attach gave. The mapping that create or open
+ * made goes with weir_segment_close() alone: -EINVAL here.
+ *
+ * Returns: 0; -EINVAL when data is not such a mapping.
+ * Blocking: never. Threads: any. Fork: this process alone. Signals: not safe.
+ * Source: shmdt(2).
+ */
+WEIR_EXPORT int weir_segment_detach(struct weir_segment *segment, void *data);
+
+/*
+ * weir_segment_semset() - the semaphores that live with the segment
+ *
+ * Returns: the set made by options.semaphores, usable with <weir/semset.h>
+ *     until the segment is closed (do not close it by itself); NULL if none.
+ * Threads: any. Signals: async-signal-safe.
+ */
+WEIR_EXPORT struct weir_semset *weir_segment_semset(const struct weir_segment *segment);
+
+/*
+ * weir_segment_stat() - all that the kernel knows of an attached segment
+ *
+ * segment: the handle. stat: stat->size says how much the caller knows of the
+ * struct. A segment that was removed while attached still answers, with
+ * stat->removed 1.
+ *
+ * Returns: 0; -EINVAL for stat->size; -EACCES when the mode lost its read bit.
+ * Blocking: never. Threads: any. Signals: not safe. Source: shmctl(2) IPC_STAT.
+ */
+WEIR_EXPORT int weir_segment_stat(const struct weir_segment *segment,
+                                  struct weir_segment_stat *stat);
+
+/*
+ * weir_segment_lookup() - the same of a segment that is not attached
+ *
+ * ref: what it is called; not weir_private(). Attaches a named one for the
+ * length of the call, to check its header; no other.
+ *
+ * Returns: 0. Errors: -ENOENT, -EACCES, -EINVAL, and for names those of open.
+ * Blocking: never. Threads: any. Signals: not safe.
+ */
+WEIR_EXPORT int weir_segment_lookup(struct weir_ref ref, struct weir_segment_stat *stat);
+
+/*
+ * weir_segment_remove() - take a segment's name or key away
+ *
+ * ref: what it is called; not weir_private(). Nobody finds it afterwards; who
+ * is attached keeps the memory until the last detach, when the kernel frees it.
+ * Only its owner, its creator or root may; a name whose segment is foreign or
+ * corrupt can be removed too: then the segment that is not ours stays.
+ *
+ * Returns: 0. Errors: -ENOENT, -EPERM, -EACCES, -EINVAL.
+ * Blocking: never. Threads: any. Signals: not safe. Source: shmctl(2) IPC_RMID.
+ */
+WEIR_EXPORT int weir_segment_remove(struct weir_ref ref);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

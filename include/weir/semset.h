@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SEMSET_H
+#define WEIR_SEMSET_H
+
+/*
+ * System V semaphore sets (semget, semop, semctl), made right.
+ *
+ * The textbook creates a set and then gives it its first values, in two calls:
+ * who opens it in between works on zeros, and when the creator dies in between
+ * everybody waits for ever. Here a set is never seen without its values:
+ *
+ *   by name      published complete, in one step, under its name
+ *   by ftok, key one more semaphore stands behind the n that the caller asked
+ *                for; it says whether the values are set, and the kernel hands
+ *                the initialiser's part to the next one if the initialiser dies
+ *                (WEIR_SEMSET_PLAIN leaves it out, to meet other programs)
+ *   by id        opens, never creates
+ *   private      for fork
+ *
+ * The kernel counts no users of a set, so a set is never ephemeral: it stays
+ * until weir_semset_remove(). For one that vanishes with its users, ask for
+ * options.semaphores of a segment (<weir/segment.h>).
+ *
+ * WEIR_SEM_UNDO: the kernel takes the caller's operation back when the process
+ * ends, by whatever way. That makes it right for what a process *holds* (a
+ * lock, a seat), and wrong for what it *hands over*:
+ *   - a producer's posts would be taken back at its exit, and so would a
+ *     consumer's waits: messages appear twice or never;
+ *   - one-sided use adds up, and fails with -ERANGE beyond 32,767;
+ *   - weir_semset_set_value() forgets the undo of that semaphore everywhere;
+ *   - a child of fork starts without any; threads of a process share theirs;
+ *   - the value never goes below 0: an undo that would is cut short.
+ *
+ * Progress: waiters of a set are served as the kernel orders them (in order of
+ * arrival, except that operations which can proceed overtake those which
+ * cannot). A waiter returns with -EIDRM when the set is removed. A process may
+ * be killed at any instruction; what it held without UNDO stays taken.
+ *
+ * Threads: all functions may be called by any number of threads at once, close
+ * and remove excepted for the handle that they end. Signals: the operations
+ * (op, wait, post and their forms) are async-signal-safe while they succeed.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/export.h>
+#include <weir/ref.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_semset;
+
+/* The largest value of a semaphore, and the smallest is 0. */
+#define WEIR_SEM_VALUE_MAX 32767
+
+enum weir_sem_flags {
+    WEIR_SEM_UNDO = 1 << 0, /* taken back by the kernel at the end of this process (SEM_UNDO) */
+};
+
+enum weir_semset_flags {
+    WEIR_SEMSET_PLAIN = 1 << 0, /* by ftok or key: exactly n semaphores, as plain programs make
+                                   them; "ready" is then sem_otime != 0, and an open waits for it
+                                   until options.deadline_ns */
+};
+
+struct weir_semset_options {
+    uint32_t size;       /* sizeof(struct weir_semset_options) */
+    uint32_t mode;       /* create only; 0 means 0600 */
+    uint32_t flags;      /* enum weir_semset_flags */
+    uint32_t trust;      /* enum weir_trust of <weir/segment.h>; open only */
+    uint32_t trust_uid;  /* for WEIR_TRUST_UID */
+    uint32_t reserved;   /* 0 */
+    int64_t deadline_ns; /* open by ftok or key: how long to wait for another process that is just
+                            setting the values (weir_now_ns() time); 0 means one second */
+};
+
+#define WEIR_SEMSET_OPTIONS                                                                        \
+    {                                                                                              \
+        sizeof(struct weir_semset_options), 0, 0, 0, 0, 0, 0                                       \
+    }
+
+/* One operation of several: as struct sembuf, with the signs of semop(2). */
+struct weir_sem_op {
+    uint16_t index; /* which semaphore, from 0 */
+    int16_t change; /* above 0: add. Below 0: wait until it can be taken off. 0: wait for zero */
+    uint32_t flags; /* enum weir_sem_flags */
+};
+
+struct weir_semset_stat {
+    uint32_t size;       /* set to sizeof(struct weir_semset_stat) before the call */
+    uint32_t key;        /* sem_perm.__key */
+    int32_t id;          /* the System V identifier */
+    uint32_t uid, gid;   /* owner */
+    uint32_t cuid, cgid; /* creator; nobody can change these */
+    uint32_t mode;       /* permission bits */
+    uint32_t count;      /* semaphores that the user has */
+    uint32_t sem_nsems;  /* semaphores in the kernel's set: count, and one more if weir added it */
+    int64_t sem_otime, sem_ctime; /* last semop, last change: seconds since 1970, 0: never */
+};
+
+/*
+ * weir_semset_create() - make a set with its first values
+ *
+ * set: receives the handle; untouched on failure. ref: what it is called; not
+ * an id. count: 1 to SEMMSL. values: count first values of 0 to
+ * WEIR_SEM_VALUE_MAX, or NULL for all 0. options: may be NULL.
+ *
+ * Returns: 0.
+ * Errors: -EEXIST, -EINVAL (name, key, count, mode), -ERANGE (a value),
+ *     -E2BIG (count above SEMMSL), -ENOSPC (SEMMNI sets or SEMMNS semaphores in
+ *     use), -EACCES, -ENOMEM.
+ * Blocking: never waits for a process. Fork: the child may use the handle.
+ * Source: semget(2), semctl(2); W. R. Stevens, UNIX Network Programming 2, 11.
+ */
+WEIR_EXPORT int weir_semset_create(struct weir_semset **set, struct weir_ref ref, uint32_t count,
+                                   const uint16_t *values,
+                                   const struct weir_semset_options *options);
+
+/*
+ * weir_semset_open() - use a set that exists
+ *
+ * count: how many the caller needs; 0: whatever it has.
+ *
+ * Returns: 0.
+ * Errors: -ENOENT, -EINVAL (fewer than count), -EACCES, -EPERM (trust),
+ *     -EPROTO (the name is of another kind, or no set of weir's is under the
+ *     key: try WEIR_SEMSET_PLAIN), -ETIMEDOUT (by key: its creator has not set
+ *     the values by the deadline), -ENOTRECOVERABLE (by key: its creator died
+ *     before it set them; create_or_open takes over), -EIDRM.
+ * Blocking: by key, until the deadline of options at most. Fork: may be used.
+ */
+WEIR_EXPORT int weir_semset_open(struct weir_semset **set, struct weir_ref ref, uint32_t count,
+                                 const struct weir_semset_options *options);
+
+/*
+ * weir_semset_create_or_open() - open it, or make it if it is not there
+ *
+ * Exactly one of several callers sets the values, also when one dies meanwhile.
+ *
+ * Returns: WEIR_CREATED (1) for the one who set the values, else 0.
+ * Errors: of both. Blocking: as weir_semset_open(). Fork: may be used.
+ */
+WEIR_EXPORT int weir_semset_create_or_open(struct weir_semset **set, struct weir_ref ref,
+                                           uint32_t count, const uint16_t *values,
+                                           const struct weir_semset_options *options);
+
+/*
+ * weir_semset_close() - let go of the handle; the set stays
+ *
+ * set: the handle; NULL is allowed. Not one from weir_segment_semset().
+ * Never fails. What was done with WEIR_SEM_UNDO stays until the process ends.
+ */
+WEIR_EXPORT void weir_semset_close(struct weir_semset *set);
+
+/*
+ * weir_semset_remove() - take the set out of the kernel
+ *
+ * ref: what it is called; not weir_private(). Every waiter returns -EIDRM.
+ *
+ * Returns: 0. Errors: -ENOENT, -EPERM, -EACCES, -EINVAL.
+ * Blocking: never. Source: semctl(2) IPC_RMID.
+ */
+WEIR_EXPORT int weir_semset_remove(struct weir_ref ref);
+
+/*
+ * weir_semset_op() - several operations, all at once or none
+ *
+ * ops: count operations on this set, 1 to SEMOPM (500), done in their order as
+ * one step: the caller waits until all can be done.
+ *
+ * Returns: 0.
+ * Errors: -EINTR (a signal handler ran; nothing was done), -EIDRM (removed),
+ *     -ERANGE (a value or an undo would exceed 32,767), -E2BIG (count above
+ *     SEMOPM), -EINVAL (index, count), -EACCES, -ENOSPC (no room for undo).
+ * Blocking: until done. Source: semop(2).
+ */
+WEIR_EXPORT int weir_semset_op(struct weir_semset *set, const struct weir_sem_op *ops,
+                               size_t count);
+
+/*
+ * weir_semset_try_op() - weir_semset_op() that never waits
+ *
+ * Returns: 0; -EAGAIN when it would wait; else as weir_semset_op().
+ * Blocking: never. Source: semop(2) with IPC_NOWAIT.
+ */
+WEIR_EXPORT int weir_semset_try_op(struct weir_semset *set, const struct weir_sem_op *ops,
+                                   size_t count);
+
+/*
+ * weir_semset_op_until() - weir_semset_op() with a deadline
+ *
+ * deadline_ns: absolute, as weir_deadline_ns() gives it.
+ *
+ * Returns: 0; -ETIMEDOUT; else as weir_semset_op(). A deadline in the past
+ *     still succeeds when nothing has to be waited for.
+ * Blocking: until done or the deadline. Source: semtimedop(2).
+ */
+WEIR_EXPORT int weir_semset_op_until(struct weir_semset *set, const struct weir_sem_op *ops,
+                                     size_t count, int64_t deadline_ns);
+
+/*
+ * weir_semset_wait() - take one unit of one semaphore (P, down)
+ *
+ * index: 0 to count-1. flags: enum weir_sem_flags.
+ *
+ * Returns: 0, or as weir_semset_op(). Blocking: until there is a unit.
+ */
+WEIR_EXPORT int weir_semset_wait(struct weir_semset *set, uint32_t index, uint32_t flags);
+
+/*
+ * weir_semset_try_wait() - take one unit if there is one
+ *
+ * Returns: 0; -EAGAIN when there is none; else as weir_semset_op().
+ * Blocking: never.
+ */
+WEIR_EXPORT int weir_semset_try_wait(struct weir_semset *set, uint32_t index, uint32_t flags);
+
+/*
+ * weir_semset_wait_until() - take one unit, until a deadline
+ *
+ * Returns: 0; -ETIMEDOUT; else as weir_semset_op(). Blocking: to the deadline.
+ */
+WEIR_EXPORT int weir_semset_wait_until(struct weir_semset *set, uint32_t index, uint32_t flags,
+                                       int64_t deadline_ns);
+
+/*
+ * weir_semset_post() - give one unit (V, up) and wake who waits for it
+ *
+ * Returns: 0, or as weir_semset_op(); -ERANGE at 32,767. Blocking: never.
+ */
+WEIR_EXPORT int weir_semset_post(struct weir_semset *set, uint32_t index, uint32_t flags);
+
+/*
+ * weir_semset_value() - the present value of one semaphore
+ *
+ * Old as soon as it is returned: for display, and for what only the caller
+ * changes.
+ *
+ * Returns: 0 to 32,767; -EINVAL (index), -EIDRM, -EACCES.
+ * Blocking: never. Source: semctl(2) GETVAL.
+ */
+WEIR_EXPORT int weir_semset_value(struct weir_semset *set, uint32_t index);
+
+/*
+ * weir_semset_set_value() - set one semaphore, whatever it was
+ *
+ * Forgets every process's WEIR_SEM_UNDO on it, and wakes who can go on.
+ *
+ * Returns: 0; -ERANGE (value above 32,767), -EINVAL, -EIDRM, -EACCES.
+ * Blocking: never. Source: semctl(2) SETVAL.
+ */
+WEIR_EXPORT int weir_semset_set_value(struct weir_semset *set, uint32_t index, uint32_t value);
+
+/*
+ * weir_semset_stat() - all that the kernel knows of the set
+ *
+ * stat: stat->size says how much the caller knows of the struct.
+ *
+ * Returns: 0; -EINVAL, -EIDRM, -EACCES. Source: semctl(2) IPC_STAT.
+ */
+WEIR_EXPORT int weir_semset_stat(struct weir_semset *set, struct weir_semset_stat *stat);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

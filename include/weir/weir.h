@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_WEIR_H
+#define WEIR_WEIR_H
+
+/* All of weir; each header also stands alone. */
+#include <weir/clock.h>
+#include <weir/collect.h>
+#include <weir/error.h>
+#include <weir/inspect.h>
+#include <weir/limits.h>
+#include <weir/ref.h>
+#include <weir/segment.h>
+#include <weir/semset.h>
+#include <weir/version.h>
+
+#endif

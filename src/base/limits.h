@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_BASE_LIMITS_H
+#define WEIR_BASE_LIMITS_H
+
+#include <stdint.h>
+
+#include <weir/limits.h>
+
+/* Inode of the calling thread's IPC namespace; 0 when /proc does not tell. */
+uint64_t weir__ipc_namespace(void);
+
+/* All limits of this moment; fields that could not be read are 0. */
+void weir__limits_read(struct weir_limits *limits);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "command.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <weir/error.h>
+
+const struct command *command_running;
+bool command_quiet;
+
+static void message(const char *format, va_list arguments)
+{
+    fflush(stdout); /* so that the two streams keep their order on one terminal */
+    if (command_running)
+        fprintf(stderr, "weir %s: ", command_running->name);
+    else
+        fputs("weir: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
+int command_fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    message(format, arguments);
+    va_end(arguments);
+    return STATUS_FAILURE;
+}
+
+int command_usage(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    message(format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "Try 'weir %s%s--help'.\n", command_running ? command_running->name : "",
+            command_running ? " " : "");
+    return STATUS_USAGE;
+}
+
+int command_fail_weir(void)
+{
+    return command_fail("%s", weir_last_error());
+}
+
+void command_note(const char *format, ...)
+{
+    if (command_quiet)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    message(format, arguments);
+    va_end(arguments);
+}
+
+int command_finish(int status)
+{
+    errno = 0;
+    bool failed = fflush(stdout) != 0 || ferror(stdout);
+    if (failed && status == STATUS_OK)
+        return command_fail("cannot write the output: %s", strerror(errno ? errno : EIO));
+    return status;
+}
+
+bool command_option(int option, int *status)
+{
+    switch (option) {
+    case 'h':
+        fputs(command_running->help, stdout);
+        *status = command_finish(STATUS_OK);
+        return false;
+    case 'q':
+        command_quiet = true;
+        return true;
+    default:
+        /* getopt_long has said what was wrong. */
+        fprintf(stderr, "Try 'weir %s --help'.\n", command_running->name);
+        *status = STATUS_USAGE;
+        return false;
+    }
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* weir - the command: finds the one that is meant and runs it. */
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <weir/version.h>
+
+#include "command.h"
+
+static const struct command *const commands[] = { NULL };
+
+static void print_help(void)
+{
+    fputs("Usage: weir COMMAND [ARGUMENT]...\n"
+          "\n"
+          "Shared memory between processes, from the shell.\n"
+          "\n"
+          "Commands:\n",
+          stdout);
+    for (size_t i = 0; commands[i]; i++)
+        printf("  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+    fputs("\n"
+          "Options:\n"
+          "  -h, --help     this text; 'weir COMMAND --help' for one command\n"
+          "  -V, --version  the version\n"
+          "\n"
+          "Objects:\n"
+          "  NAME            a name of weir's\n"
+          "  key:0x1234      a System V key\n"
+          "  id:42           a System V identifier\n"
+          "  ftok:PATH:PROJ  the key ftok(3) makes; PROJ is a number or a character\n"
+          "  posix:/NAME     a POSIX segment: read, list and rm only\n"
+          "\n"
+          "Exit status: 0 done, 1 failed, 2 called wrongly.\n",
+          stdout);
+}
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; commands[i]; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    /* A closed pipe is an error that write(2) reports, and every command tells of it. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2)
+        return command_usage("which command?");
+    const char *word = argv[1];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        print_help();
+        return command_finish(STATUS_OK);
+    }
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+        printf("weir %s\n", weir_version(NULL, NULL, NULL));
+        return command_finish(STATUS_OK);
+    }
+    const struct command *command = find(word);
+    if (!command)
+        return command_usage("there is no command '%s'", word);
+    command_running = command;
+    return command->run(argc - 1, argv + 1);
+}
