@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SEGMENT_SEMSET_H
+#define WEIR_SEGMENT_SEMSET_H
+
+/*
+ * System V semaphore sets inside of the library: the kernel's calls with their
+ * errors explained, the handle, and the protocol of keyed creation.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/sem.h>
+
+#include <weir/semset.h>
+
+/* The fourth argument of semctl(2), which no header declares. */
+union weir__semun {
+    int val;
+    struct semid_ds *buf;
+    unsigned short *array;
+    struct seminfo *info;
+};
+
+struct weir_semset {
+    int id;
+    uint32_t count; /* semaphores that the user may name */
+};
+
+/*
+ * semset_make.c: makes and destroys what others publish
+ */
+
+/*
+ * A set of exactly count semaphores under the key (0: private), which must be
+ * free, with their first values (NULL: all 0). Killed in between it stays with
+ * zeros: who calls must have written down the key before. -EEXIST when the key
+ * is taken, -EINVAL, -E2BIG, -ERANGE, -ENOSPC, -ENOMEM, explained.
+ */
+int weir__semset_make(uint32_t key, uint32_t count, const uint16_t *values, uint32_t mode, int *id);
+
+/* The same without values: all 0. What weir__semset_make() starts with. */
+int weir__semset_get(uint32_t key, uint32_t count, uint32_t mode, int *id);
+
+/* A handle on the first count semaphores of the set; asks the kernel nothing. -ENOMEM. */
+int weir__semset_wrap(struct weir_semset **set, int id, uint32_t count);
+
+/*
+ * All that the kernel knows of the set with exactly this id, whatever its mode
+ * bits are. -EIDRM when there is none (unexplained: it is an answer).
+ */
+int weir__semset_stat(int id, struct semid_ds *status);
+
+/*
+ * Whether the set still is the one that was recorded: id, key and creator.
+ * 1 or 0; negative when the kernel does not tell.
+ */
+int weir__semset_same(int id, uint32_t key, uint32_t cuid);
+
+/*
+ * Removes the set, but only if weir__semset_same(). 0: it is gone, by us or
+ * before; -EPERM and the like when it is there and may not be removed. Explains.
+ */
+int weir__semset_destroy(int id, uint32_t key, uint32_t cuid);
+
+/* The check of count, values and mode that every creation starts with; extra: weir's own. */
+int weir__semset_check(uint32_t count, uint32_t extra, const uint16_t *values, uint32_t mode);
+
+/*
+ * semset_key.c: a set under a key, with its first values
+ */
+
+/* Which semaphore says whether the values are set stands behind the user's: index count. */
+#define WEIR_SEMSET_EXTRA 1
+
+struct weir__semset_keyed {
+    uint32_t key;
+    uint32_t count;         /* that the caller needs; 0: whatever it has (open only) */
+    const uint16_t *values; /* create only; NULL: all 0 */
+    uint32_t mode;          /* create only */
+    int64_t deadline_ns;
+    bool plain; /* exactly count, for programs that know nothing of weir */
+    int (*trusted)(const struct semid_ds *status, const void *argument); /* 0 or explained error */
+    const void *argument;
+    const char *what; /* what the set is called, for the sentences */
+};
+
+int weir__semset_key_create(const struct weir__semset_keyed *ask, int *id);
+/* count receives how many semaphores the user has. */
+int weir__semset_key_open(const struct weir__semset_keyed *ask, int *id, uint32_t *count);
+int weir__semset_key_create_or_open(const struct weir__semset_keyed *ask, int *id, uint32_t *count);
+
+/* How many of the set's semaphores the user has, when it is found by its id. */
+uint32_t weir__semset_user_count(int id, const struct semid_ds *status);
+
+#endif
