@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* The walk over everything that is shared: gathers, judges, shows. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+
+#include "base/error.h"
+#include "inspect/walk.h"
+
+#include <weir/segment.h>
+
+struct weir__seen *weir__seen_add(struct weir__seen_list *list)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? list->capacity * 2 : 64;
+        struct weir__seen *items = realloc(list->items, capacity * sizeof *items);
+        if (!items) {
+            weir__fail(ENOMEM, "no memory for a list of %zu objects", capacity);
+            return NULL;
+        }
+        list->items = items;
+        list->capacity = capacity;
+    }
+    struct weir__seen *seen = &list->items[list->count++];
+    memset(seen, 0, sizeof *seen);
+    return seen;
+}
+
+void weir__seen_free(struct weir__seen_list *list)
+{
+    /* System V objects borrow their name from the names that were read. */
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].object.type == WEIR_OBJECT_POSIX)
+            free((void *)(uintptr_t)list->items[i].object.name);
+    free(list->items);
+    *list = (struct weir__seen_list){ NULL, 0, 0 };
+}
+
+static uint32_t judge(const struct weir__seen *seen)
+{
+    if (seen->object.attached > 0)
+        return WEIR_STATE_LIVE;
+    if (seen->object.type == WEIR_OBJECT_SEGMENT && !seen->object.name && seen->creator_dead)
+        return WEIR_STATE_ORPHAN;
+    return WEIR_STATE_IDLE;
+}
+
+static int gather(struct weir__seen_list *list, uint32_t types)
+{
+    int result = 0;
+    if (types & WEIR_OBJECT_SEGMENT)
+        result = weir__walk_segments(list);
+    if (result == 0 && types & WEIR_OBJECT_SEMSET)
+        result = weir__walk_semsets(list);
+    if (result == 0 && types & WEIR_OBJECT_POSIX)
+        result = weir__walk_posix(list);
+    return result;
+}
+
+int weir_inspect(uint32_t types, int (*visit)(const struct weir_object *object, void *argument),
+                 void *argument)
+{
+    struct weir__seen_list list = { NULL, 0, 0 };
+    int result = gather(&list, types);
+    for (size_t i = 0; result == 0 && i < list.count; i++) {
+        list.items[i].object.state = judge(&list.items[i]);
+        result = visit(&list.items[i].object, argument);
+    }
+    weir__seen_free(&list);
+    return result;
+}
+
+const char *weir_state_name(uint32_t state)
+{
+    switch (state) {
+    case WEIR_STATE_LIVE:
+        return "live";
+    case WEIR_STATE_ORPHAN:
+        return "orphan";
+    default:
+        return "idle";
+    }
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System V segments and semaphore sets of the calling thread's IPC namespace.
+ *
+ * The kernel is asked index by index with SHM_STAT_ANY and SEM_STAT_ANY, which
+ * need no permission on the object. Both take an identifier too (its low bits
+ * are the index) and return the identifier that is there now, so one call also
+ * tells whether a known identifier still stands for the same object.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+
+#include "base/error.h"
+#include "inspect/walk.h"
+
+union semun_argument {
+    int val;
+    struct semid_ds *buf;
+    unsigned short *array;
+    struct seminfo *info;
+};
+
+/* EPERM means that the process is there. A pid of another namespace comes as 0. */
+static bool is_dead(pid_t pid)
+{
+    return pid > 0 && kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+/* The object that is at an index or identifier now; its identifier, or -1. */
+static int stat_segment(int index, struct weir__seen *seen)
+{
+    struct shmid_ds kernel;
+    int id = shmctl(index, SHM_STAT_ANY, &kernel);
+    if (id < 0)
+        return -1;
+    memset(seen, 0, sizeof *seen);
+    seen->object = (struct weir_object){
+        .size = sizeof seen->object,
+        .type = WEIR_OBJECT_SEGMENT,
+        .lifetime = kernel.shm_perm.mode & SHM_DEST ? WEIR_EPHEMERAL : WEIR_PERSISTENT,
+        .key = (uint32_t)kernel.shm_perm.__key,
+        .id = id,
+        .uid = kernel.shm_perm.uid,
+        .gid = kernel.shm_perm.gid,
+        .cuid = kernel.shm_perm.cuid,
+        .cgid = kernel.shm_perm.cgid,
+        .mode = kernel.shm_perm.mode & 0777,
+        .size_bytes = kernel.shm_segsz,
+        .attached = (int64_t)kernel.shm_nattch,
+        .cpid = kernel.shm_cpid,
+        .lpid = kernel.shm_lpid,
+        .atime = kernel.shm_atime,
+        .dtime = kernel.shm_dtime,
+        .ctime = kernel.shm_ctime,
+        .removed = (kernel.shm_perm.mode & SHM_DEST) != 0,
+        .kind = "segment",
+    };
+    seen->creator_dead = is_dead(kernel.shm_cpid);
+    return id;
+}
+
+/*
+ * Who waits in a set and who used it last. Both need the right to read it:
+ * without, the number of waiters is -1 and the pid 0. The kernel keeps a pid for
+ * each semaphore and no times, so the last user is known only when all agree.
+ */
+static void ask_semset(int id, struct weir_object *object)
+{
+    int64_t waiting = 0;
+    int lpid = 0;
+    bool agree = true;
+    for (uint32_t i = 0; i < object->count; i++) {
+        int more = semctl(id, (int)i, GETNCNT);
+        int zero = semctl(id, (int)i, GETZCNT);
+        int pid = semctl(id, (int)i, GETPID);
+        if (more < 0 || zero < 0 || pid < 0) {
+            waiting = -1;
+            agree = false;
+            break;
+        }
+        waiting += more + zero;
+        if (pid != 0 && lpid != 0 && pid != lpid)
+            agree = false;
+        if (pid != 0)
+            lpid = pid;
+    }
+    object->attached = waiting;
+    object->lpid = agree ? lpid : 0;
+}
+
+static int stat_semset(int index, struct weir__seen *seen)
+{
+    struct semid_ds kernel;
+    int id = semctl(index, 0, SEM_STAT_ANY, (union semun_argument){ .buf = &kernel });
+    if (id < 0)
+        return -1;
+    memset(seen, 0, sizeof *seen);
+    seen->object = (struct weir_object){
+        .size = sizeof seen->object,
+        .type = WEIR_OBJECT_SEMSET,
+        .lifetime = WEIR_PERSISTENT,
+        .key = (uint32_t)kernel.sem_perm.__key,
+        .id = id,
+        .uid = kernel.sem_perm.uid,
+        .gid = kernel.sem_perm.gid,
+        .cuid = kernel.sem_perm.cuid,
+        .cgid = kernel.sem_perm.cgid,
+        .mode = kernel.sem_perm.mode & 0777,
+        .count = (uint32_t)kernel.sem_nsems,
+        .atime = kernel.sem_otime,
+        .ctime = kernel.sem_ctime,
+        .kind = "semset",
+    };
+    ask_semset(id, &seen->object);
+    return id;
+}
+
+static int by_id(const void *left, const void *right)
+{
+    const struct weir__seen *a = left, *b = right;
+    return (a->object.id > b->object.id) - (a->object.id < b->object.id);
+}
+
+static int walk(struct weir__seen_list *list, int highest,
+                int (*stat_one)(int, struct weir__seen *))
+{
+    size_t first = list->count;
+    for (int index = 0; index <= highest; index++) {
+        struct weir__seen one;
+        if (stat_one(index, &one) < 0)
+            continue;
+        struct weir__seen *place = weir__seen_add(list);
+        if (!place)
+            return -ENOMEM;
+        *place = one;
+    }
+    if (list->count > first)
+        qsort(list->items + first, list->count - first, sizeof *list->items, by_id);
+    return 0;
+}
+
+/* What is in memory stands in /proc/sysvipc/shm alone; without /proc it stays 0. */
+static void read_resident(struct weir__seen *segments, size_t count)
+{
+    FILE *file = fopen("/proc/sysvipc/shm", "re");
+    if (!file)
+        return;
+    char line[512];
+    while (fgets(line, sizeof line, file)) {
+        struct weir__seen wanted;
+        uint64_t resident;
+        /* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap */
+        if (sscanf(line, "%*d %d %*o %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64,
+                   &wanted.object.id, &resident) != 2)
+            continue;
+        struct weir__seen *found = bsearch(&wanted, segments, count, sizeof *segments, by_id);
+        if (found)
+            found->object.resident_bytes = resident;
+    }
+    fclose(file);
+}
+
+int weir__walk_segments(struct weir__seen_list *list)
+{
+    struct shm_info info;
+    size_t first = list->count;
+    int highest = shmctl(0, SHM_INFO, (struct shmid_ds *)&info);
+    if (highest < 0)
+        return weir__fail(errno,
+                          "shmctl SHM_INFO: %s: the kernel or a filter forbids System V "
+                          "shared memory here",
+                          strerror(errno));
+    int result = walk(list, highest, stat_segment);
+    if (result == 0 && list->count > first)
+        read_resident(list->items + first, list->count - first);
+    return result;
+}
+
+int weir__walk_semsets(struct weir__seen_list *list)
+{
+    struct seminfo info;
+    int highest = semctl(0, 0, SEM_INFO, (union semun_argument){ .info = &info });
+    if (highest < 0)
+        return weir__fail(errno,
+                          "semctl SEM_INFO: %s: the kernel or a filter forbids System V "
+                          "semaphores here",
+                          strerror(errno));
+    return walk(list, highest, stat_semset);
+}
+
+int weir__look_segment(int id, struct weir__seen *seen)
+{
+    if (id < 0 || stat_segment(id, seen) != id)
+        return weir__fail(ENOENT, "there is no segment with id %d in this IPC namespace", id);
+    read_resident(seen, 1);
+    return 0;
+}
+
+int weir__look_semset(int id, struct weir__seen *seen)
+{
+    if (id < 0 || stat_semset(id, seen) != id)
+        return weir__fail(ENOENT, "there is no semaphore set with id %d in this IPC namespace", id);
+    return 0;
+}
