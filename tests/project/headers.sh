@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# headers.sh CC - each public header compiles alone, as C11 and as C++17
+#
+# Goal: a program may include any one header, first, in either language.
+# Method: a compiler with all warnings reads a file that includes it, twice.
+set -u
+cc=$1
+cd "${WEIR_SOURCE:?}/include" || exit 1
+failed=0
+
+check() { # compiler, language, standard, header
+    printf '#include <%s>\n#include <%s>\nextern int unit;\n' "$4" "$4" |
+        "$1" -x "$2" -std="$3" -Wall -Wextra -Wpedantic -Werror -I. -fsyntax-only - || {
+        echo "FAILED: $4 as $3 with $1"
+        failed=1
+    }
+}
+
+case $cc in
+*clang*) cxx=$(command -v clang++) ;;
+*) cxx=$(command -v g++ || command -v clang++) ;;
+esac
+[ -n "$cxx" ] || echo "no C++ compiler here: only C11 is checked"
+
+count=0
+for header in weir/*.h; do
+    check "$cc" c c11 "$header"
+    [ -z "$cxx" ] || check "$cxx" c++ c++17 "$header"
+    count=$((count + 1))
+done
+echo "$count headers"
+[ "$count" -gt 0 ] && [ "$failed" = 0 ]
