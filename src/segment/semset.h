@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/sem.h>
+#include <time.h>
 
 #include <weir/semset.h>
 
@@ -65,6 +66,9 @@ int weir__semset_destroy(int id, uint32_t key, uint32_t cuid);
 
 /* The check of count, values and mode that every creation starts with; extra: weir's own. */
 int weir__semset_check(uint32_t count, uint32_t extra, const uint16_t *values, uint32_t mode);
+
+/* semset_op.c: how long semtimedop(2) may wait until an absolute deadline; never negative. */
+struct timespec weir__semset_left(int64_t deadline_ns);
 
 /*
  * semset_key.c: a set under a key, with its first values
