@@ -264,7 +264,7 @@ static int settle(const struct weir__semset_keyed *ask, int id, uint32_t nsems, 
 {
     bool late = false;
     for (;;) {
-        int state;
+        int state = FOREIGN;
         int result = look(ask, id, nsems, &state);
         if (result != 0 || state == READY)
             return result;
@@ -315,8 +315,8 @@ static int settle_plain(const struct weir__semset_keyed *ask, int id)
 static int open_found(const struct weir__semset_keyed *ask, int *id, uint32_t *count,
                       bool take_over)
 {
-    int found;
-    uint32_t nsems;
+    int found = -1;
+    uint32_t nsems = 0;
     int result = find(ask, &found, &nsems);
     if (result != 0)
         return result;
