@@ -9,7 +9,10 @@
 
 #include "command.h"
 
-static const struct command *const commands[] = { NULL };
+static const struct command *const commands[] = {
+    &command_demo,
+    NULL,
+};
 
 static void print_help(void)
 {

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Plays a scene in a process of its own, and cleans up after it.
+ *
+ * Two processes guard what a scene makes: the command, and the scene's own
+ * process. Either removes it all when the other one dies. In a private namespace
+ * the kernel does it, even when both are killed at once.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../command.h"
+#include "stage.h"
+
+static volatile sig_atomic_t caught_signal;
+static volatile pid_t scene_pid;
+static uint64_t random_state;
+
+enum scene_mode scene_mode(void)
+{
+    return stage_settings.mode;
+}
+
+bool scene_private(void)
+{
+    return stage->private;
+}
+
+/* Source: Sebastiano Vigna, SplitMix64; any number is a good seed of it. */
+uint32_t scene_random(uint32_t bound)
+{
+    uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    z ^= z >> 31;
+    return (uint32_t)(((z >> 32) * bound) >> 32);
+}
+
+static void handle_signals(void (*handler)(int))
+{
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction action = { .sa_handler = handler };
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        sigaction(signals[i], &action, NULL);
+}
+
+/* In the scene's process: everything here is a system call or plain memory. */
+static void end_scene(int number)
+{
+    for (size_t i = 0; i < STAGE_ACTORS; i++)
+        if (stage->actors[i].pid > 0 && stage->actors[i].pid != getpid())
+            kill(stage->actors[i].pid, SIGKILL);
+    stage_remove_objects();
+    _exit(128 + number);
+}
+
+/* In the command. */
+static void forward_signal(int number)
+{
+    caught_signal = number;
+    if (scene_pid > 0)
+        kill(scene_pid, SIGTERM);
+}
+
+static void tell_place(const struct scene *scene)
+{
+    scene_head("weir demo %s: %s", scene->name, scene->summary);
+    if (stage->private)
+        scene_say("All of this happens in a private IPC namespace with a /dev/shm of its own: "
+                  "nobody outside sees it, and it vanishes with its last process. Every call "
+                  "below is made for real. * marks what a call changed.");
+    else
+        scene_say("A private IPC namespace is not permitted here, so this happens in the "
+                  "machine's own, with fresh keys, and is removed at the end. Every call below "
+                  "is made for real. * marks what a call changed.");
+}
+
+static int play(const struct scene *scene)
+{
+    int result = place_enter();
+    if (result != 0)
+        return command_fail("cannot make a place for the scene: %s", strerror(-result));
+    random_state = stage_settings.seed;
+    scene_name_process("scene");
+    tell_place(scene);
+    int status = scene->run();
+    process_end_all();
+    stage_remove_objects();
+    if (status == STATUS_OK && stage_settings.mode == SCENE_JSON)
+        if (facts_print_json(scene, stage_settings.seed, stage->private) != 0)
+            return command_fail("not enough memory for the document");
+    return status;
+}
+
+static _Noreturn void be_scene(const struct scene *scene, pid_t command)
+{
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (getppid() != command)
+        _exit(STATUS_FAILURE);
+    /* Scenes kill processes, and some by a fault of their own: no core files. */
+    setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+    _exit(play(scene));
+}
+
+static int finish(int wait_status)
+{
+    stage_remove_objects();
+    place_leave();
+    if (caught_signal) {
+        signal(caught_signal, SIG_DFL);
+        raise(caught_signal);
+    }
+    if (WIFSIGNALED(wait_status))
+        return command_fail("the scene was killed by signal %d (%s)", WTERMSIG(wait_status),
+                            strsignal(WTERMSIG(wait_status)));
+    if (stage->write_failure)
+        return command_fail("cannot write the output: %s", strerror(stage->write_failure));
+    return WEXITSTATUS(wait_status);
+}
+
+int scene_perform(const struct scene *scene, const struct scene_settings *settings)
+{
+    int result = stage_open(settings);
+    if (result != 0)
+        return command_fail("not enough memory for a scene: %s", strerror(-result));
+    /* The handler must know whom to tell before the first signal can come. */
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    handle_signals(forward_signal);
+    pid_t command = getpid();
+    pid_t pid = fork();
+    if (pid == 0) {
+        scene_pid = 0;
+        handle_signals(end_scene);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        be_scene(scene, command);
+    }
+    scene_pid = pid;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0)
+        return command_fail("cannot start a process: %s", strerror(errno));
+    int wait_status = 0;
+    while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
+        ;
+    return finish(wait_status);
+}

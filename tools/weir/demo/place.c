@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a scene plays: in a private IPC and mount namespace with its own
+ * /dev/shm if the machine permits it, and in an empty directory.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "stage.h"
+
+static int write_file(const char *path, const char *line)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = write(fd, line, strlen(line));
+    int result = n < 0 ? -errno : 0;
+    close(fd);
+    return result;
+}
+
+/* Without privilege a user namespace is what gives the right to make the others. */
+static int unshare_with_user(int flags)
+{
+    char uid_map[64], gid_map[64];
+    snprintf(uid_map, sizeof uid_map, "%u %u 1", geteuid(), geteuid());
+    snprintf(gid_map, sizeof gid_map, "%u %u 1", getegid(), getegid());
+    if (unshare(flags | CLONE_NEWUSER) != 0)
+        return -errno;
+    int result = write_file("/proc/self/setgroups", "deny");
+    if (result == 0)
+        result = write_file("/proc/self/uid_map", uid_map);
+    if (result == 0)
+        result = write_file("/proc/self/gid_map", gid_map);
+    return result;
+}
+
+static int enter_namespaces(void)
+{
+    int flags = CLONE_NEWIPC | CLONE_NEWNS;
+    if (unshare(flags) != 0) {
+        int result = unshare_with_user(flags);
+        if (result != 0)
+            return result;
+    }
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("weir-demo", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") != 0)
+        return -errno;
+    return 0;
+}
+
+/* A namespace cannot be left again, so a child finds out first whether all of it works. */
+static bool can_enter_namespaces(void)
+{
+    pid_t pid = fork();
+    if (pid < 0)
+        return false;
+    if (pid == 0)
+        _exit(enter_namespaces() == 0 ? 0 : 1);
+    int wait_status = 0;
+    while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
+}
+
+static int enter_private_directory(void)
+{
+    static const char directory[] = "/dev/shm/work";
+    if (mkdir(directory, 0755) != 0 || chdir(directory) != 0)
+        return -errno;
+    return setenv("WEIR_DIR", "/dev/shm/weir", 1) != 0 ? -errno : 0;
+}
+
+static int enter_shared_directory(void)
+{
+    const char *parent = getenv("TMPDIR");
+    if (!parent || !*parent || strlen(parent) > sizeof stage->directory - 32)
+        parent = "/tmp";
+    char path[sizeof stage->directory];
+    snprintf(path, sizeof path, "%s/weir-demo-XXXXXX", parent);
+    if (!mkdtemp(path))
+        return -errno;
+    memcpy(stage->directory, path, sizeof path);
+    return chdir(path) != 0 ? -errno : 0;
+}
+
+int place_enter(void)
+{
+    stage->private = can_enter_namespaces() && enter_namespaces() == 0;
+    return stage->private ? enter_private_directory() : enter_shared_directory();
+}
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *where)
+{
+    (void)info, (void)type, (void)where;
+    remove(path);
+    return 0;
+}
+
+void place_leave(void)
+{
+    if (stage->directory[0])
+        nftw(stage->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    stage->directory[0] = '\0';
+}

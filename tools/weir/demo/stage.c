@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stage: what the processes of a scene know of each other, and what has to
+ * be removed when it is over.
+ */
+#include "stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <time.h>
+#include <unistd.h>
+
+struct stage *stage;
+struct scene_settings stage_settings;
+
+static int lock_fd = -1;
+static int lock_depth;
+
+int stage_open(const struct scene_settings *settings)
+{
+    stage_settings = *settings;
+    stage = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (stage == MAP_FAILED)
+        return -errno;
+    stage->step = settings->step;
+    lock_fd = memfd_create("weir-demo", MFD_CLOEXEC);
+    return lock_fd < 0 ? -errno : 0;
+}
+
+static void lock_operate(short type)
+{
+    struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+    while (fcntl(lock_fd, F_SETLKW, &lock) != 0 && errno == EINTR)
+        ;
+}
+
+/* A record lock belongs to its process: no child inherits it, and it ends with the process. */
+void stage_lock(void)
+{
+    if (lock_depth++ == 0)
+        lock_operate(F_WRLCK);
+}
+
+void stage_unlock(void)
+{
+    if (--lock_depth == 0)
+        lock_operate(F_UNLCK);
+}
+
+void stage_actor_add(pid_t pid, const char *name)
+{
+    struct stage_actor *place = NULL;
+    for (size_t i = 0; i < STAGE_ACTORS; i++) {
+        struct stage_actor *actor = &stage->actors[i];
+        if (actor->pid == pid) {
+            place = actor;
+            break;
+        }
+        if (actor->pid == 0 && !place)
+            place = actor;
+    }
+    if (!place)
+        return; /* it goes without a name, and dies with its parent all the same */
+    snprintf(place->name, sizeof place->name, "%s", name);
+    place->pid = pid;
+}
+
+void stage_actor_drop(pid_t pid)
+{
+    for (size_t i = 0; i < STAGE_ACTORS; i++)
+        if (stage->actors[i].pid == pid)
+            stage->actors[i].pid = 0;
+}
+
+const char *stage_actor_name(pid_t pid)
+{
+    for (size_t i = 0; i < STAGE_ACTORS; i++)
+        if (stage->actors[i].pid == pid)
+            return stage->actors[i].name;
+    return "";
+}
+
+void stage_object_add(enum stage_kind kind, int id)
+{
+    for (size_t i = 0; i < STAGE_OBJECTS; i++) {
+        struct stage_object *object = &stage->objects[i];
+        if (object->kind != STAGE_NOTHING)
+            continue;
+        object->id = id;
+        object->creator = geteuid();
+        object->changed_at = (int64_t)time(NULL) - 1;
+        object->kind = kind;
+        return;
+    }
+}
+
+void stage_object_drop(enum stage_kind kind, int id)
+{
+    for (size_t i = 0; i < STAGE_OBJECTS; i++)
+        if (stage->objects[i].kind == kind && stage->objects[i].id == id)
+            stage->objects[i].kind = STAGE_NOTHING;
+}
+
+static void remove_segment(const struct stage_object *object)
+{
+    struct shmid_ds ds;
+    if (shmctl(object->id, IPC_STAT, &ds) == 0 && ds.shm_perm.cuid == object->creator &&
+        ds.shm_ctime >= object->changed_at)
+        shmctl(object->id, IPC_RMID, NULL);
+}
+
+static void remove_semset(const struct stage_object *object)
+{
+    struct semid_ds ds;
+    union {
+        struct semid_ds *buf;
+    } argument = { &ds };
+    if (semctl(object->id, 0, IPC_STAT, argument) == 0 && ds.sem_perm.cuid == object->creator &&
+        ds.sem_ctime >= object->changed_at)
+        semctl(object->id, 0, IPC_RMID);
+}
+
+void stage_remove_objects(void)
+{
+    for (size_t i = 0; i < STAGE_OBJECTS; i++) {
+        struct stage_object *object = &stage->objects[i];
+        if (object->kind == STAGE_SEGMENT)
+            remove_segment(object);
+        else if (object->kind == STAGE_SEMSET)
+            remove_semset(object);
+        object->kind = STAGE_NOTHING;
+    }
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_TOOL_STAGE_H
+#define WEIR_TOOL_STAGE_H
+
+/* What the files of 'weir demo' share among themselves; scenes use scene.h and calls.h. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "scene.h"
+
+enum {
+    STAGE_ACTORS = 64,
+    STAGE_OBJECTS = 256,
+    STAGE_NAME_MAX = 16,
+    STAGE_WIDTH = 78, /* of the page; a terminal has 80 */
+};
+
+enum stage_kind {
+    STAGE_NOTHING = 0,
+    STAGE_SEGMENT = 1,
+    STAGE_SEMSET = 2,
+};
+
+struct stage_actor {
+    pid_t pid; /* 0: free */
+    char name[STAGE_NAME_MAX];
+};
+
+struct stage_object {
+    enum stage_kind kind;
+    int id;
+    uid_t creator;      /* an identifier comes round; these tell whether it is still ours */
+    int64_t changed_at; /* lower bound of shm_ctime or sem_ctime */
+};
+
+/*
+ * Shared by the command, the scene's process and its children (anonymous, so it
+ * ends with them). Written under stage_lock(), which the kernel frees when its
+ * holder dies; read without it by the last cleaner, when all others are dead.
+ */
+struct stage {
+    struct stage_actor actors[STAGE_ACTORS];
+    struct stage_object objects[STAGE_OBJECTS];
+    uint32_t calls;      /* told so far: the number in front of a call */
+    int write_failure;   /* errno of the first failed write to stdout */
+    bool blank;          /* the page ends with an empty line */
+    bool step;           /* ends at the end of stdin */
+    bool private;        /* the scene has a private IPC and mount namespace */
+    char directory[128]; /* of the scene, if it has to be removed; else "" */
+};
+
+extern struct stage *stage;
+extern struct scene_settings stage_settings;
+
+/* 0, or -errno. Before the first fork. */
+int stage_open(const struct scene_settings *settings);
+
+void stage_lock(void);
+void stage_unlock(void);
+
+/* Under the lock. */
+void stage_actor_add(pid_t pid, const char *name);
+void stage_actor_drop(pid_t pid);
+const char *stage_actor_name(pid_t pid); /* "" when it has none */
+void stage_object_add(enum stage_kind kind, int id);
+void stage_object_drop(enum stage_kind kind, int id);
+
+/* Removes what is watched. Async-signal-safe. */
+void stage_remove_objects(void);
+
+/* -- place.c ---------------------------------------------------------------------------------- */
+
+/* Puts the calling process into private namespaces if it can, and into a fresh directory; 0 or -errno. */
+int place_enter(void);
+
+/* Removes the directory, if its namespace does not. */
+void place_leave(void);
+
+/* -- process.c -------------------------------------------------------------------------------- */
+
+/* Kills and reaps the processes of the scene that are still there. */
+void process_end_all(void);
+
+/* -- narrate.c -------------------------------------------------------------------------------- */
+
+/* Text that is put together first and written at once; it never grows beyond its room. */
+struct text {
+    size_t length;
+    char bytes[8192];
+};
+
+void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Adds words, folded at STAGE_WIDTH, each line after the first indented; ends with a newline. */
+void text_fold(struct text *text, unsigned indent, const char *words);
+
+/* Bold on a terminal, else nothing. */
+const char *text_bold(void);
+const char *text_plain(void);
+
+/* To stdout, whole; remembers a failure in stage->write_failure. Under the lock. */
+void text_write(const struct text *text);
+
+/* Waits for Enter, if asked for. Under the lock. */
+void stage_wait_for_enter(void);
+
+/* -- facts.c ---------------------------------------------------------------------------------- */
+
+void facts_skip(const char *reason);
+void facts_fault(const struct scene_fault *fault);
+
+/* Whether this build can write JSON. */
+bool facts_json_possible(void);
+
+/* The document, on stdout; 0 or -errno. */
+int facts_print_json(const struct scene *scene, uint64_t seed, bool private);
+
+#endif
