@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The checks of the source find what they look for.
+#
+# Goal: check-floors, check-tags and check-length pass on this source, and fail
+# on each kind of fault that they are there for.
+# Method: a small tree of files with one fault at a time.
+set -u
+scripts=${WEIR_SOURCE:?}/scripts
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+failed=0
+
+fresh_tree() {
+    rm -rf "${tree:?}"/*
+    mkdir -p "$tree/src/base" "$tree/src/segment" "$tree/include/weir" "$tree/tools" "$tree/examples"
+    printf '#include <weir/segment.h>\n#include "base/error.h"\n#include "segment/own.h"\n' \
+        >"$tree/src/segment/good.c"
+    printf '#include <weir/error.h>\n' >"$tree/include/weir/segment.h"
+    printf '#include <weir/weir.h>\n#include "own.h"\n#include "../examples/e.h"\n' \
+        >"$tree/tools/good.c"
+    # shellcheck disable=SC2016
+    printf '/* Release [lane.commit]: payload first. Pairs with peek(). */\n' >"$tree/src/base/a.c"
+    printf '/* Acquire [lane.commit]: pairs with commit(). */\n' >"$tree/src/segment/b.c"
+    printf '#include <stdatomic.h>\n' >"$tree/src/base/atomics.h"
+}
+
+expect() { # pass or fail, script, what
+    output=$("$scripts/$2" "$tree" 2>&1)
+    status=$?
+    if { [ "$1" = pass ] && [ "$status" != 0 ]; } || { [ "$1" = fail ] && [ "$status" != 1 ]; }; then
+        echo "FAILED: $2 should $1 on $3, exit status $status:"
+        echo "$output"
+        failed=1
+    fi
+}
+
+floors() { # the line, the file
+    fresh_tree
+    mkdir -p "$tree/$(dirname "$2")"
+    printf '%s\n' "$1" >"$tree/$2"
+    expect fail check-floors "$1 in $2"
+}
+
+tags() { # what, file, text
+    fresh_tree
+    printf '%b\n' "$3" >"$tree/$2"
+    expect fail check-tags "$1"
+}
+
+fresh_tree
+expect pass check-floors "a tree without a fault"
+expect pass check-tags "a tree without a fault"
+floors '#include "segment/own.h"' src/base/low.c
+floors '#  include "inspect/walk.h"' src/segment/low.c
+floors '#include "own.h"' src/segment/bare.c
+floors '#include <weir/segment.h>' src/base/low.c
+floors '#include <weir/weir.h>' src/segment/all.c
+floors '#include <weir/unheard_of.h>' src/segment/new.c
+floors '#include "base/error.h"' src/attic/x.c
+floors '#include <weir/inspect.h>' include/weir/segment.h
+floors '#include "error.h"' include/weir/segment.h
+floors '#include "../src/base/error.h"' tools/private.c
+floors '#include "../../src/base/error.h"' examples/private.c
+rm -rf "${tree:?}"/*
+expect fail check-floors "an empty tree"
+
+tags "a tag that stands once" src/base/c.c '/* Release [lane.alone]: x */'
+tags "a tag that is only released" src/base/c.c '/* Release [x.y]: a */\n/* Release [x.y]: b */'
+tags "a tag that is only acquired" src/base/c.c '/* Acquire [x.y]: a */\n/* Acquire [x.y]: b */'
+tags "stdatomic in a .c file" src/base/c.c '#include <stdatomic.h>'
+tags "stdatomic in a second header" src/segment/c.h '#include <stdatomic.h>'
+
+fresh_tree
+{
+    printf 'int long_function(void)\n{\n'
+    for line in 1 2 3 4 5 6 7 8 9 10; do
+        printf '    call_%s();\n    a();\n    b();\n    c();\n    d();\n    e();\n    f();\n' "$line"
+    done
+    printf '}\n'
+} >"$tree/src/base/long.c"
+expect fail check-length "a function of 72 lines"
+sed -i '3,4d' "$tree/src/base/long.c"
+expect pass check-length "a function of 70 lines"
+
+tree=$WEIR_SOURCE
+trap - EXIT
+expect pass check-floors "this source"
+expect pass check-tags "this source"
+expect pass check-length "this source"
+exit "$failed"
