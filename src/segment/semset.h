@@ -64,6 +64,9 @@ int weir__semset_same(int id, uint32_t key, uint32_t cuid);
  */
 int weir__semset_destroy(int id, uint32_t key, uint32_t cuid);
 
+/* Gives the set to a group (IPC_SET). Explains. */
+int weir__semset_give(int id, uint32_t gid);
+
 /* The check of count, values and mode that every creation starts with; extra: weir's own. */
 int weir__semset_check(uint32_t count, uint32_t extra, const uint16_t *values, uint32_t mode);
 

@@ -165,3 +165,15 @@ int weir__semset_destroy(int id, uint32_t key, uint32_t cuid)
     return weir__fail(errno, "semctl IPC_RMID: set %d (key 0x%08" PRIx32 "): %s", id, key,
                       strerror(errno));
 }
+
+int weir__semset_give(int id, uint32_t gid)
+{
+    struct semid_ds status;
+    int result = weir__semset_stat(id, &status);
+    status.sem_perm.gid = (gid_t)gid;
+    if (result == 0 && semctl(id, 0, IPC_SET, (union weir__semun){ .buf = &status }) != 0)
+        result = -errno;
+    return result == 0 ? 0
+                       : weir__fail(-result, "cannot give semaphore set %d to group %u: %s", id,
+                                    gid, strerror(-result));
+}

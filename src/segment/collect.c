@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The collector: removes what killed processes left.
+ *
+ *   it meets                          | it does                      | because
+ *   ----------------------------------+------------------------------+----------------------
+ *   draft, lock held                  | nothing                      | its creator lives
+ *   draft, lock free                  | removes segment and set that | the kernel freed the
+ *                                     | are provably the draft's     | lock: creator dead
+ *   name or ~NONCE, object gone       | removes set, then the entry  | the kernel has no such
+ *                                     |                              | segment any more
+ *   empty directory                   | rmdir                        | nothing is in it
+ *   anything else                     | nothing                      |
+ *
+ * Every step may be done twice or be left half done: the record goes last. A
+ * collector that is stopped holds at most the lock of one draft, which nobody
+ * waits for. Between its last look at an id and the removal a number could come
+ * round only after 4 million creations; that is the boundary of this design.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+#include "base/atomics.h"
+#include "base/error.h"
+#include "segment/collect.h"
+#include "segment/draft.h"
+#include "segment/header.h"
+#include "segment/semset.h"
+#include "segment/sysv.h"
+
+struct collection {
+    uint32_t flags;
+    void (*report)(const struct weir_leftover *leftover, void *argument);
+    void *argument;
+    int count;
+};
+
+static void report(struct collection *collection, const struct weir__record *record, int segment_id,
+                   int semset_id, const char *name, const char *why)
+{
+    struct weir_leftover leftover = { .size = sizeof leftover,
+                                      .key = segment_id >= 0 ? record->shm_key : 0,
+                                      .segment_id = segment_id,
+                                      .semset_id = semset_id,
+                                      .size_bytes = segment_id >= 0 ? record->shm_segsz : 0,
+                                      .name = name,
+                                      .why = why };
+    collection->count++;
+    if (collection->report)
+        collection->report(&leftover, collection->argument);
+}
+
+/*
+ * Whether the segment under a dead draft's key was made by that draft. A random
+ * key proves it. A key of ftok may be somebody else's, who came between the look
+ * and the creation: then the pid of the creator, or the header, tells.
+ */
+static bool is_drafts_own(const struct weir__record *record, int id, const struct shmid_ds *found)
+{
+    if (found->shm_perm.cuid != record->creator || found->shm_segsz != record->shm_segsz ||
+        found->shm_nattch != 0)
+        return false;
+    if (record->lifetime == WEIR_EPHEMERAL)
+        return true;
+    if (found->shm_segsz < WEIR__HEADER_BYTES)
+        return found->shm_cpid == record->pid;
+    void *memory = shmat(id, NULL, SHM_RDONLY);
+    if (memory == (void *)-1)
+        return false;
+    bool is_own = weir__header_is_unfinished(memory, record->nonce);
+    shmdt(memory);
+    return is_own && (found->shm_cpid == record->pid || found->shm_cpid == 0);
+}
+
+/* The segment that a dead draft left, or -1. */
+static int drafts_segment(const struct weir__record *record)
+{
+    struct shmid_ds found;
+    if (record->shm_key == 0)
+        return -1;
+    int id = weir__shm_find(record->shm_key);
+    if (id < 0 || weir__shm_stat(id, &found) != 0 || !is_drafts_own(record, id, &found))
+        return -1;
+    return id;
+}
+
+/* The set that a dead draft left, or -1: its key is random. */
+static int drafts_semset(const struct weir__record *record)
+{
+    if (record->sem_key == 0)
+        return -1;
+    int id = semget((key_t)record->sem_key, 0, 0);
+    return id >= 0 && weir__semset_same(id, record->sem_key, record->creator) == 1 ? id : -1;
+}
+
+static void collect_draft(const struct weir__rundir *dir, const char *directory,
+                          struct collection *collection)
+{
+    bool dry_run = collection->flags & WEIR_COLLECT_DRY_RUN, valid;
+    struct weir__entry entry;
+    int fd;
+    int result = weir__draft_seize(dir, directory, dry_run, &fd, &valid, &entry);
+    if (result == -ENOENT && !dry_run)
+        unlinkat(dir->fd, directory, AT_REMOVEDIR); /* no file in it yet, or no more */
+    if (result != 0)
+        return;
+    if (!valid) {
+        entry.record = (struct weir__record){ .shm_id = -1, .sem_id = -1 };
+        snprintf(entry.directory, sizeof entry.directory, "%s", directory);
+    }
+    int segment_id = drafts_segment(&entry.record), semset_id = drafts_semset(&entry.record);
+    report(collection, &entry.record, segment_id, semset_id, NULL,
+           "its creator was killed while making it");
+    if (!dry_run) {
+        /* CRASH collect.draft: the draft is still there, the next collector goes on. */
+        result = segment_id >= 0 ? weir__shm_remove(segment_id) : 0;
+        if (result == 0 && semset_id >= 0)
+            result = weir__semset_destroy(semset_id, entry.record.sem_key, entry.record.creator);
+        if (result == 0)
+            weir__entry_clear(dir, directory);
+    }
+    close(fd);
+}
+
+static void collect_entry(const struct weir__rundir *dir, const char *directory,
+                          struct collection *collection)
+{
+    char name[WEIR__ENTRY_NAME_BYTES];
+    struct weir__entry entry;
+    bool dry_run = collection->flags & WEIR_COLLECT_DRY_RUN;
+    int result = weir__entry_read(dir, directory, &entry);
+    if (result == -ENOENT && !dry_run)
+        unlinkat(dir->fd, directory, AT_REMOVEDIR); /* harmless: only an empty one goes */
+    /* Another member's leftovers are for that member: their sets are not ours to remove. */
+    if (result != 0 || (entry.owner != geteuid() && entry.record.creator != geteuid()))
+        return;
+    const struct weir__record *record = &entry.record;
+    if (weir__entry_verdict(dir, record) != WEIR__DEAD)
+        return;
+    int semset_id =
+        record->sem_key && weir__semset_same(record->sem_id, record->sem_key, record->creator) == 1
+            ? record->sem_id
+            : -1;
+    if (dry_run || weir__entry_bury(dir, &entry) == 0)
+        report(collection, record, -1, semset_id,
+               weir__entry_is_name(directory, name) ? name : NULL, "its last user is gone");
+}
+
+static int visit(const struct weir__rundir *dir, const char *directory, void *argument)
+{
+    char name[WEIR__ENTRY_NAME_BYTES];
+    if (directory[0] == '#')
+        collect_draft(dir, directory, argument);
+    else if (directory[0] == '~' || weir__entry_is_name(directory, name))
+        collect_entry(dir, directory, argument);
+    return 0;
+}
+
+static int unfinished(const struct weir__rundir *base, const char *directory, void *argument)
+{
+    (void)argument;
+    if (strncmp(directory, ".new-", 5) == 0)
+        unlinkat(base->fd, directory, AT_REMOVEDIR);
+    return 0;
+}
+
+/* Empty ".new-*" of a killed process, beside the namespaces' directories. */
+static void collect_unfinished(const struct weir__rundir *dir)
+{
+    struct weir__rundir parent = *dir;
+    parent.fd = openat(dir->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent.fd < 0)
+        return;
+    weir__entry_each(&parent, unfinished, NULL);
+    close(parent.fd);
+}
+
+int weir_collect(uint32_t flags,
+                 void (*report_to)(const struct weir_leftover *leftover, void *argument),
+                 void *argument)
+{
+    struct collection collection = { .flags = flags, .report = report_to, .argument = argument };
+    struct weir__rundir dir;
+    struct weir__error_saved saved;
+    if (flags & ~(uint32_t)WEIR_COLLECT_DRY_RUN)
+        return weir__fail(EINVAL, "weir_collect: flags 0x%x are not known", flags);
+    int result = weir__rundir_open(&dir, false);
+    if (result != 0)
+        return result == -ENOENT ? 0 : result;
+    weir__error_save(&saved);
+    result = weir__entry_each(&dir, visit, &collection);
+    weir__error_restore(&saved);
+    if (result != 0) {
+        weir__rundir_close(&dir);
+        return weir__fail(-result, "cannot look into %s: %s", dir.path, strerror(-result));
+    }
+    if (flags & WEIR_COLLECT_DRY_RUN) {
+        weir__rundir_close(&dir);
+    } else {
+        collect_unfinished(&dir);
+        weir__rundir_close_tidy(&dir);
+    }
+    return collection.count;
+}
+
+void weir__collect_once(void)
+{
+    static weir__atomic_int done;
+    struct weir__error_saved saved;
+    /* Relaxed: two threads that both collect do no harm. */
+    if (atomic_exchange_explicit(&done, 1, memory_order_relaxed))
+        return;
+    weir__error_save(&saved);
+    weir_collect(0, NULL, NULL);
+    weir__error_restore(&saved);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a segment comes to be.
+ *
+ * With a draft (names, and all private ones), in this order:
+ *
+ *   1 draft begun, its record says the key          CRASH create.draft
+ *   2 shmget under that key, mode 0600              CRASH create.made
+ *   3 shmat                                         CRASH create.attached
+ *   4 ephemeral: IPC_RMID                           CRASH create.removed
+ *   5 semaphore set under its key                   CRASH create.set
+ *   6 header, mode, group, pages
+ *   7 record with ids, then published               CRASH create.published
+ *
+ * Up to 7 the draft names all that exists, and the collector removes it. From 4
+ * on an ephemeral segment needs no collector: the kernel frees it. Somebody may
+ * remove the segment between 2 and 3; then it is made again.
+ *
+ * By key or ftok there is no draft: the key is the user's, and the segment is
+ * whole as soon as it exists.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "segment/collect.h"
+#include "segment/draft.h"
+#include "segment/handle.h"
+#include "segment/header.h"
+#include "segment/pages.h"
+#include "segment/ref.h"
+#include "segment/semset.h"
+#include "segment/sysv.h"
+
+/* Keys that ftok makes of one file: the project has 8 bits, and 0 is undefined. */
+#define PROJECTS 255
+
+static uint32_t random_key(void)
+{
+    uint32_t key = 0;
+    while (key == 0 || key == UINT32_MAX)
+        key = (uint32_t)weir__random_nonzero();
+    return key;
+}
+
+/* shmget, with huge pages if asked for and there; *pages says which came. */
+static int make_segment(uint32_t key, uint64_t segsz, uint32_t flags, uint32_t *pages)
+{
+    struct weir__error_saved saved;
+    *pages = WEIR_PAGES_NORMAL;
+    if (flags & WEIR_SEGMENT_HUGE_PAGES) {
+        weir__error_save(&saved);
+        int id = weir__shm_create(key, segsz, 0600, SHM_HUGETLB);
+        if (id >= 0)
+            *pages = WEIR_PAGES_HUGETLB;
+        if (id >= 0 || id == -EEXIST)
+            return id;
+        weir__error_restore(&saved); /* none reserved, or not for this user: normal ones */
+    }
+    return weir__shm_create(key, segsz, 0600, 0);
+}
+
+/* The mode and the group that were asked for; until here it was 0600. */
+static int set_rights(int id, const struct weir_segment_options *options)
+{
+    uint32_t mode = options->mode;
+    if (options->flags & WEIR_SEGMENT_ONE_WRITER)
+        mode &= ~0222u; /* the attached creator goes on writing */
+    bool has_gid = options->flags & WEIR_SEGMENT_SET_GID;
+    if (mode == 0600 && !has_gid)
+        return 0;
+    return weir__shm_set(id, mode, has_gid ? (int64_t)options->gid : -1);
+}
+
+static int attach_new(struct weir_segment *segment, const struct weir__segment_ask *ask)
+{
+    void *address = ask->options.address;
+    if (address)
+        address = (char *)address - segment->offset_bytes;
+    return weir__shm_attach(segment->id, address, false, &segment->memory);
+}
+
+/* Steps 2 and 3 under one key. -EEXIST: taken. -EIDRM: removed before the attach. */
+static int make_under_key(struct weir_segment *segment, const struct weir__segment_ask *ask,
+                          uint32_t key)
+{
+    int id = make_segment(key, segment->segsz, ask->options.flags, &segment->pages);
+    if (id < 0)
+        return id;
+    segment->id = id;
+    int result = attach_new(segment, ask);
+    if (result != 0 && result != -EIDRM)
+        weir__shm_remove(id);
+    return result;
+}
+
+/* The key that ftok(record file, project) gives. */
+static uint32_t draft_ftok(const struct weir__draft *draft, int project)
+{
+    char path[PATH_MAX + 2 * WEIR__ENTRY_NAME_BYTES], nonce[WEIR__NONCE_TEXT_BYTES];
+    weir__nonce_text(draft->entry.record.nonce, nonce);
+    snprintf(path, sizeof path, "%s/%s/%s", draft->dir.path, draft->entry.directory, nonce);
+    return (uint32_t)ftok(path, project);
+}
+
+/*
+ * Steps 1 to 3: finds a free key. The record names a key before it is tried; a
+ * key that is seen to be taken is never written down, so that what the record
+ * names was made by us or is told from ours by creator, size, pid and header.
+ */
+static int make_in_draft(struct weir_segment *segment, const struct weir__segment_ask *ask,
+                         struct weir__draft *draft)
+{
+    struct weir__record *record = &draft->entry.record;
+    bool by_ftok = ask->ref.by == WEIR_BY_NAME && ask->options.lifetime == WEIR_PERSISTENT;
+    struct weir__error_saved saved;
+    for (int attempt = 1; attempt <= PROJECTS; attempt++) {
+        uint32_t key = by_ftok ? draft_ftok(draft, attempt) : random_key();
+        weir__error_save(&saved);
+        if (key == 0 || key == UINT32_MAX || weir__shm_find(key) != -ENOENT) {
+            weir__error_restore(&saved);
+            continue;
+        }
+        record->shm_key = key;
+        int result = weir__draft_update(draft);
+        if (result == 0)
+            result = make_under_key(segment, ask, key);
+        if (result == 0) {
+            record->shm_id = segment->id;
+            return 0;
+        }
+        if (result != -EEXIST && result != -EIDRM)
+            return result;
+    }
+    return weir__fail(ENOSPC,
+                      "%s: all %d keys that ftok makes of its file are taken by others: see "
+                      "'weir list'",
+                      ask->what, PROJECTS);
+}
+
+/* Step 5. */
+static int make_semaphores(struct weir_segment *segment, const struct weir__segment_ask *ask,
+                           struct weir__draft *draft)
+{
+    struct weir__record *record = &draft->entry.record;
+    int result = -EEXIST;
+    for (int attempt = 0; result == -EEXIST && attempt < WEIR__RETRIES; attempt++) {
+        record->sem_key = random_key();
+        record->sem_count = ask->options.semaphores;
+        result = weir__draft_update(draft);
+        if (result == 0)
+            result =
+                weir__semset_make(record->sem_key, record->sem_count, ask->options.semaphore_values,
+                                  ask->options.mode, &record->sem_id);
+    }
+    if (result == 0 && (ask->options.flags & WEIR_SEGMENT_SET_GID))
+        result = weir__semset_give(record->sem_id, ask->options.gid);
+    return result == 0 ? weir__semset_wrap(&segment->semset, record->sem_id, record->sem_count)
+                       : result;
+}
+
+/* Steps 2 to 6. */
+static int fill_draft(struct weir_segment *segment, const struct weir__segment_ask *ask,
+                      struct weir__draft *draft)
+{
+    const struct weir_segment_options *options = &ask->options;
+    int result = make_in_draft(segment, ask, draft);
+    if (result == 0 && options->lifetime == WEIR_EPHEMERAL) {
+        result = weir__shm_remove(segment->id);
+        segment->is_removed = true;
+    }
+    if (result == 0 && options->semaphores)
+        result = make_semaphores(segment, ask, draft);
+    if (result != 0)
+        return result;
+    if (segment->offset_bytes)
+        weir__header_write(segment->memory, segment->segsz, draft->entry.record.nonce, geteuid());
+    result = set_rights(segment->id, options);
+    if (result == 0)
+        result =
+            weir__pages_apply(segment->memory, segment->segsz, options->flags, &segment->pages);
+    return result == 0 ? weir__draft_update(draft) : result;
+}
+
+/*
+ * Step 7. By name, who stands there already decides: a living object wins over
+ * ours, a dead one's entry is taken away and the step tried again.
+ */
+static int publish(struct weir_segment *segment, const struct weir__segment_ask *ask,
+                   struct weir__draft *draft)
+{
+    char directory[WEIR__ENTRY_NAME_BYTES];
+    if (ask->ref.by == WEIR_BY_NAME)
+        weir__entry_name(ask->ref.text, directory);
+    else
+        weir__entry_nameless(draft->entry.record.nonce, directory);
+    int result = weir__segment_set_entry(segment, &draft->dir, directory, &draft->entry.record);
+    for (int attempt = 0; result == 0 && attempt < WEIR__RETRIES; attempt++) {
+        result = weir__draft_publish(draft, directory);
+        if (result != -EEXIST)
+            return result;
+        result = weir__entry_vacate(&draft->dir, directory, ask->what);
+    }
+    return result != 0 ? result
+                       : weir__fail(EBUSY, "%s is taken and let go again and again", ask->what);
+}
+
+/* Takes back what a failed creation made; nobody else has seen it. */
+static void undo(struct weir_segment *segment, struct weir__draft *draft)
+{
+    struct weir__error_saved saved;
+    const struct weir__record *record = &draft->entry.record;
+    weir__error_save(&saved);
+    if (record->sem_id >= 0)
+        weir__semset_destroy(record->sem_id, record->sem_key, record->creator);
+    if (record->shm_id >= 0 && !segment->is_removed)
+        weir__shm_remove(record->shm_id);
+    weir__draft_abandon(draft);
+    weir__rundir_close_tidy(&draft->dir);
+    weir__error_restore(&saved);
+}
+
+static int create_with_draft(struct weir_segment *segment, const struct weir__segment_ask *ask)
+{
+    const struct weir_segment_options *options = &ask->options;
+    bool by_name = ask->ref.by == WEIR_BY_NAME;
+    bool is_found = by_name || options->semaphores; /* it has a record for as long as it lives */
+    struct weir__draft draft;
+    struct weir__record record = { .lifetime = options->lifetime,
+                                   .creator = geteuid(),
+                                   .pid = getpid(),
+                                   .shm_id = -1,
+                                   .sem_id = -1 };
+    segment->offset_bytes = by_name ? WEIR__HEADER_BYTES : 0;
+    segment->segsz = ask->size_bytes + segment->offset_bytes;
+    record.shm_segsz = segment->segsz;
+    snprintf(record.kind, sizeof record.kind, "%s", options->kind);
+    int result = weir__draft_begin(&draft, &record);
+    if (result != 0)
+        return result;
+    result = fill_draft(segment, ask, &draft);
+    if (result == 0 && is_found)
+        result = publish(segment, ask, &draft);
+    if (result != 0) {
+        undo(segment, &draft);
+        return result;
+    }
+    if (is_found) {
+        weir__rundir_close(&draft.dir);
+        return 0;
+    }
+    /* The step that gives a private persistent one to its user: no draft, no collector. */
+    weir__draft_abandon(&draft);
+    weir__rundir_close_tidy(&draft.dir);
+    return 0;
+}
+
+static int explain_taken(const struct weir__segment_ask *ask, uint32_t key)
+{
+    struct shmid_ds found;
+    int id = weir__shm_find(key);
+    if (id < 0 || weir__shm_stat(id, &found) != 0)
+        return weir__fail(EEXIST, "%s (key 0x%08x) is taken", ask->what, key);
+    return weir__fail(
+        EEXIST,
+        "%s (key 0x%08x) is taken by segment %d of uid %u, %zu bytes, mode %04o, made "
+        "by pid %d: open it, or remove it with 'weir rm key:0x%08x'",
+        ask->what, key, id, (unsigned)found.shm_perm.cuid, (size_t)found.shm_segsz,
+        (unsigned)found.shm_perm.mode & 0777, (int)found.shm_cpid, key);
+}
+
+static int create_with_key(struct weir_segment *segment, const struct weir__segment_ask *ask)
+{
+    uint32_t key;
+    int result = weir__ref_key(ask->ref, &key);
+    if (result != 0)
+        return result;
+    segment->segsz = ask->size_bytes;
+    result = make_under_key(segment, ask, key);
+    if (result == -EEXIST)
+        return explain_taken(ask, key);
+    if (result != 0)
+        return result;
+    result = set_rights(segment->id, &ask->options);
+    if (result == 0)
+        result =
+            weir__pages_apply(segment->memory, segment->segsz, ask->options.flags, &segment->pages);
+    if (result != 0) {
+        struct weir__error_saved saved;
+        weir__error_save(&saved);
+        weir__shm_remove(segment->id);
+        weir__error_restore(&saved);
+    }
+    return result;
+}
+
+int weir__segment_create(struct weir_segment *segment, const struct weir__segment_ask *ask)
+{
+    weir__collect_once();
+    if (ask->ref.by == WEIR_BY_KEY || ask->ref.by == WEIR_BY_FTOK)
+        return create_with_key(segment, ask);
+    return create_with_draft(segment, ask);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include "segment/draft.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/atomics.h"
+#include "base/error.h"
+#include "base/random.h"
+
+/* Descriptors of drafts that this process has in hand, +1; 0 is a free slot. */
+static weir__atomic_int open_drafts[64];
+
+/* A child that kept the descriptor would keep its dead parent's draft locked. */
+static void close_in_child(void)
+{
+    for (size_t i = 0; i < sizeof open_drafts / sizeof open_drafts[0]; i++) {
+        /* Relaxed: a child of fork has one thread, and the fork ordered it after its parent. */
+        int held = atomic_exchange_explicit(&open_drafts[i], 0, memory_order_relaxed);
+        if (held != 0)
+            close(held - 1);
+    }
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, close_in_child);
+}
+
+/*
+ * A fork between the open and this call gives the child a copy that it does not
+ * close; the draft is then collected only after the child's exec or end.
+ */
+static int remember(int fd)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+    for (size_t i = 0; i < sizeof open_drafts / sizeof open_drafts[0]; i++) {
+        int free_slot = 0;
+        /* Relaxed: a slot carries a number and orders nothing else. */
+        if (atomic_compare_exchange_strong_explicit(&open_drafts[i], &free_slot, fd + 1,
+                                                    memory_order_relaxed, memory_order_relaxed))
+            return (int)i;
+    }
+    return -1;
+}
+
+static void close_draft(struct weir__draft *draft)
+{
+    if (draft->slot >= 0)
+        atomic_store_explicit(&open_drafts[draft->slot], 0, memory_order_relaxed);
+    close(draft->fd);
+}
+
+static int lock_file(int fd, int command)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    if (fcntl(fd, command, &lock) != 0)
+        return errno == EACCES || errno == EAGAIN ? -EBUSY : -errno;
+    /* F_OFD_GETLK answers with the lock that stands in the way, if one does. */
+    return command == F_OFD_GETLK && lock.l_type != F_UNLCK ? -EBUSY : 0;
+}
+
+static int write_record(struct weir__draft *draft)
+{
+    char text[WEIR__RECORD_BYTES];
+    weir__record_encode(&draft->entry.record, text);
+    ssize_t written = pwrite(draft->fd, text, sizeof text, 0);
+    if (written == (ssize_t)sizeof text)
+        return 0;
+    return written < 0 ? -errno : -ENOSPC;
+}
+
+/* Directory and file of a new draft; -ENOENT or -EBUSY: somebody cleaned it up, do it again. */
+static int make_draft(struct weir__draft *draft)
+{
+    char path[WEIR__ENTRY_NAME_BYTES + WEIR__NONCE_TEXT_BYTES], nonce[WEIR__NONCE_TEXT_BYTES];
+    struct weir__entry *entry = &draft->entry;
+    entry->record.nonce = weir__random_nonzero();
+    weir__nonce_text(entry->record.nonce, nonce);
+    snprintf(entry->directory, sizeof entry->directory, "#%s", nonce);
+    snprintf(path, sizeof path, "%s/%s", entry->directory, nonce);
+    if (mkdirat(draft->dir.fd, entry->directory, 0700) != 0)
+        return -errno;
+    /* CRASH draft.directory: an empty directory; the collector removes it, and so it may now. */
+    uint32_t mode = draft->dir.mode;
+    draft->fd = -1;
+    int result = fchmodat(draft->dir.fd, entry->directory, mode, 0) == 0 ? 0 : -errno;
+    if (result == 0) {
+        draft->fd = openat(draft->dir.fd, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        result = draft->fd >= 0 ? 0 : -errno;
+    }
+    draft->slot = draft->fd >= 0 ? remember(draft->fd) : -1;
+    if (result == 0 && fchmod(draft->fd, mode & 0666) != 0)
+        result = -errno;
+    if (result == 0)
+        result = lock_file(draft->fd, F_OFD_SETLK);
+    /* CRASH draft.empty: a file without a record; nothing was made under it. */
+    struct stat found;
+    if (result == 0 && (fstat(draft->fd, &found) != 0 || found.st_nlink == 0))
+        result = -ENOENT; /* a collector was here between the open and the lock */
+    if (result == 0)
+        result = write_record(draft);
+    if (result != 0) {
+        if (draft->fd >= 0)
+            close_draft(draft);
+        weir__entry_unlink(&draft->dir, entry->directory, entry->record.nonce);
+    }
+    return result;
+}
+
+int weir__draft_begin(struct weir__draft *draft, const struct weir__record *record)
+{
+    int result = 0;
+    draft->entry.record = *record;
+    draft->entry.owner = geteuid();
+    for (int attempt = 0; attempt < WEIR__RETRIES; attempt++) {
+        result = weir__rundir_open(&draft->dir, true);
+        if (result != 0)
+            return result;
+        result = make_draft(draft);
+        if (result == 0)
+            return 0;
+        weir__rundir_close(&draft->dir);
+        if (result != -ENOENT && result != -EBUSY)
+            break;
+    }
+    return weir__fail(-result, "cannot create in the run directory %s: %s%s", draft->dir.path,
+                      strerror(-result),
+                      result == -ENOSPC  ? ": make room there, or set WEIR_DIR"
+                      : result == -EROFS ? ": set WEIR_DIR to a directory that can be written"
+                                         : "");
+}
+
+int weir__draft_update(struct weir__draft *draft)
+{
+    int result = write_record(draft);
+    if (result != 0)
+        return weir__fail(-result, "cannot write in the run directory %s: %s", draft->dir.path,
+                          strerror(-result));
+    return 0;
+}
+
+int weir__draft_publish(struct weir__draft *draft, const char *directory)
+{
+    struct weir__entry *entry = &draft->entry;
+    /* Release [entry.publish]: rename orders the record, the header and the values before the
+     * name. Pairs with weir__entry_read(), which finds them through it. */
+    if (renameat(draft->dir.fd, entry->directory, draft->dir.fd, directory) != 0) {
+        int error = errno;
+        if (error == ENOTEMPTY || error == EEXIST)
+            return -EEXIST;
+        return weir__fail(error, "cannot publish in %s: %s", draft->dir.path, strerror(error));
+    }
+    snprintf(entry->directory, sizeof entry->directory, "%s", directory);
+    close_draft(draft);
+    return 0;
+}
+
+void weir__draft_abandon(struct weir__draft *draft)
+{
+    weir__entry_unlink(&draft->dir, draft->entry.directory, draft->entry.record.nonce);
+    close_draft(draft);
+}
+
+int weir__draft_seize(const struct weir__rundir *dir, const char *directory, bool dry_run, int *fd,
+                      bool *valid, struct weir__entry *entry)
+{
+    char path[2 * WEIR__ENTRY_NAME_BYTES];
+    struct stat found;
+    /* The file's name is the directory's without its '#'. */
+    snprintf(path, sizeof path, "%s/%s", directory, directory + 1);
+    *fd = openat(dir->fd, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (*fd < 0)
+        return -errno;
+    int result = lock_file(*fd, dry_run ? F_OFD_GETLK : F_OFD_SETLK);
+    if (result == 0 && (fstat(*fd, &found) != 0 || found.st_nlink == 0))
+        result = -ENOENT;
+    if (result != 0) {
+        close(*fd);
+        return result;
+    }
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    *valid = weir__entry_read(dir, directory, entry) == 0;
+    weir__error_restore(&saved);
+    return 0;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SEGMENT_DRAFT_H
+#define WEIR_SEGMENT_DRAFT_H
+
+/*
+ * Drafts: an object while it is being created.
+ *
+ * A draft is an entry under "#NONCE". Before anything is made in the kernel,
+ * its record says under which key; the creator holds an open-file-description
+ * lock on the record file until it has published or abandoned the draft. The
+ * kernel drops that lock when the creator ends, by any way, and so a free lock
+ * proves its death (a child of fork closes its copy of the descriptor at once):
+ * the collector, holding the lock itself, then removes what the record names.
+ *
+ *   word           | who writes it                 | under what
+ *   ---------------+-------------------------------+--------------------------
+ *   record         | creator                       | lock, before publication
+ *   file's link    | creator: rename, unlink       | lock
+ *                  | collector: unlink             | lock, creator dead
+ *
+ * A kill leaves at most: one segment and one set, both named in a draft; or a
+ * draft with nothing made; or an empty directory.
+ */
+
+#include "segment/entry.h"
+
+struct weir__draft {
+    struct weir__rundir dir;
+    struct weir__entry entry;
+    int fd;   /* of the record file, locked */
+    int slot; /* where a child of fork finds fd to close it; -1: none was free */
+};
+
+/* Opens the run directory (made if need be) and begins a draft with this record and a new nonce. */
+int weir__draft_begin(struct weir__draft *draft, const struct weir__record *record);
+
+/* Writes draft->entry.record again. To be called before the thing that it announces is done. */
+int weir__draft_update(struct weir__draft *draft);
+
+/*
+ * The one step that makes the object visible as directory. -EEXIST without a
+ * sentence: a full directory stands there. Releases the lock on success only.
+ */
+int weir__draft_publish(struct weir__draft *draft, const char *directory);
+
+/* Takes the draft away; the caller has removed what it names. */
+void weir__draft_abandon(struct weir__draft *draft);
+
+/*
+ * For the collector: locks the draft under directory, if its creator is dead.
+ * 0: locked, fd open, and *valid says whether the record could be read; -EBUSY:
+ * the creator lives, or another collector has it; -ENOENT: it is gone.
+ */
+int weir__draft_seize(const struct weir__rundir *dir, const char *directory, bool dry_run, int *fd,
+                      bool *valid, struct weir__entry *entry);
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+#include "segment/entry.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "segment/semset.h"
+#include "segment/sysv.h"
+
+void weir__entry_name(const char *name, char directory[WEIR__ENTRY_NAME_BYTES])
+{
+    size_t i = 0;
+    for (; name[i] && i < WEIR__ENTRY_NAME_BYTES - 1; i++)
+        directory[i] = name[i] == '/' ? ',' : name[i];
+    directory[i] = '\0';
+}
+
+void weir__entry_nameless(uint64_t nonce, char directory[WEIR__ENTRY_NAME_BYTES])
+{
+    char text[WEIR__NONCE_TEXT_BYTES];
+    weir__nonce_text(nonce, text);
+    snprintf(directory, WEIR__ENTRY_NAME_BYTES, "~%s", text);
+}
+
+bool weir__entry_is_name(const char *directory, char name[WEIR__ENTRY_NAME_BYTES])
+{
+    struct weir__error_saved saved;
+    size_t i = 0;
+    for (; directory[i] && i < WEIR__ENTRY_NAME_BYTES - 1; i++) {
+        if (directory[i] == '/')
+            return false;
+        name[i] = directory[i] == ',' ? '/' : directory[i];
+    }
+    name[i] = '\0';
+    weir__error_save(&saved);
+    bool is_name = !directory[i] && weir_name_check(name) == 0;
+    weir__error_restore(&saved);
+    return is_name;
+}
+
+static DIR *open_listing(const struct weir__rundir *dir, const char *directory)
+{
+    int fd = openat(dir->fd, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *listing = fd < 0 ? NULL : fdopendir(fd);
+    if (!listing && fd >= 0)
+        close(fd);
+    return listing;
+}
+
+/* The next thing in a directory, "." and ".." left out; NULL at the end. */
+static const char *next_in(DIR *listing)
+{
+    struct dirent *found;
+    while ((found = readdir(listing)) != NULL)
+        if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0)
+            return found->d_name;
+    return NULL;
+}
+
+static int corrupt(const struct weir__rundir *dir, const char *directory, const char *what)
+{
+    return weir__fail(EUCLEAN, "%s/%s: %s: 'weir rm' takes it away", dir->path, directory, what);
+}
+
+/* Reads the record file that stands under file_name; -ENOENT when it went in this moment. */
+static int read_record(const struct weir__rundir *dir, int listing_fd, const char *file_name,
+                       struct weir__entry *entry)
+{
+    char text[WEIR__RECORD_BYTES + 1], nonce[WEIR__NONCE_TEXT_BYTES];
+    struct stat found;
+    /* O_NONBLOCK: a fifo in this place must not hold us up. */
+    int fd = openat(listing_fd, file_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return -ENOENT;
+    if (fd < 0 && errno == ELOOP)
+        return corrupt(dir, entry->directory, "a symbolic link stands where a record should be");
+    if (fd < 0) {
+        int error = errno;
+        return weir__fail(error, "cannot read %s/%s: %s", dir->path, entry->directory,
+                          strerror(error));
+    }
+    ssize_t length = -1;
+    if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode))
+        length = read(fd, text, sizeof text); /* one byte more than a record has */
+    close(fd);
+    if (length < 0 || weir__record_decode(text, (size_t)length, &entry->record) != 0)
+        return corrupt(dir, entry->directory, "not a record of weir's");
+    weir__nonce_text(entry->record.nonce, nonce);
+    if (strcmp(nonce, file_name) != 0)
+        return corrupt(dir, entry->directory, "the record and its file differ in the nonce");
+    entry->owner = found.st_uid;
+    return 0;
+}
+
+int weir__entry_read(const struct weir__rundir *dir, const char *directory,
+                     struct weir__entry *entry)
+{
+    memset(entry, 0, sizeof *entry);
+    snprintf(entry->directory, sizeof entry->directory, "%s", directory);
+    DIR *listing = open_listing(dir, directory);
+    if (!listing && errno == ENOENT)
+        return -ENOENT;
+    if (!listing && (errno == ENOTDIR || errno == ELOOP))
+        return corrupt(dir, directory, "not a directory");
+    if (!listing) {
+        int error = errno;
+        return weir__fail(error, "cannot look into %s/%s: %s", dir->path, directory,
+                          strerror(error));
+    }
+    const char *file_name = next_in(listing);
+    int result = -ENOENT;
+    if (file_name)
+        result = read_record(dir, dirfd(listing), file_name, entry);
+    if (result == 0 && next_in(listing))
+        result = corrupt(dir, directory, "more than one record in it");
+    closedir(listing);
+    return result;
+}
+
+enum weir__verdict weir__entry_verdict(const struct weir__rundir *dir,
+                                       const struct weir__record *record)
+{
+    /* Ids of another namespace mean nothing here, and "no such id" is no death there. */
+    if (weir__ipc_namespace() != dir->ipc_namespace)
+        return WEIR__UNKNOWN;
+    if (record->shm_key == 0) {
+        int same = weir__semset_same(record->sem_id, record->sem_key, record->creator);
+        return same < 0 ? WEIR__UNKNOWN : same ? WEIR__ALIVE : WEIR__DEAD;
+    }
+    struct shmid_ds found;
+    int result = weir__shm_stat(record->shm_id, &found);
+    if (result == -ENOENT)
+        return WEIR__DEAD;
+    if (result != 0)
+        return WEIR__UNKNOWN;
+    /* Ids come round. Nobody can change the size and the creator of a segment. */
+    if (found.shm_segsz != record->shm_segsz || found.shm_perm.cuid != record->creator)
+        return WEIR__DEAD;
+    /* A persistent one that somebody removed is only waiting for its last detach. */
+    if (record->lifetime == WEIR_PERSISTENT && weir__shm_is_removed(&found))
+        return WEIR__DEAD;
+    return WEIR__ALIVE;
+}
+
+int weir__entry_unlink(const struct weir__rundir *dir, const char *directory, uint64_t nonce)
+{
+    char path[WEIR__ENTRY_NAME_BYTES + WEIR__NONCE_TEXT_BYTES], text[WEIR__NONCE_TEXT_BYTES];
+    weir__nonce_text(nonce, text);
+    snprintf(path, sizeof path, "%s/%s", directory, text);
+    if (unlinkat(dir->fd, path, 0) != 0 && errno != ENOENT)
+        return -errno;
+    /* CRASH entry.empty: an empty directory is as good as none, and the collector removes it. */
+    if (unlinkat(dir->fd, directory, AT_REMOVEDIR) != 0 && errno != ENOENT && errno != ENOTEMPTY &&
+        errno != EEXIST)
+        return -errno;
+    return 0;
+}
+
+int weir__entry_bury(const struct weir__rundir *dir, const struct weir__entry *entry)
+{
+    const struct weir__record *record = &entry->record;
+    if (record->sem_key != 0 && record->sem_id >= 0) {
+        /* A persistent segment that was removed but is still attached keeps its set. */
+        struct shmid_ds found;
+        if (record->shm_key != 0 && weir__shm_stat(record->shm_id, &found) == 0 &&
+            found.shm_segsz == record->shm_segsz && found.shm_perm.cuid == record->creator)
+            return -EBUSY;
+        /* CRASH entry.set_gone: the entry without its set is buried again by the next one. */
+        int result = weir__semset_destroy(record->sem_id, record->sem_key, record->creator);
+        if (result != 0)
+            return result;
+    }
+    return weir__entry_unlink(dir, entry->directory, record->nonce);
+}
+
+int weir__entry_retire(const struct weir__rundir *dir, const struct weir__entry *entry)
+{
+    char nameless[WEIR__ENTRY_NAME_BYTES], nonce[WEIR__NONCE_TEXT_BYTES];
+    char from[2 * WEIR__ENTRY_NAME_BYTES], to[2 * WEIR__ENTRY_NAME_BYTES];
+    if (entry->record.sem_key != 0 && entry->directory[0] != '~') {
+        weir__nonce_text(entry->record.nonce, nonce);
+        weir__entry_nameless(entry->record.nonce, nameless);
+        snprintf(from, sizeof from, "%s/%s", entry->directory, nonce);
+        snprintf(to, sizeof to, "%s/%s", nameless, nonce);
+        if (mkdirat(dir->fd, nameless, 0700) != 0 && errno != EEXIST)
+            return -errno;
+        if (fchmodat(dir->fd, nameless, dir->mode, 0) != 0 && errno != EPERM)
+            return -errno;
+        if (linkat(dir->fd, from, dir->fd, to, 0) != 0 && errno != EEXIST)
+            return -errno;
+    }
+    return weir__entry_unlink(dir, entry->directory, entry->record.nonce);
+}
+
+static int tell_taken(const struct weir__entry *entry, const char *what)
+{
+    const struct weir__record *record = &entry->record;
+    const char *lifetime = record->lifetime == WEIR_PERSISTENT ? "a persistent" : "an ephemeral";
+    if (record->shm_key == 0)
+        return weir__fail(EEXIST, "%s is taken by a %s (semaphore set %d) of uid %u", what,
+                          record->kind, record->sem_id, record->creator);
+    return weir__fail(EEXIST, "%s is taken by %s %s of %llu bytes (segment %d) of uid %u", what,
+                      lifetime, record->kind, (unsigned long long)record->shm_segsz, record->shm_id,
+                      record->creator);
+}
+
+int weir__entry_vacate(const struct weir__rundir *dir, const char *directory, const char *what)
+{
+    struct weir__entry entry;
+    int result = weir__entry_read(dir, directory, &entry);
+    if (result != 0)
+        return result == -ENOENT ? 0 : result;
+    switch (weir__entry_verdict(dir, &entry.record)) {
+    case WEIR__ALIVE:
+        return tell_taken(&entry, what);
+    case WEIR__UNKNOWN:
+        return weir__fail(EBUSY, "%s is taken, and the kernel does not tell whether it is in use",
+                          what);
+    case WEIR__DEAD:
+        break;
+    }
+    result = weir__entry_bury(dir, &entry);
+    if (result == -EBUSY)
+        result = weir__entry_retire(dir, &entry);
+    if (result == 0)
+        return 0;
+    return weir__fail(-result, "%s has a dead object's record in %s that cannot be taken away: %s",
+                      what, dir->path, strerror(-result));
+}
+
+int weir__entry_clear(const struct weir__rundir *dir, const char *directory)
+{
+    /* Something that is no directory is unlinked itself. */
+    if (unlinkat(dir->fd, directory, 0) == 0)
+        return 0;
+    DIR *listing = open_listing(dir, directory);
+    if (!listing)
+        return -errno;
+    const char *file_name;
+    while ((file_name = next_in(listing)) != NULL)
+        unlinkat(dirfd(listing), file_name, 0);
+    closedir(listing);
+    return unlinkat(dir->fd, directory, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+int weir__entry_each(const struct weir__rundir *dir,
+                     int (*visit)(const struct weir__rundir *dir, const char *directory,
+                                  void *argument),
+                     void *argument)
+{
+    DIR *listing = open_listing(dir, ".");
+    if (!listing)
+        return -errno;
+    const char *directory;
+    int result = 0;
+    while (result == 0 && (directory = next_in(listing)) != NULL)
+        if (strlen(directory) < WEIR__ENTRY_NAME_BYTES)
+            result = visit(dir, directory, argument);
+    closedir(listing);
+    return result;
+}

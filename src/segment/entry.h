@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SEGMENT_ENTRY_H
+#define WEIR_SEGMENT_ENTRY_H
+
+/*
+ * Entries of the run directory: a directory named for the object, and in it one
+ * file, named by the nonce, that holds the record.
+ *
+ * An entry is published by rename(2) onto an absent or empty directory, which
+ * fails over a full one: one creator wins. It is taken back by unlinking the
+ * file of one nonce, then trying rmdir: a successor's file has another nonce
+ * and is never hit, however late the remover comes.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "segment/record.h"
+#include "segment/rundir.h"
+
+/* '#' or '~' and the nonce, or a name: '/' is written as ','. */
+#define WEIR__ENTRY_NAME_BYTES (WEIR_NAME_MAX + 1)
+
+struct weir__entry {
+    char directory[WEIR__ENTRY_NAME_BYTES];
+    struct weir__record record;
+    uint32_t owner; /* uid that owns the file: who put it there, told by the kernel */
+};
+
+/* Who lives, told by the kernel. */
+enum weir__verdict {
+    WEIR__ALIVE,   /* what the record names exists, and is the same */
+    WEIR__DEAD,    /* it does not exist any more */
+    WEIR__UNKNOWN, /* this thread cannot tell: it is in another namespace */
+};
+
+/* "a/b" -> "a,b"; name has passed weir_name_check(). */
+void weir__entry_name(const char *name, char directory[WEIR__ENTRY_NAME_BYTES]);
+
+/* "~NONCE" */
+void weir__entry_nameless(uint64_t nonce, char directory[WEIR__ENTRY_NAME_BYTES]);
+
+/* "a,b" -> "a/b"; false for a directory that is not a name's. */
+bool weir__entry_is_name(const char *directory, char name[WEIR__ENTRY_NAME_BYTES]);
+
+/*
+ * Reads one entry. -ENOENT (no sentence): not there, or empty. -EUCLEAN (with a
+ * sentence): what stands there is not a record.
+ */
+int weir__entry_read(const struct weir__rundir *dir, const char *directory,
+                     struct weir__entry *entry);
+
+/* Whether the entry's object exists. The caller's thread must be in dir's namespace. */
+enum weir__verdict weir__entry_verdict(const struct weir__rundir *dir,
+                                       const struct weir__record *record);
+
+/* Takes the one nonce's file away and the directory, if it is empty then. */
+int weir__entry_unlink(const struct weir__rundir *dir, const char *directory, uint64_t nonce);
+
+/*
+ * Takes the entry of a dead object away: first its semaphore set, then the file.
+ * When the set is another user's, the entry stays for that user: -EPERM.
+ */
+int weir__entry_bury(const struct weir__rundir *dir, const struct weir__entry *entry);
+
+/*
+ * Makes room for a new object under directory: 0 when there is none or what was
+ * there is dead and buried; -EEXIST when it lives (the sentence says whose it
+ * is); -EUCLEAN when the record is corrupt.
+ */
+int weir__entry_vacate(const struct weir__rundir *dir, const char *directory, const char *what);
+
+/*
+ * Takes the name of an object away that is still in use: its record moves to
+ * "~NONCE", so that its set is found when the last user is gone. CRASH
+ * entry.retired: the record may stand under both; each is buried in its time.
+ */
+int weir__entry_retire(const struct weir__rundir *dir, const struct weir__entry *entry);
+
+/* Removes whatever files stand in a directory whose record is corrupt. */
+int weir__entry_clear(const struct weir__rundir *dir, const char *directory);
+
+/* Calls visit for every entry of the run directory, '#', '~' and names; until it returns not 0. */
+int weir__entry_each(const struct weir__rundir *dir,
+                     int (*visit)(const struct weir__rundir *dir, const char *directory,
+                                  void *argument),
+                     void *argument);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SEGMENT_HANDLE_H
+#define WEIR_SEGMENT_HANDLE_H
+
+/* The private handle of a segment, and the steps that create and open share. */
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <weir/segment.h>
+
+#include "segment/entry.h"
+
+/* One further mapping, from weir_segment_attach(). */
+struct weir__mapping {
+    struct weir__mapping *next;
+    void *memory; /* the segment's first byte, the header included */
+};
+
+struct weir_segment {
+    int id;
+    void *memory;          /* the segment's first byte */
+    uint64_t segsz;        /* the kernel's, header included */
+    uint32_t offset_bytes; /* where the user's bytes begin: 0 or WEIR__HEADER_BYTES */
+    uint32_t pages;        /* enum weir_pages */
+    bool is_removed;       /* ephemeral: marked for destruction when this handle was made */
+
+    /* With a record in the run directory, else directory is NULL. */
+    char *directory; /* the entry's: a name or "~NONCE" */
+    uint64_t ipc_namespace;
+    struct weir__record record;
+
+    struct weir_semset *semset; /* that lives with it, or NULL */
+
+    pthread_mutex_t lock;           /* of what follows */
+    struct weir__mapping *mappings; /* further ones */
+};
+
+/* What the caller asked for, with every default filled in and checked. */
+struct weir__segment_ask {
+    struct weir_ref ref;
+    uint64_t size_bytes;
+    struct weir_segment_options options; /* mode, kind and size are never 0 or NULL */
+    char what[256];                      /* the reference as text */
+};
+
+enum weir__ask_for { WEIR__ASK_CREATE = 1, WEIR__ASK_OPEN = 2 };
+
+/* Checks reference, size and options; purpose is one or both of enum weir__ask_for. */
+int weir__segment_ask(struct weir__segment_ask *ask, struct weir_ref ref, uint64_t size_bytes,
+                      const struct weir_segment_options *options, unsigned purpose);
+
+/* An empty handle, -ENOMEM; and its end, which detaches whatever is attached. */
+int weir__segment_new(struct weir_segment **segment);
+void weir__segment_free(struct weir_segment *segment);
+
+/* The two ways to fill one. */
+int weir__segment_create(struct weir_segment *segment, const struct weir__segment_ask *ask);
+int weir__segment_open(struct weir_segment *segment, const struct weir__segment_ask *ask);
+
+/* Remembers where the object's record stands. -ENOMEM. */
+int weir__segment_set_entry(struct weir_segment *segment, const struct weir__rundir *dir,
+                            const char *directory, const struct weir__record *record);
+
+/* The id of a segment by key, ftok or id; -ENOENT and the like with a sentence. */
+int weir__segment_find(struct weir_ref ref);
+
+/* Takes a name away, of whatever kind its object is. */
+int weir__name_remove(const char *name);
+
+/* Whether the options' trust accepts this creator and owner; -EPERM with a sentence. */
+int weir__trust_check(uint32_t trust, uint32_t trust_uid, uint32_t creator, uint32_t owner,
+                      const uint32_t *entry_owner, const char *what);
+
+#endif

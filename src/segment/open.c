@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a segment that exists is attached.
+ *
+ * By name: the record says which id; the kernel says whether that id is still
+ * the same segment; once attached it cannot go away or change its size, and the
+ * header has the last word. What fails on the way is detached again.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "segment/handle.h"
+#include "segment/header.h"
+#include "segment/pages.h"
+#include "segment/ref.h"
+#include "segment/semset.h"
+#include "segment/sysv.h"
+
+static int not_there(const struct weir__segment_ask *ask)
+{
+    return weir__fail(ENOENT, "there is no segment under %s", ask->what);
+}
+
+static int check_size(const struct weir__segment_ask *ask, uint64_t has_bytes)
+{
+    if (ask->size_bytes <= has_bytes)
+        return 0;
+    return weir__fail(EINVAL, "%s has %" PRIu64 " bytes, and %" PRIu64 " are asked for", ask->what,
+                      has_bytes, ask->size_bytes);
+}
+
+/* Attaches segment->id as the options want it. */
+static int attach(struct weir_segment *segment, const struct weir__segment_ask *ask)
+{
+    void *address = ask->options.address;
+    if (address)
+        address = (char *)address - segment->offset_bytes;
+    return weir__shm_attach(segment->id, address, ask->options.flags & WEIR_SEGMENT_READ_ONLY,
+                            &segment->memory);
+}
+
+static int apply_pages(struct weir_segment *segment, const struct weir__segment_ask *ask)
+{
+    return weir__pages_apply(segment->memory, segment->segsz, ask->options.flags, &segment->pages);
+}
+
+/* What the record says against what the kernel says, before anything is attached. */
+static int check_record(const struct weir__segment_ask *ask, const struct weir__entry *entry,
+                        const struct shmid_ds *found)
+{
+    const struct weir__record *record = &entry->record;
+    if (strcmp(record->kind, ask->options.kind) != 0)
+        return weir__fail(EPROTO, "%s is a %s, not a %s", ask->what, record->kind,
+                          ask->options.kind);
+    if (found->shm_segsz != record->shm_segsz || found->shm_perm.cuid != record->creator ||
+        found->shm_segsz <= WEIR__HEADER_BYTES)
+        return weir__fail(EPROTO,
+                          "%s points to segment %d, which is foreign (%zu bytes, made by uid %u): "
+                          "its own is gone; 'weir rm' takes the name away",
+                          ask->what, record->shm_id, (size_t)found->shm_segsz,
+                          (unsigned)found->shm_perm.cuid);
+    return 0;
+}
+
+static int attach_named(struct weir_segment *segment, const struct weir__segment_ask *ask,
+                        const struct weir__entry *entry, const struct shmid_ds *found)
+{
+    const struct weir__record *record = &entry->record;
+    int result = check_record(ask, entry, found);
+    if (result == 0)
+        result = weir__trust_check(ask->options.trust, ask->options.trust_uid, found->shm_perm.cuid,
+                                   found->shm_perm.uid, &entry->owner, ask->what);
+    if (result == 0)
+        result = check_size(ask, found->shm_segsz - WEIR__HEADER_BYTES);
+    if (result != 0)
+        return result;
+    segment->id = record->shm_id;
+    segment->segsz = found->shm_segsz;
+    segment->offset_bytes = WEIR__HEADER_BYTES;
+    segment->is_removed = record->lifetime == WEIR_EPHEMERAL;
+    result = attach(segment, ask);
+    if (result != 0)
+        return result;
+    struct weir__header_expected expected = { .segsz = record->shm_segsz,
+                                              .nonce = record->nonce,
+                                              .creator = record->creator,
+                                              .read_only =
+                                                  ask->options.flags & WEIR_SEGMENT_READ_ONLY };
+    /* Acquire [entry.publish]: the name was read before. Pairs with weir__draft_publish(). */
+    result = weir__header_check(segment->memory, &expected, ask->what);
+    if (result == 0 && record->sem_key != 0)
+        result = weir__semset_wrap(&segment->semset, record->sem_id, record->sem_count);
+    return result == 0 ? apply_pages(segment, ask) : result;
+}
+
+/* One try. -ENOENT: not there; -EIDRM: it went while we looked. */
+static int open_entry(struct weir_segment *segment, const struct weir__segment_ask *ask,
+                      const struct weir__rundir *dir)
+{
+    char directory[WEIR__ENTRY_NAME_BYTES];
+    struct weir__entry entry;
+    struct shmid_ds found;
+    weir__entry_name(ask->ref.text, directory);
+    int result = weir__entry_read(dir, directory, &entry);
+    if (result != 0)
+        return result == -ENOENT ? not_there(ask) : result;
+    if (entry.record.shm_key == 0)
+        return weir__fail(EPROTO, "%s is a %s, not a segment", ask->what, entry.record.kind);
+    result = weir__shm_stat(entry.record.shm_id, &found);
+    if (result == -ENOENT ||
+        (result == 0 && weir__entry_verdict(dir, &entry.record) == WEIR__DEAD &&
+         weir__shm_is_removed(&found) && found.shm_segsz == entry.record.shm_segsz)) {
+        /* Its users are gone, or it was removed: clean up in passing, if we may. */
+        weir__entry_bury(dir, &entry);
+        return not_there(ask);
+    }
+    if (result == 0)
+        result = attach_named(segment, ask, &entry, &found);
+    return result == 0 ? weir__segment_set_entry(segment, dir, directory, &entry.record) : result;
+}
+
+static int open_by_name(struct weir_segment *segment, const struct weir__segment_ask *ask)
+{
+    struct weir__rundir dir;
+    int result = weir__rundir_open(&dir, false);
+    if (result != 0)
+        return result == -ENOENT ? not_there(ask) : result;
+    result = open_entry(segment, ask, &dir);
+    if (result == -EIDRM) /* the last user left between our look and the attach */
+        result = not_there(ask);
+    weir__rundir_close(&dir);
+    return result;
+}
+
+static int open_raw(struct weir_segment *segment, const struct weir__segment_ask *ask)
+{
+    struct shmid_ds found;
+    int result = 0;
+    segment->id = ask->ref.id;
+    if (ask->ref.by != WEIR_BY_ID) {
+        uint32_t key;
+        result = weir__ref_key(ask->ref, &key);
+        if (result != 0)
+            return result;
+        segment->id = weir__shm_find(key);
+        if (segment->id < 0)
+            return segment->id == -ENOENT ? not_there(ask) : segment->id;
+    }
+    result = weir__shm_stat(segment->id, &found);
+    if (result != 0)
+        return result == -ENOENT ? not_there(ask) : result;
+    result = weir__trust_check(ask->options.trust, ask->options.trust_uid, found.shm_perm.cuid,
+                               found.shm_perm.uid, NULL, ask->what);
+    if (result == 0)
+        result = check_size(ask, found.shm_segsz);
+    if (result != 0)
+        return result;
+    segment->segsz = found.shm_segsz;
+    segment->is_removed = weir__shm_is_removed(&found);
+    result = attach(segment, ask);
+    return result == 0 ? apply_pages(segment, ask) : result;
+}
+
+int weir__segment_open(struct weir_segment *segment, const struct weir__segment_ask *ask)
+{
+    return ask->ref.by == WEIR_BY_NAME ? open_by_name(segment, ask) : open_raw(segment, ask);
+}

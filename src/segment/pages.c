@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "segment/pages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <weir/segment.h>
+
+#include "base/error.h"
+
+/* Linux 5.14; older headers lack the names. */
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+bool weir__pages_transparent_allowed(void)
+{
+    char text[128] = "";
+    int file = open("/sys/kernel/mm/transparent_hugepage/shmem_enabled", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return false;
+    ssize_t length = read(file, text, sizeof text - 1);
+    close(file);
+    /* The setting in force stands in brackets: "always within_size [advise] never deny force". */
+    return length > 0 && !strstr(text, "[never]") && !strstr(text, "[deny]");
+}
+
+static int prefault(void *memory, size_t length, bool writable)
+{
+    if (madvise(memory, length, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0)
+        return 0;
+    if (errno != EINVAL) {
+        int error = errno;
+        return weir__fail(ENOMEM,
+                          "cannot bring %zu bytes into memory: %s: see 'free -h' and the "
+                          "memory limit of the control group",
+                          length, strerror(error));
+    }
+    /* Before Linux 5.14: a read of each page brings it in. What lacks memory is killed here. */
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (size_t at = 0; at < length; at += page)
+        (void)*((const volatile unsigned char *)memory + at);
+    return 0;
+}
+
+static int lock(void *memory, size_t length)
+{
+    if (mlock(memory, length) == 0)
+        return 0;
+    int error = errno;
+    struct rlimit limit = { 0, 0 };
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    return weir__fail(EPERM,
+                      "cannot lock %zu bytes in memory: %s: RLIMIT_MEMLOCK is %" PRIu64
+                      " bytes: raise it with 'ulimit -l', LimitMEMLOCK= or CAP_IPC_LOCK",
+                      length, strerror(error), (uint64_t)limit.rlim_cur);
+}
+
+int weir__pages_apply(void *memory, uint64_t size_bytes, uint32_t flags, uint32_t *pages)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t length = (size_t)(size_bytes + page - 1) / page * page;
+    bool is_large = size_bytes > WEIR_SEGMENT_DUMP_LIMIT_BYTES;
+    int result = 0;
+    if (flags & WEIR_SEGMENT_NO_FORK)
+        result = madvise(memory, length, MADV_DONTFORK);
+    if (result == 0 &&
+        ((flags & WEIR_SEGMENT_NO_DUMP) || (is_large && !(flags & WEIR_SEGMENT_DUMP))))
+        result = madvise(memory, length, MADV_DONTDUMP);
+    if (result != 0) {
+        int error = errno;
+        return weir__fail(error, "madvise of %zu bytes: %s", length, strerror(error));
+    }
+    if ((flags & WEIR_SEGMENT_HUGE_PAGES) && *pages == WEIR_PAGES_NORMAL &&
+        weir__pages_transparent_allowed() && madvise(memory, length, MADV_HUGEPAGE) == 0)
+        *pages = WEIR_PAGES_TRANSPARENT;
+    if (flags & WEIR_SEGMENT_PREFAULT)
+        result = prefault(memory, length, !(flags & WEIR_SEGMENT_READ_ONLY));
+    if (result == 0 && (flags & WEIR_SEGMENT_LOCK))
+        result = lock(memory, length);
+    return result;
+}

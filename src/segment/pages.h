@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SEGMENT_PAGES_H
+#define WEIR_SEGMENT_PAGES_H
+
+/* What the flags of a segment say of one mapping's pages. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Whether transparent huge pages may come for shared memory that madvise(2) asks them for. */
+bool weir__pages_transparent_allowed(void);
+
+/*
+ * Applies WEIR_SEGMENT_NO_FORK, DUMP, NO_DUMP, HUGE_PAGES (as advice), PREFAULT
+ * and LOCK of flags to the mapping. *pages becomes WEIR_PAGES_TRANSPARENT where
+ * the advice was taken, and is left alone otherwise.
+ *
+ * -ENOMEM: memory ran out while prefaulting; -EPERM: locking is over the limit.
+ */
+int weir__pages_apply(void *memory, uint64_t size_bytes, uint32_t flags, uint32_t *pages);
+
+#endif

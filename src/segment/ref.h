@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SEGMENT_REF_H
+#define WEIR_SEGMENT_REF_H
+
+#include <weir/ref.h>
+
+/* Bytes that hold any reference as text, for sentences. */
+#define WEIR__REF_TEXT_BYTES 256
+
+/* "name 'a/b'", "key 0x1234", "ftok(/etc/passwd, 65)", "id 42" or "private". Returns text. */
+const char *weir__ref_text(struct weir_ref ref, char text[WEIR__REF_TEXT_BYTES]);
+
+/* Whether a key can be shared at all: -EINVAL for 0 and 0xffffffff. */
+int weir__key_check(uint32_t key);
+
+/* The key of a reference by key or by ftok. */
+int weir__ref_key(struct weir_ref ref, uint32_t *key);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking an object's name or key away, whoever still uses it. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "segment/handle.h"
+#include "segment/semset.h"
+#include "segment/sysv.h"
+
+static int remove_raw(struct weir_ref ref)
+{
+    struct shmid_ds found;
+    int id = weir__segment_find(ref);
+    if (id < 0)
+        return id;
+    int result = weir__shm_stat(id, &found);
+    if (result == -ENOENT)
+        return weir__fail(ENOENT, "there is no segment with id %d", id);
+    return result == 0 ? weir__shm_remove(id) : result;
+}
+
+/* Whether the id is the record's own segment, and not one that took its number. */
+static bool is_own_segment(const struct weir__record *record)
+{
+    struct shmid_ds found;
+    return weir__shm_stat(record->shm_id, &found) == 0 && found.shm_segsz == record->shm_segsz &&
+           found.shm_perm.cuid == record->creator &&
+           (record->lifetime == WEIR_EPHEMERAL || weir__shm_is_removed(&found) ||
+            (uint32_t)found.shm_perm.__key == record->shm_key);
+}
+
+/*
+ * The segment first, then the name: killed in between, the name points to
+ * nothing and is cleaned up in passing; the other way round a persistent
+ * segment without a name would stay. CRASH remove.segment.
+ */
+static int remove_entry(const struct weir__rundir *dir, const struct weir__entry *entry,
+                        const char *name)
+{
+    const struct weir__record *record = &entry->record;
+    uint32_t self = geteuid();
+    if (self != 0 && self != entry->owner && self != record->creator)
+        return weir__fail(EPERM, "'%s' belongs to uid %u: only this user and root may remove it",
+                          name, entry->owner);
+    int result = 0;
+    if (record->shm_key == 0)
+        result = weir__semset_destroy(record->sem_id, record->sem_key, record->creator);
+    else if (record->lifetime == WEIR_PERSISTENT && is_own_segment(record))
+        result = weir__shm_remove(record->shm_id);
+    if (result != 0)
+        return result;
+    result = weir__entry_verdict(dir, record) == WEIR__DEAD ? weir__entry_bury(dir, entry) : -EBUSY;
+    if (result == -EBUSY) /* still attached somewhere */
+        result = weir__entry_retire(dir, entry);
+    return result == 0 ? 0
+                       : weir__fail(-result, "cannot take the name '%s' away from %s: %s", name,
+                                    dir->path, strerror(-result));
+}
+
+int weir__name_remove(const char *name)
+{
+    char directory[WEIR__ENTRY_NAME_BYTES];
+    struct weir__rundir dir;
+    struct weir__entry entry;
+    int result = weir_name_check(name);
+    if (result == 0)
+        result = weir__rundir_open(&dir, false);
+    if (result == -ENOENT)
+        return weir__fail(ENOENT, "there is no object named '%s'", name);
+    if (result != 0)
+        return result;
+    weir__entry_name(name, directory);
+    result = weir__entry_read(&dir, directory, &entry);
+    if (result == -ENOENT)
+        result = weir__fail(ENOENT, "there is no object named '%s'", name);
+    else if (result == -EUCLEAN)
+        result = weir__entry_clear(&dir, directory);
+    else if (result == 0)
+        result = remove_entry(&dir, &entry, name);
+    weir__rundir_close_tidy(&dir);
+    return result;
+}
+
+int weir_segment_remove(struct weir_ref ref)
+{
+    return ref.by == WEIR_BY_NAME ? weir__name_remove(ref.text) : remove_raw(ref);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#include "segment/rundir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <weir/collect.h>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/random.h"
+
+/* The parent directory's path; its default is under /dev/shm, which a restart empties. */
+static int base_path(char path[PATH_MAX], bool *is_default)
+{
+    /* A set-uid program does not let its caller say where it writes. */
+    const char *chosen = secure_getenv("WEIR_DIR");
+    *is_default = !chosen;
+    if (!chosen) {
+        snprintf(path, PATH_MAX, "/dev/shm/weir-%u", (unsigned)geteuid());
+        return 0;
+    }
+    if (chosen[0] != '/')
+        return weir__fail(EINVAL, "WEIR_DIR is '%.200s': it must be an absolute path", chosen);
+    if (snprintf(path, PATH_MAX, "%s", chosen) >= PATH_MAX)
+        return weir__fail(ENAMETOOLONG, "WEIR_DIR is longer than %d bytes", PATH_MAX - 1);
+    return 0;
+}
+
+/* "ipc-4026531839-0f9c1a2b-...": where ids of this kernel and this namespace are kept. */
+static int namespace_name(char name[64], uint64_t *ipc_namespace)
+{
+    char boot[37] = "";
+    int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t length = file < 0 ? -1 : read(file, boot, sizeof boot - 1);
+    if (file >= 0)
+        close(file);
+    *ipc_namespace = weir__ipc_namespace();
+    if (length != sizeof boot - 1 || *ipc_namespace == 0)
+        return weir__fail(ENOENT, "/proc does not tell the IPC namespace and the boot id, which "
+                                  "names belong to: mount /proc");
+    snprintf(name, 64, "ipc-%" PRIu64 "-%s", *ipc_namespace, boot);
+    return 0;
+}
+
+int weir_run_directory(char *path, size_t capacity_bytes)
+{
+    char base[PATH_MAX], name[64];
+    bool is_default;
+    uint64_t ipc_namespace;
+    int result = base_path(base, &is_default);
+    if (result == 0)
+        result = namespace_name(name, &ipc_namespace);
+    if (result != 0)
+        return result;
+    int length = snprintf(path, capacity_bytes, "%s/%s", base, name);
+    if (length < 0 || (size_t)length >= capacity_bytes)
+        return weir__fail(ENAMETOOLONG,
+                          "the run directory's path has %d bytes, there is room for "
+                          "%zu",
+                          length, capacity_bytes);
+    return 0;
+}
+
+/* A directory that others could exchange under us, or that nobody could clean, is refused. */
+static int check_base(const char *path, const struct stat *found, bool is_default)
+{
+    if (is_default && found->st_uid != geteuid())
+        return weir__fail(EPERM,
+                          "%s belongs to uid %u and not to you (uid %u): set WEIR_DIR to a "
+                          "directory of yours, and have the other one removed",
+                          path, (unsigned)found->st_uid, (unsigned)geteuid());
+    if (is_default && (found->st_mode & 077) != 0)
+        return weir__fail(EPERM,
+                          "%s has mode %04o, so that others may reach into it: chmod 0700 %s", path,
+                          (unsigned)found->st_mode & 07777, path);
+    if ((found->st_mode & S_ISVTX) && (found->st_mode & 022))
+        return weir__fail(EPERM,
+                          "WEIR_DIR=%s is sticky (mode %04o): another user's old name there could "
+                          "never be used again; take a directory inside it",
+                          path, (unsigned)found->st_mode & 07777);
+    return 0;
+}
+
+static int open_base(const char *path, bool is_default, bool create, struct stat *found)
+{
+    int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (is_default ? O_NOFOLLOW : 0);
+    int fd = open(path, flags);
+    if (fd < 0 && errno == ENOENT && create) {
+        if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+            int error = errno;
+            return weir__fail(error, "cannot make the run directory %s: %s%s", path,
+                              strerror(error),
+                              is_default ? ": set WEIR_DIR to a directory that can be written"
+                                         : ": its parent must exist and be writable");
+        }
+        fd = open(path, flags);
+    }
+    if (fd < 0 && errno == ENOENT && !create)
+        return -ENOENT;
+    if (fd < 0) {
+        int error = errno;
+        return weir__fail(error, "cannot open the run directory %s: %s%s", path, strerror(error),
+                          error == ENOTDIR || error == ELOOP ? ": it is not a directory" : "");
+    }
+    int result = fstat(fd, found) == 0 ? check_base(path, found, is_default) : -errno;
+    if (result != 0) {
+        close(fd);
+        return result;
+    }
+    return fd;
+}
+
+/*
+ * Makes the namespace's directory with the parent's mode, whatever the umask
+ * is: under another name first, because members of a group must never meet it
+ * with fewer rights. CRASH rundir.new: an empty .new-* stays, the collector
+ * removes it.
+ */
+static int make_inside(int base, const char *name, uint32_t mode)
+{
+    char temporary[32];
+    snprintf(temporary, sizeof temporary, ".new-%016" PRIx64, weir__random_nonzero());
+    if (mkdirat(base, temporary, 0700) != 0)
+        return -errno;
+    int result = fchmodat(base, temporary, mode, 0) == 0 ? 0 : -errno;
+    if (result == 0 && renameat2(base, temporary, base, name, RENAME_NOREPLACE) != 0)
+        result = -errno;
+    if (result != 0)
+        unlinkat(base, temporary, AT_REMOVEDIR);
+    return result == -EEXIST ? 0 : result;
+}
+
+int weir__rundir_open(struct weir__rundir *dir, bool create)
+{
+    char base[PATH_MAX], name[64];
+    struct stat found;
+    int result = base_path(base, &dir->is_default);
+    if (result == 0)
+        result = namespace_name(name, &dir->ipc_namespace);
+    if (result != 0)
+        return result;
+    if (snprintf(dir->path, sizeof dir->path, "%s/%s", base, name) >= (int)sizeof dir->path)
+        return weir__fail(ENAMETOOLONG, "WEIR_DIR is too long");
+    for (int attempt = 0; attempt < WEIR__RETRIES; attempt++) {
+        int base_fd = open_base(base, dir->is_default, create, &found);
+        if (base_fd < 0)
+            return base_fd;
+        dir->mode = found.st_mode & 03777 & ~(mode_t)S_ISVTX;
+        dir->fd = openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int error = dir->fd < 0 ? errno : 0;
+        if (error == ENOENT && create)
+            result = make_inside(base_fd, name, dir->mode);
+        close(base_fd);
+        if (error == 0)
+            return 0;
+        if (error == ENOENT && !create)
+            return -ENOENT;
+        if (error != ENOENT || (result != 0 && result != -ENOENT)) {
+            error = error != ENOENT ? error : -result;
+            return weir__fail(error, "cannot use the run directory %s: %s", dir->path,
+                              strerror(error));
+        }
+    }
+    return weir__fail(EBUSY, "the run directory %s is removed again and again", dir->path);
+}
+
+void weir__rundir_close(struct weir__rundir *dir)
+{
+    close(dir->fd);
+}
+
+void weir__rundir_close_tidy(struct weir__rundir *dir)
+{
+    close(dir->fd);
+    /* Only empty directories go; who is just making an entry makes the directory again. */
+    if (rmdir(dir->path) != 0 || !dir->is_default)
+        return;
+    *strrchr(dir->path, '/') = '\0';
+    rmdir(dir->path);
+}

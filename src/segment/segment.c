@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* The handle: made, used, closed. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "segment/handle.h"
+#include "segment/pages.h"
+#include "segment/semset.h"
+#include "segment/sysv.h"
+
+int weir__segment_new(struct weir_segment **segment)
+{
+    struct weir_segment *made = calloc(1, sizeof *made);
+    if (!made)
+        return weir__fail(ENOMEM, "no memory for a segment's handle");
+    made->id = -1;
+    pthread_mutex_init(&made->lock, NULL);
+    *segment = made;
+    return 0;
+}
+
+void weir__segment_free(struct weir_segment *segment)
+{
+    while (segment->mappings) {
+        struct weir__mapping *next = segment->mappings->next;
+        shmdt(segment->mappings->memory);
+        free(segment->mappings);
+        segment->mappings = next;
+    }
+    if (segment->memory)
+        shmdt(segment->memory);
+    free(segment->semset);
+    free(segment->directory);
+    pthread_mutex_destroy(&segment->lock);
+    free(segment);
+}
+
+int weir__segment_set_entry(struct weir_segment *segment, const struct weir__rundir *dir,
+                            const char *directory, const struct weir__record *record)
+{
+    segment->directory = strdup(directory);
+    if (!segment->directory)
+        return weir__fail(ENOMEM, "no memory for a segment's handle");
+    segment->ipc_namespace = dir->ipc_namespace;
+    segment->record = *record;
+    return 0;
+}
+
+/* What a public call does around the work: the handle, and the sentence of a success. */
+static int finish(struct weir_segment **segment, struct weir_segment *made, int result,
+                  const struct weir__error_saved *saved)
+{
+    if (result >= 0) {
+        *segment = made;
+        weir__error_restore(saved);
+    } else {
+        struct weir__error_saved sentence;
+        weir__error_save(&sentence);
+        weir__segment_free(made);
+        weir__error_restore(&sentence);
+    }
+    return result;
+}
+
+int weir_segment_create(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
+                        const struct weir_segment_options *options)
+{
+    struct weir__segment_ask ask;
+    struct weir__error_saved saved;
+    struct weir_segment *made = NULL;
+    weir__error_save(&saved);
+    int result = weir__segment_ask(&ask, ref, size_bytes, options, WEIR__ASK_CREATE);
+    if (result == 0)
+        result = weir__segment_new(&made);
+    if (result != 0)
+        return result;
+    return finish(segment, made, weir__segment_create(made, &ask), &saved);
+}
+
+int weir_segment_open(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
+                      const struct weir_segment_options *options)
+{
+    struct weir__segment_ask ask;
+    struct weir__error_saved saved;
+    struct weir_segment *made = NULL;
+    weir__error_save(&saved);
+    int result = weir__segment_ask(&ask, ref, size_bytes, options, WEIR__ASK_OPEN);
+    if (result == 0)
+        result = weir__segment_new(&made);
+    if (result != 0)
+        return result;
+    return finish(segment, made, weir__segment_open(made, &ask), &saved);
+}
+
+int weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
+                                uint64_t size_bytes, const struct weir_segment_options *options)
+{
+    int result = -ENOENT;
+    bool is_private = ref.by == WEIR_BY_NONE;
+    for (int attempt = 0; attempt < WEIR__RETRIES; attempt++) {
+        struct weir__segment_ask ask;
+        /* What cannot be created is refused before it is opened. */
+        result = weir__segment_ask(&ask, ref, size_bytes, options, WEIR__ASK_CREATE);
+        if (result != 0)
+            return result;
+        if (!is_private)
+            result = weir_segment_open(segment, ref, size_bytes, options);
+        if (!is_private && result != -ENOENT)
+            return result;
+        result = weir_segment_create(segment, ref, size_bytes, options);
+        if (result != -EEXIST)
+            return result == 0 ? WEIR_CREATED : result;
+    }
+    return result;
+}
+
+/*
+ * The last user of an ephemeral object takes its set and its name away; only
+ * once the kernel has freed the segment, so that nobody who may still attach
+ * loses the name. Whoever else is closing does the same steps: each is harmless
+ * the second time.
+ */
+static void bury(const char *directory, uint64_t ipc_namespace, const struct weir__record *record)
+{
+    struct weir__rundir dir;
+    struct weir__entry entry = { .record = *record };
+    /* In another namespace than the segment's, "no such id" would be no death. */
+    if (weir__ipc_namespace() != ipc_namespace || weir__rundir_open(&dir, false) != 0)
+        return;
+    if (weir__entry_verdict(&dir, record) == WEIR__DEAD) {
+        strcpy(entry.directory, directory);
+        weir__entry_bury(&dir, &entry);
+        weir__entry_nameless(record->nonce, entry.directory);
+        weir__entry_bury(&dir, &entry);
+        weir__rundir_close_tidy(&dir);
+    } else {
+        weir__rundir_close(&dir);
+    }
+}
+
+void weir_segment_close(struct weir_segment *segment)
+{
+    if (!segment)
+        return;
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    char *directory = segment->directory;
+    struct weir__record record = segment->record;
+    uint64_t ipc_namespace = segment->ipc_namespace;
+    segment->directory = NULL;
+    weir__segment_free(segment);
+    if (directory)
+        bury(directory, ipc_namespace, &record);
+    free(directory);
+    weir__error_restore(&saved);
+}
+
+void *weir_segment_data(const struct weir_segment *segment)
+{
+    return (char *)segment->memory + segment->offset_bytes;
+}
+
+uint64_t weir_segment_size(const struct weir_segment *segment)
+{
+    return segment->segsz - segment->offset_bytes;
+}
+
+struct weir_semset *weir_segment_semset(const struct weir_segment *segment)
+{
+    return segment->semset;
+}
+
+int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t flags, void **data)
+{
+    const uint32_t known = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_PREFAULT | WEIR_SEGMENT_LOCK |
+                           WEIR_SEGMENT_HUGE_PAGES | WEIR_SEGMENT_NO_FORK | WEIR_SEGMENT_DUMP |
+                           WEIR_SEGMENT_NO_DUMP;
+    if (flags & ~known)
+        return weir__fail(EINVAL, "flags 0x%x are not for attach", flags & ~known);
+    struct weir__mapping *mapping = calloc(1, sizeof *mapping);
+    if (!mapping)
+        return weir__fail(ENOMEM, "no memory for a mapping");
+    int result =
+        weir__shm_attach(segment->id, address, flags & WEIR_SEGMENT_READ_ONLY, &mapping->memory);
+    uint32_t pages = segment->pages;
+    if (result == 0) {
+        result = weir__pages_apply(mapping->memory, segment->segsz, flags, &pages);
+        if (result != 0)
+            shmdt(mapping->memory);
+    }
+    if (result != 0) {
+        free(mapping);
+        return result;
+    }
+    pthread_mutex_lock(&segment->lock);
+    mapping->next = segment->mappings;
+    segment->mappings = mapping;
+    pthread_mutex_unlock(&segment->lock);
+    *data = (char *)mapping->memory + segment->offset_bytes;
+    return 0;
+}
+
+int weir_segment_detach(struct weir_segment *segment, void *data)
+{
+    struct weir__mapping *found = NULL;
+    pthread_mutex_lock(&segment->lock);
+    for (struct weir__mapping **at = &segment->mappings; *at; at = &(*at)->next) {
+        if ((char *)(*at)->memory + segment->offset_bytes == data) {
+            found = *at;
+            *at = found->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&segment->lock);
+    if (!found)
+        return weir__fail(EINVAL, "%p is no mapping that weir_segment_attach() made", data);
+    shmdt(found->memory);
+    free(found);
+    return 0;
+}
