@@ -131,11 +131,12 @@ static int make_inside(int base, const char *name, uint32_t mode)
     if (mkdirat(base, temporary, 0700) != 0)
         return -errno;
     int result = fchmodat(base, temporary, mode, 0) == 0 ? 0 : -errno;
-    if (result == 0 && renameat2(base, temporary, base, name, RENAME_NOREPLACE) != 0)
+    /* Replaces an empty one, whose users get -ENOENT and come again; fails over a full one. */
+    if (result == 0 && renameat(base, temporary, base, name) != 0)
         result = -errno;
     if (result != 0)
         unlinkat(base, temporary, AT_REMOVEDIR);
-    return result == -EEXIST ? 0 : result;
+    return result == -EEXIST || result == -ENOTEMPTY ? 0 : result;
 }
 
 int weir__rundir_open(struct weir__rundir *dir, bool create)
