@@ -181,6 +181,8 @@ int weir__draft_seize(const struct weir__rundir *dir, const char *directory, boo
     int result = lock_file(*fd, dry_run ? F_OFD_GETLK : F_OFD_SETLK);
     if (result == 0 && (fstat(*fd, &found) != 0 || found.st_nlink == 0))
         result = -ENOENT;
+    else if (result == 0 && found.st_uid != geteuid())
+        result = -EPERM; /* its segment is not ours to remove */
     if (result != 0) {
         close(*fd);
         return result;

@@ -124,6 +124,16 @@ int weir__entry_read(const struct weir__rundir *dir, const char *directory,
     return result;
 }
 
+bool weir__record_matches(const struct weir__record *record, const struct shmid_ds *found)
+{
+    if (found->shm_segsz != record->shm_segsz || found->shm_perm.cuid != record->creator)
+        return false;
+    if (weir__shm_is_removed(found))
+        return true;
+    return record->lifetime == WEIR_PERSISTENT &&
+           (uint32_t)found->shm_perm.__key == record->shm_key;
+}
+
 enum weir__verdict weir__entry_verdict(const struct weir__rundir *dir,
                                        const struct weir__record *record)
 {
@@ -140,8 +150,8 @@ enum weir__verdict weir__entry_verdict(const struct weir__rundir *dir,
         return WEIR__DEAD;
     if (result != 0)
         return WEIR__UNKNOWN;
-    /* Ids come round. Nobody can change the size and the creator of a segment. */
-    if (found.shm_segsz != record->shm_segsz || found.shm_perm.cuid != record->creator)
+    /* Ids come round: another segment under the number means that ours is gone. */
+    if (!weir__record_matches(record, &found))
         return WEIR__DEAD;
     /* A persistent one that somebody removed is only waiting for its last detach. */
     if (record->lifetime == WEIR_PERSISTENT && weir__shm_is_removed(&found))
@@ -151,11 +161,16 @@ enum weir__verdict weir__entry_verdict(const struct weir__rundir *dir,
 
 int weir__entry_unlink(const struct weir__rundir *dir, const char *directory, uint64_t nonce)
 {
-    char path[WEIR__ENTRY_NAME_BYTES + WEIR__NONCE_TEXT_BYTES], text[WEIR__NONCE_TEXT_BYTES];
+    char text[WEIR__NONCE_TEXT_BYTES];
     weir__nonce_text(nonce, text);
-    snprintf(path, sizeof path, "%s/%s", directory, text);
-    if (unlinkat(dir->fd, path, 0) != 0 && errno != ENOENT)
-        return -errno;
+    /* No link that a member of the group may have put there is followed. */
+    int fd = openat(dir->fd, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    int result = unlinkat(fd, text, 0) == 0 || errno == ENOENT ? 0 : -errno;
+    close(fd);
+    if (result != 0)
+        return result;
     /* CRASH entry.empty: an empty directory is as good as none, and the collector removes it. */
     if (unlinkat(dir->fd, directory, AT_REMOVEDIR) != 0 && errno != ENOENT && errno != ENOTEMPTY &&
         errno != EEXIST)
@@ -170,7 +185,7 @@ int weir__entry_bury(const struct weir__rundir *dir, const struct weir__entry *e
         /* A persistent segment that was removed but is still attached keeps its set. */
         struct shmid_ds found;
         if (record->shm_key != 0 && weir__shm_stat(record->shm_id, &found) == 0 &&
-            found.shm_segsz == record->shm_segsz && found.shm_perm.cuid == record->creator)
+            weir__record_matches(record, &found))
             return -EBUSY;
         /* CRASH entry.set_gone: the entry without its set is buried again by the next one. */
         int result = weir__semset_destroy(record->sem_id, record->sem_key, record->creator);

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/shm.h>
 
 #include "segment/record.h"
 #include "segment/rundir.h"
@@ -51,6 +52,13 @@ bool weir__entry_is_name(const char *directory, char name[WEIR__ENTRY_NAME_BYTES
 int weir__entry_read(const struct weir__rundir *dir, const char *directory,
                      struct weir__entry *entry);
 
+/*
+ * Whether a segment that answers under the record's id is the record's own: size
+ * and creator are as nobody can change them; ephemeral ones are removed from the
+ * start, persistent ones keep their key until they are.
+ */
+bool weir__record_matches(const struct weir__record *record, const struct shmid_ds *found);
+
 /* Whether the entry's object exists. The caller's thread must be in dir's namespace. */
 enum weir__verdict weir__entry_verdict(const struct weir__rundir *dir,
                                        const struct weir__record *record);
@@ -80,6 +88,12 @@ int weir__entry_retire(const struct weir__rundir *dir, const struct weir__entry 
 
 /* Removes whatever files stand in a directory whose record is corrupt. */
 int weir__entry_clear(const struct weir__rundir *dir, const char *directory);
+
+/* Bytes that hold a namespace's inode as text. */
+#define WEIR__NAMESPACE_TEXT_BYTES 24
+
+/* Whether another IPC namespace has an entry of this name; where receives that namespace. */
+bool weir__entry_elsewhere(const char *directory, char where[WEIR__NAMESPACE_TEXT_BYTES]);
 
 /* Calls visit for every entry of the run directory, '#', '~' and names; until it returns not 0. */
 int weir__entry_each(const struct weir__rundir *dir,

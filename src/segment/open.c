@@ -23,6 +23,30 @@ static int not_there(const struct weir__segment_ask *ask)
     return weir__fail(ENOENT, "there is no segment under %s", ask->what);
 }
 
+/* The name is there, its segment is not. */
+static int gone(const struct weir__segment_ask *ask, const struct weir__record *record)
+{
+    if (record->lifetime == WEIR_EPHEMERAL)
+        return not_there(ask);
+    return weir__fail(ENOENT,
+                      "the persistent segment under %s is gone: somebody removed it (ipcrm), or "
+                      "kernel.shm_rmid_forced=1 or logind's RemoveIPC=yes did: see 'weir doctor'",
+                      ask->what);
+}
+
+/* No such name here: says so, and where it is if another namespace has it. */
+static int no_such_name(const struct weir__segment_ask *ask)
+{
+    char directory[WEIR__ENTRY_NAME_BYTES], where[WEIR__NAMESPACE_TEXT_BYTES];
+    weir__entry_name(ask->ref.text, directory);
+    if (!weir__entry_elsewhere(directory, where))
+        return not_there(ask);
+    return weir__fail(ENOENT,
+                      "there is no segment under %s in this IPC namespace; the IPC namespace %s "
+                      "has one: enter it with 'nsenter --ipc', or start both sides in the same",
+                      ask->what, where);
+}
+
 static int check_size(const struct weir__segment_ask *ask, uint64_t has_bytes)
 {
     if (ask->size_bytes <= has_bytes)
@@ -54,8 +78,7 @@ static int check_record(const struct weir__segment_ask *ask, const struct weir__
     if (strcmp(record->kind, ask->options.kind) != 0)
         return weir__fail(EPROTO, "%s is a %s, not a %s", ask->what, record->kind,
                           ask->options.kind);
-    if (found->shm_segsz != record->shm_segsz || found->shm_perm.cuid != record->creator ||
-        found->shm_segsz <= WEIR__HEADER_BYTES)
+    if (!weir__record_matches(record, found) || found->shm_segsz <= WEIR__HEADER_BYTES)
         return weir__fail(EPROTO,
                           "%s points to segment %d, which is foreign (%zu bytes, made by uid %u): "
                           "its own is gone; 'weir rm' takes the name away",
@@ -105,16 +128,15 @@ static int open_entry(struct weir_segment *segment, const struct weir__segment_a
     weir__entry_name(ask->ref.text, directory);
     int result = weir__entry_read(dir, directory, &entry);
     if (result != 0)
-        return result == -ENOENT ? not_there(ask) : result;
+        return result == -ENOENT ? no_such_name(ask) : result;
     if (entry.record.shm_key == 0)
         return weir__fail(EPROTO, "%s is a %s, not a segment", ask->what, entry.record.kind);
     result = weir__shm_stat(entry.record.shm_id, &found);
-    if (result == -ENOENT ||
-        (result == 0 && weir__entry_verdict(dir, &entry.record) == WEIR__DEAD &&
-         weir__shm_is_removed(&found) && found.shm_segsz == entry.record.shm_segsz)) {
-        /* Its users are gone, or it was removed: clean up in passing, if we may. */
-        weir__entry_bury(dir, &entry);
-        return not_there(ask);
+    bool is_removed = result == 0 && entry.record.lifetime == WEIR_PERSISTENT &&
+                      weir__record_matches(&entry.record, &found) && weir__shm_is_removed(&found);
+    if (result == -ENOENT || is_removed) {
+        weir__entry_bury(dir, &entry); /* clean up in passing, if we may */
+        return gone(ask, &entry.record);
     }
     if (result == 0)
         result = attach_named(segment, ask, &entry, &found);
@@ -126,7 +148,7 @@ static int open_by_name(struct weir_segment *segment, const struct weir__segment
     struct weir__rundir dir;
     int result = weir__rundir_open(&dir, false);
     if (result != 0)
-        return result == -ENOENT ? not_there(ask) : result;
+        return result == -ENOENT ? no_such_name(ask) : result;
     result = open_entry(segment, ask, &dir);
     if (result == -EIDRM) /* the last user left between our look and the attach */
         result = not_there(ask);

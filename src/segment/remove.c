@@ -25,10 +25,7 @@ static int remove_raw(struct weir_ref ref)
 static bool is_own_segment(const struct weir__record *record)
 {
     struct shmid_ds found;
-    return weir__shm_stat(record->shm_id, &found) == 0 && found.shm_segsz == record->shm_segsz &&
-           found.shm_perm.cuid == record->creator &&
-           (record->lifetime == WEIR_EPHEMERAL || weir__shm_is_removed(&found) ||
-            (uint32_t)found.shm_perm.__key == record->shm_key);
+    return weir__shm_stat(record->shm_id, &found) == 0 && weir__record_matches(record, &found);
 }
 
 /*
