@@ -65,8 +65,30 @@ check_scene() {
     [ "$(grep -o 'attached [0-9]' <<<"$output" | cut -d' ' -f2 | tr '\n' ' ')" = "0 1 2 4 2 1 0 " ]
 }
 
+@test "scene rmid: usable after the removal, freed at the last detach" {
+    check_scene rmid
+    jq -e '.facts.usable_after_removal and .facts.freed_at_last_detach and
+           (.facts.found_by_key_after_removal | not)' document
+    run "$WEIR" demo rmid --explain
+    [[ "$output" == *"0600 -> 0600 DEST *"* ]]
+    [[ "$output" == *"struct shmid_ds is gone"* ]]
+}
+
+@test "scene crash: SEM_UNDO frees the lock and not the data" {
+    check_scene crash
+    jq -e '.facts == {without_undo_value: 0, without_undo_next_gets_it: false,
+                      without_undo_data_half_written: true, with_undo_value: 1,
+                      with_undo_next_gets_it: true, with_undo_data_half_written: true}' document
+}
+
 @test "a full disk is told of" {
     run --separate-stderr bash -c '"$WEIR" demo lifecycle --explain >/dev/full'
     [ "$status" -eq 1 ]
     [[ "$stderr" == *"No space left"* ]]
+}
+
+@test "a closed pipe is told of" {
+    run --separate-stderr bash -c 'set -o pipefail; "$WEIR" demo lifecycle --explain | head -n 1'
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"Broken pipe"* ]]
 }

@@ -74,11 +74,25 @@ static int write_bytes(const char *bytes, size_t length, void *argument)
     return 0;
 }
 
+/* What the hearts printed, a string a line. */
+static json_t *output_lines(void)
+{
+    json_t *lines = json_array();
+    for (const char *line = stage->output; *line;) {
+        size_t length = strcspn(line, "\n");
+        json_t *text = json_stringn(line, length);
+        json_array_append_new(lines, text ? text : json_string("(not text)"));
+        line += length + (line[length] == '\n');
+    }
+    return lines;
+}
+
 int facts_print_json(const struct scene *scene, uint64_t seed, bool private)
 {
-    json_t *document = json_pack("{s:s, s:s, s:I, s:b, s:s?, s:O}", "scene", scene->name, "heart",
-                                 scene->heart, "seed", (json_int_t)seed, "private_namespace",
-                                 private, "skipped", skipped, "facts", facts_object());
+    json_t *document =
+        json_pack("{s:s, s:s, s:I, s:b, s:s?, s:o, s:O}", "scene", scene->name, "heart",
+                  scene->heart, "seed", (json_int_t)seed, "private_namespace", private, "skipped",
+                  skipped, "output", output_lines(), "facts", facts_object());
     if (!document)
         return -ENOMEM;
     if (faults)

@@ -140,13 +140,15 @@ void scene_head(const char *format, ...)
     static bool is_first = true;
     if (stage_settings.mode != SCENE_EXPLAIN)
         return;
-    struct text text = { 0 };
+    char words[512];
     va_list arguments;
     va_start(arguments, format);
-    text_add(&text, "%s%s", stage->blank ? "" : "\n", text_bold());
-    add_list(&text, format, arguments);
-    text_add(&text, "%s\n\n", text_plain());
+    vsnprintf(words, sizeof words, format, arguments);
     va_end(arguments);
+    struct text text = { 0 };
+    text_add(&text, "%s%s", stage->blank ? "" : "\n", text_bold());
+    text_fold(&text, 0, words);
+    text_add(&text, "%s\n", text_plain());
     stage_lock();
     if (!is_first)
         stage_wait_for_enter();

@@ -25,7 +25,7 @@ void scene_name_process(const char *name)
 /* A signal stays in the default way in the scene's children, whatever its own process does. */
 static void reset_signals(void)
 {
-    static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGSEGV, SIGBUS, SIGPIPE };
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGSEGV, SIGBUS };
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         signal(signals[i], SIG_DFL);
 }
@@ -33,14 +33,20 @@ static void reset_signals(void)
 pid_t scene_fork(const char *name)
 {
     pid_t parent = getpid();
+    /* The child cannot be told of, nor drop its name, before the parent has put it down. */
+    stage_lock();
     pid_t pid = fork();
-    if (pid != 0)
+    if (pid > 0)
+        stage_actor_add(pid, name);
+    if (pid != 0) {
+        stage_unlock();
         return pid;
+    }
+    stage_lock_forget();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(STATUS_FAILURE);
     reset_signals();
-    scene_name_process(name);
     return 0;
 }
 
@@ -118,7 +124,7 @@ const char *scene_wait_text(int wait_status)
 {
     static char text[96];
     if (WIFSIGNALED(wait_status))
-        snprintf(text, sizeof text, "killed by signal %d (%s)", WTERMSIG(wait_status),
+        snprintf(text, sizeof text, "was killed by signal %d (%s)", WTERMSIG(wait_status),
                  strsignal(WTERMSIG(wait_status)));
     else
         snprintf(text, sizeof text, "exited with %d", WEXITSTATUS(wait_status));

@@ -127,7 +127,7 @@ bool scene_until(bool (*condition)(void *argument), void *argument, int timeout_
 /* Whether a process sleeps in the kernel ('S' in /proc/PID/stat): argument is a pid_t *. */
 bool scene_process_sleeps(void *pid);
 
-/* "killed by signal 11 (Segmentation fault)" or "exited with 0"; static memory. */
+/* "was killed by signal 11 (Segmentation fault)" or "exited with 0"; static memory. */
 const char *scene_wait_text(int wait_status);
 
 #endif

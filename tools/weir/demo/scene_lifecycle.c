@@ -21,10 +21,11 @@ static int run(void)
     if (wait_status != 0)
         return command_fail("examples/textbook/lifecycle.c %s", scene_wait_text(wait_status));
     scene_instead("struct weir_segment *segment;\n"
-                  "weir_segment_create(&segment, weir_private(), 5000, NULL);  /* shmget, shmat, "
-                  "IPC_RMID */\n"
+                  "/* shmget, shmat and IPC_RMID in one */\n"
+                  "weir_segment_create(&segment, weir_private(), 5000, NULL);\n"
                   "char *memory = weir_segment_data(segment);\n"
-                  "weir_segment_close(segment);      /* shmdt: the last one frees the memory */\n",
+                  "/* shmdt; the last one frees the memory */\n"
+                  "weir_segment_close(segment);\n",
                   "An ephemeral segment is removed as soon as it is attached: its key is gone, "
                   "shm_nattch alone keeps it, and the kernel frees it with its last user, however "
                   "that one ends.");

@@ -6,5 +6,7 @@
 
 const struct scene *const scene_table[] = {
     &scene_lifecycle,
+    &scene_crash,
+    &scene_rmid,
     NULL,
 };

@@ -6,6 +6,8 @@
 
 #include "scene.h"
 
+extern const struct scene scene_crash;
 extern const struct scene scene_lifecycle;
+extern const struct scene scene_rmid;
 
 #endif

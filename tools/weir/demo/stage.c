@@ -29,6 +29,7 @@ int stage_open(const struct scene_settings *settings)
     if (stage == MAP_FAILED)
         return -errno;
     stage->step = settings->step;
+    stage->blank = true;
     lock_fd = memfd_create("weir-demo", MFD_CLOEXEC);
     return lock_fd < 0 ? -errno : 0;
 }
@@ -51,6 +52,11 @@ void stage_unlock(void)
 {
     if (--lock_depth == 0)
         lock_operate(F_UNLCK);
+}
+
+void stage_lock_forget(void)
+{
+    lock_depth = 0;
 }
 
 void stage_actor_add(pid_t pid, const char *name)

@@ -43,6 +43,7 @@ struct stage_object {
 struct stage {
     struct stage_actor actors[STAGE_ACTORS];
     struct stage_object objects[STAGE_OBJECTS];
+    char output[4096];   /* lines that the hearts printed, as far as they fit */
     uint32_t calls;      /* told so far: the number in front of a call */
     int write_failure;   /* errno of the first failed write to stdout */
     bool blank;          /* the page ends with an empty line */
@@ -59,6 +60,7 @@ int stage_open(const struct scene_settings *settings);
 
 void stage_lock(void);
 void stage_unlock(void);
+void stage_lock_forget(void); /* in a child that was forked under the lock: it does not have it */
 
 /* Under the lock. */
 void stage_actor_add(pid_t pid, const char *name);

@@ -32,10 +32,13 @@ void told_begin(struct text *text, const char *call, const char *result)
 {
     stage_lock();
     text->length = 0;
-    text_add(text, "%3u  %s[%s %d]%s ", ++stage->calls, text_bold(), stage_actor_name(getpid()),
-             (int)getpid(), text_plain());
-    text_add(text, "%s", call);
-    if (result)
+    char process[48];
+    snprintf(process, sizeof process, "[%s %d]", stage_actor_name(getpid()), (int)getpid());
+    text_add(text, "%3u  %s%s%s %s", ++stage->calls, text_bold(), process, text_plain(), call);
+    size_t width = strlen("  1   ") + strlen(process) + strlen(call);
+    if (result && width + strlen(" = ") + strlen(result) > STAGE_WIDTH)
+        text_add(text, "\n      = %s", result);
+    else if (result)
         text_add(text, " = %s", result);
     text_add(text, "\n");
 }
@@ -179,18 +182,34 @@ char *scene_strcpy(char *to, const char *from)
     return result;
 }
 
+static void keep_output(const char *output, size_t length)
+{
+    stage_lock();
+    size_t used = strlen(stage->output);
+    if (used + length + 2 < sizeof stage->output) {
+        memcpy(stage->output + used, output, length);
+        memcpy(stage->output + used + length, "\n", 2);
+    }
+    stage_unlock();
+}
+
 /* The output of a heart: it is the result in brief, and a line of its process with --explain. */
 static void show_output(const char *output)
 {
     size_t length = strcspn(output, "\n");
+    keep_output(output, length);
     if (stage_settings.mode == SCENE_BRIEF && !is_muted)
         scene_result("%.*s", (int)length, output);
     if (!told_is_on())
         return;
     struct text text = { 0 };
     stage_lock();
-    text_add(&text, "     %s[%s %d]%s prints:\n      | %.*s\n\n", text_bold(),
-             stage_actor_name(getpid()), (int)getpid(), text_plain(), (int)length, output);
+    text_add(&text, "     %s[%s %d]%s prints\n      | ", text_bold(), stage_actor_name(getpid()),
+             (int)getpid(), text_plain());
+    char line[1024];
+    snprintf(line, sizeof line, "%.*s", (int)length, output);
+    text_fold(&text, 8, line);
+    text_add(&text, "\n");
     text_write(&text);
     stage_unlock();
 }
