@@ -2,22 +2,22 @@
 /* Semaphore sets by any kind of reference: create, open, close, remove. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ipc.h>
-#include <unistd.h>
 
 #include <weir/clock.h>
 #include <weir/segment.h>
 
 #include "base/error.h"
+#include "segment/handle.h"
+#include "segment/ref.h"
 #include "segment/semset.h"
 
 /* How long an open waits for the values when the options do not say. */
 #define DEFAULT_WAIT_NS 1000000000
 
-static int read_options(const struct weir_semset_options *given,
+static int read_options(uint32_t by, const struct weir_semset_options *given,
                         struct weir_semset_options *options)
 {
     *options = (struct weir_semset_options)WEIR_SEMSET_OPTIONS;
@@ -34,6 +34,11 @@ static int read_options(const struct weir_semset_options *given,
         return weir__fail(EINVAL, "semset options: reserved is not 0");
     if (options->trust > WEIR_TRUST_ANYONE)
         return weir__fail(EINVAL, "trust %" PRIu32 " is not known", options->trust);
+    if (options->trust == WEIR_TRUST_DIRECTORY && by != WEIR_BY_NAME)
+        return weir__fail(EINVAL, "WEIR_TRUST_DIRECTORY is for names: keys and ids stand in no "
+                                  "directory");
+    if ((options->flags & WEIR_SEMSET_PLAIN) && by != WEIR_BY_FTOK && by != WEIR_BY_KEY)
+        return weir__fail(EINVAL, "WEIR_SEMSET_PLAIN is for sets by ftok or key");
     if (options->mode == 0)
         options->mode = 0600;
     if (options->deadline_ns == 0)
@@ -41,47 +46,36 @@ static int read_options(const struct weir_semset_options *given,
     return 0;
 }
 
+/* What the trust policy is asked with, for weir__semset_keyed.trusted. */
+struct trust_question {
+    const struct weir_semset_options *options;
+    const char *what;
+};
+
 static int check_trust(const struct semid_ds *status, const void *argument)
 {
-    const struct weir_semset_options *options = argument;
-    uid_t me = geteuid();
-    uid_t users[2] = { status->sem_perm.cuid, status->sem_perm.uid };
-    if (options->trust == WEIR_TRUST_ANYONE)
-        return 0;
-    if (options->trust == WEIR_TRUST_DIRECTORY)
-        return weir__fail(EINVAL, "WEIR_TRUST_DIRECTORY is for names: a key or an id stands in no "
-                                  "directory");
-    for (int i = 0; i < 2; i++)
-        if (users[i] != me && users[i] != 0 &&
-            !(options->trust == WEIR_TRUST_UID && users[i] == options->trust_uid))
-            return weir__fail(EPERM,
-                              "the semaphore set belongs to user %u (made by user %u), whom the "
-                              "trust option does not accept",
-                              status->sem_perm.uid, status->sem_perm.cuid);
-    return 0;
+    const struct trust_question *question = argument;
+    return weir__trust_check(question->options->trust, question->options->trust_uid,
+                             status->sem_perm.cuid, status->sem_perm.uid, NULL, question->what);
 }
 
-/* By ftok or key: what to ask for; what has room for the sentence's subject. */
-static int keyed(struct weir_ref ref, uint32_t count, const uint16_t *values,
-                 const struct weir_semset_options *options, char what[128],
-                 struct weir__semset_keyed *ask)
+/* All that a reference by ftok or key needs; the parts point to one another. */
+struct by_key {
+    struct weir__semset_keyed ask;
+    struct trust_question question;
+    char what[WEIR__REF_TEXT_BYTES];
+};
+
+static int prepare_key(struct by_key *by_key, struct weir_ref ref, uint32_t count,
+                       const uint16_t *values, const struct weir_semset_options *options)
 {
-    uint32_t key = ref.key;
-    if (ref.by == WEIR_BY_FTOK) {
-        int result = weir_ftok(ref.text, ref.project, &key);
-        if (result != 0)
-            return result;
-        snprintf(what, 128, "key 0x%08" PRIx32 " of ftok(%.64s, %d)", key, ref.text, ref.project);
-    } else {
-        if (key == 0 || key == UINT32_MAX)
-            return weir__fail(EINVAL,
-                              "key 0x%08" PRIx32
-                              " is nobody's: 0 is IPC_PRIVATE, and 0xffffffff is "
-                              "what a failed ftok gives to everyone",
-                              key);
-        snprintf(what, 128, "key 0x%08" PRIx32, key);
-    }
-    *ask = (struct weir__semset_keyed){
+    uint32_t key;
+    int result = weir__ref_key(ref, &key);
+    if (result != 0)
+        return result;
+    weir__ref_text(ref, by_key->what);
+    by_key->question = (struct trust_question){ options, by_key->what };
+    by_key->ask = (struct weir__semset_keyed){
         .key = key,
         .count = count,
         .values = values,
@@ -89,8 +83,8 @@ static int keyed(struct weir_ref ref, uint32_t count, const uint16_t *values,
         .deadline_ns = options->deadline_ns,
         .plain = options->flags & WEIR_SEMSET_PLAIN,
         .trusted = check_trust,
-        .argument = options,
-        .what = what,
+        .argument = &by_key->question,
+        .what = by_key->what,
     };
     return 0;
 }
@@ -113,22 +107,23 @@ static int create_private(struct weir_semset **set, uint32_t count, const uint16
     return result;
 }
 
-int weir_semset_create(struct weir_semset **set, struct weir_ref ref, uint32_t count,
-                       const uint16_t *values, const struct weir_semset_options *given)
+static int create(struct weir_semset **set, struct weir_ref ref, uint32_t count,
+                  const uint16_t *values, const struct weir_semset_options *given)
 {
     struct weir_semset_options options;
-    struct weir__semset_keyed ask;
-    char what[128];
+    struct by_key by_key;
     int id;
-    int result = read_options(given, &options);
+    int result = read_options(ref.by, given, &options);
     if (result != 0)
         return result;
     switch (ref.by) {
+    case WEIR_BY_NAME:
+        return weir__semset_name_create(set, ref.text, count, values, &options);
     case WEIR_BY_FTOK:
     case WEIR_BY_KEY:
-        result = keyed(ref, count, values, &options, what, &ask);
+        result = prepare_key(&by_key, ref, count, values, &options);
         if (result == 0)
-            result = weir__semset_key_create(&ask, &id);
+            result = weir__semset_key_create(&by_key.ask, &id);
         return result == 0 ? weir__semset_wrap(set, id, count) : result;
     case WEIR_BY_NONE:
         return create_private(set, count, values, &options);
@@ -147,7 +142,8 @@ static int open_id(struct weir_semset **set, int id, uint32_t count,
     if (result == -EIDRM)
         return weir__fail(ENOENT, "there is no semaphore set with id %d", id);
     if (result == 0)
-        result = check_trust(&status, options);
+        result = weir__trust_check(options->trust, options->trust_uid, status.sem_perm.cuid,
+                                   status.sem_perm.uid, NULL, "the semaphore set");
     if (result != 0)
         return result;
     uint32_t has = options->flags & WEIR_SEMSET_PLAIN ? (uint32_t)status.sem_nsems
@@ -162,18 +158,19 @@ int weir_semset_open(struct weir_semset **set, struct weir_ref ref, uint32_t cou
                      const struct weir_semset_options *given)
 {
     struct weir_semset_options options;
-    struct weir__semset_keyed ask;
-    char what[128];
+    struct by_key by_key;
     int id;
-    int result = read_options(given, &options);
+    int result = read_options(ref.by, given, &options);
     if (result != 0)
         return result;
     switch (ref.by) {
+    case WEIR_BY_NAME:
+        return weir__semset_name_open(set, ref.text, count, &options);
     case WEIR_BY_FTOK:
     case WEIR_BY_KEY:
-        result = keyed(ref, count, NULL, &options, what, &ask);
+        result = prepare_key(&by_key, ref, count, NULL, &options);
         if (result == 0)
-            result = weir__semset_key_open(&ask, &id, &count);
+            result = weir__semset_key_open(&by_key.ask, &id, &count);
         return result == 0 ? weir__semset_wrap(set, id, count) : result;
     case WEIR_BY_ID:
         return open_id(set, ref.id, count, &options);
@@ -185,24 +182,25 @@ int weir_semset_open(struct weir_semset **set, struct weir_ref ref, uint32_t cou
     }
 }
 
-int weir_semset_create_or_open(struct weir_semset **set, struct weir_ref ref, uint32_t count,
-                               const uint16_t *values, const struct weir_semset_options *given)
+static int create_or_open(struct weir_semset **set, struct weir_ref ref, uint32_t count,
+                          const uint16_t *values, const struct weir_semset_options *given)
 {
     struct weir_semset_options options;
-    struct weir__semset_keyed ask;
-    char what[128];
+    struct by_key by_key;
     int id;
-    int result = read_options(given, &options);
+    int result = read_options(ref.by, given, &options);
     if (result != 0)
         return result;
     switch (ref.by) {
+    case WEIR_BY_NAME:
+        return weir__semset_name_create_or_open(set, ref.text, count, values, &options);
     case WEIR_BY_FTOK:
     case WEIR_BY_KEY:
-        result = keyed(ref, count, values, &options, what, &ask);
+        result = prepare_key(&by_key, ref, count, values, &options);
         if (result == 0)
             result = weir__semset_check(count, 0, values, options.mode);
         if (result == 0)
-            result = weir__semset_key_create_or_open(&ask, &id, &count);
+            result = weir__semset_key_create_or_open(&by_key.ask, &id, &count);
         if (result >= 0) {
             int wrapped = weir__semset_wrap(set, id, count);
             result = wrapped != 0 ? wrapped : result;
@@ -216,6 +214,29 @@ int weir_semset_create_or_open(struct weir_semset **set, struct weir_ref ref, ui
     default:
         return fail_reference(ref);
     }
+}
+
+/* What is tried on the way and fails is no news when the whole succeeds. */
+int weir_semset_create(struct weir_semset **set, struct weir_ref ref, uint32_t count,
+                       const uint16_t *values, const struct weir_semset_options *options)
+{
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    int result = create(set, ref, count, values, options);
+    if (result >= 0)
+        weir__error_restore(&saved);
+    return result;
+}
+
+int weir_semset_create_or_open(struct weir_semset **set, struct weir_ref ref, uint32_t count,
+                               const uint16_t *values, const struct weir_semset_options *options)
+{
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    int result = create_or_open(set, ref, count, values, options);
+    if (result >= 0)
+        weir__error_restore(&saved);
+    return result;
 }
 
 void weir_semset_close(struct weir_semset *set)
@@ -243,30 +264,33 @@ static int remove_id(int id, const char *what)
     }
 }
 
-int weir_semset_remove(struct weir_ref ref)
+static int remove_key(struct weir_ref ref)
 {
-    struct weir_semset_options options;
-    struct weir__semset_keyed ask;
-    char what[128];
-    int result = read_options(NULL, &options);
+    char what[WEIR__REF_TEXT_BYTES];
+    uint32_t key;
+    int result = weir__ref_key(ref, &key);
     if (result != 0)
         return result;
+    weir__ref_text(ref, what);
+    int id = semget((key_t)key, 0, 0);
+    if (id < 0 && errno == ENOENT)
+        return weir__fail(ENOENT, "there is no semaphore set with %s", what);
+    if (id < 0)
+        return weir__fail(errno, "semget: %s: %s", what, strerror(errno));
+    return remove_id(id, what);
+}
+
+int weir_semset_remove(struct weir_ref ref)
+{
+    char what[WEIR__REF_TEXT_BYTES];
     switch (ref.by) {
+    case WEIR_BY_NAME:
+        return weir__semset_name_remove(ref.text);
     case WEIR_BY_FTOK:
-    case WEIR_BY_KEY: {
-        result = keyed(ref, 0, NULL, &options, what, &ask);
-        if (result != 0)
-            return result;
-        int id = semget((key_t)ask.key, 0, 0);
-        if (id < 0 && errno == ENOENT)
-            return weir__fail(ENOENT, "there is no semaphore set with %s", what);
-        if (id < 0)
-            return weir__fail(errno, "semget: %s: %s", what, strerror(errno));
-        return remove_id(id, what);
-    }
+    case WEIR_BY_KEY:
+        return remove_key(ref);
     case WEIR_BY_ID:
-        snprintf(what, sizeof what, "id %d", ref.id);
-        return remove_id(ref.id, what);
+        return remove_id(ref.id, weir__ref_text(ref, what));
     case WEIR_BY_NONE:
         return weir__fail(EINVAL, "a private set is removed by its id");
     default:

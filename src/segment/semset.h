@@ -97,6 +97,19 @@ int weir__semset_key_create(const struct weir__semset_keyed *ask, int *id);
 int weir__semset_key_open(const struct weir__semset_keyed *ask, int *id, uint32_t *count);
 int weir__semset_key_create_or_open(const struct weir__semset_keyed *ask, int *id, uint32_t *count);
 
+/*
+ * semset_name.c: a set under a name of weir's; options are complete and checked
+ */
+
+int weir__semset_name_create(struct weir_semset **set, const char *name, uint32_t count,
+                             const uint16_t *values, const struct weir_semset_options *options);
+int weir__semset_name_open(struct weir_semset **set, const char *name, uint32_t count,
+                           const struct weir_semset_options *options);
+int weir__semset_name_create_or_open(struct weir_semset **set, const char *name, uint32_t count,
+                                     const uint16_t *values,
+                                     const struct weir_semset_options *options);
+int weir__semset_name_remove(const char *name);
+
 /* How many of the set's semaphores the user has, when it is found by its id. */
 uint32_t weir__semset_user_count(int id, const struct semid_ds *status);
 
