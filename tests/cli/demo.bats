@@ -6,6 +6,23 @@ bats_require_minimum_version 1.5.0
 
 setup() {
     cd "$BATS_TEST_TMPDIR"
+    export TMPDIR="$BATS_TEST_TMPDIR"
+}
+
+# Segments, sets, and whatever lies in /dev/shm: none of it may be there.
+check_nothing_left() {
+    [ "$WEIR_ISOLATED" = 1 ] || return 0 # then others are here, and tests/isolated compares
+    [ "$(tail -n +2 /proc/sysvipc/shm)" = "" ]
+    [ "$(tail -n +2 /proc/sysvipc/sem)" = "" ]
+    [ "$(find /dev/shm -mindepth 1 ! -type d)" = "" ]
+}
+
+# Runs its arguments where no private IPC namespace can be made, or skips the test.
+without_namespaces() {
+    local forbid='echo 0 >/proc/sys/user/max_ipc_namespaces &&
+                  echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
+    unshare --user --map-root-user true || skip "user namespaces are not permitted here"
+    unshare --user --map-root-user sh -c "$forbid" sh "$@"
 }
 
 # What every scene must do, in each of its forms.
@@ -22,6 +39,54 @@ check_scene() {
     "$WEIR" demo "$1" --json --seed 7 >document
     jq -e --arg scene "$1" '.scene == $scene and .seed == 7 and .skipped == null and
                             (.facts | type) == "object"' document
+}
+
+two_lines='Parent writes message
+Child reads: Hello from parent via shared memory'
+
+@test "no argument: exactly two lines through a pipe" {
+    run --separate-stderr bash -c '"$WEIR" demo | cat'
+    [ "$status" -eq 0 ]
+    [ "$output" = "$two_lines" ]
+    [ -z "$stderr" ]
+    check_nothing_left
+}
+
+@test "no argument: exactly two lines in a file" {
+    "$WEIR" demo >out 2>err
+    [ "$(cat out)" = "$two_lines" ]
+    [ ! -s err ]
+}
+
+@test "no argument: exactly two lines on a terminal" {
+    script --quiet --return --command '"$WEIR" demo' /dev/null </dev/null | tr -d '\r' >out
+    [ "$(cat out)" = "$two_lines" ]
+}
+
+@test "no argument: each line by the process that it names" {
+    strace -f -qq -e trace=write -e signal=none -o trace "$WEIR" demo >out || skip "no strace"
+    parent="$(sed -n 's/^\([0-9]*\) .*"Parent writes.*/\1/p' trace)"
+    child="$(sed -n 's/^\([0-9]*\) .*"Child reads.*/\1/p' trace)"
+    [ -n "$parent" ]
+    [ -n "$child" ]
+    [ "$parent" != "$child" ]
+}
+
+@test "no argument: a full disk and a closed stdout are told of, and nothing hangs" {
+    run --separate-stderr bash -c '"$WEIR" demo >/dev/full'
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"No space left"* ]]
+    run --separate-stderr bash -c '"$WEIR" demo >&-'
+    [ "$status" -eq 1 ]
+    [ -n "$stderr" ]
+    check_nothing_left
+}
+
+@test "200 SIGKILLs of parent, child, both: nothing is left after the next demo" {
+    met="$("$WEIR_BUILD/tests/kill_command" 200 1 2500 "$WEIR" demo)"
+    [ "$met" -ge 50 ]
+    [ "$("$WEIR" demo)" = "$two_lines" ]
+    check_nothing_left
 }
 
 @test "--list names each scene once, with a summary" {
@@ -91,4 +156,23 @@ check_scene() {
     run --separate-stderr bash -c 'set -o pipefail; "$WEIR" demo lifecycle --explain | head -n 1'
     [ "$status" -eq 1 ]
     [[ "$stderr" == *"Broken pipe"* ]]
+}
+
+@test "scenes run without private namespaces too, and remove what they made" {
+    for scene in lifecycle crash rmid; do
+        run --separate-stderr without_namespaces "$WEIR" demo "$scene" --explain
+        [ "$status" -eq 0 ]
+        [[ "$output" == *"namespace is not permitted here"* ]]
+        check_nothing_left
+    done
+    without_namespaces "$WEIR" demo rmid --json | jq -e '.private_namespace == false'
+    [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
+}
+
+@test "SIGTERM in the midst of a scene removes what it made, and ends the command by it" {
+    for number in 1 2 3 4 5 6; do
+        run without_namespaces timeout --signal TERM "0.00$number" "$WEIR" demo crash
+        check_nothing_left
+        [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
+    done
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../command.h"
+#include "hello.h"
 #include "scene.h"
 #include "stage.h"
 
@@ -124,7 +125,7 @@ static int run(int argc, char **argv)
     if (json && explain)
         return command_usage("--json does not go with --explain and --step");
     if (optind == argc)
-        return command_usage(options ? "which scene? See 'weir demo --list'" : "no scene given");
+        return options ? command_usage("which scene? See 'weir demo --list'") : hello_run();
     settings.mode = json ? SCENE_JSON : explain ? SCENE_EXPLAIN : SCENE_BRIEF;
     return perform(argv[optind], &settings);
 }

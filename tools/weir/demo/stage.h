@@ -49,7 +49,7 @@ struct stage {
     bool blank;          /* the page ends with an empty line */
     bool step;           /* ends at the end of stdin */
     bool private;        /* the scene has a private IPC and mount namespace */
-    char directory[128]; /* of the scene, if it has to be removed; else "" */
+    char directory[512]; /* of the scene, if it has to be removed; else "" */
 };
 
 extern struct stage *stage;
