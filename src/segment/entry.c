@@ -178,21 +178,23 @@ int weir__entry_unlink(const struct weir__rundir *dir, const char *directory, ui
     return 0;
 }
 
+int weir__entry_bury_set(const struct weir__record *record)
+{
+    struct shmid_ds found;
+    if (record->sem_key == 0 || record->sem_id < 0)
+        return 0;
+    /* A persistent segment that was removed but is still attached keeps its set. */
+    if (record->shm_key != 0 && weir__shm_stat(record->shm_id, &found) == 0 &&
+        weir__record_matches(record, &found))
+        return -EBUSY;
+    return weir__semset_destroy(record->sem_id, record->sem_key, record->creator);
+}
+
 int weir__entry_bury(const struct weir__rundir *dir, const struct weir__entry *entry)
 {
-    const struct weir__record *record = &entry->record;
-    if (record->sem_key != 0 && record->sem_id >= 0) {
-        /* A persistent segment that was removed but is still attached keeps its set. */
-        struct shmid_ds found;
-        if (record->shm_key != 0 && weir__shm_stat(record->shm_id, &found) == 0 &&
-            weir__record_matches(record, &found))
-            return -EBUSY;
-        /* CRASH entry.set_gone: the entry without its set is buried again by the next one. */
-        int result = weir__semset_destroy(record->sem_id, record->sem_key, record->creator);
-        if (result != 0)
-            return result;
-    }
-    return weir__entry_unlink(dir, entry->directory, record->nonce);
+    int result = weir__entry_bury_set(&entry->record);
+    /* CRASH entry.set_gone: the entry without its set is buried again by the next one. */
+    return result == 0 ? weir__entry_unlink(dir, entry->directory, entry->record.nonce) : result;
 }
 
 int weir__entry_retire(const struct weir__rundir *dir, const struct weir__entry *entry)

@@ -67,6 +67,12 @@ enum weir__verdict weir__entry_verdict(const struct weir__rundir *dir,
 int weir__entry_unlink(const struct weir__rundir *dir, const char *directory, uint64_t nonce);
 
 /*
+ * Removes the semaphore set of a dead object. -EBUSY: its segment is removed but
+ * still attached; -EPERM: the set is another user's.
+ */
+int weir__entry_bury_set(const struct weir__record *record);
+
+/*
  * Takes the entry of a dead object away: first its semaphore set, then the file.
  * When the set is another user's, the entry stays for that user: -EPERM.
  */

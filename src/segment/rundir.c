@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,19 +35,30 @@ static int base_path(char path[PATH_MAX], bool *is_default)
     return 0;
 }
 
+/* Does not change while the machine runs, so it is read once a process. */
+static char boot_id[37];
+
+static void read_boot_id(void)
+{
+    char text[sizeof boot_id] = "";
+    int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return;
+    if (read(file, text, sizeof text - 1) == sizeof text - 1)
+        memcpy(boot_id, text, sizeof text);
+    close(file);
+}
+
 /* "ipc-4026531839-0f9c1a2b-...": where ids of this kernel and this namespace are kept. */
 static int namespace_name(char name[64], uint64_t *ipc_namespace)
 {
-    char boot[37] = "";
-    int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t length = file < 0 ? -1 : read(file, boot, sizeof boot - 1);
-    if (file >= 0)
-        close(file);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_boot_id);
     *ipc_namespace = weir__ipc_namespace();
-    if (length != sizeof boot - 1 || *ipc_namespace == 0)
+    if (!boot_id[0] || *ipc_namespace == 0)
         return weir__fail(ENOENT, "/proc does not tell the IPC namespace and the boot id, which "
                                   "names belong to: mount /proc");
-    snprintf(name, 64, "ipc-%" PRIu64 "-%s", *ipc_namespace, boot);
+    snprintf(name, 64, "ipc-%" PRIu64 "-%s", *ipc_namespace, boot_id);
     return 0;
 }
 

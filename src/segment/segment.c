@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/limits.h"
 #include "segment/handle.h"
 #include "segment/pages.h"
 #include "segment/semset.h"
@@ -125,20 +124,19 @@ int weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref r
  */
 static void bury(const char *directory, uint64_t ipc_namespace, const struct weir__record *record)
 {
-    struct weir__rundir dir;
-    struct weir__entry entry = { .record = *record };
-    /* In another namespace than the segment's, "no such id" would be no death. */
-    if (weir__ipc_namespace() != ipc_namespace || weir__rundir_open(&dir, false) != 0)
+    struct weir__rundir dir = { .ipc_namespace = ipc_namespace };
+    char nameless[WEIR__ENTRY_NAME_BYTES];
+    if (weir__entry_verdict(&dir, record) != WEIR__DEAD)
         return;
-    if (weir__entry_verdict(&dir, record) == WEIR__DEAD) {
-        strcpy(entry.directory, directory);
-        weir__entry_bury(&dir, &entry);
-        weir__entry_nameless(record->nonce, entry.directory);
-        weir__entry_bury(&dir, &entry);
-        weir__rundir_close_tidy(&dir);
-    } else {
-        weir__rundir_close(&dir);
+    /* Not through the entry: somebody may have emptied the run directory by hand. */
+    if (weir__entry_bury_set(record) != 0 || weir__rundir_open(&dir, false) != 0)
+        return;
+    if (dir.ipc_namespace == ipc_namespace) {
+        weir__entry_unlink(&dir, directory, record->nonce);
+        weir__entry_nameless(record->nonce, nameless);
+        weir__entry_unlink(&dir, nameless, record->nonce);
     }
+    weir__rundir_close_tidy(&dir);
 }
 
 void weir_segment_close(struct weir_segment *segment)
