@@ -11,7 +11,7 @@
 
 #include "../command.h"
 #include "hello.h"
-#include "scene.h"
+#include "scenes.h"
 #include "stage.h"
 
 static const char help[] =
@@ -103,6 +103,8 @@ static int run(int argc, char **argv)
     struct scene_settings settings = { .mode = SCENE_BRIEF, .seed = choose_seed() };
     bool explain = false, json = false, list = false, options = false;
     int option, status;
+    if (scene_pointer_reader(argc, argv, &status))
+        return status;
     while ((option = getopt_long(argc, argv, "esjlhq", long_options, NULL)) != -1) {
         options = options || (option != 'q' && option != 'h');
         if (option == 'e')

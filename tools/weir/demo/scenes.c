@@ -4,9 +4,17 @@
 
 #include <stddef.h>
 
+/* One a line, so that a new scene is one new line. */
+/* clang-format off */
 const struct scene *const scene_table[] = {
     &scene_lifecycle,
+    &scene_race,
+    &scene_torn,
     &scene_crash,
     &scene_rmid,
+    &scene_of_ftok,
+    &scene_pointer,
+    &scene_sigbus,
     NULL,
 };
+/* clang-format on */
