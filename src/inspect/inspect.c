@@ -4,13 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sem.h>
-#include <sys/shm.h>
 
 #include "base/error.h"
+#include "inspect/names.h"
 #include "inspect/walk.h"
-
-#include <weir/segment.h>
 
 struct weir__seen *weir__seen_add(struct weir__seen_list *list)
 {
@@ -39,15 +36,6 @@ void weir__seen_free(struct weir__seen_list *list)
     *list = (struct weir__seen_list){ NULL, 0, 0 };
 }
 
-static uint32_t judge(const struct weir__seen *seen)
-{
-    if (seen->object.attached > 0)
-        return WEIR_STATE_LIVE;
-    if (seen->object.type == WEIR_OBJECT_SEGMENT && !seen->object.name && seen->creator_dead)
-        return WEIR_STATE_ORPHAN;
-    return WEIR_STATE_IDLE;
-}
-
 static int gather(struct weir__seen_list *list, uint32_t types)
 {
     int result = 0;
@@ -64,11 +52,18 @@ int weir_inspect(uint32_t types, int (*visit)(const struct weir_object *object, 
                  void *argument)
 {
     struct weir__seen_list list = { NULL, 0, 0 };
+    struct weir__names names = { .items = NULL };
     int result = gather(&list, types);
+    if (result == 0 && types & (WEIR_OBJECT_SEGMENT | WEIR_OBJECT_SEMSET))
+        result = weir__names_read(&names);
     for (size_t i = 0; result == 0 && i < list.count; i++) {
-        list.items[i].object.state = judge(&list.items[i]);
-        result = visit(&list.items[i].object, argument);
+        struct weir__seen *seen = &list.items[i];
+        seen->object.state = WEIR_STATE_IDLE;
+        if (seen->object.type != WEIR_OBJECT_POSIX)
+            weir__names_join(&names, seen);
+        result = visit(&seen->object, argument);
     }
+    weir__names_free(&names);
     weir__seen_free(&list);
     return result;
 }

@@ -10,8 +10,8 @@
 #include "command.h"
 
 static const struct command *const commands[] = {
-    &command_demo,
-    NULL,
+    &command_create, &command_demo, &command_doctor, &command_collect, &command_info,
+    &command_list,   &command_read, &command_remove, &command_write,   NULL,
 };
 
 static void print_help(void)

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* weir create - a persistent segment. */
+#include <getopt.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <weir/error.h>
+#include <weir/segment.h>
+
+#include "command.h"
+#include "object.h"
+#include "size.h"
+#include "text.h"
+
+static const char help[] =
+    "Usage: weir create [OPTION]... OBJECT --size=SIZE\n"
+    "\n"
+    "Makes a segment of SIZE bytes, all zero. It is persistent: from the shell nobody stays\n"
+    "to hold it, so it stays until 'weir rm', or until the machine restarts. Silent when it\n"
+    "succeeds; fails when OBJECT exists.\n"
+    "\n"
+    "OBJECT is NAME, key:0x1234 or ftok:PATH:PROJ. By NAME it is checked and typed: the bytes\n"
+    "are the user's, and weir's header stands in a page of its own. By key it is raw, as\n"
+    "shmget(2) makes it for any program.\n"
+    "\n"
+    "Options:\n"
+    "  -s, --size=SIZE    bytes: 4096, 4K, 64M, 1GiB, 0x1000 (K is 1024)\n"
+    "  -m, --mode=MODE    permission bits in octal; 0600 unless said, whatever the umask\n"
+    "  -g, --gid=GROUP    give it to this group, a name or a number\n"
+    "      --huge         huge pages if there are any, else normal ones\n"
+    "      --persist      what it is anyway\n"
+    "  -v, --verbose      print what was made\n"
+    "  -q, --quiet        no remarks\n"
+    "  -h, --help         this text\n"
+    "\n"
+    "Examples:\n"
+    "  weir create camera/left --size 64M --mode 0640 --gid video\n"
+    "  weir create ftok:/etc/hostname:65 --size 1024\n"
+    "      what shmget(ftok(\"/etc/hostname\", 65), 1024, IPC_CREAT | IPC_EXCL | 0600) makes\n"
+    "\n"
+    "Exit status:\n"
+    "  0 done, 1 failed, 2 called wrongly.\n";
+
+struct request {
+    uint64_t size_bytes;
+    struct weir_segment_options options;
+    bool verbose;
+};
+
+static bool parse_group(const char *text, uint32_t *gid)
+{
+    uint64_t number;
+    if (number_parse(text, UINT32_MAX - 1, &number) == NULL) {
+        *gid = (uint32_t)number;
+        return true;
+    }
+    const struct group *group = getgrnam(text);
+    if (group)
+        *gid = group->gr_gid;
+    else
+        command_usage("--gid '%s': there is no such group", text_escape(text, false));
+    return group != NULL;
+}
+
+static int create(const char *text, const struct request *request)
+{
+    struct object object;
+    if (!object_parse(&object, text))
+        return STATUS_USAGE;
+    if (object.type != 0) {
+        int status = command_usage("'%s': %s", object.argument,
+                                   object.posix ? "POSIX segments are for reading, listing and "
+                                                  "removing alone"
+                                                : "the kernel chooses identifiers: create by NAME, "
+                                                  "key:0x1234 or ftok:PATH:PROJ");
+        object_free(&object);
+        return status;
+    }
+    object_collect_leftovers();
+    struct weir_segment *segment;
+    int status = STATUS_OK;
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    if (weir_segment_create(&segment, object.ref, request->size_bytes, &request->options) < 0) {
+        object_free(&object);
+        return command_fail_weir();
+    }
+    if (weir_segment_stat(segment, &stat) == 0) {
+        if (request->options.flags & WEIR_SEGMENT_HUGE_PAGES && stat.pages == WEIR_PAGES_NORMAL)
+            command_note("'%s' has normal pages: 'weir doctor' says how to get huge ones",
+                         object.argument);
+        if (request->verbose)
+            printf("%s: id %d, key 0x%08x, %" PRIu64 " bytes, mode %04o\n", object.argument,
+                   stat.id, stat.key, stat.size_bytes, stat.mode);
+    } else if (request->verbose) {
+        printf("%s\n", object.argument);
+    }
+    weir_segment_close(segment);
+    object_free(&object);
+    return status;
+}
+
+enum { OPTION_HUGE = 256, OPTION_PERSIST };
+
+static int run(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        { "gid", required_argument, NULL, 'g' },
+        { "huge", no_argument, NULL, OPTION_HUGE },
+        { "mode", required_argument, NULL, 'm' },
+        { "persist", no_argument, NULL, OPTION_PERSIST },
+        { "size", required_argument, NULL, 's' },
+        { "verbose", no_argument, NULL, 'v' },
+        COMMAND_LONG_OPTIONS,
+    };
+    struct request request = { .options = WEIR_SEGMENT_OPTIONS };
+    request.options.lifetime = WEIR_PERSISTENT;
+    bool sized = false, good = true;
+    int option, status;
+    while (good && (option = getopt_long(argc, argv, "g:hm:qs:v", long_options, NULL)) != -1) {
+        switch (option) {
+        case 'g':
+            good = parse_group(optarg, &request.options.gid);
+            request.options.flags |= WEIR_SEGMENT_SET_GID;
+            break;
+        case OPTION_HUGE:
+            request.options.flags |= WEIR_SEGMENT_HUGE_PAGES;
+            break;
+        case 'm':
+            good = mode_option("--mode", optarg, &request.options.mode);
+            break;
+        case OPTION_PERSIST:
+            break;
+        case 's':
+            good = sized = size_option("--size", optarg, &request.size_bytes);
+            break;
+        case 'v':
+            request.verbose = true;
+            break;
+        default:
+            if (!command_option(option, &status))
+                return status;
+        }
+    }
+    if (!good)
+        return STATUS_USAGE;
+    if (optind == argc)
+        return command_usage("which object? NAME, key:0x1234 or ftok:PATH:PROJ");
+    if (optind + 1 < argc)
+        return command_usage("'%s' is too much: one object a call", argv[optind + 1]);
+    if (!sized)
+        return command_usage("how large? --size=SIZE, for example --size=64K");
+    if (request.size_bytes == 0)
+        return command_usage("--size 0: a segment has one byte at least");
+    return command_finish(create(argv[optind], &request));
+}
+
+const struct command command_create = {
+    .name = "create",
+    .summary = "make a persistent segment",
+    .help = help,
+    .run = run,
+};

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* weir info - all about one object. */
+#include <getopt.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <weir/error.h>
+#include <weir/inspect.h>
+
+#include "command.h"
+#include "fields.h"
+#include "maps.h"
+#include "object.h"
+#include "table.h"
+
+static const char help[] =
+    "Usage: weir info [OPTION]... OBJECT\n"
+    "\n"
+    "Shows all that is known of one object, and which processes have it mapped, as far as\n"
+    "/proc/PID/maps shows that to this user. Attaches nothing.\n"
+    "\n"
+    "OBJECT is NAME, id:N (a segment), sem:N (a semaphore set), key:0x1234, ftok:PATH:PROJ or\n"
+    "posix:/NAME.\n"
+    "\n"
+    "Options:\n"
+    "  -o, --output=COLS columns, separated by commas: those of 'weir list'\n"
+    "  -b, --bytes       sizes in bytes\n"
+    "  -n, --noheadings  values alone\n"
+    "  -r, --raw         blanks in values as \\x20\n"
+    "  -J, --json        one JSON document\n"
+    "  -q, --quiet       no remarks\n"
+    "  -h, --help        this text\n"
+    "\n"
+    "Examples:\n"
+    "  weir info camera/left\n"
+    "  weir info -n -o NATTCH id:42\n"
+    "      how many are attached, the number alone\n"
+    "\n"
+    "Exit status:\n"
+    "  0 done, 1 there is no such object, or failed; 2 called wrongly.\n";
+
+static int show(const struct weir_object *object, const struct table_options *options)
+{
+    struct table facts, maps;
+    table_init(&facts, object_columns, object_column_count);
+    table_init(&maps, maps_columns, maps_column_count);
+    object_row(&facts, object);
+    int status = STATUS_OK;
+    size_t hidden = options->columns && !options->json ? 0 : maps_find(&maps, object);
+    struct table_options maps_options = *options;
+    maps_options.columns = NULL;
+    if (options->json) {
+        status = table_print_json((struct table_section[]){ { "object", &facts, true, false },
+                                                            { "mappings", &maps, false, true } },
+                                  2, options);
+    } else {
+        table_print_pairs(&facts, options);
+        if (maps.row_count > 0 && !options->columns) {
+            putchar('\n');
+            table_print(&maps, &maps_options);
+        }
+        if (hidden > 0 && object->attached != 0)
+            command_note("%zu processes of other users may not be looked at", hidden);
+    }
+    table_free(&facts);
+    table_free(&maps);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        TABLE_LONG_OPTIONS,
+        COMMAND_LONG_OPTIONS,
+    };
+    struct table_options options = { .all = true };
+    struct object object;
+    struct object_facts facts;
+    int option, status;
+    while ((option = getopt_long(argc, argv, "hq" TABLE_SHORT_OPTIONS, long_options, NULL)) != -1)
+        if (!table_option(&options, option, optarg) && !command_option(option, &status))
+            return status;
+    if (optind == argc)
+        return command_usage("which object? 'weir list' shows what there is");
+    if (optind + 1 < argc)
+        return command_usage("'%s' is too much: one object a call", argv[optind + 1]);
+    status = table_check(&options, object_columns, object_column_count);
+    if (status != STATUS_OK)
+        return status;
+    if (!object_parse(&object, argv[optind]))
+        return STATUS_USAGE;
+    object_collect_leftovers();
+    status = object_find_one(&object, &facts);
+    if (status == STATUS_OK)
+        status = show(&facts.object, &options);
+    object_free(&object);
+    return command_finish(status);
+}
+
+const struct command command_info = {
+    .name = "info",
+    .summary = "show all about one object, and who has it mapped",
+    .help = help,
+    .run = run,
+};

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* weir rm - remove objects. */
+#include <errno.h>
+#include <getopt.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <weir/error.h>
+#include <weir/segment.h>
+#include <weir/semset.h>
+
+#include "command.h"
+#include "object.h"
+#include "text.h"
+
+static const char help[] =
+    "Usage: weir rm [OPTION]... OBJECT...\n"
+    "\n"
+    "Removes segments and semaphore sets. Nobody finds a removed segment any more; who has it\n"
+    "attached keeps the memory until the last of them detaches. Who waits in a removed set is\n"
+    "woken with an error. All objects are tried, also after one has failed. Only the owner,\n"
+    "the creator and root may remove an object.\n"
+    "\n"
+    "OBJECT is NAME, id:N (a segment), sem:N (a semaphore set), key:0x1234, ftok:PATH:PROJ\n"
+    "(whichever has the key) or posix:/NAME.\n"
+    "\n"
+    "Options:\n"
+    "  -f, --force     what is not there is no error\n"
+    "  -m, --segments  of a key: the segment\n"
+    "  -s, --semsets   of a key: the semaphore set; with -m both\n"
+    "  -q, --quiet     no remarks\n"
+    "  -h, --help      this text\n"
+    "\n"
+    "Examples:\n"
+    "  weir rm camera/left id:42 sem:7\n"
+    "  weir rm -ms ftok:/etc/hostname:65\n"
+    "      both that a textbook's program made with one key\n"
+    "\n"
+    "Exit status:\n"
+    "  0 all are removed, 1 one could not be, 2 called wrongly (then nothing is removed).\n";
+
+struct request {
+    bool force;
+    uint32_t types; /* enum weir_object_type, or-ed; 0: whichever there is */
+};
+
+static int remove_posix(const struct object *object, const struct request *request)
+{
+    if (shm_unlink(object->posix) == 0 || (errno == ENOENT && request->force))
+        return STATUS_OK;
+    if (errno == ENOENT)
+        return command_fail("'%s': there is no such file in /dev/shm", object->argument);
+    if (errno == EISDIR)
+        return command_fail("'%s' is a directory in /dev/shm, not a segment", object->argument);
+    if (errno == EACCES || errno == EPERM)
+        return command_fail("'%s': only its owner and root may remove it", object->argument);
+    return command_fail("'%s': %s", object->argument, strerror(errno));
+}
+
+/* How a removal went: what is missing may be forgiven. */
+static int judge(int result, const struct request *request)
+{
+    if (result >= 0 || (request->force && (result == -ENOENT || result == -EIDRM)))
+        return STATUS_OK;
+    return command_fail_weir();
+}
+
+static int remove_name(const struct object *object, const struct request *request)
+{
+    int result = weir_segment_remove(object->ref);
+    if (result == -EPROTO) /* the name is a set's */
+        result = weir_semset_remove(object->ref);
+    return judge(result, request);
+}
+
+static int remove_key(const struct object *object, const struct request *request)
+{
+    struct object_facts facts;
+    uint32_t types = request->types;
+    int status = STATUS_OK;
+    if (types == 0) {
+        int result = object_find(object, 0, &facts);
+        if (result != 0)
+            return judge(result, request);
+        /* Tells when a segment and a set have the key: which is meant is not for us to guess. */
+        if (object_find_one(object, &facts) != STATUS_OK)
+            return STATUS_FAILURE;
+        types = facts.object.type;
+    }
+    if (types & WEIR_OBJECT_SEGMENT)
+        status = judge(weir_segment_remove(object->ref), request);
+    if (types & WEIR_OBJECT_SEMSET && judge(weir_semset_remove(object->ref), request) != STATUS_OK)
+        status = STATUS_FAILURE;
+    return status;
+}
+
+static int remove_one(const struct object *object, const struct request *request)
+{
+    if (object->posix)
+        return remove_posix(object, request);
+    if (object->ref.by == WEIR_BY_NAME)
+        return remove_name(object, request);
+    if (object->type == WEIR_OBJECT_SEMSET)
+        return judge(weir_semset_remove(object->ref), request);
+    if (object->type == WEIR_OBJECT_SEGMENT)
+        return judge(weir_segment_remove(object->ref), request);
+    return remove_key(object, request);
+}
+
+static int run(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        { "force", no_argument, NULL, 'f' },
+        { "segments", no_argument, NULL, 'm' },
+        { "semsets", no_argument, NULL, 's' },
+        COMMAND_LONG_OPTIONS,
+    };
+    struct request request = { .force = false };
+    int option, status;
+    while ((option = getopt_long(argc, argv, "fhmqs", long_options, NULL)) != -1) {
+        if (option == 'f')
+            request.force = true;
+        else if (option == 'm')
+            request.types |= WEIR_OBJECT_SEGMENT;
+        else if (option == 's')
+            request.types |= WEIR_OBJECT_SEMSET;
+        else if (!command_option(option, &status))
+            return status;
+    }
+    if (optind == argc)
+        return command_usage("which object?");
+    size_t count = (size_t)(argc - optind), parsed = 0;
+    struct object *objects = text_memory(calloc(count, sizeof *objects));
+    while (parsed < count && object_parse(&objects[parsed], argv[optind + (int)parsed]))
+        parsed++;
+    status = parsed == count ? STATUS_OK : STATUS_USAGE;
+    if (status == STATUS_OK) {
+        object_collect_leftovers();
+        for (size_t i = 0; i < count; i++)
+            if (remove_one(&objects[i], &request) != STATUS_OK)
+                status = STATUS_FAILURE;
+    }
+    while (parsed > 0)
+        object_free(&objects[--parsed]);
+    free(objects);
+    return command_finish(status);
+}
+
+const struct command command_remove = {
+    .name = "rm",
+    .summary = "remove segments and semaphore sets",
+    .help = help,
+    .run = run,
+};

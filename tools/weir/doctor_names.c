@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#include "doctor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <weir/collect.h>
+#include <weir/error.h>
+
+#include "text.h"
+
+#define NAME "run directory"
+
+/* The default one belongs to one user; one that WEIR_DIR names may be a group's. */
+static void check_access(struct doctor *doctor, const char *path, const struct stat *entry,
+                         bool is_default)
+{
+    struct statvfs system;
+    char *cure = NULL;
+    if (entry->st_mode & S_ISVTX) {
+        cure = text_format("chmod -t '%s'", path);
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure,
+                    "%s is sticky: what another user left there could never be used again", path);
+    } else if (is_default && (entry->st_mode & 0077)) {
+        cure = text_format("chmod 0700 '%s'", path);
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure,
+                    "%s has mode %04o: others could change your names", path,
+                    (unsigned)entry->st_mode & 07777);
+    } else if (statvfs(path, &system) == 0 && system.f_flag & ST_RDONLY) {
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, "export WEIR_DIR=/dev/shm/weir-$(id -u)",
+                    "%s is on a file system that is read-only", path);
+    } else if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
+        cure = is_default ? text_format("chmod 0700 '%s'", path)
+                          : text_format("ls -ld '%s'    (and ask its owner for access)", path);
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure,
+                    "%s may not be used by you: mode %04o, "
+                    "owner %u",
+                    path, (unsigned)entry->st_mode & 07777, entry->st_uid);
+    } else if (!is_default && (entry->st_mode & 0002)) {
+        cure = text_format("chmod o-w '%s'", path);
+        doctor_tell(doctor, DOCTOR_WARNING, NAME, cure,
+                    "%s may be written by everybody: any user could change your names", path);
+    } else {
+        doctor_tell(doctor, DOCTOR_OK, NAME, NULL, "%s, mode %04o", path,
+                    (unsigned)entry->st_mode & 07777);
+    }
+    free(cure);
+}
+
+void doctor_check_names(struct doctor *doctor)
+{
+    char path[PATH_MAX];
+    struct stat entry;
+    const char *chosen = getenv("WEIR_DIR");
+    if (weir_run_directory(path, sizeof path) < 0) {
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, chosen ? "unset WEIR_DIR" : NULL, "%s",
+                    weir_last_error());
+        return;
+    }
+    /* Its last component is the one of this IPC namespace and boot. */
+    *strrchr(path, '/') = '\0';
+    char *remove = text_format("sudo rm -r '%s'", path);
+    if (lstat(path, &entry) != 0 && errno == ENOENT) {
+        char *parent = text_format("%s", path);
+        char *slash = strrchr(parent, '/');
+        slash[slash == parent] = '\0';
+        if (stat(parent, &entry) != 0 || !S_ISDIR(entry.st_mode)) {
+            char *cure = text_format("mkdir -p '%s'", parent);
+            doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure,
+                        "%s is not there, where names would "
+                        "be made",
+                        parent);
+            free(cure);
+        } else {
+            doctor_tell(doctor, DOCTOR_OK, NAME, NULL, "%s, made when the first name is", path);
+        }
+        free(parent);
+    } else if (!chosen && S_ISLNK(entry.st_mode)) {
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, remove,
+                    "%s is a symbolic link: somebody else "
+                    "could choose where your names are",
+                    path);
+    } else if (stat(path, &entry) != 0) {
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, NULL, "%s: %s", path, strerror(errno));
+    } else if (!S_ISDIR(entry.st_mode)) {
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, remove, "%s is no directory", path);
+    } else if (!chosen && entry.st_uid != geteuid()) {
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, remove,
+                    "%s belongs to user %u instead of you: weir will not use it", path,
+                    entry.st_uid);
+    } else {
+        check_access(doctor, path, &entry, !chosen);
+    }
+    free(remove);
+}

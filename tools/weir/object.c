@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include "object.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/collect.h>
+#include <weir/error.h>
+
+#include "command.h"
+#include "size.h"
+#include "text.h"
+
+static bool parse_id(struct object *object, const char *text, uint32_t type)
+{
+    uint64_t id;
+    const char *why = number_parse(text, INT_MAX, &id);
+    if (why) {
+        command_usage("'%s': an identifier is a number from 0 as 'weir list' shows it: %s",
+                      object->argument, why);
+        return false;
+    }
+    object->ref = weir_by_id((int)id);
+    object->type = type;
+    return true;
+}
+
+static bool parse_key(struct object *object, const char *text)
+{
+    uint64_t key = 0;
+    const char *why = *text == '-' ? "it is negative" : size_parse(text, &key);
+    bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    if (!why && !hex)
+        why = number_parse(text, UINT32_MAX, &key);
+    if (!why && key > UINT32_MAX)
+        why = "it has more than 32 bits";
+    if (strcmp(text, "-1") == 0 || (!why && key == UINT32_MAX))
+        command_usage("'%s': -1 is what ftok(3) returns when it fails, and every program that "
+                      "does not look shares that key: choose another",
+                      object->argument);
+    else if (!why && key == 0)
+        command_usage("'%s': 0 is IPC_PRIVATE, which finds nothing: choose another, or use id:N",
+                      object->argument);
+    else if (why)
+        command_usage("'%s': a key is a number of 32 bits such as 0x1234: %s", object->argument,
+                      why);
+    else
+        object->ref = weir_by_key((uint32_t)key);
+    return object->ref.by != 0;
+}
+
+static bool parse_ftok(struct object *object, const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    if (!colon || colon == text || colon[1] == '\0') {
+        command_usage("'%s': it is ftok:PATH:PROJ, for example ftok:/etc/hostname:65",
+                      object->argument);
+        return false;
+    }
+    const char *word = colon + 1;
+    uint64_t project;
+    if (!isdigit((unsigned char)*word) && word[1] == '\0' && (unsigned char)*word < 0x80) {
+        project = (unsigned char)*word;
+    } else if (number_parse(word, 255, &project) != NULL || project == 0) {
+        command_usage("'%s': the project is a number from 1 to 255 or one character: ftok(3) uses "
+                      "8 bits of it and no more",
+                      object->argument);
+        return false;
+    }
+    object->path = text_memory(strndup(text, (size_t)(colon - text)));
+    object->ref = weir_by_ftok(object->path, (int)project);
+    return true;
+}
+
+static bool parse_posix(struct object *object, const char *text)
+{
+    const char *why = NULL;
+    if (*text != '/')
+        why = "a POSIX name starts with a slash: posix:/NAME";
+    else if (text[1] == '\0' || strcmp(text, "/.") == 0 || strcmp(text, "/..") == 0)
+        why = "behind the slash a name must follow";
+    else if (strchr(text + 1, '/'))
+        why = "a POSIX name has one slash, the first";
+    else if (strlen(text + 1) > NAME_MAX)
+        why = "a POSIX name has 255 bytes at most";
+    if (why) {
+        command_usage("'%s': %s", object->argument, why);
+        return false;
+    }
+    object->posix = text;
+    object->type = WEIR_OBJECT_POSIX;
+    return true;
+}
+
+static bool parse_name(struct object *object, const char *text)
+{
+    if (weir_name_check(text) != 0) {
+        if (strchr(text, ':'))
+            command_usage("'%s': known are NAME, key:0x1234, id:N, sem:N, ftok:PATH:PROJ and "
+                          "posix:/NAME",
+                          object->argument);
+        else
+            command_usage("%s", weir_last_error());
+        return false;
+    }
+    object->ref = weir_by_name(text);
+    return true;
+}
+
+bool object_parse(struct object *object, const char *text)
+{
+    *object = (struct object){ .argument = text_escape(text, false) };
+    bool parsed;
+    if (strncmp(text, "id:", 3) == 0)
+        parsed = parse_id(object, text + 3, WEIR_OBJECT_SEGMENT);
+    else if (strncmp(text, "sem:", 4) == 0)
+        parsed = parse_id(object, text + 4, WEIR_OBJECT_SEMSET);
+    else if (strncmp(text, "key:", 4) == 0)
+        parsed = parse_key(object, text + 4);
+    else if (strncmp(text, "ftok:", 5) == 0)
+        parsed = parse_ftok(object, text + 5);
+    else if (strncmp(text, "posix:", 6) == 0)
+        parsed = parse_posix(object, text + 6);
+    else
+        parsed = parse_name(object, text);
+    if (!parsed)
+        object_free(object);
+    return parsed;
+}
+
+void object_free(struct object *object)
+{
+    free(object->argument);
+    free(object->path);
+    *object = (struct object){ .argument = NULL };
+}
+
+struct posix_search {
+    const char *name;
+    struct object_facts *facts;
+};
+
+static int visit_posix(const struct weir_object *object, void *argument)
+{
+    struct posix_search *search = argument;
+    if (strcmp(object->name, search->name) != 0)
+        return 0;
+    search->facts->object = *object;
+    snprintf(search->facts->names, sizeof search->facts->names, "%s", object->name);
+    search->facts->object.name = search->facts->names;
+    return 1;
+}
+
+int object_find(const struct object *object, uint32_t type, struct object_facts *facts)
+{
+    if (!object->posix)
+        return weir_inspect_one(object->ref, type, &facts->object, facts->names,
+                                sizeof facts->names);
+    struct posix_search search = { object->posix, facts };
+    int found = weir_inspect(WEIR_OBJECT_POSIX, visit_posix, &search);
+    return found > 0 ? 0 : found < 0 ? found : -ENOENT;
+}
+
+int object_find_one(const struct object *object, struct object_facts *facts)
+{
+    int result = object_find(object, object->type, facts);
+    if (result != 0 && object->posix)
+        return command_fail("'%s': there is no such file in /dev/shm", object->argument);
+    if (result != 0)
+        return command_fail_weir();
+    bool by_key = object->ref.by == WEIR_BY_KEY || object->ref.by == WEIR_BY_FTOK;
+    struct object_facts set;
+    if (object->type == 0 && by_key && facts->object.type == WEIR_OBJECT_SEGMENT &&
+        object_find(object, WEIR_OBJECT_SEMSET, &set) == 0)
+        return command_fail("'%s': both a segment and a semaphore set have this key: say id:%d or "
+                            "sem:%d",
+                            object->argument, facts->object.id, set.object.id);
+    return STATUS_OK;
+}
+
+char *object_argument(const struct weir_object *object)
+{
+    if (object->type == WEIR_OBJECT_POSIX)
+        return text_format("posix:%s", object->name);
+    if (object->name)
+        return text_format("%s", object->name);
+    return text_format("%s:%d", object->type == WEIR_OBJECT_SEMSET ? "sem" : "id", object->id);
+}
+
+void object_collect_leftovers(void)
+{
+    weir_collect(0, NULL, NULL);
+}

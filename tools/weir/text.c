@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+
+void *text_memory(void *memory)
+{
+    if (!memory)
+        exit(command_fail("no memory"));
+    return memory;
+}
+
+char *text_format(const char *format, ...)
+{
+    char *text = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) < 0)
+        text = NULL;
+    va_end(arguments);
+    return text_memory(text);
+}
+
+/* The bytes of the UTF-8 character at text; 0 when it is none. */
+static size_t character_length(const unsigned char *text)
+{
+    size_t length;
+    if (text[0] < 0x80)
+        return 1;
+    if (text[0] >= 0xc2 && text[0] < 0xe0)
+        length = 2;
+    else if ((text[0] & 0xf0) == 0xe0)
+        length = 3;
+    else if (text[0] >= 0xf0 && text[0] < 0xf5)
+        length = 4;
+    else
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xc0) != 0x80) /* also the closing NUL */
+            return 0;
+    /* Overlong forms, surrogates, above U+10FFFF. */
+    if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] >= 0xa0) ||
+        (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] >= 0x90))
+        return 0;
+    return length;
+}
+
+/* Control characters: C0, DEL, and C1, which is 0xc2 0x80 to 0xc2 0x9f in UTF-8. */
+static bool is_control(const unsigned char *text)
+{
+    return text[0] < 0x20 || text[0] == 0x7f || (text[0] == 0xc2 && text[1] < 0xa0);
+}
+
+static char *copy(const char *source, bool controls, bool blanks)
+{
+    const unsigned char *from = (const unsigned char *)source;
+    char *result = text_memory(malloc(4 * strlen(source) + 1));
+    char *to = result;
+    while (*from) {
+        size_t length = character_length(from);
+        bool plain = length > 0;
+        if (controls && plain && (is_control(from) || *from == '\\'))
+            plain = false;
+        if (blanks && *from == ' ')
+            plain = false;
+        if (length == 0)
+            length = 1;
+        for (; length > 0; length--, from++)
+            to += plain ? sprintf(to, "%c", *from) : sprintf(to, "\\x%02x", *from);
+    }
+    *to = '\0';
+    return result;
+}
+
+char *text_escape(const char *text, bool blanks)
+{
+    return copy(text, true, blanks);
+}
+
+char *text_utf8(const char *text)
+{
+    return copy(text, false, false);
+}
+
+size_t text_width(const char *text)
+{
+    size_t width = 0;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
