@@ -67,14 +67,6 @@ static int judge(int result, const struct request *request)
     return command_fail_weir();
 }
 
-static int remove_name(const struct object *object, const struct request *request)
-{
-    int result = weir_segment_remove(object->ref);
-    if (result == -EPROTO) /* the name is a set's */
-        result = weir_semset_remove(object->ref);
-    return judge(result, request);
-}
-
 static int remove_key(const struct object *object, const struct request *request)
 {
     struct object_facts facts;
@@ -101,7 +93,7 @@ static int remove_one(const struct object *object, const struct request *request
     if (object->posix)
         return remove_posix(object, request);
     if (object->ref.by == WEIR_BY_NAME)
-        return remove_name(object, request);
+        return judge(weir_segment_remove(object->ref), request); /* whatever kind it is of */
     if (object->type == WEIR_OBJECT_SEMSET)
         return judge(weir_semset_remove(object->ref), request);
     if (object->type == WEIR_OBJECT_SEGMENT)
