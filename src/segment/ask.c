@@ -114,6 +114,8 @@ int weir__segment_ask(struct weir__segment_ask *ask, struct weir_ref ref, uint64
     else if (result == 0 && (ref.by < WEIR_BY_NAME || ref.by > WEIR_BY_NONE))
         result = weir__fail(EINVAL, "the reference names nothing: make it with weir_by_name() or "
                                     "one of its sisters");
+    else if (result == 0 && ref.by == WEIR_BY_ID && ref.id < 0)
+        result = weir__fail(EINVAL, "id %d: identifiers are 0 or above", ref.id);
     return result == 0 ? check_options(ask, purpose) : result;
 }
 

@@ -14,12 +14,14 @@
 /* One further mapping, from weir_segment_attach(). */
 struct weir__mapping {
     struct weir__mapping *next;
-    void *memory; /* the segment's first byte, the header included */
+    void *memory;  /* the segment's first byte, the header included */
+    pid_t only_in; /* WEIR_SEGMENT_NO_FORK: the process that has it; else 0 */
 };
 
 struct weir_segment {
     int id;
     void *memory;          /* the segment's first byte */
+    pid_t only_in;         /* WEIR_SEGMENT_NO_FORK: the process that has it mapped; else 0 */
     uint64_t segsz;        /* the kernel's, header included */
     uint32_t offset_bytes; /* where the user's bytes begin: 0 or WEIR__HEADER_BYTES */
     uint32_t pages;        /* enum weir_pages */

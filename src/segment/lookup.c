@@ -121,7 +121,9 @@ int weir__segment_find(struct weir_ref ref)
     } else if (ref.by != WEIR_BY_ID) {
         return weir__fail(EINVAL, "the reference names nothing that could be found");
     }
-    if (id == -ENOENT || (ref.by == WEIR_BY_ID && id < 0))
+    if (ref.by == WEIR_BY_ID && id < 0)
+        return weir__fail(EINVAL, "id %d: identifiers are 0 or above", id);
+    if (id == -ENOENT)
         return weir__fail(ENOENT, "there is no segment under %s", weir__ref_text(ref, what));
     return id;
 }

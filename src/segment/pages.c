@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -29,6 +30,38 @@ bool weir__pages_transparent_allowed(void)
     close(file);
     /* The setting in force stands in brackets: "always within_size [advise] never deny force". */
     return length > 0 && !strstr(text, "[never]") && !strstr(text, "[deny]");
+}
+
+/* The size of the pages of the mapping that begins at memory, in bytes; 0: not to be had. */
+static size_t kernel_page_size(const void *memory)
+{
+    char line[512];
+    size_t size = 0;
+    bool inside = false;
+    FILE *file = fopen("/proc/self/smaps", "re");
+    while (file && size == 0 && fgets(line, sizeof line, file)) {
+        uintptr_t start, end;
+        size_t kib;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) == 2)
+            inside = start == (uintptr_t)memory;
+        else if (inside && sscanf(line, "KernelPageSize: %zu kB", &kib) == 1)
+            size = kib * 1024;
+    }
+    if (file)
+        fclose(file);
+    return size;
+}
+
+/*
+ * The kernel takes advice for whole pages only, and those of a huge mapping may
+ * be of any size: who attaches is not told. EINVAL changes nothing.
+ */
+static int advise(void *memory, size_t length, int advice)
+{
+    int result = madvise(memory, length, advice);
+    for (size_t unit = 8192; result != 0 && errno == EINVAL && unit <= (size_t)1 << 30; unit *= 2)
+        result = madvise(memory, (length + unit - 1) / unit * unit, advice);
+    return result;
 }
 
 static int prefault(void *memory, size_t length, bool writable)
@@ -69,14 +102,17 @@ int weir__pages_apply(void *memory, uint64_t size_bytes, uint32_t flags, uint32_
     bool is_large = size_bytes > WEIR_SEGMENT_DUMP_LIMIT_BYTES;
     int result = 0;
     if (flags & WEIR_SEGMENT_NO_FORK)
-        result = madvise(memory, length, MADV_DONTFORK);
+        result = advise(memory, length, MADV_DONTFORK);
     if (result == 0 &&
         ((flags & WEIR_SEGMENT_NO_DUMP) || (is_large && !(flags & WEIR_SEGMENT_DUMP))))
-        result = madvise(memory, length, MADV_DONTDUMP);
+        result = advise(memory, length, MADV_DONTDUMP);
     if (result != 0) {
         int error = errno;
         return weir__fail(error, "madvise of %zu bytes: %s", length, strerror(error));
     }
+    if ((flags & WEIR_SEGMENT_HUGE_PAGES) && *pages == WEIR_PAGES_NORMAL &&
+        kernel_page_size(memory) > page)
+        *pages = WEIR_PAGES_HUGETLB;
     if ((flags & WEIR_SEGMENT_HUGE_PAGES) && *pages == WEIR_PAGES_NORMAL &&
         weir__pages_transparent_allowed() && madvise(memory, length, MADV_HUGEPAGE) == 0)
         *pages = WEIR_PAGES_TRANSPARENT;

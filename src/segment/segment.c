@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "segment/handle.h"
@@ -21,16 +22,22 @@ int weir__segment_new(struct weir_segment **segment)
     return 0;
 }
 
+/* In a child that did not get the mapping, something else may lie at its address. */
+static void detach(void *memory, pid_t only_in)
+{
+    if (memory && (only_in == 0 || only_in == getpid()))
+        shmdt(memory);
+}
+
 void weir__segment_free(struct weir_segment *segment)
 {
     while (segment->mappings) {
         struct weir__mapping *next = segment->mappings->next;
-        shmdt(segment->mappings->memory);
+        detach(segment->mappings->memory, segment->mappings->only_in);
         free(segment->mappings);
         segment->mappings = next;
     }
-    if (segment->memory)
-        shmdt(segment->memory);
+    detach(segment->memory, segment->only_in);
     free(segment->semset);
     free(segment->directory);
     pthread_mutex_destroy(&segment->lock);
@@ -49,10 +56,11 @@ int weir__segment_set_entry(struct weir_segment *segment, const struct weir__run
 }
 
 /* What a public call does around the work: the handle, and the sentence of a success. */
-static int finish(struct weir_segment **segment, struct weir_segment *made, int result,
-                  const struct weir__error_saved *saved)
+static int finish(struct weir_segment **segment, struct weir_segment *made, uint32_t flags,
+                  int result, const struct weir__error_saved *saved)
 {
     if (result >= 0) {
+        made->only_in = flags & WEIR_SEGMENT_NO_FORK ? getpid() : 0;
         *segment = made;
         weir__error_restore(saved);
     } else {
@@ -76,7 +84,7 @@ int weir_segment_create(struct weir_segment **segment, struct weir_ref ref, uint
         result = weir__segment_new(&made);
     if (result != 0)
         return result;
-    return finish(segment, made, weir__segment_create(made, &ask), &saved);
+    return finish(segment, made, ask.options.flags, weir__segment_create(made, &ask), &saved);
 }
 
 int weir_segment_open(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
@@ -91,7 +99,7 @@ int weir_segment_open(struct weir_segment **segment, struct weir_ref ref, uint64
         result = weir__segment_new(&made);
     if (result != 0)
         return result;
-    return finish(segment, made, weir__segment_open(made, &ask), &saved);
+    return finish(segment, made, ask.options.flags, weir__segment_open(made, &ask), &saved);
 }
 
 int weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
@@ -193,6 +201,7 @@ int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t fl
         free(mapping);
         return result;
     }
+    mapping->only_in = flags & WEIR_SEGMENT_NO_FORK ? getpid() : 0;
     pthread_mutex_lock(&segment->lock);
     mapping->next = segment->mappings;
     segment->mappings = mapping;
@@ -215,7 +224,7 @@ int weir_segment_detach(struct weir_segment *segment, void *data)
     pthread_mutex_unlock(&segment->lock);
     if (!found)
         return weir__fail(EINVAL, "%p is no mapping that weir_segment_attach() made", data);
-    shmdt(found->memory);
+    detach(found->memory, found->only_in);
     free(found);
     return 0;
 }
