@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests of the segment floor share. */
+#include "fixture.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/prctl.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char directory[64];
+static bool own_namespace;
+
+const char *fixture_directory(void)
+{
+    return directory;
+}
+
+const char *fixture_path(const char *name)
+{
+    static char turns[8][4400];
+    static unsigned turn;
+    char *path = turns[turn++ % ARRAY_SIZE(turns)];
+    snprintf(path, sizeof turns[0], "%s/%s", directory, name);
+    return path;
+}
+
+const char *run_directory(void)
+{
+    static char path[4096];
+    if (weir_run_directory(path, sizeof path) != 0)
+        path[0] = 0;
+    return path;
+}
+
+int fixture_start(void **state)
+{
+    (void)state;
+    own_namespace = unshare(CLONE_NEWIPC) == 0;
+    strcpy(directory, "/dev/shm/weir-test-XXXXXX");
+    if (!mkdtemp(directory) || chmod(directory, 0755) != 0)
+        return -1;
+    return setenv("WEIR_DIR", fixture_path("run"), 1);
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    return walk->level > 0 ? remove(path) : 0;
+}
+
+int fixture_end(void **state)
+{
+    (void)state;
+    clear_everything();
+    nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    return rmdir(directory);
+}
+
+int fixture_check(void **state)
+{
+    (void)state;
+    uint64_t segments = segments_now();
+    uint64_t sets = sets_now();
+    unsigned names = names_now();
+    clear_everything();
+    if (!own_namespace) /* others come and go here */
+        segments = sets = 0;
+    if (segments || sets || names)
+        print_error("left behind: %" PRIu64 " segments, %" PRIu64 " sets, %u names\n", segments,
+                    sets, names);
+    return segments || sets || names ? -1 : 0;
+}
+
+static struct weir_limits limits_now(void)
+{
+    struct weir_limits limits = { .size = sizeof limits };
+    if (weir_limits(&limits) != 0)
+        limits.shm_used = limits.semset_used = UINT64_MAX;
+    return limits;
+}
+
+uint64_t segments_now(void)
+{
+    return limits_now().shm_used;
+}
+
+uint64_t sets_now(void)
+{
+    return limits_now().semset_used;
+}
+
+static unsigned count_names(char letter)
+{
+    DIR *stream = opendir(run_directory());
+    if (!stream)
+        return 0;
+    unsigned count = 0;
+    for (struct dirent *entry; (entry = readdir(stream));) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && (!letter || name[0] == letter))
+            count++;
+    }
+    closedir(stream);
+    return count;
+}
+
+unsigned names_now(void)
+{
+    return count_names(0);
+}
+
+unsigned names_starting(char letter)
+{
+    return count_names(letter);
+}
+
+/* A test that failed half-way left mappings; the next one counts from nothing. */
+static void detach_everything(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    uintptr_t start;
+    while (maps && fgets(line, sizeof line, maps)) {
+        if (strstr(line, " /SYSV") && sscanf(line, "%" SCNxPTR "-", &start) == 1)
+            shmdt((void *)start);
+    }
+    if (maps)
+        fclose(maps);
+}
+
+/* Only in a namespace of our own may everything be removed; else weir's names must do. */
+void clear_everything(void)
+{
+    detach_everything();
+    if (own_namespace) {
+        struct shmid_ds segment;
+        struct semid_ds set;
+        struct shm_info shm_info;
+        struct seminfo sem_info;
+        /* shmctl(2): the address is of the type that the command says. */
+        int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&shm_info);
+        for (int index = 0; index <= last; index++) {
+            int id = shmctl(index, SHM_STAT, &segment);
+            if (id >= 0)
+                shmctl(id, IPC_RMID, NULL);
+        }
+        last = semctl(0, 0, SEM_INFO, &sem_info);
+        for (int index = 0; index <= last; index++) {
+            int id = semctl(index, 0, SEM_STAT, &set);
+            if (id >= 0)
+                semctl(id, 0, IPC_RMID);
+        }
+    }
+    char run[4400];
+    snprintf(run, sizeof run, "%s", fixture_path("run"));
+    struct stat status;
+    if (lstat(run, &status) == 0 && S_ISDIR(status.st_mode))
+        nftw(run, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    remove(run);
+}
+
+void child_check(bool condition, const char *text, const char *file, int line)
+{
+    if (condition)
+        return;
+    dprintf(STDERR_FILENO, "%s:%d: child: %s (errno %d; last sentence: %s)\n", file, line, text,
+            errno, weir_last_error());
+    _exit(1);
+}
+
+void child_check_result(int result, int expected, const char *text, const char *file, int line)
+{
+    if (result == expected)
+        return;
+    dprintf(STDERR_FILENO, "%s:%d: child: %s is %s%d, expected %d: %s\n", file, line, text,
+            weir_strerror_name(result), result, expected, weir_last_error());
+    _exit(1);
+}
+
+void assert_result_at(int result, int expected, const char *text, const char *file, int line)
+{
+    if (result != expected) {
+        print_error("%s is %s (%d), expected %s (%d): %s\n", text, weir_strerror_name(result),
+                    result, weir_strerror_name(expected), expected, weir_last_error());
+        _fail(file, line);
+    }
+    if (result < 0 && weir_last_error()[0] == 0) {
+        print_error("%s is %d and leaves no sentence\n", text, result);
+        _fail(file, line);
+    }
+}
+
+int status_in_child(void (*function)(void *), void *argument)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        function(argument);
+        _exit(0);
+    }
+    int status = -1;
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+void in_child(void (*function)(void *), void *argument)
+{
+    int status = status_in_child(function, argument);
+    if (WIFSIGNALED(status))
+        print_error("child died of signal %d\n", WTERMSIG(status));
+    assert_int_equal(status, 0);
+}
+
+void companion_start(struct companion *companion, void (*function)(struct companion *, void *),
+                     void *argument)
+{
+    int down[2], up[2];
+    assert_int_equal(pipe2(down, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(up, O_CLOEXEC), 0);
+    fflush(NULL);
+    companion->pid = fork();
+    assert_true(companion->pid >= 0);
+    if (companion->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(down[1]);
+        close(up[0]);
+        companion->to_child = down[0];
+        companion->from_child = up[1];
+        function(companion, argument);
+        _exit(0);
+    }
+    close(down[0]);
+    close(up[1]);
+    companion->to_child = down[1];
+    companion->from_child = up[0];
+}
+
+void companion_arrive(struct companion *companion)
+{
+    char byte = 0;
+    CHECK(write(companion->from_child, &byte, 1) == 1);
+    CHECK(read(companion->to_child, &byte, 1) == 1);
+}
+
+void companion_meet(struct companion *companion)
+{
+    char byte;
+    assert_int_equal(read(companion->from_child, &byte, 1), 1);
+}
+
+void companion_release(struct companion *companion)
+{
+    char byte = 0;
+    assert_int_equal(write(companion->to_child, &byte, 1), 1);
+}
+
+int companion_end(struct companion *companion)
+{
+    int status = -1;
+    assert_int_equal(waitpid(companion->pid, &status, 0), companion->pid);
+    close(companion->to_child);
+    close(companion->from_child);
+    return status;
+}
+
+void become(uid_t uid)
+{
+    CHECK(setgroups(0, NULL) == 0);
+    CHECK(setresgid(uid, uid, uid) == 0);
+    CHECK(setresuid(uid, uid, uid) == 0);
+}
+
+bool has_other_users(void)
+{
+    unsigned first, below, count;
+    FILE *map = fopen("/proc/self/uid_map", "re");
+    if (!map)
+        return false;
+    bool all = fscanf(map, "%u %u %u", &first, &below, &count) == 3 && first + count > THIRD_UID;
+    fclose(map);
+    return all && geteuid() == 0;
+}
+
+void new_ipc_namespace(void)
+{
+    CHECK(unshare(CLONE_NEWIPC) == 0);
+}
+
+void set_sysctl(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    CHECK(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+}
+
+/* Finds the lines of the mapping that holds the address; calls back with each until it answers. */
+static bool smaps_find(const void *address, const char *label, char *line, size_t capacity_bytes)
+{
+    FILE *file = fopen("/proc/self/smaps", "re");
+    if (!file)
+        return false;
+    bool inside = false;
+    bool found = false;
+    while (!found && fgets(line, (int)capacity_bytes, file)) {
+        uintptr_t start, end;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) == 2)
+            inside = (uintptr_t)address >= start && (uintptr_t)address < end;
+        else if (inside && strncmp(line, label, strlen(label)) == 0 && line[strlen(label)] == ':')
+            found = true;
+    }
+    fclose(file);
+    return found;
+}
+
+long smaps_field(const void *address, const char *field)
+{
+    char line[512];
+    if (!smaps_find(address, field, line, sizeof line))
+        return -1;
+    return strtol(line + strlen(field) + 1, NULL, 10);
+}
+
+bool smaps_flag(const void *address, const char *flag)
+{
+    char line[512];
+    return smaps_find(address, "VmFlags", line, sizeof line) && has_word(line, flag);
+}
+
+bool all_bytes(const void *data, size_t size_bytes, unsigned char value)
+{
+    const unsigned char *bytes = data;
+    for (size_t i = 0; i < size_bytes; i++) {
+        if (bytes[i] != value)
+            return false;
+    }
+    return true;
+}
+
+bool has_word(const char *text, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = text; (at = strstr(at, word)); at++) {
+        bool starts = at == text || !isalnum((unsigned char)at[-1]);
+        if (starts && !isalnum((unsigned char)at[length]))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* A child that is halted at each of its system calls, with ptrace(2). */
+#include "tracer.h"
+
+#include "fixture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* No call of weir's makes so many system calls; one that does not end would. */
+#define MOST_STOPS 5000
+
+static struct {
+    const char *what;
+    unsigned stop;
+    char where[80];
+} place;
+
+void walk_print_place(void)
+{
+    print_error("in: %s, at stop %u (%s)\n", place.what, place.stop, place.where);
+}
+
+bool tracer_works(void)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 ? 0 : 1);
+    int status = -1;
+    waitpid(child, &status, 0);
+    return status == 0;
+}
+
+pid_t tracee_start(void (*prepare)(void *), void (*act)(void *), void *argument)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (prepare)
+            prepare(argument);
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0 || raise(SIGSTOP) != 0)
+            _exit(99);
+        act(argument);
+        _exit(0);
+    }
+    int status = -1;
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSTOPPED(status));
+    const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
+    /* ptrace(2): the options are handed over in the place of an address. */
+    assert_int_equal(ptrace(PTRACE_SETOPTIONS, child, NULL, (void *)options), 0);
+    return child;
+}
+
+bool tracee_step(pid_t child, int *status)
+{
+    long signal_number = 0;
+    for (;;) {
+        assert_int_equal(ptrace(PTRACE_SYSCALL, child, NULL, (void *)signal_number), 0);
+        assert_int_equal(waitpid(child, status, 0), child);
+        if (!WIFSTOPPED(*status))
+            return false;
+        if (WSTOPSIG(*status) == (SIGTRAP | 0x80))
+            return true;
+        signal_number = WSTOPSIG(*status);
+    }
+}
+
+const char *tracee_where(pid_t child)
+{
+    struct __ptrace_syscall_info info = { 0 };
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, child, (void *)sizeof info, &info) <= 0)
+        snprintf(place.where, sizeof place.where, "unknown");
+    else if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
+        snprintf(place.where, sizeof place.where, "before system call %llu",
+                 (unsigned long long)info.entry.nr);
+    else
+        snprintf(place.where, sizeof place.where, "after the same, result %lld",
+                 (long long)info.exit.rval);
+    return place.where;
+}
+
+void tracee_kill(pid_t child)
+{
+    int status;
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+int tracee_finish(pid_t child)
+{
+    int status = -1;
+    assert_int_equal(ptrace(PTRACE_DETACH, child, NULL, NULL), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+unsigned walk_stops(const struct walk *walk)
+{
+    for (unsigned stop = 1; stop < MOST_STOPS; stop++) {
+        int status = 0;
+        bool alive = true;
+        place.what = walk->what;
+        place.stop = stop;
+        snprintf(place.where, sizeof place.where, "starting");
+        if (walk->stage)
+            walk->stage(walk->argument);
+        pid_t child = tracee_start(walk->prepare, walk->act, walk->argument);
+        for (unsigned i = 0; i < stop && alive; i++)
+            alive = tracee_step(child, &status);
+        if (!alive) {
+            if (status != 0)
+                walk_print_place();
+            assert_int_equal(status, 0);
+            return stop - 1;
+        }
+        tracee_where(child);
+        walk->at_stop(child, walk->argument);
+    }
+    fail_msg("%s does not end", walk->what);
+    return 0;
+}

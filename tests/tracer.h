@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_TESTS_TRACER_H
+#define WEIR_TESTS_TRACER_H
+
+/*
+ * A child that is halted at each system call it makes, before and after, so
+ * that it can be killed, or left standing, at every instant that another
+ * process could tell from the next.
+ */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Whether this machine lets a process trace its child. */
+bool tracer_works(void);
+/* Forks. The child runs prepare (may be NULL), and is halted before it runs act and ends with 0. */
+pid_t tracee_start(void (*prepare)(void *), void (*act)(void *), void *argument);
+/* On to the next stop. False when the child has ended: *status is its wait status. */
+bool tracee_step(pid_t child, int *status);
+/* The system call it stands at, for messages: number, and whether before or after it. */
+const char *tracee_where(pid_t child);
+void tracee_kill(pid_t child);
+/* Let it run freely to its end. Returns its wait status. */
+int tracee_finish(pid_t child);
+
+/*
+ * The whole walk: for n = 1, 2, 3 ... a fresh child is started after stage(argument), halted at
+ * its n-th stop and handed to at_stop, which ends it (by tracee_kill() or tracee_finish()) and
+ * checks what it left. Ends after the round in which the child made fewer than n stops and ended
+ * with status 0. Returns the number of stops.
+ */
+struct walk {
+    const char *what;
+    void (*stage)(void *argument); /* in the test's process, before each child; may be NULL */
+    void (*prepare)(void *argument);
+    void (*act)(void *argument);
+    void (*at_stop)(pid_t child, void *argument);
+    void *argument;
+};
+unsigned walk_stops(const struct walk *walk);
+/* Says where the present round stands, on stderr; for a check that fails. */
+void walk_print_place(void);
+
+#endif
