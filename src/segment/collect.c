@@ -160,23 +160,13 @@ static int visit(const struct weir__rundir *dir, const char *directory, void *ar
     return 0;
 }
 
-static int unfinished(const struct weir__rundir *base, const char *directory, void *argument)
-{
-    (void)argument;
-    if (strncmp(directory, ".new-", 5) == 0)
-        unlinkat(base->fd, directory, AT_REMOVEDIR);
-    return 0;
-}
-
-/* Empty ".new-*" of a killed process, beside the namespaces' directories. */
 static void collect_unfinished(const struct weir__rundir *dir)
 {
-    struct weir__rundir parent = *dir;
-    parent.fd = openat(dir->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (parent.fd < 0)
+    int base = openat(dir->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (base < 0)
         return;
-    weir__entry_each(&parent, unfinished, NULL);
-    close(parent.fd);
+    weir__rundir_sweep(base);
+    close(base);
 }
 
 int weir_collect(uint32_t flags,

@@ -130,15 +130,32 @@ static int open_base(const char *path, bool is_default, bool create, struct stat
     return fd;
 }
 
+void weir__rundir_sweep(int base)
+{
+    int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *listing = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!listing) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(listing)) != NULL;)
+        if (strncmp(entry->d_name, ".new-", 5) == 0)
+            unlinkat(base, entry->d_name, AT_REMOVEDIR);
+    closedir(listing);
+}
+
 /*
  * Makes the namespace's directory with the parent's mode, whatever the umask
  * is: under another name first, because members of a group must never meet it
- * with fewer rights. CRASH rundir.new: an empty .new-* stays, the collector
- * removes it.
+ * with fewer rights. CRASH rundir.new: an empty .new-* stays; the next one to
+ * come here, or the collector, removes it.
  */
 static int make_inside(int base, const char *name, uint32_t mode)
 {
     char temporary[32];
+    weir__rundir_sweep(
+        base); /* one that is just being made too: its maker gets -ENOENT, comes again */
     snprintf(temporary, sizeof temporary, ".new-%016" PRIx64, weir__random_nonzero());
     if (mkdirat(base, temporary, 0700) != 0)
         return -errno;

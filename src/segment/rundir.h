@@ -42,4 +42,7 @@ void weir__rundir_close(struct weir__rundir *dir);
 /* Closes it, and removes the directories that are empty now and that weir made by default. */
 void weir__rundir_close_tidy(struct weir__rundir *dir);
 
+/* Removes empty ".new-*" of killed processes, beside the namespaces' directories: base is theirs. */
+void weir__rundir_sweep(int base);
+
 #endif
