@@ -170,7 +170,7 @@ Child reads: Hello from parent via shared memory'
 }
 
 @test "SIGTERM in the midst of a scene removes what it made, and ends the command by it" {
-    for number in 1 2 3 4 5 6; do
+    for number in {10..39}; do
         run without_namespaces timeout --signal TERM "0.00$number" "$WEIR" demo crash
         check_nothing_left
         [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]

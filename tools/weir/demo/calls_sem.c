@@ -29,10 +29,12 @@ void scene_watch_semset(int id)
 int scene_semget(key_t key, int count, int flags)
 {
     int known = key == IPC_PRIVATE ? -1 : semget(key, 0, 0);
+    stage_making_begin();
     int id = semget(key, count, flags);
     int error = errno;
     if (id >= 0 && known != id)
         scene_watch_semset(id);
+    stage_making_end();
     if (told_is_on()) {
         char call[128], result[96], key_text[24], flag_text[64];
         told_key(key_text, sizeof key_text, key);

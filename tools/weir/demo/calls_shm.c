@@ -77,10 +77,12 @@ int scene_shmget(key_t key, size_t size_bytes, int flags)
 {
     struct snapshot before, after;
     take_by_key(&before, key);
+    stage_making_begin();
     int id = shmget(key, size_bytes, flags);
     int error = errno;
     if (id >= 0 && !before.exists)
         scene_watch_segment(id);
+    stage_making_end();
     if (told_is_on()) {
         char call[128], result[96], key_text[24], flag_text[64];
         told_key(key_text, sizeof key_text, key);

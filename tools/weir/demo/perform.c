@@ -52,6 +52,7 @@ static void handle_signals(void (*handler)(int))
 /* In the scene's process: everything here is a system call or plain memory. */
 static void end_scene(int number)
 {
+    stage_wait_for_makers();
     for (size_t i = 0; i < STAGE_ACTORS; i++)
         if (stage->actors[i].pid > 0 && stage->actors[i].pid != getpid())
             kill(stage->actors[i].pid, SIGKILL);

@@ -87,9 +87,13 @@ static int enter_shared_directory(void)
         parent = "/tmp";
     char path[sizeof stage->directory];
     snprintf(path, sizeof path, "%s/weir-demo-XXXXXX", parent);
-    if (!mkdtemp(path))
+    stage_making_begin();
+    bool made = mkdtemp(path) != NULL;
+    if (made)
+        memcpy(stage->directory, path, sizeof path);
+    stage_making_end();
+    if (!made)
         return -errno;
-    memcpy(stage->directory, path, sizeof path);
     return chdir(path) != 0 ? -errno : 0;
 }
 

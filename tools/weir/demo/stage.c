@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ipc.h>
@@ -34,9 +35,15 @@ int stage_open(const struct scene_settings *settings)
     return lock_fd < 0 ? -errno : 0;
 }
 
-static void lock_operate(short type)
+/* Two locks in one file: a byte each. */
+enum {
+    LOCK_STAGE = 0,
+    LOCK_MAKING = 1,
+};
+
+static void lock_operate(short type, off_t which)
 {
-    struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+    struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = which, .l_len = 1 };
     while (fcntl(lock_fd, F_SETLKW, &lock) != 0 && errno == EINTR)
         ;
 }
@@ -45,18 +52,44 @@ static void lock_operate(short type)
 void stage_lock(void)
 {
     if (lock_depth++ == 0)
-        lock_operate(F_WRLCK);
+        lock_operate(F_WRLCK, LOCK_STAGE);
 }
 
 void stage_unlock(void)
 {
     if (--lock_depth == 0)
-        lock_operate(F_UNLCK);
+        lock_operate(F_UNLCK, LOCK_STAGE);
 }
 
 void stage_lock_forget(void)
 {
     lock_depth = 0;
+}
+
+static sigset_t mask_before;
+
+void stage_making_begin(void)
+{
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGHUP);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ending, &mask_before);
+    lock_operate(F_WRLCK, LOCK_MAKING);
+}
+
+void stage_making_end(void)
+{
+    int error = errno;
+    lock_operate(F_UNLCK, LOCK_MAKING);
+    sigprocmask(SIG_SETMASK, &mask_before, NULL);
+    errno = error;
+}
+
+void stage_wait_for_makers(void)
+{
+    lock_operate(F_WRLCK, LOCK_MAKING);
 }
 
 void stage_actor_add(pid_t pid, const char *name)

@@ -62,6 +62,14 @@ void stage_lock(void);
 void stage_unlock(void);
 void stage_lock_forget(void); /* in a child that was forked under the lock: it does not have it */
 
+/*
+ * Around a call that makes an object, until it is watched: no signal but SIGKILL
+ * ends the process in between, and who cleans up waits for it.
+ */
+void stage_making_begin(void);
+void stage_making_end(void);
+void stage_wait_for_makers(void); /* for good: async-signal-safe, before killing them */
+
 /* Under the lock. */
 void stage_actor_add(pid_t pid, const char *name);
 void stage_actor_drop(pid_t pid);
