@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* weir recv - a byte stream from 'weir send'. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "transfer.h"
+
+static const char help[] =
+    "Usage: weir recv [OPTION]... NAME [FILE]\n"
+    "\n"
+    "Receives what the 'weir send' of the same NAME sends, through shared memory,\n"
+    "and writes it to FILE or standard output. Either side may start first; both\n"
+    "must be run by the same user, or share WEIR_DIR.\n"
+    "\n"
+    "FILE is written in place: it is opened, and emptied, once a sender has come.\n"
+    "It ends successfully only when everything that the sender had is written. When\n"
+    "the sender fails or is killed, it says so and ends; what had come is in FILE.\n"
+    "\n"
+    "A progress bar is shown when standard error is a terminal.\n"
+    "\n"
+    "Options:\n"
+    "  -w, --wait=SECONDS  give up when no sender has come by then; fractions are\n"
+    "                      allowed; without it: wait for ever\n"
+    "  -q, --quiet         no progress bar\n"
+    "  -h, --help          this text\n"
+    "\n"
+    "Examples:\n"
+    "  weir recv backup copy.img\n"
+    "  weir recv tree | tar -x\n"
+    "\n"
+    "Exit status:\n"
+    "0 if every byte is written, 1 if not, 2 if called wrongly.\n";
+
+static int open_output(struct transfer *transfer, const char *path)
+{
+    transfer->fd = STDOUT_FILENO;
+    transfer->file = path ? path : "standard output";
+    while (path) {
+        transfer->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        if (transfer->fd >= 0)
+            break;
+        if (errno != EINTR)
+            return transfer_fail_file(transfer, "open", errno);
+        int result = transfer_retry(transfer, EINTR, POLLOUT);
+        if (result != 0)
+            return transfer_fail(transfer, result);
+    }
+    return STATUS_OK;
+}
+
+static int write_out(struct transfer *transfer, const void *data, uint32_t bytes)
+{
+    const char *next = data;
+    while (bytes > 0) {
+        ssize_t written = write(transfer->fd, next, bytes);
+        int error = written < 0 ? errno : EINTR;
+        if (written > 0) {
+            next += written;
+            bytes -= (uint32_t)written;
+            transfer->done += (uint64_t)written;
+        }
+        if (bytes == 0)
+            break;
+        if (error != EINTR && error != EAGAIN)
+            return transfer_fail_file(transfer, "write", error);
+        /* Less than asked for: perhaps the watcher interrupted a reader that does not read. */
+        int result = transfer_retry(transfer, error, POLLOUT);
+        if (result != 0)
+            return transfer_fail(transfer, result);
+    }
+    return STATUS_OK;
+}
+
+static int receive_all(struct transfer *transfer)
+{
+    for (;;) {
+        const void *data;
+        uint32_t bytes;
+        int result;
+        do
+            result = bounded_buffer_next(transfer->buffer, &data, &bytes);
+        while (result == -EINTR);
+        if (result == 0)
+            return STATUS_OK;
+        if (result < 0)
+            return transfer_fail(transfer, result);
+        if (!transfer->progress.expected)
+            transfer->progress.expected = bounded_buffer_expected(transfer->buffer);
+        int status = write_out(transfer, data, bytes);
+        if (status != STATUS_OK)
+            return status;
+        result = bounded_buffer_release(transfer->buffer);
+        if (result != 0)
+            return transfer_fail(transfer, result);
+        progress_step(&transfer->progress, transfer->done);
+    }
+}
+
+/* A full disk may be told as late as at the close; only then the sender may believe us. */
+static int close_and_accept(struct transfer *transfer)
+{
+    if (close(transfer->fd) != 0 && errno != EINTR)
+        return transfer_fail_file(transfer, "write", errno);
+    int result = bounded_buffer_accept(transfer->buffer);
+    if (result != 0)
+        return transfer_fail(transfer, result);
+    progress_end(&transfer->progress, transfer->done);
+    return STATUS_OK;
+}
+
+static int run(int argc, char **argv)
+{
+    struct transfer_options options;
+    struct transfer transfer = { .fd = -1 };
+    int status;
+    if (!transfer_options(argc, argv, &options, &status))
+        return status;
+    status = transfer_begin(&transfer, BOUNDED_BUFFER_RECEIVER, &options);
+    if (status != STATUS_OK)
+        return status;
+    status = open_output(&transfer, options.file);
+    if (status == STATUS_OK)
+        status = receive_all(&transfer);
+    if (status == STATUS_OK)
+        status = close_and_accept(&transfer);
+    transfer_end(&transfer);
+    return command_finish(status);
+}
+
+const struct command command_recv = { "recv", "receive what 'weir send' sends", help, run };

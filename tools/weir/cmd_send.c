@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* weir send - a byte stream to 'weir recv'. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "transfer.h"
+
+static const char help[] =
+    "Usage: weir send [OPTION]... NAME [FILE]\n"
+    "\n"
+    "Sends FILE, or standard input, to the 'weir recv' that has the same NAME,\n"
+    "through shared memory. Either side may start first; both must be run by the\n"
+    "same user, or share WEIR_DIR.\n"
+    "\n"
+    "It ends successfully only after the receiver has taken and written every byte.\n"
+    "When the receiver fails or is killed, it says so and ends at once.\n"
+    "\n"
+    "A progress bar is shown when standard error is a terminal.\n"
+    "\n"
+    "Options:\n"
+    "  -w, --wait=SECONDS  give up when no receiver has come by then; fractions are\n"
+    "                      allowed; without it: wait for ever\n"
+    "  -q, --quiet         no progress bar\n"
+    "  -h, --help          this text\n"
+    "\n"
+    "Examples:\n"
+    "  weir send backup disk.img\n"
+    "  tar -c src | weir send --wait 10 tree\n"
+    "\n"
+    "Exit status:\n"
+    "0 if the receiver has every byte, 1 if not, 2 if called wrongly.\n";
+
+static int open_input(struct transfer *transfer, const char *path)
+{
+    struct stat status;
+    transfer->fd = STDIN_FILENO;
+    transfer->file = "standard input";
+    if (path) {
+        transfer->file = path;
+        /* A FIFO blocks here until somebody writes to it, as with cat. */
+        transfer->fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (transfer->fd < 0)
+            return command_fail("cannot open %s: %s", path, strerror(errno));
+    }
+    if (fstat(transfer->fd, &status) != 0)
+        return command_fail("cannot read %s: %s", transfer->file, strerror(errno));
+    if (S_ISDIR(status.st_mode))
+        return command_fail("cannot read %s: %s", transfer->file, strerror(EISDIR));
+    if (S_ISREG(status.st_mode)) {
+        off_t at = lseek(transfer->fd, 0, SEEK_CUR);
+        if (at >= 0 && at < status.st_size)
+            transfer->progress.expected = (uint64_t)(status.st_size - at);
+    }
+    return STATUS_OK;
+}
+
+/* Bytes read into the slot, 0 at the end; -1: *status is the end of it all. */
+static ssize_t fill(struct transfer *transfer, void *slot, int *status)
+{
+    for (;;) {
+        ssize_t length = read(transfer->fd, slot, TRANSFER_SLOT_BYTES);
+        if (length >= 0)
+            return length;
+        int result = 0;
+        if (errno == EINTR || errno == EAGAIN)
+            result = transfer_retry(transfer, errno, POLLIN);
+        else
+            *status = transfer_fail_file(transfer, "read", errno);
+        if (result != 0)
+            *status = transfer_fail(transfer, result);
+        if (*status != STATUS_OK)
+            return -1;
+    }
+}
+
+static int send_all(struct transfer *transfer)
+{
+    int result, status = STATUS_OK;
+    bounded_buffer_announce(transfer->buffer, transfer->progress.expected);
+    for (;;) {
+        void *slot;
+        do
+            result = bounded_buffer_reserve(transfer->buffer, &slot);
+        while (result == -EINTR);
+        if (result != 0)
+            return transfer_fail(transfer, result);
+        ssize_t length = fill(transfer, slot, &status);
+        if (length < 0)
+            return status;
+        if (length == 0)
+            break;
+        result = bounded_buffer_commit(transfer->buffer, (uint32_t)length);
+        if (result != 0)
+            return transfer_fail(transfer, result);
+        transfer->done += (uint64_t)length;
+        progress_step(&transfer->progress, transfer->done);
+    }
+    do
+        result = bounded_buffer_end(transfer->buffer);
+    while (result == -EINTR);
+    if (result != 0)
+        return transfer_fail(transfer, result);
+    progress_end(&transfer->progress, transfer->done);
+    return STATUS_OK;
+}
+
+static int run(int argc, char **argv)
+{
+    struct transfer_options options;
+    struct transfer transfer = { .fd = -1 };
+    int status;
+    if (!transfer_options(argc, argv, &options, &status))
+        return status;
+    /* The file before the other side: what cannot be read shall not make anybody wait. */
+    status = open_input(&transfer, options.file);
+    if (status == STATUS_OK)
+        status = transfer_begin(&transfer, BOUNDED_BUFFER_SENDER, &options);
+    if (status != STATUS_OK)
+        return status;
+    status = send_all(&transfer);
+    transfer_end(&transfer);
+    return command_finish(status);
+}
+
+const struct command command_send = { "send", "send a file or standard input to 'weir recv'", help,
+                                      run };

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The frame around 'weir send' and 'weir recv'.
+ *
+ * Waiting for the other side ends by itself when that side dies (see
+ * bounded_buffer_parts.h); waiting for a file does not. So a second thread, the
+ * watcher, sleeps until the other side is gone, and then interrupts the main
+ * thread by a signal, again and again until it has noticed: a signal that comes
+ * just before read(2) would be lost if it came once.
+ */
+#include "transfer.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <weir/clock.h>
+#include <weir/error.h>
+#include <weir/ref.h>
+
+#include "command.h"
+
+/* Between two signals of the watcher. */
+#define NUDGE_NS 10000000
+
+static bool parse_seconds(const char *text, int64_t *ns)
+{
+    char *end;
+    errno = 0;
+    double seconds = strtod(text, &end);
+    if (end == text || *end || !isfinite(seconds) || seconds < 0)
+        return false;
+    /* Beyond what can be counted is for ever. */
+    *ns = seconds < 9e9 ? (int64_t)(seconds * 1e9) : -1;
+    return true;
+}
+
+bool transfer_options(int argc, char **argv, struct transfer_options *options, int *status)
+{
+    static const struct option long_options[] = { { "wait", required_argument, NULL, 'w' },
+                                                  COMMAND_LONG_OPTIONS };
+    int option;
+    *options = (struct transfer_options){ .wait_ns = -1 };
+    while ((option = getopt_long(argc, argv, "hqw:", long_options, NULL)) != -1) {
+        if (option == 'w') {
+            if (!parse_seconds(optarg, &options->wait_ns)) {
+                *status = command_usage("--wait takes seconds, such as 2 or 0.5, not '%s'", optarg);
+                return false;
+            }
+        } else if (!command_option(option, status)) {
+            return false;
+        }
+    }
+    if (optind == argc)
+        *status = command_usage("which NAME?");
+    else if (argc - optind > 2)
+        *status =
+            command_usage("one NAME and one FILE at most; '%s' is too much", argv[optind + 2]);
+    else if (weir_name_check(argv[optind]) != 0)
+        *status = command_usage("%s", weir_last_error());
+    else {
+        options->name = argv[optind];
+        options->file = argv[optind + 1];
+        if (options->file && strcmp(options->file, "-") == 0)
+            options->file = NULL;
+        return true;
+    }
+    return false;
+}
+
+static void interrupt(int signal_number)
+{
+    (void)signal_number; /* that it interrupts is all */
+}
+
+static void *watch(void *argument)
+{
+    struct transfer *transfer = argument;
+    bounded_buffer_watch(transfer->buffer);
+    atomic_store(&transfer->gone, true);
+    pthread_mutex_lock(&transfer->lock);
+    while (!transfer->finished) {
+        struct timespec until;
+        pthread_kill(transfer->main, SIGUSR1);
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += NUDGE_NS;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+        pthread_cond_timedwait(&transfer->changed, &transfer->lock, &until);
+    }
+    pthread_mutex_unlock(&transfer->lock);
+    return NULL;
+}
+
+static int start_watcher(struct transfer *transfer)
+{
+    struct sigaction action = { .sa_handler = interrupt }; /* no SA_RESTART */
+    sigset_t all, before;
+    sigaction(SIGUSR1, &action, NULL);
+    transfer->main = pthread_self();
+    pthread_mutex_init(&transfer->lock, NULL);
+    pthread_cond_init(&transfer->changed, NULL);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
+    int error = pthread_create(&transfer->watcher, NULL, watch, transfer);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+static int fail_join(struct transfer *transfer, int result, int64_t wait_ns)
+{
+    switch (result) {
+    case -EBUSY:
+        return command_fail("'%s' is busy: another %s is using it", transfer->name, transfer->self);
+    case -ETIMEDOUT:
+        return command_fail("no %s came within %g s", transfer->other, (double)wait_ns / 1e9);
+    case -EPROTONOSUPPORT:
+        return command_fail("'%s' was made by another version of weir: use the same on both sides",
+                            transfer->name);
+    default:
+        return command_fail_weir();
+    }
+}
+
+int transfer_begin(struct transfer *transfer, enum bounded_buffer_role role,
+                   const struct transfer_options *options)
+{
+    bool is_sender = role == BOUNDED_BUFFER_SENDER;
+    transfer->name = options->name;
+    transfer->self = is_sender ? "sender" : "receiver";
+    transfer->other = is_sender ? "receiver" : "sender";
+    int result = bounded_buffer_join(&transfer->buffer, options->name, role, TRANSFER_SLOTS,
+                                     TRANSFER_SLOT_BYTES, weir_deadline_ns(options->wait_ns));
+    if (result != 0)
+        return fail_join(transfer, result, options->wait_ns);
+    int error = start_watcher(transfer);
+    if (error != 0) {
+        bounded_buffer_fail(transfer->buffer, error);
+        bounded_buffer_leave(transfer->buffer);
+        return command_fail("cannot start a thread: %s", strerror(error));
+    }
+    progress_start(&transfer->progress);
+    return STATUS_OK;
+}
+
+void transfer_end(struct transfer *transfer)
+{
+    pthread_mutex_lock(&transfer->lock);
+    transfer->finished = true;
+    pthread_cond_signal(&transfer->changed);
+    pthread_mutex_unlock(&transfer->lock);
+    bounded_buffer_stop_watch(transfer->buffer);
+    pthread_join(transfer->watcher, NULL);
+    bounded_buffer_leave(transfer->buffer);
+}
+
+int transfer_fail(struct transfer *transfer, int result)
+{
+    char have[16];
+    progress_end(&transfer->progress, transfer->done);
+    switch (result) {
+    case -EPIPE:
+        return command_fail("the %s was killed, or ended too soon, after %s", transfer->other,
+                            progress_bytes((double)transfer->done, have));
+    case -ECANCELED:
+        return command_fail("%s failed: %s", transfer->other,
+                            strerror(bounded_buffer_peer_error(transfer->buffer)));
+    case -EUCLEAN:
+        return command_fail("what the %s wrote into the shared memory cannot be true",
+                            transfer->other);
+    default:
+        return command_fail_weir();
+    }
+}
+
+int transfer_fail_file(struct transfer *transfer, const char *doing, int error)
+{
+    progress_end(&transfer->progress, transfer->done);
+    bounded_buffer_fail(transfer->buffer, error);
+    return command_fail("cannot %s %s: %s", doing, transfer->file, strerror(error));
+}
+
+int transfer_retry(struct transfer *transfer, int error, short events)
+{
+    struct pollfd poll_fd = { .fd = transfer->fd, .events = events };
+    if (error == EAGAIN) /* somebody made it non-blocking: wait here instead */
+        poll(&poll_fd, 1, -1);
+    if (!atomic_load(&transfer->gone))
+        return 0;
+    /* All is committed: nothing of the sender is needed any more. */
+    if (events == POLLOUT && bounded_buffer_complete(transfer->buffer))
+        return 0;
+    return bounded_buffer_peer(transfer->buffer);
+}
