@@ -87,11 +87,14 @@ long puppet_do(struct puppet *puppet, int order)
     return puppet_answer(puppet);
 }
 
+/* By scene_waitpid(), so that its number, which may come round, is no longer one of the scene's. */
 static int reap(struct puppet *puppet)
 {
     int status = 0;
-    while (waitpid(puppet->pid, &status, 0) == -1 && errno == EINTR)
+    scene_mute(true);
+    while (scene_waitpid(puppet->pid, &status, 0) == -1 && errno == EINTR)
         ;
+    scene_mute(false);
     close(puppet->orders);
     close(puppet->answers);
     return status;

@@ -169,8 +169,9 @@ static int read_elsewhere(int shm, struct found *found)
     }
     close(leave[1]);
     close(done[0]);
+    scene_mute(true);
     if (reader != -1)
-        waitpid(reader, NULL, 0);
+        scene_waitpid(reader, NULL, 0);
     return came ? compare(found) : command_fail("the second program could not be started");
 }
 

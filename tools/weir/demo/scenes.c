@@ -10,6 +10,7 @@ const struct scene *const scene_table[] = {
     &scene_lifecycle,
     &scene_race,
     &scene_torn,
+    &scene_init_race,
     &scene_crash,
     &scene_rmid,
     &scene_of_ftok,
