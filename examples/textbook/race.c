@@ -95,7 +95,10 @@ int main(void)
     unsigned short values[2] = { [GATE] = 0, [LOCK] = 1 };
     check(semctl(sem, 0, SETALL, (union semun){ .array = values }), "semctl SETALL");
 
+    /* On a busy machine one process may be through before the other gets a processor: again. */
     long bare = run(counter, sem, false);
+    for (int again = 0; bare == 2 * ROUNDS && again < 100; again++)
+        bare = run(counter, sem, false);
     printf("without a semaphore: %d expected, %ld there, %ld lost\n", 2 * ROUNDS, bare,
            2 * ROUNDS - bare);
     long locked = run(counter, sem, true);

@@ -23,11 +23,14 @@
 #include <unistd.h>
 
 #define WORDS 16
-#define READS 10000
+#define READS 10000       /* at least so many reads, */
+#define RECORDS 1000      /* and at least so many records meanwhile, */
+#define READS_MAX 5000000 /* unless the writer is stuck */
 
 /* volatile: each load and each store happens as written here. It orders and locks nothing. */
 struct shared {
     volatile long word[WORDS];
+    volatile long records; /* that were written */
     volatile int stop;
 };
 
@@ -63,6 +66,7 @@ static void write_until_stopped(struct shared *shared, int sem, bool locked)
         }
         if (locked)
             change(sem, +1);
+        shared->records = number;
     }
 }
 
@@ -81,8 +85,13 @@ static bool read_is_torn(const struct shared *shared, int sem, bool locked)
     return false;
 }
 
-static int run(struct shared *shared, int sem, bool locked)
+struct count {
+    int reads, torn;
+};
+
+static struct count run(struct shared *shared, int sem, bool locked)
 {
+    shared->records = 0;
     shared->stop = 0;
     pid_t writer = fork();
     check(writer, "fork");
@@ -91,14 +100,15 @@ static int run(struct shared *shared, int sem, bool locked)
         write_until_stopped(shared, sem, locked);
         _exit(0);
     }
-    int torn = 0;
-    for (int i = 0; i < READS; i++) {
-        torn += read_is_torn(shared, sem, locked);
+    struct count count = { 0, 0 };
+    while ((count.reads < READS || shared->records < RECORDS) && count.reads < READS_MAX) {
+        count.torn += read_is_torn(shared, sem, locked);
+        count.reads++;
         sched_yield(); /* on one core: let the writer write */
     }
     shared->stop = 1;
     check(waitpid(writer, NULL, 0), "waitpid");
-    return torn;
+    return count;
 }
 
 int main(void)
@@ -115,12 +125,12 @@ int main(void)
     check(sem, "semget");
     check(semctl(sem, 0, SETVAL, (union semun){ .val = 1 }), "semctl SETVAL");
 
-    int bare = run(shared, sem, false);
-    printf("without a semaphore: %d reads, %d torn\n", READS, bare);
-    int locked = run(shared, sem, true);
-    printf("with a semaphore:    %d reads, %d torn\n", READS, locked);
+    struct count bare = run(shared, sem, false);
+    printf("without a semaphore: %d reads, %d torn\n", bare.reads, bare.torn);
+    struct count locked = run(shared, sem, true);
+    printf("with a semaphore:    %d reads, %d torn\n", locked.reads, locked.torn);
 
     /* Nobody counts the users of a semaphore set: it has to be removed by hand. */
     check(semctl(sem, 0, IPC_RMID), "semctl IPC_RMID");
-    return bare > 0 && locked == 0 ? 0 : 1;
+    return bare.torn > 0 && locked.torn == 0 ? 0 : 1;
 }
