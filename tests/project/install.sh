@@ -32,7 +32,7 @@ export LD_LIBRARY_PATH
 # The program runs, and is linked with the shared library exactly when it should be.
 check() { # what, program, yes or no
     echo "$1: $("$2")"
-    if ldd "$2" 2>/dev/null | grep -q "libweir.so.0.1 => $folder/moved"; then
+    if readelf -d "$2" | grep -q 'NEEDED.*\[libweir\.so\.0\.1\]'; then
         linked=yes
     else
         linked=no
