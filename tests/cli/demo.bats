@@ -36,6 +36,7 @@ check_scene() {
     [ -z "$stderr" ]
     [[ "$output" == *"What weir does instead"* ]]
     [[ "$output" != *$'\033'* ]]
+    [ "${WEIR_JSON-1}" = 1 ] || skip "this weir is built without JSON"
     "$WEIR" demo "$1" --json --seed 7 >document
     jq -e --arg scene "$1" '.scene == $scene and .seed == 7 and .skipped == null and
                             (.facts | type) == "object"' document
@@ -153,7 +154,7 @@ Child reads: Hello from parent via shared memory'
 }
 
 @test "a closed pipe is told of" {
-    run --separate-stderr bash -c 'set -o pipefail; "$WEIR" demo lifecycle --explain | head -n 1'
+    run --separate-stderr bash -c 'exec > >(true); wait $!; "$WEIR" demo lifecycle --explain'
     [ "$status" -eq 1 ]
     [[ "$stderr" == *"Broken pipe"* ]]
 }
