@@ -1,0 +1,195 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# run_blocks.sh PYTHON - run_blocks.py sees what is wrong in a document
+#
+# Goal: a false document fails, and for the reason that it is false.
+# Method: one document that is true, and one for each way of being false.
+set -u
+python=$1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+runner=${WEIR_SOURCE:?}/tests/docs/run_blocks.py
+failed=0
+
+run() {
+    cat >"$folder/document.md"
+    "$python" "$runner" "$folder/document.md" --source "$WEIR_SOURCE" --grace 0.5 \
+        >"$folder/said" 2>&1
+}
+
+is_true() { # what; the document on stdin
+    run || {
+        echo "FAILED: $1"
+        cat "$folder/said"
+        failed=1
+    }
+}
+
+is_false() { # what, what is said of it; the document on stdin
+    if run; then
+        echo "FAILED: $1: was taken for true"
+        failed=1
+    elif ! grep -qF -- "$2" "$folder/said"; then
+        echo "FAILED: $1: '$2' is not said, but"
+        cat "$folder/said"
+        failed=1
+    fi
+}
+
+is_true "a true document" <<'END_OF_DOCUMENT'
+[This document](document.md#anything) is true, and so is [that](https://example.org/).
+```text
+anything
+```
+```c file=one.c
+#include <stdio.h>
+
+int main(void)
+{
+    puts("one 1 0x1a  end");
+    return 0;
+}
+```
+```c in=one.c
+puts("one 1 0x1a  end");
+return 0;
+```
+```diff file=three.c from=one.c
+-    puts("one 1 0x1a  end");
+-    return 0;
++    puts("three");
++    return 3;
+ }
+```
+```sh tested=LICENSE
+MIT License    # a comment
+```
+```console
+$ cc -o one one.c && cc -o three three.c
+$ ./one
+one [...] end
+$ for i in 1 2 3; do
+>     echo $i
+> done
+1
+[...]
+$ ./three
+three
+$ echo $?
+3
+$ tail -f /dev/null &
+[1] 4711
+$ kill $!; wait
+```
+```console numbers=any
+$ ./one
+one 77 0xf end
+```
+```console status=3
+$ ./three
+three
+```
+END_OF_DOCUMENT
+
+is_false "other output" 'but this is:' <<'END_OF_DOCUMENT'
+```console
+$ echo hello
+goodbye
+```
+END_OF_DOCUMENT
+is_false "more output than shown" 'but this is:' <<'END_OF_DOCUMENT'
+```console
+$ printf 'one\ntwo\n'
+one
+```
+END_OF_DOCUMENT
+is_false "more output than shown, in the middle" 'but this is:' <<'END_OF_DOCUMENT'
+```console
+$ echo one; echo two
+one
+$ echo three
+three
+```
+END_OF_DOCUMENT
+is_false "less output than shown" 'but this is:' <<'END_OF_DOCUMENT'
+```console
+$ echo one
+one
+two
+```
+END_OF_DOCUMENT
+is_false "other numbers, where they count" 'but this is:' <<'END_OF_DOCUMENT'
+```console
+$ echo 4
+5
+```
+END_OF_DOCUMENT
+is_false "other words, where numbers do not count" 'but this is:' <<'END_OF_DOCUMENT'
+```console numbers=any
+$ echo 4 apples
+5 pears
+```
+END_OF_DOCUMENT
+is_false "a command that fails" 'ended with status 1' <<'END_OF_DOCUMENT'
+```console
+$ false
+```
+END_OF_DOCUMENT
+is_false "another status than promised" 'ended with status 0, not 3' <<'END_OF_DOCUMENT'
+```console status=3
+$ true
+```
+END_OF_DOCUMENT
+is_false "another status than shown" 'but this is:' <<'END_OF_DOCUMENT'
+```console numbers=any
+$ false
+$ echo $?
+2
+```
+END_OF_DOCUMENT
+is_false "a program that does not compile" 'error' <<'END_OF_DOCUMENT'
+```c file=one.c
+int main(void) { return nothing; }
+```
+```console
+$ cc -o one one.c
+```
+END_OF_DOCUMENT
+is_false "a diff of something else" 'occurs 0 times' <<'END_OF_DOCUMENT'
+```c file=one.c
+int one;
+```
+```diff file=two.c from=one.c
+-int two;
++int three;
+```
+END_OF_DOCUMENT
+is_false "a passage of something else" 'no passage of one.c' <<'END_OF_DOCUMENT'
+```c file=one.c
+int one;
+```
+```c in=one.c
+int two;
+```
+END_OF_DOCUMENT
+is_false "a command that is tested nowhere" 'does not stand in LICENSE' <<'END_OF_DOCUMENT'
+```sh tested=LICENSE
+./dev nothing
+```
+END_OF_DOCUMENT
+is_false "a block without a test" 'does not say how it is tested' <<'END_OF_DOCUMENT'
+```c
+int one;
+```
+END_OF_DOCUMENT
+is_false "a link to nowhere" 'there is no nowhere.md' <<'END_OF_DOCUMENT'
+See [there](nowhere.md#at-the-end).
+END_OF_DOCUMENT
+is_false "a block without an end" 'never closed' <<'END_OF_DOCUMENT'
+```console
+$ true
+END_OF_DOCUMENT
+
+[ "$failed" = 0 ] && echo "run_blocks.py tells true from false"
+exit "$failed"
