@@ -10,9 +10,19 @@
 #include "command.h"
 
 static const struct command *const commands[] = {
-    &command_create, &command_demo, &command_doctor, &command_collect,
-    &command_info,   &command_list, &command_read,   &command_recv,
-    &command_remove, &command_send, &command_write,  NULL,
+    &command_create,
+    &command_demo,
+    &command_doctor,
+    &command_explain,
+    &command_collect,
+    &command_info,
+    &command_list,
+    &command_read,
+    &command_recv,
+    &command_remove,
+    &command_send,
+    &command_write,
+    NULL,
 };
 
 static void print_help(void)
