@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+# What the tests of 'weir demo' share.
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    export TMPDIR="$BATS_TEST_TMPDIR"
+}
+
+# Segments, sets, and whatever lies in /dev/shm: none of it may be there.
+check_nothing_left() {
+    [ "$WEIR_ISOLATED" = 1 ] || return 0 # then others are here, and tests/isolated compares
+    [ "$(tail -n +2 /proc/sysvipc/shm)" = "" ]
+    [ "$(tail -n +2 /proc/sysvipc/sem)" = "" ]
+    [ "$(find /dev/shm -mindepth 1 ! -type d)" = "" ]
+}
+
+# Runs its arguments where no private IPC namespace can be made, or skips the test.
+without_namespaces() {
+    local forbid='echo 0 >/proc/sys/user/max_ipc_namespaces &&
+                  echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
+    unshare --user --map-root-user true || skip "user namespaces are not permitted here"
+    unshare --user --map-root-user sh -c "$forbid" sh "$@"
+}
+
+needs_json() {
+    [ "${WEIR_JSON-1}" = 1 ] || skip "this weir is built without JSON"
+}
+
+# What every scene must do, in each of its forms.
+check_scene() {
+    run --separate-stderr "$WEIR" demo "$1"
+    [ "$status" -eq 0 ]
+    [ -n "$output" ]
+    [ -z "$stderr" ]
+    run --separate-stderr "$WEIR" demo "$1" --explain
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ]
+    [[ "$output" == *"What weir does instead"* ]]
+    [[ "$output" != *$'\033'* ]]
+    needs_json
+    "$WEIR" demo "$1" --json --seed 7 >document
+    jq -e --arg scene "$1" '.scene == $scene and .seed == 7 and .skipped == null and
+                            (.facts | type) == "object"' document
+}

@@ -1,0 +1,170 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# The scenes race, torn, init-race, ftok, pointer and sigbus: what they show is
+# checked by its numbers, in each place where they may be run.
+
+bats_require_minimum_version 1.5.0
+
+load demo_functions
+
+scenes="race torn init-race ftok pointer sigbus"
+
+# What must hold of a scene's facts wherever it could be shown; reads the document.
+check_facts() {
+    case $1 in
+    race)
+        jq -e '.facts | .expected == .processes * .rounds
+               and .lost_without > 0 and .got_without + .lost_without == .expected
+               and .lost_with == 0 and .got_with == .expected
+               and .lost_weir == 0 and .got_weir == .expected' document
+        ;;
+    torn)
+        jq -e '.facts | .torn_without > 0 and .torn_without <= .reads_without
+               and .torn_with == 0 and .reads_with >= 10000
+               and .torn_weir == 0 and .reads_weir >= 10000' document
+        ;;
+    init-race)
+        jq -e '.facts | .post_got == .post_expected - 1
+               and .waiting_for_dead_creator == 1 and .dead_creator_sem_otime == 0
+               and .ready_early == false and .ready_late and .ready_after_death == false' document
+        ;;
+    ftok)
+        jq -e '.facts | .inode_a != .inode_b and .inode_a % 65536 == .inode_b % 65536
+               and .key_a == .key_b and .key_a % 65536 == .inode_a % 65536
+               and .written != .read and .missing_key == -1
+               and .weir_create_second == "EEXIST" and .weir_missing == "ENOENT"' document
+        ;;
+    pointer)
+        jq -e '.facts | .writer_address != .reader_address and .two_addresses_one_memory
+               and .read_by_offset == "Hello" and .read_by_pointer != "Hello"
+               and (.signal == 11 or .read_by_pointer != "")' document
+        ;;
+    sigbus)
+        jq -e '.facts | .signal == 7 and .written_bytes <= .room_bytes
+               and .room_bytes < .size_bytes and .posix_fallocate == "ENOSPC"
+               and .system_v_signal == 0 and .weir_signal == 0' document
+        ;;
+    esac
+}
+
+@test "scene race: additions are lost without a semaphore, none with one, none with weir" {
+    check_scene race
+    check_facts race
+    run "$WEIR" demo race --explain
+    [[ "$output" == *"loads the counter: 0"*"loads the counter: 0"*"the counter is 1"* ]]
+}
+
+@test "scene torn: reads are torn without a semaphore, none with one, none with weir" {
+    check_scene torn
+    check_facts torn
+    run "$WEIR" demo torn --explain
+    [[ "$output" == *"copies:  2 2 2 2 2 2 2 2 1 1 1 1 1 1 1 1"* ]]
+}
+
+@test "scene init-race: a post wiped out, a creator killed, and weir at the same instant" {
+    check_scene init-race
+    check_facts init-race
+    jq -e '.facts.weir_tried' document || skip "ptrace(2) is not permitted here"
+    jq -e '.facts | .weir_value_by_name == 1 and .weir_value_by_key == 1
+           and .weir_leftovers_before == 1 and .weir_leftovers_after == 0' document
+}
+
+@test "scene ftok: two inodes, one key, and the segment of a stranger" {
+    check_scene ftok
+    check_facts ftok
+    jq -e '.facts | .even_chance_files == 302 and .missing_share_a_segment' document
+}
+
+@test "scene pointer: wrong at another address, the offset right" {
+    check_scene pointer
+    check_facts pointer
+}
+
+@test "scene pointer: without address randomisation too" {
+    needs_json
+    setarch -R true || skip "setarch -R is not permitted here"
+    setarch -R "$WEIR" demo pointer --json >document
+    check_facts pointer
+}
+
+@test "scene sigbus: SIGBUS, where System V is spared" {
+    needs_json
+    "$WEIR" demo sigbus --json >document
+    jq -e '.skipped == null' document || skip "$(jq -r .skipped document)"
+    check_scene sigbus
+    check_facts sigbus
+}
+
+@test "the scenes on one core" {
+    needs_json
+    core="$(taskset --cpu-list --pid $$ | sed 's/.*: //; s/[-,].*//')"
+    for scene in $scenes; do
+        taskset --cpu-list "$core" "$WEIR" demo "$scene" --json >document
+        [ "$(jq -r .skipped document)" != null ] || check_facts "$scene"
+    done
+}
+
+@test "the scenes as a user without rights" {
+    needs_json
+    [ "$(id -u)" = 0 ] || skip "this is one already"
+    nobody="setpriv --reuid 65534 --regid 65534 --clear-groups"
+    $nobody true || skip "setpriv is not permitted here"
+    place="$(mktemp -d /tmp/weir-scenes-XXXXXX)"
+    chmod 755 "$place"
+    cp "$WEIR" "$place/weir"
+    for scene in $scenes; do
+        (cd / && TMPDIR=/tmp $nobody "$place/weir" demo "$scene" --json) >document || break
+        [ "$(jq -r .skipped document)" != null ] || check_facts "$scene" || break
+        scene=
+    done
+    rm -r "$place"
+    [ -z "$scene" ]
+    check_nothing_left
+}
+
+@test "the scenes where namespaces are not permitted: the same facts, and sigbus is skipped" {
+    needs_json
+    for scene in $scenes; do
+        without_namespaces "$WEIR" demo "$scene" --json >document
+        jq -e '.private_namespace == false' document
+        if [ "$scene" = sigbus ]; then
+            jq -e '.skipped | test("mount namespace")' document
+        else
+            jq -e '.skipped == null' document
+            check_facts "$scene"
+        fi
+        check_nothing_left
+        [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
+    done
+    run --separate-stderr without_namespaces "$WEIR" demo sigbus
+    [ "$status" -eq 0 ]
+    [[ "$output" == "skipped: "* ]]
+    [ -z "$stderr" ]
+}
+
+@test "SIGINT in the midst of each scene leaves nothing" {
+    for scene in $scenes; do
+        for number in 05 15 25 45 80; do
+            run without_namespaces timeout --signal INT "0.0$number" "$WEIR" demo "$scene"
+            check_nothing_left
+        done
+    done
+    [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
+}
+
+@test "SIGKILL in the midst of each scene leaves nothing" {
+    for scene in $scenes; do
+        "$WEIR_BUILD/tests/kill_command" 10 1000 100000 "$WEIR" demo "$scene"
+        check_nothing_left
+    done
+}
+
+@test "the textbook's programs compile alone and show what they say" {
+    type cc || skip "no compiler"
+    for program in race torn init_race ftok pointer sigbus; do
+        cc -Wall -Wextra -Werror -o "$program" "$WEIR_SOURCE/examples/textbook/$program.c"
+        "./$program" >out
+        [ -s out ]
+    done
+    check_nothing_left
+}
