@@ -43,6 +43,13 @@ void scene_told(const char *call, const char *result);
 void scene_watch_segment(int id);
 void scene_watch_semset(int id);
 
+/*
+ * For objects that no wrapper makes: from before the making until it is watched,
+ * so that no signal that ends the scene comes in between. No other wrapper inside.
+ */
+void scene_making_begin(void);
+void scene_making_end(void);
+
 /* The state of a segment in the midst of a step: shmid_ds, maps, ipcs; with --explain only. */
 void scene_show_segment(int id);
 

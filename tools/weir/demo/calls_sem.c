@@ -26,6 +26,16 @@ void scene_watch_semset(int id)
     stage_unlock();
 }
 
+void scene_making_begin(void)
+{
+    stage_making_begin();
+}
+
+void scene_making_end(void)
+{
+    stage_making_end();
+}
+
 int scene_semget(key_t key, int count, int flags)
 {
     int known = key == IPC_PRIVATE ? -1 : semget(key, 0, 0);

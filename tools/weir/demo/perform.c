@@ -12,7 +12,10 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+#include <weir/collect.h>
 
 #include "../command.h"
 #include "stage.h"
@@ -49,6 +52,18 @@ static void handle_signals(void (*handler)(int))
         sigaction(signals[i], &action, NULL);
 }
 
+/* Until what was killed is gone, so that no memory is attached any more; a tenth of a second at most. */
+static void reap_killed(void)
+{
+    for (int i = 0; i < 100; i++) {
+        pid_t pid = waitpid(-1, NULL, WNOHANG);
+        if (pid < 0)
+            return;
+        if (pid == 0)
+            nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+}
+
 /* In the scene's process: everything here is a system call or plain memory. */
 static void end_scene(int number)
 {
@@ -56,6 +71,7 @@ static void end_scene(int number)
     for (size_t i = 0; i < STAGE_ACTORS; i++)
         if (stage->actors[i].pid > 0 && stage->actors[i].pid != getpid())
             kill(stage->actors[i].pid, SIGKILL);
+    reap_killed();
     stage_remove_objects();
     _exit(128 + number);
 }
@@ -113,6 +129,9 @@ static int finish(int wait_status)
 {
     stage_remove_objects();
     place_leave();
+    /* What weir's own calls had begun in the machine's namespace when the scene was cut short. */
+    if (!stage->private && (caught_signal || WIFSIGNALED(wait_status)))
+        weir_collect(0, NULL, NULL);
     if (caught_signal) {
         signal(caught_signal, SIG_DFL);
         raise(caught_signal);

@@ -245,12 +245,14 @@ static bool killed_by_key(key_t key)
     struct weir_semset *set = NULL;
     const uint16_t one = 1;
     ref_of_creator = weir_by_key((uint32_t)key);
-    if (!kill_at(SYS_semget, "creator", weir_creator))
-        return false;
+    scene_making_begin();
+    bool killed = kill_at(SYS_semget, "creator", weir_creator);
     int sem = semget(key, 0, 0);
-    if (sem == -1)
+    if (sem != -1)
+        scene_watch_semset(sem);
+    scene_making_end();
+    if (!killed || sem == -1)
         return false;
-    scene_watch_semset(sem);
     int result = weir_semset_create_or_open(&set, ref_of_creator, 1, &one, NULL);
     found.weir_value_by_key = value_of(set, "weir_semset_create_or_open(key, 1, &one)", result);
     return found.weir_value_by_key == 1;

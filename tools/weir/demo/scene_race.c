@@ -14,6 +14,7 @@
 
 #include "../command.h"
 #include "calls.h"
+#include "locked.h"
 #include "puppet.h"
 #include "scenes.h"
 
@@ -99,11 +100,7 @@ static void add_with_weir(struct weir_segment *segment)
 static long run_with_weir(void)
 {
     struct weir_segment *segment;
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    const uint16_t one = 1;
-    options.semaphores = 1;
-    options.semaphore_values = &one;
-    int error = weir_segment_create(&segment, weir_private(), sizeof(long), &options);
+    int error = locked_create(&segment, sizeof(long));
     if (error)
         return error;
     for (int i = 0; i < 2; i++) {

@@ -18,6 +18,7 @@
 
 #include "../command.h"
 #include "calls.h"
+#include "locked.h"
 #include "puppet.h"
 #include "scenes.h"
 
@@ -111,11 +112,7 @@ static int read_with_weir(struct shared *shared, struct weir_semset *lock, struc
 static int run_with_weir(struct count *count)
 {
     struct weir_segment *segment;
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    const uint16_t one = 1;
-    options.semaphores = 1;
-    options.semaphore_values = &one;
-    int error = weir_segment_create(&segment, weir_private(), sizeof(struct shared), &options);
+    int error = locked_create(&segment, sizeof(struct shared));
     if (error)
         return error;
     struct shared *shared = weir_segment_data(segment);
