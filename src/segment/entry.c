@@ -95,6 +95,12 @@ static int read_record(const struct weir__rundir *dir, int listing_fd, const cha
     weir__nonce_text(entry->record.nonce, nonce);
     if (strcmp(nonce, file_name) != 0)
         return corrupt(dir, entry->directory, "the record and its file differ in the nonce");
+    /*
+     * Who creates an object writes its record. One that names somebody else was
+     * put there to have that user, or root, remove or accept what it points to.
+     */
+    if (entry->record.creator != found.st_uid)
+        return corrupt(dir, entry->directory, "the record names another creator than its owner");
     entry->owner = found.st_uid;
     return 0;
 }

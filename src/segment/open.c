@@ -87,6 +87,27 @@ static int check_record(const struct weir__segment_ask *ask, const struct weir__
     return 0;
 }
 
+/* The set that lives with the segment must be the one that was made with it. */
+static int check_set(const struct weir__segment_ask *ask, const struct weir__record *record)
+{
+    struct semid_ds found;
+    int result = weir__semset_stat(record->sem_id, &found);
+    if (result == -EIDRM)
+        return weir__fail(EUCLEAN,
+                          "%s: its semaphore set %d was removed: 'weir rm' takes the name away",
+                          ask->what, record->sem_id);
+    if (result != 0)
+        return result;
+    if ((uint32_t)found.sem_perm.__key != record->sem_key ||
+        found.sem_perm.cuid != record->creator || found.sem_nsems != record->sem_count)
+        return weir__fail(EPROTO,
+                          "%s points to semaphore set %d, which is foreign (%lu semaphores, made "
+                          "by uid %u): 'weir rm' takes the name away",
+                          ask->what, record->sem_id, (unsigned long)found.sem_nsems,
+                          (unsigned)found.sem_perm.cuid);
+    return 0;
+}
+
 static int attach_named(struct weir_segment *segment, const struct weir__segment_ask *ask,
                         const struct weir__entry *entry, const struct shmid_ds *found)
 {
@@ -113,6 +134,8 @@ static int attach_named(struct weir_segment *segment, const struct weir__segment
                                                   ask->options.flags & WEIR_SEGMENT_READ_ONLY };
     /* Acquire [entry.publish]: the name was read before. Pairs with weir__draft_publish(). */
     result = weir__header_check(segment->memory, &expected, ask->what);
+    if (result == 0 && record->sem_key != 0)
+        result = check_set(ask, record);
     if (result == 0 && record->sem_key != 0)
         result = weir__semset_wrap(&segment->semset, record->sem_id, record->sem_count);
     return result == 0 ? apply_pages(segment, ask) : result;
