@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <weir/clock.h>
 #include <weir/segment.h>
 #include <weir/semset.h>
 
@@ -11,6 +12,9 @@
 
 /* How often the object under the name may turn out to be used up before we give up. */
 #define RETRIES 1000
+
+/* How long a newcomer waits for the end of who has its role, before it is refused. */
+#define GRACE_NS 250000000
 
 #define SLOTS_MAX 1024
 
@@ -179,6 +183,22 @@ static int open_object(struct bounded_buffer *buffer)
     return 0;
 }
 
+/*
+ * The role is taken, by somebody who may be just ending: killed a moment ago, he
+ * is not dead before the kernel says so. -ESTALE at his end, else -EBUSY.
+ */
+static int wait_for_former(struct bounded_buffer *buffer, int64_t deadline_ns)
+{
+    struct weir_sem_op ended = { (uint16_t)(LIVES + buffer->role), 0, 0 };
+    int64_t grace_ns = weir_deadline_ns(GRACE_NS);
+    int result;
+    do
+        result = weir_semset_op_until(buffer->set, &ended, 1,
+                                      grace_ns < deadline_ns ? grace_ns : deadline_ns);
+    while (result == -EINTR);
+    return result == 0 ? -ESTALE : result == -ETIMEDOUT ? -EBUSY : result;
+}
+
 /* One object: 0 when the pair is complete, -ESTALE when it is used up. */
 static int join_once(struct bounded_buffer *buffer, int64_t deadline_ns)
 {
@@ -193,9 +213,12 @@ static int join_once(struct bounded_buffer *buffer, int64_t deadline_ns)
     result = is_used_up(buffer);
     if (result < 0)
         return result;
-    if (result == 0 && claimed == -EAGAIN)
-        return -EBUSY;
-    result = result ? -ESTALE : wait_for_other(buffer, deadline_ns);
+    if (result > 0)
+        result = -ESTALE;
+    else if (claimed == -EAGAIN)
+        result = wait_for_former(buffer, deadline_ns);
+    else
+        result = wait_for_other(buffer, deadline_ns);
     if (result == -ESTALE) {
         int taken = bounded_buffer_take_name_away(buffer, deadline_ns);
         if (taken != 0)

@@ -68,13 +68,14 @@
  *   CRASH 9  in the lock ENDING                   undone; the next one takes the name
  *
  * One pair: an object whose sender or receiver has come and ended is used up.
- * A newcomer takes the name away from it (never waits for it to end) and makes
- * another; while the role's holder lives and its partner has not ended, the
- * newcomer is refused. CAME is read before LIVES, and neither turns back, so
- * "used up" stays true once it was seen. The receiver takes the name away
- * before it accepts: a sender that comes after the former one has returned
- * cannot meet the former object. Who waits alone and gives up checks, in the
- * same semop that takes LIVES back, that nobody has come meanwhile.
+ * A newcomer takes the name away from it and makes another, without waiting for
+ * whoever is left. Its role taken by one who lives, it waits a moment for that
+ * one's end (who was killed just now is not dead before the kernel says so, and
+ * then the kernel wakes us), and is refused. CAME is read before LIVES, and
+ * neither turns back, so "used up" stays true once it was seen. The receiver
+ * takes the name away before it accepts: a sender that comes after the former
+ * one has returned cannot meet the former object. Who waits alone and gives up
+ * checks, in the same semop that takes LIVES back, that nobody has come meanwhile.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
