@@ -61,8 +61,7 @@ static void report(struct collection *collection, const struct weir__record *rec
  */
 static bool is_drafts_own(const struct weir__record *record, int id, const struct shmid_ds *found)
 {
-    if (found->shm_perm.cuid != record->creator || found->shm_segsz != record->shm_segsz ||
-        found->shm_nattch != 0)
+    if (found->shm_perm.cuid != record->creator || found->shm_segsz != record->shm_segsz)
         return false;
     if (record->lifetime == WEIR_EPHEMERAL)
         return true;
@@ -76,7 +75,7 @@ static bool is_drafts_own(const struct weir__record *record, int id, const struc
     return is_own && (found->shm_cpid == record->pid || found->shm_cpid == 0);
 }
 
-/* The segment that a dead draft left, or -1. */
+/* The segment that a dead draft left, or -1; -EBUSY: somebody looks into it just now. */
 static int drafts_segment(const struct weir__record *record)
 {
     struct shmid_ds found;
@@ -85,7 +84,7 @@ static int drafts_segment(const struct weir__record *record)
     int id = weir__shm_find(record->shm_key);
     if (id < 0 || weir__shm_stat(id, &found) != 0 || !is_drafts_own(record, id, &found))
         return -1;
-    return id;
+    return found.shm_nattch == 0 ? id : -EBUSY;
 }
 
 /* The set that a dead draft left, or -1: its key is random. */
@@ -113,6 +112,10 @@ static void collect_draft(const struct weir__rundir *dir, const char *directory,
         snprintf(entry.directory, sizeof entry.directory, "%s", directory);
     }
     int segment_id = drafts_segment(&entry.record), semset_id = drafts_semset(&entry.record);
+    if (segment_id == -EBUSY) { /* the draft must not be forgotten before its segment is gone */
+        close(fd);
+        return;
+    }
     report(collection, &entry.record, segment_id, semset_id, NULL,
            "its creator was killed while making it");
     if (!dry_run) {
