@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -184,6 +186,38 @@ static void at_stop_without_collect(pid_t child, void *argument)
     }
 }
 
+/* Attaches whatever segment there is, as anybody may by id. NULL: there is none. */
+static void *attach_any(void)
+{
+    struct shm_info info;
+    struct shmid_ds found;
+    /* shmctl(2): the address is of the type that the command says. */
+    int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
+    for (int index = 0; index <= last; index++) {
+        int id = shmctl(index, SHM_STAT, &found);
+        void *memory = id >= 0 ? shmat(id, NULL, SHM_RDONLY) : (void *)-1;
+        if (memory != (void *)-1)
+            return memory;
+    }
+    return NULL;
+}
+
+/* Somebody looks into the leftover while it is collected: it is not forgotten for that. */
+static void at_stop_attached(pid_t child, void *argument)
+{
+    struct scene *scene = argument;
+    tracee_kill(child);
+    void *memory = attach_any();
+    in_child_at(collect, NULL);
+    if (memory)
+        shmdt(memory);
+    in_child_at(collect, NULL);
+    if (scene->lifetime == WEIR_EPHEMERAL)
+        expect_counts(0, 0, 0);
+    in_child_at(survive, scene);
+    expect_counts(0, 0, 0);
+}
+
 /* --- creation --------------------------------------------------------------------------- */
 
 static struct scene found_scenes[8];
@@ -233,6 +267,22 @@ static void test_create(void **state)
         clear_everything();
     }
     unlink(fixture_path("ftok-file"));
+}
+
+static void test_create_looked_at(void **state)
+{
+    (void)state;
+    struct scene scenes[] = {
+        { "name, ephemeral, set", weir_by_name("k/es"), WEIR_EPHEMERAL, 2, NULL },
+        { "name, persistent, set", weir_by_name("k/ps"), WEIR_PERSISTENT, 2, NULL },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
+        struct walk walk = {
+            "create, looked at", NULL, NULL, create, at_stop_attached, &scenes[i]
+        };
+        report("create, looked at", &scenes[i], walk_stops(&walk));
+        clear_everything();
+    }
 }
 
 static void at_stop_private(pid_t child, void *argument)
@@ -494,6 +544,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_create, fixture_check),
+        cmocka_unit_test_teardown(test_create_looked_at, fixture_check),
         cmocka_unit_test_teardown(test_create_private, fixture_check),
         cmocka_unit_test_teardown(test_close_as_last, fixture_check),
         cmocka_unit_test_teardown(test_remove, fixture_check),
