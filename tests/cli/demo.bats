@@ -124,17 +124,21 @@ Child reads: Hello from parent via shared memory'
 }
 
 @test "scenes run without private namespaces too, and remove what they made" {
+    needs_user_namespaces
     for scene in lifecycle crash rmid; do
         run --separate-stderr without_namespaces "$WEIR" demo "$scene" --explain
         [ "$status" -eq 0 ]
         [[ "$output" == *"namespace is not permitted here"* ]]
         check_nothing_left
     done
+    [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
+    needs_json
     without_namespaces "$WEIR" demo rmid --json | jq -e '.private_namespace == false'
     [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
 }
 
 @test "SIGTERM in the midst of a scene removes what it made, and ends the command by it" {
+    needs_user_namespaces
     for number in {10..39}; do
         run without_namespaces timeout --signal TERM "0.00$number" "$WEIR" demo crash
         check_nothing_left

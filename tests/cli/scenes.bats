@@ -123,6 +123,7 @@ check_facts() {
 }
 
 @test "the scenes where namespaces are not permitted: the same facts, and sigbus is skipped" {
+    needs_user_namespaces
     needs_json
     for scene in $scenes; do
         without_namespaces "$WEIR" demo "$scene" --json >document
@@ -143,6 +144,7 @@ check_facts() {
 }
 
 @test "SIGINT in the midst of each scene leaves nothing" {
+    needs_user_namespaces
     for scene in $scenes; do
         for number in 05 15 25 45 80; do
             run without_namespaces timeout --signal INT "0.0$number" "$WEIR" demo "$scene"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# install.sh CMAKE CC [FLAG]... - an installed weir can be used by a program
+# install.sh CMAKE GENERATOR CC [FLAG]... - an installed weir can be used by a program
 #
 # Goal: pkg-config and find_package() lead to the shared and the static library,
 # also after the installed tree was moved.
@@ -9,8 +9,9 @@
 # in all four ways and runs it. Flags are those that the library was built with.
 set -eu
 cmake=$1
-cc=$2
-shift 2
+generator=$2
+cc=$3
+shift 3
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 consumer=${WEIR_SOURCE:?}/tests/project/consumer
@@ -61,7 +62,7 @@ else
 fi
 
 {
-    "$cmake" -S "$consumer" -B "$folder/build" -DCMAKE_C_COMPILER="$cc" -DCMAKE_C_FLAGS="$*" \
+    "$cmake" -G "$generator" -S "$consumer" -B "$folder/build" -DCMAKE_C_COMPILER="$cc" -DCMAKE_C_FLAGS="$*" \
         -DCMAKE_PREFIX_PATH="$folder/moved" && "$cmake" --build "$folder/build"
 } >"$folder/log" 2>&1 || {
     cat "$folder/log"
