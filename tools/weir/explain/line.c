@@ -95,34 +95,50 @@ size_t line_break(const struct line_text *text, size_t from, size_t width, size_
     return at;
 }
 
-void line_share(size_t width, size_t count, const size_t *wanted, const size_t *words,
-                size_t *widths)
+/*
+ * Columns that want no more than an equal share get it; this leaves more to the
+ * others, so that it is looked at again. Says how many columns are open still.
+ */
+static size_t share_narrow(size_t *left, size_t count, const size_t *wanted, size_t *widths)
 {
-    size_t left = width, open = count, wanted_open = 0;
-    for (size_t i = 0; i < count; i++)
-        widths[i] = 0;
+    size_t open = count;
     for (bool again = true; again && open;) {
-        size_t share = left / open;
+        size_t share = *left / open;
         again = false;
         for (size_t i = 0; i < count; i++) {
-            bool fits = !widths[i] && (wanted[i] <= share);
-            if (!fits)
+            if (widths[i] || wanted[i] > share)
                 continue;
             widths[i] = wanted[i] ? wanted[i] : 1;
-            left -= wanted[i] < left ? wanted[i] : left;
+            *left -= wanted[i];
             open--;
             again = true;
         }
     }
+    return open;
+}
+
+void line_share(size_t width, size_t count, const size_t *wanted, const size_t *words,
+                size_t *widths)
+{
+    size_t left = width, wanted_open = 0, words_open = 0;
     for (size_t i = 0; i < count; i++)
+        widths[i] = 0;
+    size_t open = share_narrow(&left, count, wanted, widths);
+    for (size_t i = 0; i < count; i++) {
         wanted_open += widths[i] ? 0 : wanted[i];
+        words_open += widths[i] ? 0 : words[i];
+    }
     for (size_t i = 0; i < count; i++) {
         if (widths[i])
             continue;
-        size_t part = open == 1 ? left : left * wanted[i] / wanted_open;
-        size_t least = words[i] < left / open ? words[i] : left / open;
-        widths[i] = part > least ? part : least;
-        widths[i] = widths[i] ? widths[i] : 1;
+        /* In proportion, but no word broken, here or in the columns that follow. */
+        size_t part = left * wanted[i] / wanted_open, equal = left / open;
+        words_open -= words[i];
+        size_t most = left > words_open ? left - words_open : 0;
+        part = part > most ? most : part;
+        part = part < words[i] ? words[i] : part;
+        part = part > most ? equal : part;
+        widths[i] = part ? part : 1;
         wanted_open -= wanted[i];
         left -= widths[i] < left ? widths[i] : left;
         open--;

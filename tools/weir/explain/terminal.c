@@ -13,7 +13,7 @@
 #define INDENT 2
 #define CODE_INDENT 4
 #define TABLE_GAP 2
-#define CELL_LEAST 8
+#define CELL_LEAST 12 /* a narrower cell is hard to read */
 
 static void put(const char *bytes, size_t length)
 {
@@ -55,15 +55,19 @@ static void put_styled(const struct terminal *terminal, const struct line_text *
         set_style(terminal, 0);
 }
 
-/* A text whose first line begins after indent columns that are written already. */
-static void put_wrapped(const struct terminal *terminal, struct slice source, size_t indent)
+/*
+ * A text whose first line begins after used columns that are written already;
+ * its other lines are indented.
+ */
+static void put_wrapped(const struct terminal *terminal, struct slice source, size_t used,
+                        size_t indent)
 {
     size_t limit = terminal->width < TEXT_COLUMNS_MAX ? terminal->width : TEXT_COLUMNS_MAX;
     struct line_text text = line_text_make(source);
     for (size_t from = 0, next; from < text.length; from = next) {
         if (from)
-            pad(indent);
-        size_t to = line_break(&text, from, limit - indent, &next);
+            pad(used = indent);
+        size_t to = line_break(&text, from, limit > used ? limit - used : 1, &next);
         put_styled(terminal, &text, from, to, 0);
         putchar('\n');
     }
@@ -161,15 +165,14 @@ static void put_table_as_list(const struct terminal *terminal, struct slice sour
     size_t columns = markdown_row(&source, titles);
     while (markdown_row(&source, cells)) {
         pad(INDENT);
-        put_wrapped(terminal, cells[0], INDENT);
+        put_wrapped(terminal, cells[0], INDENT, 2 * INDENT);
         for (size_t i = 1; i < columns; i++) {
+            char *line = text_format("%.*s: %.*s", (int)titles[i].length, titles[i].at,
+                                     (int)cells[i].length, cells[i].at);
+            struct slice titled = { line, strlen(line) };
             pad(2 * INDENT);
-            if (columns > 2) {
-                put(titles[i].at, titles[i].length);
-                fputs(": ", stdout);
-            }
-            size_t used = 2 * INDENT + (columns > 2 ? titles[i].length + 2 : 0);
-            put_wrapped(terminal, cells[i], used < terminal->width / 2 ? used : 2 * INDENT);
+            put_wrapped(terminal, columns > 2 ? titled : cells[i], 2 * INDENT, 3 * INDENT);
+            free(line);
         }
     }
 }
@@ -177,14 +180,16 @@ static void put_table_as_list(const struct terminal *terminal, struct slice sour
 static void put_table(const struct terminal *terminal, struct slice source)
 {
     struct table table = read_table(source);
-    size_t used = INDENT + (table.columns - 1) * TABLE_GAP, natural = used, narrow = 0;
-    for (size_t i = 0; i < table.columns; i++)
-        natural += table.wanted[i];
+    size_t used = INDENT + (table.columns - 1) * TABLE_GAP;
+    bool narrow = false;
     size_t room = terminal->width > used ? terminal->width - used : 0;
+    for (size_t i = 0; i < table.columns; i++) {
+        size_t least = table.wanted[i] < CELL_LEAST ? table.wanted[i] : CELL_LEAST;
+        table.words[i] = table.words[i] > least ? table.words[i] : least;
+    }
     line_share(room, table.columns, table.wanted, table.words, table.widths);
     for (size_t i = 0; i < table.columns; i++)
-        narrow += table.widths[i] < table.wanted[i] &&
-                  (table.widths[i] < table.words[i] || table.widths[i] < CELL_LEAST);
+        narrow = narrow || table.widths[i] < table.words[i];
     if (narrow) {
         put_table_as_list(terminal, source);
     } else {
@@ -200,7 +205,7 @@ static void put_item(const struct terminal *terminal, const struct markdown_bloc
 {
     int used =
         block->level ? printf("%*s%d. ", INDENT, "", block->level) : printf("%*s- ", INDENT, "");
-    put_wrapped(terminal, block->text, (size_t)used);
+    put_wrapped(terminal, block->text, (size_t)used, (size_t)used);
 }
 
 void terminal_title(const struct terminal *terminal, struct slice title)
@@ -227,7 +232,7 @@ void terminal_render(const struct terminal *terminal, struct slice source)
             break;
         case MARKDOWN_PARAGRAPH:
             pad(INDENT);
-            put_wrapped(terminal, block.text, INDENT);
+            put_wrapped(terminal, block.text, INDENT, INDENT);
             break;
         case MARKDOWN_ITEM:
             put_item(terminal, &block);
@@ -248,10 +253,10 @@ void terminal_topic(const struct terminal *terminal, const struct textbook_topic
     put(topic->name.at, topic->name.length);
     set_style(terminal, 0);
     fputs(" - ", stdout);
-    put_wrapped(terminal, topic->summary, topic->name.length + 3);
+    put_wrapped(terminal, topic->summary, topic->name.length + 3, INDENT);
     if (topic->also.length) {
         fputs("  also: ", stdout);
-        put_wrapped(terminal, topic->also, 8);
+        put_wrapped(terminal, topic->also, 8, 8);
     }
     putchar('\n');
     terminal_render(terminal, topic->body);
