@@ -135,7 +135,8 @@ static int run(int argc, char **argv)
     status = table_check(&options, object_columns, object_column_count);
     if (status != STATUS_OK)
         return status;
-    object_collect_leftovers();
+    if (!object_collect_leftovers())
+        command_note("names are not shown: %s", weir_last_error());
     return command_finish(show(types, weirs, &options));
 }
 

@@ -192,7 +192,7 @@ char *object_argument(const struct weir_object *object)
     return text_format("%s:%d", object->type == WEIR_OBJECT_SEMSET ? "sem" : "id", object->id);
 }
 
-void object_collect_leftovers(void)
+bool object_collect_leftovers(void)
 {
-    weir_collect(0, NULL, NULL);
+    return weir_collect(0, NULL, NULL) >= 0;
 }

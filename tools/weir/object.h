@@ -56,8 +56,9 @@ char *object_argument(const struct weir_object *object);
 /*
  * Removes what killed processes left, without a word: so that the user sees, and
  * finds room in, the world as it is. Every command that touches objects starts
- * with it; 'gc' itself, and those that only explain or diagnose, do not.
+ * with it; 'gc' itself, and those that only explain or diagnose, do not. False
+ * when the run directory cannot be used: weir_last_error() says why.
  */
-void object_collect_leftovers(void);
+bool object_collect_leftovers(void);
 
 #endif

@@ -1,0 +1,167 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# weir read and weir write: raw bytes into and out of segments.
+# Method: what goes in comes out, at every edge of a segment; every way to fail says how far it got.
+
+load common.bash
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    "$WEIR" create bytes/test --size 10000
+    "$WEIR" create key:0x5bb5 --size 10
+}
+
+teardown() {
+    "$WEIR" rm -qf bytes/test key:0x5bb5
+    [ -z "${nobody_folder:-}" ] || rm -r "$nobody_folder"
+}
+
+@test "what is written is read, whole and in parts" {
+    head -c 10000 /dev/urandom >data
+    works "$WEIR" write bytes/test <data
+    [ -z "$output" ]
+    "$WEIR" read bytes/test | cmp - data
+    "$WEIR" read --offset 100 --length 0x10 bytes/test | cmp - <(tail -c +101 data | head -c 16)
+    "$WEIR" read bytes/test -o 9999 | cmp - <(tail -c 1 data)
+    [ "$("$WEIR" read bytes/test -o 10000 | wc -c)" -eq 0 ]
+    [ "$("$WEIR" read bytes/test -l 0 | wc -c)" -eq 0 ]
+    printf 'middle' | works "$WEIR" write bytes/test -o 50
+    "$WEIR" read bytes/test | cmp - <(head -c 50 data; printf middle; tail -c +57 data)
+}
+
+@test "input that is split into small pieces arrives whole" {
+    { for i in {1..1000}; do printf '%09d\n' "$i"; done; } | "$WEIR" write bytes/test
+    "$WEIR" read bytes/test | cmp - <(for i in {1..1000}; do printf '%09d\n' "$i"; done)
+}
+
+@test "more input than room is a failure that says how much was written" {
+    printf '0123456789a' >long
+    refused 1 'longer than the room: 10 bytes were written' "$WEIR" write key:0x5bb5 <long
+    [ "$("$WEIR" read key:0x5bb5)" = 0123456789 ]
+    refused 1 'longer than the room: 3 bytes' "$WEIR" write key:0x5bb5 -o 7 <long
+    [ "$("$WEIR" read key:0x5bb5)" = 0123456012 ]
+    refused 1 'longer than the room: 0 bytes' "$WEIR" write key:0x5bb5 -o 10 <long
+    works "$WEIR" write key:0x5bb5 -o 10 </dev/null
+    printf '0123456789' | works "$WEIR" write key:0x5bb5
+}
+
+@test "a length takes so many bytes and leaves the rest of the input" {
+    printf 'abcdef' >data
+    { "$WEIR" write key:0x5bb5 --length 4; cat; } <data >rest
+    [ "$(cat rest)" = ef ]
+    [ "$("$WEIR" read key:0x5bb5 -l 4)" = abcd ]
+    refused 1 'ended after 6 of 10 bytes' "$WEIR" write key:0x5bb5 -l 10 <data
+    refused 1 'more than .* has: 10 bytes' "$WEIR" write key:0x5bb5 -l 11 <data
+    refused 1 'of which 5 from there' "$WEIR" read key:0x5bb5 -o 5 -l 6
+    refused 1 'behind the end' "$WEIR" read key:0x5bb5 -o 11
+    refused 1 'behind the end' "$WEIR" write key:0x5bb5 -o 0xffffffffffffffff <data
+    refused 1 'more than' "$WEIR" read key:0x5bb5 -o 5 -l 0xffffffffffffffff
+    printf 'xyz' | works "$WEIR" write key:0x5bb5 -l 0
+    [ "$("$WEIR" read key:0x5bb5 -l 6)" = abcdef ]
+}
+
+@test "the dump shows offsets, bytes and text" {
+    printf 'Hello,\n\377 weir' | "$WEIR" write bytes/test -o 0x20
+    works "$WEIR" read --hex -o 32 -l 18 bytes/test
+    [ "${lines[0]}" = \
+        '00000020  48 65 6c 6c 6f 2c 0a ff  20 77 65 69 72 00 00 00  |Hello,.. weir...|' ]
+    [ "${lines[1]}" = \
+        '00000030  00 00                                             |..|' ]
+    [ "${#lines[@]}" -eq 2 ]
+}
+
+@test "hexadecimal input is pairs, cut anywhere" {
+    printf 'de ad\nBE\tef01' | works "$WEIR" write key:0x5bb5 --hex
+    [ "$("$WEIR" read key:0x5bb5 -l 5 | od -An -tx1)" = ' de ad be ef 01' ]
+    { printf '0'; printf '2'; printf ' 0304'; } | works "$WEIR" write -x key:0x5bb5
+    [ "$("$WEIR" read key:0x5bb5 -l 3 | od -An -tx1)" = ' 02 03 04' ]
+    printf '11 22 33 44' >data
+    { "$WEIR" write key:0x5bb5 -x -l 2; cat; } <data >rest
+    [ "$(cat rest)" = ' 33 44' ]
+    refused 1 'byte 4 of the input: pairs .*1 bytes were written' "$WEIR" write -x key:0x5bb5 <<<'00 x1'
+    refused 1 'byte 2 of the input' "$WEIR" write -x key:0x5bb5 <<<'0 01'
+    refused 1 'half a pair; 1 bytes' "$WEIR" write -x key:0x5bb5 < <(printf '00 1')
+    refused 1 'longer than the room: 10 bytes' "$WEIR" write -x key:0x5bb5 \
+        <<<'00 01 02 03 04 05 06 07 08 09 0a'
+    refused 1 'ended after 1 of 2' "$WEIR" write -x -l 2 key:0x5bb5 <<<'00'
+}
+
+@test "options may stand anywhere" {
+    printf 'abc' | works "$WEIR" write key:0x5bb5 -o 1
+    works "$WEIR" read key:0x5bb5 --offset=1 -l3
+    [ "$output" = abc ]
+    works "$WEIR" read -l3 key:0x5bb5 --offset 1
+    [ "$output" = abc ]
+}
+
+@test "by id the whole segment is read, weir's header included" {
+    local id
+    id=$("$WEIR" info -no ID bytes/test)
+    [ "$("$WEIR" read "id:$id" | wc -c)" -gt 10000 ]
+    [ "$("$WEIR" read bytes/test | wc -c)" -eq 10000 ]
+}
+
+@test "a closed pipe ends a read with status 1" {
+    "$WEIR" create key:0x5bb6 --size 10M
+    for form in --quiet --hex; do
+        run --separate-stderr bash -c "'$WEIR' read $form key:0x5bb6 | head -c 1 >/dev/null
+                                       exit \${PIPESTATUS[0]}"
+        [ "$status" -eq 1 ]
+        [ "$stderr" = 'weir read: cannot write the output: Broken pipe' ]
+    done
+    "$WEIR" rm key:0x5bb6
+}
+
+@test "input that cannot be read is a failure" {
+    refused 1 'cannot read standard input: .*after 0 bytes' "$WEIR" write key:0x5bb5 <.
+    refused 1 'cannot read standard input: Bad file' bash -c "'$WEIR' write key:0x5bb5 <&-"
+}
+
+@test "posix segments are read, not written or made" {
+    printf 'posix bytes' >"/dev/shm/weir-test-$$"
+    works "$WEIR" read "posix:/weir-test-$$" -o 6
+    [ "$output" = bytes ]
+    works "$WEIR" read "posix:/weir-test-$$" -x -l 3
+    [ "$output" = '00000000  70 6f 73                                          |pos|' ]
+    refused 1 'behind the end' "$WEIR" read "posix:/weir-test-$$" -o 12
+    refused 2 'reading, listing and removing' "$WEIR" write "posix:/weir-test-$$" </dev/null
+    refused 2 'reading, listing and removing' "$WEIR" create "posix:/weir-test-$$" --size 1
+    rm "/dev/shm/weir-test-$$"
+    mkfifo "/dev/shm/weir-test-$$"
+    refused 1 'no POSIX segment' "$WEIR" read "posix:/weir-test-$$"
+    rm "/dev/shm/weir-test-$$"
+    ln -s /etc/passwd "/dev/shm/weir-test-$$"
+    refused 1 'symbolic links' "$WEIR" read "posix:/weir-test-$$"
+    rm "/dev/shm/weir-test-$$"
+}
+
+@test "semaphore sets have no bytes" {
+    local id
+    id=$(ipcmk -S 1 | grep -o '[0-9]*$')
+    refused 2 'semaphore set' "$WEIR" read "sem:$id"
+    refused 2 'semaphore set' "$WEIR" write "sem:$id" </dev/null
+    ipcrm -s "$id"
+}
+
+@test "a mode that forbids is a failure" {
+    nobody_can
+    refused 1 'ermission|mode|allow' as_nobody read key:0x5bb5
+    refused 1 'ermission|mode|allow' as_nobody write key:0x5bb5 </dev/null
+}
+
+@test "what another user made is read, and written with --any-owner alone" {
+    nobody_can
+    as_nobody create key:0x5bb7 --size 10 --mode 0666
+    "$WEIR" create key:0x5bb8 --size 10 --mode 0666
+    printf 'root' | "$WEIR" write key:0x5bb8
+    works as_nobody read key:0x5bb8 -l 4
+    [ "$output" = root ]
+    # A squatter's key: root is not to write its secrets there by mistake.
+    printf 'secret' >secret
+    refused 1 '65534.*--any-owner' "$WEIR" write key:0x5bb7 <secret
+    works "$WEIR" write --any-owner key:0x5bb7 <secret
+    works as_nobody read key:0x5bb7 -l 6
+    [ "$output" = secret ]
+    as_nobody rm key:0x5bb7
+    "$WEIR" rm key:0x5bb8
+}

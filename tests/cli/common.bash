@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+# What the tests of several commands share: load common.bash
+
+bats_require_minimum_version 1.5.0
+
+# refused STATUS PATTERN COMMAND...: it fails so, says why on stderr, and nothing on stdout.
+refused() {
+    local wanted=$1 pattern=$2
+    shift 2
+    run --separate-stderr "$@"
+    if [ "$status" -ne "$wanted" ] || [ -n "$output" ] || ! [[ "$stderr" =~ $pattern ]]; then
+        printf 'wanted: status %s, stderr matching: %s\n' "$wanted" "$pattern"
+        printf 'got:    status %s, stderr: %s\nstdout: %s\nof:' "$status" "$stderr" "$output"
+        printf ' %q' "$@"
+        return 1
+    fi
+}
+
+# works COMMAND...: status 0 and not a word on stderr.
+works() {
+    run --separate-stderr "$@"
+    if [ "$status" -ne 0 ] || [ -n "$stderr" ]; then
+        printf 'status %s, stderr: %s\nof:' "$status" "$stderr"
+        printf ' %q' "$@"
+        return 1
+    fi
+}
+
+# Runs weir as the user nobody, or skips the test where that cannot be.
+as_nobody() {
+    nobody_can
+    setpriv --reuid 65534 --regid 65534 --clear-groups "$nobody_folder/weir" "$@"
+}
+
+nobody_can() {
+    setpriv --reuid 65534 --regid 65534 --clear-groups true 2>/dev/null ||
+        skip "there is no other user to be here"
+    if [ -z "${nobody_folder:-}" ]; then
+        # The build folder may lie where nobody has no way.
+        nobody_folder=$(mktemp -d /tmp/weir-test.XXXXXX)
+        chmod 0755 "$nobody_folder"
+        cp "$WEIR" "$nobody_folder/weir"
+    fi
+}
+
+# Segments, sets and POSIX files of this test; without namespaces the test's own are left alone.
+remove_all() {
+    [ -z "${nobody_folder:-}" ] || rm -r "$nobody_folder"
+    [ "$WEIR_ISOLATED" = 1 ] || return 0
+    local id
+    tail -n +2 /proc/sysvipc/shm | while read -r _ id _; do ipcrm -m "$id"; done
+    tail -n +2 /proc/sysvipc/sem | while read -r _ id _; do ipcrm -s "$id"; done
+    find /dev/shm -mindepth 1 -delete
+}
+
+# Tests that look at everything there is need an IPC namespace without anybody else.
+alone() {
+    [ "$WEIR_ISOLATED" = 1 ] || skip "others are here: no namespaces"
+}
+
+# One value of an object: field OBJECT COLUMN
+field() {
+    "$WEIR" info -nbo "$2" "$1"
+}

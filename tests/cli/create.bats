@@ -1,0 +1,128 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# weir create: what it makes, and when it refuses.
+
+load common.bash
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+}
+
+teardown() {
+    "$WEIR" rm -qf make/one make/two key:0x6bb5
+    [ -z "${nobody_folder:-}" ] || rm -r "$nobody_folder"
+}
+
+@test "a segment is made silently, is empty and stays" {
+    works "$WEIR" create make/one --size 5000
+    [ -z "$output" ]
+    [ "$("$WEIR" info -nbo LIFETIME,NATTCH,MODE,STATE,OWNER make/one | tr '\n' ' ')" = \
+        "persistent 0 0600 idle $(id -un) " ]
+    "$WEIR" read make/one | cmp - <(head -c 5000 /dev/zero)
+}
+
+@test "-v says what was made" {
+    works "$WEIR" create make/one --size 5000 -v --mode 640
+    [[ "$output" =~ ^make/one:\ id\ [0-9]+,\ key\ 0x[0-9a-f]{8},\ 5000\ bytes,\ mode\ 0640$ ]]
+    works "$WEIR" create key:0x6bb5 --size 7 --verbose --persist
+    [[ "$output" =~ ^key:0x6bb5:\ id\ [0-9]+,\ key\ 0x00006bb5,\ 7\ bytes,\ mode\ 0600$ ]]
+}
+
+@test "modes are as said, whatever the umask" {
+    umask 0777
+    for mode in 0600 0640 0644 0660 0666 0440 400; do
+        works "$WEIR" create key:0x6bb5 --size 1 --mode "$mode"
+        [ $((8#$(field key:0x6bb5 MODE))) -eq $((8#$mode)) ]
+        "$WEIR" rm key:0x6bb5
+    done
+}
+
+@test "what exists is a failure that says who has it, and stays as it was" {
+    "$WEIR" create make/one --size 100
+    "$WEIR" create key:0x6bb5 --size 100
+    printf 'kept' | "$WEIR" write make/one
+    refused 1 "make/one" "$WEIR" create make/one --size 100
+    refused 1 "make/one" "$WEIR" create make/one --size 200
+    refused 1 "0x0*6bb5|0x6bb5" "$WEIR" create key:0x6bb5 --size 100
+    [ "$("$WEIR" read make/one -l 4)" = kept ]
+}
+
+@test "of many that make one name at once, one wins" {
+    local pids=() wins=0 pid
+    for _ in {1..8}; do
+        "$WEIR" create make/two --size 100 2>/dev/null &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do
+        if wait "$pid"; then
+            wins=$((wins + 1))
+        fi
+    done
+    [ "$wins" -eq 1 ]
+    [ "$("$WEIR" list -nrwo NAME | grep -c '^make/two$')" -eq 1 ]
+}
+
+@test "identifiers are not for creation" {
+    refused 2 'kernel chooses identifiers' "$WEIR" create id:5 --size 1
+    refused 2 'kernel chooses identifiers' "$WEIR" create sem:5 --size 1
+    refused 2 'how large' "$WEIR" create make/one
+}
+
+@test "a group is given by number or name" {
+    [ "$(id -u)" -eq 0 ] || skip "only root may give to any group"
+    works "$WEIR" create make/one --size 1 --mode 0660 --gid "$(getent group daemon | cut -d: -f3)"
+    [ "$(field make/one GROUP)" = daemon ]
+    "$WEIR" rm make/one
+    works "$WEIR" create make/one --size 1 -g daemon
+    [ "$(field make/one GROUP)" = daemon ]
+    refused 2 'no such group' "$WEIR" create make/two --size 1 -g no-such-group
+    refused 2 'no such group' "$WEIR" create make/two --size 1 -g -1
+    refused 2 'no such group' "$WEIR" create make/two --size 1 -g 4294967295
+}
+
+@test "huge pages fall back with a remark" {
+    run --separate-stderr "$WEIR" create make/one --size 2M --huge
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ] || [[ "$stderr" == *'normal pages'*'weir doctor'* ]]
+    "$WEIR" read make/one | cmp - <(head -c 2M /dev/zero)
+    "$WEIR" rm make/one
+    works "$WEIR" create make/one --size 2M --huge -q
+}
+
+@test "the limit of segments is met with its value and a cure" {
+    alone
+    echo 2 2>/dev/null >/proc/sys/kernel/shmmni || skip "limits cannot be set here"
+    "$WEIR" create make/one --size 1
+    "$WEIR" create make/two --size 1
+    refused 1 '2.*shmmni' "$WEIR" create key:0x6bb5 --size 1
+    refused 1 '2.*shmmni' "$WEIR" create make/three --size 1
+    run "$WEIR" doctor -q
+    [ "$status" -eq 1 ]
+    [[ "$output" == *problem*SHMMNI*'all 2 segments are in use'*'sysctl -w kernel.shmmni=4'* ]]
+    echo 4096 >/proc/sys/kernel/shmmni
+    refused 1 "make/three" "$WEIR" info make/three
+}
+
+@test "a run directory that cannot be used is a failure that names it" {
+    for directory in relative '' /no/such/parent/dir /dev/null; do
+        WEIR_DIR=$directory refused 1 'WEIR_DIR|run directory' "$WEIR" create make/one --size 1
+    done
+    mkdir sticky
+    chmod 1777 sticky
+    WEIR_DIR=$PWD/sticky refused 1 'sticky' "$WEIR" create make/one --size 1
+    WEIR_DIR=$PWD/own works "$WEIR" create make/one --size 1
+    [ -d own ]
+    refused 1 'make/one' "$WEIR" info make/one
+    WEIR_DIR=$PWD/own works "$WEIR" rm make/one
+}
+
+@test "another user's run directory is refused" {
+    nobody_can
+    alone
+    mkdir /dev/shm/weir-65534
+    refused 1 'belongs to uid 0' as_nobody create make/one --size 1
+    run as_nobody doctor -q
+    [ "$status" -eq 1 ]
+    [[ "$output" == *'problem'*'/dev/shm/weir-65534 belongs to user 0'*"sudo rm -r '/dev/shm/weir-65534'"* ]]
+    rmdir /dev/shm/weir-65534
+}

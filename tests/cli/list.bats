@@ -1,0 +1,150 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# weir list: every sort of object is shown, in every form of output.
+
+load common.bash
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    alone
+    segment=$(ipcmk -M 5000 -p 0640 | grep -o '[0-9]*$')
+    set=$(ipcmk -S 3 | grep -o '[0-9]*$')
+    "$WEIR" create camera/left --size 8K --mode 0644
+    head -c 10000 /dev/zero >/dev/shm/film
+}
+
+teardown() {
+    remove_all
+}
+
+@test "headings are the documented ones" {
+    works "$WEIR" list
+    [ "$(tr -s ' ' <<<"${lines[0]}")" = \
+        'OBJECT KIND KEY OWNER MODE SIZE RSS NATTCH CPID COMMAND AGE STATE' ]
+    works "$WEIR" list -r -o +LPID,lcommand
+    [ "${lines[0]}" = \
+        'OBJECT KIND KEY OWNER MODE SIZE RSS NATTCH CPID COMMAND AGE STATE LPID LCOMMAND' ]
+}
+
+@test "every sort of object is there, once, in order" {
+    works "$WEIR" list -nro OBJECT
+    [ "$output" = "$(printf '%s\n' "id:$segment" camera/left "sem:$set" posix:/film)" ]
+}
+
+@test "types, and weir's own, are chosen by options" {
+    works "$WEIR" list -mnro OBJECT
+    [ "$output" = "$(printf '%s\n' "id:$segment" camera/left)" ]
+    works "$WEIR" list -snro OBJECT
+    [ "$output" = "sem:$set" ]
+    works "$WEIR" list -pnro OBJECT
+    [ "$output" = posix:/film ]
+    works "$WEIR" list --weir --noheadings --raw --output OBJECT
+    [ "$output" = camera/left ]
+    works "$WEIR" list -spnro OBJECT
+    [ "$output" = "$(printf '%s\n' "sem:$set" posix:/film)" ]
+}
+
+@test "values are the kernel's" {
+    works "$WEIR" list -nrbo OBJECT,KIND,TYPE,OWNER,MODE,SIZE,NATTCH,NSEMS,WAITING,LIFETIME,WEIR,STATE
+    [ "${lines[0]}" = "id:$segment segment segment $(id -un) 0640 5000 0 - - persistent no orphan" ]
+    [ "${lines[1]}" = "camera/left segment segment $(id -un) 0644 12288 0 - - persistent yes idle" ]
+    [ "${lines[2]}" = "sem:$set semset semset $(id -un) 0644 - - 3 0 persistent no idle" ]
+    [ "${lines[3]}" = "posix:/film posix posix $(id -un) $(stat -c 0%a /dev/shm/film) 10000 - - - persistent no idle" ]
+    works "$WEIR" list -nro SIZE,RSS -p
+    [ "$output" = '9.8K 12K' ]
+}
+
+@test "json is one document with numbers as numbers" {
+    "$WEIR" list -J >document
+    jq -e --argjson id "$segment" '.objects | length == 4 and
+        (.[0] | .object == "id:\($id)" and .id == $id and .size == 5000 and .name == null and
+         .state == "orphan" and .weir == false and (.key | test("^0x[0-9a-f]{8}$")) and
+         (.ctime | type) == "number" and .nsems == null) and
+        (.[1] | .name == "camera/left" and .weir == true) and
+        (.[2] | .nsems == 3 and .waiting == 0 and .size == null) and
+        (.[3] | .object == "posix:/film" and .id == null and .key == null)' document
+    # All columns, as --help lists them.
+    [ "$(jq -r '.objects[0] | keys_unsorted[] | ascii_upcase' document)" = \
+        "$("$WEIR" list --help | sed -n '/^Columns:/,/^$/s/^  \([A-Z]*\) .*/\1/p')" ]
+    [ "$("$WEIR" list -J -o name,size -p | jq -c .)" = '{"objects":[{"name":"/film","size":10000}]}' ]
+}
+
+@test "nothing is an empty document, and a remark that -q silences" {
+    remove_all
+    [ "$("$WEIR" list -J | jq -c .)" = '{"objects":[]}' ]
+    run --separate-stderr "$WEIR" list
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+    [ "$stderr" = 'weir list: there is nothing' ]
+    works "$WEIR" list -q
+}
+
+@test "columns that are none are called wrongly" {
+    for columns in '' , NAME, ,NAME NOPE NAME,NOPE + +NOPE 'NAME SIZE' $'NA\x1bME'; do
+        refused 2 'There are: OBJECT NAME KIND' "$WEIR" list -o "$columns"
+        ! [[ "$stderr" == *$'\x1b'* ]]
+    done
+    refused 2 'more than 64' "$WEIR" list -o "NAME$(printf ',NAME%.0s' {1..64})"
+}
+
+@test "names of strangers do not reach the terminal as they are" {
+    : >/dev/shm/$'a\x1b[2Jb\nc\\d e'
+    : >/dev/shm/$'\xc2\x9b\xff\xc3\xa4'
+    works "$WEIR" list -pno NAME
+    [[ "$output" == *'/a\x1b[2Jb\x0ac\x5cd e'* ]]
+    [[ "$output" == *'/\xc2\x9b\xffä'* ]]
+    works "$WEIR" list -pnro NAME
+    [[ "$output" == *'/a\x1b[2Jb\x0ac\x5cd\x20e'* ]]
+    [ "$("$WEIR" list -pJ -o NAME | jq -r '.objects[0].name')" = $'/a\x1b[2Jb\nc\\d e' ]
+    "$WEIR" list -pJ | jq -e '.objects | length == 3'
+    works "$WEIR" info posix:/$'a\x1b[2Jb\nc\\d e'
+    [[ "${lines[0]}" == 'OBJECT: '*'posix:/a\x1b[2Jb\x0ac\x5cd e' ]]
+    works "$WEIR" rm posix:/$'a\x1b[2Jb\nc\\d e' posix:/$'\xc2\x9b\xff\xc3\xa4'
+}
+
+@test "a segment of a living creator is idle, and shows its command" {
+    command -v python3 >/dev/null || skip "no python3"
+    coproc holder { exec python3 -c '
+import ctypes, sys
+libc = ctypes.CDLL(None)
+print(libc.shmget(0, 100, 0o1600), flush=True)
+sys.stdin.read()'; }
+    read -r id <&"${holder[0]}"
+    local pid=$holder_PID
+    works "$WEIR" info -no STATE,CPID,COMMAND "id:$id"
+    [ "$output" = "$(printf '%s\n' idle "$pid" python3)" ]
+    exec {holder[1]}>&-
+    wait "$pid"
+    [ "$(field "id:$id" STATE)" = orphan ]
+    [ "$(field "id:$id" COMMAND)" = - ]
+}
+
+@test "another user sees everything, and may use nothing" {
+    works as_nobody list -nro OBJECT
+    # Names are in a directory of the owner's: nobody sees the segments behind them.
+    [ "$output" = "$(printf '%s\n' "id:$segment" "id:$(field camera/left ID)" "sem:$set" posix:/film)" ]
+    works as_nobody list -nro STATE,OWNER -m
+    # Whether root has names for them, nobody cannot know: no orphan.
+    [ "$output" = "$(printf 'idle %s\nidle %s' "$(id -un)" "$(id -un)")" ]
+    refused 1 'camera/left' as_nobody info camera/left
+}
+
+@test "a terminal gets as many columns as it has room for" {
+    command -v script >/dev/null || skip "no script(1)"
+    for width in 40 60 80 100 200; do
+        script -qec "stty cols $width; '$WEIR' list" /dev/null </dev/null | tr -d '\r' >typescript
+        grep -q '^OBJECT .*STATE' typescript
+        [ "$(wc -L <typescript)" -le "$width" ]
+    done
+    grep -q COMMAND typescript
+    script -qec "stty cols 40; '$WEIR' list -o +NAME" /dev/null </dev/null | grep -q COMMAND
+}
+
+@test "a run directory that cannot be used is told, and the rest is listed" {
+    WEIR_DIR=relative run --separate-stderr "$WEIR" list -nro OBJECT
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"id:$segment"* ]]
+    [[ "$stderr" == *'WEIR_DIR'* ]]
+    # Without the names nothing can be called an orphan.
+    [ "$(WEIR_DIR=relative "$WEIR" list -qnro STATE | sort -u)" = idle ]
+}
