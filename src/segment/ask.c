@@ -85,6 +85,8 @@ static int check_options(const struct weir__segment_ask *ask, unsigned purpose)
     if (options->flags & ~(uint32_t)ALL_FLAGS)
         return weir__fail(EINVAL, "flags 0x%x are not known",
                           options->flags & ~(uint32_t)ALL_FLAGS);
+    if ((options->flags & WEIR_SEGMENT_DUMP) && (options->flags & WEIR_SEGMENT_NO_DUMP))
+        return weir__fail(EINVAL, "WEIR_SEGMENT_DUMP and WEIR_SEGMENT_NO_DUMP exclude each other");
     if (options->trust > WEIR_TRUST_ANYONE)
         return weir__fail(EINVAL, "trust %u is not known", options->trust);
     if (options->trust == WEIR_TRUST_DIRECTORY && ask->ref.by != WEIR_BY_NAME)

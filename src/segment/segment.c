@@ -186,6 +186,8 @@ int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t fl
                            WEIR_SEGMENT_NO_DUMP;
     if (flags & ~known)
         return weir__fail(EINVAL, "flags 0x%x are not for attach", flags & ~known);
+    if ((flags & WEIR_SEGMENT_DUMP) && (flags & WEIR_SEGMENT_NO_DUMP))
+        return weir__fail(EINVAL, "WEIR_SEGMENT_DUMP and WEIR_SEGMENT_NO_DUMP exclude each other");
     struct weir__mapping *mapping = calloc(1, sizeof *mapping);
     if (!mapping)
         return weir__fail(ENOMEM, "no memory for a mapping");
