@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: every bad argument and every limit gives its own code and a sentence that says which, and
+ *       nothing is left behind by the refusal.
+ * Method: tables of arguments; limits lowered in IPC namespaces of the test's own, with their
+ *       present value and their sysctl's name looked for in the sentence.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TEST_KEY 0x77656972u
+#define MIB (UINT64_C(1) << 20)
+
+/* --- arguments -------------------------------------------------------------------------- */
+
+static void expect_nothing_made(struct weir_segment *segment)
+{
+    assert_null(segment);
+    assert_int_equal(segments_now(), 0);
+    assert_int_equal(sets_now(), 0);
+    assert_int_equal(names_now(), 0);
+}
+
+static void test_bad_sizes(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t size_bytes;
+        int result, or_result; /* beyond SHMMAX it is E2BIG; below, memory decides */
+    } rows[] = {
+        { 0, -EINVAL, -EINVAL },
+        { UINT64_C(1) << 62, -E2BIG, -ENOMEM },
+        { INT64_MAX - 1, -E2BIG, -E2BIG },
+        { INT64_MAX, -E2BIG, -E2BIG },
+        { UINT64_C(1) << 63, -E2BIG, -E2BIG },
+        { UINT64_MAX - 4096, -E2BIG, -E2BIG },
+        { UINT64_MAX - 4095, -E2BIG, -E2BIG },
+        { UINT64_MAX - 1, -E2BIG, -E2BIG },
+        { UINT64_MAX, -E2BIG, -E2BIG },
+    };
+    struct weir_ref refs[] = { weir_by_name("size"), weir_by_key(TEST_KEY), weir_private() };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        for (size_t j = 0; j < ARRAY_SIZE(refs); j++) {
+            struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+            struct weir_segment *segment = NULL;
+            options.lifetime = WEIR_PERSISTENT;
+            int result = weir_segment_create(&segment, refs[j], rows[i].size_bytes, &options);
+            if (result != rows[i].or_result)
+                assert_result(result, rows[i].result);
+            result = weir_segment_create_or_open(&segment, refs[j], rows[i].size_bytes, &options);
+            if (result != rows[i].or_result)
+                assert_result(result, rows[i].result);
+            assert_true(strlen(weir_last_error()) > 10);
+            expect_nothing_made(segment);
+        }
+    }
+}
+
+struct option_row {
+    const char *what;
+    struct weir_segment_options options;
+    int create, open; /* open by name, of an existing one; 1: not tried */
+};
+
+/* The fields after size: lifetime, mode, flags, trust, trust_uid, gid, semaphores, values, kind. */
+#define OPTIONS(...)                                                                               \
+    {                                                                                              \
+        .size = sizeof(struct weir_segment_options), __VA_ARGS__                                   \
+    }
+
+static const uint16_t too_large[2] = { 1, 32768 };
+
+static const struct option_row option_rows[] = {
+    { "size 0", { .size = 0 }, -EINVAL, -EINVAL },
+    { "size 4", { .size = 4 }, -EINVAL, -EINVAL },
+    { "lifetime 2", OPTIONS(.lifetime = 2), -EINVAL, 1 },
+    { "lifetime -1", OPTIONS(.lifetime = UINT32_MAX), -EINVAL, 1 },
+    { "mode 0700", OPTIONS(.mode = 0700), -EINVAL, 1 },
+    { "mode 0601", OPTIONS(.mode = 0601), -EINVAL, 1 },
+    { "mode 01600", OPTIONS(.mode = 01600), -EINVAL, 1 },
+    { "mode SHM_DEST", OPTIONS(.mode = 0600 | SHM_DEST), -EINVAL, 1 },
+    { "mode IPC_EXCL", OPTIONS(.mode = 0600 | IPC_EXCL), -EINVAL, 1 },
+    { "mode SHM_HUGETLB", OPTIONS(.mode = 0600 | SHM_HUGETLB), -EINVAL, 1 },
+    { "mode all", OPTIONS(.mode = UINT32_MAX), -EINVAL, 1 },
+    { "flags 1 << 9", OPTIONS(.flags = 1 << 9), -EINVAL, -EINVAL },
+    { "flags all", OPTIONS(.flags = UINT32_MAX), -EINVAL, -EINVAL },
+    { "read-only", OPTIONS(.flags = WEIR_SEGMENT_READ_ONLY), -EINVAL, 1 },
+    { "dump and not", OPTIONS(.flags = WEIR_SEGMENT_DUMP | WEIR_SEGMENT_NO_DUMP), -EINVAL,
+      -EINVAL },
+    { "trust 4", OPTIONS(.trust = 4), -EINVAL, -EINVAL },
+    { "trust all", OPTIONS(.trust = UINT32_MAX), -EINVAL, -EINVAL },
+    { "reserved 0", OPTIONS(.reserved = { 1, 0 }), -EINVAL, -EINVAL },
+    { "reserved 1", OPTIONS(.reserved = { 0, 1 }), -EINVAL, -EINVAL },
+    { "kind empty", OPTIONS(.kind = ""), -EINVAL, -EINVAL },
+    { "kind of 16", OPTIONS(.kind = "abcdefghijklmnop"), -EINVAL, -EINVAL },
+    { "kind with space", OPTIONS(.kind = "a b"), -EINVAL, -EINVAL },
+    { "kind with line", OPTIONS(.kind = "a\nb"), -EINVAL, -EINVAL },
+    { "kind with =", OPTIONS(.kind = "a=b"), -EINVAL, -EINVAL },
+    { "semaphore 32768", OPTIONS(.semaphores = 2, .semaphore_values = too_large), -ERANGE, 1 },
+    { "semaphores 2^31", OPTIONS(.semaphores = UINT32_C(1) << 31), -E2BIG, 1 },
+    { "semaphores all", OPTIONS(.semaphores = UINT32_MAX), -E2BIG, 1 },
+};
+
+static void test_bad_options(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(option_rows); i++) {
+        const struct option_row *row = &option_rows[i];
+        struct weir_segment *segment = NULL;
+        int result = weir_segment_create(&segment, weir_by_name("bad"), 100, &row->options);
+        if (result != row->create)
+            print_error("%s: ", row->what);
+        assert_result(result, row->create);
+        result = weir_segment_create_or_open(&segment, weir_by_name("bad"), 100, &row->options);
+        assert_result(result, row->create);
+        expect_nothing_made(segment);
+        if (row->open == 1)
+            continue;
+        struct weir_segment *there;
+        assert_result(weir_segment_create(&there, weir_by_name("bad"), 100, NULL), 0);
+        result = weir_segment_open(&segment, weir_by_name("bad"), 0, &row->options);
+        if (result != row->open)
+            print_error("%s: ", row->what);
+        assert_result(result, row->open);
+        assert_null(segment);
+        weir_segment_close(there);
+    }
+}
+
+/* A caller of a newer header: zeros behind what we know are no wish, anything else is. */
+static void test_larger_options(void **state)
+{
+    (void)state;
+    struct {
+        struct weir_segment_options options;
+        uint64_t more[4];
+    } newer = { .options = WEIR_SEGMENT_OPTIONS };
+    struct weir_segment *segment = NULL;
+    newer.options.size = sizeof newer;
+    assert_result(weir_segment_create(&segment, weir_by_name("newer"), 1, &newer.options), 0);
+    weir_segment_close(segment);
+    segment = NULL;
+    newer.more[3] = 1;
+    assert_result(weir_segment_create(&segment, weir_by_name("newer"), 1, &newer.options), -EINVAL);
+    expect_nothing_made(segment);
+}
+
+/* Semaphores come by name, or private and ephemeral; elsewhere they are refused. */
+static void test_semaphores_where_they_cannot_be(void **state)
+{
+    (void)state;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment = NULL;
+    options.semaphores = 1;
+    options.lifetime = WEIR_PERSISTENT;
+    int result = weir_segment_create(&segment, weir_by_key(TEST_KEY), 1, &options);
+    assert_true(result == -EOPNOTSUPP || result == -EINVAL);
+    result = weir_segment_create(&segment, weir_private(), 1, &options);
+    assert_true(result == -EOPNOTSUPP || result == -EINVAL);
+    expect_nothing_made(segment);
+}
+
+static void test_bad_attach(void **state)
+{
+    (void)state;
+    struct weir_segment *segment;
+    void *data = NULL;
+    assert_result(weir_segment_create(&segment, weir_by_name("attach"), 100, NULL), 0);
+    static const uint32_t flags[] = { WEIR_SEGMENT_ONE_WRITER, WEIR_SEGMENT_SET_GID, 1 << 9,
+                                      UINT32_MAX, WEIR_SEGMENT_DUMP | WEIR_SEGMENT_NO_DUMP };
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        assert_result(weir_segment_attach(segment, NULL, flags[i], &data), -EINVAL);
+        assert_null(data);
+    }
+    void *addresses[] = { (void *)1, (void *)4095, (void *)4097, (void *)UINTPTR_MAX,
+                          (void *)(UINTPTR_MAX - 4095) };
+    for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+        assert_result(weir_segment_attach(segment, addresses[i], 0, &data), -EINVAL);
+        assert_null(data);
+    }
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    assert_result(weir_segment_stat(segment, &stat), 0);
+    assert_int_equal(stat.shm_nattch, 1);
+    weir_segment_close(segment);
+}
+
+static void test_squatted_key(void **state)
+{
+    (void)state;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment = NULL;
+    options.lifetime = WEIR_PERSISTENT;
+    int id = shmget(TEST_KEY, 4321, IPC_CREAT | 0600);
+    assert_true(id >= 0);
+    assert_result(weir_segment_create(&segment, weir_by_key(TEST_KEY), 100, &options), -EEXIST);
+    char number[32];
+    snprintf(number, sizeof number, "%d", id);
+    assert_true(has_word(weir_last_error(), number)); /* "says who holds the name or key" */
+    assert_result(weir_segment_create_or_open(&segment, weir_by_key(TEST_KEY), 5000, &options),
+                  -EINVAL);
+    assert_true(has_word(weir_last_error(), "4321") && has_word(weir_last_error(), "5000"));
+    assert_null(segment);
+    shmctl(id, IPC_RMID, NULL);
+}
+
+/* --- limits ----------------------------------------------------------------------------- */
+
+static void expect_refusal(struct weir_ref ref, uint64_t size_bytes, uint32_t semaphores, int code,
+                           const char *value, const char *name)
+{
+    uint64_t segments = segments_now();
+    uint64_t sets = sets_now();
+    for (int lifetime = WEIR_EPHEMERAL; lifetime <= WEIR_PERSISTENT; lifetime++) {
+        struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+        struct weir_segment *segment = NULL;
+        options.lifetime = (uint32_t)lifetime;
+        options.semaphores = semaphores;
+        if (lifetime == WEIR_EPHEMERAL && ref.by == WEIR_BY_KEY)
+            continue;
+        if (lifetime == WEIR_PERSISTENT && ref.by == WEIR_BY_NONE && semaphores)
+            continue;
+        CHECK_RESULT(weir_segment_create(&segment, ref, size_bytes, &options), code);
+        CHECK(has_word(weir_last_error(), value));
+        CHECK(strstr(weir_last_error(), name) != NULL);
+        CHECK(segment == NULL && segments_now() == segments && sets_now() == sets);
+        CHECK(names_now() == 0);
+    }
+}
+
+static void expect_refusals(uint64_t size_bytes, uint32_t semaphores, int code, const char *value,
+                            const char *name)
+{
+    expect_refusal(weir_by_name("limit"), size_bytes, semaphores, code, value, name);
+    expect_refusal(weir_private(), size_bytes, semaphores, code, value, name);
+    if (!semaphores)
+        expect_refusal(weir_by_key(TEST_KEY), size_bytes, 0, code, value, name);
+}
+
+static void at_shmmni(void *argument)
+{
+    (void)argument;
+    new_ipc_namespace();
+    set_sysctl("/proc/sys/kernel/shmmni", "3");
+    for (int i = 0; i < 3; i++)
+        CHECK(shmget(IPC_PRIVATE, 1, IPC_CREAT | 0600) >= 0);
+    expect_refusals(100, 0, -ENOSPC, "3", "kernel.shmmni");
+    set_sysctl("/proc/sys/kernel/shmmni", "4");
+    struct weir_segment *segment;
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("limit"), 100, NULL), 0);
+    weir_segment_close(segment);
+}
+
+static void at_shmmax(void *argument)
+{
+    (void)argument;
+    new_ipc_namespace();
+    set_sysctl("/proc/sys/kernel/shmmax", "65536");
+    expect_refusals(MIB, 0, -E2BIG, "65536", "kernel.shmmax");
+    expect_refusal(weir_private(), 65537, 0, -E2BIG, "65536", "kernel.shmmax");
+    struct weir_segment *segment;
+    CHECK_RESULT(weir_segment_create(&segment, weir_private(), 65536, NULL), 0);
+    weir_segment_close(segment);
+    /* By name the header counts too: the whole must not be above the limit. */
+    expect_refusal(weir_by_name("limit"), 65536, 0, -E2BIG, "65536", "kernel.shmmax");
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("limit"), 65536 - 4096, NULL), 0);
+    weir_segment_close(segment);
+}
+
+static void at_shmall(void *argument)
+{
+    (void)argument;
+    new_ipc_namespace();
+    set_sysctl("/proc/sys/kernel/shmall", "17");
+    CHECK(shmget(IPC_PRIVATE, 5 * 4096, IPC_CREAT | 0600) >= 0);
+    expect_refusals(16 * 4096, 0, -ENOSPC, "17", "kernel.shmall");
+    struct weir_segment *segment;
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("limit"), 11 * 4096, NULL), 0);
+    weir_segment_close(segment);
+}
+
+static void at_semmni(void *argument)
+{
+    (void)argument;
+    new_ipc_namespace();
+    set_sysctl("/proc/sys/kernel/sem", "32000 1024000 500 1");
+    struct weir_semset *set;
+    CHECK_RESULT(weir_semset_create(&set, weir_private(), 1, NULL, NULL), 0);
+    expect_refusals(100, 2, -ENOSPC, "1", "kernel.sem");
+}
+
+static void at_semmns(void *argument)
+{
+    (void)argument;
+    new_ipc_namespace();
+    set_sysctl("/proc/sys/kernel/sem", "32000 10 500 100");
+    expect_refusals(100, 11, -ENOSPC, "10", "kernel.sem");
+}
+
+static void at_semmsl(void *argument)
+{
+    (void)argument;
+    new_ipc_namespace();
+    set_sysctl("/proc/sys/kernel/sem", "7 1000 500 100");
+    expect_refusals(100, 8, -E2BIG, "7", "kernel.sem");
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    void (*limits[])(void *) = { at_shmmni, at_shmmax, at_shmall, at_semmni, at_semmns, at_semmsl };
+    for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+        in_child(limits[i], NULL);
+}
+
+/* Descriptors run out at every place of every call: refused or done, and nothing leaks. */
+static void with_descriptors(void *argument)
+{
+    struct rlimit limit = { *(rlim_t *)argument, *(rlim_t *)argument };
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    options.lifetime = WEIR_PERSISTENT;
+    options.semaphores = 1;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    int result = weir_segment_create(&segment, weir_by_name("few"), 100, &options);
+    if (result == 0) {
+        weir_segment_close(segment);
+        result = weir_segment_lookup(weir_by_name("few"), &stat);
+        CHECK(result == 0 || result == -EMFILE);
+        result = weir_segment_open(&segment, weir_by_name("few"), 0, NULL);
+        CHECK(result == 0 || result == -EMFILE);
+        if (result == 0)
+            weir_segment_close(segment);
+        result = weir_segment_remove(weir_by_name("few"));
+        CHECK(result == 0 || result == -EMFILE);
+    } else {
+        CHECK_RESULT(result, -EMFILE);
+        CHECK(weir_last_error()[0]);
+    }
+}
+
+static void test_no_descriptors(void **state)
+{
+    (void)state;
+    unsigned refused = 0;
+    unsigned done = 0;
+    for (rlim_t limit = 0; limit < 24; limit++) {
+        in_child(with_descriptors, &limit);
+        int result = weir_segment_remove(weir_by_name("few"));
+        assert_true(result == 0 || result == -ENOENT);
+        assert_true(weir_collect(0, NULL, NULL) >= 0);
+        refused += result == -ENOENT;
+        done += segments_now() == 0;
+        assert_int_equal(segments_now(), 0);
+        assert_int_equal(sets_now(), 0);
+        assert_int_equal(names_now(), 0);
+    }
+    assert_true(refused > 0 && done > 0);
+}
+
+/* No descriptor leaks either: after fifty rounds of everything none is open. */
+static int lowest_descriptor(void)
+{
+    int fd = dup(STDERR_FILENO);
+    close(fd);
+    return fd;
+}
+
+static void test_descriptors_are_closed(void **state)
+{
+    (void)state;
+    int before = lowest_descriptor();
+    for (int i = 0; i < 50; i++) {
+        struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+        struct weir_segment_stat stat = { .size = sizeof stat };
+        struct weir_segment *segment = NULL;
+        struct weir_segment *second = NULL;
+        options.semaphores = 1;
+        options.lifetime = (uint32_t)i % 2;
+        assert_result(weir_segment_create(&segment, weir_by_name("a"), 10, &options), 0);
+        assert_result(weir_segment_create(&second, weir_by_name("a"), 10, NULL), -EEXIST);
+        assert_result(weir_segment_open(&second, weir_by_name("a"), 11, NULL), -EINVAL);
+        options.kind = "other";
+        assert_result(weir_segment_open(&second, weir_by_name("a"), 10, &options), -EPROTO);
+        assert_result(weir_segment_open(&second, weir_by_name("b"), 10, NULL), -ENOENT);
+        assert_result(weir_segment_lookup(weir_by_name("a"), &stat), 0);
+        assert_true(weir_collect(0, NULL, NULL) >= 0);
+        assert_result(weir_segment_remove(weir_by_name("a")), 0);
+        weir_segment_close(segment);
+        assert_int_equal(lowest_descriptor(), before);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_bad_sizes, fixture_check),
+        cmocka_unit_test_teardown(test_bad_options, fixture_check),
+        cmocka_unit_test_teardown(test_larger_options, fixture_check),
+        cmocka_unit_test_teardown(test_semaphores_where_they_cannot_be, fixture_check),
+        cmocka_unit_test_teardown(test_bad_attach, fixture_check),
+        cmocka_unit_test_teardown(test_squatted_key, fixture_check),
+        cmocka_unit_test_teardown(test_limits, fixture_check),
+        cmocka_unit_test_teardown(test_no_descriptors, fixture_check),
+        cmocka_unit_test_teardown(test_descriptors_are_closed, fixture_check),
+    };
+    return cmocka_run_group_tests_name("segment_errors", tests, fixture_start, fixture_end);
+}
