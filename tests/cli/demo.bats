@@ -140,7 +140,7 @@ Child reads: Hello from parent via shared memory'
 @test "SIGTERM in the midst of a scene removes what it made, and ends the command by it" {
     needs_user_namespaces
     for number in {10..39}; do
-        run without_namespaces timeout --signal TERM "0.00$number" "$WEIR" demo crash
+        run without_namespaces timeout --kill-after 5 --signal TERM "0.00$number" "$WEIR" demo crash
         check_nothing_left
         [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
     done

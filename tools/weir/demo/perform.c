@@ -52,10 +52,10 @@ static void handle_signals(void (*handler)(int))
         sigaction(signals[i], &action, NULL);
 }
 
-/* Until what was killed is gone, so that no memory is attached any more; a tenth of a second at most. */
+/* Until what was killed is gone, so that no memory is attached any more; two seconds at most. */
 static void reap_killed(void)
 {
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 2000; i++) {
         pid_t pid = waitpid(-1, NULL, WNOHANG);
         if (pid < 0)
             return;

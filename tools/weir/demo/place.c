@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "stage.h"
@@ -58,18 +57,15 @@ static int enter_namespaces(void)
     return 0;
 }
 
+static int try_namespaces(void)
+{
+    return enter_namespaces() == 0 ? 0 : 1;
+}
+
 /* A namespace cannot be left again, so a child finds out first whether all of it works. */
 static bool can_enter_namespaces(void)
 {
-    pid_t pid = fork();
-    if (pid < 0)
-        return false;
-    if (pid == 0)
-        _exit(enter_namespaces() == 0 ? 0 : 1);
-    int wait_status = 0;
-    while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
-        ;
-    return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
+    return scene_play("scout", try_namespaces) == 0;
 }
 
 static int enter_private_directory(void)

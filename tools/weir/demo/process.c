@@ -34,20 +34,23 @@ pid_t scene_fork(const char *name)
 {
     pid_t parent = getpid();
     /* The child cannot be told of, nor drop its name, before the parent has put it down. */
+    stage_making_begin();
     stage_lock();
     pid_t pid = fork();
+    if (pid == 0) {
+        stage_lock_forget();
+        reset_signals();
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(STATUS_FAILURE);
+        stage_making_forget();
+        return 0;
+    }
     if (pid > 0)
         stage_actor_add(pid, name);
-    if (pid != 0) {
-        stage_unlock();
-        return pid;
-    }
-    stage_lock_forget();
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(STATUS_FAILURE);
-    reset_signals();
-    return 0;
+    stage_unlock();
+    stage_making_end();
+    return pid;
 }
 
 _Noreturn void scene_exit(int status)

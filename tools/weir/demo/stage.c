@@ -67,9 +67,12 @@ void stage_lock_forget(void)
 }
 
 static sigset_t mask_before;
+static int making_depth;
 
 void stage_making_begin(void)
 {
+    if (making_depth++ > 0)
+        return;
     sigset_t ending;
     sigemptyset(&ending);
     sigaddset(&ending, SIGHUP);
@@ -81,10 +84,18 @@ void stage_making_begin(void)
 
 void stage_making_end(void)
 {
+    if (--making_depth > 0)
+        return;
     int error = errno;
     lock_operate(F_UNLCK, LOCK_MAKING);
     sigprocmask(SIG_SETMASK, &mask_before, NULL);
     errno = error;
+}
+
+void stage_making_forget(void)
+{
+    making_depth = 0;
+    sigprocmask(SIG_SETMASK, &mask_before, NULL);
 }
 
 void stage_wait_for_makers(void)

@@ -68,6 +68,7 @@ void stage_lock_forget(void); /* in a child that was forked under the lock: it d
  */
 void stage_making_begin(void);
 void stage_making_end(void);
+void stage_making_forget(void);   /* in a child that was forked in between */
 void stage_wait_for_makers(void); /* for good: async-signal-safe, before killing them */
 
 /* Under the lock. */
