@@ -153,8 +153,8 @@ int weir__draft_publish(struct weir__draft *draft, const char *directory)
      * name. Pairs with weir__entry_read(), which finds them through it. */
     if (renameat(draft->dir.fd, entry->directory, draft->dir.fd, directory) != 0) {
         int error = errno;
-        if (error == ENOTEMPTY || error == EEXIST)
-            return -EEXIST;
+        if (error == ENOTEMPTY || error == EEXIST || error == ENOTDIR)
+            return -EEXIST; /* or something else stands there: the caller looks */
         return weir__fail(error, "cannot publish in %s: %s", draft->dir.path, strerror(error));
     }
     snprintf(entry->directory, sizeof entry->directory, "%s", directory);

@@ -268,7 +268,8 @@ int weir__entry_clear(const struct weir__rundir *dir, const char *directory)
         return -errno;
     const char *file_name;
     while ((file_name = next_in(listing)) != NULL)
-        unlinkat(dirfd(listing), file_name, 0);
+        if (unlinkat(dirfd(listing), file_name, 0) != 0)
+            unlinkat(dirfd(listing), file_name, AT_REMOVEDIR);
     closedir(listing);
     return unlinkat(dir->fd, directory, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
 }

@@ -56,6 +56,18 @@ static int remove_entry(const struct weir__rundir *dir, const struct weir__entry
                                     dir->path, strerror(-result));
 }
 
+static int clear_corrupt(const struct weir__rundir *dir, const char *directory, const char *name)
+{
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    int result = weir__entry_clear(dir, directory);
+    if (result != 0)
+        return weir__fail(-result, "cannot take away what stands under '%s' in %s: %s", name,
+                          dir->path, strerror(-result));
+    weir__error_restore(&saved);
+    return 0;
+}
+
 int weir__name_remove(const char *name)
 {
     char directory[WEIR__ENTRY_NAME_BYTES];
@@ -73,7 +85,7 @@ int weir__name_remove(const char *name)
     if (result == -ENOENT)
         result = weir__fail(ENOENT, "there is no object named '%s'", name);
     else if (result == -EUCLEAN)
-        result = weir__entry_clear(&dir, directory);
+        result = clear_corrupt(&dir, directory, name);
     else if (result == 0)
         result = remove_entry(&dir, &entry, name);
     weir__rundir_close_tidy(&dir);
