@@ -93,10 +93,12 @@ static struct count run(struct shared *shared, int sem, bool locked)
 {
     shared->records = 0;
     shared->stop = 0;
-    pid_t writer = fork();
+    pid_t reader = getpid(), writer = fork();
     check(writer, "fork");
     if (writer == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* no reader left: nobody would set stop */
+        if (getppid() != reader)
+            _exit(1);
         write_until_stopped(shared, sem, locked);
         _exit(0);
     }

@@ -20,8 +20,10 @@
 
 #define main race_main
 static int race_main(void) __attribute__((unused));
-#include "../../../examples/textbook/race.c"
 #include "heart.h"
+
+#include "../../../examples/textbook/race.c"
+
 #include "heart_end.h"
 
 /* Two processes that both do ROUNDS additions. */

@@ -24,8 +24,10 @@
 
 #define main torn_main
 static int torn_main(void) __attribute__((unused));
-#include "../../../examples/textbook/torn.c"
 #include "heart.h"
+
+#include "../../../examples/textbook/torn.c"
+
 #include "heart_end.h"
 
 /* -- Slow motion: one record, half by half ---------------------------------------------------- */
