@@ -6,6 +6,7 @@
 #include <weir/clock.h>
 #include <weir/collect.h>
 #include <weir/error.h>
+#include <weir/identity.h>
 #include <weir/inspect.h>
 #include <weir/limits.h>
 #include <weir/ref.h>

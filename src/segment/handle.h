@@ -56,6 +56,9 @@ int weir__segment_ask(struct weir__segment_ask *ask, struct weir_ref ref, uint64
 int weir__segment_new(struct weir_segment **segment);
 void weir__segment_free(struct weir_segment *segment);
 
+/* The handle ends, its attachment stays until the process does. No record, no further mapping. */
+void weir__segment_leave(struct weir_segment *segment);
+
 /* The two ways to fill one. */
 int weir__segment_create(struct weir_segment *segment, const struct weir__segment_ask *ask);
 int weir__segment_open(struct weir_segment *segment, const struct weir__segment_ask *ask);

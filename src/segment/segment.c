@@ -44,6 +44,12 @@ void weir__segment_free(struct weir_segment *segment)
     free(segment);
 }
 
+void weir__segment_leave(struct weir_segment *segment)
+{
+    segment->memory = NULL;
+    weir__segment_free(segment);
+}
+
 int weir__segment_set_entry(struct weir_segment *segment, const struct weir__rundir *dir,
                             const char *directory, const struct weir__record *record)
 {

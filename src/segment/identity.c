@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Beacons.
+ *
+ *   what                | who writes it               | under what
+ *   --------------------+-----------------------------+------------------------------
+ *   the beacon          | its process: made, set to   | nobody else is told of it
+ *                       | mode 0, never written       | before it is whole
+ *   cache->identity     | the thread that made it     | cache->lock; the page is wiped
+ *                       |                             | in a child of fork
+ *
+ * B1: a beacon has one attachment, its own process's. A fork between the attach
+ *     and MADV_DONTFORK gives the child one, which would outlive us: the count,
+ *     looked at after MADV_DONTFORK, is then 2, and the beacon is thrown away.
+ * B2: nobody without privilege attaches it: mode 0, and no key.
+ * B3: a child never acts as its parent: the cache lies in a page that the kernel
+ *     wipes at fork (MADV_WIPEONFORK), lock included.
+ *
+ * CRASH beacon.made: as any private segment: a draft names it until it is removed
+ * from the name space, and then the kernel frees it.
+ */
+#include "segment/identity.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <weir/segment.h>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "segment/handle.h"
+#include "segment/sysv.h"
+
+#define SIZE_BITS 20
+#define SESSION_BITS 13
+
+/* How often a beacon that a fork spoiled is made again. */
+#define RETRIES 100
+
+/* All zero is the state of a fresh page, and of a child's: unlocked, no identity. */
+struct cache {
+    pthread_mutex_t lock;
+    uint64_t identity;
+    uint32_t uid; /* effective, when the beacon was made */
+};
+
+static struct cache *cache;
+
+uint64_t weir__identity_pack(const struct weir__beacon *beacon)
+{
+    return (uint64_t)(uint32_t)beacon->id << (SIZE_BITS + SESSION_BITS) | (beacon->size_bytes - 1)
+                                                                              << SESSION_BITS;
+}
+
+struct weir__beacon weir__identity_unpack(uint64_t identity)
+{
+    return (struct weir__beacon){
+        .id = (int)(identity >> (SIZE_BITS + SESSION_BITS)),
+        .size_bytes = (identity >> SESSION_BITS & (WEIR__BEACON_SIZE_MAX - 1)) + 1,
+    };
+}
+
+static void make_cache(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    void *memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return;
+    if (madvise(memory, page, MADV_WIPEONFORK) != 0) {
+        munmap(memory, page);
+        return;
+    }
+    cache = memory;
+}
+
+/* How the kernel answers for a beacon. */
+enum answer {
+    ANSWER_SAME, /* it is there */
+    ANSWER_GONE, /* no segment, or another one, has its id */
+    ANSWER_ELSE, /* the kernel does not say */
+};
+
+static enum answer ask(uint64_t identity, uint32_t uid)
+{
+    struct weir__beacon beacon = weir__identity_unpack(identity);
+    struct shmid_ds found;
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    int result = weir__shm_stat(beacon.id, &found);
+    weir__error_restore(&saved);
+    if (result == -ENOENT)
+        return ANSWER_GONE;
+    if (result != 0)
+        return ANSWER_ELSE;
+    bool is_same = found.shm_segsz == beacon.size_bytes && found.shm_perm.cuid == uid;
+    return is_same ? ANSWER_SAME : ANSWER_GONE;
+}
+
+/* One try: -EAGAIN when a fork came between. */
+static int make_beacon(uint64_t *identity)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    struct weir_segment *segment;
+    uint64_t size_bytes = weir__random_nonzero() % WEIR__BEACON_SIZE_MAX + 1;
+    options.flags = WEIR_SEGMENT_NO_FORK | WEIR_SEGMENT_NO_DUMP;
+    int result = weir_segment_create(&segment, weir_private(), size_bytes, &options);
+    if (result != 0)
+        return result;
+    result = weir_segment_stat(segment, &stat);
+    if (result == 0)
+        result = weir__shm_set(stat.id, 0, -1);
+    struct weir__beacon beacon = { .id = stat.id, .size_bytes = size_bytes };
+    if (result == 0 && stat.shm_nattch != 1)
+        result = -EAGAIN;
+    if (result == 0 && ask(weir__identity_pack(&beacon), geteuid()) != ANSWER_SAME)
+        result = weir__fail(EPERM, "the kernel does not answer SHM_STAT_ANY for a segment of our "
+                                   "own: a filter (seccomp) forbids it; see 'weir doctor'");
+    if (result == 0)
+        *identity = weir__identity_pack(&beacon);
+    /* The handle goes, the attachment stays until the process ends: it is the beacon. */
+    if (result == 0)
+        weir__segment_leave(segment);
+    else
+        weir_segment_close(segment);
+    return result;
+}
+
+int weir_identity(uint64_t *identity)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_cache);
+    if (!cache)
+        return weir__fail(ENOMEM, "no page that the kernel wipes in children: MADV_WIPEONFORK");
+    pthread_mutex_lock(&cache->lock);
+    int result = 0;
+    for (int attempt = 0; cache->identity == 0 && attempt < RETRIES; attempt++) {
+        cache->uid = geteuid();
+        result = make_beacon(&cache->identity);
+        if (result != -EAGAIN)
+            break;
+    }
+    *identity = cache->identity;
+    uint32_t uid = cache->uid;
+    pthread_mutex_unlock(&cache->lock);
+    if (result == -EAGAIN)
+        return weir__fail(EBUSY, "this process forks faster than its beacon can be made");
+    if (result == 0 && ask(*identity, uid) != ANSWER_SAME)
+        return weir__fail(EXDEV, "this thread is in another IPC namespace than its process's "
+                                 "beacon: weir works in the namespace that it began in");
+    return result;
+}
+
+int weir_life(uint64_t identity, uint32_t uid)
+{
+    uint64_t self;
+    struct weir__error_saved saved;
+    if (identity == WEIR_IDENTITY_NOBODY)
+        return WEIR_LIFE_DEAD;
+    switch (ask(identity, uid)) {
+    case ANSWER_SAME:
+        return WEIR_LIFE_ALIVE;
+    case ANSWER_ELSE:
+        return WEIR_LIFE_UNKNOWN;
+    case ANSWER_GONE:
+        break;
+    }
+    /* The same question about what is known to live: the answer must be yes. */
+    weir__error_save(&saved);
+    int result = weir_identity(&self);
+    weir__error_restore(&saved);
+    return result == 0 ? WEIR_LIFE_DEAD : WEIR_LIFE_UNKNOWN;
+}
+
+const char *weir_life_name(int life)
+{
+    return life == WEIR_LIFE_ALIVE ? "alive" : life == WEIR_LIFE_DEAD ? "dead" : "unknown";
+}
