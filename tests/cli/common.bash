@@ -62,3 +62,25 @@ alone() {
 field() {
     "$WEIR" info -nbo "$2" "$1"
 }
+
+# Starts hold NAME (see hold.c): sets holder_id and holder_set; ends with let_go or kill_holder.
+hold() {
+    coproc holder { exec "$WEIR_BUILD/tests/hold" "$1" 3>&-; }
+    read -r holder_id holder_set <&"${holder[0]}"
+    holder_pid=$holder_PID
+}
+
+let_go() {
+    exec {holder[1]}>&-
+    wait "$holder_pid"
+}
+
+# SIGKILL, and until the kernel has freed the segment. 10 seconds at most.
+kill_holder() {
+    kill -KILL "$holder_pid"
+    wait "$holder_pid" 2>/dev/null || true
+    local deadline=$((SECONDS + 10))
+    while awk -v id="$holder_id" '$2 == id { found = 1 } END { exit !found }' /proc/sysvipc/shm; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+    done
+}

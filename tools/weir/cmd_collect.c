@@ -75,8 +75,7 @@ static void report(const struct weir_leftover *leftover, void *argument)
 static int show(const struct table *table, const struct table_options *options, bool removed)
 {
     if (options->json)
-        return table_print_json(&(struct table_section){ "leftovers", table, false, false }, 1,
-                                options);
+        return table_print_json(&(struct table_section){ "leftovers", table, false }, 1, options);
     if (table->row_count > 0)
         table_print(table, options);
     if (table->row_count == 0)

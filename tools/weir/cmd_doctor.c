@@ -162,8 +162,8 @@ static int run(int argc, char **argv)
     doctor_check_memory(&doctor);
     doctor_check_names(&doctor);
     if (options.json)
-        status = table_print_json(
-            &(struct table_section){ "findings", &doctor.table, false, false }, 1, &options);
+        status = table_print_json(&(struct table_section){ "findings", &doctor.table, false }, 1,
+                                  &options);
     else
         print(&doctor.table);
     table_free(&doctor.table);

@@ -11,19 +11,22 @@
 #include "fields.h"
 #include "maps.h"
 #include "object.h"
+#include "semaphores.h"
 #include "table.h"
 
 static const char help[] =
     "Usage: weir info [OPTION]... OBJECT\n"
     "\n"
-    "Shows all that is known of one object, and which processes have it mapped, as far as\n"
-    "/proc/PID/maps shows that to this user. Attaches nothing.\n"
+    "Shows all that is known of one object. Of a segment, which processes have it mapped, as\n"
+    "far as /proc/PID/maps shows that to this user; of a set, each semaphore: its value, how\n"
+    "many wait for it to grow (NCNT) and to be zero (ZCNT), and who used it last. Attaches\n"
+    "nothing.\n"
     "\n"
     "OBJECT is NAME, id:N (a segment), sem:N (a semaphore set), key:0x1234, ftok:PATH:PROJ or\n"
     "posix:/NAME.\n"
     "\n"
     "Options:\n"
-    "  -o, --output=COLS columns, separated by commas: those of 'weir list'\n"
+    "  -o, --output=COLS these alone, separated by commas: the columns of 'weir list'\n"
     "  -b, --bytes       sizes in bytes\n"
     "  -n, --noheadings  values alone\n"
     "  -r, --raw         blanks in values as \\x20\n"
@@ -39,31 +42,43 @@ static const char help[] =
     "Exit status:\n"
     "  0 done, 1 there is no such object, or failed; 2 called wrongly.\n";
 
+/* What belongs to the object and has a table of its own: who maps it, or its semaphores. */
+static void find_parts(struct table *parts, const struct weir_object *object)
+{
+    if (object->type == WEIR_OBJECT_SEMSET) {
+        table_init(parts, semaphore_columns, semaphore_column_count);
+        if (!semaphores_find(parts, object))
+            command_note("the mode of the set forbids you to look at its semaphores");
+        return;
+    }
+    table_init(parts, maps_columns, maps_column_count);
+    size_t hidden = maps_find(parts, object);
+    if (hidden > 0 && object->attached != 0)
+        command_note("%zu processes of other users may not be looked at", hidden);
+}
+
 static int show(const struct weir_object *object, const struct table_options *options)
 {
-    struct table facts, maps;
+    struct table facts, parts = { .row_count = 0 };
     table_init(&facts, object_columns, object_column_count);
-    table_init(&maps, maps_columns, maps_column_count);
     object_row(&facts, object);
     int status = STATUS_OK;
-    size_t hidden = options->columns && !options->json ? 0 : maps_find(&maps, object);
-    struct table_options maps_options = *options;
-    maps_options.columns = NULL;
+    if (!options->columns)
+        find_parts(&parts, object);
     if (options->json) {
-        status = table_print_json((struct table_section[]){ { "object", &facts, true, false },
-                                                            { "mappings", &maps, false, true } },
-                                  2, options);
+        const char *name = object->type == WEIR_OBJECT_SEMSET ? "semaphores" : "mappings";
+        const struct table_section sections[] = { { "object", &facts, true },
+                                                  { name, &parts, false } };
+        status = table_print_json(sections, options->columns ? 1 : 2, options);
     } else {
         table_print_pairs(&facts, options);
-        if (maps.row_count > 0 && !options->columns) {
+        if (parts.row_count > 0) {
             putchar('\n');
-            table_print(&maps, &maps_options);
+            table_print(&parts, options);
         }
-        if (hidden > 0 && object->attached != 0)
-            command_note("%zu processes of other users may not be looked at", hidden);
     }
     table_free(&facts);
-    table_free(&maps);
+    table_free(&parts);
     return status;
 }
 

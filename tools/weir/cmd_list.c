@@ -93,8 +93,8 @@ static int show(uint32_t types, bool weirs, const struct table_options *options)
     if (weir_inspect(types ? types : WEIR_OBJECT_ALL, visit, &gathering) < 0)
         status = command_fail_weir();
     else if (options->json)
-        status = table_print_json(
-            &(struct table_section){ "objects", &gathering.table, false, false }, 1, options);
+        status = table_print_json(&(struct table_section){ "objects", &gathering.table, false }, 1,
+                                  options);
     else if (gathering.table.row_count > 0)
         table_print(&gathering.table, options);
     else

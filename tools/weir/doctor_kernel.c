@@ -100,7 +100,8 @@ static void check_waits(struct doctor *doctor)
                     "descriptors for event loops instead",
                     strerror(errno), disabled);
     else
-        doctor_tell(doctor, DOCTOR_OK, "io_uring", NULL, "allowed");
+        doctor_tell(doctor, DOCTOR_OK, "io_uring", NULL,
+                    "allowed: event loops get their descriptors from it");
 
     int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
     if (pidfd < 0) {

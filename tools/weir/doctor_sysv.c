@@ -24,11 +24,11 @@
 static void tell_use(struct doctor *doctor, const char *name, uint64_t used, uint64_t limit,
                      const char *what, const char *cure)
 {
-    uint64_t percent = limit ? used / (limit / 100 + 1) : 100;
+    uint64_t percent = limit ? (uint64_t)((double)used * 100 / (double)limit) : 100;
     if (used >= limit)
         doctor_tell(doctor, DOCTOR_PROBLEM, name, cure,
                     "all %" PRIu64 " %s are in use: nobody can make another", limit, what);
-    else if (used > limit / 10 * 9)
+    else if ((double)used > (double)limit * 0.9)
         doctor_tell(doctor, DOCTOR_WARNING, name, cure, "%" PRIu64 " of %" PRIu64 " %s are in use",
                     used, limit, what);
     else

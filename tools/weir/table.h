@@ -91,7 +91,6 @@ struct table_section {
     const char *name;
     const struct table *table;
     bool single;
-    bool all; /* all columns, whatever the options say */
 };
 
 /* Prints {"name": ..., ...}; STATUS_FAILURE when that was not possible. */

@@ -50,10 +50,7 @@ static json_t *section_json(const struct table_section *section,
 {
     const struct table *table = section->table;
     size_t *order = text_memory(calloc(128, sizeof *order));
-    struct table_options chosen = *options;
-    if (section->all)
-        chosen.columns = NULL;
-    size_t count = table_choose(&chosen, table->columns, table->column_count, order);
+    size_t count = table_choose(options, table->columns, table->column_count, order);
     json_t *json;
     if (section->single) {
         json = table->row_count ? row_json(table, 0, order, count) : json_null();

@@ -1,0 +1,165 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# weir doctor: what it finds, how bad that is, and the cure.
+# Method: the machine is made ill in a private namespace, one way a test.
+
+load common.bash
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    PATH=$(dirname "$WEIR"):$PATH # cures call weir
+}
+
+teardown() {
+    remove_all
+}
+
+# level NAME: how bad the finding of that name is.
+level() {
+    { "$WEIR" doctor -J || true; } | jq -r --arg name "$1" '.findings[] | select(.name == $name).level'
+}
+
+cure() {
+    { "$WEIR" doctor -J || true; } | jq -r --arg name "$1" '.findings[] | select(.name == $name).cure'
+}
+
+@test "each finding is complete, and each that is bad has a cure" {
+    run --separate-stderr "$WEIR" doctor -J
+    [ -z "$stderr" ]
+    jq -e '.findings | length >= 20 and all(.level | IN("ok", "note", "warning", "problem")) and
+        all((.name | length > 0) and (.finding | length > 10)) and
+        ([.[].name] | (unique | length) == length)' <<<"$output"
+    for name in SHMMAX SHMALL SHMMNI SEMMNI SEMMNS SEMMSL shm_rmid_forced RemoveIPC 'IPC namespace' \
+        /dev/shm 'huge pages' memlock 'run directory' kernel SHM_STAT_ANY membarrier futex_waitv \
+        io_uring pidfd_open MADV_POPULATE leftovers orphans; do
+        [ -n "$(level "$name")" ]
+    done
+}
+
+@test "the exit status says whether there is a problem" {
+    alone
+    works "$WEIR" doctor
+    [[ "$output" == *"ok       kernel"* ]]
+    mount -t tmpfs -o size=64k tmpfs /dev/shm || skip "nothing can be mounted here"
+    head -c 64k /dev/zero >/dev/shm/full
+    run --separate-stderr "$WEIR" doctor
+    [ "$status" -eq 1 ]
+    [[ "$output" == *'problem  /dev/shm'*'all of its 64K are in use'*'-> '*'mount -o remount'* ]]
+    run "$WEIR" doctor -J
+    [ "$status" -eq 1 ]
+    rm /dev/shm/full
+    umount /dev/shm
+}
+
+@test "-q leaves warnings and problems" {
+    run --separate-stderr "$WEIR" doctor -q
+    [ "$(grep -cE '^(ok|note) ' <<<"$output")" -eq 0 ]
+}
+
+@test "limits that are met are problems, and nearly met are warnings" {
+    alone
+    echo 20 2>/dev/null >/proc/sys/kernel/shmmni || skip "limits cannot be set here"
+    [ "$(level SHMMNI)" = ok ]
+    for _ in {1..19}; do
+        ipcmk -M 1 >/dev/null
+    done
+    [ "$(level SHMMNI)" = warning ]
+    ipcmk -M 1 >/dev/null
+    [ "$(level SHMMNI)" = problem ]
+    [[ "$(cure SHMMNI)" == *'kernel.shmmni=40' ]]
+    # The cure is what it says: done, the problem is gone.
+    sh -c "$(cure SHMMNI | sed 's/sudo //')" >/dev/null
+    [ "$(level SHMMNI)" = ok ]
+    echo 4096 >/proc/sys/kernel/shmmni
+    echo '250 32000 32 1' >/proc/sys/kernel/sem
+    [ "$(level SEMMNI)" = ok ]
+    ipcmk -S 1 >/dev/null
+    [ "$(level SEMMNI)" = problem ]
+    sh -c "$(cure SEMMNI | sed 's/sudo //')" >/dev/null
+    [ "$(level SEMMNI)" = ok ]
+    echo 1 >/proc/sys/kernel/shmall
+    [ "$(level SHMALL)" = problem ]
+    sh -c "$(cure SHMALL | sed 's/sudo //')"
+    [ "$(level SHMALL)" = ok ]
+    echo 1048576 >/proc/sys/kernel/shmmax
+    [ "$(level SHMMAX)" = warning ]
+    sh -c "$(cure SHMMAX | sed 's/sudo //')"
+    [ "$(level SHMMAX)" = ok ]
+    echo 1 >/proc/sys/kernel/shm_rmid_forced
+    [ "$(level shm_rmid_forced)" = warning ]
+    sh -c "$(cure shm_rmid_forced | sed 's/sudo //')"
+    [ "$(level shm_rmid_forced)" = ok ]
+}
+
+@test "RemoveIPC is read as logind reads it, and concerns users that are not the system's" {
+    alone
+    nobody_can
+    mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /etc/systemd ||
+        skip "nothing can be mounted here"
+    setting() {
+        as_nobody doctor -J | jq -r '.findings[] | select(.name == "RemoveIPC") | .level + " " + .finding'
+    }
+    [[ "$(setting)" == 'ok systemd does not run here'* ]]
+    mkdir -p /run/systemd/system
+    # nobody is no system user for logind: its number is above SYS_UID_MAX.
+    [[ "$(setting)" == "warning yes (logind's default)"* ]]
+    [[ "$("$WEIR" doctor)" == *'not for a system user as you are'* ]]
+    printf '[Login]\n#RemoveIPC=yes\nRemoveIPC = no\n' >/etc/systemd/logind.conf
+    [[ "$(setting)" == 'ok no (/etc/systemd/logind.conf)'* ]]
+    mkdir -p /run/systemd/logind.conf.d /etc/systemd/logind.conf.d
+    printf '[Other]\nRemoveIPC=no\n[Login]\nRemoveIPC=yes\n' >/run/systemd/logind.conf.d/50-a.conf
+    [[ "$(setting)" == 'warning yes (/run/systemd/logind.conf.d/50-a.conf)'* ]]
+    # The same name in /etc hides it, whatever is in it.
+    : >/etc/systemd/logind.conf.d/50-a.conf
+    [[ "$(setting)" == 'ok no (/etc/systemd/logind.conf)'* ]]
+    printf '[Login]\nRemoveIPC=on\n' >/run/systemd/logind.conf.d/40-b.conf
+    printf '[Login]\nRemoveIPC=0\n' >/etc/systemd/logind.conf.d/60-c.conf
+    printf '[Login]\nRemoveIPC=nonsense\n' >/etc/systemd/logind.conf.d/70-d.conf
+    printf '[Login]\nRemoveIPC=yes\n' >/etc/systemd/logind.conf.d/80-not-a-conf
+    [[ "$(setting)" == 'ok no (/etc/systemd/logind.conf.d/60-c.conf)'* ]]
+    # The cure, without the restart of logind.
+    printf '[Login]\nRemoveIPC=yes\n' >/etc/systemd/logind.conf.d/60-c.conf
+    as_nobody doctor -J | jq -r '.findings[] | select(.name == "RemoveIPC").cure' |
+        sed 's/sudo //g; s/ && systemctl.*//' >cure
+    sh cure >/dev/null
+    [[ "$(setting)" == 'ok no (/etc/systemd/logind.conf.d/weir.conf)'* ]]
+    umount /run /etc/systemd
+}
+
+@test "the run directory's faults are found, each with its cure" {
+    alone
+    [ -z "${WEIR_DIR:-}" ] || skip "WEIR_DIR is set"
+    local own
+    own=/dev/shm/weir-$(id -u)
+    [ "$(level 'run directory')" = ok ]
+    mkdir -m 0755 "$own"
+    [ "$(level 'run directory')" = problem ]
+    sh -c "$(cure 'run directory')"
+    [ "$(level 'run directory')" = ok ]
+    rmdir "$own"
+    ln -s /tmp "$own"
+    [ "$(level 'run directory')" = problem ]
+    sh -c "$(cure 'run directory' | sed 's/sudo //')"
+    : >"$own"
+    [ "$(level 'run directory')" = problem ]
+    sh -c "$(cure 'run directory' | sed 's/sudo //')"
+    [ "$(level 'run directory')" = ok ]
+    export WEIR_DIR=relative
+    [ "$(level 'run directory')" = problem ]
+    WEIR_DIR=/no/such/parent/dir
+    [ "$(level 'run directory')" = problem ]
+    WEIR_DIR=$PWD/own
+    [ "$(level 'run directory')" = ok ]
+    mkdir -m 1777 own
+    [ "$(level 'run directory')" = problem ]
+    sh -c "$(cure 'run directory')"
+    [ "$(level 'run directory')" = warning ]
+    sh -c "$(cure 'run directory')"
+    [ "$(level 'run directory')" = ok ]
+}
+
+@test "no more than the terminal's width is printed, but for commands to copy" {
+    command -v script >/dev/null || skip "no script(1)"
+    script -qec "stty cols 80; '$WEIR' doctor" /dev/null </dev/null | tr -d '\r' >typescript
+    [ "$(grep -v -- '-> ' typescript | wc -L)" -le 80 ]
+}
