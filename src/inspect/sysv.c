@@ -153,7 +153,7 @@ static void read_resident(struct weir__seen *segments, size_t count)
         return;
     char line[512];
     while (fgets(line, sizeof line, file)) {
-        struct weir__seen wanted;
+        struct weir__seen wanted = { .object = { .id = -1 } };
         uint64_t resident;
         /* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap */
         if (sscanf(line, "%*d %d %*o %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64,

@@ -17,7 +17,7 @@
 void weir__entry_name(const char *name, char directory[WEIR__ENTRY_NAME_BYTES])
 {
     size_t i = 0;
-    for (; name[i] && i < WEIR__ENTRY_NAME_BYTES - 1; i++)
+    for (; i < WEIR__ENTRY_NAME_BYTES - 1 && name[i]; i++)
         directory[i] = name[i] == '/' ? ',' : name[i];
     directory[i] = '\0';
 }
@@ -33,7 +33,7 @@ bool weir__entry_is_name(const char *directory, char name[WEIR__ENTRY_NAME_BYTES
 {
     struct weir__error_saved saved;
     size_t i = 0;
-    for (; directory[i] && i < WEIR__ENTRY_NAME_BYTES - 1; i++) {
+    for (; i < WEIR__ENTRY_NAME_BYTES - 1 && directory[i]; i++) {
         if (directory[i] == '/')
             return false;
         name[i] = directory[i] == ',' ? '/' : directory[i];
