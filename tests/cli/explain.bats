@@ -234,6 +234,16 @@ on_terminal() {
     [[ "$output" == *"cannot write the output"* ]]
 }
 
+@test "a reader who goes away early gets no message" {
+    mkfifo pipe
+    { exec 3<pipe; exec 3<&-; } &
+    exec 4>pipe
+    wait $! # now nobody reads
+    run --separate-stderr bash -c "\"$WEIR\" explain semop >&4"
+    [ "$status" -eq 1 ]
+    [ "$stderr" = "" ]
+}
+
 @test "every manual page is complete and sound" {
     command -v mandoc >/dev/null || skip "mandoc is not here"
     export SOURCE_DATE_EPOCH=86400

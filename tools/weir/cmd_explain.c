@@ -55,6 +55,15 @@ static const char *man_date(void)
     return date;
 }
 
+/* A reader who has seen enough (weir explain | head) is no news; the status tells it. */
+static int finish(void)
+{
+    errno = 0;
+    if (fflush(stdout) != 0 && errno == EPIPE)
+        return STATUS_FAILURE;
+    return command_finish(STATUS_OK);
+}
+
 static void show_summary(const struct terminal *terminal)
 {
     static const char hint[] = "`weir explain TOPIC` shows one of them, "
@@ -84,7 +93,7 @@ static int show_textbook(const struct request *request)
         show_chapters(&request->terminal);
     else
         show_summary(&request->terminal);
-    return command_finish(STATUS_OK);
+    return finish();
 }
 
 static int show_topic(const struct request *request, const struct textbook_topic *topic)
@@ -101,7 +110,7 @@ static int show_topic(const struct request *request, const struct textbook_topic
         man_topic(topic, man_date());
         break;
     }
-    return command_finish(STATUS_OK);
+    return finish();
 }
 
 static int no_such_topic(const char *name)
