@@ -59,6 +59,15 @@ static const char *font(unsigned style)
     return style & MARKDOWN_EMPHASIS ? "\\fI" : "\\fR";
 }
 
+/* Names are never hyphenated: the reader may copy them. */
+static bool is_name(const struct line_text *text, size_t from, size_t to)
+{
+    for (size_t i = from; i < to && text->bytes[i] != ' '; i++)
+        if (text->styles[i] & MARKDOWN_CODE_STYLE || text->bytes[i] == '_')
+            return true;
+    return false;
+}
+
 static void put_line(const struct line_text *text, size_t from, size_t to)
 {
     const char *shown = font(0);
@@ -69,6 +78,9 @@ static void put_line(const struct line_text *text, size_t from, size_t to)
         if (strcmp(wanted, shown) != 0)
             fputs(wanted, stdout);
         shown = wanted;
+        bool begins = i == from || text->bytes[i - 1] == ' ';
+        if (begins && is_name(text, i, to))
+            fputs("\\%", stdout);
         put_byte(text->bytes[i]);
     }
     if (strcmp(shown, font(0)) != 0)
@@ -119,7 +131,7 @@ static void put_table(struct slice source)
 {
     size_t widths[MARKDOWN_COLUMNS_MAX], columns = measure(source, widths);
     struct slice cells[MARKDOWN_COLUMNS_MAX];
-    fputs(".na\n.nh\n.TS\n", stdout);
+    fputs(".nh\n.TS\n", stdout);
     for (size_t i = 0; i < columns; i++)
         fputs(i ? " lb" : "lb", stdout);
     putchar('\n');
@@ -134,7 +146,7 @@ static void put_table(struct slice source)
         }
         fputs(row ? "\n" : "\n_\n", stdout);
     }
-    fputs(".TE\n.hy\n.ad\n", stdout);
+    fputs(".TE\n.hy\n", stdout);
 }
 
 static void put_blocks(struct slice source)
@@ -179,7 +191,7 @@ static void put_head(struct slice name, const char *date)
     put_upper(name);
     printf(" 7 %s \"weir %s\" \"The textbook, made right\"\n", date,
            weir_version(NULL, NULL, NULL));
-    fputs(".SH NAME\nweir\\-", stdout);
+    fputs(".ad l\n.SH NAME\nweir\\-", stdout);
     put_plain(name);
     fputs(" \\- ", stdout);
 }
