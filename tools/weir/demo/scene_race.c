@@ -254,7 +254,7 @@ static int run_race(void)
 
 const struct scene scene_race = {
     .name = "race",
-    .summary = "two processes add to one counter: lost updates, and none with a semaphore",
+    .summary = "lost updates of a counter, and none with a semaphore",
     .heart = "examples/textbook/race.c",
     .run = run_race,
 };

@@ -230,7 +230,7 @@ static int run_sigbus(void)
 
 const struct scene scene_sigbus = {
     .name = "sigbus",
-    .summary = "a POSIX segment in a full /dev/shm: the size is granted, the write kills",
+    .summary = "a full /dev/shm: the size is granted, and the write kills",
     .heart = "examples/textbook/sigbus.c",
     .run = run_sigbus,
 };
