@@ -14,7 +14,8 @@ What the line that opens a block says:
   c in=NAME               the block is a passage of NAME (spaces do not count)
   console                 lines "$ command" are run ("> " continues one); the others are
                           what it prints. "[...]" stands for any text, alone for any lines
-  console numbers=any     any number and any run of spaces will do for each other
+  console numbers=any     any number and any run of spaces will do for each other (0x00000000 and
+                          0xffffffff stand for themselves); "you" is the user's name
   console status=N        the last command ends with status N; the others, and all elsewhere,
                           with 0, except before a "$ echo $?"
   sh tested=PATH          not run here: each line stands in the checkout's PATH, which does it
@@ -22,12 +23,13 @@ What the line that opens a block says:
 Any other block is an error, and so is a link to a file that is not there. The shell's notices
 that a job starts or has ended are not compared: they come when they like.
 
-With --files FOLDER each written file must be equal to FOLDER/NAME if that exists;
---write stores it there instead.
+With --files FOLDER each written file must stand there too, behind a line with its licence;
+--write puts it there.
 """
 import argparse
 import os
 import pty
+import pwd
 import re
 import select
 import shutil
@@ -38,6 +40,7 @@ import tempfile
 import time
 
 DEADLINE_S = 60  # for one command
+LICENCE = "/* SPDX-License-Identifier: MIT */\n"
 PROMPT = re.compile(r"\036(\d+)\036")
 JOB_NOTICE = re.compile(r"\[\d+\]( \d+|[+ -] +(Done|Killed|Exit|Terminated).*)")
 
@@ -112,9 +115,13 @@ def regex_of(expected, any_number):
 
     def piece(text):
         parts = []
-        for part in re.split(r"(0x[0-9a-f]+|\d+| +)" if any_number else r"(\0)", text):
-            if any_number and part.startswith("0x"):
+        for part in re.split(r"(0x[0-9a-f]+|\d+| +|\byou\b)" if any_number else r"(\0)", text):
+            if any_number and part in ("0x00000000", "0xffffffff"):
+                parts.append(part)
+            elif any_number and part.startswith("0x"):
                 parts.append("0x[0-9a-f]+")
+            elif any_number and part == "you":
+                parts.append(f"(?:you|{re.escape(pwd.getpwuid(os.getuid()).pw_name)})")
             elif any_number and part.isdigit():
                 parts.append(r"\d+")
             elif any_number and part.startswith(" "):
@@ -278,11 +285,14 @@ class Reader:
             return
         stored = os.path.join(self.arguments.files, name)
         if self.arguments.write:
-            shutil.copy(self.path(name), stored)
-        elif os.path.exists(stored):
+            with open(stored, "w", encoding="utf-8") as file:
+                file.write(LICENCE + text)
+        try:
             with open(stored, encoding="utf-8") as file:
-                if file.read() != text:
+                if file.read() != LICENCE + text:
                     raise Wrong(f"{stored} is not what the document makes of it")
+        except FileNotFoundError:
+            raise Wrong(f"{stored} is not there") from None
 
     def check_elsewhere(self, block):
         with open(os.path.join(self.arguments.source, block.options["tested"]),
@@ -323,8 +333,15 @@ def main():
     parser.add_argument("--files", help="the folder that has the document's programs")
     parser.add_argument("--write", action="store_true", help="store them there")
     arguments = parser.parse_args()
-    if not shutil.which("bash"):
-        print("bash is not here")
+    for program in ("bash", "pkg-config", "ipcs", "cmake"):
+        if not shutil.which(program):
+            print(f"{program} is not here")
+            return 77
+    try:
+        for end in pty.openpty():
+            os.close(end)
+    except OSError as error:
+        print(f"no terminal can be had: {error}")
         return 77
 
     folder = tempfile.mkdtemp()

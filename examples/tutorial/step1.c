@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void check(int failed, const char *what)
+{
+    if (failed) {
+        perror(what);
+        exit(EXIT_FAILURE);
+    }
+}
+
+int main(void)
+{
+    key_t key = ftok("shmfile", 65);
+    check(key == -1, "ftok");
+    int shmid = shmget(key, 1024, 0600 | IPC_CREAT);
+    check(shmid == -1, "shmget");
+
+    pid_t pid = fork();
+    check(pid == -1, "fork");
+    if (pid > 0) {
+        char *str = shmat(shmid, NULL, 0);
+        check(str == (void *)-1, "shmat");
+        strcpy(str, "Hello from parent via shared memory");
+        printf("Parent writes message\n");
+        check(shmdt(str) == -1, "shmdt");
+        check(wait(NULL) == -1, "wait");
+        check(shmctl(shmid, IPC_RMID, NULL) == -1, "shmctl");
+    } else {
+        sleep(1);
+        char *str = shmat(shmid, NULL, 0);
+        check(str == (void *)-1, "shmat");
+        printf("Child reads: %s\n", str);
+        check(shmdt(str) == -1, "shmdt");
+    }
+    return 0;
+}

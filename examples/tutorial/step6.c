@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <weir/weir.h>
+
+enum { WRITTEN, SEMAPHORES };
+
+static void check(int result)
+{
+    if (result < 0) {
+        fprintf(stderr, "%s\n", weir_last_error());
+        exit(EXIT_FAILURE);
+    }
+}
+
+int main(void)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+
+    options.semaphores = SEMAPHORES;
+    check(weir_segment_create(&segment, weir_private(), 1024, &options));
+    char *message = weir_segment_data(segment);
+    struct weir_semset *semaphores = weir_segment_semset(segment);
+
+    pid_t pid = fork();
+    if (pid == -1) {
+        perror("fork");
+        return EXIT_FAILURE;
+    }
+    if (pid > 0) {
+        snprintf(message, weir_segment_size(segment), "Hello from parent via shared memory");
+        printf("Parent writes message\n");
+        fflush(stdout);
+        check(weir_semset_post(semaphores, WRITTEN, 0));
+        wait(NULL);
+    } else {
+        check(weir_semset_wait(semaphores, WRITTEN, 0));
+        printf("Child reads: %s\n", message);
+    }
+    weir_segment_close(segment);
+    return EXIT_SUCCESS;
+}
