@@ -250,7 +250,8 @@ int weir__entry_vacate(const struct weir__rundir *dir, const char *directory, co
         break;
     }
     result = weir__entry_bury(dir, &entry);
-    if (result == -EBUSY)
+    /* Its set is in use still, or another member's, who will collect it: the name is free. */
+    if (result == -EBUSY || result == -EPERM)
         result = weir__entry_retire(dir, &entry);
     if (result == 0)
         return 0;

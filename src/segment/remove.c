@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Taking an object's name or key away, whoever still uses it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,6 +42,13 @@ static int remove_entry(const struct weir__rundir *dir, const struct weir__entry
     if (self != 0 && self != entry->owner && self != record->creator)
         return weir__fail(EPERM, "'%s' belongs to uid %u: only this user and root may remove it",
                           name, entry->owner);
+    /* Refused before anything is taken: the name must be able to follow its segment. */
+    if (faccessat(dir->fd, ".", W_OK, AT_EACCESS) != 0 ||
+        faccessat(dir->fd, entry->directory, W_OK, AT_EACCESS) != 0) {
+        int error = errno;
+        return weir__fail(error, "cannot take the name '%s' away from %s: %s", name, dir->path,
+                          strerror(error));
+    }
     int result = 0;
     if (record->shm_key == 0)
         result = weir__semset_destroy(record->sem_id, record->sem_key, record->creator);

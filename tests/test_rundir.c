@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: a run directory that is missing, wrong, full, read-only or another's is told by its own
+ *       code and a sentence with its path, and leaves nothing; one of a group is shared by it.
+ * Method: children with a WEIR_DIR of each sort; small tmpfs mounts in mount namespaces of their
+ *       own; other uids and a common group.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define GROUP_GID 55555
+
+static void use_directory(const char *path)
+{
+    CHECK(setenv("WEIR_DIR", path, 1) == 0);
+}
+
+static int create_named(struct weir_segment **segment, uint32_t lifetime, uint32_t semaphores)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.lifetime = lifetime;
+    options.semaphores = semaphores;
+    options.mode = 0660;
+    return weir_segment_create(segment, weir_by_name("dir/test"), 5000, &options);
+}
+
+/* Create gives the code, nothing is made; the raw ways, which need no directory, work. */
+static void expect_create(int code)
+{
+    struct weir_segment *segment = NULL;
+    for (uint32_t lifetime = WEIR_EPHEMERAL; lifetime <= WEIR_PERSISTENT; lifetime++) {
+        CHECK_RESULT(create_named(&segment, lifetime, 1), code);
+        CHECK(segment == NULL && segments_now() == 0 && sets_now() == 0);
+        CHECK(strstr(weir_last_error(), "WEIR_DIR") ||
+              strstr(weir_last_error(), getenv("WEIR_DIR") ? getenv("WEIR_DIR") : "/dev/shm/"));
+    }
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.lifetime = WEIR_PERSISTENT;
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_key(0x1234), 10, &options), 0);
+    weir_segment_close(segment);
+    CHECK_RESULT(weir_segment_remove(weir_by_key(0x1234)), 0);
+}
+
+static void expect_open(int code)
+{
+    struct weir_segment *segment = NULL;
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("dir/test"), 0, NULL), code);
+    CHECK_RESULT(weir_segment_lookup(weir_by_name("dir/test"), &stat), code);
+    CHECK_RESULT(weir_segment_remove(weir_by_name("dir/test")), code);
+    CHECK(segment == NULL);
+}
+
+/* --- the path --------------------------------------------------------------------------- */
+
+static void bad_paths(void *argument)
+{
+    (void)argument;
+    char longer[8192], path[8192];
+    static const char *const invalid[] = { "", "run", "./run", "../run" };
+    for (size_t i = 0; i < ARRAY_SIZE(invalid); i++) {
+        use_directory(invalid[i]);
+        expect_create(-EINVAL);
+        expect_open(-EINVAL);
+        CHECK_RESULT(weir_run_directory(path, sizeof path), -EINVAL);
+    }
+    memset(longer, 'l', sizeof longer - 1);
+    longer[0] = '/';
+    longer[sizeof longer - 1] = 0;
+    use_directory(longer);
+    expect_create(-ENAMETOOLONG);
+    use_directory(fixture_path("parent/is/missing"));
+    expect_create(-ENOENT);
+    expect_open(-ENOENT);
+    CHECK_RESULT(weir_collect(0, NULL, NULL), 0);
+    CHECK_RESULT(weir_run_directory(path, sizeof path), 0); /* it need not exist */
+    size_t length = strlen(path);
+    CHECK_RESULT(weir_run_directory(path, length), -ENAMETOOLONG);
+    CHECK_RESULT(weir_run_directory(path, length + 1), 0);
+}
+
+static void test_bad_paths(void **state)
+{
+    (void)state;
+    in_child(bad_paths, NULL);
+}
+
+static void no_directory(void *argument)
+{
+    (void)argument;
+    const char *path = fixture_path("a-file");
+    close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    use_directory(path);
+    expect_create(-ENOTDIR);
+    expect_open(-ENOTDIR);
+    use_directory(fixture_path("a-file/below"));
+    expect_create(-ENOTDIR);
+    unlink(fixture_path("a-file"));
+}
+
+static void test_no_directory(void **state)
+{
+    (void)state;
+    in_child(no_directory, NULL);
+}
+
+/* The directory of the namespace is something else: a link there is not followed. */
+static void wrong_inside(void *argument)
+{
+    (void)argument;
+    char inside[4500];
+    CHECK(mkdir(fixture_path("run"), 0700) == 0);
+    snprintf(inside, sizeof inside, "%s", run_directory());
+    CHECK(symlink("/tmp", inside) == 0);
+    struct weir_segment *segment = NULL;
+    CHECK(create_named(&segment, 0, 0) < 0 && !segment);
+    CHECK(weir_segment_open(&segment, weir_by_name("dir/test"), 0, NULL) < 0 && !segment);
+    CHECK(weir_collect(0, NULL, NULL) < 0);
+    CHECK(unlink(inside) == 0);
+    close(open(inside, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    expect_create(-ENOTDIR);
+    CHECK(unlink(inside) == 0 && rmdir(fixture_path("run")) == 0);
+}
+
+static void test_wrong_inside(void **state)
+{
+    (void)state;
+    in_child(wrong_inside, NULL);
+}
+
+/* Taken away while in use: who is attached goes on, and a new one is made when needed. */
+static void test_removed_under_us(void **state)
+{
+    (void)state;
+    for (uint32_t lifetime = WEIR_EPHEMERAL; lifetime <= WEIR_PERSISTENT; lifetime++) {
+        char command[4600];
+        struct weir_segment *segment;
+        struct weir_segment *second = NULL;
+        struct weir_segment_stat stat = { .size = sizeof stat };
+        assert_result(create_named(&segment, lifetime, 1), 0);
+        snprintf(command, sizeof command, "rm -rf '%s'", fixture_path("run"));
+        assert_int_equal(system(command), 0);
+        strcpy(weir_segment_data(segment), "still here");
+        assert_result(weir_segment_stat(segment, &stat), 0);
+        assert_result(weir_semset_post(weir_segment_semset(segment), 0, 0), 0);
+        assert_result(weir_segment_open(&second, weir_by_name("dir/test"), 0, NULL), -ENOENT);
+        assert_result(weir_collect(0, NULL, NULL), 0);
+        assert_result(create_named(&second, WEIR_EPHEMERAL, 0), 0);
+        weir_segment_close(second);
+        weir_segment_close(segment);
+        assert_int_equal(segments_now(), lifetime == WEIR_EPHEMERAL ? 0 : 1);
+        if (lifetime == WEIR_EPHEMERAL) /* its last user knew of the set */
+            assert_int_equal(sets_now(), 0);
+        clear_everything();
+    }
+}
+
+/* --- file systems ----------------------------------------------------------------------- */
+
+static void mount_small(const char *options)
+{
+    CHECK(unshare(CLONE_NEWNS) == 0);
+    CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+    CHECK(mkdir(fixture_path("small"), 0700) == 0 || errno == EEXIST);
+    CHECK(mount("none", fixture_path("small"), "tmpfs", 0, options) == 0);
+    use_directory(fixture_path("small/run"));
+}
+
+static void read_only(void *argument)
+{
+    (void)argument;
+    struct weir_segment *segment;
+    mount_small("size=1m");
+    CHECK_RESULT(create_named(&segment, WEIR_PERSISTENT, 0), 0);
+    weir_segment_close(segment);
+    CHECK(mount(NULL, fixture_path("small"), NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0);
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("dir/test"), 0, NULL), 0);
+    struct weir_segment *second = NULL;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    CHECK_RESULT(weir_segment_create(&second, weir_by_name("other"), 10, &options), -EROFS);
+    CHECK(strstr(weir_last_error(), fixture_path("small/run")) != NULL);
+    CHECK(second == NULL && segments_now() == 1);
+    int result = weir_collect(0, NULL, NULL);
+    CHECK(result == 0 || result == -EROFS);
+    weir_segment_close(segment);
+    /* All or nothing: a name that cannot be taken away keeps its segment. */
+    result = weir_segment_remove(weir_by_name("dir/test"));
+    CHECK(result == -EROFS);
+    CHECK(segments_now() == 1);
+    CHECK(mount(NULL, fixture_path("small"), NULL, MS_REMOUNT, NULL) == 0);
+    CHECK_RESULT(weir_segment_remove(weir_by_name("dir/test")), 0);
+    CHECK(segments_now() == 0);
+}
+
+static void test_read_only(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    in_child(read_only, NULL);
+}
+
+/* With every number of free inodes, the call is done or refused, and wholly. */
+static void few_inodes(void *argument)
+{
+    char options[64];
+    unsigned inodes = *(unsigned *)argument;
+    snprintf(options, sizeof options, "size=1m,nr_inodes=%u", inodes);
+    mount_small(options);
+    for (uint32_t lifetime = WEIR_EPHEMERAL; lifetime <= WEIR_PERSISTENT; lifetime++) {
+        struct weir_segment *segment = NULL;
+        int result = create_named(&segment, lifetime, 2);
+        if (result != 0) {
+            CHECK_RESULT(result, -ENOSPC);
+            CHECK(strstr(weir_last_error(), fixture_path("small/run")) != NULL);
+            CHECK(inodes < 8);
+        } else {
+            CHECK(inodes > 2);
+            weir_segment_close(segment);
+            if (lifetime == WEIR_PERSISTENT)
+                CHECK_RESULT(weir_segment_remove(weir_by_name("dir/test")), 0);
+        }
+        CHECK(segments_now() == 0 && sets_now() == 0 && names_now() == 0);
+    }
+}
+
+static void test_few_inodes(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    for (unsigned inodes = 1; inodes < 10; inodes++)
+        in_child(few_inodes, &inodes);
+}
+
+static void no_blocks(void *argument)
+{
+    (void)argument;
+    char byte[4096] = "";
+    mount_small("size=32k");
+    int fd = open(fixture_path("small/filler"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    while (write(fd, byte, sizeof byte) > 0)
+        ;
+    expect_create(-ENOSPC);
+    CHECK(ftruncate(fd, 0) == 0);
+    close(fd);
+    struct weir_segment *segment;
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 1), 0);
+    weir_segment_close(segment);
+    CHECK(names_now() == 0);
+}
+
+static void test_no_blocks(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    in_child(no_blocks, NULL);
+}
+
+/* --- other users ------------------------------------------------------------------------ */
+
+struct owned {
+    uid_t owner;
+    mode_t mode;
+    int create, open;
+};
+
+static void use_owned(void *argument)
+{
+    const struct owned *owned = argument;
+    CHECK(mkdir(fixture_path("owned"), 0700) == 0);
+    CHECK(chown(fixture_path("owned"), owned->owner, owned->owner) == 0);
+    CHECK(chmod(fixture_path("owned"), owned->mode) == 0);
+    become(OTHER_UID);
+    use_directory(fixture_path("owned"));
+    if (owned->create != 0) {
+        expect_create(owned->create);
+    } else {
+        struct weir_segment *segment;
+        CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), 0);
+        weir_segment_close(segment);
+    }
+    expect_open(owned->open);
+}
+
+static void test_owners(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    static const struct owned rows[] = {
+        { OTHER_UID, 0700, 0, -ENOENT },       { OTHER_UID, 0500, -EACCES, -ENOENT },
+        { OTHER_UID, 0, -EACCES, -EACCES },    { THIRD_UID, 0700, -EACCES, -EACCES },
+        { THIRD_UID, 0755, -EACCES, -ENOENT }, { THIRD_UID, 0777, 0, -ENOENT },
+        { THIRD_UID, 01777, -EPERM, -EPERM },  { 0, 01777, -EPERM, -EPERM },
+        { 0, 0755, -EACCES, -ENOENT },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct owned row = rows[i];
+        int status = status_in_child(use_owned, &row);
+        char command[4600];
+        snprintf(command, sizeof command, "rm -rf '%s'", fixture_path("owned"));
+        assert_int_equal(system(command), 0);
+        if (status != 0)
+            print_error("row %zu: owner %u, mode %04o\n", i, row.owner, row.mode);
+        assert_int_equal(status, 0);
+    }
+}
+
+/* The default directory: 0700, ours; somebody else's in its place is refused, a link too. */
+static void use_default(void *argument)
+{
+    const struct owned *owned = argument;
+    char path[64];
+    struct stat status;
+    struct weir_segment *segment;
+    snprintf(path, sizeof path, "/dev/shm/weir-%d", OTHER_UID);
+    if (owned->mode == S_IFLNK) {
+        CHECK(mkdir(fixture_path("owned"), 0700) == 0);
+        CHECK(chown(fixture_path("owned"), OTHER_UID, OTHER_UID) == 0);
+        CHECK(symlink(fixture_path("owned"), path) == 0);
+    } else if (owned->mode) {
+        CHECK(mkdir(path, 0700) == 0 && chmod(path, owned->mode) == 0);
+        CHECK(chown(path, owned->owner, owned->owner) == 0);
+    }
+    become(OTHER_UID);
+    umask(0);
+    CHECK(unsetenv("WEIR_DIR") == 0);
+    if (owned->create != 0) {
+        expect_create(owned->create);
+        return;
+    }
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), 0);
+    CHECK(stat(path, &status) == 0 && (status.st_mode & 07777) == 0700);
+    CHECK(strncmp(run_directory(), path, strlen(path)) == 0);
+    weir_segment_close(segment);
+    CHECK(names_now() == 0);
+}
+
+static void test_default_directory(void **state)
+{
+    (void)state;
+    char path[64], command[4700];
+    struct stat status;
+    snprintf(path, sizeof path, "/dev/shm/weir-%d", OTHER_UID);
+    if (!has_other_users() || lstat(path, &status) == 0)
+        skip();
+    static const struct owned rows[] = {
+        { 0, 0, 0, 0 },
+        { OTHER_UID, 0700, 0, 0 },
+        { OTHER_UID, 0777, -EPERM, 0 },
+        { THIRD_UID, 0777, -EPERM, 0 },
+        { 0, 0755, -EPERM, 0 },
+        { 0, S_IFLNK, -ENOTDIR, 0 },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct owned row = rows[i];
+        int result = status_in_child(use_default, &row);
+        snprintf(command, sizeof command, "rm -rf '%s' '%s'", path, fixture_path("owned"));
+        assert_int_equal(system(command), 0);
+        if (result != 0)
+            print_error("row %zu: owner %u, mode %04o\n", i, row.owner, row.mode);
+        assert_int_equal(result, 0);
+    }
+}
+
+/* --- a group ---------------------------------------------------------------------------- */
+
+static void become_member(uid_t uid)
+{
+    gid_t group = GROUP_GID;
+    CHECK(setgroups(1, &group) == 0);
+    CHECK(setresgid(uid, uid, uid) == 0);
+    CHECK(setresuid(uid, uid, uid) == 0);
+    umask(077); /* "its mode and group are taken over", whatever the umask is */
+    use_directory(fixture_path("group"));
+}
+
+static void create_as_first_and_die(void *argument)
+{
+    struct weir_segment *segment;
+    become_member(OTHER_UID);
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, *(uint32_t *)argument), 0);
+    raise(SIGKILL);
+}
+
+static void create_as_second(void *argument)
+{
+    struct weir_segment *segment;
+    become_member(THIRD_UID);
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, *(uint32_t *)argument), 0);
+    weir_segment_close(segment);
+}
+
+static void collect_as_first(void *argument)
+{
+    (void)argument;
+    become_member(OTHER_UID);
+    CHECK(weir_collect(0, NULL, NULL) >= 0);
+}
+
+/* A member's dead name is free for another member, also when a set of the dead one's is left. */
+static void test_group_takes_over_a_dead_name(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    for (uint32_t semaphores = 0; semaphores < 2; semaphores++) {
+        assert_int_equal(mkdir(fixture_path("group"), 0770), 0);
+        assert_int_equal(chown(fixture_path("group"), 0, GROUP_GID), 0);
+        assert_int_equal(chmod(fixture_path("group"), 02770), 0);
+        int status = status_in_child(create_as_first_and_die, &semaphores);
+        assert_true(WIFSIGNALED(status));
+        in_child(create_as_second, &semaphores);
+        in_child(collect_as_first, NULL);
+        assert_int_equal(segments_now(), 0);
+        assert_int_equal(sets_now(), 0);
+        char command[4600];
+        snprintf(command, sizeof command, "rm -rf '%s'", fixture_path("group"));
+        assert_int_equal(system(command), 0);
+    }
+}
+
+static void hold_as_first(struct companion *companion, void *argument)
+{
+    (void)argument;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+    become_member(OTHER_UID);
+    options.mode = 0660;
+    options.flags = WEIR_SEGMENT_SET_GID;
+    options.gid = GROUP_GID;
+    options.semaphores = 1;
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("dir/test"), 100, &options), 0);
+    strcpy(weir_segment_data(segment), "for the group");
+    companion_arrive(companion);
+    weir_segment_close(segment);
+    CHECK(sets_now() == 0);
+}
+
+static void open_as_second(void *argument)
+{
+    (void)argument;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+    become_member(THIRD_UID);
+    options.trust = WEIR_TRUST_DIRECTORY;
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("dir/test"), 0, &options), 0);
+    CHECK(strcmp(weir_segment_data(segment), "for the group") == 0);
+    CHECK_RESULT(weir_semset_post(weir_segment_semset(segment), 0, 0), 0);
+    weir_segment_close(segment);
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), -EEXIST);
+    CHECK_RESULT(weir_segment_remove(weir_by_name("dir/test")), -EPERM);
+}
+
+static void test_group_shares(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    struct companion companion;
+    assert_int_equal(mkdir(fixture_path("group"), 0770), 0);
+    assert_int_equal(chown(fixture_path("group"), 0, GROUP_GID), 0);
+    assert_int_equal(chmod(fixture_path("group"), 02770), 0);
+    companion_start(&companion, hold_as_first, NULL);
+    companion_meet(&companion);
+    in_child(open_as_second, NULL);
+    companion_release(&companion);
+    assert_int_equal(companion_end(&companion), 0);
+    assert_int_equal(segments_now(), 0);
+    char command[4600];
+    snprintf(command, sizeof command, "rm -rf '%s'", fixture_path("group"));
+    assert_int_equal(system(command), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_bad_paths, fixture_check),
+        cmocka_unit_test_teardown(test_no_directory, fixture_check),
+        cmocka_unit_test_teardown(test_wrong_inside, fixture_check),
+        cmocka_unit_test_teardown(test_removed_under_us, fixture_check),
+        cmocka_unit_test_teardown(test_read_only, fixture_check),
+        cmocka_unit_test_teardown(test_few_inodes, fixture_check),
+        cmocka_unit_test_teardown(test_no_blocks, fixture_check),
+        cmocka_unit_test_teardown(test_owners, fixture_check),
+        cmocka_unit_test_teardown(test_default_directory, fixture_check),
+        cmocka_unit_test_teardown(test_group_takes_over_a_dead_name, fixture_check),
+        cmocka_unit_test_teardown(test_group_shares, fixture_check),
+    };
+    return cmocka_run_group_tests_name("rundir", tests, fixture_start, fixture_end);
+}
