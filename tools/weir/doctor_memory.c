@@ -15,6 +15,7 @@
 #include <linux/magic.h>
 
 #include "size.h"
+#include "text.h"
 
 /* What docker gives a container unless asked for more. */
 #define SMALL_SHM_BYTES (UINT64_C(64) << 20)
@@ -31,6 +32,8 @@ static void check_dev_shm(struct doctor *doctor)
     }
     uint64_t total_bytes = (uint64_t)use.f_blocks * use.f_frsize;
     uint64_t free_bytes = (uint64_t)use.f_bavail * use.f_frsize;
+    char *larger = text_format("weir list -p; sudo mount -o remount,size=%" PRIu64 "M /dev/shm",
+                               (total_bytes >> 19) + 1);
     char *total = size_format(total_bytes);
     char *free_text = size_format(free_bytes);
     if (kind.f_type != TMPFS_MAGIC)
@@ -39,21 +42,20 @@ static void check_dev_shm(struct doctor *doctor)
                     "it is no tmpfs: POSIX segments there are files on a disk, and names outlive "
                     "a restart");
     else if (total_bytes != 0 && (free_bytes == 0 || (use.f_files != 0 && use.f_favail == 0)))
-        doctor_tell(doctor, DOCTOR_PROBLEM, "/dev/shm",
-                    "weir list -p; sudo mount -o remount,size=50% /dev/shm",
+        doctor_tell(doctor, DOCTOR_PROBLEM, "/dev/shm", larger,
                     "all of its %s are in use: nobody can make a name there, and POSIX programs "
                     "die of SIGBUS",
                     total);
     else if (total_bytes != 0 && free_bytes < total_bytes / 10)
-        doctor_tell(doctor, DOCTOR_WARNING, "/dev/shm",
-                    "weir list -p; sudo mount -o remount,size=50% /dev/shm", "%s of %s are left",
-                    free_text, total);
+        doctor_tell(doctor, DOCTOR_WARNING, "/dev/shm", larger, "%s of %s are left", free_text,
+                    total);
     else if (total_bytes != 0 && total_bytes <= SMALL_SHM_BYTES)
         doctor_tell(doctor, DOCTOR_NOTE, "/dev/shm",
-                    "sudo mount -o remount,size=50% /dev/shm    (docker run --shm-size=1g)",
+                    "sudo mount -o remount,size=1G /dev/shm    (docker run --shm-size=1g)",
                     "%s in all: weir's segments are not bounded by it, POSIX ones are", total);
     else
         doctor_tell(doctor, DOCTOR_OK, "/dev/shm", NULL, "%s of %s are left", free_text, total);
+    free(larger);
     free(total);
     free(free_text);
 }
@@ -157,7 +159,7 @@ static void check_memlock(struct doctor *doctor)
     char *most = size_format(limit.rlim_cur);
     doctor_tell(doctor, DOCTOR_NOTE, "memlock",
                 limit.rlim_max > limit.rlim_cur
-                    ? "ulimit -l hard"
+                    ? "ulimit -l $(ulimit -H -l)"
                     : "echo \"$USER - memlock unlimited\" | sudo tee "
                       "/etc/security/limits.d/weir.conf    (and log in again)",
                 "%s may be locked in memory by each process (RLIMIT_MEMLOCK)", most);

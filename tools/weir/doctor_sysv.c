@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <weir/collect.h>
 #include <weir/error.h>
@@ -19,6 +18,14 @@
 
 /* The inode number of the IPC namespace that the machine starts with (PROC_IPC_INIT_INO). */
 #define FIRST_IPC_NAMESPACE UINT64_C(0xefffffff)
+
+/* The most identifiers that a kernel has without the boot option ipcmni_extend. */
+#define IPCMNI 32768u
+
+static unsigned doubled(uint64_t limit)
+{
+    return limit * 2 > IPCMNI ? IPCMNI : (unsigned)limit * 2;
+}
 
 /* A limit and its use: nine tenths are a warning, all of it is a problem. */
 static void tell_use(struct doctor *doctor, const char *name, uint64_t used, uint64_t limit,
@@ -64,21 +71,23 @@ static void check_shm(struct doctor *doctor, const struct weir_limits *limits)
     }
     free(used);
     free(resident);
-    /* 32,768 identifiers are the most without the boot option ipcmni_extend. */
-    uint64_t more = limits->shmmni * 2 > 32768 ? 32768 : limits->shmmni * 2;
-    snprintf(cure, sizeof cure,
-             "weir gc --yes; weir list -m; sudo sysctl -w kernel.shmmni=%" PRIu64, more);
+    if (limits->shmmni < IPCMNI)
+        snprintf(cure, sizeof cure, "weir gc --yes; weir list -m; sudo sysctl -w kernel.shmmni=%u",
+                 doubled(limits->shmmni));
+    else
+        snprintf(cure, sizeof cure, "weir gc --yes; weir list -m; weir rm id:N");
     tell_use(doctor, "SHMMNI", limits->shm_used, limits->shmmni, "segments", cure);
 }
 
 static void check_sem(struct doctor *doctor, const struct weir_limits *limits)
 {
     char cure[160];
-    uint64_t more = limits->semmni * 2 > 32768 ? 32768 : limits->semmni * 2;
-    snprintf(cure, sizeof cure,
-             "weir list -s; sudo sysctl -w kernel.sem='%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-             "'",
-             limits->semmsl, limits->semmns, limits->semopm, more);
+    if (limits->semmni < IPCMNI)
+        snprintf(cure, sizeof cure,
+                 "weir list -s; sudo sysctl -w kernel.sem='%" PRIu64 " %" PRIu64 " %" PRIu64 " %u'",
+                 limits->semmsl, limits->semmns, limits->semopm, doubled(limits->semmni));
+    else
+        snprintf(cure, sizeof cure, "weir gc --yes; weir list -s; weir rm sem:N");
     tell_use(doctor, "SEMMNI", limits->semset_used, limits->semmni, "semaphore sets", cure);
     snprintf(cure, sizeof cure,
              "weir list -s; sudo sysctl -w kernel.sem='%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
@@ -94,22 +103,17 @@ static void check_sem(struct doctor *doctor, const struct weir_limits *limits)
 
 static void check_namespace(struct doctor *doctor, const struct weir_limits *limits)
 {
-    struct stat first;
     if (limits->ipc_namespace == 0)
         doctor_tell(doctor, DOCTOR_PROBLEM, "IPC namespace", "sudo mount -t proc proc /proc",
                     "/proc is not there: weir cannot tell IPC namespaces apart, and has no names");
     else if (limits->ipc_namespace == FIRST_IPC_NAMESPACE)
         doctor_tell(doctor, DOCTOR_OK, "IPC namespace", NULL,
                     "the machine's own: every process outside of containers is reached");
-    else if (stat("/proc/1/ns/ipc", &first) == 0 && first.st_ino == limits->ipc_namespace)
-        doctor_tell(doctor, DOCTOR_NOTE, "IPC namespace", NULL,
-                    "%" PRIu64 ", a container's: processes outside of it share nothing with it "
-                    "(docker run --ipc=host, or --ipc=container:NAME, joins another)",
-                    limits->ipc_namespace);
     else
         doctor_tell(doctor, DOCTOR_NOTE, "IPC namespace", NULL,
-                    "%" PRIu64 ", not the one of process 1: processes outside of it share nothing "
-                    "with it",
+                    "%" PRIu64 ", not the machine's first one: it is a container's, and processes "
+                    "outside of it share nothing with it (docker run --ipc=host, or "
+                    "--ipc=container:NAME, joins another)",
                     limits->ipc_namespace);
 }
 
@@ -146,7 +150,7 @@ static void check_leftovers(struct doctor *doctor)
     char *size = size_format(orphans.size_bytes);
     if (orphans.count > 0)
         doctor_tell(doctor, DOCTOR_NOTE, "orphans", "weir list -ms; weir rm id:N",
-                    "%" PRIu64 " segments and sets with %s in all are used by nobody, and their "
+                    "nobody uses %" PRIu64 " of the segments and sets (%s in all), and their "
                     "creators are dead",
                     orphans.count, size);
     else

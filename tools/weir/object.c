@@ -183,11 +183,22 @@ int object_find_one(const struct object *object, struct object_facts *facts)
     return STATUS_OK;
 }
 
+/* The set that lives with a named segment is found by its own id: the name means the segment. */
+static bool is_named_itself(const struct weir_object *object)
+{
+    struct object_facts facts;
+    if (!object->name || object->type == WEIR_OBJECT_SEGMENT)
+        return object->name != NULL;
+    return weir_inspect_one(weir_by_name(object->name), 0, &facts.object, facts.names,
+                            sizeof facts.names) == 0 &&
+           facts.object.type == WEIR_OBJECT_SEMSET;
+}
+
 char *object_argument(const struct weir_object *object)
 {
     if (object->type == WEIR_OBJECT_POSIX)
         return text_format("posix:%s", object->name);
-    if (object->name)
+    if (is_named_itself(object))
         return text_format("%s", object->name);
     return text_format("%s:%d", object->type == WEIR_OBJECT_SEMSET ? "sem" : "id", object->id);
 }

@@ -283,10 +283,13 @@ void table_print_pairs(const struct table *table, const struct table_options *op
         if (strlen(sheet.cells[c]) > width)
             width = strlen(sheet.cells[c]);
     for (size_t row = 1; row < sheet.rows; row++) {
+        const struct table_value *values = table->values + (row - 1) * table->column_count;
         if (row > 1)
             putchar('\n');
         for (size_t c = 0; c < sheet.columns; c++) {
             const char *cell = sheet.cells[row * sheet.columns + c];
+            if (!options->columns && !values[sheet.order[c]].known)
+                continue;
             if (options->noheadings)
                 printf("%s\n", cell);
             else

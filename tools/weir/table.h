@@ -83,7 +83,10 @@ void table_set_text(struct table_value *value, const char *text);
 /* Prints rows under headings on stdout. */
 void table_print(const struct table *table, const struct table_options *options);
 
-/* Prints the rows as "NAME:  value" lines, a blank line between rows. */
+/*
+ * Prints the rows as "NAME:  value" lines, a blank line between rows. Values that
+ * are not known are left out unless the options name their columns.
+ */
 void table_print_pairs(const struct table *table, const struct table_options *options);
 
 /* A part of a JSON document: an array of rows, or the first row alone. */
