@@ -28,6 +28,11 @@ words_of() {
     tr -s ' ' '\n' | grep -v '^-*$' | sort -u
 }
 
+# A page of mandoc's without its overstriking.
+plain() {
+    sed "s/.$(printf '\b')//g"
+}
+
 # Runs its arguments on a terminal; what the terminal gets is in $output.
 on_terminal() {
     command -v script >/dev/null || skip "script(1) is not here"
@@ -250,7 +255,7 @@ on_terminal() {
     for topic in textbook "${topics[@]}"; do
         "$WEIR" explain --man "$topic" >"weir-$topic.7"
         mandoc -T lint "weir-$topic.7"
-        mandoc -T utf8 "weir-$topic.7" | col -bx >page
+        mandoc -T utf8 "weir-$topic.7" | plain >page
         grep -q "weir-$topic" page
         grep -q 1970-01-02 page
     done
@@ -265,7 +270,7 @@ on_terminal() {
     for topic in "${topics[@]}"; do
         "$WEIR" explain --man "$topic" >page.7
         "$WEIR" explain --example "$topic" >example.c
-        mandoc -T ascii -O width=120 page.7 | col -bx |
+        mandoc -T ascii -O width=120 page.7 | plain |
             sed -n '/^EXAMPLES$/,/^WITH WEIR$/{/^[A-Z]/d;s/^ \{11\}//;p}' >from_page
         diff <(sed '/./,$!d' from_page | sed -e :a -e '/^\n*$/{$d;N;ba' -e '}') example.c
     done
