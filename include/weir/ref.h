@@ -30,6 +30,18 @@ enum weir_by {
     WEIR_BY_NONE = 5, /* private: found by nobody, shared by fork or by passing its id */
 };
 
+/* Whose objects an open accepts. The creator's uid cannot be forged. */
+enum weir_trust {
+    WEIR_TRUST_SELF = 0,      /* creator and owner are my effective uid, or root */
+    WEIR_TRUST_UID = 1,       /* creator and owner are options.trust_uid (or root, or myself) */
+    WEIR_TRUST_DIRECTORY = 2, /* by name only: the creator is who put the name there, and the
+                                 run directory's permissions say who may put names there */
+    WEIR_TRUST_ANYONE = 3,    /* whatever the mode bits allow */
+};
+
+/* Success with news: from ..._create_or_open(), the object is new. */
+#define WEIR_CREATED 1
+
 struct weir_ref {
     uint32_t by;      /* enum weir_by */
     uint32_t key;     /* WEIR_BY_KEY */

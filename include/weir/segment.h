@@ -62,15 +62,6 @@ enum weir_lifetime {
     WEIR_PERSISTENT = 1, /* stays until removed, or until the machine restarts */
 };
 
-/* Whose objects an open accepts. The creator's uid cannot be forged. */
-enum weir_trust {
-    WEIR_TRUST_SELF = 0,      /* creator and owner are my effective uid, or root */
-    WEIR_TRUST_UID = 1,       /* creator and owner are options.trust_uid (or root, or myself) */
-    WEIR_TRUST_DIRECTORY = 2, /* by name only: the creator is who put the name there, and the
-                                 run directory's permissions say who may put names there */
-    WEIR_TRUST_ANYONE = 3,    /* whatever the mode bits allow */
-};
-
 enum weir_segment_flags {
     WEIR_SEGMENT_READ_ONLY = 1 << 0,  /* attach for reading: a store is a SIGSEGV. Open only */
     WEIR_SEGMENT_PREFAULT = 1 << 1,   /* have every page in memory before the call returns */
@@ -100,7 +91,7 @@ struct weir_segment_options {
     uint32_t size;       /* sizeof(struct weir_segment_options) */
     uint32_t lifetime;   /* enum weir_lifetime; create only */
     uint32_t mode;       /* permission bits, create only: 0 means 0600; the umask has no part.
-                           SysV knows read and write bits alone: others are -EINVAL */
+                           weir takes read and write bits alone: others are -EINVAL */
     uint32_t flags;      /* enum weir_segment_flags */
     uint32_t trust;      /* enum weir_trust; open only */
     uint32_t trust_uid;  /* for WEIR_TRUST_UID */
@@ -108,7 +99,8 @@ struct weir_segment_options {
     uint32_t semaphores; /* create by name, or private and ephemeral: a set of so many System V
                             semaphores that lives as long as the segment (the kernel keeps sets
                             for ever: weir removes it with its segment). 0: none */
-    const uint16_t *semaphore_values; /* their first values, 0 to 32,767; NULL means all 0 */
+    const uint16_t *semaphore_values; /* their first values, 0 to 32,767; NULL means all 0, which
+                                          suits a message to wait for; a lock needs 1 */
     const char *kind;     /* by name: what this is, "segment" if NULL; 1 to WEIR_KIND_MAX bytes of
                           a name's characters. An open with another kind is -EPROTO */
     void *address;        /* attach here (a multiple of SHMLBA) or fail; NULL: anywhere */
@@ -152,9 +144,6 @@ struct weir_segment_stat {
     uint32_t semaphores; /* how many are in it */
     char kind[WEIR_KIND_MAX + 1]; /* by name: its kind; else "segment" */
 };
-
-/* Success with news. */
-#define WEIR_CREATED 1 /* from ..._create_or_open(): the object is new and all zero */
 
 /*
  * weir_segment_create() - make a segment and attach it for reading and writing

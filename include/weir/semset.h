@@ -26,7 +26,7 @@
  * lock, a seat), and wrong for what it *hands over*:
  *   - a producer's posts would be taken back at its exit, and so would a
  *     consumer's waits: messages appear twice or never;
- *   - one-sided use adds up, and fails with -ERANGE beyond 32,767;
+ *   - one-sided use adds up, and fails with -ERANGE at about 32,767 units;
  *   - weir_semset_set_value() forgets the undo of that semaphore everywhere;
  *   - a child of fork starts without any; threads of a process share theirs;
  *   - the value never goes below 0: an undo that would is cut short.
@@ -70,7 +70,7 @@ struct weir_semset_options {
     uint32_t size;       /* sizeof(struct weir_semset_options) */
     uint32_t mode;       /* create only; 0 means 0600 */
     uint32_t flags;      /* enum weir_semset_flags */
-    uint32_t trust;      /* enum weir_trust of <weir/segment.h>; open only */
+    uint32_t trust;      /* enum weir_trust of <weir/ref.h>; open only */
     uint32_t trust_uid;  /* for WEIR_TRUST_UID */
     uint32_t reserved;   /* 0 */
     int64_t deadline_ns; /* open by ftok or key: how long to wait for another process that is just
@@ -174,7 +174,7 @@ WEIR_EXPORT int weir_semset_remove(struct weir_ref ref);
  * Returns: 0.
  * Errors: -EINTR (a signal handler ran; nothing was done), -EIDRM (removed),
  *     -ERANGE (a value or an undo would exceed 32,767), -E2BIG (count above
- *     SEMOPM), -EINVAL (index, count), -EACCES, -ENOSPC (no room for undo).
+ *     SEMOPM), -EINVAL (index, count), -EACCES, -ENOMEM (no room for undo).
  * Blocking: until done. Source: semop(2).
  */
 WEIR_EXPORT int weir_semset_op(struct weir_semset *set, const struct weir_sem_op *ops,
