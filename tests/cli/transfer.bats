@@ -1,0 +1,375 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# weir send and recv: every byte or a failure that is told, in either order, whoever is killed.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+# A test that fails half-way leaves nobody running.
+teardown() {
+    for pid in $(jobs -p); do
+        kill -9 "$pid" 2>/dev/null || true
+    done
+    # The next weir command clears what the killed left.
+    "$WEIR" send --wait 0 nobody </dev/null 2>/dev/null || true
+}
+
+slot=131072
+
+# Bytes of so many, not compressible and not the same twice.
+bytes() {
+    head -c "$1" /dev/urandom
+}
+
+check_nothing_left() {
+    [ "$WEIR_ISOLATED" = 1 ] || return 0 # then others are here, and tests/isolated compares
+    [ "$(tail -n +2 /proc/sysvipc/shm)" = "" ]
+    [ "$(tail -n +2 /proc/sysvipc/sem)" = "" ]
+    [ "$(find /dev/shm -mindepth 1 ! -type d)" = "" ]
+}
+
+# Until the process sleeps, and somebody's semaphores are there for it to sleep on.
+await_sleeper() {
+    local state=R
+    while [ "$state" != S ] || [ "$(tail -n +2 /proc/sysvipc/sem)" = "" ]; do
+        read -r _ _ state _ <"/proc/$1/stat" || return 1
+    done
+}
+
+now_ms() {
+    echo $((${EPOCHREALTIME/[.,]/} / 1000))
+}
+
+# Waits for the process; it must end with the status, within a second.
+ends_soon() {
+    local start status=0
+    start=$(now_ms)
+    wait "$1" || status=$?
+    [ "$status" -eq "$2" ]
+    [ $(($(now_ms) - start)) -lt 1000 ]
+}
+
+# A pair that is in the middle of it: what goes into descriptor 7 comes out of 8.
+start_pair() {
+    mkfifo in out
+    "$WEIR" send pair <in 2>send.err &
+    sender=$!
+    exec 7>in
+    "$WEIR" recv pair >out 2>recv.err 7>&- &
+    receiver=$!
+    exec 8<out
+    echo hello >&7
+    read -r line <&8
+    [ "$line" = hello ]
+}
+
+@test "all sizes around a slot, both orders, files and streams" {
+    for size in 0 1 $((slot - 1)) $slot $((slot + 1)) $((8 * slot)) $((9 * slot + 1)); do
+        bytes $size >in
+        "$WEIR" send a/b in &
+        first=$!
+        await_sleeper $first
+        "$WEIR" recv a/b out
+        wait $first
+        cmp in out
+        "$WEIR" recv x >out &
+        first=$!
+        await_sleeper $first
+        "$WEIR" send x <in
+        wait $first
+        cmp in out
+        bytes $size | tee in | "$WEIR" send p - &
+        "$WEIR" recv p - | cat >out
+        wait $!
+        cmp in out
+    done
+    check_nothing_left
+}
+
+@test "100 MiB, whoever comes first" {
+    bytes 104857600 >in
+    "$WEIR" recv big out &
+    "$WEIR" send big in
+    wait $!
+    cmp in out
+    check_nothing_left
+}
+
+@test "FILE is written in place, shorter too" {
+    bytes 500000 >out
+    ln out same
+    echo short >in
+    "$WEIR" recv x out &
+    "$WEIR" send x in
+    wait $!
+    cmp in same
+}
+
+@test "a line arrives before the next one is written" {
+    start_pair
+    for word in one two three; do
+        echo $word >&7
+        read -r line <&8
+        [ "$line" = $word ]
+    done
+    exec 7>&-
+    wait $sender
+    wait $receiver
+    [ ! -s send.err ]
+    [ ! -s recv.err ]
+    check_nothing_left
+}
+
+@test "a second sender or receiver is refused, and the first pair goes on" {
+    start_pair
+    run --separate-stderr "$WEIR" send pair </dev/null
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"busy: another sender"* ]]
+    run --separate-stderr "$WEIR" recv pair
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"busy: another receiver"* ]]
+    [ -z "$output" ]
+    echo again >&7
+    read -r line <&8
+    [ "$line" = again ]
+    exec 7>&-
+    wait $sender
+    wait $receiver
+}
+
+@test "--wait ends in time, and recv leaves FILE alone" {
+    echo precious >file
+    start=$(now_ms)
+    run --separate-stderr "$WEIR" recv --wait 0.2 x file
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"no sender came within 0.2 s"* ]]
+    [ $(($(now_ms) - start)) -ge 200 ]
+    [ "$(cat file)" = precious ]
+    run --separate-stderr "$WEIR" send file x -w 0
+    [ "$status" -eq 1 ]
+    run --separate-stderr "$WEIR" send x file -w 0
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"no receiver came"* ]]
+    check_nothing_left
+}
+
+@test "called wrongly: 2" {
+    for arguments in "" "x y z" "--wait" "--wait=soon x" "--wait=-1 x" "--wait=inf x" "a//b" "../x" \
+        "-x n" "name:1"; do
+        for command in send recv; do
+            # shellcheck disable=SC2086
+            run --separate-stderr "$WEIR" $command $arguments </dev/null
+            [ "$status" -eq 2 ]
+            [ -n "$stderr" ]
+            [ -z "$output" ]
+        done
+    done
+}
+
+@test "a name of another kind" {
+    "$WEIR" create other --size 4096
+    for command in send recv; do
+        run --separate-stderr "$WEIR" $command other </dev/null
+        [ "$status" -eq 1 ]
+        [[ "$stderr" == *"not a stream"* ]]
+    done
+    "$WEIR" rm other
+}
+
+@test "what cannot be read fails before anybody waits" {
+    mkdir directory
+    for file in missing directory; do
+        run --separate-stderr "$WEIR" send x $file
+        [ "$status" -eq 1 ]
+        [[ "$stderr" == *"$file"* ]]
+    done
+    check_nothing_left
+}
+
+@test "a read error at the sender is told on both sides" {
+    "$WEIR" recv x out 2>recv.err &
+    receiver=$!
+    run --separate-stderr "$WEIR" send x /proc/self/mem
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"Input/output error"* ]]
+    ends_soon $receiver 1
+    [[ "$(cat recv.err)" == *"sender failed: Input/output error"* ]]
+    check_nothing_left
+}
+
+@test "an output that cannot be opened, or is full, or closed, is told on both sides" {
+    bytes 3000000 >in
+    mkdir directory
+    mkfifo unread
+    exec 9<>unread
+    "$WEIR" send x in 2>send.err &
+    sender=$!
+    run --separate-stderr "$WEIR" recv x directory
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"directory: Is a directory"* ]]
+    ends_soon $sender 1
+    [[ "$(cat send.err)" == *"receiver failed: Is a directory"* ]]
+
+    "$WEIR" send x in 2>send.err &
+    sender=$!
+    run --separate-stderr bash -c '"$WEIR" recv x >/dev/full'
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"No space left"* ]]
+    ends_soon $sender 1
+    [[ "$(cat send.err)" == *"receiver failed: No space left on device"* ]]
+
+    "$WEIR" send x in 2>send.err &
+    sender=$!
+    run --separate-stderr bash -c '"$WEIR" recv x | head -c 5 | wc -c; exit ${PIPESTATUS[0]}'
+    [ "$status" -eq 1 ]
+    [ "$output" = 5 ]
+    [[ "$stderr" == *"Broken pipe"* ]]
+    ends_soon $sender 1
+    [[ "$(cat send.err)" == *"receiver failed: Broken pipe"* ]]
+
+    "$WEIR" send x in 2>send.err &
+    sender=$!
+    run --separate-stderr bash -c '"$WEIR" recv x >&-'
+    [ "$status" -eq 1 ]
+    ends_soon $sender 1
+    check_nothing_left
+}
+
+@test "a full disk at the receiver" {
+    bytes 3000000 >in
+    mkdir small
+    mount -t tmpfs -o size=1m none small 2>/dev/null || skip "nobody may mount here"
+    "$WEIR" send x in 2>send.err &
+    sender=$!
+    run --separate-stderr "$WEIR" recv x small/out
+    umount small
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"No space left"* ]]
+    ends_soon $sender 1
+    [[ "$(cat send.err)" == *"receiver failed: No space left on device"* ]]
+    check_nothing_left
+}
+
+@test "killed sender: the receiver that waits ends at once" {
+    start_pair
+    kill -9 $sender
+    ends_soon $receiver 1
+    [[ "$(cat recv.err)" == *"the sender was killed"* ]]
+    check_nothing_left
+}
+
+@test "killed receiver: the sender that reads from a silent input ends at once" {
+    start_pair
+    kill -9 $receiver
+    ends_soon $sender 1
+    [[ "$(cat send.err)" == *"the receiver was killed"* ]]
+    check_nothing_left
+}
+
+@test "killed sender: the receiver whose output is stuck ends at once" {
+    mkfifo out
+    exec 8<>out
+    bytes 10000000 | base64 >in
+    "$WEIR" send x in &
+    sender=$!
+    "$WEIR" recv x >out 2>recv.err &
+    receiver=$!
+    read -r -N 1 -u 8 # the pipe begins to fill, and nobody reads on
+    await_sleeper $receiver
+    kill -9 $sender
+    ends_soon $receiver 1
+    [[ "$(cat recv.err)" == *"the sender was killed"* ]]
+    check_nothing_left
+}
+
+@test "a stopped sender is alive: the receiver waits for it" {
+    start_pair
+    kill -STOP $sender
+    echo later >&7
+    run --separate-stderr "$WEIR" send pair </dev/null
+    [ "$status" -eq 1 ]
+    [ -d /proc/$receiver ]
+    kill -CONT $sender
+    read -r line <&8
+    [ "$line" = later ]
+    exec 7>&-
+    wait $sender
+    wait $receiver
+}
+
+@test "one pair after the other, without a pause: nobody is refused" {
+    for i in {1..100}; do
+        echo "$i" | "$WEIR" send --wait 10 x || echo "send $i" >>failed
+    done &
+    for i in {1..100}; do
+        "$WEIR" recv --wait 10 x || echo "recv $i" >>failed
+    done >got
+    wait $!
+    [ ! -e failed ]
+    cmp got <(seq 100)
+    check_nothing_left
+}
+
+@test "after a pair was killed a new one works at once" {
+    for victim in sender receiver both; do
+        rm -f in out
+        start_pair
+        case $victim in
+        sender) kill -9 $sender ;;
+        receiver) kill -9 $receiver ;;
+        both) kill -9 $sender $receiver ;;
+        esac
+        wait $sender || true
+        exec 7>&- 8<&-
+        echo "after $victim" | "$WEIR" send --wait 10 pair &
+        [ "$("$WEIR" recv --wait 10 pair)" = "after $victim" ]
+        wait $!
+        wait $receiver || true
+    done
+    check_nothing_left
+}
+
+@test "200 SIGKILLs at random instants: the other ends, and no copy is wrong and called right" {
+    bytes 16000000 >in
+    for i in {1..200}; do
+        rm -f out
+        "$WEIR" send --wait 0.3 x in 2>/dev/null &
+        sender=$!
+        "$WEIR" recv --wait 0.3 x out 2>/dev/null &
+        receiver=$!
+        if ((RANDOM % 2)); then
+            victim=$sender other=$receiver
+        else
+            victim=$receiver other=$sender
+        fi
+        # The instant itself is what is random here: nothing is waited for.
+        read -r -t "0.0$((RANDOM % 3))$((RANDOM % 10))" <> <(:) || true
+        kill -9 $victim 2>/dev/null || true
+        start=$(now_ms)
+        wait $other && other_status=0 || other_status=$?
+        [ $(($(now_ms) - start)) -lt 1000 ]
+        wait $victim && victim_status=0 || victim_status=$?
+        [ $other_status -le 1 ]
+        if [ $other_status -eq 0 ] || [ $victim_status -eq 0 ]; then
+            cmp in out
+        fi
+    done
+    run "$WEIR" send --wait 0 nobody </dev/null
+    check_nothing_left
+}
+
+@test "progress is for terminals, and -q silences it" {
+    bytes 3000000 >in
+    "$WEIR" recv x out 2>recv.err &
+    script --quiet --return --command '"$WEIR" send x in' screen </dev/null >/dev/null
+    wait $!
+    [ ! -s recv.err ]
+    grep -q '100%.*2.9 MiB of 2.9 MiB' screen
+    "$WEIR" recv -q x out &
+    script --quiet --return --command '"$WEIR" send x in --quiet' screen </dev/null >/dev/null
+    wait $!
+    ! grep -q '%' screen
+}
