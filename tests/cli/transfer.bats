@@ -68,7 +68,7 @@ start_pair() {
 
 @test "all sizes around a slot, both orders, files and streams" {
     for size in 0 1 $((slot - 1)) $slot $((slot + 1)) $((8 * slot)) $((9 * slot + 1)); do
-        bytes $size >in
+        bytes "$size" >in
         "$WEIR" send a/b in &
         first=$!
         await_sleeper $first
@@ -81,7 +81,7 @@ start_pair() {
         "$WEIR" send x <in
         wait $first
         cmp in out
-        bytes $size | tee in | "$WEIR" send p - &
+        bytes "$size" | tee in | "$WEIR" send p - &
         "$WEIR" recv p - | cat >out
         wait $!
         cmp in out
