@@ -18,6 +18,7 @@ What the line that opens a block says:
                           0xffffffff stand for themselves); "you" is the user's name
   console status=N        the last command ends with status N; the others, and all elsewhere,
                           with 0, except before a "$ echo $?"
+  console libc=glibc      as console; left out when cc does not use glibc
   sh tested=PATH          not run here: each line stands in the checkout's PATH, which does it
   text                    a picture, or something to read
 Any other block is an error, and so is a link to a file that is not there. The shell's notices
@@ -268,6 +269,11 @@ class Reader:
         return {**kept, "HOME": os.path.join(folder, "home"), "LC_ALL": "C.UTF-8",
                 "PATH": programs + ":" + os.environ["PATH"], "TERM": "dumb", "NO_COLOR": "1"}
 
+    def has_glibc(self):
+        macros = subprocess.run([self.arguments.cc, "-dM", "-E", "-include", "stdio.h", "-"],
+                                input="", capture_output=True, text=True, check=True)
+        return "__GLIBC__" in macros.stdout
+
     def path(self, name):
         return os.path.join(self.folder, name)
 
@@ -313,6 +319,8 @@ class Reader:
             if " ".join(block.text().split()) not in " ".join(
                     self.contents(options["in"]).split()):
                 raise Wrong(f"this is no passage of {options['in']}")
+        elif kind == "console" and options.get("libc") == "glibc" and not self.has_glibc():
+            print(f"line {block.line} is left out: it is about glibc")
         elif kind == "console":
             run_console(self.shell, block)
         elif kind == "sh" and "tested" in options:
