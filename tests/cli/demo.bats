@@ -89,6 +89,38 @@ Child reads: Hello from parent via shared memory'
     [[ "$output" == *"shm_nattch"* ]]
 }
 
+@test "scene seed: seven faults, each with its evidence, and the program made right" {
+    check_scene seed
+    jq -e '.facts | .ftok_missing_file == -1 and .ftok_stranger_met and .unchecked_signal == 11 and
+           (.unchecked_said_why | not) and .mode_with_umask_077 == "0666" and
+           .sleep_waited_ms >= 900 and .late_parent_child_read_nothing and .pipe_lines_swapped and
+           .heading_printed == 2 and .left_behind and .status_when_child_died == 0 and
+           .right_us > 0 and .right_lines_in_order' document
+    jq -e '[.faults[] | .fault, .does, .happened, .why, .cure | length > 0] |
+           length == 35 and all' document
+}
+
+@test "scene seed --explain: shows the program that it runs, within 80 columns" {
+    "$WEIR" demo seed --explain >page
+    sed -n '/^int main/,$p' "$WEIR_SOURCE/examples/textbook/seed.c" | while IFS= read -r line; do
+        grep -qxF "${line:+    }$line" page || { echo "not shown: $line"; exit 1; }
+    done
+    [ "$(grep -cE '^[2-8]\. Fault: ' page)" -eq 7 ]
+    [ "$(grep -c '^  Just now  ' page)" -eq 7 ]
+    [ "$(awk 'length > 80' page)" = "" ]
+    grep -qF '| Child reads: Hello from parent via shared memory' page
+    grep -qE '^ +/proc/[0-9]+/maps \(child\)' page
+    grep -qE 'shm_nattch +0 -> 1 \*' page
+}
+
+@test "the program made right: at most 60 lines, correct through a pipe, nothing left" {
+    [ "$(wc -l <"$WEIR_SOURCE/examples/textbook/seed_right.c")" -le 60 ]
+    command -v cc || skip "no compiler"
+    cc -Wall -Wextra -Werror "$WEIR_SOURCE/examples/textbook/seed_right.c" -o right -pthread
+    [ "$(./right | cat)" = "$two_lines" ]
+    check_nothing_left
+}
+
 @test "scene lifecycle: the counts of the kernel" {
     check_scene lifecycle
     run "$WEIR" demo lifecycle

@@ -89,7 +89,7 @@ int scene_shmget(key_t key, size_t size_bytes, int flags)
         told_flags(flag_text, sizeof flag_text, flags);
         snprintf(call, sizeof call, "shmget(%s, %zu, %s)", key_text, size_bytes, flag_text);
         told_result(result, sizeof result, id, error);
-        snapshot_take(&after, id);
+        snapshot_take(&after, id >= 0 ? id : before.id); /* refused: what is there stays */
         tell(call, result, &before, &after);
     }
     errno = error;

@@ -178,7 +178,7 @@ static void add_quote(struct text *text, const char *prefix, const char *quoted)
 {
     while (*quoted) {
         size_t length = strcspn(quoted, "\n");
-        text_add(text, "%s", prefix);
+        text_add(text, "%s", length > 0 ? prefix : "");
         add_bytes(text, quoted, length);
         add_bytes(text, "\n", 1);
         quoted += length + (quoted[length] == '\n');

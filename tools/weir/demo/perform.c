@@ -29,6 +29,11 @@ enum scene_mode scene_mode(void)
     return stage_settings.mode;
 }
 
+bool scene_steps(void)
+{
+    return stage->step;
+}
+
 bool scene_private(void)
 {
     return stage->private;

@@ -30,7 +30,7 @@ static void reset_signals(void)
         signal(signals[i], SIG_DFL);
 }
 
-pid_t scene_fork(const char *name)
+static pid_t fork_named(const char *name, bool dies_with_parent)
 {
     pid_t parent = getpid();
     /* The child cannot be told of, nor drop its name, before the parent has put it down. */
@@ -40,8 +40,9 @@ pid_t scene_fork(const char *name)
     if (pid == 0) {
         stage_lock_forget();
         reset_signals();
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
+        if (dies_with_parent)
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (dies_with_parent && getppid() != parent)
             _exit(STATUS_FAILURE);
         stage_making_forget();
         return 0;
@@ -51,6 +52,16 @@ pid_t scene_fork(const char *name)
     stage_unlock();
     stage_making_end();
     return pid;
+}
+
+pid_t scene_fork(const char *name)
+{
+    return fork_named(name, true);
+}
+
+pid_t scene_fork_free(const char *name)
+{
+    return fork_named(name, false);
 }
 
 _Noreturn void scene_exit(int status)

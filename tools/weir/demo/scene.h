@@ -60,6 +60,9 @@ int scene_perform(const struct scene *scene, const struct scene_settings *settin
 
 enum scene_mode scene_mode(void);
 
+/* Whether it waits for Enter between steps. */
+bool scene_steps(void);
+
 /* Whether this is a private IPC and mount namespace. */
 bool scene_private(void);
 
@@ -108,6 +111,9 @@ void scene_instead(const char *code, const char *format, ...) __attribute__((for
 
 /* fork(2): the child has a name, and dies with the process that made it. */
 pid_t scene_fork(const char *name);
+
+/* The same for a child that outlives its parent, until the scene ends. */
+pid_t scene_fork_free(const char *name);
 
 /* Runs a program's main() in a process called name, and waits for it; its wait status. */
 int scene_play(const char *name, int (*program)(void));

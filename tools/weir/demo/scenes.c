@@ -7,6 +7,7 @@
 /* One a line, so that a new scene is one new line. */
 /* clang-format off */
 const struct scene *const scene_table[] = {
+    &scene_seed,
     &scene_lifecycle,
     &scene_race,
     &scene_torn,

@@ -13,6 +13,7 @@ extern const struct scene scene_of_ftok; /* scene_ftok() is the told call */
 extern const struct scene scene_pointer;
 extern const struct scene scene_race;
 extern const struct scene scene_rmid;
+extern const struct scene scene_seed;
 extern const struct scene scene_sigbus;
 extern const struct scene scene_torn;
 

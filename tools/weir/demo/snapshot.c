@@ -93,7 +93,7 @@ static void show_field(struct text *text, int field, const struct shmid_ds *befo
         snprintf(cell, sizeof cell, "%s", new);
     bool left = field % 2 == 0;
     text_add(text, "%s%-14s%s", left ? INDENT : "", field_names[field], changed ? text_bold() : "");
-    text_add(text, left ? "%-22s" : "%s", cell);
+    text_add(text, left ? "%-23s" : "%s", cell);
     text_add(text, "%s%s", changed ? text_plain() : "", left ? "" : "\n");
 }
 
@@ -170,7 +170,7 @@ static void show_maps_of(struct text *text, const struct stage_actor *actor, int
         text_add(text, INDENT "%s\n", line.text);
     }
     if (!found)
-        text_add(text, INDENT "/proc/%d/maps (%s): not there\n", (int)actor->pid, actor->name);
+        text_add(text, INDENT "/proc/%d/maps (%s): no line for it\n", (int)actor->pid, actor->name);
     fclose(file);
 }
 
