@@ -118,7 +118,8 @@ static void write_locked(const struct text *text)
 void stage_wait_for_enter(void)
 {
     static const char prompt[] = "-- Enter --";
-    static const char erase[] = "\r           \r";
+    /* The terminal has shown the Enter: the prompt stands one line up. */
+    static const char erase[] = "\033[A\033[2K";
     if (!stage->step)
         return;
     (void)!write(STDERR_FILENO, prompt, sizeof prompt - 1);
@@ -132,7 +133,8 @@ void stage_wait_for_enter(void)
             break;
         }
     }
-    (void)!write(STDERR_FILENO, erase, sizeof erase - 1);
+    if (is_styled() && isatty(STDERR_FILENO))
+        (void)!write(STDERR_FILENO, erase, sizeof erase - 1);
 }
 
 void scene_head(const char *format, ...)

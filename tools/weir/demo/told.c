@@ -34,12 +34,17 @@ void told_begin(struct text *text, const char *call, const char *result)
     text->length = 0;
     char process[48];
     snprintf(process, sizeof process, "[%s %d]", stage_actor_name(getpid()), (int)getpid());
-    text_add(text, "%3u  %s%s%s %s", ++stage->calls, text_bold(), process, text_plain(), call);
-    size_t width = strlen("  1   ") + strlen(process) + strlen(call);
-    if (result && width + strlen(" = ") + strlen(result) > STAGE_WIDTH)
-        text_add(text, "\n      = %s", result);
-    else if (result)
-        text_add(text, " = %s", result);
+    size_t width = strlen("  1  ") + strlen(process) + strlen(" ") + strlen(call);
+    const char *gap = " ";
+    if (width > STAGE_WIDTH) {
+        gap = "\n      ";
+        width = strlen("      ") + strlen(call);
+    }
+    text_add(text, "%3u  %s%s%s%s%s", ++stage->calls, text_bold(), process, text_plain(), gap,
+             call);
+    if (result)
+        text_add(text, "%s= %s",
+                 width + strlen(" = ") + strlen(result) > STAGE_WIDTH ? "\n      " : " ", result);
     text_add(text, "\n");
 }
 
