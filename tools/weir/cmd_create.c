@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <weir/error.h>
@@ -59,11 +60,14 @@ static bool parse_group(const char *text, uint32_t *gid)
         return true;
     }
     const struct group *group = getgrnam(text);
-    if (group)
+    if (group) {
         *gid = group->gr_gid;
-    else
-        command_usage("--gid '%s': there is no such group", text_escape(text, false));
-    return group != NULL;
+        return true;
+    }
+    char *shown = text_escape(text, false);
+    command_usage("--gid '%s': there is no such group", shown);
+    free(shown);
+    return false;
 }
 
 static int create(const char *text, const struct request *request)

@@ -11,7 +11,7 @@
 const struct command *command_running;
 bool command_quiet;
 
-static void message(const char *format, va_list arguments)
+static void __attribute__((format(printf, 1, 0))) message(const char *format, va_list arguments)
 {
     fflush(stdout); /* so that the two streams keep their order on one terminal */
     if (command_running)

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
@@ -73,6 +74,7 @@ bool size_option(const char *option, const char *text, uint64_t *bytes)
         return true;
     char *shown = text_escape(text, false);
     command_usage("%s '%s': %s", option, shown, why);
+    free(shown);
     return false;
 }
 
@@ -94,6 +96,7 @@ bool mode_option(const char *option, const char *text, uint32_t *mode)
         command_usage("%s '%s': shared memory knows read (4) and write (2) alone: 0666 at most, "
                       "0640 for example",
                       option, shown);
+    free(shown);
     return false;
 }
 

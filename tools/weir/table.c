@@ -70,8 +70,10 @@ int table_check(const struct table_options *options, const struct table_column *
                 snprintf(known + strlen(known), sizeof known - strlen(known), " %s",
                          columns[i].name);
             char *shown = text_escape(name, false);
-            return command_usage("--output: there is no column '%.*s'. There are:%s",
-                                 (int)strcspn(shown, ","), shown, known);
+            int status = command_usage("--output: there is no column '%.*s'. There are:%s",
+                                       (int)strcspn(shown, ","), shown, known);
+            free(shown);
+            return status;
         }
         name += length;
         if (*name++ == '\0')
