@@ -204,7 +204,8 @@ END
 
 @test "options that are unknown or lack their argument are called wrongly" {
     for command in create gc doctor info list read rm write; do
-        refused 2 "weir $command --help" "$WEIR" "$command" --nonsense </dev/null
+        refused 2 "^weir $command: .*nonsense.*weir $command --help" \
+            "$WEIR" "$command" --nonsense </dev/null
         refused 2 "weir $command --help" "$WEIR" "$command" -Z </dev/null
     done
     refused 2 'size' "$WEIR" create name --size

@@ -20,7 +20,7 @@ struct command {
     const char *summary; /* one line, no full stop: the list in 'weir --help' */
     const char *help;    /* the whole text of 'weir NAME --help'; help2man makes a man page of it:
                             "Usage: ...\n\nParagraph.\n\nOptions:\n  -x, --long=ARG  text\n..." */
-    int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns exit_status */
+    int (*run)(int argc, char **argv); /* argv[0] is "weir NAME"; returns exit_status */
 };
 
 /* The command that is running: its name stands in front of each message. */

@@ -16,6 +16,9 @@
 /* Below, a limit is one of a kernel that was configured long ago, and programs of today meet it. */
 #define SHMMAX_LOW_BYTES (UINT64_C(256) << 20)
 
+/* Above, it stands for none: no address space is as large. */
+#define NO_LIMIT_BYTES (UINT64_C(1) << 57)
+
 /* The inode number of the IPC namespace that the machine starts with (PROC_IPC_INIT_INO). */
 #define FIRST_IPC_NAMESPACE UINT64_C(0xefffffff)
 
@@ -53,6 +56,9 @@ static void check_shm(struct doctor *doctor, const struct weir_limits *limits)
                     "sudo sysctl -w kernel.shmmax=18446744073692774399",
                     "a segment may have %s and no more (kernel.shmmax=%" PRIu64 ")", largest,
                     limits->shmmax_bytes);
+    else if (limits->shmmax_bytes >= NO_LIMIT_BYTES)
+        doctor_tell(doctor, DOCTOR_OK, "SHMMAX", NULL,
+                    "a segment may be as large as memory allows");
     else
         doctor_tell(doctor, DOCTOR_OK, "SHMMAX", NULL, "a segment may have up to %s", largest);
     free(largest);
@@ -62,8 +68,8 @@ static void check_shm(struct doctor *doctor, const struct weir_limits *limits)
     char *resident = size_format(limits->shm_resident_pages * page);
     if (limits->shmall_pages > UINT64_MAX / page / 2) {
         doctor_tell(doctor, DOCTOR_OK, "SHMALL", NULL,
-                    "all segments together have %s, %s of it in memory; there is no limit", used,
-                    resident);
+                    "all segments together have %s, of which %s are in memory; there is no limit",
+                    used, resident);
     } else {
         snprintf(cure, sizeof cure, "sudo sysctl -w kernel.shmall=18446744073692774399");
         tell_use(doctor, "SHMALL", limits->shm_used_pages, limits->shmall_pages,

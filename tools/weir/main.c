@@ -3,11 +3,13 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <weir/version.h>
 
 #include "command.h"
+#include "text.h"
 
 static const struct command *const commands[] = {
     &command_create,
@@ -76,8 +78,16 @@ int main(int argc, char **argv)
         return command_finish(STATUS_OK);
     }
     const struct command *command = find(word);
-    if (!command)
-        return command_usage("there is no command '%s'", word);
+    if (!command) {
+        char *shown = text_escape(word, false);
+        int status = command_usage("there is no command '%s'", shown);
+        free(shown);
+        return status;
+    }
     command_running = command;
+    /* getopt_long(3) starts its messages with argv[0]: "weir list: unrecognized option ..." */
+    char called[64];
+    snprintf(called, sizeof called, "weir %s", command->name);
+    argv[1] = called;
     return command->run(argc - 1, argv + 1);
 }
