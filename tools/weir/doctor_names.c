@@ -34,7 +34,8 @@ static void check_access(struct doctor *doctor, const char *path, const struct s
                     "%s has mode %04o: others could change your names", path,
                     (unsigned)entry->st_mode & 07777);
     } else if (statvfs(path, &system) == 0 && system.f_flag & ST_RDONLY) {
-        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, "export WEIR_DIR=/dev/shm/weir-$(id -u)",
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME,
+                    is_default ? "sudo mount -o remount,rw /dev/shm" : "unset WEIR_DIR",
                     "%s is on a file system that is read-only", path);
     } else if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
         cure = is_default ? text_format("chmod 0700 '%s'", path)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "object.h"
 #include "text.h"
@@ -99,8 +100,20 @@ static void set_positive(struct table_value *value, int64_t number)
         table_set_number(value, number);
 }
 
+/* A /proc of another PID namespace has other processes under these numbers. */
+static bool proc_is_ours(void)
+{
+    static int known = -1;
+    char self[16] = "";
+    if (known < 0)
+        known = readlink("/proc/self", self, sizeof self - 1) > 0 && atoi(self) == getpid();
+    return known;
+}
+
 char *process_command(int pid)
 {
+    if (!proc_is_ours())
+        return NULL;
     char *path = text_format("/proc/%d/comm", pid);
     FILE *file = fopen(path, "re");
     free(path);
