@@ -217,12 +217,14 @@ static int run_pointer(void)
     struct found *found = shm == -1 ? (void *)-1 : scene_shmat(shm, NULL, 0);
     if (found == (void *)-1)
         return command_fail("the system refuses a segment: %s", strerror(errno));
+    scene_say("It is removed at once: on Linux it stays for those who are attached, may still be "
+              "attached by its identifier, and goes with the last of them, however that one ends.");
+    scene_shmctl(shm, IPC_RMID, NULL);
     attach_twice(shm, found);
     store(found);
     int status = read_elsewhere(shm, found);
     scene_mute(true);
     scene_shmdt(found);
-    scene_shmctl(shm, IPC_RMID, NULL);
     scene_instead("struct list { uint64_t first; /* offset, 0: none */ };\n"
                   "char *base = weir_segment_data(segment);\n"
                   "struct node *node = (struct node *)(base + list->first);\n",

@@ -238,6 +238,9 @@ static int run_race(void)
               "is for later.");
     int shm = scene_shmget(IPC_PRIVATE, sizeof(long), 0600);
     long *counter = shm == -1 ? (void *)-1 : scene_shmat(shm, NULL, 0);
+    scene_say("It is removed at once: on Linux it stays for those who are attached, may still be "
+              "attached by its identifier, and goes with the last of them, however that one ends.");
+    scene_shmctl(shm, IPC_RMID, NULL);
     int sem = scene_semget(IPC_PRIVATE, 2, 0600);
     unsigned short values[2] = { [GATE] = 0, [LOCK] = 1 };
     if (counter == (void *)-1 || sem == -1 ||
@@ -247,7 +250,6 @@ static int run_race(void)
     scene_mute(true);
     scene_semctl(sem, 0, IPC_RMID);
     scene_shmdt(counter);
-    scene_shmctl(shm, IPC_RMID, NULL);
     instead();
     return status;
 }

@@ -208,6 +208,9 @@ static int run_torn(void)
     scene_head("A record in shared memory, and a semaphore");
     int shm = scene_shmget(IPC_PRIVATE, sizeof(struct shared), 0600);
     struct shared *shared = shm == -1 ? (void *)-1 : scene_shmat(shm, NULL, 0);
+    scene_say("It is removed at once: on Linux it stays for those who are attached, may still be "
+              "attached by its identifier, and goes with the last of them, however that one ends.");
+    scene_shmctl(shm, IPC_RMID, NULL);
     int sem = scene_semget(IPC_PRIVATE, 1, 0600);
     if (shared == (void *)-1 || sem == -1 ||
         scene_semctl(sem, 0, SETVAL, (union semun){ .val = 1 }) == -1)
@@ -216,7 +219,6 @@ static int run_torn(void)
     scene_mute(true);
     scene_semctl(sem, 0, IPC_RMID);
     scene_shmdt(shared);
-    scene_shmctl(shm, IPC_RMID, NULL);
     instead();
     return status;
 }
