@@ -19,11 +19,14 @@ needs_user_namespaces() {
     unshare --user --map-root-user true || skip "user namespaces are not permitted here"
 }
 
-# Runs its arguments where no private IPC namespace can be made.
+# A shell's script: its arguments run where no private IPC namespace can be made.
+forbid_namespaces='echo 0 >/proc/sys/user/max_ipc_namespaces &&
+                   echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
+
+# Runs its arguments there, or skips the test.
 without_namespaces() {
-    local forbid='echo 0 >/proc/sys/user/max_ipc_namespaces &&
-                  echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
-    unshare --user --map-root-user sh -c "$forbid" sh "$@"
+    unshare --user --map-root-user true || skip "user namespaces are not permitted here"
+    unshare --user --map-root-user sh -c "$forbid_namespaces" sh "$@"
 }
 
 needs_json() {

@@ -154,6 +154,29 @@ check_facts() {
     [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
 }
 
+@test "SIGKILL of the command alone, without namespaces: nothing after the next weir command" {
+    unshare --user --map-root-user true || skip "user namespaces are not permitted here"
+    mkfifo told
+    for scene in $scenes; do
+        for lines in 1 10 30 50; do
+            unshare --user --map-root-user sh -c "$forbid_namespaces" \
+                sh "$WEIR" demo "$scene" --explain >told &
+            command=$!
+            exec {fd}<told
+            for _ in $(seq "$lines"); do
+                read -r _ <&"$fd" || break
+            done
+            kill -KILL "$command" || true
+            cat <&"$fd" >/dev/null # ends when no process of the scene is left
+            exec {fd}<&-
+            wait "$command" || true
+            "$WEIR" gc --yes >/dev/null
+            check_nothing_left
+        done
+    done
+    [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
+}
+
 @test "SIGKILL in the midst of each scene leaves nothing" {
     for scene in $scenes; do
         "$WEIR_BUILD/tests/kill_command" 10 1000 100000 "$WEIR" demo "$scene"

@@ -78,6 +78,7 @@ static void end_scene(int number)
             kill(stage->actors[i].pid, SIGKILL);
     reap_killed();
     stage_remove_objects();
+    place_leave_at_once();
     _exit(128 + number);
 }
 

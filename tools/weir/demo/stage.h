@@ -89,6 +89,9 @@ int place_enter(void);
 /* Removes the directory, if its namespace does not. */
 void place_leave(void);
 
+/* The same for a directory of plain files, which a scene's is. Async-signal-safe. */
+void place_leave_at_once(void);
+
 /* -- process.c -------------------------------------------------------------------------------- */
 
 /* Kills and reaps the processes of the scene that are still there. */
