@@ -114,6 +114,7 @@ static int play(const struct scene *scene)
     int status = scene->run();
     process_end_all();
     stage_remove_objects();
+    place_leave(); /* the command does it too, if it is still there then */
     if (status == STATUS_OK && stage_settings.mode == SCENE_JSON)
         if (facts_print_json(scene, stage_settings.seed, stage->private) != 0)
             return command_fail("not enough memory for the document");
