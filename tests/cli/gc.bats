@@ -43,7 +43,7 @@ set_is_there() {
     [ "$status" -eq 0 ]
     [ "$stderr" = 'weir gc: removed: 1' ]
     [[ "$output" == *gc/dead* ]]
-    ! set_is_there
+    if set_is_there; then return 1; fi
     works "$WEIR" gc -q
     [ -z "$output" ]
     works "$WEIR" info gc/kept
@@ -57,7 +57,7 @@ set_is_there() {
         set_is_there
         # shellcheck disable=SC2086 # words are wanted
         works "$WEIR" $command </dev/null
-        ! set_is_there
+        if set_is_there; then return 1; fi
     done
     "$WEIR" rm gc/more
 }

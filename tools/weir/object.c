@@ -186,7 +186,7 @@ int object_find_one(const struct object *object, struct object_facts *facts)
 /* The set that lives with a named segment is found by its own id: the name means the segment. */
 static bool is_named_itself(const struct weir_object *object)
 {
-    struct object_facts facts;
+    struct object_facts facts = { 0 };
     if (!object->name || object->type == WEIR_OBJECT_SEGMENT)
         return object->name != NULL;
     return weir_inspect_one(weir_by_name(object->name), 0, &facts.object, facts.names,

@@ -23,7 +23,8 @@ static void add_bytes(struct text *text, const char *bytes, size_t length)
     text->length += length;
 }
 
-static void add_list(struct text *text, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void add_list(struct text *text, const char *format,
+                                                           va_list arguments)
 {
     char line[2048];
     int length = vsnprintf(line, sizeof line, format, arguments);
