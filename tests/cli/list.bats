@@ -120,6 +120,7 @@ sys.stdin.read()'; }
 }
 
 @test "another user sees everything, and may use nothing" {
+    nobody_can
     works as_nobody list -nro OBJECT
     # Names are in a directory of the owner's: nobody sees the segments behind them.
     [ "$output" = "$(printf '%s\n' "id:$segment" "id:$(field camera/left ID)" "sem:$set" posix:/film)" ]
