@@ -32,7 +32,9 @@ enum weir_object_state {
     WEIR_STATE_IDLE = 2,   /* nobody is, and somebody may come: persistent name, creator alive, or
                               not known (POSIX segments, sets, pids of other namespaces) */
     WEIR_STATE_ORPHAN = 3, /* nobody is attached, the creator is dead, and weir has no name for it;
-                              or a set whose segment is gone */
+                              or a set whose segment is gone. A hint: nobody can know the names in
+                              a directory that another user's WEIR_DIR names. What stands in a
+                              default run directory, or in one that may not be read, is no orphan */
 };
 
 struct weir_object {
@@ -53,8 +55,10 @@ struct weir_object {
     int64_t atime, dtime, ctime; /* seconds since 1970; 0: never. For sets atime is sem_otime */
     uint32_t removed;            /* 1: marked for destruction */
     uint32_t weirs;              /* 1: made by weir (it stands in the run directory) */
-    const char *name; /* weir's name; "/NAME" of POSIX; NULL: none. Valid in the callback */
-    const char *kind; /* "segment", "semset", "posix", or the kind that weir's name has */
+    const char *name; /* weir's name; "/NAME" of POSIX; NULL: none. Valid in the callback. A set
+                         that lives with a named segment has the segment's name */
+    const char *kind; /* "segment", "semset", "posix", "posix-sem" (a named POSIX semaphore: the
+                         file sem.NAME), or the kind that weir's name has */
 };
 
 /*

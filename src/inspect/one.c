@@ -116,29 +116,29 @@ static int tell_missing(struct weir_ref ref, uint32_t type)
     return weir__fail(ENOENT, "there is no %s with %s in this IPC namespace", noun, what);
 }
 
-int weir_inspect_one(struct weir_ref ref, uint32_t type, struct weir_object *object, char *texts,
+int weir_inspect_one(struct weir_ref ref, uint32_t type, struct weir_object *object, char *names,
                      size_t capacity_bytes)
 {
-    struct weir__names names;
+    struct weir__names known;
     struct weir__seen seen;
     struct meant meant;
     if (type != 0 && type != WEIR_OBJECT_SEGMENT && type != WEIR_OBJECT_SEMSET)
         return weir__fail(EINVAL, "weir_inspect_one: type %u is not known", type);
     int result = meant_by(ref, &meant);
     if (result == 0)
-        result = weir__names_read(&names);
+        result = weir__names_read(&known);
     if (result != 0)
         return result;
     result = -ENOENT;
     if (type != WEIR_OBJECT_SEMSET)
-        result = look(ref, &names, true, meant.segment_id, &seen);
+        result = look(ref, &known, true, meant.segment_id, &seen);
     if (result == -ENOENT && type != WEIR_OBJECT_SEGMENT)
-        result = look(ref, &names, false, meant.semset_id, &seen);
+        result = look(ref, &known, false, meant.semset_id, &seen);
     if (result == 0)
-        result = copy_texts(&seen.object, texts, capacity_bytes);
+        result = copy_texts(&seen.object, names, capacity_bytes);
     else if (result == -ENOENT)
         result = tell_missing(ref, type);
-    weir__names_free(&names);
+    weir__names_free(&known);
     if (result == 0)
         *object = seen.object;
     return result;

@@ -165,3 +165,16 @@ teardown() {
     as_nobody rm key:0x5bb7
     "$WEIR" rm key:0x5bb8
 }
+
+@test "a name whose header was overwritten is refused, and can be read by its id" {
+    local id
+    id=$("$WEIR" info -no ID bytes/test)
+    printf 'garbage!' | works "$WEIR" write "id:$id"
+    for command in read write; do
+        refused 1 'bytes/test' "$WEIR" "$command" bytes/test </dev/null
+    done
+    [ "$("$WEIR" read "id:$id" -l 8)" = 'garbage!' ]
+    works "$WEIR" info bytes/test
+    works "$WEIR" rm bytes/test
+    "$WEIR" rm -qf "id:$id"
+}
