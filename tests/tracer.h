@@ -27,7 +27,7 @@ int tracee_finish(pid_t child);
  * The whole walk: for n = 1, 2, 3 ... a fresh child is started after stage(argument), halted at
  * its n-th stop and handed to at_stop, which ends it (by tracee_kill() or tracee_finish()) and
  * checks what it left. Ends after the round in which the child made fewer than n stops and ended
- * with status 0. Returns the number of stops.
+ * with status 0. Returns the number of stops. (With a sanitizer every 11th stop must do.)
  */
 struct walk {
     const char *what;
