@@ -64,10 +64,18 @@ static int read_default(struct weir__names *names, uint32_t uid, const char *par
     struct weir__rundir dir;
     struct stat found;
     struct reading reading = { names, true };
-    snprintf(dir.path, sizeof dir.path, "/dev/shm/weir-%u/%s", uid, part);
-    dir.fd = open(dir.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    char base[64];
+    snprintf(base, sizeof base, "/dev/shm/weir-%u", uid);
+    snprintf(dir.path, sizeof dir.path, "%s/%s", base, part);
+    /* In two steps: no link that its user may have put there is followed. */
+    int base_fd = open(base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    dir.fd =
+        base_fd < 0 ? -1 : openat(base_fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int error = errno;
+    if (base_fd >= 0)
+        close(base_fd);
     if (dir.fd < 0) {
-        if (errno != ENOENT && errno != ENOTDIR)
+        if (error != ENOENT && error != ENOTDIR && error != ELOOP)
             hide(names, uid);
         return 0;
     }
