@@ -127,3 +127,20 @@ teardown() {
     [[ "$output" == *'problem'*'/dev/shm/weir-65534 belongs to user 0'*"sudo rm -r '/dev/shm/weir-65534'"* ]]
     rmdir /dev/shm/weir-65534
 }
+
+@test "200 SIGKILLs of create and rm: whole or not at all, after the next command" {
+    alone
+    local met names
+    met=$("$WEIR_BUILD/tests/kill_command" 200 5 5000 \
+        sh -c "'$WEIR' create make/one --size 100K --huge; '$WEIR' rm make/one; exit 0")
+    [ "$met" -ge 50 ]
+    names=$("$WEIR" list -qmwnro NAME)
+    [ -z "$names" ] || [ "$names" = make/one ]
+    # No segment but the named one, which can be used; nothing else in the run directory.
+    [ "$(tail -n +2 /proc/sysvipc/shm | wc -l)" -eq "$(grep -c . <<<"$names")" ]
+    [ -z "$names" ] || [ "$("$WEIR" read make/one | wc -c)" -eq 102400 ]
+    "$WEIR" rm -f make/one
+    "$WEIR" list -q
+    [ -z "$(find /dev/shm -mindepth 1 ! -type d)" ]
+    [ -z "$(find /dev/shm -mindepth 3)" ]
+}
