@@ -1,0 +1,44 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Completion offers what the command has.
+#
+# Goal: commands, options, objects, scenes and topics are completed.
+# Method: calls the function as bash does, with words typed so far.
+set -u
+PATH=$(dirname "${WEIR:?}"):$PATH
+# shellcheck source=/dev/null
+source "${WEIR_SOURCE:?}/tools/weir/weir.bash"
+failed=0
+
+expect() { # offered words that must be there, words typed so far...
+    local wanted=$1 word
+    shift
+    COMP_WORDS=("$@")
+    COMP_CWORD=$(($# - 1))
+    _weir
+    for word in $wanted; do
+        if ! printf '%s\n' "${COMPREPLY[@]}" | grep -qxF -e "$word"; then
+            echo "FAILED: '$*' is not completed with $word, but with: ${COMPREPLY[*]}"
+            failed=1
+        fi
+    done
+}
+
+offers_only() { # the words, words typed so far...
+    expect "$@"
+    [ "${COMPREPLY[*]}" = "$1" ] || {
+        echo "FAILED: '${*:2}' offers ${COMPREPLY[*]}, expected only $1"
+        failed=1
+    }
+}
+
+expect "create demo explain list send --version" weir ""
+offers_only "recv" weir rec
+offers_only "--wait=" weir send --w
+expect "seed lifecycle race" weir demo ""
+expect "shmget shm_open semop" weir explain s
+"$WEIR" create completion/one --size 4096 >/dev/null || exit 1
+offers_only "completion/one" weir info completion/
+"$WEIR" rm -q completion/one
+exit "$failed"

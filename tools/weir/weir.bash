@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# Completion of the weir command for bash: commands, options, objects, scenes and topics, all
+# asked from the command itself.
+# shellcheck shell=bash
+
+_weir() {
+    local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} weir=${COMP_WORDS[0]} words=''
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        words=$("$weir" --help 2>/dev/null |
+            sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p')' --help --version'
+    elif [[ $word == -* ]]; then
+        words=$("$weir" "$command" --help 2>/dev/null |
+            sed -n 's/^ *\(-., \)\{0,1\}\(--[a-z-]*=\{0,1\}\).*/\2/p')
+    else
+        case $command in
+        info | read | rm | write | send | recv)
+            words=$("$weir" list --raw --noheadings --output=OBJECT 2>/dev/null)
+            ;;
+        demo) words=$("$weir" demo --list 2>/dev/null | sed 's/ .*//') ;;
+        explain)
+            words=$("$weir" explain 2>/dev/null | sed -n '3,$s/^  \([a-z_]*\)  .*/\1/p')
+            ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+    # "=" ends an option that wants a value: nothing is put behind it.
+    [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+    return 0
+}
+
+# Where nothing fits, the names of files.
+complete -o default -F _weir weir
