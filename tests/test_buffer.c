@@ -9,6 +9,7 @@
 #include "tracer.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -284,6 +285,98 @@ static void lying_receivers(void **state)
     }
 }
 
+/* --- used up ---------------------------------------------------------------------------- */
+
+/* Joins, and stands there until it is told to go; then it finds out what became of the other. */
+static void join_and_stand(struct companion *companion, void *argument)
+{
+    const struct scene *scene = argument;
+    struct bounded_buffer *buffer;
+    const void *data;
+    uint32_t bytes;
+    void *slot;
+    CHECK_RESULT(join(&buffer, scene->survivor, LONG_NS), 0);
+    companion_arrive(companion);
+    CHECK_RESULT(bounded_buffer_peer(buffer), -EPIPE);
+    if (scene->survivor == SENDER) {
+        int result = 0;
+        for (int i = 0; result == 0 && i <= SLOTS; i++)
+            if ((result = bounded_buffer_reserve(buffer, &slot)) == 0)
+                result = bounded_buffer_commit(buffer, 1);
+        CHECK_RESULT(result, -EPIPE);
+    } else {
+        CHECK_RESULT(bounded_buffer_next(buffer, &data, &bytes), -EPIPE);
+    }
+    bounded_buffer_leave(buffer);
+}
+
+static void join_and_be_killed(struct companion *companion, void *argument)
+{
+    const struct scene *scene = argument;
+    struct bounded_buffer *buffer;
+    CHECK_RESULT(join(&buffer, scene->victim, LONG_NS), 0);
+    companion_arrive(companion);
+}
+
+static void transfer_soon(struct companion *companion, void *argument)
+{
+    const struct scene *scene = argument;
+    (void)companion;
+    CHECK_RESULT(transfer(scene->survivor, LONG_NS), 0);
+}
+
+/* One side killed, the other standing: a new pair meets under the name, without either. */
+static void a_standing_survivor_is_in_nobodys_way(void **state)
+{
+    struct scene scenes[] = { { SENDER, RECEIVER, -1 }, { RECEIVER, SENDER, -1 } };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
+        struct companion victim, standing, successor;
+        companion_start(&victim, join_and_be_killed, &scenes[i]);
+        companion_start(&standing, join_and_stand, &scenes[i]);
+        companion_meet(&victim);
+        companion_meet(&standing);
+        kill(victim.pid, SIGKILL);
+        assert_true(WIFSIGNALED(companion_end(&victim)));
+        int64_t start_ns = weir_now_ns();
+        companion_start(&successor, transfer_soon, &scenes[i]);
+        assert_int_equal(transfer(scenes[i].victim, LONG_NS), 0);
+        assert_int_equal(companion_end(&successor), 0);
+        assert_true(weir_now_ns() - start_ns < LONG_NS / 2);
+        companion_release(&standing);
+        assert_int_equal(companion_end(&standing), 0);
+    }
+}
+
+static void hold_role(struct companion *companion, void *argument)
+{
+    const struct scene *scene = argument;
+    struct bounded_buffer *buffer;
+    CHECK_RESULT(join(&buffer, scene->victim, LONG_NS), 0);
+    companion_arrive(companion);
+    bounded_buffer_leave(buffer);
+}
+
+/* Both live: a third is refused; the name is the former pair's until it ends. */
+static void a_living_pair_is_busy(void **state)
+{
+    struct scene scenes[] = { { SENDER, RECEIVER, -1 }, { RECEIVER, SENDER, -1 } };
+    struct companion holders[2];
+    struct bounded_buffer *buffer = NULL;
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        companion_start(&holders[i], hold_role, &scenes[i]);
+    for (size_t i = 0; i < 2; i++)
+        companion_meet(&holders[i]);
+    assert_int_equal(join(&buffer, SENDER, LONG_NS), -EBUSY);
+    assert_int_equal(join(&buffer, RECEIVER, 0), -EBUSY);
+    for (size_t i = 0; i < 2; i++)
+        companion_release(&holders[i]);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(companion_end(&holders[i]), 0);
+    assert_int_equal(join(&buffer, SENDER, 0), -ETIMEDOUT);
+}
+
 /* --- arguments -------------------------------------------------------------------------- */
 
 static void wrong_arguments(void **state)
@@ -367,8 +460,15 @@ int main(void)
     }
 #define TEST(function) cmocka_unit_test_teardown(function, fixture_check)
     const struct CMUnitTest tests[] = {
-        TEST(wrong_arguments), TEST(another_size),  TEST(one_slot),        TEST(forged_slots),
-        TEST(lying_receivers), TEST(killed_sender), TEST(killed_receiver),
+        TEST(a_standing_survivor_is_in_nobodys_way),
+        TEST(a_living_pair_is_busy),
+        TEST(wrong_arguments),
+        TEST(another_size),
+        TEST(one_slot),
+        TEST(forged_slots),
+        TEST(lying_receivers),
+        TEST(killed_sender),
+        TEST(killed_receiver),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_end);
 }

@@ -31,7 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SLOTS = 8, SLOT_BYTES = 128 * 1024 };
+enum { SLOTS = 4, SLOT_BYTES = 512 * 1024 };
 enum { EMPTY, FULL, SEMAPHORES };
 
 struct slot {

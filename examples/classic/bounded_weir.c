@@ -20,7 +20,7 @@
 
 #include "bounded_buffer.h"
 
-enum { SLOTS = 8, SLOT_BYTES = 128 * 1024 };
+enum { SLOTS = 4, SLOT_BYTES = 512 * 1024 };
 
 /* file_error: an errno of the input or output, 0: the buffer's result says what happened. */
 static int complain(const char *who, int result, int file_error)

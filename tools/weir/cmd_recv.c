@@ -14,7 +14,7 @@ static const char help[] =
     "\n"
     "Receives what the 'weir send' of the same NAME sends, through shared memory,\n"
     "and writes it to FILE or standard output. Either side may start first; both\n"
-    "must be run by the same user, or share WEIR_DIR.\n"
+    "must be run by the same user, with the same WEIR_DIR.\n"
     "\n"
     "FILE is written in place: it is opened, and emptied, once a sender has come.\n"
     "It ends successfully only when everything that the sender had is written. When\n"

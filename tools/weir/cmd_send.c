@@ -15,7 +15,7 @@ static const char help[] =
     "\n"
     "Sends FILE, or standard input, to the 'weir recv' that has the same NAME,\n"
     "through shared memory. Either side may start first; both must be run by the\n"
-    "same user, or share WEIR_DIR.\n"
+    "same user, with the same WEIR_DIR.\n"
     "\n"
     "It ends successfully only after the receiver has taken and written every byte.\n"
     "When the receiver fails or is killed, it says so and ends at once.\n"

@@ -13,12 +13,13 @@
 #include "progress.h"
 
 /*
- * Eight slots stay within a second-level cache, so that the receiver's copy
- * reads what the sender's copy has just written there; measured with
- * bench/classic. Both sides must agree.
+ * Few and large: so many system calls a byte and no more, while all slots
+ * together still lie in a cache, where the receiver's copy finds what the
+ * sender's copy has just written. Measured with bench/classic. Both sides must
+ * agree.
  */
-#define TRANSFER_SLOTS 8
-#define TRANSFER_SLOT_BYTES (128u << 10)
+#define TRANSFER_SLOTS 4
+#define TRANSFER_SLOT_BYTES (512u << 10)
 
 struct transfer {
     struct bounded_buffer *buffer;
