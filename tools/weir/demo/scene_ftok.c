@@ -332,10 +332,13 @@ static void show_pair(const struct file *a, const struct file *b, int files)
         snprintf(line, sizeof line,
                  "%-14.40s inode 0x%06lx  -> 16 bits 0x%04lx\n"
                  "               device 0x%04lx   ->  8 bits   0x%02lx\n"
-                 "               project 'p'     ->  8 bits   0x%02x",
+                 "               project 'p'     ->  8 bits   0x%02x\n"
+                 "               key             0x%02x %02lx %04lx",
                  pair[i]->path, (unsigned long)pair[i]->inode,
                  (unsigned long)(pair[i]->inode & INODE_BITS), (unsigned long)pair[i]->device,
-                 (unsigned long)(pair[i]->device & 0xff), PROJECT);
+                 (unsigned long)(pair[i]->device & 0xff), PROJECT, PROJECT,
+                 (unsigned long)(pair[i]->device & 0xff),
+                 (unsigned long)(pair[i]->inode & INODE_BITS));
         scene_quote(line);
     }
 }

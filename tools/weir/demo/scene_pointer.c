@@ -133,7 +133,7 @@ static int compare(const struct found *found)
     snprintf(here, sizeof here, "%p", (const void *)found);
     snprintf(there, sizeof there, "%p", found->address);
     scene_head("The result");
-    scene_result("the segment is  at %s in the writer, at %s in the reader", here, there);
+    scene_result("the segment is  at %s (writer) and at %s (reader)", here, there);
     scene_result("by the pointer  %s", fate(found));
     scene_result("by the offset   \"%s\"", found->by_offset);
     scene_fact_text("writer_address", here);
