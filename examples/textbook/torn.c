@@ -24,7 +24,7 @@
 
 #define WORDS 16
 #define READS 10000       /* at least so many reads, */
-#define RECORDS 1000      /* and at least so many records meanwhile, */
+#define CHANGES 200       /* and so many of them that find the writer further on, */
 #define READS_MAX 5000000 /* unless the writer is stuck */
 
 /* volatile: each load and each store happens as written here. It orders and locks nothing. */
@@ -103,7 +103,11 @@ static struct count run(struct shared *shared, int sem, bool locked)
         _exit(0);
     }
     struct count count = { 0, 0 };
-    while ((count.reads < READS || shared->records < RECORDS) && count.reads < READS_MAX) {
+    long changes = 0, before = 0;
+    while ((count.reads < READS || changes < CHANGES) && count.reads < READS_MAX) {
+        long now = shared->records;
+        changes += now != before;
+        before = now;
         count.torn += read_is_torn(shared, sem, locked);
         count.reads++;
         sched_yield(); /* on one core: let the writer write */
