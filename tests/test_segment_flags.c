@@ -337,10 +337,16 @@ static void test_huge_pages_real(void **state)
     assert_int_equal(status, 0);
 }
 
+/* Not asked of smaps: the memory to read it with might come to lie right there. */
+static bool is_mapped(void *page)
+{
+    return msync(page, 1, MS_ASYNC) == 0 || errno != ENOMEM;
+}
+
 static void child_of_no_fork(void *segment)
 {
     char *data = weir_segment_data(segment);
-    CHECK(smaps_field(data, "Size") == -1);
+    CHECK(!is_mapped(data));
     /* Something else of the child's lies where the parent's segment was: it is not detached. */
     int id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
     uintptr_t base = (uintptr_t)data / 4096 * 4096;
@@ -366,7 +372,7 @@ static void child_of_fork(void *segment)
     CHECK(stat.shm_nattch == 2);
     strcpy(data, "from the child");
     weir_segment_close(segment);
-    CHECK(smaps_field(data, "Size") == -1);
+    CHECK(!is_mapped(data));
 }
 
 static void test_fork(void **state)
