@@ -158,7 +158,7 @@ check_facts() {
     unshare --user --map-root-user true || skip "user namespaces are not permitted here"
     mkfifo told
     for scene in $scenes; do
-        for lines in 1 10 30 50; do
+        for lines in 1 25 50; do
             unshare --user --map-root-user sh -c "$forbid_namespaces" \
                 sh "$WEIR" demo "$scene" --explain >told &
             command=$!
@@ -179,7 +179,7 @@ check_facts() {
 
 @test "SIGKILL in the midst of each scene leaves nothing" {
     for scene in $scenes; do
-        "$WEIR_BUILD/tests/kill_command" 10 1000 100000 "$WEIR" demo "$scene"
+        "$WEIR_BUILD/tests/kill_command" 6 1000 100000 "$WEIR" demo "$scene"
         check_nothing_left
     done
 }
