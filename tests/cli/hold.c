@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <weir/weir.h>
@@ -39,7 +40,9 @@ int main(int argc, char **argv)
     fclose(stdout);
     while (getchar() != EOF)
         continue;
+    /* The last to close takes name and set away; a child that only exits would leave them. */
     weir_semset_post(weir_segment_semset(segment), 1, 0);
+    waitpid(child, NULL, 0);
     weir_segment_close(segment);
     return 0;
 }
