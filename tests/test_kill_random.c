@@ -60,7 +60,8 @@ static int step(uint64_t draw, struct weir_segment **held)
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     struct weir_ref ref = weir_by_name(names[draw >> 8 & (NAMES - 1)]);
     options.lifetime = draw >> 16 & 1;
-    options.semaphores = draw >> 17 & 1 ? 2 : 0;
+    /* Every other name has semaphores: who asks an object for more than it has is refused. */
+    options.semaphores = draw >> 8 & 1 ? 2 : 0;
     options.semaphore_values = values;
     if (*held) {
         weir_segment_close(*held);

@@ -156,6 +156,24 @@ static void test_larger_options(void **state)
 }
 
 /* Semaphores come by name, or private and ephemeral; elsewhere they are refused. */
+/* Who needs more semaphores than the object has learns it at the open, not at the first wait. */
+static void test_fewer_semaphores_than_asked_for(void **state)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment, *second;
+    (void)state;
+    options.semaphores = 2;
+    assert_result(weir_segment_create(&segment, weir_by_name("two"), 100, &options), 0);
+    assert_result(weir_segment_open(&second, weir_by_name("two"), 100, &options), 0);
+    weir_segment_close(second);
+    options.semaphores = 3;
+    assert_result(weir_segment_open(&second, weir_by_name("two"), 100, &options), -EINVAL);
+    assert_non_null(strstr(weir_last_error(), "has 2 semaphores, and 3 are asked for"));
+    assert_result(weir_segment_create_or_open(&second, weir_by_name("two"), 100, &options),
+                  -EINVAL);
+    weir_segment_close(segment);
+}
+
 static void test_semaphores_where_they_cannot_be(void **state)
 {
     (void)state;
@@ -409,6 +427,7 @@ int main(void)
         cmocka_unit_test_teardown(test_bad_sizes, fixture_check),
         cmocka_unit_test_teardown(test_bad_options, fixture_check),
         cmocka_unit_test_teardown(test_larger_options, fixture_check),
+        cmocka_unit_test_teardown(test_fewer_semaphores_than_asked_for, fixture_check),
         cmocka_unit_test_teardown(test_semaphores_where_they_cannot_be, fixture_check),
         cmocka_unit_test_teardown(test_bad_attach, fixture_check),
         cmocka_unit_test_teardown(test_squatted_key, fixture_check),

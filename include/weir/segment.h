@@ -98,7 +98,8 @@ struct weir_segment_options {
     uint32_t gid;        /* for WEIR_SEGMENT_SET_GID */
     uint32_t semaphores; /* create by name, or private and ephemeral: a set of so many System V
                             semaphores that lives as long as the segment (the kernel keeps sets
-                            for ever: weir removes it with its segment). 0: none */
+                            for ever: weir removes it with its segment). 0: none.
+                            Open: fewer than so many are -EINVAL */
     const uint16_t *semaphore_values; /* their first values, 0 to 32,767; NULL means all 0, which
                                           suits a message to wait for; a lock needs 1 */
     const char *kind;     /* by name: what this is, "segment" if NULL; 1 to WEIR_KIND_MAX bytes of
@@ -177,8 +178,8 @@ WEIR_EXPORT int weir_segment_create(struct weir_segment **segment, struct weir_r
  * trust, kind and address are used; NULL for read-write and WEIR_TRUST_SELF.
  *
  * Returns: 0.
- * Errors: -ENOENT, -EINVAL (smaller than size_bytes: the sentence has both
- *     sizes), -EACCES, -EPERM (the trust policy refuses its creator or owner),
+ * Errors: -ENOENT, -EINVAL (smaller than size_bytes, or fewer semaphores
+ *     than asked for: the sentence has both numbers), -EACCES, -EPERM (the trust policy refuses its creator or owner),
  *     -EPROTO (foreign: no header of weir's, or another kind), -EPROTONOSUPPORT
  *     (another layout version, feature or build), -EUCLEAN (header corrupt),
  *     -EIDRM (removed in this moment).

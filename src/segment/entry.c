@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "segment/header.h"
 #include "segment/semset.h"
 #include "segment/sysv.h"
 
@@ -227,10 +228,15 @@ static int tell_taken(const struct weir__entry *entry, const char *what)
     const struct weir__record *record = &entry->record;
     const char *lifetime = record->lifetime == WEIR_PERSISTENT ? "a persistent" : "an ephemeral";
     if (record->shm_key == 0)
-        return weir__fail(EEXIST, "%s is taken by a %s (semaphore set %d) of uid %u", what,
-                          record->kind, record->sem_id, record->creator);
-    return weir__fail(EEXIST, "%s is taken by %s %s of %llu bytes (segment %d) of uid %u", what,
-                      lifetime, record->kind, (unsigned long long)record->shm_segsz, record->shm_id,
+        return weir__fail(EEXIST,
+                          "%s is taken by a %s (semaphore set %d) of uid %u: open it, or remove it "
+                          "with 'weir rm'",
+                          what, record->kind, record->sem_id, record->creator);
+    return weir__fail(EEXIST,
+                      "%s is taken by %s %s of %llu bytes (segment %d) of uid %u: open it, or "
+                      "remove it with 'weir rm'",
+                      what, lifetime, record->kind,
+                      (unsigned long long)(record->shm_segsz - WEIR__HEADER_BYTES), record->shm_id,
                       record->creator);
 }
 

@@ -20,7 +20,9 @@
 
 static int not_there(const struct weir__segment_ask *ask)
 {
-    return weir__fail(ENOENT, "there is no segment under %s", ask->what);
+    return weir__fail(
+        ENOENT, "there is no segment under %s: create it first, or look for it with 'weir list'",
+        ask->what);
 }
 
 /* The name is there, its segment is not. */
@@ -134,6 +136,9 @@ static int attach_named(struct weir_segment *segment, const struct weir__segment
                                                   ask->options.flags & WEIR_SEGMENT_READ_ONLY };
     /* Acquire [entry.publish]: the name was read before. Pairs with weir__draft_publish(). */
     result = weir__header_check(segment->memory, &expected, ask->what);
+    if (result == 0 && record->sem_count < ask->options.semaphores)
+        result = weir__fail(EINVAL, "%s has %u semaphores, and %u are asked for", ask->what,
+                            record->sem_count, ask->options.semaphores);
     if (result == 0 && record->sem_key != 0)
         result = check_set(ask, record);
     if (result == 0 && record->sem_key != 0)

@@ -81,8 +81,9 @@ int weir__key_check(uint32_t key)
         return weir__fail(EINVAL, "key 0 is IPC_PRIVATE: nobody can open it by key; use "
                                   "weir_private()");
     if (key == UINT32_MAX)
-        return weir__fail(EINVAL, "key 0xffffffff is what a failed ftok returns: every program "
-                                  "with that fault shares it");
+        return weir__fail(EINVAL, "key 0xffffffff is what a failed ftok returns, and every program "
+                                  "with that fault shares it: 'weir list' shows what is there, "
+                                  "reach it by id:N");
     return 0;
 }
 
