@@ -177,3 +177,55 @@ Child reads: Hello from parent via shared memory'
         [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
     done
 }
+
+@test "SIGINT in the midst of seed and lifecycle leaves nothing" {
+    needs_user_namespaces
+    for number in 05 10 20 30 50 80; do
+        for scene in seed lifecycle; do
+            run without_namespaces timeout --kill-after 5 --signal INT "0.0$number" "$WEIR" demo "$scene"
+            check_nothing_left
+        done
+    done
+    [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
+}
+
+@test "SIGKILL of all of a scene without namespaces: the next demo takes away what it left" {
+    needs_user_namespaces
+    setsid unshare --user --map-root-user sh -c '
+        echo 0 >/proc/sys/user/max_ipc_namespaces
+        echo 0 >/proc/sys/user/max_user_namespaces
+        exec "$WEIR" demo seed' >out 2>&1 3>&- &
+    group=$!
+    # Three programs are running when the list names five segments: it then sleeps for a second.
+    for ((i = 0; i < 500; i++)); do
+        [ "$(cat "$TMPDIR"/weir-demo-*/.journal 2>/dev/null | wc -l)" -lt 6 ] || break
+        sleep 0.02
+    done
+    kill -KILL -- "-$group"
+    wait "$group" || true
+    for ((i = 0; i < 500; i++)); do
+        kill -0 -- "-$group" 2>/dev/null || break
+        sleep 0.02
+    done
+    if [ "$WEIR_ISOLATED" = 1 ]; then
+        [ "$(tail -n +2 /proc/sysvipc/shm | wc -l)" -ge 1 ]
+    fi
+    [ "$(without_namespaces "$WEIR" demo)" = "$two_lines" ]
+    check_nothing_left
+    [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
+}
+
+@test "a scene's directory without a list goes when it is old, and nobody else's does" {
+    mkdir -m 700 weir-demo-aaaaaa weir-demo-bbbbbb weir-demo-cccccc
+    mkdir weir-demo-aaaaaa/run1
+    touch weir-demo-bbbbbb/.journal
+    chmod 755 weir-demo-cccccc
+    touch -d '2 minutes ago' weir-demo-aaaaaa weir-demo-cccccc
+    "$WEIR" demo
+    [ ! -e weir-demo-aaaaaa ]
+    [ -e weir-demo-bbbbbb ]
+    [ -e weir-demo-cccccc ]
+    touch -d '2 minutes ago' weir-demo-bbbbbb
+    "$WEIR" demo
+    [ ! -e weir-demo-bbbbbb ]
+}

@@ -11,6 +11,7 @@
 
 #include "../command.h"
 #include "hello.h"
+#include "journal.h"
 #include "scenes.h"
 #include "stage.h"
 
@@ -126,6 +127,7 @@ static int run(int argc, char **argv)
         return print_list();
     if (json && explain)
         return command_usage("--json does not go with --explain and --step");
+    journal_collect();
     if (optind == argc)
         return options ? command_usage("which scene? See 'weir demo --list'") : hello_run();
     settings.mode = json ? SCENE_JSON : explain ? SCENE_EXPLAIN : SCENE_BRIEF;

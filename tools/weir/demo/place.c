@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "journal.h"
 #include "stage.h"
 
 static int write_file(const char *path, const char *line)
@@ -80,11 +81,11 @@ static int enter_private_directory(void)
 
 static int enter_shared_directory(void)
 {
-    const char *parent = getenv("TMPDIR");
-    if (!parent || !*parent || strlen(parent) > sizeof stage->directory - 32)
-        parent = "/tmp";
     char path[sizeof stage->directory];
-    snprintf(path, sizeof path, "%s/weir-demo-XXXXXX", parent);
+    const char *parent = journal_parent();
+    if (strlen(parent) > sizeof path - 32)
+        return -ENAMETOOLONG;
+    snprintf(path, sizeof path, "%s/" JOURNAL_DIRECTORY "XXXXXX", parent);
     stage_making_begin();
     bool made = mkdtemp(path) != NULL;
     if (made)
@@ -92,7 +93,9 @@ static int enter_shared_directory(void)
     stage_making_end();
     if (!made)
         return -errno;
-    return chdir(path) != 0 ? -errno : 0;
+    if (chdir(path) != 0)
+        return -errno;
+    return journal_open(path);
 }
 
 int place_enter(void)

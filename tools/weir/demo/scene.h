@@ -15,7 +15,7 @@
  *     private IPC and mount namespace, with an empty tmpfs on /dev/shm: all that
  *     it makes vanishes with its last process, SIGKILL included. If not, it is
  *     in the machine's namespace, and must keep off keys that are not its own.
- *   - The working directory is a fresh, empty one, removed afterwards.
+ *   - The working directory is a fresh one with no file but .journal, removed afterwards.
  *   - System V objects made through the wrappers of calls.h are removed at the
  *     end, also when the scene is interrupted. Processes made by scene_fork() or
  *     scene_play() are killed at the end, and when the process that made them dies.

@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "journal.h"
+
 struct stage *stage;
 struct scene_settings stage_settings;
 
@@ -146,6 +148,7 @@ void stage_object_add(enum stage_kind kind, int id)
         object->creator = geteuid();
         object->changed_at = (int64_t)time(NULL) - 1;
         object->kind = kind;
+        journal_add(kind, id);
         return;
     }
 }
