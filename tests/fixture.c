@@ -24,6 +24,12 @@
 
 static char directory[64];
 static bool own_namespace;
+static struct weir_limits before; /* in a namespace that is not ours: what was there already */
+
+bool fixture_is_alone(void)
+{
+    return unshare(CLONE_NEWIPC) == 0;
+}
 
 const char *fixture_directory(void)
 {
@@ -51,6 +57,9 @@ int fixture_start(void **state)
 {
     (void)state;
     own_namespace = unshare(CLONE_NEWIPC) == 0;
+    before.size = sizeof before;
+    if (weir_limits(&before) != 0)
+        return -1;
     strcpy(directory, "/dev/shm/weir-test-XXXXXX");
     if (!mkdtemp(directory) || chmod(directory, 0755) != 0)
         return -1;
@@ -97,12 +106,12 @@ static struct weir_limits limits_now(void)
 
 uint64_t segments_now(void)
 {
-    return limits_now().shm_used;
+    return limits_now().shm_used - before.shm_used;
 }
 
 uint64_t sets_now(void)
 {
-    return limits_now().semset_used;
+    return limits_now().semset_used - before.semset_used;
 }
 
 static unsigned count_names(char letter)
@@ -144,6 +153,27 @@ static void detach_everything(void)
         fclose(maps);
 }
 
+/* What the record of an entry names: in a namespace of others nothing else is known to be ours. */
+static int remove_named(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    char text[300] = "";
+    int segment = -1;
+    int set = -1;
+    (void)walk;
+    int fd = type == FTW_F && S_ISREG(status->st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return 0;
+    if (read(fd, text, sizeof text - 1) > 0 &&
+        sscanf(text, "weir1 %*s %*s %*s %*s shm=%*x,%d,%*u sem=%*x,%d", &segment, &set) == 2) {
+        if (segment >= 0)
+            shmctl(segment, IPC_RMID, NULL);
+        if (set >= 0)
+            semctl(set, 0, IPC_RMID);
+    }
+    close(fd);
+    return 0;
+}
+
 /* Only in a namespace of our own may everything be removed; else weir's names must do. */
 void clear_everything(void)
 {
@@ -170,6 +200,8 @@ void clear_everything(void)
     char run[4400];
     snprintf(run, sizeof run, "%s", fixture_path("run"));
     struct stat status;
+    if (!own_namespace)
+        nftw(run, remove_named, 8, FTW_PHYS);
     if (lstat(run, &status) == 0 && S_ISDIR(status.st_mode))
         nftw(run, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     remove(run);

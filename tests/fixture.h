@@ -43,6 +43,9 @@ int fixture_end(void **state);
 /* Tear-down of each test: what the test left behind makes it fail, and is cleared away. */
 int fixture_check(void **state);
 
+/* Whether an IPC namespace of its own can be had; what a test leaves by a kill is counted there. */
+bool fixture_is_alone(void);
+
 /* The directory that holds WEIR_DIR, for files of the test itself; mode 0755. */
 const char *fixture_directory(void);
 /* fixture_directory()/name, in static memory of eight turns. */

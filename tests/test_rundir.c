@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ipc.h>
 #include <sys/mount.h>
+#include <sys/sem.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -161,9 +163,12 @@ static void test_removed_under_us(void **state)
         weir_segment_close(second);
         weir_segment_close(segment);
         assert_int_equal(segments_now(), lifetime == WEIR_EPHEMERAL ? 0 : 1);
-        if (lifetime == WEIR_EPHEMERAL) /* its last user knew of the set */
+        if (lifetime == WEIR_EPHEMERAL) { /* its last user knew of the set */
             assert_int_equal(sets_now(), 0);
-        clear_everything();
+        } else {
+            assert_int_equal(semctl(stat.semset_id, 0, IPC_RMID), 0);
+            assert_result(weir_segment_remove(weir_by_id(stat.id)), 0);
+        }
     }
 }
 
