@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: semaphore sets of other programs and other users, and the system's limits, are met with the
+ *       error that <weir/semset.h> lists, and nothing of theirs is changed.
+ * Method: sets made by plain semget(2); children that become other users; an IPC namespace with
+ *       kernel.sem lowered.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/sem.h>
+#include <unistd.h>
+
+#include "segment/semset.h"
+
+#define TEST_KEY 0x5e3a5e75u
+
+static const uint16_t first_values[3] = { 4, 0, 32767 };
+
+static void end(struct weir_semset *set)
+{
+    assert_result(weir_semset_remove(weir_by_id(set->id)), 0);
+    weir_semset_close(set);
+}
+
+/* --- sets of other programs ------------------------------------------------------------- */
+
+static void foreign_sets_are_not_written_to(void **state)
+{
+    struct weir_semset *set = NULL;
+    struct weir_semset_options soon = WEIR_SEMSET_OPTIONS;
+    unsigned short values[2] = { 1, 1 };
+    (void)state;
+    soon.deadline_ns = weir_now_ns() + 1000000;
+    int id = semget((key_t)TEST_KEY, 1, IPC_CREAT | IPC_EXCL | 0600);
+    assert_true(id >= 0);
+    assert_result(weir_semset_open(&set, weir_by_key(TEST_KEY), 1, &soon), -EPROTO);
+    assert_result(weir_semset_create_or_open(&set, weir_by_key(TEST_KEY), 1, NULL, &soon), -EPROTO);
+    semctl(id, 0, IPC_RMID);
+    id = semget((key_t)TEST_KEY, 2, IPC_CREAT | IPC_EXCL | 0600);
+    static const unsigned short others[][2] = { { 1, 0 }, { 1, 1 }, { 0, 2 }, { 5, 3 }, { 0, 9 } };
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        memcpy(values, others[i], sizeof values);
+        semctl(id, 0, SETALL, (union weir__semun){ .array = values });
+        assert_result(weir_semset_open(&set, weir_by_key(TEST_KEY), 1, &soon), -EPROTO);
+        assert_result(
+            weir_semset_create_or_open(&set, weir_by_key(TEST_KEY), 1, first_values, &soon),
+            -EPROTO);
+        assert_int_equal(semctl(id, 0, GETVAL), others[i][0]);
+        assert_int_equal(semctl(id, 1, GETVAL), others[i][1]);
+    }
+    semctl(id, 0, IPC_RMID);
+}
+
+static void plain_sets_meet_plain_programs(void **state)
+{
+    struct weir_semset *set;
+    struct weir_semset_options plain = WEIR_SEMSET_OPTIONS;
+    struct weir_semset_stat stat = { .size = sizeof stat };
+    struct sembuf one = { 0, 1, 0 };
+    (void)state;
+    plain.flags = WEIR_SEMSET_PLAIN;
+    /* Ours, as others see it: exactly three, values and sem_otime set, the first one 0 or not. */
+    for (int round = 0; round < 2; round++) {
+        assert_result(
+            weir_semset_create(&set, weir_by_key(TEST_KEY), 3, round ? first_values : NULL, &plain),
+            0);
+        assert_result(weir_semset_stat(set, &stat), 0);
+        assert_int_equal(stat.sem_nsems, 3);
+        assert_true(stat.sem_otime != 0);
+        assert_int_equal(semctl(stat.id, 0, GETVAL), round ? 4 : 0);
+        assert_int_equal(semctl(stat.id, 2, GETVAL), round ? 32767 : 0);
+        end(set);
+    }
+    /* Theirs: not ready before the first semop. */
+    int id = semget((key_t)TEST_KEY, 2, IPC_CREAT | IPC_EXCL | 0600);
+    int64_t start_ns = weir_now_ns();
+    plain.deadline_ns = start_ns + 20000000;
+    assert_result(weir_semset_open(&set, weir_by_key(TEST_KEY), 2, &plain), -ETIMEDOUT);
+    assert_true(weir_now_ns() - start_ns >= 20000000);
+    assert_int_equal(semop(id, &one, 1), 0);
+    assert_result(weir_semset_open(&set, weir_by_key(TEST_KEY), 2, &plain), 0);
+    assert_int_equal(weir_semset_value(set, 0), 1);
+    assert_result(weir_semset_open(&set, weir_by_key(TEST_KEY), 3, &plain), -EINVAL);
+    end(set);
+}
+
+/* --- users and limits ------------------------------------------------------------------- */
+
+static void as_another_user(void *argument)
+{
+    struct weir_semset *set = argument, *other = NULL;
+    int id = set->id;
+    become(OTHER_UID);
+    /* Made by root, whom SELF accepts; the mode does not let this user in. */
+    CHECK_RESULT(weir_semset_open(&other, weir_by_id(id), 3, NULL), 0);
+    CHECK_RESULT(weir_semset_post(other, 0, 0), -EACCES);
+    CHECK_RESULT(weir_semset_value(other, 0), -EACCES);
+    CHECK_RESULT(weir_semset_set_value(other, 0, 1), -EACCES);
+    struct weir_semset_stat stat = { .size = sizeof stat };
+    CHECK_RESULT(weir_semset_stat(other, &stat), -EACCES);
+    CHECK_RESULT(weir_semset_remove(weir_by_id(id)), -EPERM);
+    weir_semset_close(other);
+    CHECK_RESULT(weir_semset_create(&other, weir_by_key(TEST_KEY), 1, NULL, NULL), 0);
+    weir_semset_close(other);
+}
+
+static void as_a_third_user(void *argument)
+{
+    struct weir_semset *set = NULL;
+    struct weir_semset_options options = WEIR_SEMSET_OPTIONS;
+    (void)argument;
+    become(THIRD_UID);
+    CHECK_RESULT(weir_semset_open(&set, weir_by_key(TEST_KEY), 1, NULL), -EPERM);
+    options.trust = WEIR_TRUST_UID;
+    options.trust_uid = THIRD_UID;
+    CHECK_RESULT(weir_semset_open(&set, weir_by_key(TEST_KEY), 1, &options), -EPERM);
+    /* Trusted, but the mode is 0600: the kernel says no. */
+    options.trust_uid = OTHER_UID;
+    CHECK_RESULT(weir_semset_open(&set, weir_by_key(TEST_KEY), 1, &options), -EACCES);
+    CHECK_RESULT(weir_semset_remove(weir_by_key(TEST_KEY)), -EPERM);
+}
+
+static void other_users(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    struct weir_semset *set;
+    assert_result(weir_semset_create(&set, weir_private(), 3, first_values, NULL), 0);
+    in_child(as_another_user, set);
+    in_child(as_a_third_user, NULL);
+    assert_result(weir_semset_remove(weir_by_key(TEST_KEY)), 0); /* root may */
+    end(set);
+}
+
+static void at_the_limits(void *argument)
+{
+    struct weir_semset *set;
+    (void)argument;
+    new_ipc_namespace();
+    set_sysctl("/proc/sys/kernel/sem", "10 12 5 2");
+    CHECK_RESULT(weir_semset_create(&set, weir_private(), 11, NULL, NULL), -E2BIG);
+    CHECK(has_word(weir_last_error(), "10") && strstr(weir_last_error(), "kernel.sem"));
+    CHECK_RESULT(weir_semset_create(&set, weir_by_key(TEST_KEY), 10, NULL, NULL), -E2BIG);
+    CHECK_RESULT(weir_semset_create(&set, weir_private(), 8, NULL, NULL), 0);
+    CHECK_RESULT(weir_semset_create(&set, weir_private(), 5, NULL, NULL), -ENOSPC);
+    CHECK(has_word(weir_last_error(), "12") && strstr(weir_last_error(), "semaphores"));
+    CHECK_RESULT(weir_semset_create(&set, weir_private(), 1, NULL, NULL), 0);
+    CHECK_RESULT(weir_semset_create(&set, weir_private(), 1, NULL, NULL), -ENOSPC);
+    CHECK(strstr(weir_last_error(), "sets") && strstr(weir_last_error(), "10 12 5 4"));
+    struct weir_sem_op many[6] = { { 0, 1, 0 }, { 0, 1, 0 }, { 0, 1, 0 },
+                                   { 0, 1, 0 }, { 0, 1, 0 }, { 0, 1, 0 } };
+    CHECK_RESULT(weir_semset_op(set, many, 5), 0);
+    CHECK_RESULT(weir_semset_op(set, many, 6), -E2BIG);
+    CHECK(has_word(weir_last_error(), "5"));
+}
+
+static void limits_are_told(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    in_child(at_the_limits, NULL);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_teardown(function, fixture_check)
+    const struct CMUnitTest tests[] = {
+        TEST(foreign_sets_are_not_written_to),
+        TEST(plain_sets_meet_plain_programs),
+        TEST(other_users),
+        TEST(limits_are_told),
+    };
+    return cmocka_run_group_tests(tests, fixture_start, fixture_end);
+}
