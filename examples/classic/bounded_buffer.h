@@ -21,7 +21,7 @@
  *   -ECANCELED  the other side failed and said so: bounded_buffer_peer_error()
  *   -EUCLEAN    what stands in shared memory cannot be true
  *   -EPROTONOSUPPORT  the buffer under this name has another size
- *   -EINTR      a signal arrived while waiting: call again
+ *   -EINTR      a signal arrived while waiting (SIGCONT counts too): call again
  * and those of weir_segment_create_or_open() and weir_semset_op(), for which
  * weir_last_error() has the sentence. After -EPIPE, -ECANCELED and -EUCLEAN
  * nothing is left to do but bounded_buffer_leave().

@@ -138,14 +138,11 @@ static int wait_for_other(struct bounded_buffer *buffer, int64_t deadline_ns)
              lives = (uint16_t)(LIVES + buffer->role);
     struct weir_sem_op arrival[] = { { came, -1, 0 }, { came, 1, 0 } };
     struct weir_sem_op give_up[] = { { came, 0, 0 }, { lives, -1, WEIR_SEM_UNDO } };
-    int result;
-    do
-        result = weir_semset_op_until(buffer->set, arrival, 2, deadline_ns);
-    while (result == -EINTR);
-    if (result == -ETIMEDOUT) {
+    int result = weir_semset_op_until(buffer->set, arrival, 2, deadline_ns);
+    if (result == -ETIMEDOUT || result == -EINTR) {
         if (weir_semset_try_op(buffer->set, give_up, 2) == 0) {
             buffer->joined = false;
-            return -ETIMEDOUT;
+            return result;
         }
         result = 0; /* it came at the last moment */
     }
@@ -191,11 +188,8 @@ static int wait_for_former(struct bounded_buffer *buffer, int64_t deadline_ns)
 {
     struct weir_sem_op ended = { (uint16_t)(LIVES + buffer->role), 0, 0 };
     int64_t grace_ns = weir_deadline_ns(GRACE_NS);
-    int result;
-    do
-        result = weir_semset_op_until(buffer->set, &ended, 1,
+    int result = weir_semset_op_until(buffer->set, &ended, 1,
                                       grace_ns < deadline_ns ? grace_ns : deadline_ns);
-    while (result == -EINTR);
     return result == 0 ? -ESTALE : result == -ETIMEDOUT ? -EBUSY : result;
 }
 

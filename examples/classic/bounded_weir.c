@@ -22,6 +22,12 @@
 
 enum { SLOTS = 4, SLOT_BYTES = 512 * 1024 };
 
+/* A signal, or being stopped and continued, is no reason to give up. */
+#define RETRY(result, call)                                                                        \
+    do                                                                                             \
+        (result) = (call);                                                                         \
+    while ((result) == -EINTR)
+
 /* file_error: an errno of the input or output, 0: the buffer's result says what happened. */
 static int complain(const char *who, int result, int file_error)
 {
@@ -39,12 +45,13 @@ static int produce(const char *name)
     struct bounded_buffer *buffer;
     void *slot;
     ssize_t length = 1;
-    int result =
-        bounded_buffer_join(&buffer, name, BOUNDED_BUFFER_SENDER, SLOTS, SLOT_BYTES, WEIR_NEVER);
+    int result;
+    RETRY(result,
+          bounded_buffer_join(&buffer, name, BOUNDED_BUFFER_SENDER, SLOTS, SLOT_BYTES, WEIR_NEVER));
     if (result != 0)
         return complain("producer", result, 0);
     while (result == 0) {
-        result = bounded_buffer_reserve(buffer, &slot);
+        RETRY(result, bounded_buffer_reserve(buffer, &slot));
         if (result == 0 && (length = read(STDIN_FILENO, slot, SLOT_BYTES)) <= 0)
             break;
         if (result == 0)
@@ -56,7 +63,7 @@ static int produce(const char *name)
         bounded_buffer_fail(buffer, file_error);
     }
     if (result == 0)
-        result = bounded_buffer_end(buffer);
+        RETRY(result, bounded_buffer_end(buffer));
     bounded_buffer_leave(buffer);
     return result == 0 ? 0 : complain("producer", result, file_error);
 }
@@ -65,10 +72,12 @@ static int write_all(const char *bytes, size_t length)
 {
     while (length > 0) {
         ssize_t written = write(STDOUT_FILENO, bytes, length);
-        if (written < 0)
+        if (written < 0 && errno != EINTR)
             return -errno;
-        bytes += written;
-        length -= (size_t)written;
+        if (written > 0) {
+            bytes += written;
+            length -= (size_t)written;
+        }
     }
     return 0;
 }
@@ -78,12 +87,15 @@ static int consume(const char *name)
     struct bounded_buffer *buffer;
     const void *data;
     uint32_t bytes;
-    int written = 0;
-    int result =
-        bounded_buffer_join(&buffer, name, BOUNDED_BUFFER_RECEIVER, SLOTS, SLOT_BYTES, WEIR_NEVER);
+    int result, written = 0;
+    RETRY(result, bounded_buffer_join(&buffer, name, BOUNDED_BUFFER_RECEIVER, SLOTS, SLOT_BYTES,
+                                      WEIR_NEVER));
     if (result != 0)
         return complain("consumer", result, 0);
-    while (written == 0 && (result = bounded_buffer_next(buffer, &data, &bytes)) > 0) {
+    for (;;) {
+        RETRY(result, bounded_buffer_next(buffer, &data, &bytes));
+        if (result <= 0)
+            break;
         written = write_all(data, bytes);
         result = written == 0 ? bounded_buffer_release(buffer) : written;
         if (result != 0)

@@ -285,6 +285,44 @@ start_pair() {
     check_nothing_left
 }
 
+@test "SIGTERM and SIGHUP: nothing is left, and the other side is told" {
+    for command in send recv; do
+        for signal in TERM HUP; do
+            "$WEIR" $command alone </dev/zero &
+            waiting=$!
+            await_sleeper $waiting
+            kill -$signal $waiting
+            ends_soon $waiting $((128 + $(kill -l $signal)))
+            check_nothing_left
+        done
+    done
+    start_pair
+    kill -TERM $sender
+    ends_soon $sender 143
+    ends_soon $receiver 1
+    [[ "$(cat recv.err)" == *"sender failed: Interrupted"* ]]
+    check_nothing_left
+    rm in out
+    exec 7>&- 8<&-
+    start_pair
+    kill -HUP $receiver
+    ends_soon $receiver 129
+    ends_soon $sender 1
+    [[ "$(cat send.err)" == *"receiver failed: Interrupted"* ]]
+    check_nothing_left
+}
+
+@test "stopped and continued while it waits alone, it waits on" {
+    "$WEIR" recv x >out &
+    receiver=$!
+    await_sleeper $receiver
+    kill -STOP $receiver
+    kill -CONT $receiver
+    echo hello | "$WEIR" send x
+    wait $receiver
+    [ "$(cat out)" = hello ]
+}
+
 @test "a stopped sender is alive: the receiver waits for it" {
     start_pair
     kill -STOP $sender

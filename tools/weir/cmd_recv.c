@@ -83,7 +83,7 @@ static int receive_all(struct transfer *transfer)
         int result;
         do
             result = bounded_buffer_next(transfer->buffer, &data, &bytes);
-        while (result == -EINTR);
+        while (transfer_again(transfer, result));
         if (result == 0)
             return STATUS_OK;
         if (result < 0)
@@ -127,8 +127,7 @@ static int run(int argc, char **argv)
         status = receive_all(&transfer);
     if (status == STATUS_OK)
         status = close_and_accept(&transfer);
-    transfer_end(&transfer);
-    return command_finish(status);
+    return command_finish(transfer_end(&transfer, status));
 }
 
 const struct command command_recv = { "recv", "receive what 'weir send' sends", help, run };

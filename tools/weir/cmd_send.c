@@ -86,7 +86,7 @@ static int send_all(struct transfer *transfer)
         void *slot;
         do
             result = bounded_buffer_reserve(transfer->buffer, &slot);
-        while (result == -EINTR);
+        while (transfer_again(transfer, result));
         if (result != 0)
             return transfer_fail(transfer, result);
         ssize_t length = fill(transfer, slot, &status);
@@ -102,7 +102,7 @@ static int send_all(struct transfer *transfer)
     }
     do
         result = bounded_buffer_end(transfer->buffer);
-    while (result == -EINTR);
+    while (transfer_again(transfer, result));
     if (result != 0)
         return transfer_fail(transfer, result);
     progress_end(&transfer->progress, transfer->done);
@@ -123,8 +123,7 @@ static int run(int argc, char **argv)
     if (status != STATUS_OK)
         return status;
     status = send_all(&transfer);
-    transfer_end(&transfer);
-    return command_finish(status);
+    return command_finish(transfer_end(&transfer, status));
 }
 
 const struct command command_send = { "send", "send a file or standard input to 'weir recv'", help,

@@ -7,6 +7,11 @@
  * watcher, sleeps until the other side is gone, and then interrupts the main
  * thread by a signal, again and again until it has noticed: a signal that comes
  * just before read(2) would be lost if it came once.
+ *
+ * A third, the stopper, takes SIGINT, SIGTERM and SIGHUP and interrupts the main
+ * thread in the same way, so that Ctrl-C leaves nothing behind: the last user of
+ * a stream takes its name and its semaphores away. SIGKILL leaves that to the
+ * next weir command.
  */
 #include "transfer.h"
 
@@ -79,11 +84,9 @@ static void interrupt(int signal_number)
     (void)signal_number; /* that it interrupts is all */
 }
 
-static void *watch(void *argument)
+/* Until the main thread has noticed. */
+static void nudge(struct transfer *transfer)
 {
-    struct transfer *transfer = argument;
-    bounded_buffer_watch(transfer->buffer);
-    atomic_store(&transfer->gone, true);
     pthread_mutex_lock(&transfer->lock);
     while (!transfer->finished) {
         struct timespec until;
@@ -97,27 +100,101 @@ static void *watch(void *argument)
         pthread_cond_timedwait(&transfer->changed, &transfer->lock, &until);
     }
     pthread_mutex_unlock(&transfer->lock);
+}
+
+static void *watch(void *argument)
+{
+    struct transfer *transfer = argument;
+    bounded_buffer_watch(transfer->buffer);
+    atomic_store(&transfer->gone, true);
+    nudge(transfer);
     return NULL;
 }
 
-static int start_watcher(struct transfer *transfer)
+/* The signals that end a program, without those that its user has it ignore (nohup). */
+static void stop_signals(sigset_t *set)
+{
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    sigemptyset(set);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        struct sigaction action;
+        if (sigaction(signals[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+            sigaddset(set, signals[i]);
+    }
+}
+
+static void *await_stop(void *argument)
+{
+    struct transfer *transfer = argument;
+    sigset_t set;
+    int signal_number = 0;
+    stop_signals(&set);
+    sigaddset(&set, SIGUSR1); /* from stop_helpers() */
+    while (sigwait(&set, &signal_number) != 0)
+        ;
+    if (signal_number != SIGUSR1) {
+        atomic_store(&transfer->stopped, signal_number);
+        nudge(transfer);
+    }
+    return NULL;
+}
+
+/* Before the join, which may wait for ever. Nothing of the buffer is used yet. */
+static int start_stopper(struct transfer *transfer)
 {
     struct sigaction action = { .sa_handler = interrupt }; /* no SA_RESTART */
-    sigset_t all, before;
+    sigset_t all, before, set;
     sigaction(SIGUSR1, &action, NULL);
     transfer->main = pthread_self();
     pthread_mutex_init(&transfer->lock, NULL);
     pthread_cond_init(&transfer->changed, NULL);
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
+    stop_signals(&set);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are not for the helpers */
+    int error = pthread_create(&transfer->stopper, NULL, await_stop, transfer);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return error;
+}
+
+static int start_watcher(struct transfer *transfer)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&transfer->watcher, NULL, watch, transfer);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }
 
+/* The end of the stopper; and ours, if a signal stopped us: as if nobody had caught it. */
+static int stop_stopper(struct transfer *transfer, int status)
+{
+    pthread_mutex_lock(&transfer->lock);
+    transfer->finished = true;
+    pthread_cond_broadcast(&transfer->changed);
+    pthread_mutex_unlock(&transfer->lock);
+    pthread_kill(transfer->stopper, SIGUSR1);
+    pthread_join(transfer->stopper, NULL);
+    int stopped = atomic_load(&transfer->stopped);
+    sigset_t set;
+    stop_signals(&set);
+    if (stopped)
+        raise(stopped); /* still blocked */
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    return status;
+}
+
+bool transfer_again(const struct transfer *transfer, int result)
+{
+    return result == -EINTR && atomic_load(&transfer->stopped) == 0;
+}
+
 static int fail_join(struct transfer *transfer, int result, int64_t wait_ns)
 {
     switch (result) {
+    case -EINTR: /* the signal says it all */
+        return STATUS_FAILURE;
     case -EBUSY:
         return command_fail("'%s' is busy: another %s is using it", transfer->name, transfer->self);
     case -ETIMEDOUT:
@@ -137,29 +214,39 @@ int transfer_begin(struct transfer *transfer, enum bounded_buffer_role role,
     transfer->name = options->name;
     transfer->self = is_sender ? "sender" : "receiver";
     transfer->other = is_sender ? "receiver" : "sender";
-    int result = bounded_buffer_join(&transfer->buffer, options->name, role, TRANSFER_SLOTS,
-                                     TRANSFER_SLOT_BYTES, weir_deadline_ns(options->wait_ns));
+    int64_t deadline_ns = weir_deadline_ns(options->wait_ns);
+    int error = start_stopper(transfer);
+    if (error != 0)
+        return command_fail("cannot start a thread: %s", strerror(error));
+    int result;
+    do
+        result = bounded_buffer_join(&transfer->buffer, options->name, role, TRANSFER_SLOTS,
+                                     TRANSFER_SLOT_BYTES, deadline_ns);
+    while (transfer_again(transfer, result));
     if (result != 0)
-        return fail_join(transfer, result, options->wait_ns);
-    int error = start_watcher(transfer);
+        return stop_stopper(transfer, fail_join(transfer, result, options->wait_ns));
+    error = start_watcher(transfer);
     if (error != 0) {
         bounded_buffer_fail(transfer->buffer, error);
         bounded_buffer_leave(transfer->buffer);
-        return command_fail("cannot start a thread: %s", strerror(error));
+        return stop_stopper(transfer, command_fail("cannot start a thread: %s", strerror(error)));
     }
     progress_start(&transfer->progress);
     return STATUS_OK;
 }
 
-void transfer_end(struct transfer *transfer)
+int transfer_end(struct transfer *transfer, int status)
 {
+    if (atomic_load(&transfer->stopped) && status != STATUS_OK)
+        bounded_buffer_fail(transfer->buffer, EINTR);
     pthread_mutex_lock(&transfer->lock);
     transfer->finished = true;
-    pthread_cond_signal(&transfer->changed);
+    pthread_cond_broadcast(&transfer->changed);
     pthread_mutex_unlock(&transfer->lock);
     bounded_buffer_stop_watch(transfer->buffer);
     pthread_join(transfer->watcher, NULL);
     bounded_buffer_leave(transfer->buffer);
+    return stop_stopper(transfer, status);
 }
 
 int transfer_fail(struct transfer *transfer, int result)
@@ -167,6 +254,8 @@ int transfer_fail(struct transfer *transfer, int result)
     char have[16];
     progress_end(&transfer->progress, transfer->done);
     switch (result) {
+    case -EINTR: /* the signal says it all */
+        return STATUS_FAILURE;
     case -EPIPE:
         return command_fail("the %s was killed, or ended too soon, after %s", transfer->other,
                             progress_bytes((double)transfer->done, have));
@@ -193,6 +282,8 @@ int transfer_retry(struct transfer *transfer, int error, short events)
     struct pollfd poll_fd = { .fd = transfer->fd, .events = events };
     if (error == EAGAIN) /* somebody made it non-blocking: wait here instead */
         poll(&poll_fd, 1, -1);
+    if (atomic_load(&transfer->stopped))
+        return -EINTR;
     if (!atomic_load(&transfer->gone))
         return 0;
     /* All is committed: nothing of the sender is needed any more. */

@@ -30,13 +30,14 @@ struct transfer {
     uint64_t done; /* bytes */
     struct progress progress;
 
-    /* The watcher: interrupts a read(2) or write(2) of the main thread when the other side is
-     * gone. */
-    pthread_t main, watcher;
+    /* Two helpers interrupt the main thread wherever it waits: the watcher when the other side is
+     * gone, the stopper at SIGINT, SIGTERM and SIGHUP. */
+    pthread_t main, watcher, stopper;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool finished;    /* under lock: the watcher may go */
-    atomic_bool gone; /* the other side is gone or has failed, or we have finished */
+    bool finished;      /* under lock: the helpers may go */
+    atomic_bool gone;   /* the other side is gone or has failed, or we have finished */
+    atomic_int stopped; /* the signal that ends us; 0: none */
 };
 
 /* The options of both commands: NAME [FILE] [--wait SECONDS]. */
@@ -53,8 +54,11 @@ bool transfer_options(int argc, char **argv, struct transfer_options *options, i
 int transfer_begin(struct transfer *transfer, enum bounded_buffer_role role,
                    const struct transfer_options *options);
 
-/* Ends the watcher and leaves the buffer. */
-void transfer_end(struct transfer *transfer);
+/* Leaves the buffer and ends by the signal that stopped us, if one did; else returns status. */
+int transfer_end(struct transfer *transfer, int status);
+
+/* Whether a result of the buffer means to call again: interrupted, but not stopped. */
+bool transfer_again(const struct transfer *transfer, int result);
 
 /* Says what a negative result of the buffer means; returns STATUS_FAILURE. */
 int transfer_fail(struct transfer *transfer, int result);
@@ -64,7 +68,7 @@ int transfer_fail_file(struct transfer *transfer, const char *doing, int error);
 
 /*
  * After EINTR or EAGAIN from the file: waits until it is worth another try.
- * 0, or the negative result that says that the other side is gone.
+ * 0, or the negative result that says that the other side is gone or we are stopped.
  */
 int transfer_retry(struct transfer *transfer, int error, short events);
 
