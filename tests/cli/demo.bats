@@ -47,6 +47,31 @@ Child reads: Hello from parent via shared memory'
     check_nothing_left
 }
 
+# A file that may not grow beyond 1024 bytes and has room for $1 more: whoever writes further is
+# killed by SIGXFSZ, at a known place.
+demo_into_limited_file() {
+    head -c $((1024 - $1)) /dev/zero >limited
+    run bash -c 'ulimit -c 0; ulimit -f 1; exec "$WEIR" demo >>limited 2>err'
+}
+
+@test "no argument: the child is killed, the parent says so" {
+    demo_into_limited_file 22 # the parent's line
+    [ "$status" -eq 1 ]
+    [[ "$(cat err)" == "weir demo: the child was killed by signal 25 "* ]]
+    [ "$(tail -c 22 limited)" = "Parent writes message" ]
+    check_nothing_left
+}
+
+@test "no argument: the parent is killed, the child notices and ends" {
+    demo_into_limited_file 0
+    [ "$status" -eq $((128 + 25)) ]
+    for ((i = 0; i < 500; i++)); do
+        [ ! -s err ] || break
+        sleep 0.02
+    done
+    [ "$(cat err)" = "weir demo: the parent is gone, and has written nothing" ]
+}
+
 @test "200 SIGKILLs of parent, child, both: nothing is left after the next demo" {
     met="$("$WEIR_BUILD/tests/kill_command" 200 1 2500 "$WEIR" demo)"
     [ "$met" -ge 50 ]
@@ -87,6 +112,17 @@ Child reads: Hello from parent via shared memory'
     [ "$status" -eq 0 ]
     [[ "$stderr" == *"going on without"* ]]
     [[ "$output" == *"shm_nattch"* ]]
+}
+
+@test "bold on a terminal alone, and not with NO_COLOR; --step goes on with Enter" {
+    export TERM=xterm
+    script -qec '"$WEIR" demo rmid --explain' /dev/null </dev/null >page
+    grep -qF $'\033[1m' page
+    NO_COLOR=1 script -qec '"$WEIR" demo rmid --explain' /dev/null </dev/null >page
+    [ "$(grep -cF $'\033' page)" -eq 0 ]
+    printf '\n%.0s' {1..100} | NO_COLOR=1 script -qec '"$WEIR" demo rmid --step' /dev/null >page
+    [ "$(grep -c -- '-- Enter --' page)" -ge 15 ]
+    grep -qF "What weir does instead" page
 }
 
 @test "scene seed: seven faults, each with its evidence, and the program made right" {
