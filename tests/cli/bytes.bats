@@ -131,7 +131,7 @@ teardown() {
     refused 1 'no POSIX segment' "$WEIR" read "posix:/weir-test-$$"
     rm "/dev/shm/weir-test-$$"
     ln -s /etc/passwd "/dev/shm/weir-test-$$"
-    refused 1 'symbolic links' "$WEIR" read "posix:/weir-test-$$"
+    refused 1 'ymbolic link' "$WEIR" read "posix:/weir-test-$$"
     rm "/dev/shm/weir-test-$$"
 }
 
