@@ -3,9 +3,11 @@
 
 int main(void)
 {
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     struct weir_segment *segment;
 
-    check(weir_segment_open(&segment, weir_by_name(NOTE_NAME), sizeof(struct note), NULL));
+    options.semaphores = SEMAPHORES;
+    check(weir_segment_open(&segment, weir_by_name(NOTE_NAME), sizeof(struct note), &options));
     struct note *note = weir_segment_data(segment);
     struct weir_semset *semaphores = weir_segment_semset(segment);
 

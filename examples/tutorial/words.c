@@ -54,9 +54,11 @@ static void put(int count, char **texts)
 static void take(void)
 {
     struct weir_segment *segment;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     uint32_t offset = 0;
 
-    check(weir_segment_open(&segment, weir_by_name("tutorial/words"), sizeof(struct word), NULL));
+    options.semaphores = SEMAPHORES;
+    check(weir_segment_open(&segment, weir_by_name("tutorial/words"), sizeof(struct word), &options));
     check(weir_semset_wait(weir_segment_semset(segment), WRITTEN, 0));
     printf("take: at %p:", weir_segment_data(segment));
     do {
