@@ -6,6 +6,8 @@
 
 #include <weir/weir.h>
 
+#define WORDS_NAME "tutorial/words"
+
 enum { WRITTEN, TAKEN, SEMAPHORES };
 
 struct word {
@@ -38,7 +40,7 @@ static void put(int count, char **texts)
     uint64_t size = (uint64_t)count * sizeof(struct word);
 
     options.semaphores = SEMAPHORES;
-    check(weir_segment_create(&segment, weir_by_name("tutorial/words"), size, &options));
+    check(weir_segment_create(&segment, weir_by_name(WORDS_NAME), size, &options));
     for (int i = 0; i < count; i++) {
         struct word *word = word_at(segment, (uint32_t)i * sizeof(struct word));
         snprintf(word->text, sizeof word->text, "%s", texts[i]);
@@ -58,7 +60,7 @@ static void take(void)
     uint32_t offset = 0;
 
     options.semaphores = SEMAPHORES;
-    check(weir_segment_open(&segment, weir_by_name("tutorial/words"), sizeof(struct word), &options));
+    check(weir_segment_open(&segment, weir_by_name(WORDS_NAME), sizeof(struct word), &options));
     check(weir_semset_wait(weir_segment_semset(segment), WRITTEN, 0));
     printf("take: at %p:", weir_segment_data(segment));
     do {
