@@ -188,33 +188,6 @@ static void test_semaphores_where_they_cannot_be(void **state)
     expect_nothing_made(segment);
 }
 
-/* Who needs semaphores is not handed a segment that has too few: their pointer would be NULL. */
-static void test_too_few_semaphores(void **state)
-{
-    (void)state;
-    for (uint32_t count = 0; count <= 2; count++) {
-        struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-        struct weir_segment *segment = NULL, *other = NULL;
-        options.semaphores = count;
-        assert_result(weir_segment_create(&segment, weir_by_name("few"), 1, &options), 0);
-        for (options.semaphores = 0; options.semaphores <= count; options.semaphores++) {
-            assert_result(weir_segment_open(&other, weir_by_name("few"), 1, &options), 0);
-            assert_true(!weir_segment_semset(other) == !count);
-            weir_segment_close(other);
-            other = NULL;
-        }
-        char sentence[60];
-        snprintf(sentence, sizeof sentence, "has %u semaphores, and %u are asked for", count,
-                 count + 1);
-        assert_result(weir_segment_open(&other, weir_by_name("few"), 1, &options), -EINVAL);
-        assert_non_null(strstr(weir_last_error(), sentence));
-        assert_result(weir_segment_create_or_open(&other, weir_by_name("few"), 1, &options),
-                      -EINVAL);
-        assert_null(other);
-        weir_segment_close(segment);
-    }
-}
-
 static void test_bad_attach(void **state)
 {
     (void)state;
@@ -456,7 +429,6 @@ int main(void)
         cmocka_unit_test_teardown(test_larger_options, fixture_check),
         cmocka_unit_test_teardown(test_fewer_semaphores_than_asked_for, fixture_check),
         cmocka_unit_test_teardown(test_semaphores_where_they_cannot_be, fixture_check),
-        cmocka_unit_test_teardown(test_too_few_semaphores, fixture_check),
         cmocka_unit_test_teardown(test_bad_attach, fixture_check),
         cmocka_unit_test_teardown(test_squatted_key, fixture_check),
         cmocka_unit_test_teardown(test_limits, fixture_check),
