@@ -40,13 +40,21 @@ void text_add(struct text *text, const char *format, ...)
     va_end(arguments);
 }
 
-/* The column in which the text goes on. */
+/* The column in which the text goes on; "\033[1m" and its like take no place. */
 static size_t column_of(const struct text *text)
 {
-    size_t start = text->length;
+    size_t start = text->length, column = 0;
     while (start > 0 && text->bytes[start - 1] != '\n')
         start--;
-    return text->length - start;
+    for (size_t i = start; i < text->length; i++) {
+        if (text->bytes[i] != '\033') {
+            column++;
+            continue;
+        }
+        while (i + 1 < text->length && text->bytes[i] != 'm')
+            i++;
+    }
+    return column;
 }
 
 void text_fold(struct text *text, unsigned indent, const char *words)
