@@ -396,24 +396,31 @@ static void hold_other_size(struct companion *companion, void *argument)
 {
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     struct weir_segment *segment;
-    (void)argument;
+    const uint32_t *size_bytes = argument;
     options.kind = "stream";
-    options.semaphores = 32; /* enough for every side: what differs is the size */
-    CHECK_RESULT(weir_segment_create(&segment, weir_by_name(NAME), 1 << 20, &options), 0);
+    options.semaphores = SEMAPHORES;
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name(NAME), *size_bytes, &options), 0);
     companion_arrive(companion);
     weir_segment_close(segment);
 }
 
 static void another_size(void **state)
 {
-    struct bounded_buffer *buffer = NULL;
-    struct companion holder;
+    const struct {
+        uint32_t size_bytes;
+        int expected;
+    } rows[] = { { 1 << 20, -EPROTONOSUPPORT }, { 100, -EINVAL } };
     (void)state;
-    companion_start(&holder, hold_other_size, NULL);
-    companion_meet(&holder);
-    assert_int_equal(join(&buffer, SENDER, 0), -EPROTONOSUPPORT);
-    companion_release(&holder);
-    assert_int_equal(companion_end(&holder), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct bounded_buffer *buffer = NULL;
+        struct companion holder;
+        uint32_t size_bytes = rows[i].size_bytes;
+        companion_start(&holder, hold_other_size, &size_bytes);
+        companion_meet(&holder);
+        assert_int_equal(join(&buffer, SENDER, 0), rows[i].expected);
+        companion_release(&holder);
+        assert_int_equal(companion_end(&holder), 0);
+    }
 }
 
 static void one_slot_is_enough(struct companion *companion, void *argument)
