@@ -48,7 +48,7 @@ struct weir_object {
     uint32_t cuid, cgid;     /* creator (POSIX: the owner) */
     uint32_t mode;           /* permission bits */
     uint32_t count;          /* semaphores in a set; else 0 */
-    uint64_t size_bytes;     /* of a segment */
+    uint64_t size_bytes;     /* of a segment, weir's header included (shm_segsz) */
     uint64_t resident_bytes; /* of these, in memory now */
     int64_t attached;   /* attachments of a segment; waiting processes of a set; -1: not known */
     int32_t cpid, lpid; /* creator's and last user's pid; 0: not known or not visible here */
@@ -59,6 +59,7 @@ struct weir_object {
                          that lives with a named segment has the segment's name */
     const char *kind; /* "segment", "semset", "posix", "posix-sem" (a named POSIX semaphore: the
                          file sem.NAME), or the kind that weir's name has */
+    uint64_t header_bytes; /* of size_bytes, weir's header in front: the user has the rest */
 };
 
 /*

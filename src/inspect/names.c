@@ -14,6 +14,7 @@
 #include <weir/collect.h>
 
 #include "base/error.h"
+#include "segment/header.h"
 #include "segment/rundir.h"
 #include "segment/sysv.h"
 
@@ -42,7 +43,8 @@ static int visit(const struct weir__rundir *dir, const char *directory, void *ar
     if (item->entry.owner != record->creator && item->entry.owner != 0)
         return 0;
     item->is_foreign = reading->is_foreign;
-    item->is_named = weir__entry_is_name(directory, item->name) && !reading->is_foreign;
+    item->has_header = weir__entry_is_name(directory, item->name);
+    item->is_named = item->has_header && !reading->is_foreign;
     names->count++;
     return 0;
 }
@@ -212,6 +214,9 @@ void weir__names_join(const struct weir__names *names, struct weir__seen *seen)
     object->lifetime = object->removed ? WEIR_EPHEMERAL : record->lifetime;
     if (object->type == WEIR_OBJECT_SEGMENT || record->shm_key == 0)
         object->kind = record->kind;
+    if (object->type == WEIR_OBJECT_SEGMENT && item->has_header &&
+        object->size_bytes > WEIR__HEADER_BYTES)
+        object->header_bytes = WEIR__HEADER_BYTES;
     if (object->type == WEIR_OBJECT_SEMSET && record->shm_key != 0 &&
         object->state != WEIR_STATE_LIVE)
         object->state = judge_tied_set(record);

@@ -22,6 +22,7 @@
 
 struct weir__names_entry {
     struct weir__entry entry;
+    bool has_header; /* the entry is a name's: its segment begins with weir's header */
     bool is_named;   /* name is set: a name that opens the object here */
     bool is_foreign; /* of another run directory */
     char name[WEIR__ENTRY_NAME_BYTES];

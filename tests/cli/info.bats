@@ -24,9 +24,10 @@ teardown() {
     works "$WEIR" info -n -o NAME,MODE info/test
     [ "$output" = $'info/test\n0600' ]
     [ "$("$WEIR" info -J info/test | jq -c '[.object.name, .object.size, .mappings]')" = \
-        '["info/test",9096,[]]' ]
+        '["info/test",5000,[]]' ]
+    [ "$(field info/test SEGSZ)" = 9096 ] # and weir's header
     [ "$("$WEIR" info -J -o name,size info/test | jq -c .)" = \
-        '{"object":{"name":"info/test","size":9096}}' ]
+        '{"object":{"name":"info/test","size":5000}}' ]
 }
 
 @test "who has a segment mapped is shown, with pid, command and access" {

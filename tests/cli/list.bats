@@ -47,7 +47,7 @@ teardown() {
 @test "values are the kernel's" {
     works "$WEIR" list -nrbo OBJECT,KIND,TYPE,OWNER,MODE,SIZE,NATTCH,NSEMS,WAITING,LIFETIME,WEIR,STATE
     [ "${lines[0]}" = "id:$segment segment segment $(id -un) 0640 5000 0 - - persistent no orphan" ]
-    [ "${lines[1]}" = "camera/left segment segment $(id -un) 0644 12288 0 - - persistent yes idle" ]
+    [ "${lines[1]}" = "camera/left segment segment $(id -un) 0644 8192 0 - - persistent yes idle" ]
     [ "${lines[2]}" = "sem:$set semset semset $(id -un) 0644 - - 3 0 persistent no idle" ]
     [ "${lines[3]}" = "posix:/film posix posix $(id -un) $(stat -c 0%a /dev/shm/film) 10000 - - - persistent no idle" ]
     works "$WEIR" list -nro SIZE,RSS -p

@@ -85,6 +85,7 @@ static void segment_of_a_dead_creator_is_an_orphan(void **state)
     assert_int_equal(seen.object.cuid, geteuid());
     assert_int_equal(seen.object.mode, 0640);
     assert_int_equal(seen.object.size_bytes, 5000);
+    assert_int_equal(seen.object.header_bytes, 0);
     assert_int_equal(seen.object.resident_bytes, 0);
     assert_int_equal(seen.object.attached, 0);
     assert_int_equal(seen.object.lifetime, WEIR_PERSISTENT);
@@ -261,6 +262,7 @@ static void name_is_joined(void **state)
     assert_string_equal(seen.kind, "film");
     assert_string_equal(object.name, "inspect/one");
     assert_string_equal(object.kind, "film");
+    assert_int_equal(seen.object.size_bytes - seen.object.header_bytes, 100);
     assert_int_equal(seen.object.weirs, 1);
     assert_int_equal(seen.object.lifetime, WEIR_PERSISTENT);
     /* Its creator is dead, but it has a name: somebody may come. */

@@ -24,6 +24,7 @@ enum field {
     CREATOR,
     MODE,
     SIZE,
+    SEGSZ,
     RSS,
     NATTCH,
     NSEMS,
@@ -44,33 +45,20 @@ enum field {
 };
 
 const struct table_column object_columns[FIELD_COUNT] = {
-    [OBJECT] = { "OBJECT", TABLE_TEXT, 1 },
-    [NAME] = { "NAME", TABLE_TEXT, 0 },
-    [KIND] = { "KIND", TABLE_TEXT, 1 },
-    [TYPE] = { "TYPE", TABLE_TEXT, 0 },
-    [KEY] = { "KEY", TABLE_TEXT, 6 },
-    [ID] = { "ID", TABLE_NUMBER, 0 },
-    [OWNER] = { "OWNER", TABLE_TEXT, 2 },
-    [GROUP] = { "GROUP", TABLE_TEXT, 0 },
-    [CREATOR] = { "CREATOR", TABLE_TEXT, 0 },
-    [MODE] = { "MODE", TABLE_TEXT, 3 },
-    [SIZE] = { "SIZE", TABLE_SIZE, 1 },
-    [RSS] = { "RSS", TABLE_SIZE, 5 },
-    [NATTCH] = { "NATTCH", TABLE_NUMBER, 1 },
-    [NSEMS] = { "NSEMS", TABLE_NUMBER, 0 },
-    [WAITING] = { "WAITING", TABLE_NUMBER, 0 },
-    [CPID] = { "CPID", TABLE_NUMBER, 7 },
-    [COMMAND] = { "COMMAND", TABLE_TEXT, 4 },
-    [LPID] = { "LPID", TABLE_NUMBER, 0 },
-    [LCOMMAND] = { "LCOMMAND", TABLE_TEXT, 0 },
-    [ATIME] = { "ATIME", TABLE_TIME, 0 },
-    [DTIME] = { "DTIME", TABLE_TIME, 0 },
-    [CTIME] = { "CTIME", TABLE_TIME, 0 },
-    [AGE] = { "AGE", TABLE_AGE, 2 },
-    [LIFETIME] = { "LIFETIME", TABLE_TEXT, 0 },
-    [REMOVED] = { "REMOVED", TABLE_FLAG, 0 },
-    [WEIR] = { "WEIR", TABLE_FLAG, 0 },
-    [STATE] = { "STATE", TABLE_TEXT, 1 },
+    [OBJECT] = { "OBJECT", TABLE_TEXT, 1 },     [NAME] = { "NAME", TABLE_TEXT, 0 },
+    [KIND] = { "KIND", TABLE_TEXT, 1 },         [TYPE] = { "TYPE", TABLE_TEXT, 0 },
+    [KEY] = { "KEY", TABLE_TEXT, 6 },           [ID] = { "ID", TABLE_NUMBER, 0 },
+    [OWNER] = { "OWNER", TABLE_TEXT, 2 },       [GROUP] = { "GROUP", TABLE_TEXT, 0 },
+    [CREATOR] = { "CREATOR", TABLE_TEXT, 0 },   [MODE] = { "MODE", TABLE_TEXT, 3 },
+    [SIZE] = { "SIZE", TABLE_SIZE, 1 },         [SEGSZ] = { "SEGSZ", TABLE_SIZE, 0 },
+    [RSS] = { "RSS", TABLE_SIZE, 5 },           [NATTCH] = { "NATTCH", TABLE_NUMBER, 1 },
+    [NSEMS] = { "NSEMS", TABLE_NUMBER, 0 },     [WAITING] = { "WAITING", TABLE_NUMBER, 0 },
+    [CPID] = { "CPID", TABLE_NUMBER, 7 },       [COMMAND] = { "COMMAND", TABLE_TEXT, 4 },
+    [LPID] = { "LPID", TABLE_NUMBER, 0 },       [LCOMMAND] = { "LCOMMAND", TABLE_TEXT, 0 },
+    [ATIME] = { "ATIME", TABLE_TIME, 0 },       [DTIME] = { "DTIME", TABLE_TIME, 0 },
+    [CTIME] = { "CTIME", TABLE_TIME, 0 },       [AGE] = { "AGE", TABLE_AGE, 2 },
+    [LIFETIME] = { "LIFETIME", TABLE_TEXT, 0 }, [REMOVED] = { "REMOVED", TABLE_FLAG, 0 },
+    [WEIR] = { "WEIR", TABLE_FLAG, 0 },         [STATE] = { "STATE", TABLE_TEXT, 1 },
 };
 const size_t object_column_count = FIELD_COUNT;
 
@@ -132,6 +120,8 @@ static void set_system_v(struct table_value *row, const struct weir_object *obje
     if (object->key != 0)
         give_text(&row[KEY], text_format("0x%08x", object->key));
     table_set_number(&row[ID], object->id);
+    if (object->type == WEIR_OBJECT_SEGMENT)
+        table_set_number(&row[SEGSZ], (int64_t)object->size_bytes);
     give_text(&row[CREATOR], user_name(object->cuid));
     set_positive(&row[CPID], object->cpid);
     if (object->cpid > 0)
@@ -163,7 +153,7 @@ void object_row(struct table *table, const struct weir_object *object)
         if (object->attached >= 0)
             table_set_number(&row[WAITING], object->attached);
     } else {
-        table_set_number(&row[SIZE], (int64_t)object->size_bytes);
+        table_set_number(&row[SIZE], (int64_t)(object->size_bytes - object->header_bytes));
         table_set_number(&row[RSS], (int64_t)object->resident_bytes);
         if (object->attached >= 0)
             table_set_number(&row[NATTCH], object->attached);
