@@ -171,7 +171,7 @@ static int fill_draft(struct weir_segment *segment, const struct weir__segment_a
     int result = make_in_draft(segment, ask, draft);
     if (result == 0 && options->lifetime == WEIR_EPHEMERAL) {
         result = weir__shm_remove(segment->id);
-        segment->is_removed = true;
+        segment->is_removed = result == 0;
     }
     if (result == 0 && options->semaphores)
         result = make_semaphores(segment, ask, draft);
@@ -254,9 +254,15 @@ static int create_with_draft(struct weir_segment *segment, const struct weir__se
         return 0;
     }
     /* The step that gives a private persistent one to its user: no draft, no collector. */
-    weir__draft_abandon(&draft);
+    result = weir__draft_abandon(&draft);
     weir__rundir_close_tidy(&draft.dir);
-    return 0;
+    if (result == 0 || segment->is_removed) /* an ephemeral one is past every collector already */
+        return 0;
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    weir__shm_remove(segment->id);
+    weir__error_restore(&saved);
+    return result;
 }
 
 static int explain_taken(const struct weir__segment_ask *ask, uint32_t key)

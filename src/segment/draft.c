@@ -162,10 +162,15 @@ int weir__draft_publish(struct weir__draft *draft, const char *directory)
     return 0;
 }
 
-void weir__draft_abandon(struct weir__draft *draft)
+int weir__draft_abandon(struct weir__draft *draft)
 {
-    weir__entry_unlink(&draft->dir, draft->entry.directory, draft->entry.record.nonce);
+    struct weir__entry *entry = &draft->entry;
+    int result = weir__entry_unlink(&draft->dir, entry->directory, entry->record.nonce);
     close_draft(draft);
+    if (result == 0)
+        return 0;
+    return weir__fail(-result, "cannot take a draft away from the run directory %s: %s",
+                      draft->dir.path, strerror(-result));
 }
 
 int weir__draft_seize(const struct weir__rundir *dir, const char *directory, bool dry_run, int *fd,

@@ -43,8 +43,9 @@ int weir__draft_update(struct weir__draft *draft);
  */
 int weir__draft_publish(struct weir__draft *draft, const char *directory);
 
-/* Takes the draft away; the caller has removed what it names. */
-void weir__draft_abandon(struct weir__draft *draft);
+/* Takes the draft away; the caller has removed what it names, or gives it to the user: in the
+ * second case a failure means that a collector would remove it. 0, or -errno with a sentence. */
+int weir__draft_abandon(struct weir__draft *draft);
 
 /*
  * For the collector: locks the draft under directory, if its creator is dead.

@@ -87,11 +87,17 @@ static int read_record(const struct weir__rundir *dir, int listing_fd, const cha
         return weir__fail(error, "cannot read %s/%s: %s", dir->path, entry->directory,
                           strerror(error));
     }
-    ssize_t length = -1;
-    if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode))
+    ssize_t length = 0;
+    int result = fstat(fd, &found);
+    if (result == 0 && S_ISREG(found.st_mode))
         length = read(fd, text, sizeof text); /* one byte more than a record has */
+    int error = errno;
     close(fd);
-    if (length < 0 || weir__record_decode(text, (size_t)length, &entry->record) != 0)
+    /* Not corrupt: what is corrupt may be taken away, and what cannot be read for now may not. */
+    if (result != 0 || length < 0)
+        return weir__fail(error, "cannot read %s/%s: %s", dir->path, entry->directory,
+                          strerror(error));
+    if (weir__record_decode(text, (size_t)length, &entry->record) != 0)
         return corrupt(dir, entry->directory, "not a record of weir's");
     weir__nonce_text(entry->record.nonce, nonce);
     if (strcmp(nonce, file_name) != 0)

@@ -2,6 +2,7 @@
 /* Taking an object's name or key away, whoever still uses it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,12 +57,18 @@ static int remove_entry(const struct weir__rundir *dir, const struct weir__entry
         result = weir__shm_remove(record->shm_id);
     if (result != 0)
         return result;
-    result = weir__entry_verdict(dir, record) == WEIR__DEAD ? weir__entry_bury(dir, entry) : -EBUSY;
-    if (result == -EBUSY) /* still attached somewhere */
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    bool is_dead = weir__entry_verdict(dir, record) == WEIR__DEAD;
+    result = is_dead ? weir__entry_bury(dir, entry) : -EBUSY;
+    if (result != 0) /* still attached somewhere, or its set stays: the name goes all the same */
         result = weir__entry_retire(dir, entry);
-    return result == 0 ? 0
-                       : weir__fail(-result, "cannot take the name '%s' away from %s: %s", name,
-                                    dir->path, strerror(-result));
+    if (result == 0 || is_dead) { /* nobody opens what is dead: the rest is the collector's */
+        weir__error_restore(&saved);
+        return 0;
+    }
+    return weir__fail(-result, "cannot take the name '%s' away from %s: %s", name, dir->path,
+                      strerror(-result));
 }
 
 static int clear_corrupt(const struct weir__rundir *dir, const char *directory, const char *name)

@@ -122,7 +122,10 @@ static int open_base(const char *path, bool is_default, bool create, struct stat
         return weir__fail(error, "cannot open the run directory %s: %s%s", path, strerror(error),
                           error == ENOTDIR || error == ELOOP ? ": it is not a directory" : "");
     }
-    int result = fstat(fd, found) == 0 ? check_base(path, found, is_default) : -errno;
+    int result =
+        fstat(fd, found) == 0
+            ? check_base(path, found, is_default)
+            : weir__fail(errno, "cannot look at the run directory %s: %s", path, strerror(errno));
     if (result != 0) {
         close(fd);
         return result;
