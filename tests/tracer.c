@@ -9,8 +9,14 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#if defined(__aarch64__)
+#include <elf.h>
+#endif
 
 /* No call of weir's makes so many system calls; one that does not end would. */
 #define MOST_STOPS 5000
@@ -86,6 +92,90 @@ const char *tracee_where(pid_t child)
         snprintf(place.where, sizeof place.where, "after the same, result %lld",
                  (long long)info.exit.rval);
     return place.where;
+}
+
+/* The number of the call it stands before is made invalid; after it, the result is replaced. */
+#if defined(__x86_64__)
+static bool set_call(pid_t child, long number)
+{
+    return ptrace(PTRACE_POKEUSER, child, (void *)offsetof(struct user, regs.orig_rax),
+                  (void *)number) == 0;
+}
+
+static bool set_result(pid_t child, long result)
+{
+    return ptrace(PTRACE_POKEUSER, child, (void *)offsetof(struct user, regs.rax),
+                  (void *)result) == 0;
+}
+
+bool tracer_can_fail_calls(void)
+{
+    return true;
+}
+#elif defined(__aarch64__)
+static bool set_call(pid_t child, long number)
+{
+    int call = (int)number;
+    struct iovec area = { &call, sizeof call };
+    return ptrace(PTRACE_SETREGSET, child, (void *)NT_ARM_SYSTEM_CALL, &area) == 0;
+}
+
+static bool set_result(pid_t child, long result)
+{
+    struct user_regs_struct registers;
+    struct iovec area = { &registers, sizeof registers };
+    if (ptrace(PTRACE_GETREGSET, child, (void *)NT_PRSTATUS, &area) != 0)
+        return false;
+    registers.regs[0] = (unsigned long long)result;
+    return ptrace(PTRACE_SETREGSET, child, (void *)NT_PRSTATUS, &area) == 0;
+}
+
+bool tracer_can_fail_calls(void)
+{
+    return true;
+}
+#else
+static bool set_call(pid_t child, long number)
+{
+    (void)child;
+    (void)number;
+    return false;
+}
+
+static bool set_result(pid_t child, long result)
+{
+    (void)child;
+    (void)result;
+    return false;
+}
+
+bool tracer_can_fail_calls(void)
+{
+    return false;
+}
+#endif
+
+static bool may_fail(unsigned long long number)
+{
+    static const long never[] = { SYS_exit_group, SYS_exit,         SYS_close,
+                                  SYS_munmap,     SYS_futex,        SYS_rt_sigprocmask,
+                                  SYS_geteuid,    SYS_getpid,       SYS_gettid,
+                                  SYS_shmdt,      SYS_rt_sigreturn, SYS_getrandom };
+    for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
+        if (number == (unsigned long long)never[i])
+            return false;
+    }
+    return true;
+}
+
+bool tracee_fail_call(pid_t child, int error)
+{
+    struct __ptrace_syscall_info info = { 0 };
+    int status;
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, child, (void *)sizeof info, &info) <= 0 ||
+        info.op != PTRACE_SYSCALL_INFO_ENTRY || !may_fail(info.entry.nr))
+        return false;
+    return set_call(child, -1) && tracee_step(child, &status) && set_result(child, -error);
 }
 
 void tracee_kill(pid_t child)

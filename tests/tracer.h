@@ -20,6 +20,13 @@ bool tracee_step(pid_t child, int *status);
 /* The system call it stands at, for messages: number, and whether before or after it. */
 const char *tracee_where(pid_t child);
 void tracee_kill(pid_t child);
+/*
+ * The child stands before a system call: this one fails with the error and is not made. False when
+ * it stands elsewhere, when the call is one that cannot fail or whose failure nobody could survive
+ * (close, munmap, getrandom, signals, the end), or when this machine's registers are not known here.
+ */
+bool tracee_fail_call(pid_t child, int error);
+bool tracer_can_fail_calls(void);
 /* Let it run freely to its end. Returns its wait status. */
 int tracee_finish(pid_t child);
 
