@@ -68,7 +68,7 @@ enum weir_semset_flags {
 
 struct weir_semset_options {
     uint32_t size;       /* sizeof(struct weir_semset_options) */
-    uint32_t mode;       /* create only; 0 means 0600 */
+    uint32_t mode;       /* create only: read and alter bits (0666), the owner has both; 0: 0600 */
     uint32_t flags;      /* enum weir_semset_flags */
     uint32_t trust;      /* enum weir_trust of <weir/ref.h>; open only */
     uint32_t trust_uid;  /* for WEIR_TRUST_UID */
