@@ -162,7 +162,7 @@ static void test_matrix_id(void **state)
         struct weir_segment *segment = NULL;
         struct weir_ref unused = weir_by_id(UNUSED_ID);
         assert_result(weir_segment_create(&segment, unused, 1, &options), -EINVAL);
-        assert_true(weir_segment_create_or_open(&segment, unused, 1, &options) < 0);
+        assert_result(weir_segment_create_or_open(&segment, unused, 1, &options), -EINVAL);
         assert_result(weir_segment_open(&segment, unused, 0, NULL), -ENOENT);
         assert_result(weir_segment_lookup(unused, &stat), -ENOENT);
         assert_result(weir_segment_remove(unused), -ENOENT);
@@ -277,6 +277,40 @@ static void create_and_leave(void *lifetime)
     strcpy(weir_segment_data(segment), "still here");
 }
 
+/* By its id a named one is raw: the header is in front. Removed so, its name is as good as none. */
+static void test_named_by_id(void **state)
+{
+    (void)state;
+    for (int lifetime = WEIR_EPHEMERAL; lifetime <= WEIR_PERSISTENT; lifetime++) {
+        struct weir_segment_options options = lasting((enum weir_lifetime)lifetime);
+        struct weir_segment_stat stat = { .size = sizeof stat };
+        struct weir_segment *segment;
+        struct weir_segment *raw;
+        struct weir_ref ref = weir_by_name("by-id");
+        options.semaphores = 1;
+        assert_result(weir_segment_create(&segment, ref, 100, &options), 0);
+        strcpy(weir_segment_data(segment), "behind the header");
+        assert_result(weir_segment_stat(segment, &stat), 0);
+        assert_result(weir_segment_open(&raw, weir_by_id(stat.id), 0, NULL), 0);
+        assert_int_equal(weir_segment_size(raw), stat.shm_segsz);
+        assert_string_equal((char *)weir_segment_data(raw) + (stat.shm_segsz - 100),
+                            "behind the header");
+        assert_null(weir_segment_semset(raw));
+        weir_segment_close(raw);
+        weir_segment_close(segment);
+        if (lifetime == WEIR_PERSISTENT) {
+            assert_result(weir_segment_remove(weir_by_id(stat.id)), 0);
+            assert_result(weir_segment_open(&segment, ref, 0, NULL), -ENOENT);
+            assert_result(weir_segment_create(&segment, ref, 100, &options), 0);
+            assert_true(all_bytes(weir_segment_data(segment), 100, 0));
+            weir_segment_close(segment);
+            assert_result(weir_segment_remove(ref), 0);
+        }
+        assert_int_equal(segments_now(), 0);
+        assert_int_equal(sets_now(), 0);
+    }
+}
+
 /* No close: the end of the process is enough. */
 static void test_lifetime_without_close(void **state)
 {
@@ -340,6 +374,7 @@ int main(void)
         cmocka_unit_test_teardown(test_matrix_id, fixture_check),
         cmocka_unit_test_teardown(test_matrix_private, fixture_check),
         cmocka_unit_test_teardown(test_meets_plain_programs, fixture_check),
+        cmocka_unit_test_teardown(test_named_by_id, fixture_check),
         cmocka_unit_test_teardown(test_lifetime_without_close, fixture_check),
         cmocka_unit_test_teardown(test_old_user_does_not_hurt_new_name, fixture_check),
     };

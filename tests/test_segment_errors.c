@@ -200,12 +200,16 @@ static void test_bad_attach(void **state)
         assert_result(weir_segment_attach(segment, NULL, flags[i], &data), -EINVAL);
         assert_null(data);
     }
-    void *addresses[] = { (void *)1, (void *)4095, (void *)4097, (void *)UINTPTR_MAX,
-                          (void *)(UINTPTR_MAX - 4095) };
+    void *addresses[] = { (void *)1, (void *)4095, (void *)4096, (void *)4097,
+                          (void *)UINTPTR_MAX };
     for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
         assert_result(weir_segment_attach(segment, addresses[i], 0, &data), -EINVAL);
         assert_null(data);
     }
+    /* Aligned, and beyond every process: for the kernel that is a lack of room. */
+    int result = weir_segment_attach(segment, (void *)(UINTPTR_MAX - 4095), 0, &data);
+    assert_true(result == -EINVAL || result == -ENOMEM);
+    assert_null(data);
     struct weir_segment_stat stat = { .size = sizeof stat };
     assert_result(weir_segment_stat(segment, &stat), 0);
     assert_int_equal(stat.shm_nattch, 1);

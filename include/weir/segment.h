@@ -22,7 +22,8 @@
  * A segment with a name has a header page of weir's in front (magic, layout,
  * build, size, nonce), checked at each open; weir_segment_data() points behind
  * it. A segment by ftok, key or id, or a private one, is raw: its first byte is
- * yours, so it can be shared with programs that know nothing of weir.
+ * yours, so it can be shared with programs that know nothing of weir. (A named
+ * one that is opened by its id or key is raw too: the header is in front of it.)
  *
  * Who may do what at the same time:
  *
@@ -63,16 +64,19 @@ enum weir_lifetime {
 };
 
 enum weir_segment_flags {
-    WEIR_SEGMENT_READ_ONLY = 1 << 0,  /* attach for reading: a store is a SIGSEGV. Open only */
+    WEIR_SEGMENT_READ_ONLY = 1 << 0,  /* attach for reading: a store is a SIGSEGV. Open and attach
+                                         only: -EINVAL with create and create_or_open */
     WEIR_SEGMENT_PREFAULT = 1 << 1,   /* have every page in memory before the call returns */
     WEIR_SEGMENT_LOCK = 1 << 2,       /* and keep them there while this process is attached:
                                          counts against RLIMIT_MEMLOCK */
     WEIR_SEGMENT_HUGE_PAGES = 1 << 3, /* ask for huge pages, fall back to normal ones;
-                                         weir_segment_stat.pages says what it became */
+                                         weir_segment_stat.pages says what it became, also to who
+                                         opens with this flag */
     WEIR_SEGMENT_NO_FORK = 1 << 4,    /* not mapped in children (MADV_DONTFORK) */
     WEIR_SEGMENT_DUMP = 1 << 5,       /* in core dumps, however large */
     WEIR_SEGMENT_NO_DUMP = 1 << 6,    /* not in core dumps. Without either flag: in, up to
-                                         WEIR_SEGMENT_DUMP_LIMIT_BYTES */
+                                         WEIR_SEGMENT_DUMP_LIMIT_BYTES, header included. Both
+                                         flags at once are -EINVAL */
     WEIR_SEGMENT_ONE_WRITER = 1 << 7, /* create only: drop the write bits from the mode once the
                                          creator is attached; nobody else attaches read-write */
     WEIR_SEGMENT_SET_GID = 1 << 8,    /* create only: give it to options.gid */
@@ -104,7 +108,8 @@ struct weir_segment_options {
                                           suits a message to wait for; a lock needs 1 */
     const char *kind;     /* by name: what this is, "segment" if NULL; 1 to WEIR_KIND_MAX bytes of
                           a name's characters. An open with another kind is -EPROTO */
-    void *address;        /* attach here (a multiple of SHMLBA) or fail; NULL: anywhere */
+    void *address;        /* where the user's first byte comes (a multiple of SHMLBA; a header
+                             lies in front of it) or fail with -EINVAL; NULL: anywhere */
     uint64_t reserved[2]; /* 0 */
 };
 
@@ -150,18 +155,23 @@ struct weir_segment_stat {
  * weir_segment_create() - make a segment and attach it for reading and writing
  *
  * segment: receives the handle; untouched on failure. ref: what it is called.
- * size_bytes: 1 to SHMMAX; the memory is a multiple of the page size and starts
- * as zeros. options: NULL for an ephemeral one with mode 0600.
+ * size_bytes: 1 to SHMMAX (by name 4,096 less, for the header); the memory is a
+ * multiple of the page size and starts as zeros. options: NULL for an ephemeral
+ * one with mode 0600, which by ftok or key there is not.
  *
  * Nobody sees a half-made object: by name it is published complete, in one
  * step, and exactly one of several creators wins.
  *
  * Returns: 0.
  * Errors: -EEXIST (the sentence says who holds the name or key), -EINVAL (size,
- *     name, key, mode, flags), -ENAMETOOLONG, -EOPNOTSUPP (see the table),
- *     -E2BIG (above SHMMAX), -ENOSPC (SHMMNI or SHMALL reached, the run
- *     directory full), -ENOMEM, -EACCES, -EPERM (WEIR_SEGMENT_LOCK over
- *     RLIMIT_MEMLOCK; the run directory is another user's), -EROFS.
+ *     name, key, mode, flags, address), -ENAMETOOLONG, -ENOENT (ftok's file, or
+ *     the parent of WEIR_DIR), -EOPNOTSUPP (see the table; semaphores by key),
+ *     -E2BIG (above SHMMAX or SEMMSL), -ERANGE (a semaphore's value), -ENOSPC
+ *     (SHMMNI, SHMALL or the limits of sets reached, the run directory full, or
+ *     all keys of the name's file taken), -ENOMEM, -EACCES, -EPERM
+ *     (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK; the run directory is another
+ *     user's or sticky), -EUCLEAN (what stands under the name is no object:
+ *     remove it), -EROFS.
  * Blocking: never waits for a process; prefaulting takes time.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
  * Source: shmget(2), shmat(2), shmctl(2).
@@ -178,11 +188,13 @@ WEIR_EXPORT int weir_segment_create(struct weir_segment **segment, struct weir_r
  * trust, kind and address are used; NULL for read-write and WEIR_TRUST_SELF.
  *
  * Returns: 0.
- * Errors: -ENOENT, -EINVAL (smaller than size_bytes, or fewer semaphores
- *     than asked for: the sentence has both numbers), -EACCES, -EPERM (the trust policy refuses its creator or owner),
- *     -EPROTO (foreign: no header of weir's, or another kind), -EPROTONOSUPPORT
- *     (another layout version, feature or build), -EUCLEAN (header corrupt),
- *     -EIDRM (removed in this moment).
+ * Errors: -ENOENT, -EINVAL (smaller than size_bytes, or fewer semaphores than
+ *     asked for: the sentence has both numbers; address), -EACCES, -EPERM (the
+ *     trust policy refuses its creator or owner; WEIR_SEGMENT_LOCK over
+ *     RLIMIT_MEMLOCK), -EPROTO (foreign: no header of weir's, another segment or
+ *     set than the name's own, or another kind), -EPROTONOSUPPORT (another
+ *     layout version, feature or build), -EUCLEAN (header or name corrupt),
+ *     -ENOMEM, -EIDRM (removed in this moment).
  * Blocking: never waits for a process.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
  */
@@ -194,7 +206,8 @@ WEIR_EXPORT int weir_segment_open(struct weir_segment **segment, struct weir_ref
  *
  * As weir_segment_create() and weir_segment_open(); with several callers at
  * once exactly one creates. An existing one that is smaller than size_bytes is
- * -EINVAL; a larger one is opened as it is.
+ * -EINVAL; a larger one is opened as it is. What cannot be created (by id, or
+ * read-only) is refused as create refuses it, also where it exists.
  *
  * Returns: WEIR_CREATED, or 0 when it existed. Errors: of both.
  * Blocking: never waits for a process.
@@ -239,9 +252,7 @@ WEIR_EXPORT uint64_t weir_segment_size(const struct weir_segment *segment);
 /*
  * weir_segment_attach() - map the same segment once more
  *
- * segment: the handle. address: a multiple of SHMLBA where the mapping's first
- * byte comes (weir_segment_data()'s counterpart stands behind the header), or
- * NULL for anywhere. flags: WEIR_SEGMENT_READ_ONLY and the page, fork and dump
+ * segment: the handle. address: as options.address, or NULL for anywhere. flags: WEIR_SEGMENT_READ_ONLY and the page, fork and dump
  * flags. data: receives where the user's first byte is.
  *
  * Returns: 0.
@@ -291,7 +302,9 @@ WEIR_EXPORT int weir_segment_stat(const struct weir_segment *segment,
  * weir_segment_lookup() - the same of a segment that is not attached
  *
  * ref: what it is called; not weir_private(). Attaches a named one for the
- * length of the call, to check its header; no other.
+ * length of the call, to check its header, which needs the right to read it and
+ * changes its times and shm_lpid; shm_nattch is told without it. Attaches no
+ * other. Whose it is does not matter: the caller sees creator and owner.
  *
  * Returns: 0. Errors: -ENOENT, -EACCES, -EINVAL, and for names those of open.
  * Blocking: never. Threads: any. Signals: not safe.
@@ -304,7 +317,9 @@ WEIR_EXPORT int weir_segment_lookup(struct weir_ref ref, struct weir_segment_sta
  * ref: what it is called; not weir_private(). Nobody finds it afterwards; who
  * is attached keeps the memory until the last detach, when the kernel frees it.
  * Only its owner, its creator or root may; a name whose segment is foreign or
- * corrupt can be removed too: then the segment that is not ours stays.
+ * corrupt can be removed too: then the segment that is not ours stays. By name
+ * it removes an object of any kind. By id or key of a named one its name is left
+ * behind: it counts as absent, and is cleaned up in passing.
  *
  * Returns: 0. Errors: -ENOENT, -EPERM, -EACCES, -EINVAL.
  * Blocking: never. Threads: any. Signals: not safe. Source: shmctl(2) IPC_RMID.

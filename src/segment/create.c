@@ -78,9 +78,7 @@ static int set_rights(int id, const struct weir_segment_options *options)
 
 static int attach_new(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
-    void *address = ask->options.address;
-    if (address)
-        address = (char *)address - segment->offset_bytes;
+    void *address = weir__segment_base(segment, ask->options.address);
     return weir__shm_attach(segment->id, address, false, &segment->memory);
 }
 

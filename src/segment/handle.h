@@ -38,6 +38,16 @@ struct weir_segment {
     struct weir__mapping *mappings; /* further ones */
 };
 
+/*
+ * Where shmat(2) is to place the segment, so that the user's first byte comes to
+ * address. NULL would mean anywhere: the lowest page gives an address that is refused.
+ */
+static inline void *weir__segment_base(const struct weir_segment *segment, void *address)
+{
+    uintptr_t base = (uintptr_t)address - segment->offset_bytes;
+    return !address ? NULL : base ? (void *)base : (void *)1;
+}
+
 /* What the caller asked for, with every default filled in and checked. */
 struct weir__segment_ask {
     struct weir_ref ref;

@@ -60,9 +60,7 @@ static int check_size(const struct weir__segment_ask *ask, uint64_t has_bytes)
 /* Attaches segment->id as the options want it. */
 static int attach(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
-    void *address = ask->options.address;
-    if (address)
-        address = (char *)address - segment->offset_bytes;
+    void *address = weir__segment_base(segment, ask->options.address);
     return weir__shm_attach(segment->id, address, ask->options.flags & WEIR_SEGMENT_READ_ONLY,
                             &segment->memory);
 }
