@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: a run directory that is missing, wrong, full, read-only or another's is told by its own
- *       code and a sentence with its path, and leaves nothing; one of a group is shared by it.
+ *       code and a sentence with its path, and leaves nothing.
  * Method: children with a WEIR_DIR of each sort; small tmpfs mounts in mount namespaces of their
- *       own; other uids and a common group.
+ *       own; directories of other uids.
  */
 #include "fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +17,7 @@
 #include <sys/mount.h>
 #include <sys/sem.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#define GROUP_GID 55555
 
 static void use_directory(const char *path)
 {
@@ -382,115 +377,6 @@ static void test_default_directory(void **state)
     }
 }
 
-/* --- a group ---------------------------------------------------------------------------- */
-
-static void become_member(uid_t uid)
-{
-    gid_t group = GROUP_GID;
-    CHECK(setgroups(1, &group) == 0);
-    CHECK(setresgid(uid, uid, uid) == 0);
-    CHECK(setresuid(uid, uid, uid) == 0);
-    umask(077); /* "its mode and group are taken over", whatever the umask is */
-    use_directory(fixture_path("group"));
-}
-
-static void create_as_first_and_die(void *argument)
-{
-    struct weir_segment *segment;
-    become_member(OTHER_UID);
-    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, *(uint32_t *)argument), 0);
-    raise(SIGKILL);
-}
-
-static void create_as_second(void *argument)
-{
-    struct weir_segment *segment;
-    become_member(THIRD_UID);
-    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, *(uint32_t *)argument), 0);
-    weir_segment_close(segment);
-}
-
-static void collect_as_first(void *argument)
-{
-    (void)argument;
-    become_member(OTHER_UID);
-    CHECK(weir_collect(0, NULL, NULL) >= 0);
-}
-
-/* A member's dead name is free for another member, also when a set of the dead one's is left. */
-static void test_group_takes_over_a_dead_name(void **state)
-{
-    (void)state;
-    if (!has_other_users())
-        skip();
-    for (uint32_t semaphores = 0; semaphores < 2; semaphores++) {
-        assert_int_equal(mkdir(fixture_path("group"), 0770), 0);
-        assert_int_equal(chown(fixture_path("group"), 0, GROUP_GID), 0);
-        assert_int_equal(chmod(fixture_path("group"), 02770), 0);
-        int status = status_in_child(create_as_first_and_die, &semaphores);
-        assert_true(WIFSIGNALED(status));
-        in_child(create_as_second, &semaphores);
-        in_child(collect_as_first, NULL);
-        assert_int_equal(segments_now(), 0);
-        assert_int_equal(sets_now(), 0);
-        char command[4600];
-        snprintf(command, sizeof command, "rm -rf '%s'", fixture_path("group"));
-        assert_int_equal(system(command), 0);
-    }
-}
-
-static void hold_as_first(struct companion *companion, void *argument)
-{
-    (void)argument;
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    struct weir_segment *segment;
-    become_member(OTHER_UID);
-    options.mode = 0660;
-    options.flags = WEIR_SEGMENT_SET_GID;
-    options.gid = GROUP_GID;
-    options.semaphores = 1;
-    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("dir/test"), 100, &options), 0);
-    strcpy(weir_segment_data(segment), "for the group");
-    companion_arrive(companion);
-    weir_segment_close(segment);
-    CHECK(sets_now() == 0);
-}
-
-static void open_as_second(void *argument)
-{
-    (void)argument;
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    struct weir_segment *segment;
-    become_member(THIRD_UID);
-    options.trust = WEIR_TRUST_DIRECTORY;
-    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("dir/test"), 0, &options), 0);
-    CHECK(strcmp(weir_segment_data(segment), "for the group") == 0);
-    CHECK_RESULT(weir_semset_post(weir_segment_semset(segment), 0, 0), 0);
-    weir_segment_close(segment);
-    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), -EEXIST);
-    CHECK_RESULT(weir_segment_remove(weir_by_name("dir/test")), -EPERM);
-}
-
-static void test_group_shares(void **state)
-{
-    (void)state;
-    if (!has_other_users())
-        skip();
-    struct companion companion;
-    assert_int_equal(mkdir(fixture_path("group"), 0770), 0);
-    assert_int_equal(chown(fixture_path("group"), 0, GROUP_GID), 0);
-    assert_int_equal(chmod(fixture_path("group"), 02770), 0);
-    companion_start(&companion, hold_as_first, NULL);
-    companion_meet(&companion);
-    in_child(open_as_second, NULL);
-    companion_release(&companion);
-    assert_int_equal(companion_end(&companion), 0);
-    assert_int_equal(segments_now(), 0);
-    char command[4600];
-    snprintf(command, sizeof command, "rm -rf '%s'", fixture_path("group"));
-    assert_int_equal(system(command), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -503,8 +389,6 @@ int main(void)
         cmocka_unit_test_teardown(test_no_blocks, fixture_check),
         cmocka_unit_test_teardown(test_owners, fixture_check),
         cmocka_unit_test_teardown(test_default_directory, fixture_check),
-        cmocka_unit_test_teardown(test_group_takes_over_a_dead_name, fixture_check),
-        cmocka_unit_test_teardown(test_group_shares, fixture_check),
     };
     return cmocka_run_group_tests_name("rundir", tests, fixture_start, fixture_end);
 }

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: a run directory that several use, members of a group or two IPC namespaces, gives each
+ *       what is its own and nobody what is another's.
+ * Method: other uids with a common group in a setgid directory; children in IPC namespaces of
+ *       their own beside this one, all with one WEIR_DIR.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define GROUP_GID 55555
+
+static void use_directory(const char *path)
+{
+    CHECK(setenv("WEIR_DIR", path, 1) == 0);
+}
+
+static int create_named(struct weir_segment **segment, uint32_t lifetime, uint32_t semaphores)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.lifetime = lifetime;
+    options.semaphores = semaphores;
+    options.mode = 0660;
+    return weir_segment_create(segment, weir_by_name("dir/test"), 5000, &options);
+}
+
+/* --- a group ---------------------------------------------------------------------------- */
+
+static void become_member(uid_t uid)
+{
+    gid_t group = GROUP_GID;
+    CHECK(setgroups(1, &group) == 0);
+    CHECK(setresgid(uid, uid, uid) == 0);
+    CHECK(setresuid(uid, uid, uid) == 0);
+    umask(077); /* "its mode and group are taken over", whatever the umask is */
+    use_directory(fixture_path("group"));
+}
+
+static void create_as_first_and_die(void *argument)
+{
+    struct weir_segment *segment;
+    become_member(OTHER_UID);
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, *(uint32_t *)argument), 0);
+    raise(SIGKILL);
+}
+
+static void create_as_second(void *argument)
+{
+    struct weir_segment *segment;
+    become_member(THIRD_UID);
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, *(uint32_t *)argument), 0);
+    weir_segment_close(segment);
+}
+
+static void collect_as_first(void *argument)
+{
+    (void)argument;
+    become_member(OTHER_UID);
+    CHECK(weir_collect(0, NULL, NULL) >= 0);
+}
+
+/* A member's dead name is free for another member, also when a set of the dead one's is left. */
+static void test_group_takes_over_a_dead_name(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    for (uint32_t semaphores = 0; semaphores < 2; semaphores++) {
+        assert_int_equal(mkdir(fixture_path("group"), 0770), 0);
+        assert_int_equal(chown(fixture_path("group"), 0, GROUP_GID), 0);
+        assert_int_equal(chmod(fixture_path("group"), 02770), 0);
+        int status = status_in_child(create_as_first_and_die, &semaphores);
+        assert_true(WIFSIGNALED(status));
+        in_child(create_as_second, &semaphores);
+        in_child(collect_as_first, NULL);
+        assert_int_equal(segments_now(), 0);
+        assert_int_equal(sets_now(), 0);
+        char command[4600];
+        snprintf(command, sizeof command, "rm -rf '%s'", fixture_path("group"));
+        assert_int_equal(system(command), 0);
+    }
+}
+
+static void hold_as_first(struct companion *companion, void *argument)
+{
+    (void)argument;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+    become_member(OTHER_UID);
+    options.mode = 0660;
+    options.flags = WEIR_SEGMENT_SET_GID;
+    options.gid = GROUP_GID;
+    options.semaphores = 1;
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("dir/test"), 100, &options), 0);
+    strcpy(weir_segment_data(segment), "for the group");
+    companion_arrive(companion);
+    weir_segment_close(segment);
+    CHECK(sets_now() == 0);
+}
+
+static void open_as_second(void *argument)
+{
+    (void)argument;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+    become_member(THIRD_UID);
+    options.trust = WEIR_TRUST_DIRECTORY;
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("dir/test"), 0, &options), 0);
+    CHECK(strcmp(weir_segment_data(segment), "for the group") == 0);
+    CHECK_RESULT(weir_semset_post(weir_segment_semset(segment), 0, 0), 0);
+    weir_segment_close(segment);
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), -EEXIST);
+    CHECK_RESULT(weir_segment_remove(weir_by_name("dir/test")), -EPERM);
+}
+
+static void test_group_shares(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    struct companion companion;
+    assert_int_equal(mkdir(fixture_path("group"), 0770), 0);
+    assert_int_equal(chown(fixture_path("group"), 0, GROUP_GID), 0);
+    assert_int_equal(chmod(fixture_path("group"), 02770), 0);
+    companion_start(&companion, hold_as_first, NULL);
+    companion_meet(&companion);
+    in_child(open_as_second, NULL);
+    companion_release(&companion);
+    assert_int_equal(companion_end(&companion), 0);
+    assert_int_equal(segments_now(), 0);
+    char command[4600];
+    snprintf(command, sizeof command, "rm -rf '%s'", fixture_path("group"));
+    assert_int_equal(system(command), 0);
+}
+
+/* --- two IPC namespaces, one directory -------------------------------------------------- */
+
+static void hold_elsewhere(struct companion *companion, void *argument)
+{
+    (void)argument;
+    struct weir_segment *segment;
+    struct weir_segment *second;
+    new_ipc_namespace();
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 1), 0);
+    strcpy(weir_segment_data(segment), "elsewhere");
+    companion_arrive(companion);
+    CHECK_RESULT(weir_segment_open(&second, weir_by_name("dir/test"), 0, NULL), 0);
+    CHECK(strcmp(weir_segment_data(second), "elsewhere") == 0);
+    CHECK_RESULT(weir_semset_post(weir_segment_semset(second), 0, 0), 0);
+    weir_segment_close(second);
+    weir_segment_close(segment);
+    CHECK(segments_now() == 0 && sets_now() == 0 && names_now() == 0);
+}
+
+/* Ids of the other namespace mean nothing here: its names are neither found nor cleaned up. */
+static void test_two_namespaces(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    struct companion companion;
+    struct weir_segment *segment = NULL;
+    companion_start(&companion, hold_elsewhere, NULL);
+    companion_meet(&companion);
+    assert_result(weir_segment_open(&segment, weir_by_name("dir/test"), 0, NULL), -ENOENT);
+    assert_result(weir_segment_remove(weir_by_name("dir/test")), -ENOENT);
+    assert_result(weir_collect(0, NULL, NULL), 0);
+    assert_result(create_named(&segment, WEIR_EPHEMERAL, 1), 0);
+    assert_string_equal(weir_segment_data(segment), "");
+    weir_segment_close(segment);
+    assert_result(weir_collect(0, NULL, NULL), 0);
+    companion_release(&companion);
+    assert_int_equal(companion_end(&companion), 0);
+}
+
+/* A thread that changed its namespace with a segment in hand: its close takes nothing away. */
+static void close_elsewhere(void *argument)
+{
+    (void)argument;
+    struct weir_segment *mine;
+    struct weir_segment *second;
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    CHECK_RESULT(create_named(&mine, WEIR_PERSISTENT, 1), 0);
+    CHECK_RESULT(weir_segment_open(&second, weir_by_name("dir/test"), 0, NULL), 0);
+    strcpy(weir_segment_data(mine), "mapped still");
+    new_ipc_namespace();
+    CHECK(strcmp(weir_segment_data(second), "mapped still") == 0);
+    CHECK(weir_segment_stat(mine, &stat) < 0); /* its id is not of this namespace */
+    weir_segment_close(mine);
+    weir_segment_close(second);
+    CHECK(weir_collect(0, NULL, NULL) == 0);
+}
+
+static void test_namespace_changed(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    in_child(close_elsewhere, NULL);
+    struct weir_segment *segment;
+    assert_result(weir_segment_open(&segment, weir_by_name("dir/test"), 0, NULL), 0);
+    assert_string_equal(weir_segment_data(segment), "mapped still");
+    assert_result(weir_semset_post(weir_segment_semset(segment), 0, 0), 0);
+    weir_segment_close(segment);
+    assert_result(weir_segment_remove(weir_by_name("dir/test")), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_group_takes_over_a_dead_name, fixture_check),
+        cmocka_unit_test_teardown(test_group_shares, fixture_check),
+        cmocka_unit_test_teardown(test_two_namespaces, fixture_check),
+        cmocka_unit_test_teardown(test_namespace_changed, fixture_check),
+    };
+    return cmocka_run_group_tests_name("rundir_shared", tests, fixture_start, fixture_end);
+}
