@@ -38,6 +38,11 @@ extern "C" {
     X(EINTR, "a signal arrived while waiting", "call again; deadlines are absolute")               \
     X(ETIMEDOUT, "the deadline passed", "allow more time, or look whether the other side lives")   \
     X(EPIPE, "the other side is gone", "start it again")                                           \
+    X(ENODATA, "the publisher has said that this was all", "wait for another one, or end")         \
+    X(EMSGSIZE, "the message is too large", "make the ring larger, or the buffer")                 \
+    X(ENOBUFS, "too many messages are held", "release one first")                                  \
+    X(ECHILD, "the handle is the parent process's", "open one in the child")                       \
+    X(EXDEV, "in another IPC namespace", "work in the namespace that the process began in")        \
     X(EPROTO, "foreign: not made by weir, or of another kind",                                     \
       "check the name; 'weir info' tells")                                                         \
     X(EPROTONOSUPPORT, "made by a weir with another layout", "use the same version on both sides") \

@@ -3,6 +3,7 @@
 #define WEIR_WEIR_H
 
 /* All of weir; each header also stands alone. */
+#include <weir/channel.h>
 #include <weir/clock.h>
 #include <weir/collect.h>
 #include <weir/error.h>

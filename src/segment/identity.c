@@ -97,7 +97,8 @@ static enum answer ask(uint64_t identity, uint32_t uid)
         return ANSWER_GONE;
     if (result != 0)
         return ANSWER_ELSE;
-    bool is_same = found.shm_segsz == beacon.size_bytes && found.shm_perm.cuid == uid;
+    bool is_same = found.shm_segsz == beacon.size_bytes &&
+                   (found.shm_perm.cuid == uid || uid == WEIR__UID_ANY);
     return is_same ? ANSWER_SAME : ANSWER_GONE;
 }
 
@@ -129,6 +130,11 @@ static int make_beacon(uint64_t *identity)
     else
         weir_segment_close(segment);
     return result;
+}
+
+const uint64_t *weir__identity_word(void)
+{
+    return &cache->identity;
 }
 
 int weir_identity(uint64_t *identity)

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_CHANNEL_H
+#define WEIR_CHANNEL_H
+
+/*
+ * A channel: messages from one publisher to one subscriber, through a ring that
+ * they share, at the speed of the memory. Either side may start first; either may
+ * leave and come back.
+ *
+ * Ordering and delivery. What was committed while a subscriber was attached is
+ * delivered to it once, whole and in order, whoever is killed afterwards; a
+ * publisher may exit, or die, the instant after its commit. What is committed
+ * while nobody has subscribed is gone: weir_publisher_wait_subscriber() waits for
+ * somebody. The channel is reliable: a publisher that finds the ring full waits
+ * (or says -EAGAIN, or -ETIMEDOUT); nothing is dropped.
+ *
+ * Progress. While both sides are awake, sending and taking make no system call,
+ * no read-modify-write and no full fence. Who waits spins for options.spin_ns,
+ * then sleeps; the other side pays one system call to wake it, once a sleep. A side
+ * that is killed at any instruction never holds the other up: the survivor learns
+ * it from the kernel within a second. A side that is stopped (SIGSTOP) is alive.
+ *
+ * Threads. A handle is one thread's at a time: give it from one to another with a
+ * lock, or open a channel for each. close ends the handle.
+ *
+ * Fork. A child must not use the handle of its parent: every call of it there gives
+ * -ECHILD and harms nothing; close frees the child's copy.
+ *
+ * Signals. No call is async-signal-safe. Waiting calls return -EINTR when a handler
+ * ran; nothing was done then.
+ *
+ * Trust. Lengths and flags that the other side writes are read once and checked: a
+ * side that writes nonsense gets -EUCLEAN for the channel, never memory. The payload
+ * of a message that was taken in place is still the publisher's memory: copy what
+ * you check and then use.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/export.h>
+#include <weir/ref.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_publisher;
+struct weir_subscriber;
+
+enum weir_channel_flags {
+    WEIR_CHANNEL_SPIN_ONLY = 1 << 0,  /* never sleep: a core spins while it waits */
+    WEIR_CHANNEL_SLEEP_ONLY = 1 << 1, /* never spin */
+};
+
+/* Ring sizes, in bytes: powers of two. */
+#define WEIR_RING_BYTES_MIN (UINT64_C(64) << 10)
+#define WEIR_RING_BYTES_DEFAULT (UINT64_C(1) << 20)
+
+/* Takes that a subscriber may hold at once. */
+#define WEIR_HOLDS_MAX 64
+
+/* Options of both sides. Start from WEIR_CHANNEL_OPTIONS; NULL means exactly that. */
+struct weir_channel_options {
+    uint32_t size;        /* sizeof(struct weir_channel_options) */
+    uint32_t flags;       /* enum weir_channel_flags */
+    uint32_t mode;        /* of what this side creates; 0 means 0600 */
+    uint32_t trust;       /* enum weir_trust: whom to meet */
+    uint32_t trust_uid;   /* for WEIR_TRUST_UID */
+    uint32_t spin_ns;     /* how long to spin before sleeping; 0 means the default, 20 µs */
+    uint64_t ring_bytes;  /* publisher: a power of two from WEIR_RING_BYTES_MIN; 0 means
+                            WEIR_RING_BYTES_DEFAULT. The memory is there before open returns */
+    uint64_t reserved[2]; /* 0 */
+};
+
+#define WEIR_CHANNEL_OPTIONS                                                                       \
+    {                                                                                              \
+        sizeof(struct weir_channel_options), 0, 0, 0, 0, 0, 0,                                     \
+        {                                                                                          \
+            0, 0                                                                                   \
+        }                                                                                          \
+    }
+
+/* A message, as the subscriber sees it. */
+struct weir_message {
+    const void *data;  /* aligned to 8 bytes */
+    size_t size_bytes; /* 0 is allowed */
+    uint64_t sequence; /* of this publisher's messages, from 0: no gap in what one receives */
+    uint32_t type;     /* what the publisher gave: 0 to 65,535 */
+    uint32_t session;  /* changes when another publisher has come */
+    uint64_t position; /* weir's: where it lies */
+};
+
+/*
+ * weir_publisher_open() - become the publisher of a channel
+ *
+ * publisher: receives the handle; untouched on failure. name: of the channel, see
+ * weir_name_check(). options: may be NULL.
+ *
+ * Returns: 0.
+ * Errors: -EBUSY (the channel has a living publisher), -EINVAL, those of
+ *     weir_segment_create_or_open() and weir_identity().
+ * Blocking: never waits for a process; makes and prefaults the ring.
+ * Threads: any. Fork: see above. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_publisher_open(struct weir_publisher **publisher, const char *name,
+                                    const struct weir_channel_options *options);
+
+/*
+ * weir_publisher_close() - leave the channel
+ *
+ * What was committed stays with the subscriber. A loan is abandoned; a batch that
+ * was not ended is as if never sent. publisher: NULL is allowed. Never fails.
+ */
+WEIR_EXPORT void weir_publisher_close(struct weir_publisher *publisher);
+
+/*
+ * weir_publisher_max_bytes() - the largest message, in bytes
+ *
+ * Returns: a quarter of the ring less 8. Threads: any. Signals: safe.
+ */
+WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publisher);
+
+/*
+ * weir_publisher_send_until() - copy a message into the ring and commit it
+ *
+ * data, size_bytes: the message; 0 bytes are allowed. type: 0 to 65,535.
+ * deadline_ns: as weir_deadline_ns() gives it; WEIR_NEVER waits for ever, 0 not at
+ * all.
+ *
+ * Returns: 0.
+ * Errors: -EAGAIN (no room, deadline_ns 0), -ETIMEDOUT, -EINTR, -EMSGSIZE (above
+ *     weir_publisher_max_bytes()), -EINVAL (type; a loan is out), -EUCLEAN (the
+ *     subscriber writes nonsense), -ECHILD.
+ * Blocking: while the ring is full, or a subscriber that has just come is attaching;
+ *     never when nobody has subscribed.
+ */
+WEIR_EXPORT int weir_publisher_send_until(struct weir_publisher *publisher, const void *data,
+                                          size_t size_bytes, uint32_t type, int64_t deadline_ns);
+
+/*
+ * weir_publisher_send() - weir_publisher_send_until() with type 0, waiting for ever
+ *
+ * Returns: as weir_publisher_send_until(), but -EAGAIN and -ETIMEDOUT.
+ */
+WEIR_EXPORT int weir_publisher_send(struct weir_publisher *publisher, const void *data,
+                                    size_t size_bytes);
+
+/*
+ * weir_publisher_loan_until() - room for a message, to be written in place
+ *
+ * size_bytes: the most that it will have. data: receives where, aligned to 8 bytes;
+ * its former contents are undefined. One loan at a time: -EINVAL for a second.
+ *
+ * Returns: as weir_publisher_send_until(). Blocking: likewise.
+ */
+WEIR_EXPORT int weir_publisher_loan_until(struct weir_publisher *publisher, size_t size_bytes,
+                                          void **data, int64_t deadline_ns);
+
+/*
+ * weir_publisher_commit() - the loan becomes a message
+ *
+ * size_bytes: at most what was asked for. type: 0 to 65,535.
+ *
+ * Returns: 0; -EINVAL (no loan, too large, type), -ECHILD. Blocking: never.
+ */
+WEIR_EXPORT int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes,
+                                      uint32_t type);
+
+/*
+ * weir_publisher_abandon() - give the loan back, without a trace
+ *
+ * Never fails; without a loan it does nothing. Blocking: never.
+ */
+WEIR_EXPORT void weir_publisher_abandon(struct weir_publisher *publisher);
+
+/*
+ * weir_publisher_batch_begin() - hold back what is sent from now on
+ *
+ * Messages are written into the ring and become visible all at once, with
+ * weir_publisher_batch_end(); or when the ring has no room for more of them. One
+ * commit for many messages is faster than one for each.
+ *
+ * Returns: 0; -EINVAL (a batch is open), -ECHILD. Blocking: never.
+ */
+WEIR_EXPORT int weir_publisher_batch_begin(struct weir_publisher *publisher);
+
+/*
+ * weir_publisher_batch_end() - commit the batch
+ *
+ * Returns: 0; -EINVAL (no batch is open), -ECHILD. Blocking: never.
+ */
+WEIR_EXPORT int weir_publisher_batch_end(struct weir_publisher *publisher);
+
+/*
+ * weir_publisher_end() - say that this was all
+ *
+ * The subscriber's calls give -ENODATA once it has taken what is there. Nothing can
+ * be sent afterwards (-EPIPE).
+ *
+ * Returns: 0; -EINVAL (a loan or batch is out), -ECHILD. Blocking: never.
+ */
+WEIR_EXPORT int weir_publisher_end(struct weir_publisher *publisher);
+
+/*
+ * weir_publisher_wait_subscriber() - wait until a subscriber is attached
+ *
+ * Returns: 0; -EAGAIN, -ETIMEDOUT, -EINTR, -EUCLEAN, -ECHILD. Blocking: see deadline_ns.
+ */
+WEIR_EXPORT int weir_publisher_wait_subscriber(struct weir_publisher *publisher,
+                                               int64_t deadline_ns);
+
+/*
+ * weir_publisher_wait_taken() - wait until the subscriber has released every message
+ *
+ * Returns: 0; -EPIPE (the subscriber left or died before), and as
+ *     weir_publisher_wait_subscriber().
+ */
+WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline_ns);
+
+/*
+ * weir_subscriber_open() - become the subscriber of a channel
+ *
+ * Messages that are committed from now on are received. Parameters, results and
+ * behaviour as weir_publisher_open(); ring_bytes is not used.
+ *
+ * Returns: 0; -EBUSY (the channel has a living subscriber); else as
+ *     weir_publisher_open().
+ */
+WEIR_EXPORT int weir_subscriber_open(struct weir_subscriber **subscriber, const char *name,
+                                     const struct weir_channel_options *options);
+
+/*
+ * weir_subscriber_close() - leave the channel
+ *
+ * Messages that are held are invalid afterwards. subscriber: NULL is allowed.
+ */
+WEIR_EXPORT void weir_subscriber_close(struct weir_subscriber *subscriber);
+
+/*
+ * weir_subscriber_take_until() - the next message, in place
+ *
+ * message: receives it; valid until weir_subscriber_release(). Up to WEIR_HOLDS_MAX
+ * may be held, and released in any order; the ring is freed in order.
+ * deadline_ns: as weir_deadline_ns() gives it; WEIR_NEVER waits for ever, 0 not at
+ * all.
+ *
+ * Returns: 0.
+ * Errors: -EAGAIN (no message, deadline_ns 0), -ETIMEDOUT, -EINTR, -ENODATA (the
+ *     publisher has said that this was all, or has left; the next call waits for
+ *     another), -EPIPE (the publisher was killed; likewise), -ENOBUFS
+ *     (WEIR_HOLDS_MAX are held), -EUCLEAN (the publisher writes nonsense), -ECHILD.
+ * Blocking: until a message or the deadline.
+ */
+WEIR_EXPORT int weir_subscriber_take_until(struct weir_subscriber *subscriber,
+                                           struct weir_message *message, int64_t deadline_ns);
+
+/*
+ * weir_subscriber_take() - weir_subscriber_take_until(), waiting for ever
+ *
+ * Returns: as weir_subscriber_take_until(), but -EAGAIN and -ETIMEDOUT.
+ */
+WEIR_EXPORT int weir_subscriber_take(struct weir_subscriber *subscriber,
+                                     struct weir_message *message);
+
+/*
+ * weir_subscriber_release() - give a message back
+ *
+ * Returns: 0; -EINVAL when it is not held (released twice, of a former publisher's
+ *     lane that was left), -ECHILD. Blocking: never.
+ */
+WEIR_EXPORT int weir_subscriber_release(struct weir_subscriber *subscriber,
+                                        const struct weir_message *message);
+
+/*
+ * weir_subscriber_receive_until() - copy the next message out and release it
+ *
+ * data, capacity_bytes: where it goes. message: receives what it is, may be NULL;
+ * message->data is data.
+ *
+ * Returns: 0; -EMSGSIZE (it does not fit: message->size_bytes says what is needed,
+ *     and it stays the next one); else as weir_subscriber_take_until().
+ */
+WEIR_EXPORT int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data,
+                                              size_t capacity_bytes, struct weir_message *message,
+                                              int64_t deadline_ns);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

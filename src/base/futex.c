@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/futex.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, int64_t timeout_ns)
+{
+    struct timespec timeout = { timeout_ns / 1000000000, timeout_ns % 1000000000 };
+    int saved_errno = errno, result = 0;
+    if (syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0) != 0)
+        result = errno == EAGAIN ? 0 : -errno;
+    errno = saved_errno;
+    return result;
+}
+
+void weir__futex_wake(weir__atomic_u32 *word)
+{
+    int saved_errno = errno;
+    syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    errno = saved_errno;
+}
+
+static bool membarrier(int command)
+{
+    int saved_errno = errno;
+    bool is_done = syscall(SYS_membarrier, command, 0, 0) == 0;
+    errno = saved_errno;
+    return is_done;
+}
+
+bool weir__membarrier_register(void)
+{
+    return membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
+}
+
+bool weir__membarrier(void)
+{
+    return membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_CHANNEL_LAYOUT_H
+#define WEIR_CHANNEL_LAYOUT_H
+
+/*
+ * What stands in shared memory. docs/lane.md has the protocol; the tables here say
+ * for each word who writes it.
+ *
+ * Words that one side writes often and words that the other reads often stand on
+ * different lines: 128 bytes, the pair of lines that processors fetch at once.
+ */
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/atomics.h"
+
+#define WEIR__LINE_BYTES 128
+
+/*
+ * The directory: the user's bytes of a named segment of kind "channel". All zero is
+ * its first state, so that it is whole as soon as it exists.
+ *
+ *   word      | written by | how
+ *   ----------+------------+---------------------------------------------------
+ *   owner     | anyone     | compare-and-swap: 0 or a dead owner -> me; mine -> 0;
+ *             |            | a dead one's -> 0
+ *   page      | the owner  | release store [slot.page], with its session
+ *   doorbell  | anyone     | atomic add; only ever a reason to look
+ *
+ *   owner 0            free
+ *   owner alive        its place; page with the same session: its memory
+ *   owner dead         free for whoever swaps exactly this value
+ */
+struct weir__slot_shm {
+    _Alignas(WEIR__LINE_BYTES) weir__atomic_u64 owner; /* identity and session */
+    weir__atomic_u64 page;                             /* (segment id + 1) << 13 | session */
+    _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 doorbell;
+};
+
+#define WEIR__DIRECTORY_KIND "channel"
+
+struct weir__directory_shm {
+    struct weir__slot_shm publisher;
+    struct weir__slot_shm subscriber;
+};
+
+/* The first words of a lane and of a page: what a segment is, and whose. */
+struct weir__member_shm {
+    uint64_t magic;
+    uint64_t owner;       /* as in the slot */
+    uint32_t needs_fence; /* cannot call membarrier: who wakes this one must fence */
+};
+
+/*
+ * The lane: a private segment that the publisher alone writes.
+ *
+ *   word            | written              | how
+ *   ----------------+----------------------+----------------------------------------
+ *   member          | before it is listed  | plain; ordered by [slot.page]
+ *   boundary...     | at looks             | three release stores [lane.boundary]
+ *   ended           | once, at the end     | release [lane.end]
+ *   epoch           | before each sleep    | see wait.h
+ *   ring: headers   | each message         | 0 relaxed; then release [lane.commit]
+ *   ring: payloads  | each message         | plain, before the commit
+ */
+#define WEIR__LANE_MAGIC UINT64_C(0x31656e616c77) /* "wlane1" */
+#define WEIR__LANE_RING_OFFSET 4096
+
+struct weir__lane_shm {
+    struct weir__member_shm member;
+    _Alignas(WEIR__LINE_BYTES) weir__atomic_u64 boundary_before;
+    weir__atomic_u64 boundary_count;
+    weir__atomic_u64 boundary;
+    weir__atomic_u32 ended;
+    _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 epoch;
+};
+
+static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before the ring");
+
+/*
+ * The page: a private segment that the subscriber alone writes.
+ *
+ *   word    | written              | how
+ *   --------+----------------------+------------------------------------------------
+ *   member  | before it is listed  | plain; ordered by [slot.page]
+ *   cursor  | each release         | release [lane.free]; never falls within a lane
+ *   lane    | at the attach        | release [lane.attached]; 0 before the cursor
+ *           |                      | changes lanes
+ *   epoch   | before each sleep    | see wait.h
+ */
+#define WEIR__PAGE_MAGIC UINT64_C(0x316567617077) /* "wpage1" */
+
+struct weir__page_shm {
+    struct weir__member_shm member;
+    _Alignas(WEIR__LINE_BYTES) weir__atomic_u64 cursor;
+    weir__atomic_u64 lane; /* the publisher, identity and session, whose lane is attached */
+    _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 epoch;
+};
+
+/*
+ * A record: one word of header, then the payload, up to a multiple of 8.
+ *
+ *   length 32 bits | type 16 | flags 16
+ *
+ * 0 is "not committed yet"; MARK is set in every other.
+ */
+#define WEIR__RECORD_HEADER_BYTES 8
+#define WEIR__RECORD_MARK UINT64_C(1)
+#define WEIR__RECORD_PAD UINT64_C(2) /* no message: skip it */
+#define WEIR__RECORD_FLAGS UINT64_C(0xffff)
+
+static inline uint64_t weir__record_header(uint64_t length, uint32_t type, uint64_t flags)
+{
+    return length << 32 | (uint64_t)type << 16 | flags | WEIR__RECORD_MARK;
+}
+
+static inline uint32_t weir__record_length(uint64_t header)
+{
+    return (uint32_t)(header >> 32);
+}
+
+static inline uint32_t weir__record_type(uint64_t header)
+{
+    return (uint32_t)(header >> 16) & 0xffff;
+}
+
+/* From a header to the next one. */
+static inline uint64_t weir__record_bytes(uint64_t length)
+{
+    return WEIR__RECORD_HEADER_BYTES + ((length + 7) & ~UINT64_C(7));
+}
+
+/* The longest payload: a record, and the pad that may stand before it, take half a ring. */
+static inline uint64_t weir__record_max(uint64_t capacity)
+{
+    uint64_t most = capacity / 4 - WEIR__RECORD_HEADER_BYTES;
+    return most < UINT32_MAX - 8 ? most : (UINT32_MAX & ~UINT64_C(7)) - 8;
+}
+
+static inline unsigned char *weir__ring_at(unsigned char *ring, uint64_t capacity,
+                                           uint64_t position)
+{
+    return ring + (position & (capacity - 1));
+}
+
+static inline weir__atomic_u64 *weir__header_at(unsigned char *ring, uint64_t capacity,
+                                                uint64_t position)
+{
+    return (weir__atomic_u64 *)(void *)weir__ring_at(ring, capacity, position);
+}
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#include "channel/side.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <weir/identity.h>
+
+#include "base/error.h"
+#include "base/futex.h"
+#include "base/random.h"
+#include "segment/identity.h"
+#include "segment/sysv.h"
+
+#define SESSION_BITS 13
+
+#define SPIN_DEFAULT_NS 20000
+
+/* How often a slot may change hands under us before we give up. */
+#define RETRIES 100
+
+static int take_options(struct weir__side *side, const struct weir_channel_options *from)
+{
+    static const struct weir_channel_options defaults = WEIR_CHANNEL_OPTIONS;
+    const uint32_t both = WEIR_CHANNEL_SPIN_ONLY | WEIR_CHANNEL_SLEEP_ONLY;
+    struct weir_channel_options *to = &side->options;
+    *to = defaults;
+    if (from && from->size != sizeof *to)
+        return weir__fail(EINVAL, "options.size is %u: start from WEIR_CHANNEL_OPTIONS",
+                          from->size);
+    if (from)
+        *to = *from;
+    if (to->ring_bytes == 0)
+        to->ring_bytes = WEIR_RING_BYTES_DEFAULT;
+    if (to->spin_ns == 0)
+        to->spin_ns = SPIN_DEFAULT_NS;
+    if ((to->flags & ~both) || (to->flags & both) == both || to->reserved[0] || to->reserved[1])
+        return weir__fail(EINVAL, "options: flags 0x%x are not known, or contradict", to->flags);
+    if (to->ring_bytes < WEIR_RING_BYTES_MIN || (to->ring_bytes & (to->ring_bytes - 1)) != 0)
+        return weir__fail(EINVAL, "a ring of %llu bytes: it must be a power of two, %llu at least",
+                          (unsigned long long)to->ring_bytes,
+                          (unsigned long long)WEIR_RING_BYTES_MIN);
+    side->waiter.spin_ns = to->flags & WEIR_CHANNEL_SPIN_ONLY    ? WEIR__SLICE_NS
+                           : to->flags & WEIR_CHANNEL_SLEEP_ONLY ? 0
+                                                                 : to->spin_ns;
+    return 0;
+}
+
+/* A session of its own for each joining of this process. */
+static uint64_t new_session(void)
+{
+    static weir__atomic_u64 last;
+    uint64_t none = 0;
+    /* Relaxed: only that each number is given once matters. */
+    atomic_compare_exchange_strong_explicit(&last, &none, weir__random_nonzero(),
+                                            memory_order_relaxed, memory_order_relaxed);
+    return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) & WEIR_IDENTITY_SESSION_MAX;
+}
+
+int weir__side_check(const struct weir__side *side)
+{
+    if (weir__side_is_ours(side))
+        return 0;
+    return weir__fail(ECHILD, "this handle was opened by the parent process: a child opens its "
+                              "own");
+}
+
+/* The id of the segment that owner shows; -1: none yet. */
+static int shown_id(const struct weir__slot_shm *slot, uint64_t owner)
+{
+    /* Acquire [slot.page]: the memory is whole. Pairs with weir__side_list(). */
+    uint64_t page = atomic_load_explicit(&slot->page, memory_order_acquire);
+    if (page == 0 || (page & WEIR_IDENTITY_SESSION_MAX) != (owner & WEIR_IDENTITY_SESSION_MAX))
+        return -1;
+    uint64_t id = (page >> SESSION_BITS) - 1;
+    return id <= INT32_MAX ? (int)id : -1;
+}
+
+static int life(const struct weir__slot_shm *slot, uint64_t owner)
+{
+    struct weir__error_saved saved;
+    struct shmid_ds found;
+    uint32_t uid = WEIR__UID_ANY;
+    int id = shown_id(slot, owner);
+    weir__error_save(&saved);
+    if (id >= 0 && weir__shm_stat(id, &found) == 0)
+        uid = found.shm_perm.cuid;
+    int verdict = weir_life(owner, uid);
+    weir__error_restore(&saved);
+    return verdict;
+}
+
+static int claim(struct weir__side *side, const char *name, bool is_publisher)
+{
+    for (int attempt = 0; attempt < RETRIES; attempt++) {
+        /* Acquire [slot.owner]. Pairs with the exchange below and in weir__side_leave(). */
+        uint64_t owner = atomic_load_explicit(&side->slot->owner, memory_order_acquire);
+        if (owner != 0 && life(side->slot, owner) != WEIR_LIFE_DEAD)
+            return weir__fail(EBUSY, "channel '%s' has a %s already", name,
+                              is_publisher ? "publisher" : "subscriber");
+        /* Sequentially consistent [slot.owner]: a joiner's claim, then its look at the boundary;
+         * a publisher's boundary, then its look at the slot. Pairs with the fence in look(). */
+        if (atomic_compare_exchange_strong(&side->slot->owner, &owner, side->me))
+            return 0;
+    }
+    return weir__fail(EBUSY, "channel '%s' changes hands again and again", name);
+}
+
+static int make_memory(struct weir__side *side, uint64_t magic, uint64_t size_bytes)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.mode = side->options.mode;
+    options.flags = WEIR_SEGMENT_ONE_WRITER | WEIR_SEGMENT_PREFAULT | WEIR_SEGMENT_NO_FORK;
+    int result = weir_segment_create(&side->memory, weir_private(), size_bytes, &options);
+    if (result != 0)
+        return result;
+    struct weir__member_shm *member = weir_segment_data(side->memory);
+    member->magic = magic;
+    member->owner = side->me;
+    member->needs_fence = !weir__membarrier();
+    return 0;
+}
+
+int weir__side_join(struct weir__side *side, const char *name, bool is_publisher, uint64_t magic,
+                    uint64_t size_bytes, const struct weir_channel_options *options)
+{
+    struct weir_segment_options directory_options = WEIR_SEGMENT_OPTIONS;
+    int result = take_options(side, options);
+    if (result == 0)
+        result = weir_identity(&side->identity);
+    if (result != 0)
+        return result;
+    side->identity_now = weir__identity_word();
+    side->me = side->identity | new_session();
+    side->has_membarrier = weir__membarrier_register();
+    directory_options.mode = side->options.mode;
+    directory_options.trust = side->options.trust;
+    directory_options.trust_uid = side->options.trust_uid;
+    directory_options.kind = WEIR__DIRECTORY_KIND;
+    directory_options.flags = WEIR_SEGMENT_NO_FORK;
+    result = weir_segment_create_or_open(&side->directory, weir_by_name(name),
+                                         sizeof(struct weir__directory_shm), &directory_options);
+    if (result < 0)
+        return result;
+    struct weir__directory_shm *directory = weir_segment_data(side->directory);
+    side->slot = is_publisher ? &directory->publisher : &directory->subscriber;
+    side->other = is_publisher ? &directory->subscriber : &directory->publisher;
+    side->waiter.doorbell = &side->slot->doorbell;
+    side->waker.doorbell = &side->other->doorbell;
+    result = claim(side, name, is_publisher);
+    if (result != 0)
+        return result;
+    side->is_listed = true;
+    /* CRASH side.claimed */
+    return make_memory(side, magic, size_bytes);
+}
+
+void weir__side_list(struct weir__side *side)
+{
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    weir_segment_stat(side->memory, &stat);
+    uint64_t page =
+        ((uint64_t)(uint32_t)stat.id + 1) << SESSION_BITS | (side->me & WEIR_IDENTITY_SESSION_MAX);
+    /* Release [slot.page]: our memory is whole. Pairs with shown_id(). */
+    atomic_store_explicit(&side->slot->page, page, memory_order_release);
+    /* CRASH side.listed */
+    weir__ring(&side->other->doorbell);
+}
+
+void weir__side_leave(struct weir__side *side)
+{
+    if (side->is_listed && weir__side_is_ours(side)) {
+        uint64_t me = side->me;
+        /* Release [slot.owner]: all that we did comes before. Pairs with claim(). */
+        atomic_compare_exchange_strong_explicit(&side->slot->owner, &me, 0, memory_order_release,
+                                                memory_order_relaxed);
+        /* CRASH side.left */
+        weir__ring(&side->other->doorbell);
+    }
+    weir__side_part(side, NULL);
+    weir_segment_close(side->memory);
+    weir_segment_close(side->directory);
+}
+
+uint64_t weir__side_other(const struct weir__side *side)
+{
+    /* Acquire [slot.owner]. Pairs with claim() and weir__side_leave(). */
+    return atomic_load_explicit(&side->other->owner, memory_order_acquire);
+}
+
+bool weir__side_is_shown(const struct weir__side *side, uint64_t owner)
+{
+    return shown_id(side->other, owner) >= 0;
+}
+
+int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uint64_t least_bytes)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *memory;
+    int id = shown_id(side->other, owner);
+    if (id < 0)
+        return -EAGAIN;
+    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK | WEIR_SEGMENT_PREFAULT;
+    options.trust = side->options.trust == WEIR_TRUST_DIRECTORY ? (uint32_t)WEIR_TRUST_ANYONE
+                                                                : side->options.trust;
+    options.trust_uid = side->options.trust_uid;
+    int result = weir_segment_open(&memory, weir_by_id(id), 0, &options);
+    if (result == -ENOENT || result == -EIDRM) {
+        /* Who leaves frees its slot first. So it has left, or is dead; or it lies. */
+        if (weir__side_other(side) != owner || weir__side_reap(side, owner))
+            return -EAGAIN;
+        return weir__fail(EPROTO,
+                          "the other side lives and shows a segment (%d) that is not "
+                          "there",
+                          id);
+    }
+    if (result != 0)
+        return result;
+    struct weir__member_shm member;
+    if (weir_segment_size(memory) < least_bytes) {
+        weir_segment_close(memory);
+        return weir__fail(EPROTO, "the other side shows a segment of another kind (%d)", id);
+    }
+    memcpy(&member, weir_segment_data(memory), sizeof member);
+    if (member.magic != magic || member.owner != owner) {
+        weir_segment_close(memory);
+        return weir__fail(EPROTO, "the other side shows a segment of another kind (%d)", id);
+    }
+    side->peer = owner;
+    side->peer_memory = memory;
+    side->waker.rung = 0;
+    side->waker.must_fence = !side->has_membarrier || member.needs_fence;
+    return 0;
+}
+
+void weir__side_part(struct weir__side *side, struct weir_segment **keep)
+{
+    if (keep)
+        *keep = side->peer_memory;
+    else
+        weir_segment_close(side->peer_memory);
+    side->peer = 0;
+    side->peer_memory = NULL;
+    side->waker.epoch = NULL;
+}
+
+bool weir__side_reap(struct weir__side *side, uint64_t owner)
+{
+    if (owner == 0 || life(side->other, owner) != WEIR_LIFE_DEAD)
+        return false;
+    /* CRASH side.reap: the next one does it; a late one fails, the session is new. */
+    /* Acquire and release [slot.owner]: what we do with the dead one's memory comes after. */
+    atomic_compare_exchange_strong(&side->other->owner, &owner, 0);
+    return true;
+}

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The subscriber. docs/lane.md, "Receiving"; layout.h says who writes what.
+ *
+ * S1: head and all holds lie in [cursor, cursor + capacity] of the present lane.
+ * S2: what was loaded from the lane was loaded once, and checked before it was used.
+ * S3: a message that is held keeps its lane attached, also after the publisher is gone.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/clock.h>
+
+#include "base/error.h"
+#include "channel/side.h"
+
+/* A publisher's ring, as long as something of it is held or to come. */
+struct lane {
+    struct weir_segment *segment;
+    const struct weir__lane_shm *shm;
+    unsigned char *ring;
+    uint64_t capacity;
+    uint64_t owner;
+    unsigned holds;
+};
+
+struct hold {
+    struct lane *lane;
+    uint64_t position;
+    bool is_released;
+};
+
+struct weir_subscriber {
+    struct weir__side side;
+    struct weir__page_shm *page;
+    struct lane *lane;                 /* of the present publisher, or NULL */
+    uint64_t head;                     /* the next record */
+    uint64_t count;                    /* the next message's sequence */
+    uint64_t finished;                 /* the publisher whose lane was read to its end */
+    struct hold holds[WEIR_HOLDS_MAX]; /* a queue, oldest first */
+    unsigned first_hold, hold_count;
+};
+
+static struct hold *hold_at(struct weir_subscriber *subscriber, unsigned index)
+{
+    return &subscriber->holds[(subscriber->first_hold + index) % WEIR_HOLDS_MAX];
+}
+
+static void free_lane(struct lane *lane)
+{
+    weir_segment_close(lane->segment);
+    free(lane);
+}
+
+/* The oldest hold goes, and with the last one of a lane that was left the lane. */
+static void pop_hold(struct weir_subscriber *subscriber)
+{
+    struct lane *lane = hold_at(subscriber, 0)->lane;
+    subscriber->first_hold = (subscriber->first_hold + 1) % WEIR_HOLDS_MAX;
+    subscriber->hold_count--;
+    if (--lane->holds == 0 && lane != subscriber->lane)
+        free_lane(lane);
+}
+
+/* What the publisher may overwrite: all before the oldest hold of its lane, or before head. */
+static void store_cursor(struct weir_subscriber *subscriber)
+{
+    uint64_t cursor = subscriber->head;
+    for (unsigned i = 0; i < subscriber->hold_count; i++) {
+        const struct hold *hold = hold_at(subscriber, i);
+        if (hold->lane == subscriber->lane) {
+            cursor = hold->position;
+            break;
+        }
+    }
+    /* Release [lane.free]: all reads of what is given back come before. Pairs with
+     * look_at_page(). */
+    atomic_store_explicit(&subscriber->page->cursor, cursor, memory_order_release);
+    weir__wake(&subscriber->side.waker);
+}
+
+static uint64_t load_header(const struct lane *lane, uint64_t position)
+{
+    /* Acquire [lane.commit]: the payload, and the next header, after it. Pairs with
+     * put_header() and commit_batch(). */
+    return atomic_load_explicit(weir__header_at(lane->ring, lane->capacity, position),
+                                memory_order_acquire);
+}
+
+/* Whether a header that is not 0 can be true at this position. */
+static bool is_sound(const struct lane *lane, uint64_t position, uint64_t header)
+{
+    uint64_t to_end = lane->capacity - (position & (lane->capacity - 1));
+    uint64_t length = weir__record_length(header), flags = header & WEIR__RECORD_FLAGS;
+    if (flags == (WEIR__RECORD_MARK | WEIR__RECORD_PAD))
+        return length + WEIR__RECORD_HEADER_BYTES == to_end && to_end <= lane->capacity / 4 &&
+               weir__record_type(header) == 0;
+    return flags == WEIR__RECORD_MARK && length <= weir__record_max(lane->capacity) &&
+           weir__record_bytes(length) <= to_end;
+}
+
+static int corrupt(struct weir_subscriber *subscriber);
+
+/* The next message's header; 0: none yet. Steps over a pad. */
+static int next_header(struct weir_subscriber *subscriber, uint64_t *header)
+{
+    const struct lane *lane = subscriber->lane;
+    for (int pads = 0;; pads++) {
+        *header = load_header(lane, subscriber->head);
+        if (*header == 0)
+            return 0;
+        if (__builtin_expect(!is_sound(lane, subscriber->head, *header), 0) || pads > 1)
+            return corrupt(subscriber);
+        if (__builtin_expect(!(*header & WEIR__RECORD_PAD), 1))
+            return 0;
+        subscriber->head += weir__record_bytes(weir__record_length(*header));
+    }
+}
+
+/*
+ * Lanes: attached, left
+ */
+
+/* The lane is of no use any more; what is held of it stays until it is released. */
+static void leave_lane(struct weir_subscriber *subscriber)
+{
+    struct lane *lane = subscriber->lane;
+    /* Relaxed [lane.attached]: nobody of that lane looks any more. Pairs with look_at_page(). */
+    atomic_store_explicit(&subscriber->page->lane, 0, memory_order_relaxed);
+    subscriber->finished = lane->owner;
+    subscriber->lane = NULL;
+    weir__side_part(&subscriber->side, &lane->segment);
+    if (lane->holds == 0)
+        free_lane(lane);
+}
+
+static int corrupt(struct weir_subscriber *subscriber)
+{
+    uint64_t head = subscriber->head;
+    leave_lane(subscriber);
+    return weir__fail(EUCLEAN, "the publisher's record at position %llu cannot be true",
+                      (unsigned long long)head);
+}
+
+/* A position that was committed, and the count of messages before it: both of one moment. */
+static int read_boundary(struct weir_subscriber *subscriber)
+{
+    const struct weir__lane_shm *shm = subscriber->lane->shm;
+    for (int attempt = 0; attempt < 1000000; attempt++) {
+        /* Acquire [lane.boundary]: three loads in this order. Pairs with store_boundary(). */
+        uint64_t position = atomic_load_explicit(&shm->boundary, memory_order_acquire);
+        uint64_t count = atomic_load_explicit(&shm->boundary_count, memory_order_acquire);
+        uint64_t before = atomic_load_explicit(&shm->boundary_before, memory_order_acquire);
+        if (position == before) {
+            subscriber->head = position;
+            subscriber->count = count;
+            return (position & 7) == 0 ? 0 : corrupt(subscriber);
+        }
+        if ((attempt & 1023) == 1023 && weir__side_reap(&subscriber->side, subscriber->lane->owner))
+            break; /* it died between the stores: there is nobody to join */
+    }
+    leave_lane(subscriber);
+    return -EAGAIN;
+}
+
+/* From the boundary to now: what was committed before we came is not for us. */
+static int walk_to_now(struct weir_subscriber *subscriber)
+{
+    uint64_t start = subscriber->head, header;
+    for (;;) {
+        int result = next_header(subscriber, &header);
+        if (result != 0)
+            return result;
+        if (header == 0)
+            return 0;
+        subscriber->head += weir__record_bytes(weir__record_length(header));
+        subscriber->count++;
+        if (subscriber->head - start > subscriber->lane->capacity)
+            return corrupt(subscriber);
+    }
+}
+
+static int attach_lane(struct weir_subscriber *subscriber, uint64_t owner)
+{
+    struct weir__side *side = &subscriber->side;
+    int result = weir__side_meet(side, owner, WEIR__LANE_MAGIC,
+                                 WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN);
+    if (result != 0)
+        return result;
+    uint64_t capacity = weir_segment_size(side->peer_memory) - WEIR__LANE_RING_OFFSET;
+    struct lane *lane = calloc(1, sizeof *lane);
+    if (!lane || (capacity & (capacity - 1)) != 0) {
+        free(lane);
+        weir__side_part(side, NULL);
+        return lane ? weir__fail(EPROTO, "the publisher's ring has no size that weir makes")
+                    : weir__fail(ENOMEM, "no memory for a lane");
+    }
+    lane->segment = side->peer_memory;
+    lane->shm = weir_segment_data(lane->segment);
+    lane->ring = (unsigned char *)weir_segment_data(lane->segment) + WEIR__LANE_RING_OFFSET;
+    lane->capacity = capacity;
+    lane->owner = owner;
+    subscriber->lane = lane;
+    result = read_boundary(subscriber);
+    if (result == 0)
+        result = walk_to_now(subscriber);
+    if (result != 0)
+        return result;
+    side->waker.epoch = &lane->shm->epoch;
+    store_cursor(subscriber);
+    /* Release [lane.attached]: the cursor before the credit. Pairs with look_at_page(). */
+    atomic_store_explicit(&subscriber->page->lane, owner, memory_order_release);
+    weir__ring(side->waker.doorbell);
+    return 0;
+}
+
+/* The lane of whoever publishes now; 0 also when nobody does. */
+static int find_lane(struct weir_subscriber *subscriber)
+{
+    uint64_t owner = weir__side_other(&subscriber->side);
+    if (owner == 0 || owner == subscriber->finished)
+        return 0;
+    int result = attach_lane(subscriber, owner);
+    return result == -EAGAIN ? 0 : result;
+}
+
+/*
+ * Waiting for a message
+ */
+
+/* Cheap, changes nothing: whether a look may find a message, or an end. */
+static bool may_have_message(void *argument)
+{
+    const struct weir_subscriber *subscriber = argument;
+    const struct lane *lane = subscriber->lane;
+    uint64_t owner = weir__side_other(&subscriber->side);
+    if (!lane)
+        return owner != 0 && owner != subscriber->finished &&
+               weir__side_is_shown(&subscriber->side, owner);
+    return load_header(lane, subscriber->head) != 0 || owner != lane->owner ||
+           atomic_load_explicit(&lane->shm->ended, memory_order_relaxed);
+}
+
+/*
+ * The lane is empty: is it for good? 0: not yet. The end, or the death, was seen first;
+ * so a header that is still 0 after it stays 0.
+ */
+static int look_for_end(struct weir_subscriber *subscriber)
+{
+    struct lane *lane = subscriber->lane;
+    uint64_t header;
+    /* Acquire [lane.end]. Pairs with weir_publisher_end(). */
+    bool has_ended = atomic_load_explicit(&lane->shm->ended, memory_order_acquire);
+    /* Only a dead owner's slot, or one that was left, has another owner. */
+    bool is_gone = weir__side_other(&subscriber->side) != lane->owner;
+    if (!has_ended && !is_gone)
+        return 0;
+    /* It may have ended, and then left, between the two looks above. */
+    has_ended = atomic_load_explicit(&lane->shm->ended, memory_order_acquire);
+    int result = next_header(subscriber, &header);
+    if (result != 0 || header != 0)
+        return result;
+    leave_lane(subscriber);
+    return has_ended ? weir__fail(ENODATA, "the publisher has ended")
+                     : weir__fail(EPIPE, "the publisher was killed");
+}
+
+/* 0 and the header of a message; or why there is none. */
+static int wait_for_header(struct weir_subscriber *subscriber, uint64_t *header,
+                           int64_t deadline_ns)
+{
+    for (;;) {
+        int result = subscriber->lane ? 0 : find_lane(subscriber);
+        if (result == 0 && subscriber->lane)
+            result = next_header(subscriber, header);
+        if (result != 0 || (subscriber->lane && *header != 0))
+            return result;
+        if (subscriber->lane)
+            result = look_for_end(subscriber);
+        if (result != 0)
+            return result;
+        if (subscriber->lane && subscriber->hold_count == 0)
+            store_cursor(subscriber); /* over a pad */
+        result = weir__wait(&subscriber->side.waiter, may_have_message, subscriber, deadline_ns);
+        if (result < 0)
+            return result;
+        if (result == WEIR__WAITED_SLICE)
+            weir__side_reap(&subscriber->side, weir__side_other(&subscriber->side));
+    }
+}
+
+static int look(struct weir_subscriber *subscriber, uint64_t *header, int64_t deadline_ns)
+{
+    if (!weir__side_is_ours(&subscriber->side))
+        return weir__side_check(&subscriber->side);
+    *header = 0;
+    if (__builtin_expect(subscriber->lane != NULL, 1)) {
+        int result = next_header(subscriber, header);
+        if (__builtin_expect(result != 0 || *header != 0, 1))
+            return result;
+    }
+    return wait_for_header(subscriber, header, deadline_ns);
+}
+
+static void describe(const struct weir_subscriber *subscriber, uint64_t header,
+                     struct weir_message *message)
+{
+    const struct lane *lane = subscriber->lane;
+    message->data =
+        weir__ring_at(lane->ring, lane->capacity, subscriber->head) + WEIR__RECORD_HEADER_BYTES;
+    message->size_bytes = weir__record_length(header);
+    message->sequence = subscriber->count;
+    message->type = weir__record_type(header);
+    message->session = (uint32_t)(lane->owner & UINT64_C(0x1fff));
+    message->position = subscriber->head;
+}
+
+int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_message *message,
+                               int64_t deadline_ns)
+{
+    uint64_t header;
+    if (subscriber->hold_count == WEIR_HOLDS_MAX)
+        return weir__fail(ENOBUFS, "%d messages are held: release one first", WEIR_HOLDS_MAX);
+    int result = look(subscriber, &header, deadline_ns);
+    if (result != 0)
+        return result;
+    describe(subscriber, header, message);
+    *hold_at(subscriber, subscriber->hold_count) =
+        (struct hold){ .lane = subscriber->lane, .position = subscriber->head };
+    subscriber->hold_count++;
+    subscriber->lane->holds++;
+    subscriber->head += weir__record_bytes(message->size_bytes);
+    subscriber->count++;
+    /* CRASH page.taken */
+    return 0;
+}
+
+int weir_subscriber_take(struct weir_subscriber *subscriber, struct weir_message *message)
+{
+    return weir_subscriber_take_until(subscriber, message, WEIR_NEVER);
+}
+
+static struct hold *find_hold(struct weir_subscriber *subscriber,
+                              const struct weir_message *message)
+{
+    for (unsigned i = 0; i < subscriber->hold_count; i++) {
+        struct hold *hold = hold_at(subscriber, i);
+        if (hold->position == message->position && !hold->is_released &&
+            (hold->lane->owner & UINT64_C(0x1fff)) == message->session)
+            return hold;
+    }
+    return NULL;
+}
+
+int weir_subscriber_release(struct weir_subscriber *subscriber, const struct weir_message *message)
+{
+    if (!weir__side_is_ours(&subscriber->side))
+        return weir__side_check(&subscriber->side);
+    struct hold *hold = find_hold(subscriber, message);
+    if (!hold)
+        return weir__fail(EINVAL, "the message at position %llu is not held",
+                          (unsigned long long)message->position);
+    hold->is_released = true;
+    while (subscriber->hold_count > 0 && hold_at(subscriber, 0)->is_released)
+        pop_hold(subscriber);
+    if (subscriber->lane)
+        store_cursor(subscriber);
+    return 0;
+}
+
+int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data,
+                                  size_t capacity_bytes, struct weir_message *message,
+                                  int64_t deadline_ns)
+{
+    uint64_t header;
+    struct weir_message found;
+    int result = look(subscriber, &header, deadline_ns);
+    if (result != 0)
+        return result;
+    describe(subscriber, header, &found);
+    if (found.size_bytes > capacity_bytes) {
+        if (message) {
+            *message = found;
+            message->data = data;
+        }
+        return weir__fail(EMSGSIZE, "the message has %zu bytes, there is room for %zu",
+                          found.size_bytes, capacity_bytes);
+    }
+    if (found.size_bytes)
+        memcpy(data, found.data, found.size_bytes);
+    if (message) {
+        *message = found;
+        message->data = data;
+    }
+    subscriber->head += weir__record_bytes(found.size_bytes);
+    subscriber->count++;
+    store_cursor(subscriber);
+    return 0;
+}
+
+static int open_subscriber(struct weir_subscriber *subscriber, const char *name,
+                           const struct weir_channel_options *options)
+{
+    int result = weir__side_join(&subscriber->side, name, false, WEIR__PAGE_MAGIC,
+                                 sizeof(struct weir__page_shm), options);
+    if (result != 0)
+        return result;
+    subscriber->page = weir_segment_data(subscriber->side.memory);
+    subscriber->side.waiter.epoch = &subscriber->page->epoch;
+    weir__side_list(&subscriber->side);
+    /* CRASH page.unattached */
+    return find_lane(subscriber);
+}
+
+int weir_subscriber_open(struct weir_subscriber **subscriber, const char *name,
+                         const struct weir_channel_options *options)
+{
+    struct weir__error_saved saved;
+    struct weir_subscriber *made = calloc(1, sizeof *made);
+    if (!made)
+        return weir__fail(ENOMEM, "no memory for a subscriber's handle");
+    weir__error_save(&saved);
+    int result = open_subscriber(made, name, options);
+    if (result == 0) {
+        *subscriber = made;
+        weir__error_restore(&saved);
+    } else {
+        weir__error_save(&saved);
+        weir_subscriber_close(made);
+        weir__error_restore(&saved);
+    }
+    return result;
+}
+
+void weir_subscriber_close(struct weir_subscriber *subscriber)
+{
+    if (!subscriber)
+        return;
+    if (subscriber->lane && weir__side_is_ours(&subscriber->side))
+        leave_lane(subscriber); /* a child of fork does not have the page */
+    while (subscriber->hold_count > 0)
+        pop_hold(subscriber);
+    weir__side_leave(&subscriber->side);
+    free(subscriber);
+}

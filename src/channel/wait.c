@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "channel/wait.h"
+
+#include <errno.h>
+
+#include <weir/clock.h>
+
+#include "base/futex.h"
+
+/* Between two looks at the clock while spinning. */
+#define SPINS_PER_LOOK 64
+
+void weir__ring(weir__atomic_u32 *doorbell)
+{
+    /* Release [doorbell]: nothing is carried by it; whoever is woken looks for itself. Pairs
+     * with the load in sleep_once(). */
+    atomic_fetch_add_explicit(doorbell, 1, memory_order_release);
+    weir__futex_wake(doorbell);
+}
+
+static bool spin(const struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
+                 int64_t deadline_ns)
+{
+    int64_t now_ns = weir_now_ns(), until_ns = deadline_ns;
+    int64_t spin_ns = waiter->spin_ns < WEIR__SLICE_NS ? waiter->spin_ns : WEIR__SLICE_NS;
+    if (spin_ns < until_ns - now_ns)
+        until_ns = now_ns + spin_ns;
+    do {
+        for (int i = 0; i < SPINS_PER_LOOK; i++) {
+            if (is_ready(argument))
+                return true;
+            weir__cpu_relax();
+        }
+    } while (weir_now_ns() < until_ns);
+    return false;
+}
+
+static int sleep_once(const struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
+                      int64_t deadline_ns)
+{
+    /* Acquire [doorbell]. Pairs with weir__ring(). */
+    uint32_t bell = atomic_load_explicit(waiter->doorbell, memory_order_acquire);
+    /* Relaxed [sleep.epoch]: we alone write it; the fences below order it before the look. Pairs
+     * with weir__wake(). */
+    uint32_t epoch = atomic_load_explicit(waiter->epoch, memory_order_relaxed) + 1;
+    atomic_store_explicit(waiter->epoch, epoch, memory_order_relaxed);
+    weir__membarrier();
+    atomic_thread_fence(memory_order_seq_cst);
+    if (is_ready(argument))
+        return WEIR__WAITED_READY;
+    /* CRASH sleep.epoch: the epoch stays; it costs a waker one ring. */
+    int64_t left_ns = deadline_ns - weir_now_ns();
+    if (left_ns <= 0)
+        return -ETIMEDOUT;
+    int result = weir__futex_wait(waiter->doorbell, bell,
+                                  left_ns < WEIR__SLICE_NS ? left_ns : WEIR__SLICE_NS);
+    if (is_ready(argument))
+        return WEIR__WAITED_READY;
+    return result == -EINTR ? -EINTR : WEIR__WAITED_SLICE;
+}
+
+int weir__wait(const struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
+               int64_t deadline_ns)
+{
+    if (is_ready(argument))
+        return WEIR__WAITED_READY;
+    if (deadline_ns == 0)
+        return -EAGAIN;
+    if (weir_now_ns() >= deadline_ns)
+        return -ETIMEDOUT;
+    if (waiter->spin_ns > 0 && spin(waiter, is_ready, argument, deadline_ns))
+        return WEIR__WAITED_READY;
+    if (waiter->spin_ns >= WEIR__SLICE_NS)
+        return WEIR__WAITED_SLICE;
+    return sleep_once(waiter, is_ready, argument, deadline_ns);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_CHANNEL_WAIT_H
+#define WEIR_CHANNEL_WAIT_H
+
+/*
+ * Sleeping and waking (docs/lane.md, "Sleeping and waking").
+ *
+ *   waiter                                 waker
+ *   1 bell = doorbell                      commit (release)
+ *   2 epoch += 1, in its own memory        load the epoch; the same as before: done
+ *   3 membarrier                           else doorbell += 1, futex wake
+ *   4 look once more
+ *   5 futex wait while doorbell is bell, a slice at most
+ *
+ * The waker's commit may still be on its way out of the core when it loads the epoch.
+ * The barrier of 3 falls between two of its instructions: before the load, and then the
+ * load sees the new epoch; or after it, and then 4 sees the commit. Where membarrier is
+ * not to be had, both sides fence.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/atomics.h"
+
+/* Nobody sleeps longer without a look: who should ring may have died before it did. */
+#define WEIR__SLICE_NS INT64_C(200000000)
+
+/* The waiting side. */
+struct weir__waiter {
+    weir__atomic_u32 *doorbell; /* in the directory: others ring it */
+    weir__atomic_u32 *epoch;    /* in this side's own memory: others read it */
+    int64_t spin_ns;            /* before it sleeps; WEIR__SLICE_NS or more: it never sleeps */
+};
+
+/* The waking side's memory of one waiter. */
+struct weir__waker {
+    weir__atomic_u32 *doorbell;
+    const weir__atomic_u32 *epoch; /* NULL: nobody to wake */
+    uint32_t rung;                 /* the epoch that was rung for last */
+    bool must_fence;               /* no membarrier falls between our commit and our load */
+};
+
+enum weir__waited {
+    WEIR__WAITED_READY = 0, /* is_ready said so */
+    WEIR__WAITED_SLICE = 1, /* time to ask the kernel whether the other side lives */
+};
+
+/*
+ * Waits until is_ready(argument), which must be cheap and change nothing that others see.
+ * deadline_ns: 0 looks once. Returns enum weir__waited, -EAGAIN (deadline_ns 0),
+ * -ETIMEDOUT or -EINTR.
+ */
+int weir__wait(const struct weir__waiter *waiter, bool (*is_ready)(void *argument), void *argument,
+               int64_t deadline_ns);
+
+/* Rings a doorbell, whoever sleeps on it. */
+void weir__ring(weir__atomic_u32 *doorbell);
+
+/* After a commit: rings if the waiter has begun to sleep since the last ring. */
+static inline void weir__wake(struct weir__waker *waker)
+{
+    if (!waker->epoch)
+        return;
+    if (waker->must_fence)
+        atomic_thread_fence(memory_order_seq_cst); /* in place of the waiter's membarrier */
+    else
+        atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order, too */
+    /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
+     * sleep_once(). */
+    uint32_t epoch = atomic_load_explicit(waker->epoch, memory_order_relaxed);
+    if (__builtin_expect(epoch != waker->rung, 0)) {
+        waker->rung = epoch;
+        weir__ring(waker->doorbell);
+    }
+}
+
+#endif
