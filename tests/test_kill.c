@@ -10,11 +10,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ipc.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -269,6 +271,25 @@ static void test_create(void **state)
     unlink(fixture_path("ftok-file"));
 }
 
+/* Large enough that a process may have no room for it. */
+#define LARGE_SIZE (64u << 20)
+
+static void create_large(void *argument)
+{
+    struct scene *scene = argument;
+    struct weir_segment_options options = options_of(scene);
+    CHECK_RESULT(weir_segment_create(&scene->segment, scene->ref, LARGE_SIZE, &options), 0);
+}
+
+/* There is the whole object, or nothing at all. */
+static void survive_large(void *argument)
+{
+    struct scene *scene = argument;
+    int result = weir_segment_remove(scene->ref);
+    CHECK(result == 0 || result == -ENOENT);
+    CHECK(segments_now() == 0 && sets_now() == 0 && names_now() == 0);
+}
+
 static void test_create_looked_at(void **state)
 {
     (void)state;
@@ -283,6 +304,71 @@ static void test_create_looked_at(void **state)
         report("create, looked at", &scenes[i], walk_stops(&walk));
         clear_everything();
     }
+}
+
+/* A creator in a PID namespace of its own: its pid says nothing to who collects. */
+static int own_pids = -1;
+
+static void into_new_pids(void)
+{
+    assert_int_equal(setns(own_pids, CLONE_NEWPID), 0);
+    assert_int_equal(unshare(CLONE_NEWPID), 0);
+}
+
+static void stage_new_pids(void *argument)
+{
+    (void)argument;
+    into_new_pids(); /* of the children to come */
+}
+
+/* The collector's address space is full: it cannot look into the segment. */
+static void collect_without_room(void *argument)
+{
+    char line[128];
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    CHECK(file && fgets(line, sizeof line, file) && sscanf(line, "%lu", &pages) == 1);
+    fclose(file);
+    struct rlimit limit = { pages * 4096 + (1 << 20), RLIM_INFINITY };
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+    collect(argument);
+}
+
+static void at_stop_new_pids(pid_t child, void *argument)
+{
+    tracee_kill(child);
+    assert_int_equal(setns(own_pids, CLONE_NEWPID), 0);
+    if (!SANITIZED)
+        in_child_at(collect_without_room, NULL);
+    in_child_at(collect, NULL);
+    into_new_pids();
+    in_child_at(collect, NULL);
+    assert_int_equal(setns(own_pids, CLONE_NEWPID), 0);
+    in_child_at(survive_large, argument);
+    expect_counts(0, 0, 0);
+}
+
+static void test_create_in_other_pids(void **state)
+{
+    (void)state;
+    struct scene scene = { "name, persistent, set", weir_by_name("k/ps"), WEIR_PERSISTENT, 2,
+                           NULL };
+    own_pids = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+    if (own_pids < 0 || setns(own_pids, CLONE_NEWPID) != 0) {
+        close(own_pids);
+        skip();
+    }
+    struct walk walk = { "create in another PID namespace",
+                         stage_new_pids,
+                         NULL,
+                         create_large,
+                         at_stop_new_pids,
+                         &scene };
+    report("create in another PID namespace", &scene, walk_stops(&walk));
+    assert_int_equal(setns(own_pids, CLONE_NEWPID), 0);
+    close(own_pids);
+    in_child_at(survive_large, &scene);
+    clear_everything();
 }
 
 static void at_stop_private(pid_t child, void *argument)
@@ -545,6 +631,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_create, fixture_check),
         cmocka_unit_test_teardown(test_create_looked_at, fixture_check),
+        cmocka_unit_test_teardown(test_create_in_other_pids, fixture_check),
         cmocka_unit_test_teardown(test_create_private, fixture_check),
         cmocka_unit_test_teardown(test_close_as_last, fixture_check),
         cmocka_unit_test_teardown(test_remove, fixture_check),

@@ -54,37 +54,56 @@ static void report(struct collection *collection, const struct weir__record *rec
         collection->report(&leftover, collection->argument);
 }
 
+/* What became of the segment whose key a dead draft names. */
+enum finding {
+    FINDING_NONE,    /* there is none, or it is not the draft's */
+    FINDING_OWN,     /* the draft's */
+    FINDING_UNKNOWN, /* it may be: the draft must not be forgotten */
+};
+
 /*
  * Whether the segment under a dead draft's key was made by that draft. A random
- * key proves it. A key of ftok may be somebody else's, who came between the look
- * and the creation: then the pid of the creator, or the header, tells.
+ * key proves it, and so does its id. A key of ftok may be somebody else's, who
+ * came between the look and the creation: then the header tells, or the pid of
+ * the creator, which another PID namespace shows as 0 or as another number.
  */
-static bool is_drafts_own(const struct weir__record *record, int id, const struct shmid_ds *found)
+static enum finding judge(const struct weir__record *record, int id, const struct shmid_ds *found)
 {
     if (found->shm_perm.cuid != record->creator || found->shm_segsz != record->shm_segsz)
-        return false;
-    if (record->lifetime == WEIR_EPHEMERAL)
-        return true;
+        return FINDING_NONE;
+    if (record->lifetime == WEIR_EPHEMERAL || record->shm_id == id)
+        return FINDING_OWN;
+    bool is_pid = found->shm_cpid == record->pid;
     if (found->shm_segsz < WEIR__HEADER_BYTES)
-        return found->shm_cpid == record->pid;
+        return is_pid ? FINDING_OWN : FINDING_UNKNOWN;
     void *memory = shmat(id, NULL, SHM_RDONLY);
     if (memory == (void *)-1)
-        return false;
-    bool is_own = weir__header_is_unfinished(memory, record->nonce);
+        return FINDING_UNKNOWN;
+    bool is_unfinished = weir__header_is_unfinished(memory, record->nonce);
     shmdt(memory);
-    return is_own && (found->shm_cpid == record->pid || found->shm_cpid == 0);
+    if (!is_unfinished)
+        return FINDING_NONE;
+    return is_pid || found->shm_cpid == 0 ? FINDING_OWN : FINDING_UNKNOWN;
 }
 
-/* The segment that a dead draft left, or -1; -EBUSY: somebody looks into it just now. */
+/* The segment that a dead draft left, or -1; -EBUSY: it cannot be told, or is looked into now. */
 static int drafts_segment(const struct weir__record *record)
 {
     struct shmid_ds found;
     if (record->shm_key == 0)
         return -1;
     int id = weir__shm_find(record->shm_key);
-    if (id < 0 || weir__shm_stat(id, &found) != 0 || !is_drafts_own(record, id, &found))
+    int result = id < 0 ? id : weir__shm_stat(id, &found);
+    if (result != 0)
+        return result == -ENOENT ? -1 : -EBUSY;
+    switch (judge(record, id, &found)) {
+    case FINDING_OWN:
+        return found.shm_nattch == 0 ? id : -EBUSY;
+    case FINDING_UNKNOWN:
+        return -EBUSY;
+    default:
         return -1;
-    return found.shm_nattch == 0 ? id : -EBUSY;
+    }
 }
 
 /* The set that a dead draft left, or -1: its key is random. */
@@ -96,8 +115,9 @@ static int drafts_semset(const struct weir__record *record)
     return id >= 0 && weir__semset_same(id, record->sem_key, record->creator) == 1 ? id : -1;
 }
 
-static void collect_draft(const struct weir__rundir *dir, const char *directory,
-                          struct collection *collection)
+/* -EEXIST: it is no draft. */
+static int collect_draft(const struct weir__rundir *dir, const char *directory,
+                         struct collection *collection)
 {
     bool dry_run = collection->flags & WEIR_COLLECT_DRY_RUN, valid;
     struct weir__entry entry;
@@ -106,7 +126,7 @@ static void collect_draft(const struct weir__rundir *dir, const char *directory,
     if (result == -ENOENT && !dry_run)
         unlinkat(dir->fd, directory, AT_REMOVEDIR); /* no file in it yet, or no more */
     if (result != 0)
-        return;
+        return result;
     if (!valid) {
         entry.record = (struct weir__record){ .shm_id = -1, .sem_id = -1 };
         snprintf(entry.directory, sizeof entry.directory, "%s", directory);
@@ -114,7 +134,7 @@ static void collect_draft(const struct weir__rundir *dir, const char *directory,
     int segment_id = drafts_segment(&entry.record), semset_id = drafts_semset(&entry.record);
     if (segment_id == -EBUSY) { /* the draft must not be forgotten before its segment is gone */
         close(fd);
-        return;
+        return 0;
     }
     report(collection, &entry.record, segment_id, semset_id, NULL,
            "its creator was killed while making it");
@@ -127,6 +147,7 @@ static void collect_draft(const struct weir__rundir *dir, const char *directory,
             weir__entry_clear(dir, directory);
     }
     close(fd);
+    return 0;
 }
 
 static void collect_entry(const struct weir__rundir *dir, const char *directory,
@@ -156,9 +177,10 @@ static void collect_entry(const struct weir__rundir *dir, const char *directory,
 static int visit(const struct weir__rundir *dir, const char *directory, void *argument)
 {
     char name[WEIR__ENTRY_NAME_BYTES];
-    if (directory[0] == '#')
-        collect_draft(dir, directory, argument);
-    else if (directory[0] == '~' || weir__entry_is_name(directory, name))
+    bool is_draft = directory[0] == '#';
+    if (is_draft && collect_draft(dir, directory, argument) != -EEXIST)
+        return 0;
+    if (is_draft || directory[0] == '~' || weir__entry_is_name(directory, name))
         collect_entry(dir, directory, argument);
     return 0;
 }

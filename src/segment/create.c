@@ -9,8 +9,8 @@
  *   3 shmat                                         CRASH create.attached
  *   4 ephemeral: IPC_RMID                           CRASH create.removed
  *   5 semaphore set under its key                   CRASH create.set
- *   6 header, mode, group, pages
- *   7 record with ids, then published               CRASH create.published
+ *   6 record with ids; header, mode, group, pages
+ *   7 published                                     CRASH create.published
  *
  * Up to 7 the draft names all that exists, and the collector removes it. From 4
  * on an ephemeral segment needs no collector: the kernel frees it. Somebody may
@@ -147,7 +147,10 @@ static int make_semaphores(struct weir_segment *segment, const struct weir__segm
     struct weir__record *record = &draft->entry.record;
     int result = -EEXIST;
     for (int attempt = 0; result == -EEXIST && attempt < WEIR__RETRIES; attempt++) {
-        record->sem_key = random_key();
+        uint32_t key = random_key();
+        if (semget((key_t)key, 0, 0) >= 0) /* never written down: the set under it is not ours */
+            continue;
+        record->sem_key = key;
         record->sem_count = ask->options.semaphores;
         result = weir__draft_update(draft);
         if (result == 0)
@@ -173,15 +176,17 @@ static int fill_draft(struct weir_segment *segment, const struct weir__segment_a
     }
     if (result == 0 && options->semaphores)
         result = make_semaphores(segment, ask, draft);
+    /* The ids, before the header and the mode change: they prove whose the segment is. */
+    if (result == 0)
+        result = weir__draft_update(draft);
     if (result != 0)
         return result;
     if (segment->offset_bytes)
         weir__header_write(segment->memory, segment->segsz, draft->entry.record.nonce, geteuid());
     result = set_rights(segment->id, options);
-    if (result == 0)
-        result =
-            weir__pages_apply(segment->memory, segment->segsz, options->flags, &segment->pages);
-    return result == 0 ? weir__draft_update(draft) : result;
+    return result == 0
+               ? weir__pages_apply(segment->memory, segment->segsz, options->flags, &segment->pages)
+               : result;
 }
 
 /*

@@ -79,24 +79,23 @@ static int write_record(struct weir__draft *draft)
 /* Directory and file of a new draft; -ENOENT or -EBUSY: somebody cleaned it up, do it again. */
 static int make_draft(struct weir__draft *draft)
 {
-    char path[WEIR__ENTRY_NAME_BYTES + WEIR__NONCE_TEXT_BYTES], nonce[WEIR__NONCE_TEXT_BYTES];
+    char nonce[WEIR__NONCE_TEXT_BYTES];
     struct weir__entry *entry = &draft->entry;
     entry->record.nonce = weir__random_nonzero();
     weir__nonce_text(entry->record.nonce, nonce);
     snprintf(entry->directory, sizeof entry->directory, "#%s", nonce);
-    snprintf(path, sizeof path, "%s/%s", entry->directory, nonce);
-    if (mkdirat(draft->dir.fd, entry->directory, 0700) != 0)
-        return -errno;
     /* CRASH draft.directory: an empty directory; the collector removes it, and so it may now. */
-    uint32_t mode = draft->dir.mode;
-    draft->fd = -1;
-    int result = fchmodat(draft->dir.fd, entry->directory, mode, 0) == 0 ? 0 : -errno;
-    if (result == 0) {
-        draft->fd = openat(draft->dir.fd, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        result = draft->fd >= 0 ? 0 : -errno;
+    int inside = weir__rundir_make(draft->dir.fd, entry->directory, draft->dir.mode);
+    if (inside < 0) {
+        unlinkat(draft->dir.fd, entry->directory, AT_REMOVEDIR);
+        return inside;
     }
+    draft->fd = openat(inside, nonce, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int result = draft->fd >= 0 ? 0 : -errno;
+    close(inside);
     draft->slot = draft->fd >= 0 ? remember(draft->fd) : -1;
-    if (result == 0 && fchmod(draft->fd, mode & 0666) != 0)
+    /* Its creator alone writes it, whoever may write in the directory. */
+    if (result == 0 && fchmod(draft->fd, draft->dir.mode & 0644) != 0)
         result = -errno;
     if (result == 0)
         result = lock_file(draft->fd, F_OFD_SETLK);
@@ -158,6 +157,8 @@ int weir__draft_publish(struct weir__draft *draft, const char *directory)
         return weir__fail(error, "cannot publish in %s: %s", draft->dir.path, strerror(error));
     }
     snprintf(entry->directory, sizeof entry->directory, "%s", directory);
+    /* No draft any more, wherever a member of the group may move it. Done before the lock goes. */
+    (void)fchmod(draft->fd, draft->dir.mode & 0444);
     close_draft(draft);
     return 0;
 }
@@ -173,28 +174,62 @@ int weir__draft_abandon(struct weir__draft *draft)
                       draft->dir.path, strerror(-result));
 }
 
+/* The record in a file that we have locked: not through its path, which others may exchange. */
+static int read_seized(int fd, const char *nonce, const struct stat *found, bool *valid,
+                       struct weir__record *record)
+{
+    char text[WEIR__RECORD_BYTES + 1], expected[WEIR__NONCE_TEXT_BYTES];
+    ssize_t length = pread(fd, text, sizeof text, 0);
+    if (length < 0)
+        return -errno;
+    *valid = weir__record_decode(text, (size_t)length, record) == 0;
+    if (*valid) {
+        weir__nonce_text(record->nonce, expected);
+        *valid = strcmp(nonce, expected) == 0 && record->creator == found->st_uid;
+    }
+    return 0;
+}
+
+/* Whether the directory that we have opened still stands under its name. */
+static bool is_still(const struct weir__rundir *dir, const char *directory, int inside)
+{
+    struct stat opened, named;
+    return fstat(inside, &opened) == 0 &&
+           fstatat(dir->fd, directory, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 int weir__draft_seize(const struct weir__rundir *dir, const char *directory, bool dry_run, int *fd,
                       bool *valid, struct weir__entry *entry)
 {
-    char path[2 * WEIR__ENTRY_NAME_BYTES];
     struct stat found;
-    /* The file's name is the directory's without its '#'. */
-    snprintf(path, sizeof path, "%s/%s", directory, directory + 1);
-    *fd = openat(dir->fd, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (*fd < 0)
+    const char *nonce = directory + 1; /* the file's name is the directory's without its '#' */
+    /* No link on the way, and none at its end: what is opened may be a device. */
+    int inside = openat(dir->fd, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (inside < 0)
         return -errno;
-    int result = lock_file(*fd, dry_run ? F_OFD_GETLK : F_OFD_SETLK);
-    if (result == 0 && (fstat(*fd, &found) != 0 || found.st_nlink == 0))
+    *fd = openat(inside, nonce, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int result = *fd >= 0 ? 0 : -errno;
+    if (result == 0)
+        result = lock_file(*fd, dry_run ? F_OFD_GETLK : F_OFD_SETLK);
+    /* Its creator may have published or abandoned it between the open and the lock. */
+    if (result == 0 &&
+        (fstat(*fd, &found) != 0 || found.st_nlink == 0 || !is_still(dir, directory, inside)))
         result = -ENOENT;
     else if (result == 0 && found.st_uid != geteuid())
         result = -EPERM; /* its segment is not ours to remove */
+    else if (result == 0 && (!S_ISREG(found.st_mode) || !(found.st_mode & S_IWUSR)))
+        result = -EEXIST;
+    close(inside);
+    memset(entry, 0, sizeof *entry);
+    if (result == 0)
+        result = read_seized(*fd, nonce, &found, valid, &entry->record);
     if (result != 0) {
-        close(*fd);
+        if (*fd >= 0)
+            close(*fd);
         return result;
     }
-    struct weir__error_saved saved;
-    weir__error_save(&saved);
-    *valid = weir__entry_read(dir, directory, entry) == 0;
-    weir__error_restore(&saved);
+    snprintf(entry->directory, sizeof entry->directory, "%s", directory);
+    entry->owner = found.st_uid;
     return 0;
 }

@@ -51,7 +51,7 @@ int weir__draft_abandon(struct weir__draft *draft);
  * For the collector: locks the draft under directory, if its creator is dead.
  * 0: locked, fd open, and *valid says whether the record could be read; -EBUSY:
  * the creator lives, or another collector has it; -EPERM: another user's;
- * -ENOENT: it is gone.
+ * -ENOENT: it is gone; -EEXIST: it was published once, and somebody moved it.
  */
 int weir__draft_seize(const struct weir__rundir *dir, const char *directory, bool dry_run, int *fd,
                       bool *valid, struct weir__entry *entry);

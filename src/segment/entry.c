@@ -210,21 +210,43 @@ int weir__entry_bury(const struct weir__rundir *dir, const struct weir__entry *e
     return result == 0 ? weir__entry_unlink(dir, entry->directory, entry->record.nonce) : result;
 }
 
+/* One try: -ENOENT when the record is gone, -EAGAIN when a collector removed the new directory. */
+static int move_to_nameless(const struct weir__rundir *dir, int from,
+                            const struct weir__entry *entry)
+{
+    char nameless[WEIR__ENTRY_NAME_BYTES], file[WEIR__NONCE_TEXT_BYTES];
+    struct stat found;
+    weir__nonce_text(entry->record.nonce, file);
+    weir__entry_nameless(entry->record.nonce, nameless);
+    /* CRASH entry.nameless: an empty directory. */
+    int to = weir__rundir_make(dir->fd, nameless, dir->mode);
+    if (to < 0)
+        return to == -ENOENT ? -EAGAIN : to;
+    /* Root in somebody's private directory: it is that user who will collect. */
+    int is_given = geteuid() == 0 ? fchown(to, entry->owner, (gid_t)-1) : 0;
+    (void)is_given; /* if not, root collects */
+    int result = renameat(from, file, to, file) == 0 ? 0 : -errno;
+    close(to);
+    if (result == -ENOENT && fstatat(from, file, &found, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EAGAIN;
+    if (result != 0)
+        unlinkat(dir->fd, nameless, AT_REMOVEDIR);
+    return result;
+}
+
 int weir__entry_retire(const struct weir__rundir *dir, const struct weir__entry *entry)
 {
-    char nameless[WEIR__ENTRY_NAME_BYTES], nonce[WEIR__NONCE_TEXT_BYTES];
-    char from[2 * WEIR__ENTRY_NAME_BYTES], to[2 * WEIR__ENTRY_NAME_BYTES];
     if (entry->record.sem_key != 0 && entry->directory[0] != '~') {
-        weir__nonce_text(entry->record.nonce, nonce);
-        weir__entry_nameless(entry->record.nonce, nameless);
-        snprintf(from, sizeof from, "%s/%s", entry->directory, nonce);
-        snprintf(to, sizeof to, "%s/%s", nameless, nonce);
-        if (mkdirat(dir->fd, nameless, 0700) != 0 && errno != EEXIST)
-            return -errno;
-        if (fchmodat(dir->fd, nameless, dir->mode, 0) != 0 && errno != EPERM)
-            return -errno;
-        if (linkat(dir->fd, from, dir->fd, to, 0) != 0 && errno != EEXIST)
-            return -errno;
+        int from =
+            openat(dir->fd, entry->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int result = from >= 0 ? -EAGAIN : -errno;
+        for (int attempt = 0; result == -EAGAIN && attempt < WEIR__RETRIES; attempt++)
+            result = move_to_nameless(dir, from, entry);
+        if (from >= 0)
+            close(from);
+        /* -ENOENT: its last user took it away meanwhile. */
+        if (result != 0 && result != -ENOENT)
+            return result;
     }
     return weir__entry_unlink(dir, entry->directory, entry->record.nonce);
 }

@@ -148,6 +148,25 @@ void weir__rundir_sweep(int base)
     closedir(listing);
 }
 
+int weir__rundir_make(int parent, const char *name, uint32_t mode)
+{
+    if (mkdirat(parent, name, 0700) != 0 && errno != EEXIST)
+        return -errno;
+    /* A member of the group may have put a link in its place: its target is not ours to change. */
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    struct stat found;
+    int result = fchmod(fd, mode) == 0 ? 0 : -errno;
+    /* Another member's, who takes the same step. */
+    if (result == -EPERM && fstat(fd, &found) == 0 && found.st_uid != geteuid())
+        result = 0;
+    if (result == 0)
+        return fd;
+    close(fd);
+    return result;
+}
+
 /*
  * Makes the namespace's directory with the parent's mode, whatever the umask
  * is: under another name first, because members of a group must never meet it
@@ -160,9 +179,11 @@ static int make_inside(int base, const char *name, uint32_t mode)
     weir__rundir_sweep(
         base); /* one that is just being made too: its maker gets -ENOENT, comes again */
     snprintf(temporary, sizeof temporary, ".new-%016" PRIx64, weir__random_nonzero());
-    if (mkdirat(base, temporary, 0700) != 0)
-        return -errno;
-    int result = fchmodat(base, temporary, mode, 0) == 0 ? 0 : -errno;
+    int result = weir__rundir_make(base, temporary, mode);
+    if (result >= 0) {
+        close(result);
+        result = 0;
+    }
     /* Replaces an empty one, whose users get -ENOENT and come again; fails over a full one. */
     if (result == 0 && renameat(base, temporary, base, name) != 0)
         result = -errno;

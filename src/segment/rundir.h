@@ -42,6 +42,12 @@ void weir__rundir_close(struct weir__rundir *dir);
 /* Closes it, and removes the directories that are empty now and that weir made by default. */
 void weir__rundir_close_tidy(struct weir__rundir *dir);
 
+/*
+ * Makes a directory with this mode, whatever the umask is, or takes the one that is there; a link
+ * is refused. Returns its descriptor, or -errno: -ENOENT when a collector removed it meanwhile.
+ */
+int weir__rundir_make(int parent, const char *name, uint32_t mode);
+
 /* Removes empty ".new-*" of killed processes, beside the namespaces' directories: base is theirs. */
 void weir__rundir_sweep(int base);
 
