@@ -15,6 +15,10 @@
 extern "C" {
 #endif
 
+/* For sums such as weir_deadline_ns(5 * WEIR_SECOND_NS). */
+#define WEIR_SECOND_NS INT64_C(1000000000)
+#define WEIR_MILLISECOND_NS INT64_C(1000000)
+
 /* A deadline that never comes. */
 #define WEIR_NEVER INT64_MAX
 
