@@ -17,6 +17,7 @@
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define VICTIM_KEY 0x76696374
@@ -277,6 +278,52 @@ static void test_trust_of_the_directory(void **state)
     clear_everything();
 }
 
+/* A segment of huge pages that the machine has not got: who touches it dies of SIGBUS. */
+static void forge_absent_pages(void *argument)
+{
+    const size_t size = 2 << 20;
+    (void)argument;
+    /* The group stays: vm.hugetlb_shm_group is 0 by default. */
+    CHECK(setresuid(OTHER_UID, OTHER_UID, OTHER_UID) == 0);
+    umask(0);
+    int id = shmget(VICTIM_KEY, size, IPC_CREAT | IPC_EXCL | SHM_HUGETLB | SHM_NORESERVE | 0666);
+    if (id < 0)
+        _exit(77); /* this kernel, or the limit on locked memory, has none */
+    struct record record = false_record(WEIR_PERSISTENT);
+    record.creator = OTHER_UID;
+    record.shm_key = VICTIM_KEY;
+    record.shm_id = id;
+    record.shm_segsz = size;
+    CHECK(record_forge("forged", &record));
+}
+
+static void open_absent_pages(void *argument)
+{
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    struct weir_segment *segment;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.trust = WEIR_TRUST_DIRECTORY;
+    (void)argument;
+    int result = weir_segment_lookup(weir_by_name("forged"), &stat);
+    CHECK(result == -EUCLEAN || result == -EPROTO); /* EPROTO: the page is there, and is zero */
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("forged"), 0, &options), result);
+}
+
+static void test_absent_huge_pages(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    make_victims();
+    assert_result(weir_segment_remove(weir_by_id(victim.segment_id)), 0);
+    int status = status_in_child(forge_absent_pages, NULL);
+    if (status == 0)
+        in_child(open_absent_pages, NULL);
+    clear_everything();
+    if (status != 0)
+        assert_int_equal(WEXITSTATUS(status), 77);
+}
+
 /* Edited by hand: the name now points to a segment that somebody else made. */
 static void test_foreign_segment_under_our_name(void **state)
 {
@@ -352,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_forged_records_destroy_nothing, fixture_check),
         cmocka_unit_test_teardown(test_trust_of_the_directory, fixture_check),
+        cmocka_unit_test_teardown(test_absent_huge_pages, fixture_check),
         cmocka_unit_test_teardown(test_foreign_segment_under_our_name, fixture_check),
         cmocka_unit_test_teardown(test_foreign_set_under_our_name, fixture_check),
     };

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -35,6 +37,27 @@ void weir__header_write(void *memory, uint64_t segsz, uint64_t nonce, uint32_t c
         .creator = creator,
     };
     memcpy(memory, &header, sizeof header);
+}
+
+/*
+ * One copy: a peer that changes words under us changes none of those we look at.
+ * Through the kernel, because a segment of huge pages that are not there, which
+ * anybody can make with SHM_NORESERVE, kills with SIGBUS who touches it. False:
+ * it is such a one.
+ */
+static bool copy_header(struct weir__header_shm *header, const void *memory)
+{
+    struct iovec to = { header, sizeof *header };
+    struct iovec from = { (void *)(uintptr_t)memory, sizeof *header };
+    int saved_errno = errno;
+    bool is_there = true;
+    if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) != (ssize_t)sizeof *header) {
+        is_there = errno != EFAULT;
+        if (is_there) /* a filter forbids the call */
+            memcpy(header, memory, sizeof *header);
+    }
+    errno = saved_errno;
+    return is_there;
 }
 
 /* What only another release or another machine's build writes. */
@@ -72,8 +95,11 @@ int weir__header_check(const void *memory, const struct weir__header_expected *e
 {
     static const uint32_t zeros[sizeof((struct weir__header_shm *)0)->reserved / 4];
     struct weir__header_shm header;
-    /* One copy: a peer that changes words under us changes none of those we look at. */
-    memcpy(&header, memory, sizeof header);
+    if (!copy_header(&header, memory))
+        return weir__fail(EUCLEAN,
+                          "%s: its first page cannot be read: it is of huge pages that this "
+                          "machine has not got",
+                          what);
     int result = check_build(&header, expected->read_only, what);
     if (result != 0)
         return result;
@@ -96,7 +122,8 @@ bool weir__header_is_unfinished(const void *memory, uint64_t nonce)
 {
     static const struct weir__header_shm unwritten;
     struct weir__header_shm header;
-    memcpy(&header, memory, sizeof header);
+    if (!copy_header(&header, memory))
+        return true; /* no page, so nothing in it */
     return memcmp(&header, &unwritten, sizeof header) == 0 ||
            (header.magic == WEIR__HEADER_MAGIC && header.nonce == nonce);
 }

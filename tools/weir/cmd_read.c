@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <weir/error.h>
@@ -80,8 +81,12 @@ static bool put(const struct bytes_range *range, uint64_t done, const void *data
     return true;
 }
 
-static int output_failed(void)
+static int output_failed(const struct object *object)
 {
+    if (errno == EFAULT) /* the buffer is at fault, and that is the segment */
+        return command_fail("'%s' cannot be read: its pages are not there (huge pages that this "
+                            "machine has not got)",
+                            object->argument);
     return command_fail("cannot write the output: %s", strerror(errno ? errno : EIO));
 }
 
@@ -112,12 +117,39 @@ static int read_posix(const struct object *object, struct bytes_range *range)
             status = command_fail("'%s' was cut off under us, after %" PRIu64 " bytes",
                                   object->argument, done);
         else if (!put(range, done, buffer, (uint64_t)count))
-            status = output_failed();
+            status = output_failed(object);
         else
             done += (uint64_t)count;
     }
     close(file);
     return status;
+}
+
+/*
+ * Shows memory that somebody else made: not touched by us, because pages that
+ * are not there would kill us with SIGBUS, but copied by the kernel.
+ */
+static bool put_attached(const struct bytes_range *range, const unsigned char *data)
+{
+    static unsigned char buffer[1 << 16];
+    if (!range->hex)
+        return put(range, 0, data, range->length);
+    for (uint64_t done = 0; done < range->length; done += sizeof buffer) {
+        uint64_t rest = range->length - done;
+        size_t piece = rest < sizeof buffer ? (size_t)rest : sizeof buffer;
+        struct iovec to = { buffer, piece };
+        struct iovec from = { (void *)(uintptr_t)(data + done), piece };
+        ssize_t count = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
+        if (count < 0 && errno != EFAULT) /* a filter forbids the call */
+            memcpy(buffer, data + done, piece);
+        else if (count != (ssize_t)piece) {
+            errno = EFAULT;
+            return false;
+        }
+        if (!put(range, done, buffer, piece))
+            return false;
+    }
+    return true;
 }
 
 static int read_segment(const struct object *object, struct bytes_range *range)
@@ -130,8 +162,8 @@ static int read_segment(const struct object *object, struct bytes_range *range)
         return command_fail_weir();
     int status = bytes_fit(range, object->argument, weir_segment_size(segment));
     const unsigned char *data = weir_segment_data(segment);
-    if (status == STATUS_OK && !put(range, 0, data + range->offset, range->length))
-        status = output_failed();
+    if (status == STATUS_OK && !put_attached(range, data + range->offset))
+        status = output_failed(object);
     weir_segment_close(segment);
     return status;
 }
