@@ -19,6 +19,14 @@ int weir__fail(int error, const char *format, ...)
     return -error;
 }
 
+int weir__fail_plain(int error, const char *sentence)
+{
+    size_t length = strnlen(sentence, sizeof last_error - 1);
+    memcpy(last_error, sentence, length);
+    last_error[length] = '\0';
+    return -error;
+}
+
 void weir__error_save(struct weir__error_saved *saved)
 {
     saved->errno_value = errno;

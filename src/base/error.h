@@ -12,6 +12,9 @@
  */
 int weir__fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same with a sentence as it stands: for calls that fail often, as a look that finds nothing. */
+int weir__fail_plain(int error, const char *sentence);
+
 /* The sentence as it is now, to put back after a clean-up that must not change it. */
 struct weir__error_saved {
     char text[512];

@@ -100,8 +100,12 @@ static int claim(struct weir__side *side, const char *name, bool is_publisher)
                               is_publisher ? "publisher" : "subscriber");
         /* Sequentially consistent [slot.owner]: a joiner's claim, then its look at the boundary;
          * a publisher's boundary, then its look at the slot. Pairs with the fence in look(). */
-        if (atomic_compare_exchange_strong(&side->slot->owner, &owner, side->me))
-            return 0;
+        if (!atomic_compare_exchange_strong(&side->slot->owner, &owner, side->me))
+            continue;
+        /* Relaxed: a dead owner's page means nothing; should its session, of 13 bits, be ours
+         * by chance, it shall not be taken for our page. */
+        atomic_store_explicit(&side->slot->page, 0, memory_order_relaxed);
+        return 0;
     }
     return weir__fail(EBUSY, "channel '%s' changes hands again and again", name);
 }

@@ -5,6 +5,7 @@
 
 #include <weir/clock.h>
 
+#include "base/error.h"
 #include "base/futex.h"
 
 /* Between two looks at the clock while spinning. */
@@ -35,6 +36,11 @@ static bool spin(const struct weir__waiter *waiter, bool (*is_ready)(void *), vo
     return false;
 }
 
+static int late(void)
+{
+    return weir__fail_plain(ETIMEDOUT, "the other side had nothing for us by the deadline");
+}
+
 static int sleep_once(const struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
                       int64_t deadline_ns)
 {
@@ -51,12 +57,13 @@ static int sleep_once(const struct weir__waiter *waiter, bool (*is_ready)(void *
     /* CRASH sleep.epoch: the epoch stays; it costs a waker one ring. */
     int64_t left_ns = deadline_ns - weir_now_ns();
     if (left_ns <= 0)
-        return -ETIMEDOUT;
+        return late();
     int result = weir__futex_wait(waiter->doorbell, bell,
                                   left_ns < WEIR__SLICE_NS ? left_ns : WEIR__SLICE_NS);
     if (is_ready(argument))
         return WEIR__WAITED_READY;
-    return result == -EINTR ? -EINTR : WEIR__WAITED_SLICE;
+    return result == -EINTR ? weir__fail_plain(EINTR, "a signal arrived while waiting")
+                            : WEIR__WAITED_SLICE;
 }
 
 int weir__wait(const struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
@@ -65,9 +72,9 @@ int weir__wait(const struct weir__waiter *waiter, bool (*is_ready)(void *), void
     if (is_ready(argument))
         return WEIR__WAITED_READY;
     if (deadline_ns == 0)
-        return -EAGAIN;
+        return weir__fail_plain(EAGAIN, "the other side has nothing for us yet");
     if (weir_now_ns() >= deadline_ns)
-        return -ETIMEDOUT;
+        return late();
     if (waiter->spin_ns > 0 && spin(waiter, is_ready, argument, deadline_ns))
         return WEIR__WAITED_READY;
     if (waiter->spin_ns >= WEIR__SLICE_NS)
