@@ -290,6 +290,38 @@ static void survive_large(void *argument)
     CHECK(segments_now() == 0 && sets_now() == 0 && names_now() == 0);
 }
 
+static void create_for_group(void *argument)
+{
+    struct weir_segment *segment;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    (void)argument;
+    options.lifetime = WEIR_PERSISTENT;
+    options.mode = 0660;
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_key(TEST_KEY), TEST_SIZE, &options), 0);
+}
+
+static void at_stop_for_group(pid_t child, void *argument)
+{
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    (void)argument;
+    tracee_kill(child);
+    if (weir_segment_lookup(weir_by_key(TEST_KEY), &stat) == 0) {
+        if (stat.mode != 0660)
+            walk_print_place();
+        assert_int_equal(stat.mode, 0660);
+    }
+    clear_everything();
+}
+
+/* By key it is found as soon as it exists: then with the mode that others need. */
+static void test_create_by_key_with_mode(void **state)
+{
+    (void)state;
+    struct walk walk = { "create by key", NULL, NULL, create_for_group, at_stop_for_group, NULL };
+    assert_true(walk_stops(&walk) >= 2);
+    clear_everything();
+}
+
 static void test_create_looked_at(void **state)
 {
     (void)state;
@@ -630,6 +662,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_create, fixture_check),
+        cmocka_unit_test_teardown(test_create_by_key_with_mode, fixture_check),
         cmocka_unit_test_teardown(test_create_looked_at, fixture_check),
         cmocka_unit_test_teardown(test_create_in_other_pids, fixture_check),
         cmocka_unit_test_teardown(test_create_private, fixture_check),

@@ -47,31 +47,47 @@ static uint32_t random_key(void)
     return key;
 }
 
-/* shmget, with huge pages if asked for and there; *pages says which came. */
-static int make_segment(uint32_t key, uint64_t segsz, uint32_t flags, uint32_t *pages)
+/*
+ * The mode that shmget gives. In a draft 0600, until the object is whole. By key
+ * others find it at once: the mode that was asked for, if that needs no second
+ * step, so that a kill leaves nothing that those others can never use.
+ */
+static uint32_t first_mode(const struct weir__segment_ask *ask)
 {
+    const struct weir_segment_options *options = &ask->options;
+    bool by_key = ask->ref.by == WEIR_BY_KEY || ask->ref.by == WEIR_BY_FTOK;
+    bool second_step = options->flags & (WEIR_SEGMENT_ONE_WRITER | WEIR_SEGMENT_SET_GID);
+    return by_key && !second_step && (options->mode & 0600) == 0600 ? options->mode : 0600;
+}
+
+/* shmget, with huge pages if asked for and there; *pages says which came. */
+static int make_segment(uint32_t key, uint64_t segsz, const struct weir__segment_ask *ask,
+                        uint32_t *pages)
+{
+    uint32_t flags = ask->options.flags, mode = first_mode(ask);
     struct weir__error_saved saved;
     *pages = WEIR_PAGES_NORMAL;
     if (flags & WEIR_SEGMENT_HUGE_PAGES) {
         weir__error_save(&saved);
-        int id = weir__shm_create(key, segsz, 0600, SHM_HUGETLB);
+        int id = weir__shm_create(key, segsz, mode, SHM_HUGETLB);
         if (id >= 0)
             *pages = WEIR_PAGES_HUGETLB;
         if (id >= 0 || id == -EEXIST)
             return id;
         weir__error_restore(&saved); /* none reserved, or not for this user: normal ones */
     }
-    return weir__shm_create(key, segsz, 0600, 0);
+    return weir__shm_create(key, segsz, mode, 0);
 }
 
-/* The mode and the group that were asked for; until here it was 0600. */
-static int set_rights(int id, const struct weir_segment_options *options)
+/* The mode and the group that were asked for. */
+static int set_rights(int id, const struct weir__segment_ask *ask)
 {
+    const struct weir_segment_options *options = &ask->options;
     uint32_t mode = options->mode;
     if (options->flags & WEIR_SEGMENT_ONE_WRITER)
         mode &= ~0222u; /* the attached creator goes on writing */
     bool has_gid = options->flags & WEIR_SEGMENT_SET_GID;
-    if (mode == 0600 && !has_gid)
+    if (mode == first_mode(ask) && !has_gid)
         return 0;
     return weir__shm_set(id, mode, has_gid ? (int64_t)options->gid : -1);
 }
@@ -86,7 +102,7 @@ static int attach_new(struct weir_segment *segment, const struct weir__segment_a
 static int make_under_key(struct weir_segment *segment, const struct weir__segment_ask *ask,
                           uint32_t key)
 {
-    int id = make_segment(key, segment->segsz, ask->options.flags, &segment->pages);
+    int id = make_segment(key, segment->segsz, ask, &segment->pages);
     if (id < 0)
         return id;
     segment->id = id;
@@ -183,7 +199,7 @@ static int fill_draft(struct weir_segment *segment, const struct weir__segment_a
         return result;
     if (segment->offset_bytes)
         weir__header_write(segment->memory, segment->segsz, draft->entry.record.nonce, geteuid());
-    result = set_rights(segment->id, options);
+    result = set_rights(segment->id, ask);
     return result == 0
                ? weir__pages_apply(segment->memory, segment->segsz, options->flags, &segment->pages)
                : result;
@@ -294,7 +310,7 @@ static int create_with_key(struct weir_segment *segment, const struct weir__segm
         return explain_taken(ask, key);
     if (result != 0)
         return result;
-    result = set_rights(segment->id, &ask->options);
+    result = set_rights(segment->id, ask);
     if (result == 0)
         result =
             weir__pages_apply(segment->memory, segment->segsz, ask->options.flags, &segment->pages);
