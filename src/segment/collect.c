@@ -79,11 +79,12 @@ static enum finding judge(const struct weir__record *record, int id, const struc
     void *memory = shmat(id, NULL, SHM_RDONLY);
     if (memory == (void *)-1)
         return FINDING_UNKNOWN;
-    bool is_unfinished = weir__header_is_unfinished(memory, record->nonce);
+    enum weir__header_trace trace = weir__header_trace(memory, record->nonce);
     shmdt(memory);
-    if (!is_unfinished)
+    if (trace == WEIR__HEADER_FOREIGN)
         return FINDING_NONE;
-    return is_pid || found->shm_cpid == 0 ? FINDING_OWN : FINDING_UNKNOWN;
+    bool is_own = trace == WEIR__HEADER_NONCE || is_pid || found->shm_cpid == 0;
+    return is_own ? FINDING_OWN : FINDING_UNKNOWN;
 }
 
 /* The segment that a dead draft left, or -1; -EBUSY: it cannot be told, or is looked into now. */

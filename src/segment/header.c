@@ -118,12 +118,13 @@ int weir__header_check(const void *memory, const struct weir__header_expected *e
     return 0;
 }
 
-bool weir__header_is_unfinished(const void *memory, uint64_t nonce)
+enum weir__header_trace weir__header_trace(const void *memory, uint64_t nonce)
 {
     static const struct weir__header_shm unwritten;
     struct weir__header_shm header;
-    if (!copy_header(&header, memory))
-        return true; /* no page, so nothing in it */
-    return memcmp(&header, &unwritten, sizeof header) == 0 ||
-           (header.magic == WEIR__HEADER_MAGIC && header.nonce == nonce);
+    memcpy(&header, memory, sizeof header);
+    if (memcmp(&header, &unwritten, sizeof header) == 0)
+        return WEIR__HEADER_ZERO;
+    return header.magic == WEIR__HEADER_MAGIC && header.nonce == nonce ? WEIR__HEADER_NONCE
+                                                                       : WEIR__HEADER_FOREIGN;
 }

@@ -65,7 +65,12 @@ void weir__header_write(void *memory, uint64_t segsz, uint64_t nonce, uint32_t c
 int weir__header_check(const void *memory, const struct weir__header_expected *expected,
                        const char *what);
 
-/* Whether a header is unwritten (all zero) or has this nonce: what a dead creator may have left. */
-bool weir__header_is_unfinished(const void *memory, uint64_t nonce);
+/* What a creator that died in the middle may have left in front of its segment. */
+enum weir__header_trace {
+    WEIR__HEADER_ZERO,    /* nothing yet */
+    WEIR__HEADER_NONCE,   /* the header with this nonce: nobody else's */
+    WEIR__HEADER_FOREIGN, /* something else */
+};
+enum weir__header_trace weir__header_trace(const void *memory, uint64_t nonce);
 
 #endif
