@@ -220,13 +220,14 @@ static int move_to_nameless(const struct weir__rundir *dir, int from,
     weir__entry_nameless(entry->record.nonce, nameless);
     /* CRASH entry.nameless: an empty directory. */
     int to = weir__rundir_make(dir->fd, nameless, dir->mode);
-    if (to < 0)
-        return to == -ENOENT ? -EAGAIN : to;
+    int result = to < 0 ? to : 0;
     /* Root in somebody's private directory: it is that user who will collect. */
-    int is_given = geteuid() == 0 ? fchown(to, entry->owner, (gid_t)-1) : 0;
-    (void)is_given; /* if not, root collects */
-    int result = renameat(from, file, to, file) == 0 ? 0 : -errno;
-    close(to);
+    if (result == 0 && geteuid() == 0 && fchown(to, entry->owner, (gid_t)-1) != 0)
+        result = 0; /* if not, root collects */
+    if (result == 0 && renameat(from, file, to, file) != 0)
+        result = -errno;
+    if (to >= 0)
+        close(to);
     if (result == -ENOENT && fstatat(from, file, &found, AT_SYMLINK_NOFOLLOW) == 0)
         return -EAGAIN;
     if (result != 0)

@@ -47,6 +47,8 @@ static int remove_entry(const struct weir__rundir *dir, const struct weir__entry
     if (faccessat(dir->fd, ".", W_OK, AT_EACCESS) != 0 ||
         faccessat(dir->fd, entry->directory, W_OK, AT_EACCESS) != 0) {
         int error = errno;
+        if (error == ENOENT) /* its last user was quicker */
+            return weir__fail(ENOENT, "there is no object named '%s'", name);
         return weir__fail(error, "cannot take the name '%s' away from %s: %s", name, dir->path,
                           strerror(error));
     }
