@@ -3,7 +3,6 @@
 #include "doctor.h"
 
 #include <getopt.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,53 +36,12 @@ static const char help[] =
     "Exit status:\n"
     "  0 no problem was found (there may be warnings), 1 there is one, 2 called wrongly.\n";
 
-enum field { LEVEL, NAME, FINDING, CURE, FIELD_COUNT };
-
-static const struct table_column columns[FIELD_COUNT] = {
-    [LEVEL] = { "LEVEL", TABLE_TEXT, 1 },
-    [NAME] = { "NAME", TABLE_TEXT, 1 },
-    [FINDING] = { "FINDING", TABLE_TEXT, 1 },
-    [CURE] = { "CURE", TABLE_TEXT, 1 },
+static const struct table_column columns[DOCTOR_FIELDS] = {
+    [DOCTOR_LEVEL] = { "LEVEL", TABLE_TEXT, 1 },
+    [DOCTOR_NAME] = { "NAME", TABLE_TEXT, 1 },
+    [DOCTOR_FINDING] = { "FINDING", TABLE_TEXT, 1 },
+    [DOCTOR_CURE] = { "CURE", TABLE_TEXT, 1 },
 };
-
-static const char *const levels[] = { "ok", "note", "warning", "problem" };
-
-void doctor_tell(struct doctor *doctor, enum doctor_level level, const char *name, const char *cure,
-                 const char *format, ...)
-{
-    char *finding;
-    va_list arguments;
-    va_start(arguments, format);
-    if (vasprintf(&finding, format, arguments) < 0)
-        finding = NULL;
-    va_end(arguments);
-    text_memory(finding);
-    if (level > doctor->worst)
-        doctor->worst = level;
-    if (command_quiet && level < DOCTOR_WARNING) {
-        free(finding);
-        return;
-    }
-    struct table_value *row = table_row(&doctor->table);
-    table_set_text(&row[LEVEL], levels[level]);
-    table_set_text(&row[NAME], name);
-    table_set_text(&row[FINDING], finding);
-    table_set_text(&row[CURE], cure);
-    free(finding);
-}
-
-bool doctor_read_file(const char *path, char *text, size_t capacity)
-{
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return false;
-    size_t length = fread(text, 1, capacity - 1, file);
-    bool read = length > 0 && !ferror(file);
-    fclose(file);
-    text[length] = '\0';
-    text[strcspn(text, "\n")] = '\0';
-    return read;
-}
 
 /* How many places a line has; 0 when it is no terminal: then nothing is folded. */
 static size_t terminal_width(void)
@@ -119,20 +77,21 @@ static void print(const struct table *table)
 {
     size_t name_width = 0, width = terminal_width();
     for (size_t row = 0; row < table->row_count; row++) {
-        size_t length = strlen(table->values[row * FIELD_COUNT + NAME].text);
+        size_t length = strlen(table->values[row * DOCTOR_FIELDS + DOCTOR_NAME].text);
         if (length > name_width)
             name_width = length;
     }
     size_t indent = sizeof "problem " + name_width + 1;
     for (size_t row = 0; row < table->row_count; row++) {
-        const struct table_value *values = &table->values[row * FIELD_COUNT];
-        char *finding = text_escape(values[FINDING].text, false);
-        printf("%-7s  %-*s  ", values[LEVEL].text, (int)name_width, values[NAME].text);
+        const struct table_value *values = &table->values[row * DOCTOR_FIELDS];
+        char *finding = text_escape(values[DOCTOR_FINDING].text, false);
+        printf("%-7s  %-*s  ", values[DOCTOR_LEVEL].text, (int)name_width,
+               values[DOCTOR_NAME].text);
         fold(finding, indent + 1, width);
         free(finding);
         /* Not folded: a command is there to be copied. */
-        if (values[CURE].known)
-            printf("%*s-> %s\n", (int)indent + 1, "", values[CURE].text);
+        if (values[DOCTOR_CURE].known)
+            printf("%*s-> %s\n", (int)indent + 1, "", values[DOCTOR_CURE].text);
     }
 }
 
@@ -151,11 +110,11 @@ static int run(int argc, char **argv)
             return status;
     if (optind < argc)
         return command_usage("'%s' is too much: doctor looks at the machine", argv[optind]);
-    status = table_check(&options, columns, FIELD_COUNT);
+    status = table_check(&options, columns, DOCTOR_FIELDS);
     if (status != STATUS_OK)
         return status;
     struct doctor doctor = { .worst = DOCTOR_OK };
-    table_init(&doctor.table, columns, FIELD_COUNT);
+    table_init(&doctor.table, columns, DOCTOR_FIELDS);
     doctor_check_kernel(&doctor);
     doctor_check_sysv(&doctor);
     doctor_check_logind(&doctor);

@@ -13,6 +13,9 @@ enum doctor_level {
     DOCTOR_PROBLEM, /* hurts now */
 };
 
+/* The columns of a finding. */
+enum doctor_field { DOCTOR_LEVEL, DOCTOR_NAME, DOCTOR_FINDING, DOCTOR_CURE, DOCTOR_FIELDS };
+
 struct doctor {
     struct table table;
     enum doctor_level worst;
