@@ -186,10 +186,15 @@ void tracee_kill(pid_t child)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+void tracee_release(pid_t child)
+{
+    assert_int_equal(ptrace(PTRACE_DETACH, child, NULL, NULL), 0);
+}
+
 int tracee_finish(pid_t child)
 {
     int status = -1;
-    assert_int_equal(ptrace(PTRACE_DETACH, child, NULL, NULL), 0);
+    tracee_release(child);
     assert_int_equal(waitpid(child, &status, 0), child);
     return status;
 }

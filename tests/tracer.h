@@ -27,6 +27,8 @@ void tracee_kill(pid_t child);
  */
 bool tracee_fail_call(pid_t child, int error);
 bool tracer_can_fail_calls(void);
+/* Let it run freely from here on. */
+void tracee_release(pid_t child);
 /* Let it run freely to its end. Returns its wait status. */
 int tracee_finish(pid_t child);
 
