@@ -157,10 +157,9 @@ bool tracer_can_fail_calls(void)
 
 static bool may_fail(unsigned long long number)
 {
-    static const long never[] = { SYS_exit_group, SYS_exit,         SYS_close,
-                                  SYS_munmap,     SYS_futex,        SYS_rt_sigprocmask,
-                                  SYS_geteuid,    SYS_getpid,       SYS_gettid,
-                                  SYS_shmdt,      SYS_rt_sigreturn, SYS_getrandom };
+    static const long never[] = { SYS_exit_group, SYS_exit,           SYS_close,       SYS_munmap,
+                                  SYS_futex,      SYS_rt_sigprocmask, SYS_geteuid,     SYS_getpid,
+                                  SYS_gettid,     SYS_shmdt,          SYS_rt_sigreturn };
     for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
         if (number == (unsigned long long)never[i])
             return false;

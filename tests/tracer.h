@@ -23,7 +23,7 @@ void tracee_kill(pid_t child);
 /*
  * The child stands before a system call: this one fails with the error and is not made. False when
  * it stands elsewhere, when the call is one that cannot fail or whose failure nobody could survive
- * (close, munmap, getrandom, signals, the end), or when this machine's registers are not known here.
+ * (close, munmap, signals, the end), or when this machine's registers are not known here.
  */
 bool tracee_fail_call(pid_t child, int error);
 bool tracer_can_fail_calls(void);
