@@ -89,6 +89,8 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
  *   cursor  | each release         | release [lane.free]; never falls within a lane
  *   lane    | at the attach        | release [lane.attached]; 0 before the cursor
  *           |                      | changes lanes
+ *   finished| at a lane's end      | release [lane.finished]; the cursor stays that lane's
+ *           |                      | until the next attach
  *   epoch   | before each sleep    | see wait.h
  */
 #define WEIR__PAGE_MAGIC UINT64_C(0x316567617077) /* "wpage1" */
@@ -96,7 +98,8 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
 struct weir__page_shm {
     struct weir__member_shm member;
     _Alignas(WEIR__LINE_BYTES) weir__atomic_u64 cursor;
-    weir__atomic_u64 lane; /* the publisher, identity and session, whose lane is attached */
+    weir__atomic_u64 lane;     /* the publisher, identity and session, whose lane is attached */
+    weir__atomic_u64 finished; /* the one whose lane was read to its end */
     _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 epoch;
 };
 

@@ -60,13 +60,22 @@ static void forget_subscriber(struct weir_publisher *publisher)
     publisher->cursor = 0;
 }
 
+/* Whether the page's cursor is one of our lane. */
+static bool is_reading(const struct weir_publisher *publisher)
+{
+    /* Acquire [lane.attached]: then its cursor is one of our lane. Pairs with attach_lane(). */
+    if (atomic_load_explicit(&publisher->page->lane, memory_order_acquire) == publisher->side.me)
+        return true;
+    /* Acquire [lane.finished]: likewise, once it has seen our end. Pairs with finish_lane(). */
+    return publisher->has_ended && atomic_load_explicit(&publisher->page->finished,
+                                                        memory_order_acquire) == publisher->side.me;
+}
+
 /* The credit of the subscriber that is attached. */
 static int look_at_page(struct weir_publisher *publisher)
 {
-    /* Acquire [lane.attached]: then its cursor is one of our lane. Pairs with attach_lane(). */
-    uint64_t lane = atomic_load_explicit(&publisher->page->lane, memory_order_acquire);
     publisher->limit = publisher->tail;
-    publisher->is_attached = lane == publisher->side.me;
+    publisher->is_attached = is_reading(publisher);
     if (!publisher->is_attached)
         return 0;
     /* Acquire [lane.free]: it has read what we overwrite. Pairs with store_cursor(). */
@@ -82,8 +91,8 @@ static int look_at_page(struct weir_publisher *publisher)
 
 static int meet_subscriber(struct weir_publisher *publisher, uint64_t owner)
 {
-    int result =
-        weir__side_meet(&publisher->side, owner, WEIR__PAGE_MAGIC, sizeof(struct weir__page_shm));
+    int result = weir__side_meet(&publisher->side, owner, WEIR__PAGE_MAGIC,
+                                 sizeof(struct weir__page_shm), sizeof(struct weir__page_shm));
     publisher->limit = publisher->tail;
     if (result == -EAGAIN)
         return 0; /* listed, and has not shown its page: no credit */
@@ -102,7 +111,7 @@ static int look(struct weir_publisher *publisher)
      * the joiner, or it reads this boundary or a later one. */
     atomic_thread_fence(memory_order_seq_cst);
     uint64_t owner = weir__side_other(&publisher->side);
-    if (publisher->page && owner == publisher->side.peer)
+    if (publisher->page && weir__side_is_peer(&publisher->side, owner))
         return look_at_page(publisher);
     if (publisher->page)
         forget_subscriber(publisher);
@@ -121,7 +130,7 @@ static bool may_have_room(void *argument)
     uint64_t owner = weir__side_other(&publisher->side);
     if (!publisher->page)
         return owner == 0 || weir__side_is_shown(&publisher->side, owner);
-    if (owner != publisher->side.peer)
+    if (!weir__side_is_peer(&publisher->side, owner))
         return true;
     /* Relaxed: the look that follows acquires. */
     return atomic_load_explicit(&publisher->page->lane, memory_order_relaxed) ==
@@ -135,34 +144,31 @@ static bool may_have_room(void *argument)
 static int wait_for_room(struct weir_publisher *publisher, uint64_t wanted, int64_t deadline_ns)
 {
     publisher->wanted = wanted;
+    publisher->side.looks = 0;
     for (;;) {
         int result = look(publisher);
         if (result != 0 || publisher->limit >= wanted)
             return result;
-        result = weir__wait(&publisher->side.waiter, may_have_room, publisher, deadline_ns);
-        if (result < 0)
+        result = weir__side_wait(&publisher->side, may_have_room, publisher, deadline_ns);
+        if (result != 0)
             return result;
-        if (result == WEIR__WAITED_SLICE)
-            weir__side_reap(&publisher->side, weir__side_other(&publisher->side));
     }
 }
 
 /* After a commit. */
 static void wake_subscriber(struct weir_publisher *publisher)
 {
-    if (publisher->page) {
+    if (publisher->page)
         weir__wake(&publisher->side.waker);
-        return;
-    }
-    /* Nobody was there at the last look. One that came since, and sleeps already, must be
-     * rung: its claim stands before its epoch, and the same membarrier orders both. */
-    if (publisher->side.has_membarrier)
+    else if (publisher->side.has_membarrier)
         atomic_signal_fence(memory_order_seq_cst);
     else
         atomic_thread_fence(memory_order_seq_cst);
+    /* One that came since the last look, perhaps in another's place, and sleeps already, must
+     * be rung: its claim stands before its epoch, and the same membarrier orders both. */
     /* Relaxed [sleep.epoch]. Pairs with sleep_once(). */
-    if (__builtin_expect(
-            atomic_load_explicit(&publisher->side.other->owner, memory_order_relaxed) != 0, 0)) {
+    uint64_t owner = atomic_load_explicit(&publisher->side.other->owner, memory_order_relaxed);
+    if (__builtin_expect(owner != publisher->side.peer && owner != 0, 0)) {
         weir__ring(&publisher->side.other->doorbell);
         publisher->limit = publisher->tail; /* the next record looks, and meets it */
     }
@@ -361,8 +367,7 @@ static bool may_be_attached(void *argument)
     if (!publisher->page)
         return owner != 0 && weir__side_is_shown(&publisher->side, owner);
     /* Relaxed: the look that follows acquires. */
-    return owner != publisher->side.peer ||
-           atomic_load_explicit(&publisher->page->lane, memory_order_relaxed) == publisher->side.me;
+    return !weir__side_is_peer(&publisher->side, owner) || is_reading(publisher);
 }
 
 /* Cheap, changes nothing: whether a look may find everything released. */
@@ -370,7 +375,7 @@ static bool may_be_taken(void *argument)
 {
     const struct weir_publisher *publisher = argument;
     return !may_be_attached(argument) || !publisher->page ||
-           weir__side_other(&publisher->side) != publisher->side.peer ||
+           !weir__side_is_peer(&publisher->side, weir__side_other(&publisher->side)) ||
            atomic_load_explicit(&publisher->page->cursor, memory_order_relaxed) ==
                publisher->committed;
 }
@@ -385,11 +390,9 @@ static int wait_attached(struct weir_publisher *publisher, bool may_be_nobody, i
             return result;
         if (may_be_nobody && weir__side_other(&publisher->side) == 0)
             return weir__fail(EPIPE, "the subscriber is gone");
-        result = weir__wait(&publisher->side.waiter, may_be_attached, publisher, deadline_ns);
-        if (result < 0)
+        result = weir__side_wait(&publisher->side, may_be_attached, publisher, deadline_ns);
+        if (result != 0)
             return result;
-        if (result == WEIR__WAITED_SLICE)
-            weir__side_reap(&publisher->side, weir__side_other(&publisher->side));
     }
 }
 
@@ -399,6 +402,7 @@ int weir_publisher_wait_subscriber(struct weir_publisher *publisher, int64_t dea
     if (result != 0)
         return result;
     commit_batch(publisher);
+    publisher->side.looks = 0;
     return wait_attached(publisher, false, deadline_ns);
 }
 
@@ -408,15 +412,14 @@ int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline
     if (result != 0)
         return result;
     commit_batch(publisher);
+    publisher->side.looks = 0;
     for (;;) {
         result = wait_attached(publisher, true, deadline_ns);
         if (result != 0 || publisher->cursor == publisher->committed)
             return result;
-        result = weir__wait(&publisher->side.waiter, may_be_taken, publisher, deadline_ns);
-        if (result < 0)
+        result = weir__side_wait(&publisher->side, may_be_taken, publisher, deadline_ns);
+        if (result != 0)
             return result;
-        if (result == WEIR__WAITED_SLICE)
-            weir__side_reap(&publisher->side, weir__side_other(&publisher->side));
     }
 }
 

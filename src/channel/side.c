@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
+#include <weir/clock.h>
 #include <weir/identity.h>
 
 #include "base/error.h"
 #include "base/futex.h"
 #include "base/random.h"
+#include "segment/header.h"
 #include "segment/identity.h"
 #include "segment/sysv.h"
 
@@ -18,6 +21,10 @@
 
 /* How often a slot may change hands under us before we give up. */
 #define RETRIES 100
+
+/* Looks in a row that found nothing, before they are held to be made in vain. */
+#define LOOKS_MAX 8
+#define NAP_NS INT64_C(1000000)
 
 static int take_options(struct weir__side *side, const struct weir_channel_options *from)
 {
@@ -42,7 +49,8 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
                           (unsigned long long)WEIR_RING_BYTES_MIN);
     side->waiter.spin_ns = to->flags & WEIR_CHANNEL_SPIN_ONLY    ? WEIR__SLICE_NS
                            : to->flags & WEIR_CHANNEL_SLEEP_ONLY ? 0
-                                                                 : to->spin_ns;
+                           : to->spin_ns < WEIR__SLICE_NS        ? to->spin_ns
+                                                                 : WEIR__SLICE_NS - 1;
     return 0;
 }
 
@@ -65,11 +73,15 @@ int weir__side_check(const struct weir__side *side)
                               "own");
 }
 
-/* The id of the segment that owner shows; -1: none yet. */
-static int shown_id(const struct weir__slot_shm *slot, uint64_t owner)
+static uint64_t load_page(const struct weir__slot_shm *slot)
 {
     /* Acquire [slot.page]: the memory is whole. Pairs with weir__side_list(). */
-    uint64_t page = atomic_load_explicit(&slot->page, memory_order_acquire);
+    return atomic_load_explicit(&slot->page, memory_order_acquire);
+}
+
+/* The id of the segment that owner shows with this page; -1: none yet. */
+static int shown_id(uint64_t page, uint64_t owner)
+{
     if (page == 0 || (page & WEIR_IDENTITY_SESSION_MAX) != (owner & WEIR_IDENTITY_SESSION_MAX))
         return -1;
     uint64_t id = (page >> SESSION_BITS) - 1;
@@ -81,7 +93,7 @@ static int life(const struct weir__slot_shm *slot, uint64_t owner)
     struct weir__error_saved saved;
     struct shmid_ds found;
     uint32_t uid = WEIR__UID_ANY;
-    int id = shown_id(slot, owner);
+    int id = shown_id(load_page(slot), owner);
     weir__error_save(&saved);
     if (id >= 0 && weir__shm_stat(id, &found) == 0)
         uid = found.shm_perm.cuid;
@@ -194,16 +206,41 @@ uint64_t weir__side_other(const struct weir__side *side)
 
 bool weir__side_is_shown(const struct weir__side *side, uint64_t owner)
 {
-    return shown_id(side->other, owner) >= 0;
+    return shown_id(load_page(side->other), owner) >= 0;
 }
 
-int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uint64_t least_bytes)
+uint64_t weir__side_page(const struct weir__side *side)
+{
+    return load_page(side->other);
+}
+
+bool weir__side_is_peer(const struct weir__side *side, uint64_t owner)
+{
+    return owner == side->peer && load_page(side->other) == side->peer_page;
+}
+
+/* Before it is attached, and all of it made present: what the kernel says. */
+static bool is_larger(int id, uint64_t most_bytes)
+{
+    struct weir__error_saved saved;
+    struct shmid_ds found;
+    weir__error_save(&saved);
+    int result = weir__shm_stat(id, &found);
+    weir__error_restore(&saved);
+    return result == 0 && found.shm_segsz > most_bytes + WEIR__HEADER_BYTES;
+}
+
+int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uint64_t least_bytes,
+                    uint64_t most_bytes)
 {
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     struct weir_segment *memory;
-    int id = shown_id(side->other, owner);
+    uint64_t page = load_page(side->other);
+    int id = shown_id(page, owner);
     if (id < 0)
         return -EAGAIN;
+    if (is_larger(id, most_bytes))
+        return weir__fail(EPROTO, "the other side shows a segment of another kind (%d)", id);
     options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK | WEIR_SEGMENT_PREFAULT;
     options.trust = side->options.trust == WEIR_TRUST_DIRECTORY ? (uint32_t)WEIR_TRUST_ANYONE
                                                                 : side->options.trust;
@@ -231,6 +268,7 @@ int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uin
         return weir__fail(EPROTO, "the other side shows a segment of another kind (%d)", id);
     }
     side->peer = owner;
+    side->peer_page = page;
     side->peer_memory = memory;
     side->waker.rung = 0;
     side->waker.must_fence = !side->has_membarrier || member.needs_fence;
@@ -256,4 +294,35 @@ bool weir__side_reap(struct weir__side *side, uint64_t owner)
     /* Acquire and release [slot.owner]: what we do with the dead one's memory comes after. */
     atomic_compare_exchange_strong(&side->other->owner, &owner, 0);
     return true;
+}
+
+static int nap(int64_t deadline_ns)
+{
+    const struct timespec time = { 0, NAP_NS };
+    if (deadline_ns == 0)
+        return weir__fail_plain(EAGAIN, "the other side is joining or leaving");
+    if (weir_now_ns() >= deadline_ns)
+        return weir__fail_plain(ETIMEDOUT, "the other side was joining or leaving all the time");
+    int result = clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
+    return result == EINTR ? weir__fail_plain(EINTR, "a signal arrived while waiting")
+                           : WEIR__WAITED_SLICE;
+}
+
+int weir__side_wait(struct weir__side *side, bool (*is_ready)(void *argument), void *argument,
+                    int64_t deadline_ns)
+{
+    int result = side->looks < LOOKS_MAX
+                     ? weir__wait(&side->waiter, is_ready, argument, deadline_ns)
+                     : nap(deadline_ns);
+    if (result == WEIR__WAITED_READY) {
+        side->looks++;
+        return 0;
+    }
+    side->looks = 0;
+    int64_t now_ns = weir_now_ns();
+    if (result != WEIR__WAITED_SLICE && now_ns - side->asked_ns < WEIR__SLICE_NS)
+        return result;
+    side->asked_ns = now_ns;
+    bool is_dead = weir__side_reap(side, weir__side_other(side));
+    return is_dead || result == WEIR__WAITED_SLICE ? 0 : result;
 }

@@ -39,9 +39,12 @@ struct weir__side {
     bool is_listed;
     struct weir__waiter waiter;
     struct weir__waker waker; /* of the other side */
+    unsigned looks;           /* in a row that weir__side_wait() asked for */
+    int64_t asked_ns;         /* when the kernel was asked for the other side's life */
 
     /* The other side, as long as its memory is attached. */
-    uint64_t peer; /* 0: none */
+    uint64_t peer;      /* 0: none */
+    uint64_t peer_page; /* the slot's page then: a session comes round, this does not */
     struct weir_segment *peer_memory;
 };
 
@@ -69,19 +72,36 @@ void weir__side_leave(struct weir__side *side);
 /* In the slot there may be: nobody (0), somebody new, or the peer that we have. */
 uint64_t weir__side_other(const struct weir__side *side);
 
+/* The slot's page, to tell a later joining with the same session by. */
+uint64_t weir__side_page(const struct weir__side *side);
+
+/* Whether owner is the peer that we have, and not a later joining with its session. */
+bool weir__side_is_peer(const struct weir__side *side, uint64_t owner);
+
 /* Whether owner's memory can be attached by now. Reads only. */
 bool weir__side_is_shown(const struct weir__side *side, uint64_t owner);
 
 /*
  * Attaches the memory of owner, the slot's present one, read-only: 0. -EAGAIN: not shown
- * yet, or gone in this moment; -EPERM, -EPROTO: refused, with a sentence.
+ * yet, or gone in this moment; -EPERM, -EPROTO: refused, with a sentence. A segment of
+ * more than most_bytes is not even mapped.
  */
-int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uint64_t least_bytes);
+int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uint64_t least_bytes,
+                    uint64_t most_bytes);
 
 /* Forgets the peer; its memory is detached, or given to whom keep points to. */
 void weir__side_part(struct weir__side *side, struct weir_segment **keep);
 
 /* Asks the kernel for the slot's owner; puts a dead one out. true: it was dead. */
 bool weir__side_reap(struct weir__side *side, uint64_t owner);
+
+/*
+ * weir__wait(), for a loop of looks: set side->looks to 0 before it. Asks for the other
+ * side's life once a slice, also of who only polls or is interrupted again and again. Who
+ * writes what makes us look in vain, again and again, does not keep us from our deadline.
+ * 0: look again; else -EAGAIN, -ETIMEDOUT or -EINTR.
+ */
+int weir__side_wait(struct weir__side *side, bool (*is_ready)(void *argument), void *argument,
+                    int64_t deadline_ns);
 
 #endif

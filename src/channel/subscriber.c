@@ -22,13 +22,13 @@ struct lane {
     unsigned char *ring;
     uint64_t capacity;
     uint64_t owner;
+    uint32_t number; /* of the lanes of this subscriber: no two alike, as sessions may be */
     unsigned holds;
 };
 
 struct hold {
     struct lane *lane;
     uint64_t position;
-    bool is_released;
 };
 
 struct weir_subscriber {
@@ -37,7 +37,9 @@ struct weir_subscriber {
     struct lane *lane;                 /* of the present publisher, or NULL */
     uint64_t head;                     /* the next record */
     uint64_t count;                    /* the next message's sequence */
-    uint64_t finished;                 /* the publisher whose lane was read to its end */
+    uint64_t finished, finished_page;  /* whose lane was left, as the slot had it */
+    uint32_t number;                   /* of the lane that the cursor is of; 0: of none */
+    uint32_t lanes;                    /* attached so far */
     struct hold holds[WEIR_HOLDS_MAX]; /* a queue, oldest first */
     unsigned first_hold, hold_count;
 };
@@ -53,10 +55,12 @@ static void free_lane(struct lane *lane)
     free(lane);
 }
 
-/* The oldest hold goes, and with the last one of a lane that was left the lane. */
-static void pop_hold(struct weir_subscriber *subscriber)
+/* A hold goes, and with the last one of a lane that was left the lane. */
+static void drop_hold(struct weir_subscriber *subscriber, unsigned index)
 {
-    struct lane *lane = hold_at(subscriber, 0)->lane;
+    struct lane *lane = hold_at(subscriber, index)->lane;
+    for (; index > 0; index--)
+        *hold_at(subscriber, index) = *hold_at(subscriber, index - 1);
     subscriber->first_hold = (subscriber->first_hold + 1) % WEIR_HOLDS_MAX;
     subscriber->hold_count--;
     if (--lane->holds == 0 && lane != subscriber->lane)
@@ -69,7 +73,7 @@ static void store_cursor(struct weir_subscriber *subscriber)
     uint64_t cursor = subscriber->head;
     for (unsigned i = 0; i < subscriber->hold_count; i++) {
         const struct hold *hold = hold_at(subscriber, i);
-        if (hold->lane == subscriber->lane) {
+        if (hold->lane->number == subscriber->number) {
             cursor = hold->position;
             break;
         }
@@ -129,25 +133,40 @@ static void leave_lane(struct weir_subscriber *subscriber)
     /* Relaxed [lane.attached]: nobody of that lane looks any more. Pairs with look_at_page(). */
     atomic_store_explicit(&subscriber->page->lane, 0, memory_order_relaxed);
     subscriber->finished = lane->owner;
+    subscriber->finished_page = subscriber->side.peer_page;
     subscriber->lane = NULL;
     weir__side_part(&subscriber->side, &lane->segment);
     if (lane->holds == 0)
         free_lane(lane);
 }
 
+/* All was read, and nothing follows. The publisher may still wait until it is released. */
+static void finish_lane(struct weir_subscriber *subscriber)
+{
+    store_cursor(subscriber); /* over a pad */
+    /* Release [lane.finished]: the cursor before it. Pairs with is_reading(). */
+    atomic_store_explicit(&subscriber->page->finished, subscriber->lane->owner,
+                          memory_order_release);
+    leave_lane(subscriber);
+    weir__ring(&subscriber->side.other->doorbell);
+}
+
 static int corrupt(struct weir_subscriber *subscriber)
 {
     uint64_t head = subscriber->head;
     leave_lane(subscriber);
+    subscriber->number = 0;
     return weir__fail(EUCLEAN, "the publisher's record at position %llu cannot be true",
                       (unsigned long long)head);
 }
+
+#define BOUNDARY_ATTEMPTS 1000
 
 /* A position that was committed, and the count of messages before it: both of one moment. */
 static int read_boundary(struct weir_subscriber *subscriber)
 {
     const struct weir__lane_shm *shm = subscriber->lane->shm;
-    for (int attempt = 0; attempt < 1000000; attempt++) {
+    for (int attempt = 0; attempt < BOUNDARY_ATTEMPTS; attempt++) {
         /* Acquire [lane.boundary]: three loads in this order. Pairs with store_boundary(). */
         uint64_t position = atomic_load_explicit(&shm->boundary, memory_order_acquire);
         uint64_t count = atomic_load_explicit(&shm->boundary_count, memory_order_acquire);
@@ -157,10 +176,12 @@ static int read_boundary(struct weir_subscriber *subscriber)
             subscriber->count = count;
             return (position & 7) == 0 ? 0 : corrupt(subscriber);
         }
-        if ((attempt & 1023) == 1023 && weir__side_reap(&subscriber->side, subscriber->lane->owner))
-            break; /* it died between the stores: there is nobody to join */
     }
+    /* It stands between the stores, or has died there. Later, perhaps. */
+    weir__side_reap(&subscriber->side, subscriber->lane->owner);
     leave_lane(subscriber);
+    subscriber->finished = 0;
+    subscriber->number = 0;
     return -EAGAIN;
 }
 
@@ -185,7 +206,7 @@ static int attach_lane(struct weir_subscriber *subscriber, uint64_t owner)
 {
     struct weir__side *side = &subscriber->side;
     int result = weir__side_meet(side, owner, WEIR__LANE_MAGIC,
-                                 WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN);
+                                 WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, INT64_MAX);
     if (result != 0)
         return result;
     uint64_t capacity = weir_segment_size(side->peer_memory) - WEIR__LANE_RING_OFFSET;
@@ -201,7 +222,10 @@ static int attach_lane(struct weir_subscriber *subscriber, uint64_t owner)
     lane->ring = (unsigned char *)weir_segment_data(lane->segment) + WEIR__LANE_RING_OFFSET;
     lane->capacity = capacity;
     lane->owner = owner;
+    lane->number = subscriber->number = ++subscriber->lanes;
     subscriber->lane = lane;
+    /* Relaxed [lane.finished]: nobody of that lane looks any more. Pairs with is_reading(). */
+    atomic_store_explicit(&subscriber->page->finished, 0, memory_order_relaxed);
     result = read_boundary(subscriber);
     if (result == 0)
         result = walk_to_now(subscriber);
@@ -215,11 +239,17 @@ static int attach_lane(struct weir_subscriber *subscriber, uint64_t owner)
     return 0;
 }
 
+static bool is_finished(const struct weir_subscriber *subscriber, uint64_t owner)
+{
+    return owner == subscriber->finished &&
+           weir__side_page(&subscriber->side) == subscriber->finished_page;
+}
+
 /* The lane of whoever publishes now; 0 also when nobody does. */
 static int find_lane(struct weir_subscriber *subscriber)
 {
     uint64_t owner = weir__side_other(&subscriber->side);
-    if (owner == 0 || owner == subscriber->finished)
+    if (owner == 0 || is_finished(subscriber, owner))
         return 0;
     int result = attach_lane(subscriber, owner);
     return result == -EAGAIN ? 0 : result;
@@ -236,9 +266,10 @@ static bool may_have_message(void *argument)
     const struct lane *lane = subscriber->lane;
     uint64_t owner = weir__side_other(&subscriber->side);
     if (!lane)
-        return owner != 0 && owner != subscriber->finished &&
+        return owner != 0 && !is_finished(subscriber, owner) &&
                weir__side_is_shown(&subscriber->side, owner);
-    return load_header(lane, subscriber->head) != 0 || owner != lane->owner ||
+    return load_header(lane, subscriber->head) != 0 ||
+           !weir__side_is_peer(&subscriber->side, owner) ||
            atomic_load_explicit(&lane->shm->ended, memory_order_relaxed);
 }
 
@@ -253,7 +284,7 @@ static int look_for_end(struct weir_subscriber *subscriber)
     /* Acquire [lane.end]. Pairs with weir_publisher_end(). */
     bool has_ended = atomic_load_explicit(&lane->shm->ended, memory_order_acquire);
     /* Only a dead owner's slot, or one that was left, has another owner. */
-    bool is_gone = weir__side_other(&subscriber->side) != lane->owner;
+    bool is_gone = !weir__side_is_peer(&subscriber->side, weir__side_other(&subscriber->side));
     if (!has_ended && !is_gone)
         return 0;
     /* It may have ended, and then left, between the two looks above. */
@@ -261,7 +292,7 @@ static int look_for_end(struct weir_subscriber *subscriber)
     int result = next_header(subscriber, &header);
     if (result != 0 || header != 0)
         return result;
-    leave_lane(subscriber);
+    finish_lane(subscriber);
     return has_ended ? weir__fail(ENODATA, "the publisher has ended")
                      : weir__fail(EPIPE, "the publisher was killed");
 }
@@ -270,6 +301,7 @@ static int look_for_end(struct weir_subscriber *subscriber)
 static int wait_for_header(struct weir_subscriber *subscriber, uint64_t *header,
                            int64_t deadline_ns)
 {
+    subscriber->side.looks = 0;
     for (;;) {
         int result = subscriber->lane ? 0 : find_lane(subscriber);
         if (result == 0 && subscriber->lane)
@@ -282,11 +314,9 @@ static int wait_for_header(struct weir_subscriber *subscriber, uint64_t *header,
             return result;
         if (subscriber->lane && subscriber->hold_count == 0)
             store_cursor(subscriber); /* over a pad */
-        result = weir__wait(&subscriber->side.waiter, may_have_message, subscriber, deadline_ns);
-        if (result < 0)
+        result = weir__side_wait(&subscriber->side, may_have_message, subscriber, deadline_ns);
+        if (result != 0)
             return result;
-        if (result == WEIR__WAITED_SLICE)
-            weir__side_reap(&subscriber->side, weir__side_other(&subscriber->side));
     }
 }
 
@@ -312,7 +342,7 @@ static void describe(const struct weir_subscriber *subscriber, uint64_t header,
     message->size_bytes = weir__record_length(header);
     message->sequence = subscriber->count;
     message->type = weir__record_type(header);
-    message->session = (uint32_t)(lane->owner & UINT64_C(0x1fff));
+    message->session = lane->number;
     message->position = subscriber->head;
 }
 
@@ -320,6 +350,8 @@ int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_m
                                int64_t deadline_ns)
 {
     uint64_t header;
+    if (!weir__side_is_ours(&subscriber->side))
+        return weir__side_check(&subscriber->side);
     if (subscriber->hold_count == WEIR_HOLDS_MAX)
         return weir__fail(ENOBUFS, "%d messages are held: release one first", WEIR_HOLDS_MAX);
     int result = look(subscriber, &header, deadline_ns);
@@ -341,31 +373,31 @@ int weir_subscriber_take(struct weir_subscriber *subscriber, struct weir_message
     return weir_subscriber_take_until(subscriber, message, WEIR_NEVER);
 }
 
-static struct hold *find_hold(struct weir_subscriber *subscriber,
-                              const struct weir_message *message)
+/* Its place among the holds, or hold_count. */
+static unsigned find_hold(struct weir_subscriber *subscriber, const struct weir_message *message)
 {
-    for (unsigned i = 0; i < subscriber->hold_count; i++) {
-        struct hold *hold = hold_at(subscriber, i);
-        if (hold->position == message->position && !hold->is_released &&
-            (hold->lane->owner & UINT64_C(0x1fff)) == message->session)
-            return hold;
+    unsigned i;
+    for (i = 0; i < subscriber->hold_count; i++) {
+        const struct hold *hold = hold_at(subscriber, i);
+        if (hold->position == message->position && hold->lane->number == message->session)
+            break;
     }
-    return NULL;
+    return i;
 }
 
 int weir_subscriber_release(struct weir_subscriber *subscriber, const struct weir_message *message)
 {
     if (!weir__side_is_ours(&subscriber->side))
         return weir__side_check(&subscriber->side);
-    struct hold *hold = find_hold(subscriber, message);
-    if (!hold)
+    unsigned index = find_hold(subscriber, message);
+    if (index == subscriber->hold_count)
         return weir__fail(EINVAL, "the message at position %llu is not held",
                           (unsigned long long)message->position);
-    hold->is_released = true;
-    while (subscriber->hold_count > 0 && hold_at(subscriber, 0)->is_released)
-        pop_hold(subscriber);
-    if (subscriber->lane)
+    drop_hold(subscriber, index);
+    if (subscriber->number)
         store_cursor(subscriber);
+    if (!subscriber->lane)
+        weir__ring(&subscriber->side.other->doorbell); /* it has ended, and may wait for this */
     return 0;
 }
 
@@ -440,7 +472,8 @@ void weir_subscriber_close(struct weir_subscriber *subscriber)
     if (subscriber->lane && weir__side_is_ours(&subscriber->side))
         leave_lane(subscriber); /* a child of fork does not have the page */
     while (subscriber->hold_count > 0)
-        pop_hold(subscriber);
+        drop_hold(subscriber, 0);
     weir__side_leave(&subscriber->side);
+    free(subscriber->lane); /* in a child of fork, which did not leave it */
     free(subscriber);
 }

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: the rare turns of a channel: the end while the publisher waits for it, session
+ * numbers that come round, another subscriber in the place of the former, polling beside
+ * a dead one, a publisher halted between two stores. Method: each is brought about in
+ * order, in one process or with a child that is killed.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+#include <weir/channel.h>
+
+#include "channel/layout.h"
+
+static uint64_t segments_before;
+
+static int turns_start(void **state)
+{
+    uint64_t identity;
+    int result = fixture_start(state);
+    if (result == 0)
+        result = weir_identity(&identity);
+    segments_before = segments_now();
+    return result;
+}
+
+static int turns_check(void **state)
+{
+    (void)state;
+    return segments_now() == segments_before && names_now() == 0 ? 0 : -1;
+}
+
+#define NOW INT64_C(0)
+#define SECOND_NS INT64_C(1000000000)
+#define SOON weir_deadline_ns(20 * SECOND_NS)
+#define SESSIONS (WEIR_IDENTITY_SESSION_MAX + 1)
+
+static const struct weir_channel_options small_ring = { .size = sizeof small_ring,
+                                                        .ring_bytes = WEIR_RING_BYTES_MIN };
+
+static struct weir_publisher *publisher;
+static struct weir_subscriber *subscriber;
+
+static void open_both(void)
+{
+    assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+}
+
+static void close_both(void)
+{
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
+static void send_text(const char *text)
+{
+    assert_result(weir_publisher_send_until(publisher, text, strlen(text), 0, NOW), 0);
+}
+
+static struct weir_message take_text(const char *text)
+{
+    struct weir_message message;
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), 0);
+    assert_int_equal(message.size_bytes, strlen(text));
+    assert_memory_equal(message.data, text, strlen(text));
+    return message;
+}
+
+/* Whoever has seen the end has not stopped to say what it has released. */
+static void test_wait_taken_after_the_end(void **state)
+{
+    struct weir_message message, none;
+    (void)state;
+    open_both();
+    send_text("last");
+    assert_result(weir_publisher_end(publisher), 0);
+    message = take_text("last");
+    assert_result(weir_subscriber_take_until(subscriber, &none, NOW), -ENODATA);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EAGAIN); /* held still */
+    assert_result(weir_subscriber_release(subscriber, &message), 0);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+    close_both();
+}
+
+static void test_one_held_does_not_fill_the_table(void **state)
+{
+    struct weir_message first, message;
+    (void)state;
+    open_both();
+    send_text("first");
+    first = take_text("first");
+    for (int i = 0; i < 3 * WEIR_HOLDS_MAX; i++) {
+        send_text("x");
+        message = take_text("x");
+        assert_result(weir_subscriber_release(subscriber, &message), 0);
+        assert_result(weir_subscriber_release(subscriber, &message), -EINVAL);
+    }
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EAGAIN);
+    assert_result(weir_subscriber_release(subscriber, &first), 0);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+    close_both();
+}
+
+/* The subscriber's word in the slot is, after so many joinings, what it was. */
+static void test_subscriber_sessions_come_round(void **state)
+{
+    (void)state;
+    open_both();
+    send_text("one");
+    take_text("one");
+    for (unsigned i = 1; i < SESSIONS; i++) {
+        weir_subscriber_close(subscriber);
+        assert_result(weir_subscriber_open(&subscriber, "other", NULL), 0);
+    }
+    weir_subscriber_close(subscriber);
+    for (unsigned i = 0; i < 2; i++) { /* the first has the number again */
+        assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+        assert_result(weir_publisher_wait_subscriber(publisher, NOW), 0);
+        send_text("two");
+        take_text("two");
+        weir_subscriber_close(subscriber);
+    }
+    weir_publisher_close(publisher);
+}
+
+/* The same for the publisher; and a message held from then is not taken for one of now. */
+static void test_publisher_sessions_come_round(void **state)
+{
+    struct weir_message held, message;
+    (void)state;
+    open_both();
+    send_text("held");
+    held = take_text("held");
+    weir_publisher_close(publisher);
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -ENODATA);
+    for (unsigned i = 1; i < SESSIONS - 1; i++) {
+        assert_result(weir_publisher_open(&publisher, "other", &small_ring), 0);
+        weir_publisher_close(publisher);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+        assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
+        send_text("now!");
+        message = take_text("now!");
+        assert_true(message.session != held.session);
+        assert_result(weir_subscriber_release(subscriber, &message), 0);
+        assert_memory_equal(held.data, "held", 4);
+        weir_publisher_close(publisher);
+        assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -ENODATA);
+    }
+    assert_result(weir_subscriber_release(subscriber, &held), 0);
+    weir_subscriber_close(subscriber);
+}
+
+#define ROUNDS 100
+
+static void take_all_asleep(struct companion *companion, void *argument)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_message message;
+    char byte = 0;
+    (void)argument;
+    options.flags = WEIR_CHANNEL_SLEEP_ONLY;
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "lane", &options), 0);
+    companion_arrive(companion);
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK_RESULT(weir_subscriber_take_until(subscriber, &message, SOON), 0);
+        CHECK_RESULT(weir_subscriber_release(subscriber, &message), 0);
+        CHECK(write(companion->from_child, &byte, 1) == 1);
+    }
+    weir_subscriber_close(subscriber);
+}
+
+/* A wake that is lost costs a slice of 200 ms: a quarter of them would exceed the bound. */
+static void test_the_next_subscriber_is_rung(void **state)
+{
+    struct companion companion;
+    (void)state;
+    open_both();
+    send_text("x");
+    weir_subscriber_close(subscriber);
+    companion_start(&companion, take_all_asleep, NULL);
+    companion_meet(&companion);
+    companion_release(&companion);
+    int64_t before_ns = weir_now_ns();
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_result(weir_publisher_send(publisher, "x", 1), 0);
+        companion_meet(&companion); /* it has taken it, and will sleep */
+    }
+    assert_true(weir_now_ns() - before_ns < ROUNDS / 4 * INT64_C(200000000));
+    assert_int_equal(companion_end(&companion), 0);
+    weir_publisher_close(publisher);
+}
+
+static void publish_until_killed(struct companion *companion, void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+    companion_arrive(companion);
+}
+
+static void subscribe_until_killed(struct companion *companion, void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    companion_arrive(companion);
+}
+
+/* Who never waits learns of a death as well, within the same second. */
+static void test_pollers_learn_of_a_death(void **state)
+{
+    struct companion companion;
+    struct weir_message message;
+    int result;
+    (void)state;
+    companion_start(&companion, publish_until_killed, NULL);
+    companion_meet(&companion);
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
+    assert_int_equal(kill(companion.pid, SIGKILL), 0);
+    companion_end(&companion);
+    int64_t until_ns = weir_now_ns() + SECOND_NS;
+    do
+        result = weir_subscriber_take_until(subscriber, &message, NOW);
+    while (result == -EAGAIN && weir_now_ns() < until_ns);
+    assert_result(result, -EPIPE);
+    weir_subscriber_close(subscriber);
+
+    companion_start(&companion, subscribe_until_killed, NULL);
+    companion_meet(&companion); /* and has seen no publisher */
+    assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+    assert_result(weir_publisher_send_until(publisher, "x", 1, 0, NOW), -EAGAIN);
+    assert_int_equal(kill(companion.pid, SIGKILL), 0);
+    companion_end(&companion);
+    until_ns = weir_now_ns() + SECOND_NS;
+    do
+        result = weir_publisher_send_until(publisher, "x", 1, 0, NOW);
+    while (result == -EAGAIN && weir_now_ns() < until_ns);
+    assert_result(result, 0);
+    weir_publisher_close(publisher);
+}
+
+/* The lane of the publisher, as itself writes it. */
+static struct weir__lane_shm *find_lane(char **base)
+{
+    struct shm_info info;
+    struct shmid_ds found;
+    /* shmctl(2): the address is of the type that the command says. */
+    int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
+    for (int index = 0; index <= last; index++) {
+        int id = shmctl(index, SHM_STAT, &found);
+        char *memory = id >= 0 ? shmat(id, NULL, 0) : (void *)-1;
+        if (memory == (void *)-1)
+            continue;
+        for (size_t at = 0; at <= 4096 && found.shm_segsz >= 3 * (size_t)4096; at += 4096) {
+            struct weir__lane_shm *lane = (void *)(memory + at);
+            if (lane->member.magic == WEIR__LANE_MAGIC)
+                return *base = memory, lane;
+        }
+        shmdt(memory);
+    }
+    return NULL;
+}
+
+/* Halted between the stores of the boundary, it cannot be joined; afterwards it can. */
+static void test_a_boundary_that_is_being_stored(void **state)
+{
+    struct weir_message message;
+    (void)state;
+    if (geteuid() != 0)
+        skip(); /* a lane has mode 0400 */
+    assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+    char *base = NULL;
+    struct weir__lane_shm *lane = find_lane(&base);
+    assert_non_null(lane);
+    atomic_store(&lane->boundary_before, 8);
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
+    int64_t before_ns = weir_now_ns();
+    assert_result(
+        weir_subscriber_take_until(subscriber, &message, weir_deadline_ns(SECOND_NS / 20)),
+        -ETIMEDOUT);
+    assert_true(weir_now_ns() - before_ns < SECOND_NS);
+    atomic_store(&lane->boundary_before, 0);
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
+    send_text("now");
+    take_text("now");
+    shmdt(base);
+    close_both();
+}
+
+static void take_in_child(void *argument)
+{
+    struct weir_message message;
+    (void)argument;
+    CHECK_RESULT(weir_subscriber_take_until(subscriber, &message, NOW), -ECHILD);
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
+static void test_a_child_with_a_full_table(void **state)
+{
+    (void)state;
+    open_both();
+    for (int i = 0; i < WEIR_HOLDS_MAX; i++) {
+        send_text("x");
+        take_text("x");
+    }
+    in_child(take_in_child, NULL);
+    close_both();
+}
+
+int main(void)
+{
+#define TURNS_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, turns_check)
+    const struct CMUnitTest tests[] = {
+        TURNS_TEST(test_wait_taken_after_the_end),
+        TURNS_TEST(test_one_held_does_not_fill_the_table),
+        TURNS_TEST(test_subscriber_sessions_come_round),
+        TURNS_TEST(test_publisher_sessions_come_round),
+        TURNS_TEST(test_the_next_subscriber_is_rung),
+        TURNS_TEST(test_pollers_learn_of_a_death),
+        TURNS_TEST(test_a_boundary_that_is_being_stored),
+        TURNS_TEST(test_a_child_with_a_full_table),
+    };
+    return cmocka_run_group_tests(tests, turns_start, fixture_end);
+}
