@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One cell: two processes that take turns through its sides, round after round, until
+ * enough rounds bear one tag.
+ */
+#include "lane.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "histogram.h"
+#include "ticks.h"
+
+enum step { STEP_BOUNCE = -1, STEP_END = -2 };
+
+/* Who takes longer than this has lost the other. */
+enum { PATIENCE_S = 600 };
+
+static void *map(size_t size)
+{
+    void *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (memory == MAP_FAILED)
+        give_up("%zu bytes of memory: %s", size, strerror(errno));
+    return memory;
+}
+
+static unsigned char *make_buffer(uint64_t size)
+{
+    const uint64_t word = PAYLOAD_WORD;
+    unsigned char *buffer = aligned_alloc(LINE_BYTES, (size + LINE_BYTES - 1) & -LINE_BYTES);
+    if (!buffer)
+        give_up("no memory for a message");
+    for (uint64_t at = 0; at + 8 <= size; at += 8)
+        memcpy(buffer + at, &word, 8);
+    return buffer;
+}
+
+/* One run of one side, by both; figures: the driver's, NULL in the answering process. */
+static void run(struct player *player, const struct transport *transport, void *state,
+                uint64_t messages, struct figures *figures)
+{
+    static struct histogram histogram;
+    bool is_round_trip = player->work.kind == ROUND_TRIP || player->work.kind == ASLEEP;
+    histogram_clear(&histogram);
+    meet(player);
+    uint64_t start = ticks();
+    if (player->role == 0 && is_round_trip)
+        transport->ping(state, messages, &histogram);
+    else if (player->role == 0)
+        transport->send(state, messages);
+    else if (is_round_trip)
+        transport->pong(state, messages);
+    else
+        transport->receive(state, messages);
+    meet(player);
+    if (!figures)
+        return;
+    double ns = (double)(ticks() - start) / player->ticks_per_ns;
+    double scale = 1 / player->ticks_per_ns;
+    *figures = (struct figures){
+        .p50_ns = scale * (double)histogram_quantile(&histogram, 0.5),
+        .p99_ns = scale * (double)histogram_quantile(&histogram, 0.99),
+        .p999_ns = scale * (double)histogram_quantile(&histogram, 0.999),
+        .max_ns = scale * (double)histogram.max,
+        .messages_per_s = (double)messages / ns * 1e9,
+    };
+}
+
+static void command(struct player *player, int next, uint64_t messages)
+{
+    player->board->next = next;
+    player->board->messages = messages;
+    meet(player);
+}
+
+static double command_bounce(struct player *player)
+{
+    command(player, STEP_BOUNCE, 0);
+    return bounce(player);
+}
+
+/* Rounds until enough of them are near, or far, for the first two sides; three times as many
+ * as are wanted at most. */
+static void drive(struct player *player, const struct cell *cell, void **states, unsigned wanted)
+{
+    struct board *board = player->board;
+    struct figures warm;
+    unsigned counts[3] = { 0, 0, 0 }, most = 3 * wanted < ROUNDS_MAX ? 3 * wanted : ROUNDS_MAX;
+    for (unsigned side = 0; side < cell->side_count; side++) {
+        uint64_t few = cell->work.messages / 8 + 1;
+        command(player, (int)side, few);
+        run(player, cell->sides[side], states[side], few, &warm);
+    }
+    while (board->round_count < most && counts[NEAR] < wanted && counts[FAR] < wanted) {
+        struct round *round = &board->rounds[board->round_count++];
+        round->bounce_ns[0] = command_bounce(player);
+        for (unsigned side = 0; side < cell->side_count; side++) {
+            command(player, (int)side, cell->work.messages);
+            run(player, cell->sides[side], states[side], cell->work.messages, &round->sides[side]);
+            round->bounce_ns[side + 1] = command_bounce(player);
+        }
+        enum tag tag = tag_of(round->bounce_ns[0], round->bounce_ns[1]);
+        counts[tag == tag_of(round->bounce_ns[1], round->bounce_ns[2]) ? tag : MIXED]++;
+    }
+    board->is_whole = true;
+    command(player, STEP_END, 0);
+}
+
+static void answer(struct player *player, const struct cell *cell, void **states)
+{
+    struct board *board = player->board;
+    for (;;) {
+        meet(player);
+        if (board->next == STEP_END)
+            return;
+        if (board->next == STEP_BOUNCE)
+            bounce(player);
+        else
+            run(player, cell->sides[board->next], states[board->next], board->messages, NULL);
+    }
+}
+
+static _Noreturn void play(struct player *player, const struct cell *cell,
+                           const struct settings *settings)
+{
+    void *states[SIDES_MAX];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(PATIENCE_S);
+    pin_to(settings->cpus[player->role]);
+    player->source = make_buffer(player->work.size_bytes);
+    player->sink = make_buffer(player->work.size_bytes);
+    for (unsigned side = 0; side < cell->side_count; side++)
+        states[side] = cell->sides[side]->open(player);
+    if (player->role == 0)
+        drive(player, cell, states, settings->rounds);
+    else
+        answer(player, cell, states);
+    for (unsigned side = 0; side < cell->side_count; side++)
+        cell->sides[side]->close(states[side]);
+    exit(0);
+}
+
+/* Waits for both; the other of one that fails is killed. */
+static bool reap(const pid_t pids[2])
+{
+    bool is_good = true;
+    for (int left = 2; left > 0; left--) {
+        int status;
+        pid_t pid = wait(&status);
+        if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+            continue;
+        if (is_good && left == 2)
+            kill(pid == pids[0] ? pids[1] : pids[0], SIGKILL);
+        is_good = false;
+    }
+    return is_good;
+}
+
+bool cell_run(const struct cell *cell, const struct settings *settings, struct board *board)
+{
+    char channel[32];
+    size_t ring_size = sizeof(struct ring_shm) + cell->work.ring_bytes;
+    struct player player = { .work = cell->work,
+                             .is_default_wait = settings->is_default_wait,
+                             .channel = channel,
+                             .board = map(sizeof *board),
+                             .there = map(ring_size),
+                             .back = map(ring_size),
+                             .ticks_per_ns = settings->ticks_per_ns };
+    pid_t pids[2];
+    snprintf(channel, sizeof channel, "bench/%d", (int)getpid());
+    if (pipe(player.pipe_there) != 0 || pipe(player.pipe_back) != 0)
+        give_up("pipe: %s", strerror(errno));
+    fflush(NULL);
+    for (unsigned role = 0; role < 2; role++) {
+        player.role = role;
+        pids[role] = fork();
+        if (pids[role] < 0)
+            give_up("fork: %s", strerror(errno));
+        if (pids[role] == 0)
+            play(&player, cell, settings);
+    }
+    bool is_good = reap(pids) && player.board->is_whole;
+    if (!is_good)
+        fprintf(stderr, "lane: %s failed\n", cell->name);
+    *board = *player.board;
+    for (int end = 0; end < 2; end++) {
+        close(player.pipe_there[end]);
+        close(player.pipe_back[end]);
+    }
+    munmap(player.board, sizeof *board);
+    munmap(player.there, ring_size);
+    munmap(player.back, ring_size);
+    return is_good;
+}

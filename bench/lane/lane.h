@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_LANE_H
+#define BENCH_LANE_H
+
+/*
+ * What the files of this benchmark share. A cell is one kind of traffic with one size of
+ * message. Two processes, pinned, are forked for each cell before either opens anything:
+ * one drives (sends, and measures), one answers. They take turns through all sides of the
+ * cell: weir, the bare ring or the bare futex that it is compared with, other limits.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LINE_BYTES 128
+
+enum { SIDES_MAX = 4, ROUNDS_MAX = 64, BATCH = 64 };
+
+/* Every word of a message to be copied, but for the first and the last one. */
+#define PAYLOAD_WORD UINT64_C(0x9e3779b97f4a7c15)
+
+enum kind { ROUND_TRIP, ONE_WAY, BATCHED, ASLEEP };
+enum form { COPYING, IN_PLACE };
+
+/* What the cores are to each other; the host of a virtual machine may change it. */
+enum tag { NEAR, FAR, MIXED };
+
+struct work {
+    enum kind kind;
+    enum form form;
+    uint64_t size_bytes; /* of a message: a multiple of 8 */
+    uint64_t ring_bytes;
+    uint64_t messages; /* a run */
+};
+
+/* Of one run. Round trips have quantiles, the others a rate. */
+struct figures {
+    double p50_ns, p99_ns, p999_ns, max_ns;
+    double messages_per_s;
+};
+
+struct round {
+    double bounce_ns[SIDES_MAX + 1]; /* before the first side, and after each */
+    struct figures sides[SIDES_MAX];
+};
+
+struct ring_shm {
+    _Alignas(LINE_BYTES) _Atomic uint64_t cursor; /* as in the page of the one who reads */
+    _Alignas(4096) unsigned char bytes[];
+};
+
+/* Shared by the two processes of a cell and the one that forked them. */
+struct board {
+    _Alignas(LINE_BYTES) _Atomic uint64_t arrived[2][LINE_BYTES / 8];
+    _Alignas(LINE_BYTES) _Atomic uint64_t line; /* the one that is bounced */
+    _Alignas(LINE_BYTES) _Atomic uint32_t futex[2][LINE_BYTES / 4];
+    _Alignas(LINE_BYTES) int next; /* a side, or enum step */
+    uint64_t messages;
+    bool is_whole; /* the driver has come to its end */
+    unsigned round_count;
+    struct round rounds[ROUNDS_MAX];
+};
+
+/* One of the two processes. */
+struct player {
+    unsigned role; /* 0 drives, 1 answers */
+    struct work work;
+    bool is_default_wait; /* weir spins for its default time, then sleeps */
+    const char *channel;
+    struct board *board;
+    struct ring_shm *there, *back; /* the memory of the bare ring */
+    int pipe_there[2], pipe_back[2];
+    unsigned char *source, *sink; /* own memory, of a message's size */
+    double ticks_per_ns;
+};
+
+struct histogram;
+
+/* Something that carries messages. Each call is made by both processes at once. */
+struct transport {
+    const char *name;
+    void *(*open)(struct player *player);
+    void (*send)(void *state, uint64_t messages);
+    void (*receive)(void *state, uint64_t messages);
+    void (*ping)(void *state, uint64_t messages, struct histogram *histogram);
+    void (*pong)(void *state, uint64_t messages);
+    void (*close)(void *state);
+};
+
+extern const struct transport transport_weir, transport_ring, transport_pipe, transport_memcpy,
+    transport_futex, transport_line;
+
+struct cell {
+    char name[40];
+    struct work work;
+    const struct transport *sides[SIDES_MAX]; /* the first is weir, the second its reference */
+    unsigned side_count;
+};
+
+struct settings {
+    unsigned rounds;     /* pairs of one tag that are wanted */
+    uint64_t budget_ns;  /* of a run, about */
+    uint64_t messages;   /* of a run; 0: as the budget allows */
+    uint64_t ring_bytes; /* 0: as the size of a message asks */
+    int cpus[2];
+    bool is_default_wait;
+    double ticks_per_ns;
+};
+
+/* cell.c: runs the two processes; false with a sentence on stderr. */
+bool cell_run(const struct cell *cell, const struct settings *settings, struct board *board);
+
+/* pin.c */
+bool pin_choose(int cpus[2]);
+void pin_to(int cpu);
+void meet(struct player *player); /* waits for the other process */
+double bounce(struct player *player);
+enum tag tag_of(double before_ns, double after_ns);
+
+/* Says what is wrong and ends this process. */
+_Noreturn void give_up(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* The results as text for a terminal, and as Markdown for docs/performance.md. */
+#include "report.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static bool is_rate(const struct summary *summary)
+{
+    return summary->cell->work.kind == ONE_WAY || summary->cell->work.kind == BATCHED;
+}
+
+/* What weir means to reach: at most for durations, at least for rates. 0: nothing. */
+static double aim(const struct summary *summary, int which)
+{
+    static const double aims[4][2] = { { 1.1, 1.5 }, { 0.9, 0 }, { 0.9, 0 }, { 1.1, 0 } };
+    return aims[summary->cell->work.kind][which];
+}
+
+static const char *verdict(const struct summary *summary, int which)
+{
+    double wanted = aim(summary, which);
+    if (wanted == 0 || summary->tag == MIXED)
+        return "";
+    bool is_reached =
+        is_rate(summary) ? summary->ratio[which] >= wanted : summary->ratio[which] <= wanted;
+    return is_reached ? "reached" : "missed";
+}
+
+void processor_name(char *name, unsigned size)
+{
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    char line[256];
+    snprintf(name, size, "unknown processor");
+    while (file && fgets(line, sizeof line, file)) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !colon)
+            continue;
+        snprintf(name, size, "%s", colon + 2);
+        name[strcspn(name, "\n")] = 0;
+        break;
+    }
+    if (file)
+        fclose(file);
+}
+
+void report_head(void)
+{
+    puts("Round trips in ns: p50 p99 p99.9 max. One way: million messages/s, GB/s.\n"
+         "Ratios are weir to the side below it: medians of pairs (lowest to highest).");
+}
+
+void report_cell(const struct summary *summary)
+{
+    const struct cell *cell = summary->cell;
+    printf("\n%s  ring %llu KiB, %s (bounce %.0f ns), %u of %u rounds\n", cell->name,
+           (unsigned long long)(cell->work.ring_bytes >> 10), tag_name(summary->tag),
+           summary->bounce_ns, summary->pair_count, summary->round_count);
+    for (unsigned side = 0; side < cell->side_count; side++) {
+        const struct figures *figures = &summary->sides[side];
+        printf("  %-8s", cell->sides[side]->name);
+        if (is_rate(summary))
+            printf("%12.3f M/s %10.3f GB/s", figures->messages_per_s / 1e6,
+                   figures->messages_per_s * (double)cell->work.size_bytes / 1e9);
+        else
+            printf("%10.0f %10.0f %10.0f %10.0f", figures->p50_ns, figures->p99_ns,
+                   figures->p999_ns, figures->max_ns);
+        putchar('\n');
+    }
+    printf("  ratio   %s %.3f (%.3f to %.3f) %s", is_rate(summary) ? "rate" : "p50",
+           summary->ratio[0], summary->lowest, summary->highest, verdict(summary, 0));
+    if (summary->has_ratio[1])
+        printf(", p99.9 %.3f %s", summary->ratio[1], verdict(summary, 1));
+    putchar('\n');
+    fflush(stdout);
+}
+
+static void markdown_table(const struct summary *summaries, unsigned count, enum kind kind)
+{
+    static const char *const titles[] = { "Round trips, awake", "One way, one commit a message",
+                                          "One way, 64 messages a commit", "Round trips, asleep" };
+    bool rates = kind == ONE_WAY || kind == BATCHED;
+    unsigned found = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct summary *summary = &summaries[i];
+        if (summary->cell->work.kind != kind)
+            continue;
+        if (found++ == 0)
+            printf("\n## %s\n\n%s", titles[kind],
+                   rates ? "| cell | cores | pairs | weir ÷ reference | lowest to highest | "
+                           "at least | |\n|---|---|---|---|---|---|---|\n"
+                         : "| cell | cores | pairs | p50, weir ÷ reference | lowest to highest | "
+                           "at most | | p99.9, weir ÷ reference |\n"
+                           "|---|---|---|---|---|---|---|---|\n");
+        printf("| %s: %s ÷ %s | %s, %.0f ns | %u of %u | %.2f | %.2f to %.2f | %.1f | %s |",
+               summary->cell->name, summary->cell->sides[0]->name, summary->cell->sides[1]->name,
+               tag_name(summary->tag), summary->bounce_ns, summary->pair_count,
+               summary->round_count, summary->ratio[0], summary->lowest, summary->highest,
+               aim(summary, 0), verdict(summary, 0));
+        if (!rates)
+            printf(" %.2f |", summary->ratio[1]);
+        putchar('\n');
+    }
+}
+
+void report_markdown(const struct summary *summaries, unsigned count, const char *command)
+{
+    char processor[128], date[32];
+    time_t now = time(NULL);
+    struct tm broken;
+    processor_name(processor, sizeof processor);
+    strftime(date, sizeof date, "%Y-%m-%d", gmtime_r(&now, &broken));
+    printf("Written by `%s` on %s; %s.\n", command, date, processor);
+    for (enum kind kind = ROUND_TRIP; kind <= ASLEEP; kind++)
+        markdown_table(summaries, count, kind);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_LANE_REPORT_H
+#define BENCH_LANE_REPORT_H
+
+#include "lane.h"
+
+/* What a cell came to: medians over its pairs, the rounds whose first two sides bear one tag. */
+struct summary {
+    const struct cell *cell;
+    enum tag tag;        /* of the pairs; MIXED: no tag had a pair, all rounds are taken */
+    unsigned pair_count; /* that bear it */
+    unsigned round_count;
+    double bounce_ns;
+    struct figures sides[SIDES_MAX];
+    bool has_ratio[2];      /* weir to its reference */
+    double ratio[2];        /* round trips: p50, p99.9; else the rate */
+    double lowest, highest; /* of ratio[0], over the pairs */
+};
+
+void summarize(struct summary *summary, const struct cell *cell, const struct board *board);
+
+/* "near", "far" or "mixed" */
+const char *tag_name(enum tag tag);
+
+void report_head(void);
+void report_cell(const struct summary *summary);
+void report_markdown(const struct summary *summaries, unsigned count, const char *command);
+
+/* report_json.c: false when this program was built without jansson. */
+bool report_json(const struct summary *summaries, unsigned count, const char *command);
+
+/* The name that the kernel gives the processor. */
+void processor_name(char *name, unsigned size);
+
+#endif

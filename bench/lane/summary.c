@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* From rounds to medians: only what was measured between the same cores is compared. */
+#include "report.h"
+
+#include <stdlib.h>
+
+const char *tag_name(enum tag tag)
+{
+    static const char *const names[] = { "near", "far", "mixed" };
+    return names[tag];
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, unsigned count)
+{
+    qsort(values, count, sizeof *values, by_value);
+    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+static enum tag tag_of_round(const struct round *round)
+{
+    enum tag tag = tag_of(round->bounce_ns[0], round->bounce_ns[1]);
+    return tag == tag_of(round->bounce_ns[1], round->bounce_ns[2]) ? tag : MIXED;
+}
+
+/* The median over the pairs of the double that lies offset bytes into a round. */
+static double median_at(const struct round *const *pairs, unsigned count, size_t offset)
+{
+    double values[ROUNDS_MAX];
+    for (unsigned i = 0; i < count; i++)
+        values[i] = *(const double *)(const void *)((const char *)pairs[i] + offset);
+    return median(values, count);
+}
+
+static double ratio_of(const struct round *round, enum kind kind, int which)
+{
+    const struct figures *weir = &round->sides[0], *other = &round->sides[1];
+    if (kind == ONE_WAY || kind == BATCHED)
+        return weir->messages_per_s / other->messages_per_s;
+    return which == 0 ? weir->p50_ns / other->p50_ns : weir->p999_ns / other->p999_ns;
+}
+
+static void take_ratios(struct summary *summary, const struct round *const *pairs, unsigned count)
+{
+    enum kind kind = summary->cell->work.kind;
+    bool is_rate = kind == ONE_WAY || kind == BATCHED;
+    for (int which = 0; which < (is_rate ? 1 : 2); which++) {
+        double ratios[ROUNDS_MAX];
+        for (unsigned i = 0; i < count; i++)
+            ratios[i] = ratio_of(pairs[i], kind, which);
+        summary->ratio[which] = median(ratios, count);
+        summary->has_ratio[which] = true;
+        if (which == 0) {
+            summary->lowest = ratios[0];
+            summary->highest = ratios[count - 1];
+        }
+    }
+}
+
+void summarize(struct summary *summary, const struct cell *cell, const struct board *board)
+{
+    const struct round *pairs[ROUNDS_MAX];
+    unsigned counts[3] = { 0, 0, 0 }, count = 0;
+    for (unsigned i = 0; i < board->round_count; i++)
+        counts[tag_of_round(&board->rounds[i])]++;
+    enum tag tag = counts[NEAR] >= counts[FAR] ? NEAR : FAR;
+    if (counts[tag] == 0)
+        tag = MIXED;
+    for (unsigned i = 0; i < board->round_count; i++)
+        if (tag_of_round(&board->rounds[i]) == tag)
+            pairs[count++] = &board->rounds[i];
+    *summary = (struct summary){
+        .cell = cell, .tag = tag, .pair_count = count, .round_count = board->round_count
+    };
+    summary->bounce_ns = median_at(pairs, count, offsetof(struct round, bounce_ns[1]));
+    for (unsigned side = 0; side < cell->side_count; side++) {
+        double *to = (double *)(void *)&summary->sides[side];
+        for (size_t field = 0; field < sizeof(struct figures) / sizeof(double); field++)
+            to[field] = median_at(pairs, count,
+                                  offsetof(struct round, sides[0]) + side * sizeof(struct figures) +
+                                      field * sizeof(double));
+    }
+    take_ratios(summary, pairs, count);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* weir, as anybody uses it: its public calls alone. */
+#include "lane.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <weir/channel.h>
+#include <weir/clock.h>
+#include <weir/error.h>
+
+#define LANE_NAME "weir"
+
+struct lane {
+    struct player *player;
+    uint64_t sent, received;
+    struct weir_publisher *publisher;
+    struct weir_subscriber *subscriber;
+    struct weir_message message;
+};
+
+static inline void need(int result)
+{
+    if (__builtin_expect(result != 0, 0))
+        give_up("weir: %s", weir_last_error());
+}
+
+static inline void lane_put(struct lane *lane, const void *data, size_t size)
+{
+    need(weir_publisher_send(lane->publisher, data, size));
+}
+
+static inline void *lane_loan(struct lane *lane, size_t size)
+{
+    void *data;
+    need(weir_publisher_loan_until(lane->publisher, size, &data, WEIR_NEVER));
+    return data;
+}
+
+static inline void lane_commit(struct lane *lane, size_t size)
+{
+    need(weir_publisher_commit(lane->publisher, size, 0));
+}
+
+static inline void lane_get(struct lane *lane, void *data, size_t size)
+{
+    need(weir_subscriber_receive_until(lane->subscriber, data, size, NULL, WEIR_NEVER));
+}
+
+static inline const void *lane_take(struct lane *lane, size_t *size)
+{
+    need(weir_subscriber_take(lane->subscriber, &lane->message));
+    *size = lane->message.size_bytes;
+    return lane->message.data;
+}
+
+static inline void lane_release(struct lane *lane)
+{
+    need(weir_subscriber_release(lane->subscriber, &lane->message));
+}
+
+static inline void lane_begin(struct lane *lane)
+{
+    need(weir_publisher_batch_begin(lane->publisher));
+}
+
+static inline void lane_end(struct lane *lane)
+{
+    need(weir_publisher_batch_end(lane->publisher));
+}
+
+#include "loops.h"
+
+static void *open_lane(struct player *player)
+{
+    static struct lane lane;
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    char there[64], back[64];
+    snprintf(there, sizeof there, "%s/there", player->channel);
+    snprintf(back, sizeof back, "%s/back", player->channel);
+    options.ring_bytes = player->work.ring_bytes;
+    if (player->work.kind == ASLEEP)
+        options.flags = WEIR_CHANNEL_SLEEP_ONLY;
+    else if (!player->is_default_wait)
+        options.flags = WEIR_CHANNEL_SPIN_ONLY;
+    lane = (struct lane){ .player = player };
+    bool is_driver = player->role == 0;
+    need(weir_publisher_open(&lane.publisher, is_driver ? there : back, &options));
+    meet(player); /* a subscriber that opens now is attached by its open */
+    need(weir_subscriber_open(&lane.subscriber, is_driver ? back : there, &options));
+    meet(player);
+    need(weir_publisher_wait_subscriber(lane.publisher, WEIR_NEVER));
+    return &lane;
+}
+
+static void close_lane(void *state)
+{
+    struct lane *lane = state;
+    meet(lane->player);
+    weir_subscriber_close(lane->subscriber);
+    weir_publisher_close(lane->publisher);
+}
+
+const struct transport transport_weir = {
+    .name = LANE_NAME,
+    .open = open_lane,
+    .send = run_send,
+    .receive = run_receive,
+    .ping = run_ping,
+    .pong = run_pong,
+    .close = close_lane,
+};
