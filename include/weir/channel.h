@@ -273,6 +273,20 @@ WEIR_EXPORT int weir_subscriber_release(struct weir_subscriber *subscriber,
                                         const struct weir_message *message);
 
 /*
+ * weir_subscriber_fd() - a descriptor for poll, epoll and event loops
+ *
+ * Readable (POLLIN) exactly while a take would not wait: a message is there, or the
+ * publisher has ended or was killed, or one has come. Do not read, write or close it; it
+ * lives until weir_subscriber_close(). With it every take and receive costs a few system
+ * calls, and a thread of the library waits in your place; without it, neither.
+ *
+ * Returns: the descriptor, the same at each call; -EMFILE, -EAGAIN (no thread), -ENOMEM,
+ *     -ECHILD. Blocking: never. Fork: the child has the descriptor, and nobody who makes it
+ *     readable for the child. Signals: the thread takes none.
+ */
+WEIR_EXPORT int weir_subscriber_fd(struct weir_subscriber *subscriber);
+
+/*
  * weir_subscriber_receive_until() - copy the next message out and release it
  *
  * data, capacity_bytes: where it goes. message: receives what it is, may be NULL;

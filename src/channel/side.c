@@ -286,7 +286,7 @@ void weir__side_part(struct weir__side *side, struct weir_segment **keep)
     side->waker.epoch = NULL;
 }
 
-bool weir__side_reap(struct weir__side *side, uint64_t owner)
+bool weir__side_reap(const struct weir__side *side, uint64_t owner)
 {
     if (owner == 0 || life(side->other, owner) != WEIR_LIFE_DEAD)
         return false;

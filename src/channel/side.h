@@ -93,7 +93,7 @@ int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uin
 void weir__side_part(struct weir__side *side, struct weir_segment **keep);
 
 /* Asks the kernel for the slot's owner; puts a dead one out. true: it was dead. */
-bool weir__side_reap(struct weir__side *side, uint64_t owner);
+bool weir__side_reap(const struct weir__side *side, uint64_t owner);
 
 /*
  * weir__wait(), for a loop of looks: set side->looks to 0 before it. Asks for the other

@@ -13,6 +13,7 @@
 #include <weir/clock.h>
 
 #include "base/error.h"
+#include "channel/descriptor.h"
 #include "channel/side.h"
 
 /* A publisher's ring, as long as something of it is held or to come. */
@@ -42,6 +43,15 @@ struct weir_subscriber {
     uint32_t lanes;                    /* attached so far */
     struct hold holds[WEIR_HOLDS_MAX]; /* a queue, oldest first */
     unsigned first_hold, hold_count;
+    struct weir__descriptor *descriptor; /* for poll, or NULL */
+};
+
+/* What a wait for a message looks at: of the handle itself, or a copy for another thread. */
+struct view {
+    const struct weir_subscriber *subscriber; /* its side alone is read */
+    struct lane lane;                         /* owner 0: none */
+    uint64_t head;
+    uint64_t finished, finished_page;
 };
 
 static struct hold *hold_at(struct weir_subscriber *subscriber, unsigned index)
@@ -130,6 +140,8 @@ static int next_header(struct weir_subscriber *subscriber, uint64_t *header)
 static void leave_lane(struct weir_subscriber *subscriber)
 {
     struct lane *lane = subscriber->lane;
+    if (subscriber->descriptor) /* its thread must not look into what is detached */
+        weir__descriptor_disarm(subscriber->descriptor);
     /* Relaxed [lane.attached]: nobody of that lane looks any more. Pairs with look_at_page(). */
     atomic_store_explicit(&subscriber->page->lane, 0, memory_order_relaxed);
     subscriber->finished = lane->owner;
@@ -205,6 +217,8 @@ static int walk_to_now(struct weir_subscriber *subscriber)
 static int attach_lane(struct weir_subscriber *subscriber, uint64_t owner)
 {
     struct weir__side *side = &subscriber->side;
+    if (subscriber->descriptor) /* its thread must not look while the peer changes */
+        weir__descriptor_disarm(subscriber->descriptor);
     int result = weir__side_meet(side, owner, WEIR__LANE_MAGIC,
                                  WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, INT64_MAX);
     if (result != 0)
@@ -259,18 +273,44 @@ static int find_lane(struct weir_subscriber *subscriber)
  * Waiting for a message
  */
 
+static struct view view_of(const struct weir_subscriber *subscriber)
+{
+    struct view view = { .subscriber = subscriber,
+                         .head = subscriber->head,
+                         .finished = subscriber->finished,
+                         .finished_page = subscriber->finished_page };
+    if (subscriber->lane)
+        view.lane = *subscriber->lane;
+    return view;
+}
+
 /* Cheap, changes nothing: whether a look may find a message, or an end. */
 static bool may_have_message(void *argument)
 {
-    const struct weir_subscriber *subscriber = argument;
-    const struct lane *lane = subscriber->lane;
-    uint64_t owner = weir__side_other(&subscriber->side);
-    if (!lane)
-        return owner != 0 && !is_finished(subscriber, owner) &&
-               weir__side_is_shown(&subscriber->side, owner);
-    return load_header(lane, subscriber->head) != 0 ||
-           !weir__side_is_peer(&subscriber->side, owner) ||
-           atomic_load_explicit(&lane->shm->ended, memory_order_relaxed);
+    const struct view *view = argument;
+    const struct weir__side *side = &view->subscriber->side;
+    uint64_t owner = weir__side_other(side);
+    if (view->lane.owner == 0)
+        return owner != 0 && weir__side_is_shown(side, owner) &&
+               (owner != view->finished || weir__side_page(side) != view->finished_page);
+    return load_header(&view->lane, view->head) != 0 || !weir__side_is_peer(side, owner) ||
+           atomic_load_explicit(&view->lane.shm->ended, memory_order_relaxed);
+}
+
+static void ask_for_the_publisher(void *argument)
+{
+    const struct view *view = argument;
+    const struct weir__side *side = &view->subscriber->side;
+    weir__side_reap(side, weir__side_other(side));
+}
+
+/* The descriptor, if there is one, as it should be after a call. */
+static void update_descriptor(struct weir_subscriber *subscriber)
+{
+    if (__builtin_expect(subscriber->descriptor == NULL, 1))
+        return;
+    struct view view = view_of(subscriber);
+    weir__descriptor_arm(subscriber->descriptor, &view);
 }
 
 /*
@@ -314,7 +354,8 @@ static int wait_for_header(struct weir_subscriber *subscriber, uint64_t *header,
             return result;
         if (subscriber->lane && subscriber->hold_count == 0)
             store_cursor(subscriber); /* over a pad */
-        result = weir__side_wait(&subscriber->side, may_have_message, subscriber, deadline_ns);
+        struct view view = view_of(subscriber);
+        result = weir__side_wait(&subscriber->side, may_have_message, &view, deadline_ns);
         if (result != 0)
             return result;
     }
@@ -346,8 +387,8 @@ static void describe(const struct weir_subscriber *subscriber, uint64_t header,
     message->position = subscriber->head;
 }
 
-int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_message *message,
-                               int64_t deadline_ns)
+static int take(struct weir_subscriber *subscriber, struct weir_message *message,
+                int64_t deadline_ns)
 {
     uint64_t header;
     if (!weir__side_is_ours(&subscriber->side))
@@ -366,6 +407,14 @@ int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_m
     subscriber->count++;
     /* CRASH page.taken */
     return 0;
+}
+
+int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_message *message,
+                               int64_t deadline_ns)
+{
+    int result = take(subscriber, message, deadline_ns);
+    update_descriptor(subscriber);
+    return result;
 }
 
 int weir_subscriber_take(struct weir_subscriber *subscriber, struct weir_message *message)
@@ -401,9 +450,8 @@ int weir_subscriber_release(struct weir_subscriber *subscriber, const struct wei
     return 0;
 }
 
-int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data,
-                                  size_t capacity_bytes, struct weir_message *message,
-                                  int64_t deadline_ns)
+static int receive(struct weir_subscriber *subscriber, void *data, size_t capacity_bytes,
+                   struct weir_message *message, int64_t deadline_ns)
 {
     uint64_t header;
     struct weir_message found;
@@ -429,6 +477,30 @@ int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data
     subscriber->count++;
     store_cursor(subscriber);
     return 0;
+}
+
+int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data,
+                                  size_t capacity_bytes, struct weir_message *message,
+                                  int64_t deadline_ns)
+{
+    int result = receive(subscriber, data, capacity_bytes, message, deadline_ns);
+    update_descriptor(subscriber);
+    return result;
+}
+
+int weir_subscriber_fd(struct weir_subscriber *subscriber)
+{
+    const struct weir__descriptor_watch watch = { .waiter = &subscriber->side.waiter,
+                                                  .is_ready = may_have_message,
+                                                  .at_slice = ask_for_the_publisher,
+                                                  .view_bytes = sizeof(struct view) };
+    int result = weir__side_check(&subscriber->side);
+    if (result == 0 && !subscriber->descriptor) {
+        result = weir__descriptor_open(&subscriber->descriptor, &watch);
+        if (result == 0)
+            update_descriptor(subscriber);
+    }
+    return result == 0 ? weir__descriptor_fd(subscriber->descriptor) : result;
 }
 
 static int open_subscriber(struct weir_subscriber *subscriber, const char *name,
@@ -471,6 +543,7 @@ void weir_subscriber_close(struct weir_subscriber *subscriber)
         return;
     if (subscriber->lane && weir__side_is_ours(&subscriber->side))
         leave_lane(subscriber); /* a child of fork does not have the page */
+    weir__descriptor_close(subscriber->descriptor, weir__side_is_ours(&subscriber->side));
     while (subscriber->hold_count > 0)
         drop_hold(subscriber, 0);
     weir__side_leave(&subscriber->side);

@@ -46,10 +46,9 @@ static int sleep_once(const struct weir__waiter *waiter, bool (*is_ready)(void *
 {
     /* Acquire [doorbell]. Pairs with weir__ring(). */
     uint32_t bell = atomic_load_explicit(waiter->doorbell, memory_order_acquire);
-    /* Relaxed [sleep.epoch]: we alone write it; the fences below order it before the look. Pairs
-     * with weir__wake(). */
-    uint32_t epoch = atomic_load_explicit(waiter->epoch, memory_order_relaxed) + 1;
-    atomic_store_explicit(waiter->epoch, epoch, memory_order_relaxed);
+    /* Relaxed [sleep.epoch]: this process alone writes it, in one thread or two; the fences below
+     * order it before the look. Pairs with weir__wake(). */
+    atomic_fetch_add_explicit(waiter->epoch, 1, memory_order_relaxed);
     weir__membarrier();
     atomic_thread_fence(memory_order_seq_cst);
     if (is_ready(argument))
