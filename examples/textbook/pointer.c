@@ -52,10 +52,11 @@ static struct shared *attach_elsewhere(int shm, void *writers)
     if (shared != writers)
         return shared;
     check(shmdt(shared), "shmdt");
-    void *ours = mmap(writers, sizeof(struct shared), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    struct shared *ours = mmap(writers, sizeof(struct shared), PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (ours == MAP_FAILED)
         check(-1, "mmap");
+    strcpy(ours->text, "of the reader's own");
     return attach(shm);
 }
 

@@ -33,7 +33,7 @@ needs_json() {
     [ "${WEIR_JSON-1}" = 1 ] || skip "this weir is built without JSON"
 }
 
-# What every scene must do, in each of its forms.
+# What every scene must do, in each of its forms; leaves $output as --explain has it, and document.
 check_scene() {
     run --separate-stderr "$WEIR" demo "$1"
     [ "$status" -eq 0 ]
@@ -48,4 +48,18 @@ check_scene() {
     "$WEIR" demo "$1" --json --seed 7 >document
     jq -e --arg scene "$1" '.scene == $scene and .seed == 7 and .skipped == null and
                             (.facts | type) == "object"' document
+}
+
+# end_scene SIGNAL SEED COMMAND...: a scene's text is cut short by the signal at one of its first 40
+# lines, and nothing is left. Prints 1 when the command ended by the signal, 0 when it was through.
+end_scene() {
+    "$WEIR_BUILD/tests/kill_command" -s "$1" 1 "$2" 40 "${@:3}"
+    check_nothing_left
+    [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
+}
+
+# The same in the machine's own namespaces, as far as the command can tell.
+end_scene_without_namespaces() {
+    end_scene "$1" "$2" \
+        unshare --user --map-root-user sh -c "$forbid_namespaces" sh "${@:3}"
 }

@@ -53,6 +53,7 @@ static void handle_signals(void (*handler)(int))
 {
     static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
     struct sigaction action = { .sa_handler = handler };
+    sigfillset(&action.sa_mask); /* a terminal's signal and the command's come together */
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         sigaction(signals[i], &action, NULL);
 }
@@ -60,12 +61,14 @@ static void handle_signals(void (*handler)(int))
 /* Until what was killed is gone, so that no memory is attached any more; two seconds at most. */
 static void reap_killed(void)
 {
-    for (int i = 0; i < 2000; i++) {
+    for (int ms = 0; ms < 2000;) {
         pid_t pid = waitpid(-1, NULL, WNOHANG);
         if (pid < 0)
             return;
-        if (pid == 0)
+        if (pid == 0) {
             nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+            ms++;
+        }
     }
 }
 
@@ -151,6 +154,46 @@ static int finish(int wait_status)
     return WEXITSTATUS(wait_status);
 }
 
+/* How many seconds a scene may be silent, and how many it has after it was told to end. */
+enum {
+    PATIENCE_S = 300,
+    FAREWELL_S = 5,
+};
+
+/*
+ * A scene that does not go on is told to end, and killed if it cannot: nobody
+ * waits for ever. Seconds in which a reader or the Enter key is waited for, or
+ * in which everybody is stopped, do not count. SIGCHLD is blocked here.
+ */
+static int wait_for_scene(pid_t pid)
+{
+    int wait_status = 0, seconds = 0;
+    uint32_t written = 0;
+    bool is_told = false;
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    for (;;) {
+        pid_t ended = waitpid(pid, &wait_status, WNOHANG);
+        if (ended == pid || (ended < 0 && errno != EINTR))
+            return wait_status;
+        if (sigtimedwait(&child, NULL, &(struct timespec){ .tv_sec = 1 }) >= 0 || errno != EAGAIN)
+            continue;
+        if (!caught_signal && !is_told && (stage->at_reader || stage->written != written))
+            seconds = 0;
+        written = stage->written;
+        seconds++;
+        if ((caught_signal || is_told) && seconds > FAREWELL_S) {
+            kill(pid, SIGKILL);
+        } else if (!caught_signal && !is_told && seconds > PATIENCE_S) {
+            command_fail("the scene has not gone on for %d seconds: it is ended", PATIENCE_S);
+            kill(pid, SIGTERM);
+            is_told = true;
+            seconds = 0;
+        }
+    }
+}
+
 int scene_perform(const struct scene *scene, const struct scene_settings *settings)
 {
     int result = stage_open(settings);
@@ -161,6 +204,7 @@ int scene_perform(const struct scene *scene, const struct scene_settings *settin
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     handle_signals(forward_signal);
+    signal(SIGCHLD, SIG_DFL); /* ignored, as a parent may leave it, it gives no wait status */
     pid_t command = getpid();
     pid_t pid = fork();
     if (pid == 0) {
@@ -169,12 +213,11 @@ int scene_perform(const struct scene *scene, const struct scene_settings *settin
         sigprocmask(SIG_SETMASK, &before, NULL);
         be_scene(scene, command);
     }
+    int error = errno;
     scene_pid = pid;
+    sigaddset(&before, SIGCHLD);
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
-        return command_fail("cannot start a process: %s", strerror(errno));
-    int wait_status = 0;
-    while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
-        ;
-    return finish(wait_status);
+        return command_fail("cannot start a process: %s", strerror(error));
+    return finish(wait_for_scene(pid));
 }

@@ -42,15 +42,31 @@ struct found {
 
 /* -- The reader's program --------------------------------------------------------------------- */
 
+/*
+ * What lies there may be anything: each byte that is no plain character is written
+ * as an octal number, the zero at the end too if it is all there is.
+ */
+static void copy_printable(char *to, size_t room, const volatile char *from)
+{
+    size_t length = 0;
+    for (size_t i = 0; length + sizeof "\\000" <= room; i++) {
+        unsigned char byte = (unsigned char)from[i];
+        if (byte == 0 && i > 0)
+            break;
+        bool is_plain = byte >= ' ' && byte <= '~';
+        length += (size_t)snprintf(to + length, room - length, is_plain ? "%c" : "\\%03o", byte);
+        if (byte == 0)
+            break;
+    }
+}
+
 static void follow_pointer(struct found *found)
 {
     pid_t child = fork();
     if (child == 0) {
         setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
         signal(SIGSEGV, SIG_DFL);
-        const volatile char *from = found->heart.pointer;
-        for (size_t i = 0; i + 1 < sizeof found->by_pointer && from[i]; i++)
-            found->by_pointer[i] = from[i];
+        copy_printable(found->by_pointer, sizeof found->by_pointer, found->heart.pointer);
         _exit(0);
     }
     if (child == -1 || waitpid(child, &found->wait_status, 0) == -1)

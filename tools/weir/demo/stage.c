@@ -100,9 +100,14 @@ void stage_making_forget(void)
     sigprocmask(SIG_SETMASK, &mask_before, NULL);
 }
 
+/* A maker may wait for the stage's lock, which this process holds or one that waits for its reader. */
 void stage_wait_for_makers(void)
 {
-    lock_operate(F_WRLCK, LOCK_MAKING);
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+    lock.l_start = LOCK_MAKING;
+    lock_operate(F_UNLCK, LOCK_STAGE);
+    for (int ms = 0; ms < 2000 && fcntl(lock_fd, F_SETLK, &lock) != 0; ms++)
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 }
 
 void stage_actor_add(pid_t pid, const char *name)

@@ -45,6 +45,8 @@ struct stage {
     struct stage_object objects[STAGE_OBJECTS];
     char output[4096];   /* lines that the hearts printed, as far as they fit */
     uint32_t calls;      /* told so far: the number in front of a call */
+    uint32_t written;    /* pieces of text so far: the scene goes on */
+    bool at_reader;      /* stdout or the Enter key is waited for, however long that takes */
     int write_failure;   /* errno of the first failed write to stdout */
     bool blank;          /* the page ends with an empty line */
     bool step;           /* ends at the end of stdin */
@@ -69,7 +71,7 @@ void stage_lock_forget(void); /* in a child that was forked under the lock: it d
 void stage_making_begin(void);
 void stage_making_end(void);
 void stage_making_forget(void);   /* in a child that was forked in between */
-void stage_wait_for_makers(void); /* for good: async-signal-safe, before killing them */
+void stage_wait_for_makers(void); /* two seconds at most: async-signal-safe, before killing them */
 
 /* Under the lock. */
 void stage_actor_add(pid_t pid, const char *name);
