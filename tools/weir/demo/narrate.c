@@ -106,7 +106,6 @@ void text_write(const struct text *text)
     size_t done = 0;
     if (text->length >= 2)
         stage->blank = memcmp(text->bytes + text->length - 2, "\n\n", 2) == 0;
-    stage->at_reader = true;
     while (done < text->length && stage->write_failure == 0) {
         ssize_t n = write(STDOUT_FILENO, text->bytes + done, text->length - done);
         if (n > 0)
@@ -116,7 +115,6 @@ void text_write(const struct text *text)
         else if (n == 0 || errno != EINTR)
             stage->write_failure = n == 0 ? EIO : errno;
     }
-    stage->at_reader = false;
     stage->written++;
 }
 
@@ -134,7 +132,7 @@ void stage_wait_for_enter(void)
     static const char erase[] = "\033[A\033[2K";
     if (!stage->step)
         return;
-    stage->at_reader = true;
+    stage->at_prompt = true;
     (void)!write(STDERR_FILENO, prompt, sizeof prompt - 1);
     char byte = 0;
     while (byte != '\n') {
@@ -146,7 +144,7 @@ void stage_wait_for_enter(void)
             break;
         }
     }
-    stage->at_reader = false;
+    stage->at_prompt = false;
     if (is_styled() && isatty(STDERR_FILENO))
         (void)!write(STDERR_FILENO, erase, sizeof erase - 1);
 }

@@ -7,6 +7,7 @@
  * the kernel does it, even when both are killed at once.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -160,6 +161,12 @@ enum {
     FAREWELL_S = 5,
 };
 
+static bool waits_for_reader(void)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+    return stage->at_prompt || poll(&out, 1, 0) == 0;
+}
+
 /*
  * A scene that does not go on is told to end, and killed if it cannot: nobody
  * waits for ever. Seconds in which a reader or the Enter key is waited for, or
@@ -179,7 +186,7 @@ static int wait_for_scene(pid_t pid)
             return wait_status;
         if (sigtimedwait(&child, NULL, &(struct timespec){ .tv_sec = 1 }) >= 0 || errno != EAGAIN)
             continue;
-        if (!caught_signal && !is_told && (stage->at_reader || stage->written != written))
+        if (!caught_signal && !is_told && (waits_for_reader() || stage->written != written))
             seconds = 0;
         written = stage->written;
         seconds++;

@@ -46,7 +46,7 @@ struct stage {
     char output[4096];   /* lines that the hearts printed, as far as they fit */
     uint32_t calls;      /* told so far: the number in front of a call */
     uint32_t written;    /* pieces of text so far: the scene goes on */
-    bool at_reader;      /* stdout or the Enter key is waited for, however long that takes */
+    bool at_prompt;      /* the Enter key is waited for, however long that takes */
     int write_failure;   /* errno of the first failed write to stdout */
     bool blank;          /* the page ends with an empty line */
     bool step;           /* ends at the end of stdin */
