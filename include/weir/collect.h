@@ -59,9 +59,11 @@ enum weir_collect_flags {
  * caller's IPC namespace: unfinished creations whose creator the kernel knows
  * to be dead, names and semaphore sets of ephemeral segments that are gone.
  * Persistent objects are left alone. Every create does this by itself, once a
- * process.
+ * process; a child of fork does not do it again.
  *
- * Returns: how many leftovers; negative on failure: -EACCES, -EPERM, -EROFS.
+ * Returns: how many leftovers; negative on failure: -EACCES, -EROFS, -EPERM (the
+ *     directory is sticky, or the default one is another user's), -ENOTDIR,
+ *     -EINVAL (WEIR_DIR is relative, or flags).
  *     No run directory means 0.
  * Blocking: never waits; what another collector has in hand is left to it. May
  *     be killed at any instruction, and be run by any number of processes.

@@ -49,6 +49,9 @@ extern "C" {
     X(EUCLEAN, "corrupt: its contents cannot be true", "remove it and create it again")            \
     X(ENOTRECOVERABLE, "its state was lost with its owner", "remove it and create it again")       \
     X(EOPNOTSUPP, "this combination does not exist", "see the table in <weir/segment.h>")          \
+    X(ENOTDIR, "something that is no directory stands in the way", "see weir_last_error()")        \
+    X(EROFS, "the run directory cannot be written", "set WEIR_DIR to one that can")                \
+    X(EMFILE, "this process has too many files open", "close some, or raise 'ulimit -n'")          \
     X(ENOSYS, "this kernel does not have the call", "'weir doctor' says what is missing")
 
 /*

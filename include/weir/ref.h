@@ -82,7 +82,7 @@ WEIR_EXPORT struct weir_ref weir_by_ftok(const char *path, int project);
  * weir_by_key() - refer to an object by its System V key
  *
  * key: not 0 (IPC_PRIVATE: use weir_private()) and not 0xffffffff (what a
- *     failed ftok gives): the call that uses the reference refuses both.
+ *     failed ftok gives): the call that uses the reference refuses both (-EINVAL).
  *
  * Returns: the reference. Threads: any. Signals: async-signal-safe.
  */
@@ -123,7 +123,8 @@ WEIR_EXPORT int weir_name_check(const char *name);
  * weir_ftok() - ftok(3) with its faults reported
  *
  * path: an existing file. project: 1 to 255 (ftok silently uses the low 8 bits
- *     of anything, and 0 is undefined in POSIX). key: receives the key.
+ *     of anything, and 0 is undefined in POSIX). key: receives the key;
+ * untouched on failure.
  *
  * Returns: 0; -ENOENT, -EACCES and the like for the path; -EINVAL for the
  *     project, or when the key comes out as 0 or 0xffffffff, which nobody can

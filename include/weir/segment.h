@@ -89,7 +89,8 @@ enum weir_segment_flags {
 
 /*
  * Options of create and open. Start from WEIR_SEGMENT_OPTIONS; a NULL pointer
- * to options means exactly that.
+ * to options means exactly that: so by ftok or key, which are never ephemeral,
+ * create needs options. What is "create only" is ignored by open.
  */
 struct weir_segment_options {
     uint32_t size;       /* sizeof(struct weir_segment_options) */
@@ -103,11 +104,13 @@ struct weir_segment_options {
     uint32_t semaphores; /* create by name, or private and ephemeral: a set of so many System V
                             semaphores that lives as long as the segment (the kernel keeps sets
                             for ever: weir removes it with its segment). 0: none.
-                            Open: fewer than so many are -EINVAL */
+                            Open: fewer than so many are -EINVAL. The set has the
+                            segment's mode and group, whatever ONE_WRITER says; who may not
+                            write it may neither post nor wait */
     const uint16_t *semaphore_values; /* their first values, 0 to 32,767; NULL means all 0, which
                                           suits a message to wait for; a lock needs 1 */
     const char *kind;     /* by name: what this is, "segment" if NULL; 1 to WEIR_KIND_MAX bytes of
-                          a name's characters. An open with another kind is -EPROTO */
+                          a name's characters, '/' excepted. An open with another kind is -EPROTO */
     void *address;        /* where the user's first byte comes (a multiple of SHMLBA; a header
                              lies in front of it) or fail with -EINVAL; NULL: anywhere */
     uint64_t reserved[2]; /* 0 */
