@@ -204,15 +204,15 @@ static int join_once(struct bounded_buffer *buffer, int64_t deadline_ns)
     if (claimed != 0 && claimed != -EAGAIN)
         return claimed;
     /* CRASH 2 */
-    result = is_used_up(buffer);
-    if (result < 0)
-        return result;
-    if (result > 0)
-        result = -ESTALE;
-    else if (claimed == -EAGAIN)
-        result = wait_for_former(buffer, deadline_ns);
-    else
+    if (claimed == 0) {
+        /* Who has come and ended since our claim may have met us: its verdict says so. */
         result = wait_for_other(buffer, deadline_ns);
+    } else {
+        result = is_used_up(buffer);
+        if (result < 0)
+            return result;
+        result = result > 0 ? -ESTALE : wait_for_former(buffer, deadline_ns);
+    }
     if (result == -ESTALE) {
         int taken = bounded_buffer_take_name_away(buffer, deadline_ns);
         if (taken != 0)

@@ -238,6 +238,20 @@ start_pair() {
     check_nothing_left
 }
 
+@test "a receiver that fails at once is told of, however late the sender looks" {
+    bytes 10 >in
+    mkdir directory
+    for i in {1..40}; do
+        "$WEIR" recv x directory 2>/dev/null &
+        receiver=$!
+        run --separate-stderr timeout 5 "$WEIR" send x in
+        wait $receiver || true
+        [ "$status" -eq 1 ]
+        [[ "$stderr" == *"receiver failed: Is a directory"* ]]
+    done
+    check_nothing_left
+}
+
 @test "a full disk at the receiver" {
     bytes 3000000 >in
     mkdir small
