@@ -314,7 +314,7 @@ start_pair() {
     kill -TERM $sender
     ends_soon $sender 143
     ends_soon $receiver 1
-    [[ "$(cat recv.err)" == *"sender failed: Interrupted"* ]]
+    [[ "$(cat recv.err)" == *"the sender was interrupted after"* ]]
     check_nothing_left
     rm in out
     exec 7>&- 8<&-
@@ -322,7 +322,7 @@ start_pair() {
     kill -HUP $receiver
     ends_soon $receiver 129
     ends_soon $sender 1
-    [[ "$(cat send.err)" == *"receiver failed: Interrupted"* ]]
+    [[ "$(cat send.err)" == *"the receiver was interrupted after"* ]]
     check_nothing_left
 }
 

@@ -260,6 +260,9 @@ int transfer_fail(struct transfer *transfer, int result)
         return command_fail("the %s was killed, or ended too soon, after %s", transfer->other,
                             progress_bytes((double)transfer->done, have));
     case -ECANCELED:
+        if (bounded_buffer_peer_error(transfer->buffer) == EINTR)
+            return command_fail("the %s was interrupted after %s", transfer->other,
+                                progress_bytes((double)transfer->done, have));
         return command_fail("%s failed: %s", transfer->other,
                             strerror(bounded_buffer_peer_error(transfer->buffer)));
     case -EUCLEAN:
