@@ -31,7 +31,7 @@ static const char *read_digits(const char **text, unsigned base, uint64_t *numbe
 static const char *junk(const char *rest)
 {
     if (*rest == '.' || *rest == ',')
-        return "whole numbers only: write 1536M instead of 1.5G";
+        return "whole numbers only: write 1536K instead of 1.5M";
     if (*rest == 'e')
         return "no exponents: write the digits out";
     if (strchr(units, toupper((unsigned char)*rest)) && rest[1] == 'B')
