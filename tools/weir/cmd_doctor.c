@@ -16,13 +16,13 @@
 static const char help[] =
     "Usage: weir doctor [OPTION]...\n"
     "\n"
-    "Looks for what is in the way of shared memory on this machine: limits and how much of\n"
-    "them is used, who deletes segments, the size of /dev/shm, huge pages, the run directory\n"
-    "where names are, and what the kernel allows. Each finding that needs something done comes\n"
-    "with the command to type. Nothing is changed.\n"
+    "Looks for what is in the way of shared memory on this machine: limits and how\n"
+    "much of them is used, who deletes segments, the size of /dev/shm, huge pages,\n"
+    "the run directory where names are, and what the kernel allows. Each finding\n"
+    "that needs something done comes with the command to type. Nothing is changed.\n"
     "\n"
-    "Findings are ok; note: weir does without; warning: will hurt sooner or later; problem:\n"
-    "hurts now.\n"
+    "Findings are ok; note: weir does without; warning: will hurt sooner or later;\n"
+    "problem: hurts now.\n"
     "\n"
     "Options:\n"
     "  -J, --json    one JSON document\n"
@@ -34,7 +34,8 @@ static const char help[] =
     "  weir doctor -J | jq -r '.findings[] | select(.level == \"problem\") | .cure'\n"
     "\n"
     "Exit status:\n"
-    "  0 no problem was found (there may be warnings), 1 there is one, 2 called wrongly.\n";
+    "  0 no problem was found (there may be warnings), 1 there is one,\n"
+    "  2 called wrongly.\n";
 
 static const struct table_column columns[DOCTOR_FIELDS] = {
     [DOCTOR_LEVEL] = { "LEVEL", TABLE_TEXT, 1 },

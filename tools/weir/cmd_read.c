@@ -24,9 +24,10 @@
 static const char help[] =
     "Usage: weir read [OPTION]... OBJECT\n"
     "\n"
-    "Writes the bytes of a segment to standard output, of anybody's that its mode lets you\n"
-    "read. The segment is attached read-only for that time; nothing is locked, so bytes that\n"
-    "somebody writes meanwhile may come out half old, half new.\n"
+    "Writes the bytes of a segment to standard output, of anybody's that its mode\n"
+    "lets you read. The segment is attached read-only for that time; nothing is\n"
+    "locked, so bytes that somebody writes meanwhile may come out half old, half\n"
+    "new.\n"
     "\n"
     "OBJECT is NAME (the user's bytes, behind weir's header), id:N, key:0x1234 or\n"
     "ftok:PATH:PROJ (every byte), or posix:/NAME.\n"

@@ -18,13 +18,13 @@
 static const char help[] =
     "Usage: weir rm [OPTION]... OBJECT...\n"
     "\n"
-    "Removes segments and semaphore sets. Nobody finds a removed segment any more; who has it\n"
-    "attached keeps the memory until the last of them detaches. Who waits in a removed set is\n"
-    "woken with an error. All objects are tried, also after one has failed. Only the owner,\n"
-    "the creator and root may remove an object.\n"
+    "Removes segments and semaphore sets. Nobody finds a removed segment any more;\n"
+    "who has it attached keeps the memory until the last of them detaches. Who waits\n"
+    "in a removed set is woken with an error. All objects are tried, also after one\n"
+    "has failed. Only the owner, the creator and root may remove an object.\n"
     "\n"
-    "OBJECT is NAME, id:N (a segment), sem:N (a semaphore set), key:0x1234, ftok:PATH:PROJ\n"
-    "(whichever has the key) or posix:/NAME.\n"
+    "OBJECT is NAME, id:N (a segment), sem:N (a semaphore set), key:0x1234,\n"
+    "ftok:PATH:PROJ (whichever has the key) or posix:/NAME.\n"
     "\n"
     "Options:\n"
     "  -f, --force     what is not there is no error\n"
@@ -39,7 +39,8 @@ static const char help[] =
     "      both that a textbook's program made with one key\n"
     "\n"
     "Exit status:\n"
-    "  0 all are removed, 1 one could not be, 2 called wrongly (then nothing is removed).\n";
+    "  0 all are removed, 1 one could not be, 2 called wrongly (then nothing is\n"
+    "  removed).\n";
 
 struct request {
     bool force;
