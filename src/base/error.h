@@ -8,9 +8,10 @@
 
 /*
  * Leaves the sentence for weir_last_error() and returns -error, so that a
- * failing path is one line: return weir__fail(ENOENT, "...", ...). Keeps errno.
+ * failing path is one line: return weir__fail(ENOENT, "...", ...). Keeps errno. Cold: the
+ * compiler lays what leads to it out of the way of what succeeds.
  */
-int weir__fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int weir__fail(int error, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
 
 /* The same with a sentence as it stands: for calls that fail often, as a look that finds nothing. */
 int weir__fail_plain(int error, const char *sentence);

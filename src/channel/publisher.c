@@ -141,7 +141,8 @@ static bool may_have_room(void *argument)
 }
 
 /* A look; then, as often as it takes, a wait and a look. */
-static int wait_for_room(struct weir_publisher *publisher, uint64_t wanted, int64_t deadline_ns)
+static __attribute__((noinline)) int wait_for_room(struct weir_publisher *publisher,
+                                                   uint64_t wanted, int64_t deadline_ns)
 {
     publisher->wanted = wanted;
     publisher->side.looks = 0;
@@ -156,7 +157,7 @@ static int wait_for_room(struct weir_publisher *publisher, uint64_t wanted, int6
 }
 
 /* After a commit. */
-static void wake_subscriber(struct weir_publisher *publisher)
+static inline void wake_subscriber(struct weir_publisher *publisher)
 {
     if (publisher->page)
         weir__wake(&publisher->side.waker);
@@ -191,8 +192,8 @@ static void commit_batch(struct weir_publisher *publisher)
 }
 
 /* One record whose payload is written: the next header 0, then this one. */
-static void put_header(struct weir_publisher *publisher, uint64_t header, uint64_t bytes,
-                       unsigned messages)
+static inline void put_header(struct weir_publisher *publisher, uint64_t header, uint64_t bytes,
+                              unsigned messages)
 {
     weir__atomic_u64 *here = weir__header_at(publisher->ring, publisher->capacity, publisher->tail);
     if (!publisher->has_batch) {
@@ -220,7 +221,7 @@ static void zero_header(struct weir_publisher *publisher, uint64_t position)
 }
 
 /* Room for one record at tail, contiguous, a pad in front of it if need be. */
-static int reserve(struct weir_publisher *publisher, uint64_t length, int64_t deadline_ns)
+static inline int reserve(struct weir_publisher *publisher, uint64_t length, int64_t deadline_ns)
 {
     uint64_t bytes = weir__record_bytes(length);
     uint64_t to_end = publisher->capacity - (publisher->tail & (publisher->capacity - 1));
@@ -241,7 +242,7 @@ static int reserve(struct weir_publisher *publisher, uint64_t length, int64_t de
     return 0;
 }
 
-static int refuse(struct weir_publisher *publisher, uint64_t length)
+static inline int refuse(struct weir_publisher *publisher, uint64_t length)
 {
     if (!weir__side_is_ours(&publisher->side))
         return weir__side_check(&publisher->side);
@@ -256,7 +257,7 @@ static int refuse(struct weir_publisher *publisher, uint64_t length)
     return 0;
 }
 
-static void finish_record(struct weir_publisher *publisher, uint64_t length, uint32_t type)
+static inline void finish_record(struct weir_publisher *publisher, uint64_t length, uint32_t type)
 {
     uint64_t bytes = weir__record_bytes(length);
     zero_header(publisher, publisher->tail + bytes);

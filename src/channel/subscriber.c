@@ -78,7 +78,7 @@ static void drop_hold(struct weir_subscriber *subscriber, unsigned index)
 }
 
 /* What the publisher may overwrite: all before the oldest hold of its lane, or before head. */
-static void store_cursor(struct weir_subscriber *subscriber)
+static inline void store_cursor(struct weir_subscriber *subscriber)
 {
     uint64_t cursor = subscriber->head;
     for (unsigned i = 0; i < subscriber->hold_count; i++) {
@@ -103,7 +103,7 @@ static uint64_t load_header(const struct lane *lane, uint64_t position)
 }
 
 /* Whether a header that is not 0 can be true at this position. */
-static bool is_sound(const struct lane *lane, uint64_t position, uint64_t header)
+static inline bool is_sound(const struct lane *lane, uint64_t position, uint64_t header)
 {
     uint64_t to_end = lane->capacity - (position & (lane->capacity - 1));
     uint64_t length = weir__record_length(header), flags = header & WEIR__RECORD_FLAGS;
@@ -114,10 +114,10 @@ static bool is_sound(const struct lane *lane, uint64_t position, uint64_t header
            weir__record_bytes(length) <= to_end;
 }
 
-static int corrupt(struct weir_subscriber *subscriber);
+static int corrupt(struct weir_subscriber *subscriber) __attribute__((cold));
 
 /* The next message's header; 0: none yet. Steps over a pad. */
-static int next_header(struct weir_subscriber *subscriber, uint64_t *header)
+static inline int next_header(struct weir_subscriber *subscriber, uint64_t *header)
 {
     const struct lane *lane = subscriber->lane;
     for (int pads = 0;; pads++) {
@@ -338,8 +338,8 @@ static int look_for_end(struct weir_subscriber *subscriber)
 }
 
 /* 0 and the header of a message; or why there is none. */
-static int wait_for_header(struct weir_subscriber *subscriber, uint64_t *header,
-                           int64_t deadline_ns)
+static __attribute__((noinline)) int wait_for_header(struct weir_subscriber *subscriber,
+                                                     uint64_t *header, int64_t deadline_ns)
 {
     subscriber->side.looks = 0;
     for (;;) {
@@ -361,7 +361,7 @@ static int wait_for_header(struct weir_subscriber *subscriber, uint64_t *header,
     }
 }
 
-static int look(struct weir_subscriber *subscriber, uint64_t *header, int64_t deadline_ns)
+static inline int look(struct weir_subscriber *subscriber, uint64_t *header, int64_t deadline_ns)
 {
     if (!weir__side_is_ours(&subscriber->side))
         return weir__side_check(&subscriber->side);
@@ -374,8 +374,8 @@ static int look(struct weir_subscriber *subscriber, uint64_t *header, int64_t de
     return wait_for_header(subscriber, header, deadline_ns);
 }
 
-static void describe(const struct weir_subscriber *subscriber, uint64_t header,
-                     struct weir_message *message)
+static inline void describe(const struct weir_subscriber *subscriber, uint64_t header,
+                            struct weir_message *message)
 {
     const struct lane *lane = subscriber->lane;
     message->data =
@@ -423,7 +423,8 @@ int weir_subscriber_take(struct weir_subscriber *subscriber, struct weir_message
 }
 
 /* Its place among the holds, or hold_count. */
-static unsigned find_hold(struct weir_subscriber *subscriber, const struct weir_message *message)
+static inline unsigned find_hold(struct weir_subscriber *subscriber,
+                                 const struct weir_message *message)
 {
     unsigned i;
     for (i = 0; i < subscriber->hold_count; i++) {

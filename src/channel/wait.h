@@ -56,7 +56,7 @@ int weir__wait(const struct weir__waiter *waiter, bool (*is_ready)(void *argumen
                int64_t deadline_ns);
 
 /* Rings a doorbell, whoever sleeps on it. */
-void weir__ring(weir__atomic_u32 *doorbell);
+void weir__ring(weir__atomic_u32 *doorbell) __attribute__((cold));
 
 /* After a commit: rings if the waiter has begun to sleep since the last ring. */
 static inline void weir__wake(struct weir__waker *waker)
