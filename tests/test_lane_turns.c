@@ -8,6 +8,7 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +302,7 @@ static void take_in_child(void *argument)
     struct weir_message message;
     (void)argument;
     CHECK_RESULT(weir_subscriber_take_until(subscriber, &message, NOW), -ECHILD);
+    CHECK_RESULT(weir_subscriber_fd(subscriber), -ECHILD);
     weir_publisher_close(publisher);
     weir_subscriber_close(subscriber);
 }
@@ -317,6 +319,39 @@ static void test_a_child_with_a_full_table(void **state)
     close_both();
 }
 
+/* The child has the descriptor, and neither its thread nor the memory that it looks at. */
+static void test_a_child_with_a_descriptor(void **state)
+{
+    (void)state;
+    open_both();
+    struct pollfd poll_fd = { .events = POLLIN };
+    assert_true((poll_fd.fd = weir_subscriber_fd(subscriber)) >= 0);
+    in_child(take_in_child, NULL);
+    assert_int_equal(poll(&poll_fd, 1, 0), 0);
+    send_text("x");
+    assert_int_equal(poll(&poll_fd, 1, 20000), 1);
+    take_text("x");
+    close_both();
+}
+
+static void open_as_another(void *argument)
+{
+    uint64_t identity;
+    (void)argument;
+    CHECK_RESULT(weir_identity(&identity), 0);
+    CHECK(seteuid(OTHER_UID) == 0);
+    CHECK_RESULT(weir_publisher_open(&publisher, "lane", NULL), -EPERM);
+}
+
+/* The kernel would confirm its life for the former uid alone: it would be taken for dead. */
+static void test_a_beacon_of_another_uid(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    in_child(open_as_another, NULL);
+}
+
 int main(void)
 {
 #define TURNS_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, turns_check)
@@ -329,6 +364,8 @@ int main(void)
         TURNS_TEST(test_pollers_learn_of_a_death),
         TURNS_TEST(test_a_boundary_that_is_being_stored),
         TURNS_TEST(test_a_child_with_a_full_table),
+        TURNS_TEST(test_a_child_with_a_descriptor),
+        TURNS_TEST(test_a_beacon_of_another_uid),
     };
     return cmocka_run_group_tests(tests, turns_start, fixture_end);
 }

@@ -98,8 +98,9 @@ struct weir_message {
  * weir_name_check(). options: may be NULL.
  *
  * Returns: 0.
- * Errors: -EBUSY (the channel has a living publisher), -EINVAL, those of
- *     weir_segment_create_or_open() and weir_identity().
+ * Errors: -EBUSY (the channel has a living publisher), -EINVAL, -EPERM (the effective uid
+ *     is not what it was when this process first used weir: others would ask the kernel
+ *     for the wrong one), those of weir_segment_create_or_open() and weir_identity().
  * Blocking: never waits for a process; makes and prefaults the ring.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
  */

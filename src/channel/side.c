@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <weir/clock.h>
 #include <weir/identity.h>
@@ -146,6 +147,12 @@ int weir__side_join(struct weir__side *side, const char *name, bool is_publisher
         result = weir_identity(&side->identity);
     if (result != 0)
         return result;
+    /* Others take who made our memory for who made our beacon: see life(). */
+    if (geteuid() != weir__identity_uid())
+        return weir__fail(EPERM,
+                          "this process had the uid %u when it first used weir, and has %u "
+                          "now: open channels before the change, or use weir only after it",
+                          weir__identity_uid(), geteuid());
     side->identity_now = weir__identity_word();
     side->me = side->identity | new_session();
     side->has_membarrier = weir__membarrier_register();

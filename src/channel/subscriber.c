@@ -309,6 +309,8 @@ static void update_descriptor(struct weir_subscriber *subscriber)
 {
     if (__builtin_expect(subscriber->descriptor == NULL, 1))
         return;
+    if (!weir__side_is_ours(&subscriber->side))
+        return; /* a child of fork has neither the thread nor what it watches */
     struct view view = view_of(subscriber);
     weir__descriptor_arm(subscriber->descriptor, &view);
 }

@@ -137,6 +137,11 @@ const uint64_t *weir__identity_word(void)
     return &cache->identity;
 }
 
+uint32_t weir__identity_uid(void)
+{
+    return cache->uid;
+}
+
 int weir_identity(uint64_t *identity)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -21,6 +21,9 @@ struct weir__beacon {
  */
 const uint64_t *weir__identity_word(void);
 
+/* The effective uid that this process had then: what others must ask for. */
+uint32_t weir__identity_uid(void);
+
 uint64_t weir__identity_pack(const struct weir__beacon *beacon);
 struct weir__beacon weir__identity_unpack(uint64_t identity);
 
