@@ -24,8 +24,9 @@ struct weir_publisher {
     struct weir__lane_shm *lane;
     unsigned char *ring;
     uint64_t capacity;
-    uint64_t tail;  /* where the next record goes */
-    uint64_t limit; /* below it we may write without a look */
+    uint64_t most_bytes; /* of a message */
+    uint64_t tail;       /* where the next record goes */
+    uint64_t limit;      /* below it we may write without a look */
     uint64_t committed;
     uint64_t count;                    /* messages committed */
     uint64_t cursor;                   /* the subscriber's, when we last looked */
@@ -250,10 +251,9 @@ static inline int refuse(struct weir_publisher *publisher, uint64_t length)
         return weir__fail(EPIPE, "this publisher has said that it ends");
     if (publisher->has_loan)
         return weir__fail(EINVAL, "a loan is out: commit or abandon it first");
-    if (length > weir__record_max(publisher->capacity))
+    if (length > publisher->most_bytes)
         return weir__fail(EMSGSIZE, "a message of %llu bytes: this ring takes %llu at most",
-                          (unsigned long long)length,
-                          (unsigned long long)weir__record_max(publisher->capacity));
+                          (unsigned long long)length, (unsigned long long)publisher->most_bytes);
     return 0;
 }
 
@@ -426,7 +426,7 @@ int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline
 
 size_t weir_publisher_max_bytes(const struct weir_publisher *publisher)
 {
-    return (size_t)weir__record_max(publisher->capacity);
+    return (size_t)publisher->most_bytes;
 }
 
 static int open_publisher(struct weir_publisher *publisher, const char *name,
@@ -441,6 +441,7 @@ static int open_publisher(struct weir_publisher *publisher, const char *name,
     publisher->lane = weir_segment_data(publisher->side.memory);
     publisher->ring = (unsigned char *)publisher->lane + WEIR__LANE_RING_OFFSET;
     publisher->capacity = ring_bytes;
+    publisher->most_bytes = weir__record_max(ring_bytes);
     publisher->side.waiter.epoch = &publisher->lane->epoch;
     weir__side_list(&publisher->side);
     return 0;

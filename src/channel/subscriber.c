@@ -22,6 +22,7 @@ struct lane {
     const struct weir__lane_shm *shm;
     unsigned char *ring;
     uint64_t capacity;
+    uint64_t most_bytes; /* of a message */
     uint64_t owner;
     uint32_t number; /* of the lanes of this subscriber: no two alike, as sessions may be */
     unsigned holds;
@@ -110,7 +111,7 @@ static inline bool is_sound(const struct lane *lane, uint64_t position, uint64_t
     if (flags == (WEIR__RECORD_MARK | WEIR__RECORD_PAD))
         return length + WEIR__RECORD_HEADER_BYTES == to_end && to_end <= lane->capacity / 4 &&
                weir__record_type(header) == 0;
-    return flags == WEIR__RECORD_MARK && length <= weir__record_max(lane->capacity) &&
+    return flags == WEIR__RECORD_MARK && length <= lane->most_bytes &&
            weir__record_bytes(length) <= to_end;
 }
 
@@ -235,6 +236,7 @@ static int attach_lane(struct weir_subscriber *subscriber, uint64_t owner)
     lane->shm = weir_segment_data(lane->segment);
     lane->ring = (unsigned char *)weir_segment_data(lane->segment) + WEIR__LANE_RING_OFFSET;
     lane->capacity = capacity;
+    lane->most_bytes = weir__record_max(capacity);
     lane->owner = owner;
     lane->number = subscriber->number = ++subscriber->lanes;
     subscriber->lane = lane;
