@@ -235,16 +235,31 @@ END
         [[ "$output" == *$'\n\nOptions:\n'* ]]
         [[ "$output" == *$'\n\nExamples:\n'* ]]
         [[ "$output" == *$'\n\nExit status:\n'* ]]
-        [ "$(wc -L <<<"$output")" -le 100 ]
+        [ "$(wc -L <<<"$output")" -le 80 ]
+        [ "$("$WEIR" help "$command")" = "$output" ]
         "$WEIR" --help | grep -q "^  $command "
     done
+}
+
+@test "closed output files: a failure, and messages go into no other file" {
+    head -c 10000 /dev/zero >"$BATS_TEST_TMPDIR/in"
+    run bash -c "'$WEIR' demo >&-"
+    [ "$status" -eq 1 ]
+    run bash -c "'$WEIR' demo race >&-"
+    [ "$status" -eq 1 ]
+    bash -c "exec '$WEIR' recv closed '$BATS_TEST_TMPDIR/out' <&- >&- 2>&-" &
+    bash -c "exec '$WEIR' send closed '$BATS_TEST_TMPDIR/in' <&- >&- 2>&-"
+    wait $!
+    cmp "$BATS_TEST_TMPDIR/in" "$BATS_TEST_TMPDIR/out"
+    run bash -c "'$WEIR' send closed /dev/null --wait 0.1 --bogus 2>&-"
+    [ "$status" -eq 2 ]
 }
 
 @test "output that cannot be written is a failure" {
     [ -c /dev/full ] || skip "no /dev/full"
     "$WEIR" create full --size 100000
     for command in list 'list -J' 'info full' 'info -J full' 'read full' 'read -x full' doctor \
-        'doctor -J' 'list --help'; do
+        'doctor -J' 'list --help' explain; do
         # shellcheck disable=SC2086 # words are wanted
         run --separate-stderr bash -c "'$WEIR' $command >/dev/full"
         [ "$status" -eq 1 ]

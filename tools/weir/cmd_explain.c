@@ -59,8 +59,9 @@ static const char *man_date(void)
 static int finish(void)
 {
     errno = 0;
-    if (fflush(stdout) != 0 && errno == EPIPE)
-        return STATUS_FAILURE;
+    if (fflush(stdout) != 0)
+        return errno == EPIPE ? STATUS_FAILURE
+                              : command_fail("cannot write the output: %s", strerror(errno));
     return command_finish(STATUS_OK);
 }
 

@@ -59,7 +59,7 @@ static const char help[] =
     "  LIFETIME  ephemeral: gone with its last user; or persistent\n"
     "  REMOVED   marked for destruction\n"
     "  WEIR      made by weir\n"
-    "  STATE     live: in use; idle: not now; orphan: not now, and its creator is dead\n"
+    "  STATE     live: in use; idle: not now; orphan: idle, its creator is dead\n"
     "\n"
     "A dash stands for what is not known or does not apply. On a terminal that is\n"
     "too narrow, columns are left out unless -o names them.\n"

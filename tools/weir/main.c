@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* weir - the command: finds the one that is meant and runs it. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <weir/version.h>
 
@@ -62,28 +64,60 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+static int refuse(const char *word)
+{
+    char *shown = text_escape(word, false);
+    int status = command_usage("there is no %s '%s'", *word == '-' ? "option" : "command", shown);
+    free(shown);
+    return status;
+}
+
+static int help(const char *name)
+{
+    const struct command *command = name ? find(name) : NULL;
+    if (name && !command)
+        return refuse(name);
+    if (command)
+        fputs(command->help, stdout);
+    else
+        print_help();
+    return command_finish(STATUS_OK);
+}
+
+/*
+ * Closed, their numbers would be those of the next files that are opened, and our
+ * messages would be written into these. Opened for reading: to write still fails.
+ */
+static void reserve_output_files(void)
+{
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        int null = open("/dev/null", O_RDONLY);
+        if (null >= 0 && null != fd) {
+            dup2(null, fd);
+            close(null);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
+    reserve_output_files();
     /* A closed pipe is an error that write(2) reports, and every command tells of it. */
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2)
         return command_usage("which command?");
     const char *word = argv[1];
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
-        print_help();
-        return command_finish(STATUS_OK);
-    }
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
+        return help(argv[2]);
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
         printf("weir %s\n", weir_version(NULL, NULL, NULL));
         return command_finish(STATUS_OK);
     }
     const struct command *command = find(word);
-    if (!command) {
-        char *shown = text_escape(word, false);
-        int status = command_usage("there is no command '%s'", shown);
-        free(shown);
-        return status;
-    }
+    if (!command)
+        return refuse(word);
     command_running = command;
     /* getopt_long(3) starts its messages with argv[0]: "weir list: unrecognized option ..." */
     char called[64];
