@@ -41,7 +41,8 @@ static const char help[] =
     "Examples:\n"
     "  weir create camera/left --size 64M --mode 0640 --gid video\n"
     "  weir create ftok:/etc/hostname:65 --size 1024\n"
-    "      what shmget(ftok(\"/etc/hostname\", 65), 1024, IPC_CREAT | 0600) makes\n"
+    "      what shmget(ftok(\"/etc/hostname\", 65), 1024,\n"
+    "      IPC_CREAT | IPC_EXCL | 0600) makes\n"
     "\n"
     "Exit status:\n"
     "  0 done, 1 failed, 2 called wrongly.\n";
