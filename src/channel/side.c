@@ -115,6 +115,9 @@ static int claim(struct weir__side *side, const char *name, bool is_publisher)
          * a publisher's boundary, then its look at the slot. Pairs with the fence in look(). */
         if (!atomic_compare_exchange_strong(&side->slot->owner, &owner, side->me))
             continue;
+        /* A read-modify-write that is sequentially consistent is no full fence for the loads
+         * behind it; the look at the boundary needs one. */
+        atomic_thread_fence(memory_order_seq_cst);
         /* Relaxed: a dead owner's page means nothing; should its session, of 13 bits, be ours
          * by chance, it shall not be taken for our page. */
         atomic_store_explicit(&side->slot->page, 0, memory_order_relaxed);
