@@ -568,6 +568,27 @@ static void test_what_is_told(void **state)
     }
 }
 
+/* A large ring without memory: whoever attaches it does not pay for it. */
+static void test_a_large_lane_that_is_empty(void **state)
+{
+    const size_t size_bytes = WEIR__LANE_RING_OFFSET + ((size_t)1 << 28);
+    struct weir_message message;
+    struct shm_info info;
+    uint64_t identity;
+    (void)state;
+    need_root();
+    assert_result(weir_identity(&identity), 0);
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    attach_all();
+    int id = show(&directory->publisher, size_bytes, WEIR__LANE_MAGIC, identity | 5);
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
+    /* shmctl(2): the address is of the type that the command says. */
+    assert_true(shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info) >= 0);
+    assert_true(info.shm_rss < 1024);
+    shmctl(id, IPC_RMID, NULL);
+    recover();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -576,6 +597,7 @@ int main(void)
         cmocka_unit_test(test_lies_to_joiners),
         cmocka_unit_test(test_lies_meanwhile),
         cmocka_unit_test(test_segments_of_other_sizes),
+        cmocka_unit_test(test_a_large_lane_that_is_empty),
     };
     return cmocka_run_group_tests(tests, lies_start, fixture_end);
 }

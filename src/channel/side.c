@@ -2,6 +2,7 @@
 #include "channel/side.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +27,9 @@
 /* Looks in a row that found nothing, before they are held to be made in vain. */
 #define LOOKS_MAX 8
 #define NAP_NS INT64_C(1000000)
+
+/* Of more than this of another's memory, only what is there already is touched ahead. */
+#define LARGE_BYTES (UINT64_C(64) << 20)
 
 static int take_options(struct weir__side *side, const struct weir_channel_options *from)
 {
@@ -229,15 +233,42 @@ bool weir__side_is_peer(const struct weir__side *side, uint64_t owner)
     return owner == side->peer && load_page(side->other) == side->peer_page;
 }
 
-/* Before it is attached, and all of it made present: what the kernel says. */
-static bool is_larger(int id, uint64_t most_bytes)
+/*
+ * Whether all of a large segment is present already, so that to touch it all takes no
+ * memory: a liar's may be of terabytes, and empty. What cannot be known is "no".
+ */
+static bool is_present(int id)
+{
+    char line[256];
+    int found = -1;
+    unsigned long size = 1, present = 0, swapped = 0;
+    FILE *table = fopen("/proc/sysvipc/shm", "re");
+    if (!table)
+        return false;
+    while (found != id && fgets(line, sizeof line, table)) {
+        if (sscanf(line, "%*d %d %*o %lu %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %lu %lu", &found,
+                   &size, &present, &swapped) != 4)
+            found = -1;
+    }
+    fclose(table);
+    return found == id && present + swapped >= size;
+}
+
+/* Before it is attached: what the kernel says of its size, and whether to touch all of it. */
+static int check_size(int id, uint64_t most_bytes, uint32_t *flags)
 {
     struct weir__error_saved saved;
     struct shmid_ds found;
     weir__error_save(&saved);
     int result = weir__shm_stat(id, &found);
     weir__error_restore(&saved);
-    return result == 0 && found.shm_segsz > most_bytes + WEIR__HEADER_BYTES;
+    if (result != 0)
+        return 0; /* the attach says why */
+    if (found.shm_segsz > most_bytes + WEIR__HEADER_BYTES)
+        return weir__fail(EPROTO, "the other side shows a segment of another kind (%d)", id);
+    if (found.shm_segsz <= LARGE_BYTES || is_present(id))
+        *flags |= WEIR_SEGMENT_PREFAULT;
+    return 0;
 }
 
 int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uint64_t least_bytes,
@@ -249,13 +280,14 @@ int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uin
     int id = shown_id(page, owner);
     if (id < 0)
         return -EAGAIN;
-    if (is_larger(id, most_bytes))
-        return weir__fail(EPROTO, "the other side shows a segment of another kind (%d)", id);
-    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK | WEIR_SEGMENT_PREFAULT;
+    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
+    int result = check_size(id, most_bytes, &options.flags);
+    if (result != 0)
+        return result;
     options.trust = side->options.trust == WEIR_TRUST_DIRECTORY ? (uint32_t)WEIR_TRUST_ANYONE
                                                                 : side->options.trust;
     options.trust_uid = side->options.trust_uid;
-    int result = weir_segment_open(&memory, weir_by_id(id), 0, &options);
+    result = weir_segment_open(&memory, weir_by_id(id), 0, &options);
     if (result == -ENOENT || result == -EIDRM) {
         /* Who leaves frees its slot first. So it has left, or is dead; or it lies. */
         if (weir__side_other(side) != owner || weir__side_reap(side, owner))
