@@ -27,7 +27,9 @@
  * -ECHILD and harms nothing; close frees the child's copy.
  *
  * Signals. No call is async-signal-safe. Waiting calls return -EINTR when a handler
- * ran; nothing was done then.
+ * ran while they slept; nothing was sent or taken then (an open batch may have been
+ * committed, to make room). A handler that runs while a call spins is not noticed: with
+ * WEIR_CHANNEL_SPIN_ONLY never, so give such calls a deadline.
  *
  * Trust. Lengths and flags that the other side writes are read once and checked: a
  * side that writes nonsense gets -EUCLEAN for the channel, never memory. The payload
@@ -87,7 +89,7 @@ struct weir_message {
     size_t size_bytes; /* 0 is allowed */
     uint64_t sequence; /* of this publisher's messages, from 0: no gap in what one receives */
     uint32_t type;     /* what the publisher gave: 0 to 65,535 */
-    uint32_t session;  /* changes when another publisher has come */
+    uint32_t session;  /* this subscriber's count of publishers: from 1, another for each */
     uint64_t position; /* weir's: where it lies */
 };
 
