@@ -216,7 +216,8 @@ WEIR_EXPORT int weir_publisher_wait_subscriber(struct weir_publisher *publisher,
 /*
  * weir_publisher_wait_taken() - wait until the subscriber has released every message
  *
- * Returns: 0; -EPIPE (the subscriber left or died before), and as
+ * Returns: 0; -EPIPE (the subscriber left or died before, and no other has come: one that
+ *     has is asked for what it has received, not for what the former had), and as
  *     weir_publisher_wait_subscriber().
  */
 WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline_ns);
