@@ -96,7 +96,7 @@ teardown() {
 
 @test "by id the whole segment is read, weir's header included" {
     local id
-    id=$("$WEIR" info -no ID bytes/test)
+    id=$("$WEIR" info --noheadings -o ID bytes/test)
     [ "$("$WEIR" read "id:$id" | wc -c)" -gt 10000 ]
     [ "$("$WEIR" read bytes/test | wc -c)" -eq 10000 ]
 }
@@ -168,7 +168,7 @@ teardown() {
 
 @test "a name whose header was overwritten is refused, and can be read by its id" {
     local id
-    id=$("$WEIR" info -no ID bytes/test)
+    id=$("$WEIR" info --noheadings -o ID bytes/test)
     printf 'garbage!' | works "$WEIR" write "id:$id"
     for command in read write; do
         refused 1 'bytes/test' "$WEIR" "$command" bytes/test </dev/null

@@ -60,7 +60,7 @@ alone() {
 
 # One value of an object: field OBJECT COLUMN
 field() {
-    "$WEIR" info -nbo "$2" "$1"
+    "$WEIR" info --noheadings -bo "$2" "$1"
 }
 
 # Starts hold NAME (see hold.c): sets holder_id and holder_set; ends with let_go or kill_holder.

@@ -16,7 +16,7 @@ teardown() {
 @test "a segment is made silently, is empty and stays" {
     works "$WEIR" create make/one --size 5000
     [ -z "$output" ]
-    [ "$("$WEIR" info -nbo LIFETIME,NATTCH,MODE,STATE,OWNER make/one | tr '\n' ' ')" = \
+    [ "$("$WEIR" info --noheadings -bo LIFETIME,NATTCH,MODE,STATE,OWNER make/one | tr '\n' ' ')" = \
         "persistent 0 0600 idle $(id -un) " ]
     "$WEIR" read make/one | cmp - <(head -c 5000 /dev/zero)
 }
@@ -59,7 +59,7 @@ teardown() {
         fi
     done
     [ "$wins" -eq 1 ]
-    [ "$("$WEIR" list -nrwo NAME | grep -c '^make/two$')" -eq 1 ]
+    [ "$("$WEIR" list --noheadings -rwo NAME | grep -c '^make/two$')" -eq 1 ]
 }
 
 @test "identifiers are not for creation" {
@@ -134,7 +134,7 @@ teardown() {
     met=$("$WEIR_BUILD/tests/kill_command" 200 5 5000 \
         sh -c "'$WEIR' create make/one --size 100K --huge; '$WEIR' rm make/one; exit 0")
     [ "$met" -ge 50 ]
-    names=$("$WEIR" list -qmwnro NAME)
+    names=$("$WEIR" list --noheadings -qmwro NAME)
     [ -z "$names" ] || [ "$names" = make/one ]
     # No segment but the named one, which can be used; nothing else in the run directory.
     [ "$(tail -n +2 /proc/sysvipc/shm | wc -l)" -eq "$(grep -c . <<<"$names")" ]

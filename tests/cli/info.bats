@@ -21,7 +21,7 @@ teardown() {
         "$("$WEIR" list --help | sed -n '/^Columns:/,/^$/s/^  \([A-Z]*\) .*/\1/p' |
             grep -vxE 'NSEMS|WAITING|COMMAND|LCOMMAND')" ]
     [[ "$output" == *$'\nSTATE:    idle'* ]]
-    works "$WEIR" info -n -o NAME,MODE info/test
+    works "$WEIR" info --noheadings -o NAME,MODE info/test
     [ "$output" = $'info/test\n0600' ]
     [ "$("$WEIR" info -J info/test | jq -c '[.object.name, .object.size, .mappings]')" = \
         '["info/test",5000,[]]' ]

@@ -27,30 +27,30 @@ teardown() {
 }
 
 @test "every sort of object is there, once, in order" {
-    works "$WEIR" list -nro OBJECT
+    works "$WEIR" list --noheadings -ro OBJECT
     [ "$output" = "$(printf '%s\n' "id:$segment" camera/left "sem:$set" posix:/film)" ]
 }
 
 @test "types, and weir's own, are chosen by options" {
-    works "$WEIR" list -mnro OBJECT
+    works "$WEIR" list --noheadings -mro OBJECT
     [ "$output" = "$(printf '%s\n' "id:$segment" camera/left)" ]
-    works "$WEIR" list -snro OBJECT
+    works "$WEIR" list --noheadings -sro OBJECT
     [ "$output" = "sem:$set" ]
-    works "$WEIR" list -pnro OBJECT
+    works "$WEIR" list --noheadings -pro OBJECT
     [ "$output" = posix:/film ]
     works "$WEIR" list --weir --noheadings --raw --output OBJECT
     [ "$output" = camera/left ]
-    works "$WEIR" list -spnro OBJECT
+    works "$WEIR" list --noheadings -spro OBJECT
     [ "$output" = "$(printf '%s\n' "sem:$set" posix:/film)" ]
 }
 
 @test "values are the kernel's" {
-    works "$WEIR" list -nrbo OBJECT,KIND,TYPE,OWNER,MODE,SIZE,NATTCH,NSEMS,WAITING,LIFETIME,WEIR,STATE
+    works "$WEIR" list --noheadings -rbo OBJECT,KIND,TYPE,OWNER,MODE,SIZE,NATTCH,NSEMS,WAITING,LIFETIME,WEIR,STATE
     [ "${lines[0]}" = "id:$segment segment segment $(id -un) 0640 5000 0 - - persistent no orphan" ]
     [ "${lines[1]}" = "camera/left segment segment $(id -un) 0644 8192 0 - - persistent yes idle" ]
     [ "${lines[2]}" = "sem:$set semset semset $(id -un) 0644 - - 3 0 persistent no idle" ]
     [ "${lines[3]}" = "posix:/film posix posix $(id -un) $(stat -c 0%a /dev/shm/film) 10000 - - - persistent no idle" ]
-    works "$WEIR" list -nro SIZE,RSS -p
+    works "$WEIR" list --noheadings -ro SIZE,RSS -p
     [ "$output" = '9.8K 12K' ]
 }
 
@@ -90,10 +90,10 @@ teardown() {
 @test "names of strangers do not reach the terminal as they are" {
     : >/dev/shm/$'a\x1b[2Jb\nc\\d e'
     : >/dev/shm/$'\xc2\x9b\xff\xc3\xa4'
-    works "$WEIR" list -pno NAME
+    works "$WEIR" list --noheadings -po NAME
     [[ "$output" == *'/a\x1b[2Jb\x0ac\x5cd e'* ]]
     [[ "$output" == *'/\xc2\x9b\xffä'* ]]
-    works "$WEIR" list -pnro NAME
+    works "$WEIR" list --noheadings -pro NAME
     [[ "$output" == *'/a\x1b[2Jb\x0ac\x5cd\x20e'* ]]
     [ "$("$WEIR" list -pJ -o NAME | jq -r '.objects[0].name')" = $'/a\x1b[2Jb\nc\\d e' ]
     "$WEIR" list -pJ | jq -e '.objects | length == 3'
@@ -111,7 +111,7 @@ print(libc.shmget(0, 100, 0o1600), flush=True)
 sys.stdin.read()'; }
     read -r id <&"${holder[0]}"
     local pid=$holder_PID
-    works "$WEIR" info -no STATE,CPID,COMMAND "id:$id"
+    works "$WEIR" info --noheadings -o STATE,CPID,COMMAND "id:$id"
     [ "$output" = "$(printf '%s\n' idle "$pid" python3)" ]
     exec {holder[1]}>&-
     wait "$pid"
@@ -121,10 +121,10 @@ sys.stdin.read()'; }
 
 @test "another user sees everything, and may use nothing" {
     nobody_can
-    works as_nobody list -nro OBJECT
+    works as_nobody list --noheadings -ro OBJECT
     # Names are in a directory of the owner's: nobody sees the segments behind them.
     [ "$output" = "$(printf '%s\n' "id:$segment" "id:$(field camera/left ID)" "sem:$set" posix:/film)" ]
-    works as_nobody list -nro STATE,OWNER -m
+    works as_nobody list --noheadings -ro STATE,OWNER -m
     # Whether root has names for them, nobody cannot know: no orphan.
     [ "$output" = "$(printf 'idle %s\nidle %s' "$(id -un)" "$(id -un)")" ]
     refused 1 'camera/left' as_nobody info camera/left
@@ -142,10 +142,31 @@ sys.stdin.read()'; }
 }
 
 @test "a run directory that cannot be used is told, and the rest is listed" {
-    WEIR_DIR=relative run --separate-stderr "$WEIR" list -nro OBJECT
+    WEIR_DIR=relative run --separate-stderr "$WEIR" list --noheadings -ro OBJECT
     [ "$status" -eq 0 ]
     [[ "$output" == *"id:$segment"* ]]
     [[ "$stderr" == *'WEIR_DIR'* ]]
     # Without the names nothing can be called an orphan.
-    [ "$(WEIR_DIR=relative "$WEIR" list -qnro STATE | sort -u)" = idle ]
+    [ "$(WEIR_DIR=relative "$WEIR" list --noheadings -qro STATE | sort -u)" = idle ]
+}
+
+@test "-e and -n: pairs that a shell can take, as lsipc prints them" {
+    works "$WEIR" create pairs --size 100
+    works "$WEIR" list -w -m -b -e -o NAME,SIZE,NSEMS
+    [ "$output" = 'NAME="pairs" SIZE="100" NSEMS=""' ]
+    eval "$output"
+    [ "$NAME" = pairs ]
+    [ "$SIZE" = 100 ]
+    works "$WEIR" list -w -m -b -n -o NAME,SIZE
+    [ "$output" = $'NAME="pairs"\nSIZE="100"' ]
+    works "$WEIR" info -b -e -o NAME,SIZE pairs
+    [ "$output" = 'NAME="pairs" SIZE="100"' ]
+    works "$WEIR" rm pairs
+}
+
+@test "-e: what a shell would run is told as bytes" {
+    touch '/dev/shm/$(id)`x`"\'
+    works "$WEIR" list -p -e -o NAME
+    rm '/dev/shm/$(id)`x`"\'
+    [[ "$output" == *'NAME="/\x24(id)\x60x\x60\x22\x5c"'* ]]
 }

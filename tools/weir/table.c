@@ -25,7 +25,13 @@ bool table_option(struct table_options *options, int option, const char *argumen
     case 'J':
         options->json = true;
         return true;
+    case 'e':
+        options->export = true;
+        return true;
     case 'n':
+        options->newline = true;
+        return true;
+    case TABLE_NOHEADINGS:
         options->noheadings = true;
         return true;
     case 'o':
@@ -264,10 +270,45 @@ static void print_row(const struct sheet *sheet, const struct table *table, size
     putchar('\n');
 }
 
+/* What a shell would take for more than text stands as \xHH. */
+static void print_quoted(const char *cell)
+{
+    putchar('"');
+    for (; *cell; cell++) {
+        if (strchr("\"$`", *cell))
+            printf("\\x%02x", (unsigned char)*cell);
+        else
+            putchar(*cell);
+    }
+    putchar('"');
+}
+
+/* lsipc's -e and -n: NAME="value", every column; not known is "". */
+static void print_export(const struct table *table, const struct table_options *options)
+{
+    struct sheet sheet;
+    sheet_make(&sheet, table, options);
+    for (size_t row = 1; row < sheet.rows; row++) {
+        const struct table_value *values = table->values + (row - 1) * table->column_count;
+        for (size_t c = 0; c < sheet.columns; c++) {
+            if (c > 0)
+                putchar(options->newline ? '\n' : ' ');
+            printf("%s=", sheet.cells[c]);
+            print_quoted(values[sheet.order[c]].known ? sheet.cells[row * sheet.columns + c] : "");
+        }
+        putchar('\n');
+    }
+    sheet_free(&sheet);
+}
+
 void table_print(const struct table *table, const struct table_options *options)
 {
     struct sheet sheet;
     bool hidden[COLUMNS_MAX] = { false };
+    if (options->export || options->newline) {
+        print_export(table, options);
+        return;
+    }
     sheet_make(&sheet, table, options);
     if (!options->raw)
         fit(&sheet, table, options, hidden);
@@ -280,6 +321,10 @@ void table_print_pairs(const struct table *table, const struct table_options *op
 {
     struct sheet sheet;
     size_t width = 0;
+    if (options->export || options->newline) {
+        print_export(table, options);
+        return;
+    }
     sheet_make(&sheet, table, options);
     for (size_t c = 0; c < sheet.columns; c++)
         if (strlen(sheet.cells[c]) > width)

@@ -45,6 +45,8 @@ struct table {
 /* What the user asked for. */
 struct table_options {
     bool noheadings;
+    bool export;  /* NAME="value" pairs, a line an object */
+    bool newline; /* the same, a line a pair */
     bool raw;
     bool bytes;
     bool json;
@@ -52,15 +54,18 @@ struct table_options {
     const char *columns; /* "NAME,SIZE" or "+AGE"; NULL: the defaults */
 };
 
-#define TABLE_SHORT_OPTIONS "bJno:r"
+#define TABLE_SHORT_OPTIONS "beJno:r"
+#define TABLE_NOHEADINGS 0x1000 /* has no short option, as in lsipc(1) */
 #define TABLE_LONG_OPTIONS                                                                         \
-    { "bytes", no_argument, NULL, 'b' }, { "json", no_argument, NULL, 'J' },                       \
-        { "noheadings", no_argument, NULL, 'n' }, { "output", required_argument, NULL, 'o' },      \
+    { "bytes", no_argument, NULL, 'b' }, { "export", no_argument, NULL, 'e' },                     \
+        { "json", no_argument, NULL, 'J' }, { "newline", no_argument, NULL, 'n' },                 \
+        { "noheadings", no_argument, NULL, TABLE_NOHEADINGS },                                     \
+        { "output", required_argument, NULL, 'o' },                                                \
     {                                                                                              \
         "raw", no_argument, NULL, 'r'                                                              \
     }
 
-/* Takes one of TABLE_SHORT_OPTIONS; false when it is none. */
+/* Takes one of TABLE_SHORT_OPTIONS or TABLE_NOHEADINGS; false when it is none. */
 bool table_option(struct table_options *options, int option, const char *argument);
 
 /*
@@ -80,7 +85,7 @@ void table_set_number(struct table_value *value, int64_t number);
 /* Copies the text; NULL leaves the value unknown. */
 void table_set_text(struct table_value *value, const char *text);
 
-/* Prints rows under headings on stdout. */
+/* Prints rows on stdout: under headings, or as NAME="value" pairs. */
 void table_print(const struct table *table, const struct table_options *options);
 
 /*
