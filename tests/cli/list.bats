@@ -151,17 +151,15 @@ sys.stdin.read()'; }
 }
 
 @test "-e and -n: pairs that a shell can take, as lsipc prints them" {
-    works "$WEIR" create pairs --size 100
     works "$WEIR" list -w -m -b -e -o NAME,SIZE,NSEMS
-    [ "$output" = 'NAME="pairs" SIZE="100" NSEMS=""' ]
+    [ "$output" = 'NAME="camera/left" SIZE="8192" NSEMS=""' ]
     eval "$output"
-    [ "$NAME" = pairs ]
-    [ "$SIZE" = 100 ]
+    [ "$NAME" = camera/left ]
+    [ "$SIZE" = 8192 ]
     works "$WEIR" list -w -m -b -n -o NAME,SIZE
-    [ "$output" = $'NAME="pairs"\nSIZE="100"' ]
-    works "$WEIR" info -b -e -o NAME,SIZE pairs
-    [ "$output" = 'NAME="pairs" SIZE="100"' ]
-    works "$WEIR" rm pairs
+    [ "$output" = $'NAME="camera/left"\nSIZE="8192"' ]
+    works "$WEIR" info -b -e -o NAME,SIZE camera/left
+    [ "$output" = 'NAME="camera/left" SIZE="8192"' ]
 }
 
 @test "-e: what a shell would run is told as bytes" {
