@@ -20,18 +20,19 @@ static int explain_create(int error, uint64_t size_bytes)
     case EINVAL:
         return weir__fail(E2BIG,
                           "a segment of %" PRIu64 " bytes is larger than kernel.shmmax allows "
-                          "(%" PRIu64 "): sysctl kernel.shmmax=%" PRIu64,
+                          "(%" PRIu64 "): sysctl -w kernel.shmmax=%" PRIu64,
                           size_bytes, limits.shmmax_bytes, size_bytes);
     case ENOSPC:
         if (limits.shm_used >= limits.shmmni)
             return weir__fail(ENOSPC,
                               "kernel.shmmni is %" PRIu64 " segments and %" PRIu64 " exist: see "
-                              "'weir list' and 'weir gc', or sysctl kernel.shmmni=%" PRIu64,
-                              limits.shmmni, limits.shm_used, limits.shmmni * 2);
+                              "'weir list' and 'weir gc', or sysctl -w kernel.shmmni=%" PRIu64,
+                              limits.shmmni, limits.shm_used,
+                              limits.shmmni ? limits.shmmni * 2 : 4096);
         return weir__fail(ENOSPC,
                           "kernel.shmall is %" PRIu64 " pages for all segments, %" PRIu64
                           " are taken and %" PRIu64 " more are asked for: see 'weir list', or "
-                          "sysctl kernel.shmall=%" PRIu64,
+                          "sysctl -w kernel.shmall=%" PRIu64,
                           limits.shmall_pages, limits.shm_used_pages, pages,
                           limits.shm_used_pages + pages);
     case ENOMEM:
