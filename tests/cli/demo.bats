@@ -116,6 +116,7 @@ demo_into_limited_file() {
 
 @test "bold on a terminal alone, and not with NO_COLOR; --step goes on with Enter" {
     export TERM=xterm
+    unset NO_COLOR # the caller may have it
     script -qec '"$WEIR" demo rmid --explain' /dev/null </dev/null >page
     grep -qF $'\033[1m' page
     NO_COLOR=1 script -qec '"$WEIR" demo rmid --explain' /dev/null </dev/null >page
