@@ -70,6 +70,21 @@ teardown() {
     [ "${#lines[@]}" -eq 2 ]
 }
 
+@test "what read --hex prints, write --hex takes" {
+    head -c 5000 /dev/urandom >data
+    "$WEIR" write bytes/test <data
+    "$WEIR" read --hex -l 5000 bytes/test >dump
+    "$WEIR" write bytes/test </dev/zero || true
+    works "$WEIR" write --hex bytes/test <dump
+    "$WEIR" read -l 5000 bytes/test | cmp - data
+    # Digits at a line's start that are no offset stay what they are.
+    works "$WEIR" write -x bytes/test <<<$'00112233445566778899\n0123456789 ab\n01234567 89'
+    [ "$("$WEIR" read bytes/test -l 21 | od -An -v -tx1 | tr -d ' \n')" = \
+        001122334455667788990123456789ab0123456789 ]
+    works "$WEIR" write -x -l 2 bytes/test <<<'aabbccdd'
+    [ "$("$WEIR" read bytes/test -l 3 | od -An -tx1)" = ' aa bb 22' ]
+}
+
 @test "hexadecimal input is pairs, cut anywhere" {
     printf 'de ad\nBE\tef01' | works "$WEIR" write key:0x5bb5 --hex
     [ "$("$WEIR" read key:0x5bb5 -l 5 | od -An -tx1)" = ' de ad be ef 01' ]

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,7 +35,8 @@ static const char help[] =
     "  -l, --length=SIZE  exactly so many bytes: fewer on standard input is an\n"
     "                     error, more are not read\n"
     "  -x, --hex          the input is pairs of hexadecimal digits; blanks are\n"
-    "                     skipped. No offsets, as 'weir read --hex' prints them\n"
+    "                     skipped, and so are the offsets and the text beside\n"
+    "                     them that 'weir read --hex' prints (not with --length)\n"
     "      --any-owner    also into what another user made\n"
     "  -q, --quiet        no remarks\n"
     "  -h, --help         this text\n"
@@ -53,6 +55,53 @@ static ssize_t get(void *buffer, uint64_t room)
     do
         count = read(STDIN_FILENO, buffer, room < (1 << 20) ? room : (1 << 20));
     while (count < 0 && errno == EINTR);
+    return count;
+}
+
+/*
+ * What 'weir read --hex' prints beside the bytes: an offset (8 digits or more, two blanks)
+ * at a line's start, and the text behind '|'. Piece by piece they become blanks, so that
+ * each byte keeps its place in the input.
+ */
+struct dump {
+    enum { LINE_START, BODY, TEXT } where;
+    char token[24]; /* held back: digits at a line's start, perhaps a blank */
+    size_t held;
+};
+
+static size_t flush_token(struct dump *dump, char *out, bool is_offset)
+{
+    size_t length = dump->held;
+    if (is_offset)
+        memset(out, ' ', length);
+    else
+        memcpy(out, dump->token, length);
+    dump->held = 0;
+    dump->where = BODY;
+    return length;
+}
+
+/* Room in out: length and sizeof dump->token. Returns how many it wrote. */
+static size_t strip_dump(struct dump *dump, const char *text, size_t length, char *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < length; i++) {
+        char c = text[i];
+        bool has_blank = dump->held > 0 && dump->token[dump->held - 1] == ' ';
+        if (dump->where == LINE_START) {
+            bool is_digit = isxdigit((unsigned char)c) && !has_blank && dump->held < 16;
+            if (is_digit || (c == ' ' && !has_blank && dump->held >= 8)) {
+                dump->token[dump->held++] = c;
+                continue;
+            }
+            count += flush_token(dump, out + count, has_blank && c == ' ');
+        }
+        if (c == '|')
+            dump->where = TEXT;
+        out[count++] = dump->where == TEXT && c != '\n' ? ' ' : c;
+        if (c == '\n')
+            dump->where = LINE_START;
+    }
     return count;
 }
 
@@ -99,31 +148,45 @@ static int input_failed(uint64_t done)
                         strerror(errno), done);
 }
 
+/* One piece of input, as pairs; STATUS_OK, or the status of the failure that it told. */
+static int put_pairs(struct pairs *pairs, const char *text, size_t length, unsigned char *data,
+                     const struct bytes_range *range, uint64_t *done)
+{
+    uint64_t count;
+    const char *why = take_pairs(pairs, text, length, data + *done, range->length - *done, &count);
+    *done += count;
+    if (why && *why == '\0')
+        return too_long(*done);
+    if (why)
+        return command_fail("byte %" PRIu64 " of the input: %s; %" PRIu64 " bytes were written",
+                            pairs->read + 1, why, *done);
+    return STATUS_OK;
+}
+
 static int write_hex(unsigned char *data, const struct bytes_range *range, uint64_t *done)
 {
     struct pairs pairs = { .high = -1 };
-    char text[4096];
-    while (!range->has_length || *done < range->length) {
+    struct dump dump = { .where = LINE_START };
+    /* Whether digits are an offset shows only behind them, and with a length no more is read. */
+    bool may_be_dump = !range->has_length;
+    char text[4096], plain[sizeof text + sizeof dump.token];
+    int status = STATUS_OK;
+    while (status == STATUS_OK && (!range->has_length || *done < range->length)) {
         /* With a length no more is read than it needs: the rest is somebody else's. */
         uint64_t wanted = range->has_length ? range->length - *done : sizeof text;
         ssize_t got = get(text, wanted < sizeof text ? wanted : sizeof text);
-        uint64_t count;
         if (got < 0)
             return input_failed(*done);
+        size_t length = !may_be_dump ? (size_t)got
+                        : got > 0    ? strip_dump(&dump, text, (size_t)got, plain)
+                                     : flush_token(&dump, plain, false);
+        status = put_pairs(&pairs, may_be_dump ? plain : text, length, data, range, done);
         if (got == 0)
             break;
-        const char *why =
-            take_pairs(&pairs, text, (size_t)got, data + *done, range->length - *done, &count);
-        *done += count;
-        if (why && *why == '\0')
-            return too_long(*done);
-        if (why)
-            return command_fail("byte %" PRIu64 " of the input: %s; %" PRIu64 " bytes were written",
-                                pairs.read + 1, why, *done);
     }
-    if (pairs.high >= 0)
+    if (status == STATUS_OK && pairs.high >= 0)
         return command_fail("the input ends in half a pair; %" PRIu64 " bytes were written", *done);
-    return STATUS_OK;
+    return status;
 }
 
 static int write_raw(unsigned char *data, const struct bytes_range *range, uint64_t *done)
