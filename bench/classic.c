@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,11 +71,12 @@ static pid_t start(char *const *arguments, int input, int output)
 static double run(const struct form *form, const char *file, const char *out)
 {
     int pipe_fd[2] = { -1, -1 }, status, failed = 0;
-    char *first[5];
+    char *first[5], path[PATH_MAX];
+    snprintf(path, sizeof path, "%s", file);
     for (int i = 0; i < 5; i++) {
         first[i] = form->first[i];
         if (first[i] && strcmp(first[i], "FILE") == 0)
-            first[i] = strdup(file);
+            first[i] = path;
     }
     unlink(strcmp(out, "/dev/null") == 0 ? "" : out);
     int input = open(file, O_RDONLY | O_CLOEXEC);

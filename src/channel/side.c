@@ -289,13 +289,10 @@ int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uin
     options.trust_uid = side->options.trust_uid;
     result = weir_segment_open(&memory, weir_by_id(id), 0, &options);
     if (result == -ENOENT || result == -EIDRM) {
-        /* Who leaves frees its slot first. So it has left, or is dead; or it lies. */
-        if (weir__side_other(side) != owner || weir__side_reap(side, owner))
-            return -EAGAIN;
-        return weir__fail(EPROTO,
-                          "the other side lives and shows a segment (%d) that is not "
-                          "there",
-                          id);
+        /* It has left; or it is dying: the kernel lets go of one mapping after the other, and
+         * this one went before the beacon. So the next look will tell. */
+        weir__side_reap(side, owner);
+        return -EAGAIN;
     }
     if (result != 0)
         return result;
