@@ -59,15 +59,19 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
     return 0;
 }
 
-/* A session of its own for each joining of this process. */
-static uint64_t new_session(void)
+/*
+ * A session of its own for each joining of this process. The count is a child's too, so the
+ * identity is mixed in: else all children of one parent began with the same session.
+ */
+static uint64_t new_session(uint64_t identity)
 {
     static weir__atomic_u64 last;
-    uint64_t none = 0;
+    uint64_t none = 0, mixed = identity * UINT64_C(0x9e3779b97f4a7c15) >> 32;
     /* Relaxed: only that each number is given once matters. */
     atomic_compare_exchange_strong_explicit(&last, &none, weir__random_nonzero(),
                                             memory_order_relaxed, memory_order_relaxed);
-    return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) & WEIR_IDENTITY_SESSION_MAX;
+    uint64_t count = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed);
+    return (count + mixed) & WEIR_IDENTITY_SESSION_MAX;
 }
 
 int weir__side_check(const struct weir__side *side)
@@ -161,7 +165,7 @@ int weir__side_join(struct weir__side *side, const char *name, bool is_publisher
                           "now: open channels before the change, or use weir only after it",
                           weir__identity_uid(), geteuid());
     side->identity_now = weir__identity_word();
-    side->me = side->identity | new_session();
+    side->me = side->identity | new_session(side->identity);
     side->has_membarrier = weir__membarrier_register();
     directory_options.mode = side->options.mode;
     directory_options.trust = side->options.trust;
@@ -254,8 +258,20 @@ static bool is_present(int id)
     return found == id && present + swapped >= size;
 }
 
+/*
+ * What was shown is not what owner should show. Between our looks at the owner and at the
+ * page another one may have come, whose session happens to be the same: then look again.
+ */
+static int refuse(const struct weir__side *side, uint64_t owner, uint64_t page)
+{
+    if (weir__side_other(side) != owner || load_page(side->other) != page)
+        return -EAGAIN;
+    return weir__fail(EPROTO, "the other side shows a segment of another kind (%d)",
+                      shown_id(page, owner));
+}
+
 /* Before it is attached: what the kernel says of its size, and whether to touch all of it. */
-static int check_size(int id, uint64_t most_bytes, uint32_t *flags)
+static bool is_small_enough(int id, uint64_t most_bytes, uint32_t *flags)
 {
     struct weir__error_saved saved;
     struct shmid_ds found;
@@ -263,12 +279,12 @@ static int check_size(int id, uint64_t most_bytes, uint32_t *flags)
     int result = weir__shm_stat(id, &found);
     weir__error_restore(&saved);
     if (result != 0)
-        return 0; /* the attach says why */
+        return true; /* the attach says why */
     if (found.shm_segsz > most_bytes + WEIR__HEADER_BYTES)
-        return weir__fail(EPROTO, "the other side shows a segment of another kind (%d)", id);
+        return false;
     if (found.shm_segsz <= LARGE_BYTES || is_present(id))
         *flags |= WEIR_SEGMENT_PREFAULT;
-    return 0;
+    return true;
 }
 
 int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uint64_t least_bytes,
@@ -281,30 +297,26 @@ int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uin
     if (id < 0)
         return -EAGAIN;
     options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
-    int result = check_size(id, most_bytes, &options.flags);
-    if (result != 0)
-        return result;
+    if (!is_small_enough(id, most_bytes, &options.flags))
+        return refuse(side, owner, page);
     options.trust = side->options.trust == WEIR_TRUST_DIRECTORY ? (uint32_t)WEIR_TRUST_ANYONE
                                                                 : side->options.trust;
     options.trust_uid = side->options.trust_uid;
-    result = weir_segment_open(&memory, weir_by_id(id), 0, &options);
+    int result = weir_segment_open(&memory, weir_by_id(id), 0, &options);
     if (result == -ENOENT || result == -EIDRM) {
         /* It has left; or it is dying: the kernel lets go of one mapping after the other, and
          * this one went before the beacon. So the next look will tell. */
         weir__side_reap(side, owner);
         return -EAGAIN;
     }
-    if (result != 0)
-        return result;
-    struct weir__member_shm member;
-    if (weir_segment_size(memory) < least_bytes) {
-        weir_segment_close(memory);
-        return weir__fail(EPROTO, "the other side shows a segment of another kind (%d)", id);
-    }
-    memcpy(&member, weir_segment_data(memory), sizeof member);
+    if (result != 0) /* not for us; unless it is another one's by now */
+        return weir__side_other(side) != owner ? -EAGAIN : result;
+    struct weir__member_shm member = { .magic = 0 };
+    if (weir_segment_size(memory) >= least_bytes)
+        memcpy(&member, weir_segment_data(memory), sizeof member);
     if (member.magic != magic || member.owner != owner) {
         weir_segment_close(memory);
-        return weir__fail(EPROTO, "the other side shows a segment of another kind (%d)", id);
+        return refuse(side, owner, page);
     }
     side->peer = owner;
     side->peer_page = page;
