@@ -124,10 +124,19 @@ inline release(position, value)
     }
 }
 
+#ifdef MUTANT_NO_ZERO
+#define zero(position) skip
+#else
+#define zero(position) plain(position, 0)
+#endif
+
 /* 5. Commit what is held back. All numbers up to `no` become visible at once. */
 inline commit_held()
 {
     atomic {
+#ifndef MUTANT_BATCH_UNZEROED
+        zero(tail);
+#endif
         release(held, held_header);
         committed = held_no;
         held = NONE;
@@ -201,9 +210,10 @@ look:
         /* 1. A pad, a record of its own. */
         if
         :: pad > 0 ->
-            plain(tail + pad, 0);
             if
-            :: held == NONE -> release(tail, PAD(pad - 1))
+            :: held == NONE && !batch -> zero(tail + pad); release(tail, PAD(pad - 1))
+            :: held == NONE && batch ->
+                d_step { held = tail; held_header = PAD(pad - 1); held_no = no - 1 }
             :: held != NONE -> plain(tail, PAD(pad - 1))
             fi;
             d_step { tail = tail + pad; pad = 0 }
@@ -219,10 +229,11 @@ look:
         :: length > 1 && odd < ODD -> d_step { odd++; length = 1; need = 2 } /* shrunk */
         :: length > 0 && odd < ODD -> d_step { odd++; no--; length = 0 }; goto next /* abandoned */
         fi;
-        /* 3. Zero the next header. */
-#ifndef MUTANT_NO_ZERO
-        plain(tail + need, 0);
-#endif
+        /* 3. Zero the next header; in a batch the last one's alone, at the commit. */
+        if
+        :: held == NONE && !batch -> zero(tail + need)
+        :: else
+        fi;
         /* 5. Commit. */
         if
         :: held == NONE && !batch ->

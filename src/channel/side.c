@@ -167,6 +167,7 @@ int weir__side_join(struct weir__side *side, const char *name, bool is_publisher
     side->identity_now = weir__identity_word();
     side->me = side->identity | new_session(side->identity);
     side->has_membarrier = weir__membarrier_register();
+    weir__side_part(side, NULL);
     directory_options.mode = side->options.mode;
     directory_options.trust = side->options.trust;
     directory_options.trust_uid = side->options.trust_uid;
@@ -334,7 +335,9 @@ void weir__side_part(struct weir__side *side, struct weir_segment **keep)
         weir_segment_close(side->peer_memory);
     side->peer = 0;
     side->peer_memory = NULL;
-    side->waker.epoch = NULL;
+    side->waker.epoch = &weir__nobody_epoch;
+    side->waker.rung = 0;
+    side->waker.must_fence = !side->has_membarrier;
 }
 
 bool weir__side_reap(const struct weir__side *side, uint64_t owner)

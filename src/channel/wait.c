@@ -11,6 +11,8 @@
 /* Between two looks at the clock while spinning. */
 #define SPINS_PER_LOOK 64
 
+const weir__atomic_u32 weir__nobody_epoch;
+
 void weir__ring(weir__atomic_u32 *doorbell)
 {
     /* Release [doorbell]: nothing is carried by it; whoever is woken looks for itself. Pairs

@@ -37,7 +37,7 @@ struct weir__waiter {
 /* The waking side's memory of one waiter. */
 struct weir__waker {
     weir__atomic_u32 *doorbell;
-    const weir__atomic_u32 *epoch; /* NULL: nobody to wake */
+    const weir__atomic_u32 *epoch; /* weir__nobody_epoch: nobody to wake */
     uint32_t rung;                 /* the epoch that was rung for last */
     bool must_fence;               /* no membarrier falls between our commit and our load */
 };
@@ -58,15 +58,22 @@ int weir__wait(const struct weir__waiter *waiter, bool (*is_ready)(void *argumen
 /* Rings a doorbell, whoever sleeps on it. */
 void weir__ring(weir__atomic_u32 *doorbell) __attribute__((cold));
 
-/* After a commit: rings if the waiter has begun to sleep since the last ring. */
-static inline void weir__wake(struct weir__waker *waker)
+/* Always 0, so that a wake need not ask whether there is anybody. */
+extern const weir__atomic_u32 weir__nobody_epoch;
+
+/* Between a commit and the load of the epoch. */
+static inline void weir__waker_order(const struct weir__waker *waker)
 {
-    if (!waker->epoch)
-        return;
-    if (waker->must_fence)
+    if (__builtin_expect(waker->must_fence, 0))
         atomic_thread_fence(memory_order_seq_cst); /* in place of the waiter's membarrier */
     else
         atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order, too */
+}
+
+/* After a commit: rings if the waiter has begun to sleep since the last ring. */
+static inline void weir__wake(struct weir__waker *waker)
+{
+    weir__waker_order(waker);
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
      * sleep_once(). */
     uint32_t epoch = atomic_load_explicit(waker->epoch, memory_order_relaxed);

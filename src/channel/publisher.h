@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_CHANNEL_PUBLISHER_H
+#define WEIR_CHANNEL_PUBLISHER_H
+
+/*
+ * A publisher's handle. docs/lane.md, "Publishing"; layout.h says who writes what.
+ *
+ * P1: all before tail is committed, and the header at tail is 0; but while a batch holds
+ *     a header back, all before batch_start is, and the header there is 0.
+ * P2: a look is made only when nothing is held back.
+ * P3: tail + 8 <= limit once a record is reserved: its next header is ours to zero.
+ * P4: with a subscriber attached, limit <= its cursor + capacity; with one that is
+ *     listed but not attached, limit = tail; with none, all from the boundary on
+ *     is in the ring.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "channel/side.h"
+
+struct weir_publisher {
+    /* Used for each message. */
+    unsigned char *ring;
+    uint64_t capacity;
+    uint64_t tail;       /* where the next record goes */
+    uint64_t count;      /* messages before tail */
+    uint64_t loan_at;    /* tail: a loan is out; it was elsewhere when the last one was lent */
+    uint64_t loan_bytes; /* the most that it may have */
+    uint64_t stop;       /* a record that ends here at most needs no look, no pad; 0: ended */
+    uint64_t most_bytes; /* of a message */
+    bool has_batch;
+    struct weir__side side;
+
+    bool has_ended;
+    uint64_t limit;        /* below it we may write without a look */
+    uint64_t batch_header; /* of the record at batch_start, held back; 0: none */
+    uint64_t batch_start;
+
+    struct weir__lane_shm *lane;
+    const struct weir__page_shm *page; /* the subscriber's, or NULL */
+    bool is_attached;                  /* and it has our lane, when we last looked */
+    uint64_t cursor;                   /* the subscriber's, when we last looked */
+    uint64_t wanted;                   /* for the wait: limit must reach it */
+};
+
+/* Makes what a batch holds back visible. */
+void weir__publisher_commit_batch(struct weir_publisher *publisher);
+
+/*
+ * Looks who is there and how far we may write, until limit reaches wanted. Nothing may be
+ * held back. 0; else -EAGAIN, -ETIMEDOUT, -EINTR, -EUCLEAN and those of a meeting.
+ */
+int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t wanted,
+                              int64_t deadline_ns);
+
+/* Rings the subscriber, or whoever has come in its place since the last look. */
+void weir__publisher_ring(struct weir_publisher *publisher) __attribute__((cold));
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_CHANNEL_SUBSCRIBER_H
+#define WEIR_CHANNEL_SUBSCRIBER_H
+
+/*
+ * A subscriber's handle. docs/lane.md, "Receiving"; layout.h says who writes what.
+ *
+ * S1: head and all holds lie in [cursor, cursor + capacity] of the present lane.
+ * S2: what was loaded from the lane was loaded once, and checked before it was used.
+ * S3: a message that is held keeps its lane attached, also after the publisher is gone.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "channel/descriptor.h"
+#include "channel/side.h"
+
+/* A publisher's ring, as long as something of it is held or to come. */
+struct weir__lane {
+    unsigned char *ring;
+    uint64_t capacity;
+    uint64_t most_bytes; /* of a message */
+    uint64_t owner;
+    uint32_t number; /* of the lanes of this subscriber: no two alike, as sessions may be */
+    unsigned holds;
+    const struct weir__lane_shm *shm;
+    struct weir_segment *segment;
+};
+
+struct weir__hold {
+    struct weir__lane *lane;
+    uint64_t position;
+};
+
+struct weir_subscriber {
+    /* Used for each message. */
+    struct weir__lane *lane; /* of the present publisher, or NULL */
+    uint64_t head;           /* the next record */
+    uint64_t count;          /* the next message's sequence */
+    struct weir__page_shm *page;
+    unsigned first_hold, hold_count;
+    uint32_t number;                     /* of the lane that the cursor is of; 0: of none */
+    struct weir__descriptor *descriptor; /* for poll, or NULL */
+    struct weir__side side;
+
+    uint32_t lanes;                          /* attached so far */
+    uint64_t finished, finished_page;        /* whose lane was left, as the slot had it */
+    uint64_t waited;                         /* the count when it waited last */
+    unsigned turns;                          /* that it looks away then, in a stream */
+    struct weir__hold holds[WEIR_HOLDS_MAX]; /* a queue, oldest first */
+};
+
+static inline struct weir__hold *weir__hold_at(struct weir_subscriber *subscriber, unsigned index)
+{
+    return &subscriber->holds[(subscriber->first_hold + index) % WEIR_HOLDS_MAX];
+}
+
+static inline uint64_t weir__load_header(const struct weir__lane *lane, uint64_t position)
+{
+    /* Acquire [lane.commit]: the payload, and the next header, after it. Pairs with
+     * put_header() and weir__publisher_commit_batch(). */
+    return atomic_load_explicit(weir__header_at(lane->ring, lane->capacity, position),
+                                memory_order_acquire);
+}
+
+/* Whether a header is one of a message, and can be true at this position. */
+static inline bool weir__is_message(const struct weir__lane *lane, uint64_t position,
+                                    uint64_t header)
+{
+    uint64_t to_end = lane->capacity - (position & (lane->capacity - 1));
+    uint64_t length = weir__record_length(header);
+    return (header & WEIR__RECORD_FLAGS) == WEIR__RECORD_MARK && length <= lane->most_bytes &&
+           weir__record_bytes(length) <= to_end;
+}
+
+/*
+ * The next message's header; 0: none yet. Steps over a pad. -EUCLEAN: the lane was left.
+ */
+int weir__subscriber_next(struct weir_subscriber *subscriber, uint64_t *header);
+
+/* Stores what the publisher may overwrite: all before the oldest hold of its lane, or before head. */
+void weir__subscriber_store_cursor(struct weir_subscriber *subscriber);
+
+/* A hold goes, and with the last one of a lane that was left the lane. */
+void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned index);
+
+/* The lane of whoever publishes now; 0 also when nobody does. */
+int weir__subscriber_find_lane(struct weir_subscriber *subscriber);
+
+/* The lane is of no use any more; what is held of it stays until it is released. */
+void weir__subscriber_leave_lane(struct weir_subscriber *subscriber);
+
+/* All was read, and nothing follows. The publisher may still wait until it is released. */
+void weir__subscriber_finish_lane(struct weir_subscriber *subscriber);
+
+/*
+ * A moment, less than 2 us, in which the record at head may come: sooner than a wait could
+ * begin. Its header, of whatever kind; 0: not yet, or such a moment is not wanted.
+ */
+uint64_t weir__subscriber_spin(struct weir_subscriber *subscriber, int64_t deadline_ns);
+
+/* 0 and the header of the next message; or why there is none by the deadline. */
+int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header,
+                          int64_t deadline_ns);
+
+/* The descriptor, which exists, as it should be after a call. */
+void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber);
+
+#endif
