@@ -8,6 +8,7 @@
 #include <weir/error.h>
 
 #include "command.h"
+#include "demo/journal.h"
 #include "table.h"
 #include "text.h"
 
@@ -17,8 +18,9 @@ static const char help[] =
     "Shows what killed processes left behind, and with --yes removes it. Touches\n"
     "only what weir made, this user owns and nobody is attached to, in this IPC\n"
     "namespace: creations that were never finished, names and semaphore sets of\n"
-    "ephemeral segments that are gone. Persistent objects stay. Other weir commands\n"
-    "do the same by themselves before they start.\n"
+    "ephemeral segments that are gone, and what a killed scene of 'weir demo' made.\n"
+    "Persistent objects stay. Other weir commands do the same by themselves before\n"
+    "they start.\n"
     "\n"
     "Segments that weir did not make are not touched: 'weir list' shows which of\n"
     "them nobody uses (STATE orphan), and 'weir rm' removes them.\n"
@@ -117,6 +119,7 @@ static int run(int argc, char **argv)
     int result = weir_collect(yes ? 0 : WEIR_COLLECT_DRY_RUN, report, &table);
     if (result < 0)
         status = command_fail_weir();
+    journal_collect(!yes, report, &table);
     int shown = result < 0 && table.row_count == 0 ? STATUS_FAILURE : show(&table, &options, yes);
     table_free(&table);
     return command_finish(status != STATUS_OK ? status : shown);

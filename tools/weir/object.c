@@ -13,6 +13,7 @@
 #include <weir/error.h>
 
 #include "command.h"
+#include "demo/journal.h"
 #include "size.h"
 #include "text.h"
 
@@ -205,5 +206,6 @@ char *object_argument(const struct weir_object *object)
 
 bool object_collect_leftovers(void)
 {
+    journal_collect(false, NULL, NULL);
     return weir_collect(0, NULL, NULL) >= 0;
 }

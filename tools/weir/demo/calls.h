@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/ipc.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -39,16 +40,21 @@ void scene_mute(bool muted);
 /* A call that has no wrapper, told after it was made: "munmap(0x7f…, 4096)", "0". */
 void scene_told(const char *call, const char *result);
 
-/* Objects that are removed at the end; the wrappers do it by themselves. */
-void scene_watch_segment(int id);
-void scene_watch_semset(int id);
-
 /*
- * For objects that no wrapper makes: from before the making until it is watched,
- * so that no signal that ends the scene comes in between. No other wrapper inside.
+ * For an object under key that no wrapper makes, around the making: it is removed
+ * at the end, and no signal that ends the scene comes in between. key IPC_PRIVATE:
+ * weir has its own ways to find it again. No other wrapper inside.
  */
-void scene_making_begin(void);
-void scene_making_end(void);
+int scene_making_segment(key_t key);
+int scene_making_semset(key_t key);
+void scene_making_end(int place, int id); /* id -1: there is none */
+
+/* The same for one of weir's sets by name, until it is removed: the number in SCENE_SET_NAME. */
+uint32_t scene_named_set_begin(void);
+void scene_named_set_end(void);
+
+/* A key that nobody has at this moment. */
+key_t scene_fresh_key(void);
 
 /* The state of a segment in the midst of a step: shmid_ds, maps, ipcs; with --explain only. */
 void scene_show_segment(int id);

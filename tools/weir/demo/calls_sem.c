@@ -19,32 +19,12 @@ union argument {
     unsigned short *array;
 };
 
-void scene_watch_semset(int id)
-{
-    stage_lock();
-    stage_object_add(STAGE_SEMSET, id);
-    stage_unlock();
-}
-
-void scene_making_begin(void)
-{
-    stage_making_begin();
-}
-
-void scene_making_end(void)
-{
-    stage_making_end();
-}
-
 int scene_semget(key_t key, int count, int flags)
 {
-    int known = key == IPC_PRIVATE ? -1 : semget(key, 0, 0);
-    stage_making_begin();
+    int place = stage_making_object(STAGE_SEMSET, &key, &flags, (uint64_t)count);
     int id = semget(key, count, flags);
     int error = errno;
-    if (id >= 0 && known != id)
-        scene_watch_semset(id);
-    stage_making_end();
+    stage_making_object_end(place, id);
     if (told_is_on()) {
         char call[128], result[96], key_text[24], flag_text[64];
         told_key(key_text, sizeof key_text, key);

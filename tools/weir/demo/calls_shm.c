@@ -10,13 +10,6 @@
 #include "snapshot.h"
 #include "told.h"
 
-void scene_watch_segment(int id)
-{
-    stage_lock();
-    stage_object_add(STAGE_SEGMENT, id);
-    stage_unlock();
-}
-
 static void show_all(struct text *text, const struct snapshot *before, const struct snapshot *after)
 {
     if (!before->exists && !after->exists)
@@ -77,12 +70,10 @@ int scene_shmget(key_t key, size_t size_bytes, int flags)
 {
     struct snapshot before, after;
     take_by_key(&before, key);
-    stage_making_begin();
+    int place = stage_making_object(STAGE_SEGMENT, &key, &flags, size_bytes);
     int id = shmget(key, size_bytes, flags);
     int error = errno;
-    if (id >= 0 && !before.exists)
-        scene_watch_segment(id);
-    stage_making_end();
+    stage_making_object_end(place, id);
     if (told_is_on()) {
         char call[128], result[96], key_text[24], flag_text[64];
         told_key(key_text, sizeof key_text, key);

@@ -127,7 +127,7 @@ static int run(int argc, char **argv)
         return print_list();
     if (json && explain)
         return command_usage("--json does not go with --explain and --step");
-    journal_collect();
+    journal_collect(false, NULL, NULL);
     if (optind == argc)
         return options ? command_usage("which scene? See 'weir demo --list'") : hello_run();
     settings.mode = json ? SCENE_JSON : explain ? SCENE_EXPLAIN : SCENE_BRIEF;

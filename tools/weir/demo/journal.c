@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The journal of a scene: a first line that says where its identifiers mean
- * something (start of the machine, IPC namespace), then a line for each object.
+ * something (start of the machine, IPC namespace), then a line for each object,
+ * written before it is made: a kill at any instant leaves nothing without one.
  *
- * An identifier comes round, so an object is removed only when its key, size,
- * creator and creator's pid are what stands in the list, and it is not older.
- *
- * One gap is left, of some microseconds: between the call that makes an object
- * and the line that says so. A private namespace has no such gap.
+ * The line names a key, and somebody else may have that key later on: an object
+ * is removed only when its size, creator and, of a segment, creator's pid are
+ * what stands in the list, and it is not older. Sets, of which the kernel keeps
+ * no pid, have random keys.
  */
 #include "journal.h"
 
@@ -20,23 +20,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ipc.h>
-#include <sys/sem.h>
-#include <sys/shm.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-static int journal_fd = -1;
+#include <weir/inspect.h>
+#include <weir/segment.h>
+#include <weir/semset.h>
 
-struct line {
-    int kind; /* enum stage_kind */
-    int id;
-    uint32_t key;
-    uint64_t size; /* bytes, or semaphores */
-    uint32_t creator;
-    int pid; /* 0 for a set: the kernel does not keep it */
-    int64_t changed_at;
-};
+static int journal_fd = -1;
 
 const char *journal_parent(void)
 {
@@ -82,74 +74,103 @@ int journal_open(const char *directory)
     return 0;
 }
 
-static bool look(int kind, int id, struct line *line)
+void journal_add(const struct stage_object *object)
 {
-    struct shmid_ds shm;
-    struct semid_ds sem;
-    union {
-        struct semid_ds *buf;
-    } argument = { &sem };
-    line->kind = kind;
-    line->id = id;
-    if (kind == STAGE_SEGMENT && shmctl(id, IPC_STAT, &shm) == 0) {
-        line->key = (uint32_t)shm.shm_perm.__key;
-        line->size = shm.shm_segsz;
-        line->creator = shm.shm_perm.cuid;
-        line->pid = shm.shm_cpid;
-        line->changed_at = shm.shm_ctime;
-        return true;
-    }
-    if (kind == STAGE_SEMSET && semctl(id, 0, IPC_STAT, argument) == 0) {
-        line->key = (uint32_t)sem.sem_perm.__key;
-        line->size = sem.sem_nsems;
-        line->creator = sem.sem_perm.cuid;
-        line->pid = 0;
-        line->changed_at = sem.sem_ctime;
-        return true;
-    }
-    return false;
-}
-
-void journal_add(enum stage_kind kind, int id)
-{
-    struct line line;
     char text[160];
-    if (journal_fd < 0 || !look((int)kind, id, &line))
+    if (journal_fd < 0 || object->key == IPC_PRIVATE)
         return;
-    int length =
-        snprintf(text, sizeof text, "%d %d %" PRIu32 " %" PRIu64 " %" PRIu32 " %d %" PRId64 "\n",
-                 line.kind, line.id, line.key, line.size, line.creator, line.pid, line.changed_at);
+    int length = snprintf(text, sizeof text, "%d %d %" PRIu64 " %u %d %" PRId64 "\n",
+                          (int)object->kind, (int)object->key, object->size,
+                          (unsigned)object->creator, (int)object->maker, object->changed_at);
     /* A full disk costs the list a line; the scene cleans up by itself all the same. */
     (void)!write(journal_fd, text, (size_t)length);
 }
 
-static void remove_object(const struct line *was)
+static bool read_object(FILE *file, struct stage_object *object)
 {
-    struct line is;
-    if (!look(was->kind, was->id, &is) || is.key != was->key || is.size != was->size ||
-        is.creator != was->creator || is.creator != geteuid() || is.changed_at < was->changed_at)
+    int kind, key, maker;
+    unsigned creator;
+    if (fscanf(file, "%d %d %" SCNu64 " %u %d %" SCNd64, &kind, &key, &object->size, &creator,
+               &maker, &object->changed_at) != 6)
+        return false;
+    object->kind = kind > STAGE_NOTHING && kind <= STAGE_NAMED_SET ? (enum stage_kind)kind : 0;
+    object->id = -1;
+    object->key = (key_t)key;
+    object->maker = (pid_t)maker;
+    object->creator = (uid_t)creator;
+    return true;
+}
+
+/* How a collection goes about it. */
+struct collection {
+    bool dry_run;
+    void (*report)(const struct weir_leftover *, void *);
+    void *argument;
+};
+
+static void put_name(char *name, size_t room, uint32_t number)
+{
+    snprintf(name, room, SCENE_SET_NAME, number);
+}
+
+void journal_remove_named(uint32_t number)
+{
+    char name[64];
+    put_name(name, sizeof name, number);
+    weir_semset_remove(weir_by_name(name));
+}
+
+static bool find(struct stage_object *object, const char *name)
+{
+    struct weir_object found;
+    char names[256];
+    if (object->kind != STAGE_NAMED_SET)
+        return stage_object_find(object);
+    if (weir_inspect_one(weir_by_name(name), WEIR_OBJECT_SEMSET, &found, names, sizeof names) != 0)
+        return false;
+    object->id = found.id;
+    return true;
+}
+
+static void collect_object(const struct collection *collection, struct stage_object *object)
+{
+    char name[64];
+    put_name(name, sizeof name, (uint32_t)object->key);
+    if (object->creator != geteuid() || !find(object, name))
         return;
-    if (was->kind == STAGE_SEMSET)
-        semctl(was->id, 0, IPC_RMID);
-    else if (is.pid == was->pid)
-        shmctl(was->id, IPC_RMID, NULL);
+    bool is_segment = object->kind == STAGE_SEGMENT;
+    struct weir_leftover leftover = {
+        .size = sizeof leftover,
+        .key = is_segment ? (uint32_t)object->key : 0,
+        .segment_id = is_segment ? object->id : -1,
+        .semset_id = is_segment ? -1 : object->id,
+        .size_bytes = is_segment ? object->size : 0,
+        .name = object->kind == STAGE_NAMED_SET ? name : NULL,
+        .why = "the scene of weir demo that made it was killed",
+    };
+    if (collection->report)
+        collection->report(&leftover, collection->argument);
+    if (collection->dry_run)
+        return;
+    if (object->kind == STAGE_NAMED_SET)
+        journal_remove_named((uint32_t)object->key);
+    else
+        stage_object_remove(object);
 }
 
 /* Whether the scene's directory may go: not while it stands for another namespace's objects. */
-static bool remove_listed(int fd)
+static bool collect_listed(const struct collection *collection, int fd)
 {
     char here[96], first[96];
-    struct line line;
+    struct stage_object object;
     FILE *file = fdopen(dup(fd), "re");
     bool may_go = false;
     if (file && put_place(here, sizeof here) && fgets(first, sizeof first, file)) {
         bool is_here = strcmp(first, here) == 0;
         bool is_earlier = strncmp(first, here, strcspn(here, " ")) != 0; /* another start */
         may_go = is_here || is_earlier;
-        while (is_here && fscanf(file, "%d %d %" SCNu32 " %" SCNu64 " %" SCNu32 " %d %" SCNd64,
-                                 &line.kind, &line.id, &line.key, &line.size, &line.creator,
-                                 &line.pid, &line.changed_at) == 7)
-            remove_object(&line);
+        while (is_here && read_object(file, &object))
+            collect_object(collection, &object);
     }
     if (file)
         fclose(file);
@@ -170,7 +191,7 @@ static bool is_stale(const struct stat *info)
 }
 
 /* Believes a directory only if it is ours and nobody else can have written into it. */
-static void collect_directory(const char *path)
+static void collect_directory(const struct collection *collection, const char *path)
 {
     struct stat info, list = { 0 };
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -179,10 +200,10 @@ static void collect_directory(const char *path)
     int fd = is_ours ? openat(directory, JOURNAL_FILE, O_RDWR | O_NOFOLLOW | O_CLOEXEC) : -1;
     bool may_go = false;
     if (fd >= 0 && fstat(fd, &list) == 0 && lock(fd, F_OFD_SETLK))
-        may_go = list.st_size > 0 ? remove_listed(fd) : is_stale(&info);
+        may_go = list.st_size > 0 ? collect_listed(collection, fd) : is_stale(&info);
     else if (is_ours && fd < 0)
         may_go = is_stale(&info);
-    if (may_go)
+    if (may_go && !collection->dry_run)
         nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     if (fd >= 0)
         close(fd);
@@ -190,8 +211,10 @@ static void collect_directory(const char *path)
         close(directory);
 }
 
-void journal_collect(void)
+void journal_collect(bool dry_run, void (*report)(const struct weir_leftover *, void *),
+                     void *argument)
 {
+    const struct collection collection = { dry_run, report, argument };
     char path[512];
     const char *parent = journal_parent();
     DIR *listing = opendir(parent);
@@ -201,7 +224,7 @@ void journal_collect(void)
         if (strncmp(entry->d_name, JOURNAL_DIRECTORY, strlen(JOURNAL_DIRECTORY)) != 0)
             continue;
         if ((size_t)snprintf(path, sizeof path, "%s/%s", parent, entry->d_name) < sizeof path)
-            collect_directory(path);
+            collect_directory(&collection, path);
     }
     closedir(listing);
 }

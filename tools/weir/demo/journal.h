@@ -4,10 +4,12 @@
 
 /*
  * What a scene outside of a private namespace leaves when the command and the
- * scene are killed at once, the next 'weir demo' takes away: the scene's
+ * scene are killed at once, the next weir command takes away: the scene's
  * directory holds a list of what the scene made, and a lock that ends with the
  * scene's last process.
  */
+
+#include <weir/collect.h>
 
 #include "stage.h"
 
@@ -20,10 +22,17 @@ const char *journal_parent(void);
 /* Begins the list of a scene in its own directory; 0 or -errno. */
 int journal_open(const char *directory);
 
-/* Puts down a new object; nothing when no list was begun. */
-void journal_add(enum stage_kind kind, int id);
+/* Puts down an object that is about to be made; nothing when no list was begun. */
+void journal_add(const struct stage_object *object);
 
-/* Removes what dead scenes of this user, machine start and IPC namespace have left. */
-void journal_collect(void);
+/* Removes one of weir's sets by name, if it is there. */
+void journal_remove_named(uint32_t number);
+
+/*
+ * Removes what dead scenes of this user, machine start and IPC namespace have
+ * left, or with dry_run only reports it (report may be NULL).
+ */
+void journal_collect(bool dry_run, void (*report)(const struct weir_leftover *, void *),
+                     void *argument);
 
 #endif

@@ -12,10 +12,11 @@ int locked_create(struct weir_segment **segment, uint64_t size_bytes)
     const uint16_t one = 1;
     options.semaphores = 1;
     options.semaphore_values = &one;
-    scene_making_begin();
+    int place = scene_making_semset(IPC_PRIVATE);
     int error = weir_segment_create(segment, weir_private(), size_bytes, &options);
-    if (error == 0 && weir_segment_stat(*segment, &stat) == 0 && stat.semset_id >= 0)
-        scene_watch_semset(stat.semset_id);
-    scene_making_end();
+    int id = -1;
+    if (error == 0 && weir_segment_stat(*segment, &stat) == 0)
+        id = stat.semset_id;
+    scene_making_end(place, id);
     return error;
 }

@@ -19,6 +19,7 @@
 #include <weir/collect.h>
 
 #include "../command.h"
+#include "journal.h"
 #include "stage.h"
 
 static volatile sig_atomic_t caught_signal;
@@ -82,7 +83,8 @@ static void end_scene(int number)
             kill(stage->actors[i].pid, SIGKILL);
     reap_killed();
     stage_remove_objects();
-    place_leave_at_once();
+    if (!stage->named_set) /* else the command or the next one needs the journal */
+        place_leave_at_once();
     _exit(128 + number);
 }
 
@@ -103,8 +105,9 @@ static void tell_place(const struct scene *scene)
                   "below is made for real. * marks what a call changed.");
     else
         scene_say("A private IPC namespace is not permitted here, so this happens in the "
-                  "machine's own, with fresh keys, and is removed at the end. Every call below "
-                  "is made for real. * marks what a call changed.");
+                  "machine's own, and is removed at the end. A fresh key stands in for "
+                  "IPC_PRIVATE: what is noted by its key first is found again, even if all of this "
+                  "is killed. Every call below is made for real. * marks what a call changed.");
 }
 
 static int play(const struct scene *scene)
@@ -138,7 +141,11 @@ static _Noreturn void be_scene(const struct scene *scene, pid_t command)
 
 static int finish(int wait_status)
 {
-    stage_remove_objects();
+    /* In a private namespace, which is gone, the same identifiers were others than ours are. */
+    if (!stage->private)
+        stage_remove_objects();
+    if (!stage->private && stage->named_set)
+        journal_remove_named(stage->named_set);
     place_leave();
     /* What weir's own calls had begun in the machine's namespace when the scene was cut short. */
     if (!stage->private && (caught_signal || WIFSIGNALED(wait_status)))

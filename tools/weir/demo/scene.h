@@ -26,6 +26,7 @@
  * scene_skip(). No scene sleeps in order to wait for something.
  */
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -117,6 +118,9 @@ pid_t scene_fork_free(const char *name);
 
 /* Runs a program's main() in a process called name, and waits for it; its wait status. */
 int scene_play(const char *name, int (*program)(void));
+
+/* What a scene calls weir's sets that live longer than their users: with a number that nobody has. */
+#define SCENE_SET_NAME "demo/set/%08" PRIx32
 
 /* Names the calling process. */
 void scene_name_process(const char *name);

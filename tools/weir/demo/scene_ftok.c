@@ -289,7 +289,9 @@ static struct answers with_weir(const struct file *a, const struct file *b)
     uint32_t key;
     options.lifetime = WEIR_PERSISTENT;
     scene_head("The same with weir");
+    int place = scene_making_segment(ftok(a->path, PROJECT));
     answers.first = weir_segment_create(&spooler, weir_by_ftok(a->path, PROJECT), 64, &options);
+    scene_making_end(place, answers.first == 0 ? shmget(ftok(a->path, PROJECT), 0, 0) : -1);
     answers.second = weir_segment_create(&other, weir_by_ftok(b->path, PROJECT), 64, &options);
     if (answers.second != 0)
         scene_say("weir_segment_create() never takes what is there already. The camera's call "

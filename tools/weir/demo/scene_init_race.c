@@ -247,12 +247,10 @@ static bool killed_by_key(key_t key)
     struct weir_semset *set = NULL;
     const uint16_t one = 1;
     ref_of_creator = weir_by_key((uint32_t)key);
-    scene_making_begin();
+    int place = scene_making_semset(key);
     bool killed = kill_at(SYS_semget, "creator", weir_creator);
     int sem = semget(key, 0, 0);
-    if (sem != -1)
-        scene_watch_semset(sem);
-    scene_making_end();
+    scene_making_end(place, sem);
     if (!killed || sem == -1)
         return false;
     int result = weir_semset_create_or_open(&set, ref_of_creator, 1, &one, NULL);
@@ -263,7 +261,6 @@ static bool killed_by_key(key_t key)
 static bool with_weir(key_t key)
 {
     char name[64];
-    snprintf(name, sizeof name, "demo/init-race/%d", (int)getpid());
     scene_head("4. The same death, with weir");
     found.weir_tried = kill_at_possible();
     if (!found.weir_tried) {
@@ -274,8 +271,10 @@ static bool with_weir(key_t key)
     scene_say("A creator calls weir_semset_create() and is killed at the same place: its semget() "
               "has just returned. By name, nobody has seen anything, and the next one creates "
               "it:");
+    snprintf(name, sizeof name, SCENE_SET_NAME, scene_named_set_begin());
     if (!killed_by_name(name))
         return false;
+    scene_named_set_end();
     scene_say("The dead one's set had no name yet, so nobody could find it. The next one collected "
               "it on its way (found left behind: %d before, %d after).",
               found.leftovers_before, found.leftovers_after);
@@ -315,8 +314,7 @@ static void report(void)
 
 static int run_init_race(void)
 {
-    /* In the machine's own namespace a key that is likely to be free: creation is exclusive. */
-    key_t key = scene_private() ? 0x1234 : (key_t)(0x57000000 | (getpid() & 0xffffff));
+    key_t key = scene_private() ? 0x1234 : scene_fresh_key();
     if (!lost_post(key) || !dead_creator(key) || !stevens(key) || !stevens_dead_creator(key))
         return command_fail("this system did not behave as the scene describes");
     if (!with_weir(key))

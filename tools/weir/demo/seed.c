@@ -40,13 +40,10 @@ static pid_t noted_fork(void)
 
 static int noted_shmget(key_t key, size_t size_bytes, int flags)
 {
-    stage_making_begin();
-    bool is_new = key == IPC_PRIVATE || shmget(key, 0, 0) == -1;
+    int place = stage_making_object(STAGE_SEGMENT, &key, &flags, size_bytes);
     int id = shmget(key, size_bytes, flags);
-    if (id >= 0 && is_new)
-        scene_watch_segment(id);
     notes->id = id;
-    stage_making_end();
+    stage_making_object_end(place, id);
     return id;
 }
 

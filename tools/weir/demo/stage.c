@@ -17,8 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "journal.h"
-
 struct stage *stage;
 struct scene_settings stage_settings;
 
@@ -143,19 +141,15 @@ const char *stage_actor_name(pid_t pid)
     return "";
 }
 
-void stage_object_add(enum stage_kind kind, int id)
+int stage_object_add(const struct stage_object *object)
 {
-    for (size_t i = 0; i < STAGE_OBJECTS; i++) {
-        struct stage_object *object = &stage->objects[i];
-        if (object->kind != STAGE_NOTHING)
+    for (int i = 0; i < STAGE_OBJECTS; i++) {
+        if (stage->objects[i].kind != STAGE_NOTHING)
             continue;
-        object->id = id;
-        object->creator = geteuid();
-        object->changed_at = (int64_t)time(NULL) - 1;
-        object->kind = kind;
-        journal_add(kind, id);
-        return;
+        stage->objects[i] = *object;
+        return i;
     }
+    return -1;
 }
 
 void stage_object_drop(enum stage_kind kind, int id)
@@ -165,22 +159,47 @@ void stage_object_drop(enum stage_kind kind, int id)
             stage->objects[i].kind = STAGE_NOTHING;
 }
 
-static void remove_segment(const struct stage_object *object)
+/* Without an id the key leads to it, and shm_cpid must tell that its maker has made it. */
+static bool find_segment(struct stage_object *object)
 {
     struct shmid_ds ds;
-    if (shmctl(object->id, IPC_STAT, &ds) == 0 && ds.shm_perm.cuid == object->creator &&
-        ds.shm_ctime >= object->changed_at)
-        shmctl(object->id, IPC_RMID, NULL);
+    int id = object->id >= 0 ? object->id : shmget(object->key, 0, 0);
+    bool is_ours = id >= 0 && shmctl(id, IPC_STAT, &ds) == 0 &&
+                   ds.shm_perm.cuid == object->creator && ds.shm_ctime >= object->changed_at &&
+                   (object->size == 0 || ds.shm_segsz == object->size) &&
+                   (object->id >= 0 || ds.shm_cpid == object->maker);
+    object->id = id;
+    return is_ours;
 }
 
-static void remove_semset(const struct stage_object *object)
+static bool find_semset(struct stage_object *object)
 {
     struct semid_ds ds;
     union {
         struct semid_ds *buf;
     } argument = { &ds };
-    if (semctl(object->id, 0, IPC_STAT, argument) == 0 && ds.sem_perm.cuid == object->creator &&
-        ds.sem_ctime >= object->changed_at)
+    int id = object->id >= 0 ? object->id : semget(object->key, 0, 0);
+    bool is_ours = id >= 0 && semctl(id, 0, IPC_STAT, argument) == 0 &&
+                   ds.sem_perm.cuid == object->creator && ds.sem_ctime >= object->changed_at &&
+                   (object->size == 0 || ds.sem_nsems == object->size);
+    object->id = id;
+    return is_ours;
+}
+
+bool stage_object_find(struct stage_object *object)
+{
+    if (object->id < 0 && object->key == IPC_PRIVATE)
+        return false;
+    return object->kind == STAGE_SEGMENT  ? find_segment(object)
+           : object->kind == STAGE_SEMSET ? find_semset(object)
+                                          : false;
+}
+
+void stage_object_remove(const struct stage_object *object)
+{
+    if (object->kind == STAGE_SEGMENT)
+        shmctl(object->id, IPC_RMID, NULL);
+    else if (object->kind == STAGE_SEMSET)
         semctl(object->id, 0, IPC_RMID);
 }
 
@@ -188,10 +207,8 @@ void stage_remove_objects(void)
 {
     for (size_t i = 0; i < STAGE_OBJECTS; i++) {
         struct stage_object *object = &stage->objects[i];
-        if (object->kind == STAGE_SEGMENT)
-            remove_segment(object);
-        else if (object->kind == STAGE_SEMSET)
-            remove_semset(object);
+        if (stage_object_find(object))
+            stage_object_remove(object);
         object->kind = STAGE_NOTHING;
     }
 }

@@ -21,6 +21,7 @@ enum stage_kind {
     STAGE_NOTHING = 0,
     STAGE_SEGMENT = 1,
     STAGE_SEMSET = 2,
+    STAGE_NAMED_SET = 3, /* one of weir's, SCENE_SET_NAME with the key; in the journal alone */
 };
 
 struct stage_actor {
@@ -28,10 +29,14 @@ struct stage_actor {
     char name[STAGE_NAME_MAX];
 };
 
+/* An identifier comes round, and a key is free again: the rest tells whether it is still ours. */
 struct stage_object {
     enum stage_kind kind;
-    int id;
-    uid_t creator;      /* an identifier comes round; these tell whether it is still ours */
+    int id;             /* -1: about to be made, under its key */
+    key_t key;          /* IPC_PRIVATE: none that it could be found by */
+    uint64_t size;      /* bytes, or semaphores; 0: not known */
+    pid_t maker;        /* shm_cpid, as long as there is no id; of a set the kernel keeps none */
+    uid_t creator;      /* shm_perm.cuid or sem_perm.cuid */
     int64_t changed_at; /* lower bound of shm_ctime or sem_ctime */
 };
 
@@ -51,6 +56,7 @@ struct stage {
     bool blank;          /* the page ends with an empty line */
     bool step;           /* ends at the end of stdin */
     bool private;        /* the scene has a private IPC and mount namespace */
+    uint32_t named_set;  /* number of weir's set by name that is there now, 0: none */
     char directory[512]; /* of the scene, if it has to be removed; else "" */
 };
 
@@ -73,14 +79,31 @@ void stage_making_end(void);
 void stage_making_forget(void);   /* in a child that was forked in between */
 void stage_wait_for_makers(void); /* two seconds at most: async-signal-safe, before killing them */
 
+/*
+ * For a System V object, against SIGKILL too: what is about to be made is put
+ * down before the call, in the stage and in the journal. In the machine's own
+ * namespace nobody could find an IPC_PRIVATE object that a kill has left: there
+ * a fresh key stands in for it. Returns a place for stage_making_object_end(),
+ * and changes key and flags to what the call is made with. What is there already
+ * is not put down.
+ */
+int stage_making_object(enum stage_kind kind, key_t *key, int *flags, uint64_t size);
+void stage_making_object_end(int place, int id); /* id -1: it was not made */
+
 /* Under the lock. */
 void stage_actor_add(pid_t pid, const char *name);
 void stage_actor_drop(pid_t pid);
-const char *stage_actor_name(pid_t pid); /* "" when it has none */
-void stage_object_add(enum stage_kind kind, int id);
+const char *stage_actor_name(pid_t pid);                 /* "" when it has none */
+int stage_object_add(const struct stage_object *object); /* its place, -1: the list is full */
 void stage_object_drop(enum stage_kind kind, int id);
 
-/* Removes what is watched. Async-signal-safe. */
+/* Finds what an object is now: true when it is there, and still ours. Async-signal-safe. */
+bool stage_object_find(struct stage_object *object);
+
+/* Async-signal-safe. */
+void stage_object_remove(const struct stage_object *object);
+
+/* Removes what is watched. In the scene's own namespaces only. Async-signal-safe. */
 void stage_remove_objects(void);
 
 /* -- place.c ---------------------------------------------------------------------------------- */
