@@ -59,29 +59,61 @@ static int check_trust(const struct semid_ds *status, const void *argument)
                              status->sem_perm.cuid, status->sem_perm.uid, NULL, question->what);
 }
 
+/* One call of a creation or an open: what the caller asked for, options complete and checked. */
+struct ask {
+    struct weir_ref ref;
+    uint32_t count;
+    const uint16_t *values;
+    const struct weir_semset_options *options;
+};
+
+/* --- by name ------------------------------------------------------------------------------ */
+
+static int name_create(struct weir_semset **set, const struct ask *ask)
+{
+    return weir__semset_name_create(set, ask->ref.text, ask->count, ask->values, ask->options);
+}
+
+static int name_open(struct weir_semset **set, const struct ask *ask)
+{
+    return weir__semset_name_open(set, ask->ref.text, ask->count, ask->options);
+}
+
+static int name_create_or_open(struct weir_semset **set, const struct ask *ask)
+{
+    return weir__semset_name_create_or_open(set, ask->ref.text, ask->count, ask->values,
+                                            ask->options);
+}
+
+static int name_remove(struct weir_ref ref)
+{
+    return weir__semset_name_remove(ref.text);
+}
+
+/* --- by ftok or key ----------------------------------------------------------------------- */
+
 /* All that a reference by ftok or key needs; the parts point to one another. */
 struct by_key {
-    struct weir__semset_keyed ask;
+    struct weir__semset_keyed keyed;
     struct trust_question question;
     char what[WEIR__REF_TEXT_BYTES];
 };
 
-static int prepare_key(struct by_key *by_key, struct weir_ref ref, uint32_t count,
-                       const uint16_t *values, const struct weir_semset_options *options)
+static int prepare_key(struct by_key *by_key, const struct ask *ask)
 {
     uint32_t key;
-    int result = weir__ref_key(ref, &key);
+    int result = weir__ref_key(ask->ref, &key);
     if (result != 0)
         return result;
-    weir__ref_text(ref, by_key->what);
-    by_key->question = (struct trust_question){ options, by_key->what };
-    by_key->ask = (struct weir__semset_keyed){
+    weir__ref_text(ask->ref, by_key->what);
+    by_key->question = (struct trust_question){ ask->options, by_key->what };
+    by_key->keyed = (struct weir__semset_keyed){
         .key = key,
-        .count = count,
-        .values = values,
-        .mode = options->mode,
-        .deadline_ns = options->deadline_ns,
-        .plain = options->flags & WEIR_SEMSET_PLAIN,
+        .count = ask->count,
+        .values = ask->values,
+        .mode = ask->options->mode,
+        .deadline_ns = ask->options->deadline_ns,
+        .plain = ask->options->flags & WEIR_SEMSET_PLAIN,
         .trusted = check_trust,
         .argument = &by_key->question,
         .what = by_key->what,
@@ -89,161 +121,45 @@ static int prepare_key(struct by_key *by_key, struct weir_ref ref, uint32_t coun
     return 0;
 }
 
-static int fail_reference(struct weir_ref ref)
+/* A handle for what was found or made; news (WEIR_CREATED) passes through, as do errors. */
+static int wrap(struct weir_semset **set, int id, uint32_t count, int result)
 {
-    return weir__fail(EINVAL, "a reference of kind %" PRIu32 " cannot be used here", ref.by);
+    int wrapped = result >= 0 ? weir__semset_wrap(set, id, count) : result;
+    return wrapped != 0 ? wrapped : result;
 }
 
-static int create_private(struct weir_semset **set, uint32_t count, const uint16_t *values,
-                          const struct weir_semset_options *options)
+static int key_create(struct weir_semset **set, const struct ask *ask)
 {
-    int id;
-    int result = weir__semset_make(IPC_PRIVATE, count, values, options->mode, &id);
-    if (result != 0)
-        return result;
-    result = weir__semset_wrap(set, id, count);
-    if (result != 0)
-        semctl(id, 0, IPC_RMID);
-    return result;
-}
-
-static int create(struct weir_semset **set, struct weir_ref ref, uint32_t count,
-                  const uint16_t *values, const struct weir_semset_options *given)
-{
-    struct weir_semset_options options;
     struct by_key by_key;
-    int id;
-    int result = read_options(ref.by, given, &options);
-    if (result != 0)
-        return result;
-    switch (ref.by) {
-    case WEIR_BY_NAME:
-        return weir__semset_name_create(set, ref.text, count, values, &options);
-    case WEIR_BY_FTOK:
-    case WEIR_BY_KEY:
-        result = prepare_key(&by_key, ref, count, values, &options);
-        if (result == 0)
-            result = weir__semset_key_create(&by_key.ask, &id);
-        return result == 0 ? weir__semset_wrap(set, id, count) : result;
-    case WEIR_BY_NONE:
-        return create_private(set, count, values, &options);
-    case WEIR_BY_ID:
-        return weir__fail(EINVAL, "a set cannot be created by its id: the kernel chooses ids");
-    default:
-        return fail_reference(ref);
-    }
-}
-
-static int open_id(struct weir_semset **set, int id, uint32_t count,
-                   const struct weir_semset_options *options)
-{
-    struct semid_ds status;
-    int result = weir__semset_stat(id, &status);
-    if (result == -EIDRM)
-        return weir__fail(ENOENT, "there is no semaphore set with id %d", id);
+    int id = -1;
+    int result = prepare_key(&by_key, ask);
     if (result == 0)
-        result = weir__trust_check(options->trust, options->trust_uid, status.sem_perm.cuid,
-                                   status.sem_perm.uid, NULL, "the semaphore set");
-    if (result != 0)
-        return result;
-    uint32_t has = options->flags & WEIR_SEMSET_PLAIN ? (uint32_t)status.sem_nsems
-                                                      : weir__semset_user_count(id, &status);
-    if (has < count)
-        return weir__fail(EINVAL, "set %d has %" PRIu32 " semaphores, %" PRIu32 " are needed", id,
-                          has, count);
-    return weir__semset_wrap(set, id, has);
+        result = weir__semset_key_create(&by_key.keyed, &id);
+    return wrap(set, id, ask->count, result);
 }
 
-int weir_semset_open(struct weir_semset **set, struct weir_ref ref, uint32_t count,
-                     const struct weir_semset_options *given)
+static int key_open(struct weir_semset **set, const struct ask *ask)
 {
-    struct weir_semset_options options;
     struct by_key by_key;
-    int id;
-    int result = read_options(ref.by, given, &options);
-    if (result != 0)
-        return result;
-    switch (ref.by) {
-    case WEIR_BY_NAME:
-        return weir__semset_name_open(set, ref.text, count, &options);
-    case WEIR_BY_FTOK:
-    case WEIR_BY_KEY:
-        result = prepare_key(&by_key, ref, count, NULL, &options);
-        if (result == 0)
-            result = weir__semset_key_open(&by_key.ask, &id, &count);
-        return result == 0 ? weir__semset_wrap(set, id, count) : result;
-    case WEIR_BY_ID:
-        return open_id(set, ref.id, count, &options);
-    case WEIR_BY_NONE:
-        return weir__fail(EINVAL, "a private set cannot be opened: use its id, or inherit the "
-                                  "handle by fork");
-    default:
-        return fail_reference(ref);
-    }
+    uint32_t count = 0;
+    int id = -1;
+    int result = prepare_key(&by_key, ask);
+    if (result == 0)
+        result = weir__semset_key_open(&by_key.keyed, &id, &count);
+    return wrap(set, id, count, result);
 }
 
-static int create_or_open(struct weir_semset **set, struct weir_ref ref, uint32_t count,
-                          const uint16_t *values, const struct weir_semset_options *given)
+static int key_create_or_open(struct weir_semset **set, const struct ask *ask)
 {
-    struct weir_semset_options options;
     struct by_key by_key;
-    int id;
-    int result = read_options(ref.by, given, &options);
-    if (result != 0)
-        return result;
-    switch (ref.by) {
-    case WEIR_BY_NAME:
-        return weir__semset_name_create_or_open(set, ref.text, count, values, &options);
-    case WEIR_BY_FTOK:
-    case WEIR_BY_KEY:
-        result = prepare_key(&by_key, ref, count, values, &options);
-        if (result == 0)
-            result = weir__semset_check(count, 0, values, options.mode);
-        if (result == 0)
-            result = weir__semset_key_create_or_open(&by_key.ask, &id, &count);
-        if (result >= 0) {
-            int wrapped = weir__semset_wrap(set, id, count);
-            result = wrapped != 0 ? wrapped : result;
-        }
-        return result;
-    case WEIR_BY_NONE:
-        result = create_private(set, count, values, &options);
-        return result == 0 ? WEIR_CREATED : result;
-    case WEIR_BY_ID:
-        return weir__fail(EINVAL, "a set cannot be created by its id: the kernel chooses ids");
-    default:
-        return fail_reference(ref);
-    }
-}
-
-/* What is tried on the way and fails is no news when the whole succeeds. */
-int weir_semset_create(struct weir_semset **set, struct weir_ref ref, uint32_t count,
-                       const uint16_t *values, const struct weir_semset_options *options)
-{
-    struct weir__error_saved saved;
-    weir__error_save(&saved);
-    int result = create(set, ref, count, values, options);
-    if (result >= 0)
-        weir__error_restore(&saved);
-    return result;
-}
-
-int weir_semset_create_or_open(struct weir_semset **set, struct weir_ref ref, uint32_t count,
-                               const uint16_t *values, const struct weir_semset_options *options)
-{
-    struct weir__error_saved saved;
-    weir__error_save(&saved);
-    int result = create_or_open(set, ref, count, values, options);
-    if (result >= 0)
-        weir__error_restore(&saved);
-    return result;
-}
-
-void weir_semset_close(struct weir_semset *set)
-{
-    int saved_errno = errno;
-    free(set);
-    errno = saved_errno;
+    uint32_t count = 0;
+    int id = -1;
+    int result = prepare_key(&by_key, ask);
+    if (result == 0)
+        result = weir__semset_check(ask->count, 0, ask->values, ask->options->mode);
+    if (result == 0)
+        result = weir__semset_key_create_or_open(&by_key.keyed, &id, &count);
+    return wrap(set, id, count, result);
 }
 
 static int remove_id(int id, const char *what)
@@ -264,7 +180,7 @@ static int remove_id(int id, const char *what)
     }
 }
 
-static int remove_key(struct weir_ref ref)
+static int key_remove(struct weir_ref ref)
 {
     char what[WEIR__REF_TEXT_BYTES];
     uint32_t key;
@@ -280,20 +196,156 @@ static int remove_key(struct weir_ref ref)
     return remove_id(id, what);
 }
 
-int weir_semset_remove(struct weir_ref ref)
+/* --- by id -------------------------------------------------------------------------------- */
+
+static int id_create(struct weir_semset **set, const struct ask *ask)
+{
+    (void)set, (void)ask;
+    return weir__fail(EINVAL, "a set cannot be created by its id: the kernel chooses ids");
+}
+
+static int id_open(struct weir_semset **set, const struct ask *ask)
+{
+    const struct weir_semset_options *options = ask->options;
+    struct semid_ds status;
+    int id = ask->ref.id;
+    int result = weir__semset_stat(id, &status);
+    if (result == -EIDRM)
+        return weir__fail(ENOENT, "there is no semaphore set with id %d", id);
+    if (result == 0)
+        result = weir__trust_check(options->trust, options->trust_uid, status.sem_perm.cuid,
+                                   status.sem_perm.uid, NULL, "the semaphore set");
+    if (result != 0)
+        return result;
+    uint32_t has = options->flags & WEIR_SEMSET_PLAIN ? (uint32_t)status.sem_nsems
+                                                      : weir__semset_user_count(id, &status);
+    if (has < ask->count)
+        return weir__fail(EINVAL, "set %d has %" PRIu32 " semaphores, %" PRIu32 " are needed", id,
+                          has, ask->count);
+    return weir__semset_wrap(set, id, has);
+}
+
+static int id_remove(struct weir_ref ref)
 {
     char what[WEIR__REF_TEXT_BYTES];
-    switch (ref.by) {
-    case WEIR_BY_NAME:
-        return weir__semset_name_remove(ref.text);
-    case WEIR_BY_FTOK:
-    case WEIR_BY_KEY:
-        return remove_key(ref);
-    case WEIR_BY_ID:
-        return remove_id(ref.id, weir__ref_text(ref, what));
-    case WEIR_BY_NONE:
-        return weir__fail(EINVAL, "a private set is removed by its id");
-    default:
-        return fail_reference(ref);
-    }
+    return remove_id(ref.id, weir__ref_text(ref, what));
+}
+
+/* --- private ------------------------------------------------------------------------------ */
+
+static int private_create(struct weir_semset **set, const struct ask *ask)
+{
+    int id;
+    int result = weir__semset_make(IPC_PRIVATE, ask->count, ask->values, ask->options->mode, &id);
+    if (result != 0)
+        return result;
+    result = weir__semset_wrap(set, id, ask->count);
+    if (result != 0)
+        semctl(id, 0, IPC_RMID);
+    return result;
+}
+
+static int private_open(struct weir_semset **set, const struct ask *ask)
+{
+    (void)set, (void)ask;
+    return weir__fail(EINVAL, "a private set cannot be opened: use its id, or inherit the handle "
+                              "by fork");
+}
+
+static int private_create_or_open(struct weir_semset **set, const struct ask *ask)
+{
+    int result = private_create(set, ask);
+    return result == 0 ? WEIR_CREATED : result;
+}
+
+static int private_remove(struct weir_ref ref)
+{
+    (void)ref;
+    return weir__fail(EINVAL, "a private set is removed by its id");
+}
+
+/* --- all of them -------------------------------------------------------------------------- */
+
+/* What each kind of reference can do; every cell is filled, with a reason where it cannot. */
+static const struct kind {
+    int (*create)(struct weir_semset **set, const struct ask *ask);
+    int (*open)(struct weir_semset **set, const struct ask *ask);
+    int (*create_or_open)(struct weir_semset **set, const struct ask *ask);
+    int (*remove)(struct weir_ref ref);
+} kinds[] = {
+    [WEIR_BY_NONE] = { private_create, private_open, private_create_or_open, private_remove },
+    [WEIR_BY_NAME] = { name_create, name_open, name_create_or_open, name_remove },
+    [WEIR_BY_FTOK] = { key_create, key_open, key_create_or_open, key_remove },
+    [WEIR_BY_KEY] = { key_create, key_open, key_create_or_open, key_remove },
+    [WEIR_BY_ID] = { id_create, id_open, id_create, id_remove },
+};
+
+/* NULL, explained: there is no such kind. */
+static const struct kind *find_kind(struct weir_ref ref)
+{
+    if (ref.by < sizeof kinds / sizeof kinds[0] && kinds[ref.by].create)
+        return &kinds[ref.by];
+    weir__fail(EINVAL, "a reference of kind %" PRIu32 " cannot be used here", ref.by);
+    return NULL;
+}
+
+enum verb { CREATE, OPEN, CREATE_OR_OPEN };
+
+static int make_or_open(enum verb verb, struct weir_semset **set, struct weir_ref ref,
+                        uint32_t count, const uint16_t *values,
+                        const struct weir_semset_options *given)
+{
+    struct weir_semset_options options;
+    const struct ask ask = { ref, count, values, &options };
+    int result = read_options(ref.by, given, &options);
+    if (result != 0)
+        return result;
+    const struct kind *kind = find_kind(ref);
+    if (!kind)
+        return -EINVAL;
+    return verb == CREATE ? kind->create(set, &ask)
+           : verb == OPEN ? kind->open(set, &ask)
+                          : kind->create_or_open(set, &ask);
+}
+
+int weir_semset_open(struct weir_semset **set, struct weir_ref ref, uint32_t count,
+                     const struct weir_semset_options *options)
+{
+    return make_or_open(OPEN, set, ref, count, NULL, options);
+}
+
+/* What is tried on the way and fails is no news when the whole succeeds. */
+int weir_semset_create(struct weir_semset **set, struct weir_ref ref, uint32_t count,
+                       const uint16_t *values, const struct weir_semset_options *options)
+{
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    int result = make_or_open(CREATE, set, ref, count, values, options);
+    if (result >= 0)
+        weir__error_restore(&saved);
+    return result;
+}
+
+int weir_semset_create_or_open(struct weir_semset **set, struct weir_ref ref, uint32_t count,
+                               const uint16_t *values, const struct weir_semset_options *options)
+{
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    int result = make_or_open(CREATE_OR_OPEN, set, ref, count, values, options);
+    if (result >= 0)
+        weir__error_restore(&saved);
+    return result;
+}
+
+void weir_semset_close(struct weir_semset *set)
+{
+    int saved_errno = errno;
+    free(set);
+    errno = saved_errno;
+}
+
+int weir_semset_remove(struct weir_ref ref)
+{
+    const struct kind *kind = find_kind(ref);
+    return kind ? kind->remove(ref) : -EINVAL;
 }
