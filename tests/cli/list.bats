@@ -168,3 +168,11 @@ sys.stdin.read()'; }
     rm '/dev/shm/$(id)`x`"\'
     [[ "$output" == *'NAME="/\x24(id)\x60x\x60\x22\x5c"'* ]]
 }
+
+@test "two forms of output at once are refused, by each command that has them" {
+    for forms in "-J -r" "-e --json" "-n -e" "--raw --newline"; do
+        for command in list gc "info none"; do
+            refused 2 "exclude one another" "$WEIR" $command $forms
+        done
+    done
+}

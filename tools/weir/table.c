@@ -58,6 +58,8 @@ static size_t find_column(const struct table_column *columns, size_t column_coun
 int table_check(const struct table_options *options, const struct table_column *columns,
                 size_t column_count)
 {
+    if (options->json + options->export + options->newline + options->raw > 1)
+        return command_usage("--json, --export, --newline and --raw exclude one another");
 #ifndef WEIR_HAVE_JANSSON
     if (options->json)
         return command_fail("this weir was built without jansson, so it has no --json: install "
