@@ -8,6 +8,7 @@
 bats_require_minimum_version 1.5.0
 
 load demo_functions
+# shellcheck disable=SC2154 # bats and demo_functions set stderr and forbid_namespaces
 
 # killed_at N SCENE: 0 if everybody was killed as the N-th object was made, 1 if the scene was through.
 killed_at() {

@@ -97,14 +97,10 @@ static int run(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "hq" TABLE_SHORT_OPTIONS, long_options, NULL)) != -1)
         if (!table_option(&options, option, optarg) && !command_option(option, &status))
             return status;
-    if (optind == argc)
-        return command_usage("which object? 'weir list' shows what there is");
-    if (optind + 1 < argc)
-        return command_usage("'%s' is too much: one object a call", argv[optind + 1]);
     status = table_check(&options, object_columns, object_column_count);
     if (status != STATUS_OK)
         return status;
-    if (!object_parse(&object, argv[optind]))
+    if (!object_take_one(&object, argc, argv))
         return STATUS_USAGE;
     object_collect_leftovers();
     status = object_find_one(&object, &facts);

@@ -185,11 +185,7 @@ static int run(int argc, char **argv)
         if (taken == 0 && !command_option(option, &status))
             return status;
     }
-    if (optind == argc)
-        return command_usage("which object?");
-    if (optind + 1 < argc)
-        return command_usage("'%s' is too much: one object a call", argv[optind + 1]);
-    if (!object_parse(&object, argv[optind]))
+    if (!object_take_one(&object, argc, argv))
         return STATUS_USAGE;
     object_collect_leftovers();
     if (object.type == WEIR_OBJECT_SEMSET)

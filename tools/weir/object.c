@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -139,6 +140,17 @@ void object_free(struct object *object)
     free(object->argument);
     free(object->path);
     *object = (struct object){ .argument = NULL };
+}
+
+bool object_take_one(struct object *object, int argc, char **argv)
+{
+    if (optind == argc)
+        command_usage("which object? 'weir list' shows what there is");
+    else if (optind + 1 < argc)
+        command_usage("'%s' is too much: one object a call", argv[optind + 1]);
+    else
+        return object_parse(object, argv[optind]);
+    return false;
 }
 
 struct posix_search {

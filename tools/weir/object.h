@@ -32,6 +32,13 @@ struct object {
 bool object_parse(struct object *object, const char *text);
 void object_free(struct object *object);
 
+/*
+ * The one object that is left on the command line once the options are read;
+ * none, several or a wrong one is told as a usage error: false. To be given to
+ * object_free().
+ */
+bool object_take_one(struct object *object, int argc, char **argv);
+
 /* What inspection knows of an object, with memory for its texts. */
 struct object_facts {
     struct weir_object object;

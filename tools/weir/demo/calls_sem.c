@@ -106,34 +106,6 @@ int scene_semop(int id, struct sembuf *operations, size_t count)
     return status;
 }
 
-static const char *command_name(int command)
-{
-    switch (command) {
-    case IPC_RMID:
-        return "IPC_RMID";
-    case IPC_STAT:
-        return "IPC_STAT";
-    case IPC_SET:
-        return "IPC_SET";
-    case SETVAL:
-        return "SETVAL";
-    case GETVAL:
-        return "GETVAL";
-    case SETALL:
-        return "SETALL";
-    case GETALL:
-        return "GETALL";
-    case GETPID:
-        return "GETPID";
-    case GETNCNT:
-        return "GETNCNT";
-    case GETZCNT:
-        return "GETZCNT";
-    default:
-        return "...";
-    }
-}
-
 static bool has_argument(int command)
 {
     return command == SETVAL || command == SETALL || command == GETALL || command == IPC_STAT ||
@@ -160,7 +132,7 @@ int scene_semctl(int id, int index, int command, ...)
         char call[128], result[96], value[16] = "";
         if (command == SETVAL)
             snprintf(value, sizeof value, ", %d", argument.val);
-        snprintf(call, sizeof call, "semctl(%d, %d, %s%s)", id, index, command_name(command),
+        snprintf(call, sizeof call, "semctl(%d, %d, %s%s)", id, index, told_command_name(command),
                  value);
         told_result(result, sizeof result, status, error);
         scene_told(call, result);

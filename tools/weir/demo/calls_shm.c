@@ -127,20 +127,6 @@ int scene_shmdt(const void *address)
     return status;
 }
 
-static const char *command_name(int command)
-{
-    switch (command) {
-    case IPC_RMID:
-        return "IPC_RMID";
-    case IPC_STAT:
-        return "IPC_STAT";
-    case IPC_SET:
-        return "IPC_SET";
-    default:
-        return "...";
-    }
-}
-
 int scene_shmctl(int id, int command, struct shmid_ds *ds)
 {
     struct snapshot before, after;
@@ -156,7 +142,7 @@ int scene_shmctl(int id, int command, struct shmid_ds *ds)
     /* A look that succeeds is not told: the block of each call shows it anyway. */
     if (told_is_on() && !(command == IPC_STAT && status == 0)) {
         char call[96], result[96];
-        snprintf(call, sizeof call, "shmctl(%d, %s, %s)", id, command_name(command),
+        snprintf(call, sizeof call, "shmctl(%d, %s, %s)", id, told_command_name(command),
                  ds ? "&ds" : "NULL");
         told_result(result, sizeof result, status, error);
         tell(call, result, &before, &after);

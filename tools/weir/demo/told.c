@@ -71,6 +71,23 @@ void told_flags(char *out, size_t room, int flags)
              flags & IPC_NOWAIT ? " | IPC_NOWAIT" : "");
 }
 
+const char *told_command_name(int command)
+{
+    static const struct {
+        int command;
+        const char *name;
+    } names[] = {
+        { IPC_RMID, "IPC_RMID" }, { IPC_STAT, "IPC_STAT" }, { IPC_SET, "IPC_SET" },
+        { SETVAL, "SETVAL" },     { GETVAL, "GETVAL" },     { SETALL, "SETALL" },
+        { GETALL, "GETALL" },     { GETPID, "GETPID" },     { GETNCNT, "GETNCNT" },
+        { GETZCNT, "GETZCNT" },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (names[i].command == command)
+            return names[i].name;
+    return "...";
+}
+
 void told_key(char *out, size_t room, int key)
 {
     if (key == IPC_PRIVATE)

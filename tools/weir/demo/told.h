@@ -24,6 +24,9 @@ void told_result(char *out, size_t room, long result, int error);
 /* "0666 | IPC_CREAT | IPC_EXCL" */
 void told_flags(char *out, size_t room, int flags);
 
+/* "IPC_RMID", "SETVAL" and the like, of shmctl and semctl; "..." for what no scene uses. */
+const char *told_command_name(int command);
+
 /* "IPC_PRIVATE" or "0x41060021" */
 void told_key(char *out, size_t room, int key);
 
