@@ -3,7 +3,8 @@
  * kill_making - for LD_PRELOAD: SIGKILL between an object's making and the next instruction.
  *
  * The WEIR_KILL_AT-th shmget(2) or semget(2) that makes an object, counted over all processes by
- * the bytes of the file WEIR_KILL_COUNT, returns nowhere: its whole process group is killed.
+ * the bytes of the file WEIR_KILL_COUNT, returns nowhere: its whole process group is killed. With
+ * WEIR_KILL_HALTS the process is stopped instead.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +24,12 @@ static void count_one(void)
     int fd = path && at ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
     if (fd < 0)
         return;
-    if (write(fd, ".", 1) == 1 && fstat(fd, &info) == 0 && info.st_size == atol(at))
-        kill(0, SIGKILL);
+    if (write(fd, ".", 1) == 1 && fstat(fd, &info) == 0 && info.st_size == atol(at)) {
+        if (getenv("WEIR_KILL_HALTS"))
+            raise(SIGSTOP);
+        else
+            kill(0, SIGKILL);
+    }
     close(fd);
 }
 

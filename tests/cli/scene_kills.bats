@@ -77,8 +77,8 @@ left() { # shm or sem
     killed_at 1 rmid 2>/dev/null
     read -r kind key size creator maker changed_at < <(tail -n 1 weir-demo-*/.journal)
     ipcrm -M "$(printf '0x%08x' "$((key & 0xffffffff))")"
-    # The same key, kind, creator; another process.
-    "$WEIR" create "key:$((key & 0xffffffff))" --size "$size"
+    # The same key, size, creator; another process.
+    perl -e 'defined shmget($ARGV[0], $ARGV[1], 0600 | 01000 | 02000) or die "$!\n"' -- "$key" "$size"
     "$WEIR" list -q >/dev/null
     [ "$kind $creator" = "1 $(id -u)" ]
     [ "$maker" -gt 0 ]
@@ -90,25 +90,25 @@ left() { # shm or sem
 
 @test "a private scene is killed: the command removes nothing of its own namespace" {
     unshare --ipc true || skip "no IPC namespace is permitted here"
-    # In two namespaces that are new the first segments have the same identifier.
+    # In two namespaces that are new the first sets have the same identifier. The scene has noted
+    # its own when it is halted behind the making of the next object.
     cat >inside.sh <<'SCRIPT'
-mkfifo told
-"$WEIR" demo lifecycle --explain >told 2>err &
+: >count
+WEIR_KILL_AT=2 WEIR_KILL_COUNT="$PWD/count" WEIR_KILL_HALTS=1 \
+    ASAN_OPTIONS=verify_asan_link_order=0 LSAN_OPTIONS=detect_leaks=0 \
+    LD_PRELOAD="$WEIR_BUILD/tests/kill_making.so" "$WEIR" demo crash >out 2>err 3>&- &
 command=$!
-exec 5<told
-while read -r line <&5; do
-    case $line in
-    *"shm_nattch"*) break ;;
-    esac
+for ((i = 0; i < 500 && $(wc -c <count) < 2; i++)); do
+    sleep 0.01
 done
+ipcmk -S 1 -p 0600
 read -r scene _ <"/proc/$command/task/$command/children" || true
-kill -STOP "$scene"
-ipcmk -M 5000 -p 0600 >/dev/null
 kill -KILL "$scene"
-cat <&5 >/dev/null
 wait "$command" && exit 3
-tail -n +2 /proc/sysvipc/shm | wc -l
+tail -n +2 /proc/sysvipc/sem
 SCRIPT
-    [ "$(unshare --ipc bash inside.sh)" = 1 ]
+    run --separate-stderr unshare --ipc bash inside.sh
+    echo "$output"
+    [ "${#lines[@]}" -eq 2 ] # ipcmk's word, and the set that it made
     grep "the scene was killed by signal 9" err
 }
