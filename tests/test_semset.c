@@ -147,6 +147,23 @@ static void by_id_opens_only(void **state)
     assert_result(weir_semset_remove(weir_by_id(123456)), -ENOENT);
 }
 
+static void references_of_no_kind_are_refused(void **state)
+{
+    struct weir_semset *set = NULL;
+    (void)state;
+    for (uint32_t by = 0; by <= WEIR_BY_NONE + 1; by += WEIR_BY_NONE + 1) {
+        struct weir_ref ref = weir_by_name("set");
+        ref.by = by;
+        assert_result(weir_semset_create(&set, ref, 1, NULL, NULL), -EINVAL);
+        assert_non_null(strstr(weir_last_error(), "cannot be used here"));
+        assert_result(weir_semset_open(&set, ref, 1, NULL), -EINVAL);
+        assert_result(weir_semset_create_or_open(&set, ref, 1, NULL, NULL), -EINVAL);
+        assert_result(weir_semset_remove(ref), -EINVAL);
+        assert_non_null(strstr(weir_last_error(), "cannot be used here"));
+    }
+    assert_result(weir_semset_remove(weir_private()), -EINVAL);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
     static const uint16_t too_large[2] = { 0, 32768 };
@@ -452,6 +469,7 @@ int main(void)
         TEST(by_ftok_of_a_file),
         TEST(private_for_fork),
         TEST(by_id_opens_only),
+        TEST(references_of_no_kind_are_refused),
         TEST(bad_arguments_are_refused),
         TEST(a_name_is_of_one_kind),
         TEST(a_set_removed_behind_its_name_is_no_more),
