@@ -34,6 +34,13 @@
 #define SANITIZED 0
 #endif
 
+/* Builds that count the lines reached change the machine code, and write files at the end. */
+#ifdef WEIR_COVERAGE
+#define COUNTED 1
+#else
+#define COUNTED 0
+#endif
+
 /* Two users that no test machine gives any right to. */
 enum { OTHER_UID = 54321, THIRD_UID = 54322 };
 

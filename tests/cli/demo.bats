@@ -50,6 +50,7 @@ Child reads: Hello from parent via shared memory'
 # A file that may not grow beyond 1024 bytes and has room for $1 more: whoever writes further is
 # killed by SIGXFSZ, at a known place.
 demo_into_limited_file() {
+    [ -z "$WEIR_COVERAGE" ] || skip "a build that counts lines writes its counts beyond the limit"
     head -c $((1024 - $1)) /dev/zero >limited
     run bash -c 'ulimit -c 0; ulimit -f 1; exec "$WEIR" demo >>limited 2>err'
 }
