@@ -12,6 +12,7 @@
 
 #define REDRAW_NS 100000000
 #define BAR_MAX 40
+#define BAR_MIN 8 /* shorter than that it says nothing */
 
 const char *progress_bytes(double bytes, char text[16])
 {
@@ -46,9 +47,26 @@ static int columns(void)
     return 80;
 }
 
+/* " 38% [####      ] 21.5 MiB of 57.2 MiB  11.7 MiB/s  0:03 left", as much of it as fits. */
+static void put_share(char *line, size_t room, double part, const char *sizes, const char *speed)
+{
+    char bar[BAR_MAX + 1];
+    int width = columns() - 1 - (int)strlen("100% [] ") - (int)strlen(sizes) - (int)strlen(speed);
+    width = width > BAR_MAX ? BAR_MAX : width;
+    if (width < BAR_MIN) {
+        bool fits = width + (int)strlen("[] ") >= 0;
+        snprintf(line, room, "%3.0f%% %s%s", part * 100, fits ? sizes : "", speed);
+        return;
+    }
+    memset(bar, ' ', (size_t)width);
+    memset(bar, '#', (size_t)(part * width));
+    bar[width] = '\0';
+    snprintf(line, room, "%3.0f%% [%s] %s%s", part * 100, bar, sizes, speed);
+}
+
 static void draw(struct progress *progress, uint64_t done, bool is_last)
 {
-    char have[16], all[16], rate[16], time[16], line[160], bar[BAR_MAX + 1];
+    char have[16], all[16], rate[16], time[16], sizes[48], speed[64], line[160];
     int64_t now_ns = weir_now_ns();
     double seconds = (double)(now_ns - progress->start_ns) / 1e9;
     double per_second = seconds > 0 ? (double)done / seconds : 0;
@@ -58,22 +76,11 @@ static void draw(struct progress *progress, uint64_t done, bool is_last)
     if (progress->expected && done <= progress->expected) {
         double part = (double)done / (double)progress->expected;
         double left = per_second > 0 ? (double)(progress->expected - done) / per_second : 1e9;
-        size_t full = (size_t)(part * BAR_MAX);
-        memset(bar, ' ', BAR_MAX);
-        memset(bar, '#', full);
-        bar[BAR_MAX] = '\0';
-        int width = columns() - 46; /* what stands beside the bar */
-        width = width < 0 ? 0 : width > BAR_MAX ? BAR_MAX : width;
-        /* A narrow window shows the bar's share of its width. */
-        if (width < BAR_MAX) {
-            full = (size_t)(part * width);
-            memset(bar, ' ', (size_t)width);
-            memset(bar, '#', full);
-            bar[width] = '\0';
-        }
-        snprintf(line, sizeof line, "%3.0f%% [%s] %s of %s  %s/s  %s %s", part * 100, bar, have,
-                 progress_bytes((double)progress->expected, all), rate,
-                 duration(is_last ? seconds : left, time), is_last ? "in all" : "left");
+        snprintf(sizes, sizeof sizes, "%s of %s  ", have,
+                 progress_bytes((double)progress->expected, all));
+        snprintf(speed, sizeof speed, "%s/s  %s %s", rate, duration(is_last ? seconds : left, time),
+                 is_last ? "in all" : "left");
+        put_share(line, sizeof line, part, sizes, speed);
     } else {
         snprintf(line, sizeof line, "%s  %s/s  %s", have, rate, duration(seconds, time));
     }
