@@ -223,7 +223,10 @@ int weir__rundir_open(struct weir__rundir *dir, bool create)
                               strerror(error));
         }
     }
-    return weir__fail(EBUSY, "the run directory %s is removed again and again", dir->path);
+    return weir__fail(EBUSY,
+                      "the run directory %s cannot be made: its file system takes no directories, "
+                      "or somebody removes it again and again",
+                      dir->path);
 }
 
 void weir__rundir_close(struct weir__rundir *dir)
