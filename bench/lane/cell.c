@@ -23,6 +23,8 @@ enum step { STEP_BOUNCE = -1, STEP_END = -2 };
 /* Who takes longer than this has lost the other. */
 enum { PATIENCE_S = 600 };
 
+enum { MESSAGES_MIN = 50 };
+
 static void *map(size_t size)
 {
     void *memory =
@@ -87,6 +89,14 @@ static double command_bounce(struct player *player)
     return bounce(player);
 }
 
+/* A few at least, so that there are quantiles. */
+static uint64_t messages_of(const struct cell *cell, unsigned side)
+{
+    unsigned slowness = cell->sides[side]->slowness;
+    uint64_t messages = cell->work.messages / (slowness ? slowness : 1);
+    return messages < MESSAGES_MIN ? cell->work.messages : messages;
+}
+
 /* Rounds until enough of them are near, or far, for the first two sides; three times as many
  * as are wanted at most. */
 static void drive(struct player *player, const struct cell *cell, void **states, unsigned wanted)
@@ -103,8 +113,9 @@ static void drive(struct player *player, const struct cell *cell, void **states,
         struct round *round = &board->rounds[board->round_count++];
         round->bounce_ns[0] = command_bounce(player);
         for (unsigned side = 0; side < cell->side_count; side++) {
-            command(player, (int)side, cell->work.messages);
-            run(player, cell->sides[side], states[side], cell->work.messages, &round->sides[side]);
+            uint64_t messages = messages_of(cell, side);
+            command(player, (int)side, messages);
+            run(player, cell->sides[side], states[side], messages, &round->sides[side]);
             round->bounce_ns[side + 1] = command_bounce(player);
         }
         enum tag tag = tag_of(round->bounce_ns[0], round->bounce_ns[1]);

@@ -81,6 +81,7 @@ struct histogram;
 /* Something that carries messages. Each call is made by both processes at once. */
 struct transport {
     const char *name;
+    unsigned slowness; /* it carries so many times fewer messages in a run; 0 is 1 */
     void *(*open)(struct player *player);
     void (*send)(void *state, uint64_t messages);
     void (*receive)(void *state, uint64_t messages);

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weir/channel.h>
+
 #include "report.h"
 #include "ticks.h"
 
@@ -55,9 +57,7 @@ static void add_cell(enum kind kind, unsigned size, enum form form)
     cell->work.form = form;
     cell->work.size_bytes = sizes[size];
     /* The largest message takes a quarter of weir's ring, less its header. */
-    cell->work.ring_bytes = sizes[size] < 65536     ? UINT64_C(256) << 10
-                            : sizes[size] < 1048576 ? UINT64_C(1) << 20
-                                                    : UINT64_C(8) << 20;
+    cell->work.ring_bytes = sizes[size] < 1048576 ? WEIR_RING_BYTES_DEFAULT : UINT64_C(8) << 20;
     cell->sides[cell->side_count++] = &transport_weir;
     cell->sides[cell->side_count++] = kind == ASLEEP ? &transport_futex : &transport_ring;
     if (form == COPYING)

@@ -90,6 +90,7 @@ static void close_lane(void *state)
 
 const struct transport transport_pipe = {
     .name = LANE_NAME,
+    .slowness = 16,
     .open = open_lane,
     .send = run_send,
     .receive = run_receive,

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: who waits at a channel costs next to nothing while nothing comes: 10 wake-ups and half
+ * a millisecond of processor time a second at most. And a side takes its ring, 16 KiB and a
+ * page at most. Method: children that wait until a deadline ask the kernel what they have
+ * used; the kernel's list of segments is added up.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <weir/channel.h>
+
+#define SECOND_NS INT64_C(1000000000)
+
+enum { IDLE_SECONDS = 3, WAKEUPS_MAX = 10, PROCESSOR_US_MAX = 500 };
+
+static struct weir_publisher *publisher;
+static struct weir_subscriber *subscriber;
+
+static const struct weir_channel_options small_ring = { .size = sizeof small_ring,
+                                                        .ring_bytes = WEIR_RING_BYTES_MIN };
+
+static int64_t deadline(void)
+{
+    return weir_deadline_ns(IDLE_SECONDS * SECOND_NS);
+}
+
+static void for_a_publisher(void)
+{
+    char byte;
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "nobody", NULL), 0);
+    CHECK_RESULT(weir_subscriber_receive_until(subscriber, &byte, 1, NULL, deadline()), -ETIMEDOUT);
+}
+
+static void for_a_message(void)
+{
+    char byte;
+    CHECK_RESULT(weir_publisher_open(&publisher, "silent", &small_ring), 0);
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "silent", NULL), 0);
+    CHECK_RESULT(weir_subscriber_receive_until(subscriber, &byte, 1, NULL, deadline()), -ETIMEDOUT);
+}
+
+static void for_room(void)
+{
+    static const char bytes[8192];
+    int result = 0;
+    CHECK_RESULT(weir_publisher_open(&publisher, "full", &small_ring), 0);
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "full", NULL), 0);
+    while (result == 0)
+        result = weir_publisher_send_until(publisher, bytes, sizeof bytes, 0, 0);
+    CHECK_RESULT(result, -EAGAIN);
+    CHECK_RESULT(weir_publisher_send_until(publisher, bytes, sizeof bytes, 0, deadline()),
+                 -ETIMEDOUT);
+}
+
+static void in_poll(void)
+{
+    CHECK_RESULT(weir_publisher_open(&publisher, "polled", &small_ring), 0);
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "polled", NULL), 0);
+    struct pollfd entry = { weir_subscriber_fd(subscriber), POLLIN, 0 };
+    CHECK(entry.fd >= 0);
+    CHECK(poll(&entry, 1, IDLE_SECONDS * 1000) == 0);
+}
+
+static void (*const waits[])(void) = { for_a_publisher, for_a_message, for_room, in_poll };
+static const char *const names[] = { "for a publisher", "for a message", "for room", "in poll" };
+
+static int64_t used_us(const struct rusage *usage)
+{
+    return (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * INT64_C(1000000) +
+           usage->ru_utime.tv_usec + usage->ru_stime.tv_usec;
+}
+
+/* A wait that has begun costs its first spin; so a look at the clock comes before and after. */
+static void wait_idle(struct companion *companion, void *argument)
+{
+    struct rusage before, after;
+    unsigned which = *(const unsigned *)argument;
+    (void)companion;
+    CHECK(getrusage(RUSAGE_SELF, &before) == 0);
+    waits[which]();
+    CHECK(getrusage(RUSAGE_SELF, &after) == 0);
+    long wakeups = after.ru_nvcsw - before.ru_nvcsw;
+    int64_t time_us = used_us(&after) - used_us(&before);
+    printf("%s, %d s: %ld wake-ups, %lld us\n", names[which], IDLE_SECONDS, wakeups,
+           (long long)time_us);
+    fflush(stdout);
+    CHECK(wakeups >= IDLE_SECONDS); /* it slept, and looked: a death would have been seen */
+    CHECK(wakeups <= WAKEUPS_MAX * IDLE_SECONDS);
+    /* Opening is in it, too: 2 ms are for that. */
+    CHECK(SANITIZED || COUNTED || time_us <= PROCESSOR_US_MAX * IDLE_SECONDS + 2000);
+    weir_subscriber_close(subscriber);
+    weir_publisher_close(publisher);
+}
+
+static void test_waiting_costs_next_to_nothing(void **state)
+{
+    static const unsigned which[] = { 0, 1, 2, 3 };
+    struct companion companions[ARRAY_SIZE(which)];
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(which); i++)
+        companion_start(&companions[i], wait_idle, (void *)(uintptr_t)&which[i]);
+    for (unsigned i = 0; i < ARRAY_SIZE(which); i++)
+        assert_int_equal(companion_end(&companions[i]), 0);
+}
+
+/* Pages of all segments of this namespace, in bytes. */
+static uint64_t resident_bytes(void)
+{
+    FILE *table = fopen("/proc/sysvipc/shm", "re");
+    char line[512];
+    uint64_t all = 0;
+    unsigned long resident;
+    assert_non_null(table);
+    while (fgets(line, sizeof line, table))
+        if (sscanf(line, "%*d %*d %*o %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %lu",
+                   &resident) == 1)
+            all += resident;
+    fclose(table);
+    return all;
+}
+
+static void test_memory(void **state)
+{
+    const uint64_t ring = WEIR_RING_BYTES_MIN, page = (uint64_t)sysconf(_SC_PAGESIZE);
+    (void)state;
+    if (!fixture_is_alone())
+        skip();
+    uint64_t before = resident_bytes();
+    assert_result(weir_publisher_open(&publisher, "memory", &small_ring), 0);
+    assert_result(weir_subscriber_open(&subscriber, "memory", NULL), 0);
+    uint64_t bytes = resident_bytes() - before;
+    print_message("a ring of %llu bytes: %llu in all\n", (unsigned long long)ring,
+                  (unsigned long long)bytes);
+    assert_true(bytes >= ring); /* it is there before anybody writes */
+    assert_true(bytes <= ring + 4 * page + page);
+    weir_subscriber_close(subscriber);
+    weir_publisher_close(publisher);
+}
+
+static uint64_t segments_before;
+
+/* This process's own beacon stays until it ends. */
+static int idle_start(void **state)
+{
+    uint64_t identity;
+    int result = fixture_start(state);
+    if (result == 0)
+        result = weir_identity(&identity);
+    segments_before = segments_now();
+    return result;
+}
+
+static int idle_check(void **state)
+{
+    (void)state;
+    return segments_now() == segments_before && names_now() == 0 ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_waiting_costs_next_to_nothing, idle_check),
+        cmocka_unit_test_teardown(test_memory, idle_check),
+    };
+    return cmocka_run_group_tests(tests, idle_start, fixture_end);
+}
