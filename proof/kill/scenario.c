@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: MIT */
+/* Who stands where before each order that is swept. */
+#include "round.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+
+#define SMALL 200  /* bytes of a message on the fast path */
+#define LARGE 1024 /* 63 records of it, and the ring's end is nearer than one more */
+#define SHORT_NS INT64_C(120000000)
+
+static void order(struct round *round, enum who who, enum verb verb, unsigned count,
+                  unsigned size_bytes)
+{
+    must(round, who,
+         (struct order){
+             .verb = verb, .count = count, .size_bytes = size_bytes, .wait_ns = BOUND_NS });
+}
+
+static void nobody(struct round *round)
+{
+    (void)round;
+}
+
+/* --- the victim publishes ------------------------------------------------------------------- */
+
+static void subscriber_waits(struct round *round)
+{
+    start(round, OLD);
+    order(round, OLD, OPEN_SUBSCRIBER, 0, 0);
+}
+
+/* The last message is there before the survivor looks: so it has not slept, and is not rung. */
+static void both_sides(struct round *round, unsigned count, unsigned size_bytes)
+{
+    subscriber_waits(round);
+    order(round, VICTIM, OPEN_PUBLISHER, 0, 0);
+    tell(round, OLD,
+         (struct order){ .verb = READ,
+                         .count = count - 1,
+                         .size_bytes = round->stream[VICTIM],
+                         .wait_ns = BOUND_NS });
+    order(round, VICTIM, WAIT_SUBSCRIBER, 0, 0);
+    order(round, VICTIM, SEND, count - 1, size_bytes);
+    answer(round, OLD);
+    order(round, VICTIM, SEND, 1, size_bytes);
+    order(round, OLD, READ, 1, round->stream[VICTIM]);
+}
+
+static void reader_is_awake(struct round *round)
+{
+    both_sides(round, 4, SMALL);
+}
+
+static void reader_is_asleep(struct round *round)
+{
+    both_sides(round, 4, SMALL);
+    tell(round, OLD, (struct order){ .verb = READ_END, .wait_ns = BOUND_NS });
+    see_asleep(round, OLD);
+}
+
+static void end_of_ring_is_near(struct round *round)
+{
+    both_sides(round, 63, LARGE);
+}
+
+static void ring_is_full(struct round *round)
+{
+    both_sides(round, 4, LARGE);
+    ask(round, VICTIM, (struct order){ .verb = FILL, .count = 400, .size_bytes = LARGE });
+}
+
+static void credit_is_used_up(struct round *round)
+{
+    ring_is_full(round);
+    ask(round, OLD, (struct order){ .verb = READ_THERE });
+}
+
+static void loan_is_out(struct round *round)
+{
+    reader_is_awake(round);
+    order(round, VICTIM, LOAN, 0, SMALL);
+}
+
+static void loan_is_out_and_reader_asleep(struct round *round)
+{
+    reader_is_asleep(round);
+    order(round, VICTIM, LOAN, 0, SMALL);
+}
+
+static void publisher_alone(struct round *round)
+{
+    order(round, VICTIM, OPEN_PUBLISHER, 0, 0);
+}
+
+static void some_unread(struct round *round)
+{
+    reader_is_awake(round);
+    order(round, VICTIM, SEND, 5, SMALL);
+}
+
+static void reader_makes_room(struct round *round)
+{
+    order(round, OLD, READ, 10, round->stream[VICTIM]);
+}
+
+static void reader_takes_all(struct round *round)
+{
+    order(round, OLD, READ, 5, round->stream[VICTIM]);
+}
+
+/* --- the victim subscribes ------------------------------------------------------------------ */
+
+/* Its lane has a boundary, and a few messages behind it. */
+static void publisher_sends(struct round *round)
+{
+    start(round, OLD);
+    order(round, OLD, OPEN_PUBLISHER, 0, 0);
+    order(round, OLD, SEND, 30, LARGE);
+}
+
+static void attached(struct round *round)
+{
+    start(round, OLD);
+    order(round, OLD, OPEN_PUBLISHER, 0, 0);
+    order(round, VICTIM, OPEN_SUBSCRIBER, 0, 0);
+    order(round, OLD, WAIT_SUBSCRIBER, 0, 0);
+    order(round, OLD, SEND, 4, SMALL);
+    order(round, VICTIM, READ, 4, round->stream[OLD]);
+}
+
+static void messages_wait(struct round *round)
+{
+    attached(round);
+    order(round, OLD, SEND, 4, SMALL);
+}
+
+static void message_behind_a_pad(struct round *round)
+{
+    attached(round);
+    order(round, OLD, SEND, 62, LARGE);
+    order(round, VICTIM, READ, 62, round->stream[OLD]);
+    order(round, OLD, SEND, 1, LARGE);
+}
+
+static void four_are_held(struct round *round)
+{
+    messages_wait(round);
+    order(round, VICTIM, TAKE, 4, 0);
+}
+
+static void writer_wants_room(struct round *round)
+{
+    attached(round);
+    ask(round, OLD, (struct order){ .verb = FILL, .count = 400, .size_bytes = LARGE });
+    order(round, VICTIM, TAKE, 3, 0);
+    tell(round, OLD,
+         (struct order){ .verb = SEND, .count = 1, .size_bytes = LARGE, .wait_ns = BOUND_NS - 1 });
+    see_asleep(round, OLD);
+}
+
+static void descriptor_is_armed(struct round *round)
+{
+    attached(round);
+    order(round, VICTIM, DESCRIPTOR, 0, 0);
+    order(round, OLD, SEND, 2, SMALL);
+}
+
+static void held_and_armed(struct round *round)
+{
+    descriptor_is_armed(round);
+    order(round, VICTIM, TAKE, 1, 0);
+}
+
+static void writer_sends_one(struct round *round)
+{
+    order(round, OLD, SEND, 1, SMALL);
+}
+
+/* --- the victim recovers -------------------------------------------------------------------- */
+
+/* One that is killed in its open: see DEAD_LISTED. */
+static void die_opening(struct round *round, enum verb verb)
+{
+    struct stepper stepper;
+    unsigned attaches = 0, at = round->scenario->dead_at;
+    start(round, DEAD);
+    require(round, stepper_begin(&stepper, &round->peer[DEAD], round->accounts),
+            "it cannot be traced");
+    tell(round, DEAD, (struct order){ .verb = verb, .is_marked = true });
+    require(round, stepper_enter(&stepper), "it does not begin");
+    for (;;) {
+        struct point next = { stepper.at.stops + 1, 0, 0 };
+        require(round, stepper_reach(&stepper, next), "the one before has opened already");
+        bool is_exit = !stepper.is_entered;
+        attaches += is_exit && stepper.call == SYS_shmat;
+        if (at == DEAD_LISTED ? attaches >= 3 && stepper.call == SYS_futex : attaches == at)
+            break;
+    }
+    slay(round, DEAD);
+    round->accounts->place = BEFORE;
+}
+
+static void publisher_died_opening(struct round *round)
+{
+    subscriber_waits(round);
+    die_opening(round, OPEN_PUBLISHER);
+}
+
+static void subscriber_died_opening(struct round *round)
+{
+    publisher_sends(round);
+    die_opening(round, OPEN_SUBSCRIBER);
+}
+
+static void all_died_opening(struct round *round)
+{
+    die_opening(round, OPEN_PUBLISHER);
+}
+
+/* With messages that nobody has read yet. */
+static void publisher_dies(struct round *round, enum who reader)
+{
+    if (reader == OLD)
+        start(round, OLD);
+    start(round, DEAD);
+    order(round, reader, OPEN_SUBSCRIBER, 0, 0);
+    order(round, DEAD, OPEN_PUBLISHER, 0, 0);
+    tell(round, reader,
+         (struct order){
+             .verb = READ, .count = 2, .size_bytes = round->stream[DEAD], .wait_ns = BOUND_NS });
+    order(round, DEAD, WAIT_SUBSCRIBER, 0, 0);
+    order(round, DEAD, SEND, 5, SMALL);
+    answer(round, reader);
+    slay(round, DEAD);
+}
+
+static void publisher_died(struct round *round)
+{
+    publisher_dies(round, OLD);
+}
+
+static void publisher_died_before_us(struct round *round)
+{
+    publisher_dies(round, VICTIM);
+    order(round, VICTIM, READ, 3, round->stream[DEAD]);
+}
+
+static void subscriber_dies(struct round *round, enum who writer)
+{
+    if (writer == OLD)
+        start(round, OLD);
+    start(round, DEAD);
+    order(round, writer, OPEN_PUBLISHER, 0, 0);
+    order(round, DEAD, OPEN_SUBSCRIBER, 0, 0);
+    order(round, writer, WAIT_SUBSCRIBER, 0, 0);
+    order(round, writer, SEND, 3, SMALL);
+    order(round, DEAD, TAKE, 2, 0);
+    ask(round, writer, (struct order){ .verb = FILL, .count = 400, .size_bytes = LARGE });
+    slay(round, DEAD);
+}
+
+static void subscriber_died(struct round *round)
+{
+    subscriber_dies(round, OLD);
+}
+
+static void subscriber_died_before_us(struct round *round)
+{
+    subscriber_dies(round, VICTIM);
+}
+
+#define ORDER_SEND(size, wait)                                                                     \
+    {                                                                                              \
+        .verb = SEND, .count = 1, .size_bytes = (size), .wait_ns = (wait)                          \
+    }
+
+const struct scenario scenarios[] = {
+    { "publisher open",
+      "alone",
+      PUBLISHER,
+      OPENING,
+      nobody,
+      { .verb = OPEN_PUBLISHER },
+      0,
+      NULL,
+      0 },
+    { "publisher open",
+      "a subscriber waits",
+      PUBLISHER,
+      OPENING,
+      subscriber_waits,
+      { .verb = OPEN_PUBLISHER },
+      0,
+      NULL,
+      0 },
+    { "send", "reader awake", PUBLISHER, 0, reader_is_awake, ORDER_SEND(SMALL, 0), 0, NULL, 0 },
+    { "send", "reader asleep", PUBLISHER, 0, reader_is_asleep, ORDER_SEND(SMALL, 0), 0, NULL, 0 },
+    { "send", "over the ring's end", PUBLISHER, 0, end_of_ring_is_near, ORDER_SEND(LARGE, 0), 0,
+      NULL, 0 },
+    { "send", "credit used up", PUBLISHER, 0, credit_is_used_up, ORDER_SEND(LARGE, 0), 0, NULL, 0 },
+    { "wait for room", "in vain", PUBLISHER, 0, ring_is_full, ORDER_SEND(LARGE, SHORT_NS),
+      -ETIMEDOUT, NULL, 0 },
+    { "wait for room", "woken", PUBLISHER, 0, ring_is_full, ORDER_SEND(LARGE, BOUND_NS - 1), 0,
+      reader_makes_room, 0 },
+    { "loan",
+      "",
+      PUBLISHER,
+      LOANING,
+      reader_is_awake,
+      { .verb = LOAN, .size_bytes = SMALL },
+      0,
+      NULL,
+      0 },
+    { "commit", "reader awake", PUBLISHER, 0, loan_is_out, { .verb = COMMIT }, 0, NULL, 0 },
+    { "commit",
+      "reader asleep",
+      PUBLISHER,
+      0,
+      loan_is_out_and_reader_asleep,
+      { .verb = COMMIT },
+      0,
+      NULL,
+      0 },
+    { "batch",
+      "of three",
+      PUBLISHER,
+      WHOLE,
+      reader_is_awake,
+      { .verb = BATCH, .count = 3, .size_bytes = 64 },
+      0,
+      NULL,
+      0 },
+    { "wait_subscriber",
+      "in vain",
+      PUBLISHER,
+      0,
+      publisher_alone,
+      { .verb = WAIT_SUBSCRIBER, .wait_ns = SHORT_NS },
+      -ETIMEDOUT,
+      NULL,
+      0 },
+    { "wait_subscriber",
+      "one comes",
+      PUBLISHER,
+      0,
+      publisher_alone,
+      { .verb = WAIT_SUBSCRIBER, .wait_ns = BOUND_NS },
+      0,
+      subscriber_waits,
+      0 },
+    { "wait_taken",
+      "woken",
+      PUBLISHER,
+      0,
+      some_unread,
+      { .verb = WAIT_TAKEN, .wait_ns = BOUND_NS },
+      0,
+      reader_takes_all,
+      0 },
+    { "end", "", PUBLISHER, ENDING, some_unread, { .verb = END }, 0, NULL, 0 },
+    { "publisher close", "", PUBLISHER, CLOSING, some_unread, { .verb = CLOSE }, 0, NULL, 0 },
+
+    { "subscriber open",
+      "alone",
+      SUBSCRIBER,
+      OPENING,
+      nobody,
+      { .verb = OPEN_SUBSCRIBER },
+      0,
+      NULL,
+      0 },
+    { "subscriber open",
+      "a publisher sends",
+      SUBSCRIBER,
+      OPENING,
+      publisher_sends,
+      { .verb = OPEN_SUBSCRIBER },
+      0,
+      NULL,
+      0 },
+    { "take", "", SUBSCRIBER, 0, messages_wait, { .verb = TAKE, .count = 1 }, 0, NULL, 0 },
+    { "receive", "", SUBSCRIBER, 0, messages_wait, { RECEIVE, .count = 1 }, 0, NULL, 0 },
+    { "receive",
+      "behind a pad",
+      SUBSCRIBER,
+      0,
+      message_behind_a_pad,
+      { .verb = RECEIVE },
+      0,
+      NULL,
+      0 },
+    { "release",
+      "in order",
+      SUBSCRIBER,
+      0,
+      four_are_held,
+      { .verb = RELEASE, .count = 1 },
+      0,
+      NULL,
+      0 },
+    { "release",
+      "out of order",
+      SUBSCRIBER,
+      0,
+      four_are_held,
+      { .verb = RELEASE, .count = 1, .size_bytes = 2 },
+      0,
+      NULL,
+      0 },
+    { "release",
+      "writer asleep",
+      SUBSCRIBER,
+      0,
+      writer_wants_room,
+      { .verb = RELEASE, .count = 1 },
+      0,
+      NULL,
+      0 },
+    { "wait for a message",
+      "in vain",
+      SUBSCRIBER,
+      0,
+      attached,
+      { .verb = TAKE, .count = 1, .wait_ns = SHORT_NS },
+      -ETIMEDOUT,
+      NULL,
+      0 },
+    { "wait for a message",
+      "woken",
+      SUBSCRIBER,
+      0,
+      attached,
+      { .verb = TAKE, .count = 1, .wait_ns = BOUND_NS },
+      0,
+      writer_sends_one,
+      0 },
+    { "fd", "", SUBSCRIBER, 0, attached, { .verb = DESCRIPTOR }, 0, NULL, 0 },
+    { "receive", "with fd", SUBSCRIBER, 0, descriptor_is_armed, { .verb = RECEIVE }, 0, NULL, 0 },
+    { "subscriber close",
+      "four held",
+      SUBSCRIBER,
+      CLOSING,
+      four_are_held,
+      { .verb = CLOSE },
+      0,
+      NULL,
+      0 },
+    { "subscriber close",
+      "with fd",
+      SUBSCRIBER,
+      CLOSING,
+      held_and_armed,
+      { .verb = CLOSE },
+      0,
+      NULL,
+      0 },
+
+#define RECOVERY_OPEN(variant, role, stage, opens, at)                                             \
+    {                                                                                              \
+        "recovery", variant, role, OPENING | RECOVERY, stage, { .verb = opens }, 0, NULL, at       \
+    }
+    RECOVERY_OPEN("claim of a publisher's place", PUBLISHER, publisher_died, OPEN_PUBLISHER, 0),
+    RECOVERY_OPEN("the same, killed claimed", PUBLISHER, publisher_died_opening, OPEN_PUBLISHER, 3),
+    RECOVERY_OPEN("the same, killed listed", PUBLISHER, publisher_died_opening, OPEN_PUBLISHER,
+                  DEAD_LISTED),
+    RECOVERY_OPEN("open over a half-made directory", PUBLISHER, all_died_opening, OPEN_PUBLISHER,
+                  2),
+    RECOVERY_OPEN("claim of a subscriber's place", SUBSCRIBER, subscriber_died, OPEN_SUBSCRIBER, 0),
+    RECOVERY_OPEN("the same, killed claimed", SUBSCRIBER, subscriber_died_opening, OPEN_SUBSCRIBER,
+                  3),
+    RECOVERY_OPEN("the same, killed listed", SUBSCRIBER, subscriber_died_opening, OPEN_SUBSCRIBER,
+                  DEAD_LISTED),
+    { "recovery",
+      "a reader puts a dead publisher out",
+      SUBSCRIBER,
+      RECOVERY,
+      publisher_died_before_us,
+      { .verb = TAKE, .count = 1 },
+      -EPIPE,
+      NULL,
+      0 },
+    { "recovery", "a writer puts a dead subscriber out", PUBLISHER, RECOVERY,
+      subscriber_died_before_us, ORDER_SEND(LARGE, BOUND_NS - 1), 0, NULL, 0 },
+    { "recovery",
+      "collector, directory half made",
+      COLLECTOR,
+      RECOVERY,
+      all_died_opening,
+      { .verb = COLLECT },
+      0,
+      NULL,
+      2 },
+    { "recovery",
+      "collector, lane half made",
+      COLLECTOR,
+      RECOVERY,
+      all_died_opening,
+      { .verb = COLLECT },
+      0,
+      NULL,
+      3 },
+};
+
+const unsigned scenario_count = sizeof scenarios / sizeof scenarios[0];
