@@ -18,6 +18,9 @@
 /* Far above the slice of 200 ms after which who waits asks the kernel. */
 #define BOUND_NS INT64_C(5000000000)
 
+/* For waits that end when somebody does something: not a bound, however slow the machine is. */
+#define PATIENT_NS (20 * BOUND_NS)
+
 /* What a peer answers when it has seen what must not be. */
 #define BROKEN (-9999)
 
@@ -35,7 +38,7 @@ struct stream {
     atomic_int end;          /* -ENODATA or -EPIPE, once read */
 };
 
-/* Where a peer is in an order that is marked. */
+/* Where a peer is in an order that is marked. The mark is followed by one getppid(2). */
 enum place { BEFORE, INSIDE, AFTER };
 
 struct accounts {
@@ -92,7 +95,7 @@ struct peer {
 bool peer_start(struct peer *peer, struct accounts *accounts);
 /* False when it has gone. */
 bool peer_tell(const struct peer *peer, struct order order);
-/* False when there is no answer within BOUND_NS. */
+/* False when there is no answer in time: as long as some calls that are bounded may take. */
 bool peer_answer(const struct peer *peer, struct reply *reply);
 /* The pipes; the process has ended. */
 void peer_forget(struct peer *peer);

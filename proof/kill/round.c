@@ -217,13 +217,25 @@ static void clear_everything(struct round *round)
 
 /* --- after the kill ------------------------------------------------------------------------- */
 
+/* One that waits since before the kill: its bound counts from there. */
+static void note_wait(struct round *round, int64_t killed_ns)
+{
+    int64_t took_ns = weir_now_ns() - killed_ns;
+    require(round, took_ns < BOUND_NS, "the survivor learns of the death after %lld ms",
+            (long long)took_ns / 1000000);
+    if (took_ns > round->accounts->longest_ns)
+        round->accounts->longest_ns = took_ns;
+}
+
 /* The survivor reads the dead one's stream to its end: what was committed, and only that. */
 static void read_dead_stream(struct round *round)
 {
     struct stream *stream = &round->accounts->stream[round->stream[VICTIM]];
     struct reply reply = { .result = 0 };
+    int64_t killed_ns = weir_now_ns();
     if (round->is_busy[OLD])
         reply = answer(round, OLD);
+    note_wait(round, killed_ns);
     if (reply.result != -EPIPE && reply.result != -ENODATA)
         reply = ask(round, OLD,
                     (struct order){ .verb = READ_END, .wait_ns = round->turn & 1 ? BOUND_NS : 0 });
@@ -258,8 +270,10 @@ static void go_on(struct round *round)
     enum who reader = role == PUBLISHER && has_old ? OLD : FRESH;
     if (writer == OLD) {
         if (round->is_busy[OLD]) {
+            int64_t killed_ns = weir_now_ns();
             struct reply late = answer(round, OLD);
             must_be(round, OLD, &late, 0);
+            note_wait(round, killed_ns);
         }
         must(round, OLD, (struct order){ .verb = SEND, .count = 200, .wait_ns = BOUND_NS });
     } else {

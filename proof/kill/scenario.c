@@ -55,7 +55,7 @@ static void reader_is_awake(struct round *round)
 static void reader_is_asleep(struct round *round)
 {
     both_sides(round, 4, SMALL);
-    tell(round, OLD, (struct order){ .verb = READ_END, .wait_ns = BOUND_NS });
+    tell(round, OLD, (struct order){ .verb = READ_END, .wait_ns = PATIENT_NS });
     see_asleep(round, OLD);
 }
 
@@ -155,7 +155,7 @@ static void writer_wants_room(struct round *round)
     ask(round, OLD, (struct order){ .verb = FILL, .count = 400, .size_bytes = LARGE });
     order(round, VICTIM, TAKE, 3, 0);
     tell(round, OLD,
-         (struct order){ .verb = SEND, .count = 1, .size_bytes = LARGE, .wait_ns = BOUND_NS - 1 });
+         (struct order){ .verb = SEND, .count = 1, .size_bytes = LARGE, .wait_ns = PATIENT_NS });
     see_asleep(round, OLD);
 }
 
@@ -301,7 +301,7 @@ const struct scenario scenarios[] = {
     { "send", "credit used up", PUBLISHER, 0, credit_is_used_up, ORDER_SEND(LARGE, 0), 0, NULL, 0 },
     { "wait for room", "in vain", PUBLISHER, 0, ring_is_full, ORDER_SEND(LARGE, SHORT_NS),
       -ETIMEDOUT, NULL, 0 },
-    { "wait for room", "woken", PUBLISHER, 0, ring_is_full, ORDER_SEND(LARGE, BOUND_NS - 1), 0,
+    { "wait for room", "woken", PUBLISHER, 0, ring_is_full, ORDER_SEND(LARGE, PATIENT_NS), 0,
       reader_makes_room, 0 },
     { "loan",
       "",
@@ -345,7 +345,7 @@ const struct scenario scenarios[] = {
       PUBLISHER,
       0,
       publisher_alone,
-      { .verb = WAIT_SUBSCRIBER, .wait_ns = BOUND_NS },
+      { .verb = WAIT_SUBSCRIBER, .wait_ns = PATIENT_NS },
       0,
       subscriber_waits,
       0 },
@@ -354,7 +354,7 @@ const struct scenario scenarios[] = {
       PUBLISHER,
       0,
       some_unread,
-      { .verb = WAIT_TAKEN, .wait_ns = BOUND_NS },
+      { .verb = WAIT_TAKEN, .wait_ns = PATIENT_NS },
       0,
       reader_takes_all,
       0 },
@@ -431,7 +431,7 @@ const struct scenario scenarios[] = {
       SUBSCRIBER,
       0,
       attached,
-      { .verb = TAKE, .count = 1, .wait_ns = BOUND_NS },
+      { .verb = TAKE, .count = 1, .wait_ns = PATIENT_NS },
       0,
       writer_sends_one,
       0 },
@@ -481,7 +481,7 @@ const struct scenario scenarios[] = {
       NULL,
       0 },
     { "recovery", "a writer puts a dead subscriber out", PUBLISHER, RECOVERY,
-      subscriber_died_before_us, ORDER_SEND(LARGE, BOUND_NS - 1), 0, NULL, 0 },
+      subscriber_died_before_us, ORDER_SEND(LARGE, PATIENT_NS), 0, NULL, 0 },
     { "recovery",
       "collector, directory half made",
       COLLECTOR,

@@ -177,10 +177,11 @@ bool stepper_is_over(const struct stepper *stepper)
 bool stepper_enter(struct stepper *stepper)
 {
     while (stepper->accounts->place == BEFORE) {
-        if (stepper_next(stepper) == STEP_LOST)
+        if (next_call(stepper) == STEP_LOST)
             return false;
     }
-    return true;
+    /* At the entry of the system call that follows the mark. */
+    return stepper->is_entered && next_call(stepper) == STEP_EXIT;
 }
 
 static void give_cue(struct stepper *stepper)

@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SCENARIOS_MAX 64
@@ -37,7 +38,8 @@ struct row {
 };
 
 static struct shared {
-    atomic_uint next_survey, next_round, failures, longest_ms;
+    atomic_uint next_survey, next_round, failures;
+    atomic_ullong longest;
     struct row row[SCENARIOS_MAX];
 } * shared;
 
@@ -47,6 +49,7 @@ static int32_t *seen[SCENARIOS_MAX];
 static struct {
     bool is_quick, every;
     unsigned seed, workers;
+    unsigned first; /* round */
     double minutes;
     const char *table, *compiler;
     int64_t end_ns;
@@ -74,10 +77,11 @@ static void *share(size_t bytes)
     return memory;
 }
 
+static const char *const modes[] = { "surveyed", "killed", "stopped" };
+
 static void complain(const struct round *round)
 {
     const struct scenario *scenario = round->scenario;
-    static const char *const modes[] = { "surveyed", "killed", "stopped" };
     atomic_fetch_add(&shared->row[scenario - scenarios].failed, 1);
     if (atomic_fetch_add(&shared->failures, 1) >= FAILURES_SHOWN)
         return;
@@ -87,12 +91,25 @@ static void complain(const struct round *round)
             round->failure);
 }
 
-static void note_longest(const struct round *round)
+/* With the round that it was in: milliseconds, scenario, mode, point. */
+static void note_longest(const struct round *round, const struct task *task)
 {
-    unsigned ms = (unsigned)(round->accounts->longest_ns / 1000000);
-    unsigned known = shared->longest_ms;
-    while (ms > known && !atomic_compare_exchange_weak(&shared->longest_ms, &known, ms))
+    uint64_t ms = (uint64_t)(round->accounts->longest_ns / 1000000);
+    uint64_t mine =
+        ms << 42 | (uint64_t)task->scenario << 34 | (uint64_t)task->mode << 32 | task->point;
+    uint64_t known = shared->longest;
+    while (mine > known && !atomic_compare_exchange_weak(&shared->longest, &known, mine))
         ;
+}
+
+static void print_longest(void)
+{
+    uint64_t longest = shared->longest;
+    unsigned index = (longest >> 34) & 0xff, mode = (longest >> 32) & 3;
+    struct point point = shared->row[index].survey.points[(uint32_t)longest];
+    printf("longest wait %u ms (%s, %s, %s at stop %u, instruction %u)", (unsigned)(longest >> 42),
+           scenarios[index].operation, scenarios[index].variant, modes[mode], point.stops,
+           point.steps);
 }
 
 static void survey_one(struct round *round, unsigned index)
@@ -105,7 +122,6 @@ static void survey_one(struct round *round, unsigned index)
     row->is_surveyed = round_survey(round, &row->survey, options.every);
     if (!row->is_surveyed)
         complain(round);
-    note_longest(round);
     row->took_ns += weir_now_ns() - before_ns;
 }
 
@@ -125,7 +141,7 @@ static void run_task(struct round *round, const struct task *task)
         atomic_fetch_add(&row->missed, 1);
     else if (task->mode == KILL)
         seen[task->scenario][task->point] = (int32_t)round->seen;
-    note_longest(round);
+    note_longest(round, task);
     atomic_fetch_add(&row->took_ns, weir_now_ns() - before_ns);
 }
 
@@ -155,6 +171,39 @@ static void work(unsigned number, bool is_survey)
     _exit(0);
 }
 
+#define PROGRESS_NS INT64_C(15000000000)
+
+/* A line now and then, while the workers work. */
+static void show_progress(bool is_survey)
+{
+    static int64_t shown_ns;
+    const struct timespec nap = { 0, 20000000 };
+    nanosleep(&nap, NULL);
+    if (shown_ns == 0)
+        shown_ns = weir_now_ns();
+    if (weir_now_ns() - shown_ns < PROGRESS_NS)
+        return;
+    shown_ns = weir_now_ns();
+    if (is_survey)
+        fprintf(stderr, "kill (%s): surveying, %u of %u begun\n", options.compiler,
+                shared->next_survey, scenario_count);
+    else
+        fprintf(stderr, "kill (%s): %u rounds of %u, %u failures\n", options.compiler,
+                shared->next_round, task_count, shared->failures);
+}
+
+static void judge_worker(int status)
+{
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
+        fprintf(stderr, "kill: skipped, no IPC namespace of its own is allowed here\n");
+        exit(SKIPPED);
+    }
+    fprintf(stderr, "kill: a worker ended with wait status 0x%x\n", (unsigned)status);
+    shared->failures++;
+}
+
 /* All workers through one phase. */
 static void run_workers(bool is_survey)
 {
@@ -171,15 +220,11 @@ static void run_workers(bool is_survey)
             exit(1);
         }
     }
-    while (wait(&status) > 0) {
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-            continue;
-        if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
-            fprintf(stderr, "kill: skipped, no IPC namespace of its own is allowed here\n");
-            exit(SKIPPED);
-        }
-        fprintf(stderr, "kill: a worker ended with wait status 0x%x\n", (unsigned)status);
-        shared->failures++;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) >= 0;) {
+        if (pid == 0)
+            show_progress(is_survey);
+        else
+            judge_worker(status);
     }
 }
 
@@ -272,16 +317,17 @@ static int report(int64_t began_ns)
     print_table(table);
     if (options.table)
         fclose(table);
-    printf("kill (%s): %u rounds of %u, %u of them over before their point, %u failures; longest "
-           "wait %u ms; seed %u; %.0f s\n",
-           options.compiler, rounds, task_count, missed, shared->failures, shared->longest_ms,
-           options.seed, (double)(weir_now_ns() - began_ns) / 1e9);
+    printf("kill (%s): %u rounds of %u, %u of them over before their point, %u failures; ",
+           options.compiler, rounds, task_count, missed, shared->failures);
+    print_longest();
+    printf("; seed %u; %.0f s\n", options.seed, (double)(weir_now_ns() - began_ns) / 1e9);
     if (rounds > 0 && missed > rounds / 50 + 2) {
         fprintf(stderr, "kill: too many rounds did not reach their point\n");
         return 1;
     }
-    if (rounds < task_count)
-        fprintf(stderr, "kill: the time was over before all points were swept\n");
+    if (shared->next_round < task_count)
+        fprintf(stderr, "kill: the time is over; the rest: --seed %u --from %u\n", options.seed,
+                shared->next_round);
     return shared->failures == 0 ? 0 : 1;
 }
 
@@ -291,6 +337,11 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
     (void)type;
     (void)walk;
     return remove(path);
+}
+
+static void remove_directory(void)
+{
+    nftw(options.directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static bool wants(const struct scenario *scenario, char **operations)
@@ -325,6 +376,7 @@ static void prepare(char **operations)
         perror("kill: mkdtemp");
         exit(1);
     }
+    atexit(remove_directory); /* workers end with _exit() */
     for (unsigned i = 0; i < options.workers; i++) {
         char path[100];
         snprintf(path, sizeof path, "%s/%u", options.directory, i);
@@ -344,10 +396,15 @@ static int usage(void)
 static bool take_options(int argc, char **argv)
 {
     static const struct option known[] = {
-        { "quick", no_argument, NULL, 'q' },          { "every", no_argument, NULL, 'e' },
-        { "minutes", required_argument, NULL, 'm' },  { "seed", required_argument, NULL, 's' },
-        { "workers", required_argument, NULL, 'w' },  { "table", required_argument, NULL, 't' },
-        { "compiler", required_argument, NULL, 'c' }, { NULL, 0, NULL, 0 },
+        { "quick", no_argument, NULL, 'q' },
+        { "every", no_argument, NULL, 'e' },
+        { "minutes", required_argument, NULL, 'm' },
+        { "seed", required_argument, NULL, 's' },
+        { "from", required_argument, NULL, 'f' },
+        { "workers", required_argument, NULL, 'w' },
+        { "table", required_argument, NULL, 't' },
+        { "compiler", required_argument, NULL, 'c' },
+        { NULL, 0, NULL, 0 },
     };
     options.seed = (unsigned)(weir_now_ns() / 1000000) % 100000;
     options.workers = (unsigned)sysconf(_SC_NPROCESSORS_ONLN) * 3;
@@ -365,6 +422,9 @@ static bool take_options(int argc, char **argv)
             break;
         case 's':
             options.seed = (unsigned)atoi(optarg);
+            break;
+        case 'f':
+            options.first = (unsigned)atoi(optarg);
             break;
         case 'w':
             options.workers = (unsigned)atoi(optarg);
@@ -398,8 +458,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < scenario_count; i++)
         memset(seen[i], 0xff, (shared->row[i].survey.count + 1) * sizeof *seen[i]);
     list_tasks();
+    shared->next_round = options.first;
     run_workers(false);
-    int result = report(began_ns);
-    nftw(options.directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-    return result;
+    return report(began_ns);
 }
