@@ -39,7 +39,7 @@ struct row {
 
 static struct shared {
     atomic_uint next_survey, next_round, failures;
-    atomic_ullong longest;
+    _Atomic uint64_t longest;
     struct row row[SCENARIOS_MAX];
 } * shared;
 
