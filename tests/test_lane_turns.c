@@ -200,6 +200,68 @@ static void test_the_next_subscriber_is_rung(void **state)
     weir_publisher_close(publisher);
 }
 
+/* Attached by the wait alone; an end is told before the next one is waited for. */
+static void test_wait_for_a_publisher(void **state)
+{
+    struct weir_message message;
+    (void)state;
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    assert_result(weir_subscriber_wait_publisher(subscriber, NOW), -EAGAIN);
+    assert_result(weir_subscriber_wait_publisher(subscriber, weir_deadline_ns(1000000)),
+                  -ETIMEDOUT);
+    for (unsigned turn = 1; turn <= 2; turn++) {
+        assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+        assert_result(weir_publisher_wait_subscriber(publisher, NOW), -EAGAIN);
+        assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+        assert_result(weir_publisher_wait_subscriber(publisher, NOW), 0);
+        send_text("mine");
+        message = take_text("mine");
+        assert_int_equal(message.session, turn);
+        assert_result(weir_subscriber_release(subscriber, &message), 0);
+        weir_publisher_close(publisher);
+        assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+        assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -ENODATA);
+        assert_result(weir_subscriber_wait_publisher(subscriber, NOW), -EAGAIN);
+    }
+    weir_subscriber_close(subscriber);
+}
+
+static void meet_publishers_asleep(struct companion *companion, void *argument)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_message message;
+    char byte = 0;
+    (void)argument;
+    options.flags = WEIR_CHANNEL_SLEEP_ONLY;
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "lane", &options), 0);
+    companion_arrive(companion);
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK_RESULT(weir_subscriber_wait_publisher(subscriber, SOON), 0);
+        CHECK_RESULT(weir_subscriber_take_until(subscriber, &message, SOON), -ENODATA);
+        CHECK(write(companion->from_child, &byte, 1) == 1);
+    }
+    weir_subscriber_close(subscriber);
+}
+
+/* As above: a wake that is lost costs a slice. */
+static void test_who_waits_for_a_publisher_is_rung(void **state)
+{
+    struct companion companion;
+    (void)state;
+    companion_start(&companion, meet_publishers_asleep, NULL);
+    companion_meet(&companion);
+    companion_release(&companion);
+    int64_t before_ns = weir_now_ns();
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+        assert_result(weir_publisher_wait_subscriber(publisher, SOON), 0);
+        weir_publisher_close(publisher);
+        companion_meet(&companion); /* it waits for the next one, or will */
+    }
+    assert_true(weir_now_ns() - before_ns < ROUNDS / 20 * INT64_C(200000000));
+    assert_int_equal(companion_end(&companion), 0);
+}
+
 static void publish_until_killed(struct companion *companion, void *argument)
 {
     (void)argument;
@@ -302,6 +364,7 @@ static void take_in_child(void *argument)
     struct weir_message message;
     (void)argument;
     CHECK_RESULT(weir_subscriber_take_until(subscriber, &message, NOW), -ECHILD);
+    CHECK_RESULT(weir_subscriber_wait_publisher(subscriber, NOW), -ECHILD);
     CHECK_RESULT(weir_subscriber_fd(subscriber), -ECHILD);
     weir_publisher_close(publisher);
     weir_subscriber_close(subscriber);
@@ -361,6 +424,8 @@ int main(void)
         TURNS_TEST(test_subscriber_sessions_come_round),
         TURNS_TEST(test_publisher_sessions_come_round),
         TURNS_TEST(test_the_next_subscriber_is_rung),
+        TURNS_TEST(test_wait_for_a_publisher),
+        TURNS_TEST(test_who_waits_for_a_publisher_is_rung),
         TURNS_TEST(test_pollers_learn_of_a_death),
         TURNS_TEST(test_a_boundary_that_is_being_stored),
         TURNS_TEST(test_a_child_with_a_full_table),

@@ -242,6 +242,18 @@ WEIR_EXPORT int weir_subscriber_open(struct weir_subscriber **subscriber, const 
 WEIR_EXPORT void weir_subscriber_close(struct weir_subscriber *subscriber);
 
 /*
+ * weir_subscriber_wait_publisher() - wait until a publisher is there
+ *
+ * What it commits from now on is received. deadline_ns: as weir_deadline_ns() gives it;
+ * WEIR_NEVER waits for ever, 0 not at all.
+ *
+ * Returns: 0, also when it has ended since, or was killed: the next take tells that; else
+ *     -EAGAIN, -ETIMEDOUT, -EINTR, -EUCLEAN, -ECHILD. Blocking: see deadline_ns.
+ */
+WEIR_EXPORT int weir_subscriber_wait_publisher(struct weir_subscriber *subscriber,
+                                               int64_t deadline_ns);
+
+/*
  * weir_subscriber_take_until() - the next message, in place
  *
  * message: receives it; valid until weir_subscriber_release(). Up to WEIR_HOLDS_MAX

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for a message: in a call, or by a descriptor. */
+/* Waiting for a message or a publisher: in a call, or by a descriptor. */
 #include "channel/subscriber.h"
 
 #include <errno.h>
@@ -141,6 +141,32 @@ void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber)
         return; /* a child of fork has neither the thread nor what it watches */
     struct view view = view_of(subscriber);
     weir__descriptor_arm(subscriber->descriptor, &view);
+}
+
+/* Looks until there is a lane. */
+static int wait_for_lane(struct weir_subscriber *subscriber, int64_t deadline_ns)
+{
+    subscriber->side.looks = 0;
+    while (!subscriber->lane) {
+        int result = weir__subscriber_find_lane(subscriber);
+        if (result != 0 || subscriber->lane)
+            return result;
+        struct view view = view_of(subscriber);
+        result = weir__side_wait(&subscriber->side, may_have_message, &view, deadline_ns);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+int weir_subscriber_wait_publisher(struct weir_subscriber *subscriber, int64_t deadline_ns)
+{
+    int result = weir__side_check(&subscriber->side);
+    if (result == 0)
+        result = wait_for_lane(subscriber, deadline_ns);
+    if (subscriber->descriptor)
+        weir__subscriber_update_descriptor(subscriber);
+    return result;
 }
 
 int weir_subscriber_fd(struct weir_subscriber *subscriber)
