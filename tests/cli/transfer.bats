@@ -17,7 +17,7 @@ teardown() {
     "$WEIR" send --wait 0 nobody </dev/null 2>/dev/null || true
 }
 
-slot=524288
+chunk=1048568 # the most of one message, a quarter of the ring
 
 # Bytes of so many, not compressible and not the same twice.
 bytes() {
@@ -31,10 +31,10 @@ check_nothing_left() {
     [ "$(find /dev/shm -mindepth 1 ! -type d)" = "" ]
 }
 
-# Until the process sleeps, and somebody's semaphores are there for it to sleep on.
+# Until the process sleeps, and has told its own memory to the channel for others to find.
 await_sleeper() {
     local state=R
-    while [ "$state" != S ] || [ "$(tail -n +2 /proc/sysvipc/sem)" = "" ]; do
+    while [ "$state" != S ] || [ "$(tail -n +2 /proc/sysvipc/shm | wc -l)" -lt 3 ]; do
         read -r _ _ state _ <"/proc/$1/stat" || return 1
     done
 }
@@ -66,8 +66,8 @@ start_pair() {
     [ "$line" = hello ]
 }
 
-@test "all sizes around a slot, both orders, files and streams" {
-    for size in 0 1 $((slot - 1)) $slot $((slot + 1)) $((4 * slot)) $((5 * slot + 1)); do
+@test "all sizes around a chunk, both orders, files and streams" {
+    for size in 0 1 $((chunk - 1)) $chunk $((chunk + 1)) $((4 * chunk)) $((5 * chunk + 1)); do
         bytes "$size" >in
         "$WEIR" send a/b in &
         first=$!
@@ -174,7 +174,7 @@ start_pair() {
     for command in send recv; do
         run --separate-stderr "$WEIR" $command other </dev/null
         [ "$status" -eq 1 ]
-        [[ "$stderr" == *"not a stream"* ]]
+        [[ "$stderr" == *"not a channel"* ]]
     done
     "$WEIR" rm other
 }

@@ -52,7 +52,7 @@ static int open_output(struct transfer *transfer, const char *path)
     return STATUS_OK;
 }
 
-static int write_out(struct transfer *transfer, const void *data, uint32_t bytes)
+static int write_out(struct transfer *transfer, const void *data, size_t bytes)
 {
     const char *next = data;
     while (bytes > 0) {
@@ -60,7 +60,7 @@ static int write_out(struct transfer *transfer, const void *data, uint32_t bytes
         int error = written < 0 ? errno : EINTR;
         if (written > 0) {
             next += written;
-            bytes -= (uint32_t)written;
+            bytes -= (size_t)written;
             transfer->done += (uint64_t)written;
         }
         if (bytes == 0)
@@ -79,21 +79,16 @@ static int receive_all(struct transfer *transfer)
 {
     for (;;) {
         const void *data;
-        uint32_t bytes;
-        int result;
-        do
-            result = bounded_buffer_next(transfer->buffer, &data, &bytes);
-        while (transfer_again(transfer, result));
+        size_t bytes;
+        int result = stream_next(&transfer->stream, &data, &bytes);
         if (result == 0)
             return STATUS_OK;
         if (result < 0)
             return transfer_fail(transfer, result);
-        if (!transfer->progress.expected)
-            transfer->progress.expected = bounded_buffer_expected(transfer->buffer);
         int status = write_out(transfer, data, bytes);
         if (status != STATUS_OK)
             return status;
-        result = bounded_buffer_release(transfer->buffer);
+        result = stream_release(&transfer->stream); /* only what is written */
         if (result != 0)
             return transfer_fail(transfer, result);
         progress_step(&transfer->progress, transfer->done);
@@ -101,13 +96,10 @@ static int receive_all(struct transfer *transfer)
 }
 
 /* A full disk may be told as late as at the close; only then the sender may believe us. */
-static int close_and_accept(struct transfer *transfer)
+static int close_output(struct transfer *transfer)
 {
     if (close(transfer->fd) != 0 && errno != EINTR)
         return transfer_fail_file(transfer, "write", errno);
-    int result = bounded_buffer_accept(transfer->buffer);
-    if (result != 0)
-        return transfer_fail(transfer, result);
     progress_end(&transfer->progress, transfer->done);
     return STATUS_OK;
 }
@@ -119,14 +111,14 @@ static int run(int argc, char **argv)
     int status;
     if (!transfer_options(argc, argv, &options, &status))
         return status;
-    status = transfer_begin(&transfer, BOUNDED_BUFFER_RECEIVER, &options);
+    status = transfer_begin(&transfer, STREAM_RECEIVER, &options);
     if (status != STATUS_OK)
         return status;
     status = open_output(&transfer, options.file);
     if (status == STATUS_OK)
         status = receive_all(&transfer);
     if (status == STATUS_OK)
-        status = close_and_accept(&transfer);
+        status = close_output(&transfer);
     return command_finish(transfer_end(&transfer, status));
 }
 

@@ -59,11 +59,11 @@ static int open_input(struct transfer *transfer, const char *path)
     return STATUS_OK;
 }
 
-/* Bytes read into the slot, 0 at the end; -1: *status is the end of it all. */
-static ssize_t fill(struct transfer *transfer, void *slot, int *status)
+/* Bytes read into the loan, 0 at the end; -1: *status is the end of it all. */
+static ssize_t fill(struct transfer *transfer, void *loan, size_t bytes, int *status)
 {
     for (;;) {
-        ssize_t length = read(transfer->fd, slot, TRANSFER_SLOT_BYTES);
+        ssize_t length = read(transfer->fd, loan, bytes);
         if (length >= 0)
             return length;
         int result = 0;
@@ -81,28 +81,27 @@ static ssize_t fill(struct transfer *transfer, void *slot, int *status)
 static int send_all(struct transfer *transfer)
 {
     int result, status = STATUS_OK;
-    bounded_buffer_announce(transfer->buffer, transfer->progress.expected);
     for (;;) {
-        void *slot;
-        do
-            result = bounded_buffer_reserve(transfer->buffer, &slot);
-        while (transfer_again(transfer, result));
+        void *loan;
+        size_t bytes;
+        result = stream_loan(&transfer->stream, &loan, &bytes);
         if (result != 0)
             return transfer_fail(transfer, result);
-        ssize_t length = fill(transfer, slot, &status);
+        ssize_t length = fill(transfer, loan, bytes, &status);
         if (length < 0)
             return status;
         if (length == 0)
             break;
-        result = bounded_buffer_commit(transfer->buffer, (uint32_t)length);
+        /* What a pipe or a terminal had, however little, goes at once. */
+        result = stream_commit(&transfer->stream, (size_t)length);
         if (result != 0)
             return transfer_fail(transfer, result);
         transfer->done += (uint64_t)length;
         progress_step(&transfer->progress, transfer->done);
     }
-    do
-        result = bounded_buffer_end(transfer->buffer);
-    while (transfer_again(transfer, result));
+    result = stream_end(&transfer->stream);
+    if (result == 0)
+        result = transfer_verdict(transfer);
     if (result != 0)
         return transfer_fail(transfer, result);
     progress_end(&transfer->progress, transfer->done);
@@ -119,7 +118,7 @@ static int run(int argc, char **argv)
     /* The file before the other side: what cannot be read shall not make anybody wait. */
     status = open_input(&transfer, options.file);
     if (status == STATUS_OK)
-        status = transfer_begin(&transfer, BOUNDED_BUFFER_SENDER, &options);
+        status = transfer_begin(&transfer, STREAM_SENDER, &options);
     if (status != STATUS_OK)
         return status;
     status = send_all(&transfer);

@@ -2,16 +2,16 @@
 /*
  * The frame around 'weir send' and 'weir recv'.
  *
- * Waiting for the other side ends by itself when that side dies (see
- * bounded_buffer_parts.h); waiting for a file does not. So a second thread, the
- * watcher, sleeps until the other side is gone, and then interrupts the main
- * thread by a signal, again and again until it has noticed: a signal that comes
- * just before read(2) would be lost if it came once.
+ * Waiting for the other side's messages ends by itself when that side dies; waiting
+ * for a file does not. So a second thread, the watcher, sleeps on the way back (see
+ * stream.h) until the other side is gone, and then interrupts the main thread by a
+ * signal, again and again until it has noticed: a signal that comes just before
+ * read(2) would be lost if it came once.
  *
  * A third, the stopper, takes SIGINT, SIGTERM and SIGHUP and interrupts the main
- * thread in the same way, so that Ctrl-C leaves nothing behind: the last user of
- * a stream takes its name and its semaphores away. SIGKILL leaves that to the
- * next weir command.
+ * thread in the same way, so that Ctrl-C lets us leave in order: the other side is
+ * told, and the name goes with its last user. SIGKILL leaves that to the next weir
+ * command.
  */
 #include "transfer.h"
 
@@ -31,7 +31,7 @@
 
 #include "command.h"
 
-/* Between two signals of the watcher. */
+/* Between two signals of a helper. */
 #define NUDGE_NS 10000000
 
 static bool parse_seconds(const char *text, int64_t *ns)
@@ -84,13 +84,14 @@ static void interrupt(int signal_number)
     (void)signal_number; /* that it interrupts is all */
 }
 
-/* Until the main thread has noticed. */
-static void nudge(struct transfer *transfer)
+/* Interrupts a thread until it has noticed. */
+static void nudge(struct transfer *transfer, pthread_t thread, const bool *noticed)
 {
     pthread_mutex_lock(&transfer->lock);
-    while (!transfer->finished) {
+    pthread_cond_broadcast(&transfer->changed);
+    while (!*noticed) {
         struct timespec until;
-        pthread_kill(transfer->main, SIGUSR1);
+        pthread_kill(thread, SIGUSR1);
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_nsec += NUDGE_NS;
         if (until.tv_nsec >= 1000000000) {
@@ -102,12 +103,23 @@ static void nudge(struct transfer *transfer)
     pthread_mutex_unlock(&transfer->lock);
 }
 
+static void set(struct transfer *transfer, bool *flag)
+{
+    pthread_mutex_lock(&transfer->lock);
+    *flag = true;
+    pthread_cond_broadcast(&transfer->changed);
+    pthread_mutex_unlock(&transfer->lock);
+}
+
 static void *watch(void *argument)
 {
     struct transfer *transfer = argument;
-    bounded_buffer_watch(transfer->buffer);
-    atomic_store(&transfer->gone, true);
-    nudge(transfer);
+    stream_watch(&transfer->stream, &transfer->leaving);
+    if (!atomic_load(&transfer->leaving)) {
+        atomic_store(&transfer->gone, true);
+        nudge(transfer, transfer->main, &transfer->finished);
+    }
+    set(transfer, &transfer->watched);
     return NULL;
 }
 
@@ -134,12 +146,12 @@ static void *await_stop(void *argument)
         ;
     if (signal_number != SIGUSR1) {
         atomic_store(&transfer->stopped, signal_number);
-        nudge(transfer);
+        nudge(transfer, transfer->main, &transfer->finished);
     }
     return NULL;
 }
 
-/* Before the join, which may wait for ever. Nothing of the buffer is used yet. */
+/* Before the join, which may wait for ever. */
 static int start_stopper(struct transfer *transfer)
 {
     struct sigaction action = { .sa_handler = interrupt }; /* no SA_RESTART */
@@ -159,21 +171,28 @@ static int start_stopper(struct transfer *transfer)
 
 static int start_watcher(struct transfer *transfer)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t most, before;
+    sigfillset(&most);
+    sigdelset(&most, SIGUSR1); /* from stop_watcher() */
+    pthread_sigmask(SIG_SETMASK, &most, &before);
     int error = pthread_create(&transfer->watcher, NULL, watch, transfer);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }
 
+/* Afterwards the way back is ours. */
+static void stop_watcher(struct transfer *transfer)
+{
+    atomic_store(&transfer->leaving, true);
+    set(transfer, &transfer->finished);
+    nudge(transfer, transfer->watcher, &transfer->watched);
+    pthread_join(transfer->watcher, NULL);
+}
+
 /* The end of the stopper; and ours, if a signal stopped us: as if nobody had caught it. */
 static int stop_stopper(struct transfer *transfer, int status)
 {
-    pthread_mutex_lock(&transfer->lock);
-    transfer->finished = true;
-    pthread_cond_broadcast(&transfer->changed);
-    pthread_mutex_unlock(&transfer->lock);
+    set(transfer, &transfer->finished);
     pthread_kill(transfer->stopper, SIGUSR1);
     pthread_join(transfer->stopper, NULL);
     int stopped = atomic_load(&transfer->stopped);
@@ -185,67 +204,77 @@ static int stop_stopper(struct transfer *transfer, int status)
     return status;
 }
 
-bool transfer_again(const struct transfer *transfer, int result)
-{
-    return result == -EINTR && atomic_load(&transfer->stopped) == 0;
-}
-
 static int fail_join(struct transfer *transfer, int result, int64_t wait_ns)
 {
     switch (result) {
     case -EINTR: /* the signal says it all */
         return STATUS_FAILURE;
     case -EBUSY:
-        return command_fail("'%s' is busy: another %s is using it", transfer->name, transfer->self);
+        return command_fail("'%s' is busy: another %s is using it", transfer->stream.name, transfer->self);
     case -ETIMEDOUT:
         return command_fail("no %s came within %g s", transfer->other, (double)wait_ns / 1e9);
     case -EPROTONOSUPPORT:
         return command_fail("'%s' was made by another version of weir: use the same on both sides",
-                            transfer->name);
+                            transfer->stream.name);
+    case -EBADMSG:
+        return command_fail("'%s' is a channel of another program: there is no 'weir %s' at it",
+                            transfer->stream.name,
+                            transfer->stream.role == STREAM_SENDER ? "recv" : "send");
     default:
         return command_fail_weir();
     }
 }
 
-int transfer_begin(struct transfer *transfer, enum bounded_buffer_role role,
+int transfer_begin(struct transfer *transfer, enum stream_role role,
                    const struct transfer_options *options)
 {
-    bool is_sender = role == BOUNDED_BUFFER_SENDER;
-    transfer->name = options->name;
+    bool is_sender = role == STREAM_SENDER;
+    transfer->stream.role = role;
+    transfer->stream.name = options->name;
+    transfer->stream.expected = transfer->progress.expected;
+    transfer->stream.stopped = &transfer->stopped;
     transfer->self = is_sender ? "sender" : "receiver";
     transfer->other = is_sender ? "receiver" : "sender";
     int64_t deadline_ns = weir_deadline_ns(options->wait_ns);
     int error = start_stopper(transfer);
     if (error != 0)
         return command_fail("cannot start a thread: %s", strerror(error));
-    int result;
-    do
-        result = bounded_buffer_join(&transfer->buffer, options->name, role, TRANSFER_SLOTS,
-                                     TRANSFER_SLOT_BYTES, deadline_ns);
-    while (transfer_again(transfer, result));
-    if (result != 0)
-        return stop_stopper(transfer, fail_join(transfer, result, options->wait_ns));
+    int result = stream_join(&transfer->stream, deadline_ns);
+    if (result != 0) {
+        int status = fail_join(transfer, result, options->wait_ns);
+        stream_leave(&transfer->stream);
+        return stop_stopper(transfer, status);
+    }
     error = start_watcher(transfer);
     if (error != 0) {
-        bounded_buffer_fail(transfer->buffer, error);
-        bounded_buffer_leave(transfer->buffer);
+        stream_fail(&transfer->stream, error);
+        stream_leave(&transfer->stream);
         return stop_stopper(transfer, command_fail("cannot start a thread: %s", strerror(error)));
     }
+    transfer->progress.expected = transfer->stream.expected;
     progress_start(&transfer->progress);
     return STATUS_OK;
 }
 
+int transfer_verdict(struct transfer *transfer)
+{
+    pthread_mutex_lock(&transfer->lock);
+    while (!atomic_load(&transfer->gone) && !atomic_load(&transfer->stopped))
+        pthread_cond_wait(&transfer->changed, &transfer->lock);
+    pthread_mutex_unlock(&transfer->lock);
+    return atomic_load(&transfer->gone) ? stream_verdict(&transfer->stream) : -EINTR;
+}
+
 int transfer_end(struct transfer *transfer, int status)
 {
+    stop_watcher(transfer);
     if (atomic_load(&transfer->stopped) && status != STATUS_OK)
-        bounded_buffer_fail(transfer->buffer, EINTR);
-    pthread_mutex_lock(&transfer->lock);
-    transfer->finished = true;
-    pthread_cond_broadcast(&transfer->changed);
-    pthread_mutex_unlock(&transfer->lock);
-    bounded_buffer_stop_watch(transfer->buffer);
-    pthread_join(transfer->watcher, NULL);
-    bounded_buffer_leave(transfer->buffer);
+        transfer->failed = EINTR;
+    if (transfer->failed)
+        stream_fail(&transfer->stream, transfer->failed);
+    else if (status == STATUS_OK && transfer->stream.role == STREAM_RECEIVER)
+        stream_accept(&transfer->stream);
+    stream_leave(&transfer->stream);
     return stop_stopper(transfer, status);
 }
 
@@ -260,11 +289,11 @@ int transfer_fail(struct transfer *transfer, int result)
         return command_fail("the %s was killed, or ended too soon, after %s", transfer->other,
                             progress_bytes((double)transfer->done, have));
     case -ECANCELED:
-        if (bounded_buffer_peer_error(transfer->buffer) == EINTR)
+        if (stream_peer_error(&transfer->stream) == EINTR)
             return command_fail("the %s was interrupted after %s", transfer->other,
                                 progress_bytes((double)transfer->done, have));
         return command_fail("%s failed: %s", transfer->other,
-                            strerror(bounded_buffer_peer_error(transfer->buffer)));
+                            strerror(stream_peer_error(&transfer->stream)));
     case -EUCLEAN:
         return command_fail("what the %s wrote into the shared memory cannot be true",
                             transfer->other);
@@ -276,7 +305,7 @@ int transfer_fail(struct transfer *transfer, int result)
 int transfer_fail_file(struct transfer *transfer, const char *doing, int error)
 {
     progress_end(&transfer->progress, transfer->done);
-    bounded_buffer_fail(transfer->buffer, error);
+    transfer->failed = error;
     return command_fail("cannot %s %s: %s", doing, transfer->file, strerror(error));
 }
 
@@ -287,10 +316,5 @@ int transfer_retry(struct transfer *transfer, int error, short events)
         poll(&poll_fd, 1, -1);
     if (atomic_load(&transfer->stopped))
         return -EINTR;
-    if (!atomic_load(&transfer->gone))
-        return 0;
-    /* All is committed: nothing of the sender is needed any more. */
-    if (events == POLLOUT && bounded_buffer_complete(transfer->buffer))
-        return 0;
-    return bounded_buffer_peer(transfer->buffer);
+    return atomic_load(&transfer->gone) ? stream_peer(&transfer->stream) : 0;
 }
