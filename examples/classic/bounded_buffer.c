@@ -28,12 +28,6 @@ static int corrupt(struct bounded_buffer *buffer)
  * The sender
  */
 
-void bounded_buffer_announce(struct bounded_buffer *buffer, uint64_t bytes)
-{
-    /* Relaxed: for display, nothing depends on it. */
-    atomic_store_explicit(&buffer->shm->sender.expected, bytes, memory_order_relaxed);
-}
-
 int bounded_buffer_reserve(struct bounded_buffer *buffer, void **slot)
 {
     if (!buffer->broken && (bounded_buffer_peer_word(buffer) & FAILED))
@@ -95,8 +89,6 @@ int bounded_buffer_end(struct bounded_buffer *buffer)
         if (result != 0)
             return result == -EIDRM ? broken(buffer) : result;
         buffer->ended = true;
-        /* Relaxed: read only by who found us dead, after a system call. */
-        atomic_store_explicit(&buffer->shm->sender.complete, 1, memory_order_relaxed);
         /* CRASH 6 */
     }
     result = weir_semset_wait(buffer->set, DONE, 0);
@@ -108,18 +100,6 @@ int bounded_buffer_end(struct bounded_buffer *buffer)
 /*
  * The receiver
  */
-
-uint64_t bounded_buffer_expected(const struct bounded_buffer *buffer)
-{
-    /* Relaxed: for display, nothing depends on it. */
-    return atomic_load_explicit(&buffer->shm->sender.expected, memory_order_relaxed);
-}
-
-int bounded_buffer_complete(const struct bounded_buffer *buffer)
-{
-    /* Relaxed: END itself is read with acquire, from its slot. */
-    return atomic_load_explicit(&buffer->shm->sender.complete, memory_order_relaxed) != 0;
-}
 
 int bounded_buffer_next(struct bounded_buffer *buffer, const void **data, uint32_t *bytes)
 {

@@ -6,14 +6,13 @@
  * The textbook's bounded buffer: N slots, one producer, one consumer and two
  * semaphores, between processes that know nothing of each other but a name;
  * and what the textbook leaves out: who came, who died, and whether everything
- * has arrived. Made of weir's public headers; 'weir send' and 'weir recv' are
- * built on it.
+ * has arrived. Made of weir's public headers. ('weir send' and 'weir recv' were
+ * built on it once; a channel does the same and is faster.)
  *
  * The two sides may come in either order. A buffer serves one pair, once. When
  * a side ends by any way, SIGKILL included, the kernel itself wakes the other.
  *
- * Threads: one for each side's calls; bounded_buffer_watch(), _stop_watch() and
- * _peer() may run in another. Fork: a child must not use its parent's handle.
+ * Threads: one for each side's calls. Fork: a child must not use its parent's handle.
  * Results: 0 or above, or -errno:
  *   -EBUSY      somebody else is this name's sender (receiver)
  *   -ETIMEDOUT  the other side did not come by the deadline
@@ -43,14 +42,8 @@ int bounded_buffer_join(struct bounded_buffer **buffer, const char *name,
                         enum bounded_buffer_role role, uint32_t slots, uint32_t slot_bytes,
                         int64_t deadline_ns);
 
-/*
- * Ends the side's part and frees the handle; the other side sees a death unless
- * all was accepted. The thread in bounded_buffer_watch() must have returned.
- */
+/* Ends the side's part and frees the handle; the other side sees a death unless all was accepted. */
 void bounded_buffer_leave(struct bounded_buffer *buffer);
-
-/* Sender: how many bytes will come; a hint, for the other side's display. */
-void bounded_buffer_announce(struct bounded_buffer *buffer, uint64_t bytes);
 
 /* Sender: waits for an empty slot; *slot has room for slot_bytes. The same until it is committed. */
 int bounded_buffer_reserve(struct bounded_buffer *buffer, void **slot);
@@ -70,12 +63,6 @@ int bounded_buffer_release(struct bounded_buffer *buffer);
 /* Receiver, after the end: everything is where it belongs. */
 int bounded_buffer_accept(struct bounded_buffer *buffer);
 
-/* Receiver: what the sender announced; 0: nothing. */
-uint64_t bounded_buffer_expected(const struct bounded_buffer *buffer);
-
-/* Receiver: whether the sender has committed all it has; its death does no harm then. */
-int bounded_buffer_complete(const struct bounded_buffer *buffer);
-
 /* Either side: tells the other that it failed with this errno. */
 void bounded_buffer_fail(struct bounded_buffer *buffer, int error);
 
@@ -84,13 +71,5 @@ int bounded_buffer_peer(const struct bounded_buffer *buffer);
 
 /* After -ECANCELED: the errno that the other side failed with. */
 int bounded_buffer_peer_error(const struct bounded_buffer *buffer);
-
-/*
- * For a thread beside the one that transfers: returns when the other side is
- * gone or has failed, or after bounded_buffer_stop_watch(). So a read(2) or
- * write(2) on something else can be interrupted.
- */
-void bounded_buffer_watch(struct bounded_buffer *buffer);
-void bounded_buffer_stop_watch(struct bounded_buffer *buffer);
 
 #endif

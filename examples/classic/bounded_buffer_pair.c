@@ -31,13 +31,10 @@ static size_t bytes_offset(uint32_t slots)
 static int claim(struct bounded_buffer *buffer)
 {
     uint16_t came = (uint16_t)(CAME + buffer->role), lives = (uint16_t)(LIVES + buffer->role);
-    uint16_t watch = (uint16_t)(WATCH + bounded_buffer_other(buffer));
     struct weir_sem_op sender[] = {
         { came, 0, 0 },
         { came, 1, 0 },
         { lives, 1, WEIR_SEM_UNDO },
-        { watch, 1, 0 },
-        { watch, -1, WEIR_SEM_UNDO },
         { FULL, 2, 0 },
         { FULL, -2, WEIR_SEM_UNDO },
     };
@@ -45,8 +42,6 @@ static int claim(struct bounded_buffer *buffer)
         { came, 0, 0 },
         { came, 1, 0 },
         { lives, 1, WEIR_SEM_UNDO },
-        { watch, 1, 0 },
-        { watch, -1, WEIR_SEM_UNDO },
         { EMPTY, 2, 0 },
         { EMPTY, -2, WEIR_SEM_UNDO },
         { DONE, 1, 0 },
@@ -63,16 +58,13 @@ static int claim(struct bounded_buffer *buffer)
 /* What the kernel would do at our end, now and in one step. */
 static void unclaim(struct bounded_buffer *buffer)
 {
-    uint16_t lives = (uint16_t)(LIVES + buffer->role),
-             watch = (uint16_t)(WATCH + bounded_buffer_other(buffer));
+    uint16_t lives = (uint16_t)(LIVES + buffer->role);
     struct weir_sem_op sender[] = {
         { lives, -1, WEIR_SEM_UNDO },
-        { watch, 1, WEIR_SEM_UNDO },
         { FULL, 2, WEIR_SEM_UNDO },
     };
     struct weir_sem_op receiver[] = {
         { lives, -1, WEIR_SEM_UNDO },
-        { watch, 1, WEIR_SEM_UNDO },
         { EMPTY, 2, WEIR_SEM_UNDO },
         { DONE, 1, WEIR_SEM_UNDO },
     };
@@ -287,25 +279,14 @@ int bounded_buffer_peer_error(const struct bounded_buffer *buffer)
 void bounded_buffer_fail(struct bounded_buffer *buffer, int error)
 {
     uint32_t word = FAILED | ((uint32_t)error & ERROR_MASK);
-    struct weir_sem_op sender[] = { { FULL, 1, 0 }, { WATCH + RECEIVER, 1, 0 } };
-    struct weir_sem_op receiver[] = { { EMPTY, 1, 0 }, { DONE, 1, 0 }, { WATCH + SENDER, 1, 0 } };
+    struct weir_sem_op sender[] = { { FULL, 1, 0 } };
+    struct weir_sem_op receiver[] = { { EMPTY, 1, 0 }, { DONE, 1, 0 } };
     /* Release [buffer.verdict]. Pairs with bounded_buffer_peer_word(). */
     if (buffer->role == SENDER) {
         atomic_store_explicit(&buffer->shm->sender.failed, word, memory_order_release);
-        weir_semset_try_op(buffer->set, sender, 2);
+        weir_semset_try_op(buffer->set, sender, 1);
     } else {
         atomic_store_explicit(&buffer->shm->receiver.verdict, word, memory_order_release);
-        weir_semset_try_op(buffer->set, receiver, 3);
+        weir_semset_try_op(buffer->set, receiver, 2);
     }
-}
-
-void bounded_buffer_watch(struct bounded_buffer *buffer)
-{
-    while (weir_semset_wait(buffer->set, WATCH + (uint32_t)buffer->role, 0) == -EINTR)
-        ;
-}
-
-void bounded_buffer_stop_watch(struct bounded_buffer *buffer)
-{
-    weir_semset_post(buffer->set, WATCH + (uint32_t)buffer->role, 0);
 }

@@ -15,7 +15,6 @@
  *   DONE          0      sender -1 (waits); receiver +1 with its verdict
  *   x_CAME        0      +1 by the claim of the role x, for good
  *   x_LIVES       0      +1 with UNDO by the same claim: 0 again when x has ended
- *   x_WATCH       0      x's watching thread -1 (waits); +1 by whom it shall wake it
  *   ENDING        0      a lock, with UNDO: who takes the name away
  *
  * A role is claimed in one semop: {CAME,0} {CAME,+1} {LIVES,+1,UNDO}, and with it
@@ -23,8 +22,8 @@
  * {FULL,+2} {FULL,-2,UNDO} changes nothing now, and has the kernel add 2 when
  * this process ends. So the other side is woken at that moment, and no sooner:
  *
- *   the sender's end    S_LIVES 0, FULL +2, R_WATCH +1, at one moment
- *   the receiver's end  R_LIVES 0, EMPTY +2, DONE +1, S_WATCH +1, at one moment
+ *   the sender's end    S_LIVES 0, FULL +2, at one moment
+ *   the receiver's end  R_LIVES 0, EMPTY +2, DONE +1, at one moment
  *
  * The shared memory; each word has one writer:
  *
@@ -36,8 +35,6 @@
  *   slot.total                     the slot's size and the reader's own count
  *   slot's bytes         sender    never interpreted
  *   sender.failed        sender    one atomic word, checked
- *   sender.complete      sender    one atomic word, only ever makes us more patient
- *   sender.expected      sender    one atomic word, for display alone
  *   receiver.freed       receiver  stored with release before EMPTY is posted;
  *                                  checked: never falls, never above what was sent
  *   receiver.verdict     receiver  one atomic word, stored before DONE is posted
@@ -88,10 +85,9 @@ enum semaphore {
     EMPTY,
     FULL,
     DONE,
-    CAME,              /* + role */
-    LIVES = CAME + 2,  /* + role */
-    WATCH = LIVES + 2, /* + role */
-    ENDING = WATCH + 2,
+    CAME,             /* + role */
+    LIVES = CAME + 2, /* + role */
+    ENDING = LIVES + 2,
     SEMAPHORES,
 };
 
@@ -112,9 +108,7 @@ struct slot_shm {
 
 struct buffer_shm {
     struct {
-        _Alignas(64) _Atomic uint64_t expected;
-        _Atomic uint32_t failed;
-        _Atomic uint32_t complete;
+        _Alignas(64) _Atomic uint32_t failed;
     } sender;
     struct {
         _Alignas(64) _Atomic uint64_t freed;

@@ -29,14 +29,17 @@ enum { SLOTS = 4, SLOT_BYTES = 512 * 1024 };
     while ((result) == -EINTR)
 
 /* file_error: an errno of the input or output, 0: the buffer's result says what happened. */
-static int complain(const char *who, int result, int file_error)
+static int complain(const char *who, int result, int file_error, int peer_error)
 {
     const char *sentence = file_error ? strerror(file_error) : weir_strerror(result);
-    if (file_error == 0 && result == -EPIPE)
+    const char *whose = "";
+    if (file_error == 0 && result == -EPIPE) {
         sentence = "the other side is gone";
-    else if (file_error == 0 && result == -ECANCELED)
-        sentence = "the other side failed";
-    fprintf(stderr, "%s: %s\n", who, sentence);
+    } else if (file_error == 0 && result == -ECANCELED) {
+        sentence = strerror(peer_error);
+        whose = "the other side failed: ";
+    }
+    fprintf(stderr, "%s: %s%s\n", who, whose, sentence);
     return 1;
 }
 
@@ -49,7 +52,7 @@ static int produce(const char *name)
     RETRY(result,
           bounded_buffer_join(&buffer, name, BOUNDED_BUFFER_SENDER, SLOTS, SLOT_BYTES, WEIR_NEVER));
     if (result != 0)
-        return complain("producer", result, 0);
+        return complain("producer", result, 0, 0);
     while (result == 0) {
         RETRY(result, bounded_buffer_reserve(buffer, &slot));
         if (result == 0 && (length = read(STDIN_FILENO, slot, SLOT_BYTES)) <= 0)
@@ -64,8 +67,9 @@ static int produce(const char *name)
     }
     if (result == 0)
         RETRY(result, bounded_buffer_end(buffer));
+    int peer_error = bounded_buffer_peer_error(buffer);
     bounded_buffer_leave(buffer);
-    return result == 0 ? 0 : complain("producer", result, file_error);
+    return result == 0 ? 0 : complain("producer", result, file_error, peer_error);
 }
 
 static int write_all(const char *bytes, size_t length)
@@ -91,7 +95,7 @@ static int consume(const char *name)
     RETRY(result, bounded_buffer_join(&buffer, name, BOUNDED_BUFFER_RECEIVER, SLOTS, SLOT_BYTES,
                                       WEIR_NEVER));
     if (result != 0)
-        return complain("consumer", result, 0);
+        return complain("consumer", result, 0, 0);
     for (;;) {
         RETRY(result, bounded_buffer_next(buffer, &data, &bytes));
         if (result <= 0)
@@ -107,8 +111,9 @@ static int consume(const char *name)
         bounded_buffer_fail(buffer, -written);
     if (result == 0)
         result = bounded_buffer_accept(buffer);
+    int peer_error = bounded_buffer_peer_error(buffer);
     bounded_buffer_leave(buffer);
-    return result == 0 ? 0 : complain("consumer", result, -written);
+    return result == 0 ? 0 : complain("consumer", result, -written, peer_error);
 }
 
 int main(int argc, char **argv)

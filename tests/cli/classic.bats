@@ -33,6 +33,7 @@ no_sets_left() {
         run --separate-stderr bash -c '"$1" <in >/dev/full' - "$examples/$program"
         [ "$status" -eq 1 ]
         [[ "$stderr" == *"No space left"* ]]
+        [ $program = bounded_sysv ] || [[ "$stderr" == *"the other side failed: No space left"* ]]
         run --separate-stderr bash -c '"$1" <. >/dev/null' - "$examples/$program"
         [ "$status" -eq 1 ]
         [[ "$stderr" == *"Is a directory"* ]]
