@@ -413,6 +413,55 @@ start_pair() {
     check_nothing_left
 }
 
+# lies LIE COMMAND MESSAGE: against such a stranger COMMAND ends with 1 and the message.
+lies() {
+    "$WEIR_BUILD/tests/stranger" "$1" x &
+    local stranger=$!
+    run --separate-stderr "$WEIR" "$2" x </dev/zero
+    wait $stranger
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"$3"* ]]
+}
+
+@test "the other side is no weir, or does not keep to the rules" {
+    lies publish recv "'x' is a channel of another program"
+    lies subscribe send "'x' is a channel of another program"
+    lies version recv "another version of weir"
+    lies sum recv "what the sender wrote into the shared memory cannot be true"
+    lies early send "what the receiver wrote into the shared memory cannot be true"
+    lies unread send "what the receiver wrote into the shared memory cannot be true"
+    check_nothing_left
+}
+
+@test "a sender that comes back in the middle is not taken for the former one" {
+    lies twice recv "the sender was killed, or ended too soon, after 5 B"
+    [ "$output" = hello ]
+    check_nothing_left
+}
+
+@test "a receiver that takes the place of a killed one gets nothing of its transfer" {
+    start_pair
+    kill -9 $receiver
+    "$WEIR" recv --wait 10 pair >second &
+    receiver=$!
+    ends_soon $sender 1
+    [[ "$(cat send.err)" == *"the receiver was killed"* ]]
+    exec 7>&- 8<&-
+    echo another | "$WEIR" send --wait 10 pair
+    wait $receiver
+    [ "$(cat second)" = another ]
+    check_nothing_left
+}
+
+@test "names as long as names may be" {
+    for name in "$(printf 'a%.0s' {1..200})" "$(printf 'a%.0s' {1..186})/$(printf 'b%.0s' {1..13})"; do
+        echo hello | "$WEIR" send "$name" &
+        [ "$("$WEIR" recv "$name")" = hello ]
+        wait $!
+    done
+    check_nothing_left
+}
+
 @test "progress is for terminals, and -q silences it" {
     bytes 3000000 >in
     "$WEIR" recv x out 2>recv.err &
