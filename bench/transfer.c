@@ -92,8 +92,8 @@ static void print(const struct settings *settings, const struct target *targets,
     long last = settings->rounds - 1;
     printf("%ld MiB, %ld rounds: how many times as fast as cat | cat\n", settings->mebibytes,
            settings->rounds);
-    printf("%-14s  %8s  %8s  %8s  %12s  %12s\n", "to", "lowest", "median", "highest",
-           "weir GiB/s", "pipe GiB/s");
+    printf("%-14s  %8s  %8s  %8s  %12s  %12s\n", "to", "lowest", "median", "highest", "weir GiB/s",
+           "pipe GiB/s");
     for (const struct target *target = targets; target < targets + count; target++)
         printf("%-14s  %8.2f  %8.2f  %8.2f  %12.2f  %12.2f\n", target->name, target->ratio[0],
                target->ratio[last / 2], target->ratio[last], rate(settings, target, 0),

@@ -110,7 +110,8 @@ static int run(const char *lie)
     if (strcmp(lie, "subscribe") == 0)
         return receive_wrongly(false, 0);
     if (strcmp(lie, "version") == 0)
-        return greet(STREAM_MAGIC + 1) || check(weir_publisher_wait_taken(publisher, SOON) != -EPIPE);
+        return greet(STREAM_MAGIC + 1) ||
+               check(weir_publisher_wait_taken(publisher, SOON) != -EPIPE);
     if (strcmp(lie, "sum") == 0 || strcmp(lie, "twice") == 0)
         return send_wrongly(strcmp(lie, "twice") == 0);
     if (strcmp(lie, "early") == 0)

@@ -417,7 +417,7 @@ start_pair() {
 lies() {
     "$WEIR_BUILD/tests/stranger" "$1" x &
     local stranger=$!
-    run --separate-stderr "$WEIR" "$2" x </dev/zero
+    run --separate-stderr timeout 30 "$WEIR" "$2" x </dev/zero
     wait $stranger
     [ "$status" -eq 1 ]
     [[ "$stderr" == *"$3"* ]]

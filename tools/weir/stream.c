@@ -71,7 +71,8 @@ static int say(struct stream *stream, uint32_t type, const void *word, size_t by
         while (result == -EINTR);
         return result;
     }
-    memcpy(stream->loan, word, bytes);
+    if (bytes)
+        memcpy(stream->loan, word, bytes);
     stream->loan = NULL;
     return weir_publisher_commit(stream->publisher, bytes, type);
 }
@@ -123,8 +124,8 @@ static struct weir_message *held_at(struct stream *stream, unsigned index)
 /* One message more into the queue; or why not. */
 static int take(struct stream *stream, int64_t deadline_ns)
 {
-    int result = weir_subscriber_take_until(stream->subscriber,
-                                            held_at(stream, stream->held_count), deadline_ns);
+    int result = weir_subscriber_take_until(stream->subscriber, held_at(stream, stream->held_count),
+                                            deadline_ns);
     if (result != 0)
         return is_end(result) ? -EPIPE : result;
     stream->held_count++;

@@ -120,8 +120,7 @@ static int greet(struct stream *stream, const struct stream_hello *hello, int64_
         result = weir_subscriber_wait_publisher(stream->subscriber, earlier(look_ns, deadline_ns));
         if (result == 0)
             return 0;
-        if (stream_again(stream, result) ||
-            (result == -ETIMEDOUT && weir_now_ns() < deadline_ns))
+        if (stream_again(stream, result) || (result == -ETIMEDOUT && weir_now_ns() < deadline_ns))
             result = 0;
     }
     return result;
@@ -179,7 +178,7 @@ static int take_hello(struct stream *stream, struct stream_hello *hello, int64_t
     memcpy(hello, message->data,
            message->size_bytes < sizeof *hello ? message->size_bytes : sizeof *hello);
     return hello->magic == STREAM_MAGIC && message->size_bytes == sizeof *hello ? 0
-                                                                               : -EPROTONOSUPPORT;
+                                                                                : -EPROTONOSUPPORT;
 }
 
 /* -EPIPE: the sender is gone, or has another receiver. */

@@ -210,7 +210,8 @@ static int fail_join(struct transfer *transfer, int result, int64_t wait_ns)
     case -EINTR: /* the signal says it all */
         return STATUS_FAILURE;
     case -EBUSY:
-        return command_fail("'%s' is busy: another %s is using it", transfer->stream.name, transfer->self);
+        return command_fail("'%s' is busy: another %s is using it", transfer->stream.name,
+                            transfer->self);
     case -ETIMEDOUT:
         return command_fail("no %s came within %g s", transfer->other, (double)wait_ns / 1e9);
     case -EPROTONOSUPPORT:
