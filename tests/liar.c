@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+#include "liar.h"
+#include "fixture.h"
+#include "guard.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+struct weir__header_shm *liar_header;
+struct weir__directory_shm *liar_directory;
+struct weir__lane_shm *liar_lane;
+struct weir__page_shm *liar_page;
+
+static struct weir_segment *directory_handle;
+static uint64_t lane_shown, page_shown;
+static uint64_t capacity;
+
+void liar_detach(void)
+{
+    if (liar_lane)
+        shmdt(liar_lane);
+    if (liar_page)
+        shmdt(liar_page);
+    weir_segment_close(directory_handle);
+    directory_handle = NULL;
+    liar_header = NULL;
+    liar_directory = NULL;
+    liar_lane = NULL;
+    liar_page = NULL;
+}
+
+/* What a slot shows, for writing; the owner may set its mode back. NULL: it is not there. */
+static void *attach_shown(uint64_t shown, uint64_t magic, size_t least_bytes, size_t *size_bytes)
+{
+    struct shmid_ds found;
+    int id = (int)((shown >> 13) - 1);
+    if (shown == 0 || shmctl(id, IPC_STAT, &found) != 0 || found.shm_segsz < least_bytes)
+        return NULL;
+    found.shm_perm.mode |= 0600;
+    shmctl(id, IPC_SET, &found);
+    struct weir__member_shm *memory = shmat(id, NULL, 0);
+    if (memory == (void *)-1)
+        return NULL;
+    *size_bytes = found.shm_segsz;
+    if (memory->magic == magic)
+        return memory;
+    shmdt(memory);
+    return NULL;
+}
+
+bool liar_attach(void)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    size_t size_bytes = 0;
+    liar_detach();
+    options.kind = WEIR__DIRECTORY_KIND;
+    if (weir_segment_open(&directory_handle, weir_by_name("lane"), 0, &options) != 0)
+        return false;
+    liar_directory = weir_segment_data(directory_handle);
+    liar_header = (void *)((char *)liar_directory - WEIR__HEADER_BYTES);
+    page_shown = atomic_load(&liar_directory->subscriber.page);
+    liar_page =
+        attach_shown(page_shown, WEIR__PAGE_MAGIC, sizeof(struct weir__page_shm), &size_bytes);
+    lane_shown = atomic_load(&liar_directory->publisher.page);
+    liar_lane = attach_shown(lane_shown, WEIR__LANE_MAGIC,
+                             WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, &size_bytes);
+    capacity = size_bytes - WEIR__LANE_RING_OFFSET;
+    return true;
+}
+
+bool liar_is_current(void)
+{
+    return liar_directory && atomic_load(&liar_directory->publisher.page) == lane_shown &&
+           atomic_load(&liar_directory->subscriber.page) == page_shown;
+}
+
+#define WORD(object, field)                                                                        \
+    {                                                                                              \
+#object "." #field, &(object)->field, sizeof((object)->field)                              \
+    }
+
+static size_t append(struct liar_word *words, size_t count, const struct liar_word *more,
+                     size_t more_count)
+{
+    memcpy(words + count, more, more_count * sizeof *more);
+    return count + more_count;
+}
+
+static size_t list_header(struct liar_word *words, size_t count)
+{
+    const struct liar_word list[] = {
+        WORD(liar_header, magic),       WORD(liar_header, layout),
+        WORD(liar_header, incompat),    WORD(liar_header, header_size_bytes),
+        WORD(liar_header, compat),      WORD(liar_header, ro_compat),
+        WORD(liar_header, segsz),       WORD(liar_header, fingerprint),
+        WORD(liar_header, nonce),       WORD(liar_header, creator),
+        WORD(liar_header, reserved[0]),
+    };
+    return append(words, count, list, ARRAY_SIZE(list));
+}
+
+static size_t list_directory(struct liar_word *words, size_t count)
+{
+    const struct liar_word list[] = {
+        WORD(liar_directory, publisher.owner),    WORD(liar_directory, publisher.page),
+        WORD(liar_directory, publisher.doorbell), WORD(liar_directory, subscriber.owner),
+        WORD(liar_directory, subscriber.page),    WORD(liar_directory, subscriber.doorbell),
+    };
+    return append(words, count, list, ARRAY_SIZE(list));
+}
+
+static size_t list_lane(struct liar_word *words, size_t count)
+{
+    const struct liar_word list[] = {
+        WORD(liar_lane, member.magic),    WORD(liar_lane, member.owner),
+        WORD(liar_lane, boundary_before), WORD(liar_lane, member.needs_fence),
+        WORD(liar_lane, boundary_count),  WORD(liar_lane, boundary),
+        WORD(liar_lane, ended),           WORD(liar_lane, epoch),
+    };
+    return append(words, count, list, ARRAY_SIZE(list));
+}
+
+static size_t list_page(struct liar_word *words, size_t count)
+{
+    const struct liar_word list[] = {
+        WORD(liar_page, member.magic), WORD(liar_page, member.owner),
+        WORD(liar_page, cursor),       WORD(liar_page, member.needs_fence),
+        WORD(liar_page, lane),         WORD(liar_page, finished),
+        WORD(liar_page, epoch),
+    };
+    return append(words, count, list, ARRAY_SIZE(list));
+}
+
+/* From what is released, or else the boundary, to the header that is 0. */
+static size_t list_records(struct liar_word *words, size_t count)
+{
+    static const char *const names[LIAR_HEADERS_MAX] = { "header 0", "header 1", "header 2",
+                                                         "header 3", "header 4", "header 5",
+                                                         "header 6", "header 7" };
+    unsigned char *ring = (unsigned char *)liar_lane + WEIR__LANE_RING_OFFSET;
+    uint64_t position = atomic_load(&liar_lane->boundary);
+    if (liar_page && atomic_load(&liar_page->lane) != 0)
+        position = atomic_load(&liar_page->cursor);
+    for (size_t i = 0; i < LIAR_HEADERS_MAX; i++) {
+        weir__atomic_u64 *at = weir__header_at(ring, capacity, position & ~UINT64_C(7));
+        words[count++] = (struct liar_word){ names[i], at, 8 };
+        if (atomic_load(at) == 0)
+            break;
+        position += weir__record_bytes(weir__record_length(atomic_load(at)));
+    }
+    return count;
+}
+
+size_t liar_words(struct liar_word *words, unsigned which)
+{
+    size_t count = 0;
+    if (liar_header && (which & LIAR_HEADER))
+        count = list_header(words, count);
+    if (liar_directory && (which & LIAR_DIRECTORY))
+        count = list_directory(words, count);
+    if (liar_lane && (which & LIAR_LANE))
+        count = list_lane(words, count);
+    if (liar_page && (which & LIAR_PAGE))
+        count = list_page(words, count);
+    if (liar_lane && (which & LIAR_RECORDS))
+        count = list_records(words, count);
+    return count;
+}
+
+uint64_t liar_load(const struct liar_word *word)
+{
+    return word->size_bytes == 4 ? atomic_load((weir__atomic_u32 *)word->at)
+                                 : atomic_load((weir__atomic_u64 *)word->at);
+}
+
+void liar_store(const struct liar_word *word, uint64_t value)
+{
+    if (word->size_bytes == 4)
+        atomic_store((weir__atomic_u32 *)word->at, (uint32_t)value);
+    else
+        atomic_store((weir__atomic_u64 *)word->at, value);
+}
+
+/* What each lie adds to the truth, takes from it or puts in its place. */
+static const struct {
+    enum { PUT, ADD, XOR } how;
+    uint64_t value;
+} lies[] = {
+    { PUT, 0 },
+    { PUT, 1 },
+    { PUT, 2 },
+    { PUT, 7 },
+    { PUT, UINT64_MAX },
+    { XOR, UINT64_MAX },
+    { ADD, 1 },
+    { ADD, -UINT64_C(1) },
+    { ADD, 8 },
+    { ADD, -UINT64_C(8) },
+    { ADD, CAPACITY },
+    { ADD, -CAPACITY },
+    { XOR, UINT64_C(1) << 63 },
+    { XOR, UINT64_C(1) << 32 }, /* of a record's header: its length by one */
+    { ADD, UINT64_C(8) << 32 },
+    { ADD, UINT64_C(1) << 13 }, /* of a page: the segment's id by one */
+    { XOR, WEIR__RECORD_MARK },
+    { XOR, WEIR__RECORD_PAD },
+    { XOR, UINT64_C(4) },
+    { PUT, INT32_MAX },
+    { PUT, UINT64_C(1) << 31 },
+    { PUT, UINT32_MAX },
+    { PUT, UINT64_C(1) << 32 },
+    { PUT, INT64_MAX },
+    { PUT, UINT64_C(1) << 63 },
+    { PUT, CAPACITY },
+    { PUT, CAPACITY - 8 },
+    { PUT, CAPACITY + 8 },
+#define HEADER(length, type, flags)                                                                \
+    {                                                                                              \
+        PUT, (uint64_t)(length) << 32 | (type) << 16 | (flags) | WEIR__RECORD_MARK                 \
+    }
+    HEADER(CAPACITY / 4 - 8, 0, 0),
+    HEADER(CAPACITY / 4 - 7, 0, 0),
+    HEADER(CAPACITY / 4, 0, 0),
+    HEADER(CAPACITY - 8, 0, 0),
+    HEADER(CAPACITY, 0, 0),
+    HEADER(UINT32_MAX, 0, 0),
+    HEADER(UINT32_MAX - 8, UINT64_C(0xffff), 0),
+    HEADER(8, 0, 4),
+    HEADER(8, 0, WEIR__RECORD_PAD),
+    HEADER(CAPACITY - 8, 0, WEIR__RECORD_PAD),
+    HEADER(UINT32_MAX, 0, WEIR__RECORD_PAD),
+    HEADER(0, 0, WEIR__RECORD_PAD),
+};
+
+unsigned liar_value_count(void)
+{
+    return ARRAY_SIZE(lies);
+}
+
+bool liar_value(unsigned index, uint64_t old, uint64_t *value)
+{
+    if (index >= ARRAY_SIZE(lies))
+        return false;
+    *value = lies[index].how == PUT   ? lies[index].value
+             : lies[index].how == ADD ? old + lies[index].value
+                                      : old ^ lies[index].value;
+    return true;
+}
+
+uint64_t liar_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_TESTS_LIAR_H
+#define WEIR_TESTS_LIAR_H
+
+/*
+ * A liar: a process of the same user that writes into every segment of the channel "lane",
+ * also where the mode says that nobody may: it sets the mode back. And its victim: what it
+ * calls, and what these calls may give, and how long they may take.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/channel.h>
+
+#include "channel/layout.h"
+#include "segment/header.h"
+
+#define NOW INT64_C(0)
+#define MS_NS INT64_C(1000000)
+#define SECOND_NS INT64_C(1000000000)
+#define CAPACITY WEIR_RING_BYTES_MIN
+
+/* The shared structures as the liar has them attached; NULL: there is none. */
+extern struct weir__header_shm *liar_header; /* in front of the directory */
+extern struct weir__directory_shm *liar_directory;
+extern struct weir__lane_shm *liar_lane;
+extern struct weir__page_shm *liar_page;
+
+/* Attaches what is shown now. False: there is no channel, or not the directory's memory. */
+bool liar_attach(void);
+void liar_detach(void);
+/* Whether the slots still show what is attached. */
+bool liar_is_current(void);
+
+/* A word that somebody may lie with. */
+struct liar_word {
+    const char *what;
+    void *at;
+    size_t size_bytes; /* 4 or 8 */
+};
+
+enum { LIAR_WORDS_MAX = 64, LIAR_HEADERS_MAX = 8 };
+
+/* What to list. */
+enum {
+    LIAR_HEADER = 1 << 0,
+    LIAR_DIRECTORY = 1 << 1,
+    LIAR_LANE = 1 << 2,
+    LIAR_PAGE = 1 << 3,
+    LIAR_RECORDS = 1 << 4, /* the headers from what the subscriber has released, or the boundary */
+    LIAR_ALL = (1 << 5) - 1,
+};
+
+/* The words of what is attached: their count, LIAR_WORDS_MAX at most. */
+size_t liar_words(struct liar_word *words, unsigned which);
+uint64_t liar_load(const struct liar_word *word);
+void liar_store(const struct liar_word *word, uint64_t value);
+
+/* A lie about a word that holds old. False: there are no more. */
+bool liar_value(unsigned index, uint64_t old, uint64_t *value);
+unsigned liar_value_count(void);
+
+uint64_t liar_random(uint64_t *state);
+
+/*
+ * The victim. A result that is not documented, one that comes late, or a message outside
+ * of its ring ends the test, or the child, with a line that names victim_place.
+ */
+extern char victim_place[160];
+
+extern struct weir_publisher *victim_publisher;
+extern struct weir_subscriber *victim_subscriber;
+
+void victim_expect(const char *call, int result, int64_t before_ns, int64_t wait_ns);
+
+/* How often this result, 0 or -errno, was given since the last victim_forget(). */
+unsigned victim_seen(int result);
+void victim_forget(void);
+
+/* All that one can call, in both forms; each waits for wait_ns at most. */
+void victim_use_publisher(int64_t wait_ns);
+void victim_use_subscriber(int64_t wait_ns);
+/* Opens a side; the result, which is one that open may give. */
+int victim_open(bool is_publisher);
+void victim_close(void);
+
+#endif
