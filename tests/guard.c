@@ -93,15 +93,29 @@ int __wrap_shmdt(const void *address)
     return __real_shmdt(address);
 }
 
-bool guard_holds(const void *at, size_t size_bytes)
+/* The segment that the address lies in, or ends; NULL: none. */
+static const struct guarded *find(const void *at)
 {
-    uintptr_t first = (uintptr_t)at;
+    uintptr_t address = (uintptr_t)at;
     for (size_t i = 0; i < segment_count; i++) {
         uintptr_t memory = (uintptr_t)segments[i].memory;
-        if (memory <= first && first - memory <= segments[i].size_bytes)
-            return size_bytes <= segments[i].size_bytes - (first - memory);
+        if (memory <= address && address - memory <= segments[i].size_bytes)
+            return &segments[i];
     }
-    return false;
+    return NULL;
+}
+
+bool guard_holds(const void *at, size_t size_bytes)
+{
+    const struct guarded *segment = find(at);
+    return segment &&
+           size_bytes <= segment->size_bytes - ((uintptr_t)at - (uintptr_t)segment->memory);
+}
+
+size_t guard_size(const void *at)
+{
+    const struct guarded *segment = find(at);
+    return segment ? segment->size_bytes : 0;
 }
 
 size_t guard_count(void)

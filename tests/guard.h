@@ -18,6 +18,9 @@
 /* Whether all of these bytes are of one segment that is attached now. */
 bool guard_holds(const void *at, size_t size_bytes);
 
+/* How large the segment is that this byte is of; 0: it is of none. */
+size_t guard_size(const void *at);
+
 /* How many segments are attached. */
 size_t guard_count(void);
 

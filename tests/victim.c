@@ -68,7 +68,7 @@ static void expect_inside(const struct weir_message *message)
     bool is_sound = message->size_bytes <= CAPACITY / 4 - 8 &&
                     guard_holds(bytes, message->size_bytes) && ((uintptr_t)bytes & 7) == 0;
     for (size_t i = 0; is_sound && i < message->size_bytes; i++)
-        sum += bytes[i];
+        sum = sum + bytes[i];
     if (is_sound)
         return;
     snprintf(text, sizeof text, "a message of %zu bytes leaves its ring", message->size_bytes);

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The target: does what an input says (input.h), and checks after each call that its result
+ * is one that is documented, that it came in time, that what it gave lies inside the ring of
+ * a lane, and that a publisher believes no cursor that cannot be. As long as nothing was
+ * falsified, messages arrive as they were sent, and nobody is called a liar.
+ */
+#include "input.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <weir/clock.h>
+#include <weir/error.h>
+
+#include "guard.h"
+#include "lies.h"
+#include "world.h"
+
+#define MOST (WORLD_CAPACITY / 4 - 8)
+/* A call that takes longer is late; see LLVMFuzzerTestOneInput(). */
+#define LATE_NS INT64_C(2000000000)
+#define WAIT_NS INT64_C(30000)
+
+/* Openings: what one execution takes of the store. */
+enum { LOG_MAX = 8192, HELD_MAX = WEIR_HOLDS_MAX, OPENINGS_MAX = 24 };
+
+static struct weir_publisher *publisher;
+static struct weir_subscriber *subscriber;
+static bool is_honest; /* nothing was falsified in this execution */
+static bool is_late;   /* a call of this execution was */
+
+/* What the handle should know of itself. */
+static bool has_loan, has_batch, has_ended;
+static unsigned char *loan;
+static size_t loan_bytes;
+
+static struct weir_message held[HELD_MAX];
+static unsigned held_count, openings;
+
+/* What was sent, by number; messages of eight bytes or more begin with theirs. */
+static struct {
+    size_t size_bytes;
+    uint32_t type;
+} sent[LOG_MAX];
+static uint64_t sent_count, last_received;
+
+static int expect(const char *call, int result, int64_t before_ns, const int *allowed)
+{
+    bool is_allowed = result == 0;
+    int64_t took_ns = weir_now_ns() - before_ns;
+    for (; *allowed; allowed++)
+        is_allowed |= result == -*allowed;
+    if (is_honest && (result == -EUCLEAN || result == -EPROTO))
+        is_allowed = false;
+    if (!is_honest && result == -EACCES) /* a segment that is not for us was shown */
+        is_allowed = true;
+    if (!is_allowed)
+        world_fail("%s gives %s: %s", call, weir_strerror_name(result), weir_last_error());
+    if (took_ns > LATE_NS) {
+        fprintf(stderr, "fuzz: %s takes %lld ms\n", call, (long long)(took_ns / 1000000));
+        is_late = true;
+    }
+    return result;
+}
+
+#define EXPECT(call, result, ...)                                                                  \
+    expect((call), (result), before_ns, (const int[]){ __VA_ARGS__, 0 })
+
+/* The first quarter up to 255 bytes, then around the largest, around a power of two, and any. */
+static size_t size_of(unsigned class_and_number)
+{
+    size_t number = class_and_number & 63;
+    switch (class_and_number >> 6 & 3) {
+    case 0:
+        return number;
+    case 1:
+        return MOST - 56 + number; /* 7 more than there may be */
+    case 2:
+        return (size_t)1 << number % 15;
+    default:
+        return number * 250;
+    }
+}
+
+static int64_t deadline_of(unsigned wait)
+{
+    return (wait & 0xe0) == 128 ? weir_deadline_ns(WAIT_NS) : 0;
+}
+
+static void fill(unsigned char *data, size_t size_bytes, uint32_t type)
+{
+    memset(data, (int)sent_count, size_bytes);
+    if (size_bytes >= sizeof sent_count)
+        memcpy(data, &sent_count, sizeof sent_count);
+    sent[sent_count % LOG_MAX].size_bytes = size_bytes;
+    sent[sent_count % LOG_MAX].type = type;
+}
+
+/* A message is inside a ring, and readable to its last byte; and it is what was sent. */
+static void check_message(const struct weir_message *message, bool is_new)
+{
+    static volatile unsigned sum;
+    const unsigned char *bytes = message->data;
+    uint64_t number;
+    if (((uintptr_t)bytes & 7) != 0)
+        world_fail("a message of %zu bytes at %p", message->size_bytes, message->data);
+    for (size_t i = 0; i < message->size_bytes; i++)
+        sum = sum + bytes[i];
+    if (!is_honest || message->size_bytes < sizeof number)
+        return;
+    memcpy(&number, bytes, sizeof number);
+    if (number >= sent_count || sent[number % LOG_MAX].size_bytes != message->size_bytes ||
+        sent[number % LOG_MAX].type != message->type ||
+        bytes[message->size_bytes - 1] !=
+            (message->size_bytes > sizeof number ? number & 0xff : bytes[sizeof number - 1]))
+        world_fail("message %llu is not what was sent", (unsigned long long)number);
+    if (is_new && last_received != UINT64_MAX && number <= last_received)
+        world_fail("message %llu comes after %llu", (unsigned long long)number,
+                   (unsigned long long)last_received);
+    if (is_new)
+        last_received = number;
+}
+
+static void check_place(const struct weir_message *message)
+{
+    if (!guard_holds(message->data, message->size_bytes) ||
+        message->size_bytes > world_longest(message->data))
+        world_fail("a message of %zu bytes is not inside a ring", message->size_bytes);
+}
+
+static void check_held(void)
+{
+    for (unsigned i = 0; i < held_count; i++) {
+        check_place(&held[i]);
+        check_message(&held[i], false);
+    }
+}
+
+/* A publisher that says that somebody has attached its lane has seen a cursor that can be. */
+static void check_cursor(bool is_taken)
+{
+    struct weir__directory_shm *directory = world_directory();
+    uint64_t shown = atomic_load(&directory->subscriber.page);
+    struct world_memory memory = world_by_id((int)((shown >> 13) - 1));
+    const struct weir__page_shm *page = memory.memory;
+    const struct weir__lane_shm *lane = world_lane().memory;
+    if (!page || memory.size_bytes < sizeof *page)
+        world_fail("attached, and no page is shown");
+    uint64_t cursor = atomic_load(&page->cursor), committed = atomic_load(&lane->boundary);
+    if (cursor > committed || committed - cursor > WORLD_CAPACITY ||
+        (is_taken && cursor != committed))
+        world_fail("the cursor %llu was believed, %llu is committed", (unsigned long long)cursor,
+                   (unsigned long long)committed);
+}
+
+static void do_open(bool is_publisher, unsigned flags)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    if (openings++ >= OPENINGS_MAX)
+        return;
+    options.ring_bytes = WORLD_CAPACITY;
+    options.spin_ns = 1000;
+    options.flags = flags & 1 ? WEIR_CHANNEL_SLEEP_ONLY : 0;
+    int64_t before_ns = weir_now_ns();
+    if (is_publisher && !publisher) {
+        has_loan = has_batch = has_ended = false;
+        EXPECT("publisher_open", weir_publisher_open(&publisher, "fuzz", &options), EBUSY);
+    } else if (!is_publisher && !subscriber) {
+        EXPECT("subscriber_open", weir_subscriber_open(&subscriber, "fuzz", &options), EBUSY,
+               EUCLEAN, EPROTO);
+    }
+}
+
+static void do_close(bool is_publisher)
+{
+    int64_t before_ns = weir_now_ns();
+    if (is_publisher) {
+        weir_publisher_close(publisher);
+        publisher = NULL;
+        has_loan = false;
+    } else {
+        weir_subscriber_close(subscriber);
+        subscriber = NULL;
+        held_count = 0;
+    }
+    expect("close", 0, before_ns, (const int[]){ 0 });
+}
+
+static void do_send(unsigned size, unsigned count, unsigned type_and_wait)
+{
+    static unsigned char bytes[MOST + 64];
+    size_t size_bytes = size_of(size);
+    uint32_t type = type_and_wait & 64 ? 65535 + (type_and_wait & 1) : type_and_wait & 63;
+    for (unsigned i = 0; i <= (count & 15); i++) {
+        fill(bytes, size_bytes, type);
+        int64_t before_ns = weir_now_ns();
+        int result = weir_publisher_send_until(publisher, bytes, size_bytes, type,
+                                               deadline_of(type_and_wait));
+        EXPECT("send", result, EAGAIN, ETIMEDOUT, EINTR, EUCLEAN, EPROTO, EMSGSIZE, EINVAL, EPIPE);
+        if ((result == -EINVAL) > (has_loan || type > 65535) ||
+            (result == -EMSGSIZE) > (size_bytes > MOST) || (result == -EPIPE) > has_ended)
+            world_fail("send gives %s", weir_strerror_name(result));
+        if (result != 0)
+            break;
+        sent_count++;
+    }
+}
+
+static void do_loan(unsigned size, unsigned wait)
+{
+    void *data;
+    size_t size_bytes = size_of(size);
+    int64_t before_ns = weir_now_ns();
+    int result = weir_publisher_loan_until(publisher, size_bytes, &data, deadline_of(wait));
+    EXPECT("loan", result, EAGAIN, ETIMEDOUT, EINTR, EUCLEAN, EPROTO, EMSGSIZE, EINVAL, EPIPE);
+    if ((result == -EINVAL) > has_loan || (result == -EMSGSIZE) > (size_bytes > MOST) ||
+        (result == -EPIPE) > has_ended)
+        world_fail("loan gives %s", weir_strerror_name(result));
+    if (result != 0)
+        return;
+    struct world_memory lane = world_lane();
+    if ((unsigned char *)data < (unsigned char *)lane.memory + WEIR__LANE_RING_OFFSET + 8 ||
+        !guard_holds(data, size_bytes))
+        world_fail("a loan of %zu bytes is not inside the ring", size_bytes);
+    has_loan = true;
+    loan = data;
+    loan_bytes = size_bytes;
+    memset(loan, 0xee, loan_bytes);
+}
+
+static void do_commit(unsigned part, uint32_t type)
+{
+    size_t size_bytes = has_loan ? loan_bytes * (part + 1) / 256 : part;
+    if (has_loan)
+        fill(loan, size_bytes, type);
+    if (weir_publisher_commit(publisher, size_bytes, type) != (has_loan ? 0 : -EINVAL))
+        world_fail("commit: %s", weir_last_error());
+    sent_count += has_loan;
+    has_loan = false;
+}
+
+static void do_batch(bool is_begin)
+{
+    int result =
+        is_begin ? weir_publisher_batch_begin(publisher) : weir_publisher_batch_end(publisher);
+    bool is_wrong = has_loan || has_batch == is_begin;
+    if (result != (is_wrong ? -EINVAL : 0))
+        world_fail("batch: %s", weir_last_error());
+    if (result == 0)
+        has_batch = is_begin;
+}
+
+static void do_end(void)
+{
+    int result = weir_publisher_end(publisher);
+    if (result != (has_batch || has_loan ? -EINVAL : 0))
+        world_fail("end: %s", weir_last_error());
+    if (result == 0)
+        has_ended = true;
+}
+
+static void do_wait(bool is_taken, unsigned wait)
+{
+    int64_t before_ns = weir_now_ns();
+    int result = is_taken ? weir_publisher_wait_taken(publisher, deadline_of(wait))
+                          : weir_publisher_wait_subscriber(publisher, deadline_of(wait));
+    EXPECT(is_taken ? "wait_taken" : "wait_subscriber", result, EAGAIN, ETIMEDOUT, EINTR, EUCLEAN,
+           EPROTO, EPIPE);
+    if (result == -EPIPE && !is_taken)
+        world_fail("wait_subscriber gives EPIPE");
+    if (result == 0)
+        check_cursor(is_taken);
+}
+
+static void do_take(unsigned count, unsigned wait)
+{
+    for (unsigned i = 0; i <= (count & 63); i++) {
+        struct weir_message message;
+        int64_t before_ns = weir_now_ns();
+        int result = weir_subscriber_take_until(subscriber, &message, deadline_of(wait));
+        EXPECT("take", result, EAGAIN, ETIMEDOUT, EINTR, ENODATA, EPIPE, ENOBUFS, EUCLEAN, EPROTO);
+        if ((result == -ENOBUFS) != (held_count == HELD_MAX))
+            world_fail("take gives %s with %u held", weir_strerror_name(result), held_count);
+        if (result != 0)
+            break;
+        check_place(&message);
+        check_message(&message, true);
+        held[held_count++] = message;
+    }
+}
+
+static void do_release(unsigned which)
+{
+    const struct weir_message none = { .position = 4 };
+    if (held_count == 0) {
+        if (weir_subscriber_release(subscriber, &none) != -EINVAL)
+            world_fail("what is not held was released");
+        return;
+    }
+    which %= held_count;
+    check_held();
+    struct weir_message message = held[which];
+    if (weir_subscriber_release(subscriber, &message) != 0)
+        world_fail("release: %s", weir_last_error());
+    memmove(&held[which], &held[which + 1], (--held_count - which) * sizeof *held);
+    if (weir_subscriber_release(subscriber, &message) != -EINVAL)
+        world_fail("a message was released twice");
+}
+
+static void do_receive(unsigned size, unsigned count, unsigned wait)
+{
+    static unsigned char *end;
+    size_t room = size_of(size);
+    if (!end)
+        end = (unsigned char *)guard_new(4 * MOST) + 4 * MOST;
+    for (unsigned i = 0; i <= (count & 15); i++) {
+        struct weir_message message;
+        int64_t before_ns = weir_now_ns();
+        int result = weir_subscriber_receive_until(subscriber, end - room, room, &message,
+                                                   deadline_of(wait));
+        EXPECT("receive", result, EAGAIN, ETIMEDOUT, EINTR, ENODATA, EPIPE, EMSGSIZE, EUCLEAN,
+               EPROTO);
+        if ((result == 0 && message.size_bytes > room) ||
+            (result == -EMSGSIZE && message.size_bytes <= room))
+            world_fail("a message of %zu bytes: %s", message.size_bytes,
+                       weir_strerror_name(result));
+        if (result != 0)
+            break;
+        memmove(end - 4 * MOST, end - room, message.size_bytes);
+        message.data = end - 4 * MOST; /* aligned */
+        check_message(&message, true);
+    }
+}
+
+static void do_descriptor(void)
+{
+    int64_t before_ns = weir_now_ns();
+    int fd = weir_subscriber_fd(subscriber);
+    struct pollfd one = { .fd = fd, .events = POLLIN };
+    if (fd < 0 || poll(&one, 1, 0) < 0)
+        world_fail("fd: %s", weir_last_error());
+    expect("fd", 0, before_ns, (const int[]){ 0 });
+}
+
+static void do_publisher(unsigned what, const uint8_t *step)
+{
+    switch (what) {
+    case FUZZ_SEND:
+        do_send(step[1], step[2], step[3]);
+        break;
+    case FUZZ_LOAN:
+        do_loan(step[1], step[3]);
+        break;
+    case FUZZ_COMMIT:
+        do_commit(step[1], step[3]);
+        break;
+    case FUZZ_ABANDON:
+        weir_publisher_abandon(publisher);
+        has_loan = false;
+        break;
+    case FUZZ_BATCH:
+    case FUZZ_BATCH_END:
+        do_batch(what == FUZZ_BATCH);
+        break;
+    case FUZZ_END:
+        do_end();
+        break;
+    default:
+        do_wait(what == FUZZ_TAKEN, step[3]);
+    }
+}
+
+static void do_subscriber(unsigned what, const uint8_t *step)
+{
+    switch (what) {
+    case FUZZ_TAKE:
+        do_take(step[2], step[3]);
+        break;
+    case FUZZ_RELEASE:
+        do_release(step[1]);
+        break;
+    case FUZZ_RECEIVE:
+        do_receive(step[1], step[2], step[3]);
+        break;
+    default:
+        if (step[1] < 32)
+            do_descriptor();
+    }
+}
+
+/* Returns how many bytes the step has taken. */
+static size_t do_step(const uint8_t *step, size_t left_bytes)
+{
+    unsigned what = step[0] % FUZZ_STEPS;
+    if (what == FUZZ_OPEN) {
+        do_open(step[1] & 1, step[2]);
+    } else if (what == FUZZ_CLOSE) {
+        do_close(step[1] & 1);
+    } else if (what < FUZZ_TAKE) {
+        if (publisher)
+            do_publisher(what, step);
+    } else if (what < FUZZ_WRITE) {
+        if (subscriber)
+            do_subscriber(what, step);
+    } else {
+        is_honest = false;
+        return lies_tell(step, left_bytes);
+    }
+    return 4;
+}
+
+int LLVMFuzzerInitialize(int *argument_count, char ***arguments)
+{
+    (void)argument_count;
+    (void)arguments;
+    world_begin();
+    return 0;
+}
+
+static void execute(const uint8_t *bytes, size_t size_bytes)
+{
+    world_reset();
+    is_honest = true;
+    is_late = false;
+    has_loan = has_batch = has_ended = false;
+    held_count = openings = 0;
+    sent_count = 0;
+    last_received = UINT64_MAX;
+    for (size_t at = 0; at + 4 <= size_bytes;)
+        at += do_step(bytes + at, size_bytes - at);
+    check_held();
+    do_close(true);
+    check_held();
+    do_close(false);
+    world_check();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size_bytes)
+{
+    if (size_bytes > FUZZ_INPUT_MAX)
+        return -1;
+    execute(bytes, size_bytes);
+    if (is_late) /* a whole machine may stand still for seconds, but not at the same input again */
+        execute(bytes, size_bytes);
+    if (is_late)
+        execute(bytes, size_bytes);
+    if (is_late)
+        world_fail("a call was late three times in a row");
+    return 0;
+}
