@@ -133,8 +133,10 @@ WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publish
  *
  * Returns: 0.
  * Errors: -EAGAIN (no room, deadline_ns 0), -ETIMEDOUT, -EINTR, -EMSGSIZE (above
- *     weir_publisher_max_bytes()), -EINVAL (type; a loan is out), -EUCLEAN (the
- *     subscriber writes nonsense), -ECHILD.
+ *     weir_publisher_max_bytes()), -EINVAL (type; a loan is out), -EPIPE (after
+ *     weir_publisher_end()), -EUCLEAN (the subscriber writes nonsense), -EPROTO (what it
+ *     shows is no subscriber's page), -EPERM or -EACCES (it is not to be trusted, or not to
+ *     be attached: see options), -ECHILD.
  * Blocking: while the ring is full, or a subscriber that has just come is attaching;
  *     never when nobody has subscribed.
  */
@@ -208,7 +210,8 @@ WEIR_EXPORT int weir_publisher_end(struct weir_publisher *publisher);
 /*
  * weir_publisher_wait_subscriber() - wait until a subscriber is attached
  *
- * Returns: 0; -EAGAIN, -ETIMEDOUT, -EINTR, -EUCLEAN, -ECHILD. Blocking: see deadline_ns.
+ * Returns: 0; -EAGAIN, -ETIMEDOUT, -EINTR, -EUCLEAN, -EPROTO, -EPERM, -EACCES, -ECHILD: see
+ *     weir_publisher_send_until(). Blocking: see deadline_ns.
  */
 WEIR_EXPORT int weir_publisher_wait_subscriber(struct weir_publisher *publisher,
                                                int64_t deadline_ns);
@@ -229,7 +232,8 @@ WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int6
  * behaviour as weir_publisher_open(); ring_bytes is not used.
  *
  * Returns: 0; -EBUSY (the channel has a living subscriber); else as
- *     weir_publisher_open().
+ *     weir_publisher_open(), and what weir_subscriber_take_until() gives of a publisher
+ *     that is there and writes nonsense.
  */
 WEIR_EXPORT int weir_subscriber_open(struct weir_subscriber **subscriber, const char *name,
                                      const struct weir_channel_options *options);
@@ -265,7 +269,9 @@ WEIR_EXPORT int weir_subscriber_wait_publisher(struct weir_subscriber *subscribe
  * Errors: -EAGAIN (no message, deadline_ns 0), -ETIMEDOUT, -EINTR, -ENODATA (the
  *     publisher has said that this was all, or has left; the next call waits for
  *     another), -EPIPE (the publisher was killed; likewise), -ENOBUFS
- *     (WEIR_HOLDS_MAX are held), -EUCLEAN (the publisher writes nonsense), -ECHILD.
+ *     (WEIR_HOLDS_MAX are held), -EUCLEAN (the publisher writes nonsense), -EPROTO (what it
+ *     shows is no lane), -EPERM or -EACCES (it is not to be trusted, or not to be attached:
+ *     see options), -ECHILD.
  * Blocking: until a message or the deadline.
  */
 WEIR_EXPORT int weir_subscriber_take_until(struct weir_subscriber *subscriber,
