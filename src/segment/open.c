@@ -57,12 +57,26 @@ static int check_size(const struct weir__segment_ask *ask, uint64_t has_bytes)
                       has_bytes, ask->size_bytes);
 }
 
-/* Attaches segment->id as the options want it. */
-static int attach(struct weir_segment *segment, const struct weir__segment_ask *ask)
+/*
+ * Attaches segment->id as the options want it. found: what the kernel said of it before. Ids
+ * come round: another segment may have it since, a smaller one or a stranger's, and what is
+ * attached cannot change any more; so the kernel is asked again.
+ */
+static int attach(struct weir_segment *segment, const struct weir__segment_ask *ask,
+                  const struct shmid_ds *found)
 {
+    struct shmid_ds now;
     void *address = weir__segment_base(segment, ask->options.address);
-    return weir__shm_attach(segment->id, address, ask->options.flags & WEIR_SEGMENT_READ_ONLY,
-                            &segment->memory);
+    int result = weir__shm_attach(segment->id, address, ask->options.flags & WEIR_SEGMENT_READ_ONLY,
+                                  &segment->memory);
+    if (result == 0)
+        result = weir__shm_stat(segment->id, &now);
+    if (result != 0)
+        return result;
+    if (now.shm_segsz != found->shm_segsz || now.shm_perm.cuid != found->shm_perm.cuid ||
+        now.shm_perm.uid != found->shm_perm.uid)
+        return weir__fail(EIDRM, "segment %d was removed, and another one has its id", segment->id);
+    return 0;
 }
 
 static int apply_pages(struct weir_segment *segment, const struct weir__segment_ask *ask)
@@ -124,7 +138,7 @@ static int attach_named(struct weir_segment *segment, const struct weir__segment
     segment->segsz = found->shm_segsz;
     segment->offset_bytes = WEIR__HEADER_BYTES;
     segment->is_removed = record->lifetime == WEIR_EPHEMERAL;
-    result = attach(segment, ask);
+    result = attach(segment, ask, found);
     if (result != 0)
         return result;
     struct weir__header_expected expected = { .segsz = record->shm_segsz,
@@ -207,7 +221,7 @@ static int open_raw(struct weir_segment *segment, const struct weir__segment_ask
         return result;
     segment->segsz = found.shm_segsz;
     segment->is_removed = weir__shm_is_removed(&found);
-    result = attach(segment, ask);
+    result = attach(segment, ask, &found);
     return result == 0 ? apply_pages(segment, ask) : result;
 }
 
