@@ -106,6 +106,11 @@ static void test_every_size_wraps_and_keeps_order(void **state)
     assert_result(weir_publisher_send_until(pair.publisher, bytes, most, seed & 0xffff, NOW), 0);
     expect_message(pair.subscriber, seed, most);
     assert_result(weir_publisher_send(pair.publisher, bytes, most + 1), -EMSGSIZE);
+    /* Also where there is room for more, and where the sum of length and header wraps. */
+    assert_result(weir_publisher_send_until(pair.publisher, bytes, 8, 0, 0), 0);
+    assert_result(weir_publisher_send_until(pair.publisher, bytes, most + 1, 0, 0), -EMSGSIZE);
+    assert_result(weir_publisher_send_until(pair.publisher, bytes, SIZE_MAX, 0, 0), -EMSGSIZE);
+    assert_result(weir_subscriber_receive_until(pair.subscriber, bytes, most, NULL, 0), 0);
     close_pair(&pair);
 }
 

@@ -221,8 +221,9 @@ static __attribute__((noinline)) int send_any(struct weir_publisher *publisher, 
 {
     if (type > UINT16_MAX)
         return weir__fail(EINVAL, "type %u: types go to 65535", type);
-    int result =
-        is_ready(publisher, size_bytes) ? 0 : make_ready(publisher, size_bytes, deadline_ns);
+    /* The length first: is_ready() knows of no longest message, and adds to what it is given. */
+    bool is_there = size_bytes <= publisher->most_bytes && is_ready(publisher, size_bytes);
+    int result = is_there ? 0 : make_ready(publisher, size_bytes, deadline_ns);
     if (result != 0)
         return result;
     if (size_bytes > 0)
