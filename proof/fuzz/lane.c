@@ -204,6 +204,8 @@ static void do_send(unsigned size, unsigned count, unsigned type_and_wait)
         if ((result == -EINVAL) > (has_loan || type > 65535) ||
             (result == -EMSGSIZE) > (size_bytes > MOST) || (result == -EPIPE) > has_ended)
             world_fail("send gives %s", weir_strerror_name(result));
+        if (result == 0 && size_bytes > MOST)
+            world_fail("%zu bytes were sent", size_bytes);
         if (result != 0)
             break;
         sent_count++;
@@ -220,6 +222,8 @@ static void do_loan(unsigned size, unsigned wait)
     if ((result == -EINVAL) > has_loan || (result == -EMSGSIZE) > (size_bytes > MOST) ||
         (result == -EPIPE) > has_ended)
         world_fail("loan gives %s", weir_strerror_name(result));
+    if (result == 0 && size_bytes > MOST)
+        world_fail("%zu bytes were lent", size_bytes);
     if (result != 0)
         return;
     struct world_memory lane = world_lane();

@@ -23,6 +23,12 @@
 
 static struct seed seeds[SEEDS_MAX];
 
+/* What the fuzzer once found, as steps: each is run first. */
+static const uint8_t found[][16] = {
+    /* A message above the longest was sent where there was room for it. */
+    { FUZZ_OPEN, 1, 0, 0, FUZZ_OPEN, 0, 0, 0, FUZZ_SEND, 8, 0, 0, FUZZ_SEND, 64 | 61, 0, 0 },
+};
+
 /* The input in hand, for whoever looks for what made it abort. */
 static uint8_t input[FUZZ_INPUT_MAX];
 static size_t input_bytes;
@@ -95,6 +101,11 @@ static int run_for(unsigned count, int64_t seconds)
 {
     int64_t begin_ns = weir_now_ns(), until_ns = begin_ns + seconds * 1000000000;
     unsigned long executions = 0;
+    for (size_t i = 0; i < sizeof found / sizeof *found; i++) {
+        input_bytes = sizeof *found;
+        memcpy(input, found[i], input_bytes);
+        run();
+    }
     for (; executions < count; executions++) {
         input_bytes = seeds[executions].size_bytes;
         memcpy(input, seeds[executions].bytes, input_bytes);
