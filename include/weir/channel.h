@@ -226,6 +226,27 @@ WEIR_EXPORT int weir_publisher_wait_subscriber(struct weir_publisher *publisher,
 WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline_ns);
 
 /*
+ * weir_publisher_fd() - a descriptor for poll, epoll and event loops
+ *
+ * What is refused for now (-EAGAIN, and -ETIMEDOUT and -EINTR alike) is what it stands for:
+ * after a send, loan, wait_subscriber or wait_taken that was refused, it is readable
+ * (POLLIN) exactly while the same call would not wait: there is room for a message of that
+ * size, the subscriber is attached, everything is released; or nobody is there to wait for,
+ * the channel has failed, or another subscriber has come, whom the next call meets. After
+ * any of these calls that was not refused, and before the first, it is readable: try. So a
+ * loop that has something to send tries, and polls only while it is refused.
+ *
+ * Do not read, write or close it; it lives until weir_publisher_close(). With it a call
+ * that is refused, and the next one, cost a few system calls, and a thread of the library
+ * waits in your place; what is not refused costs nothing.
+ *
+ * Returns: the descriptor, the same at each call; -EMFILE, -EAGAIN (no thread), -ENOMEM,
+ *     -ECHILD. Blocking: never. Fork: the child has the descriptor, and nobody who makes it
+ *     readable for the child. Signals: the thread takes none.
+ */
+WEIR_EXPORT int weir_publisher_fd(struct weir_publisher *publisher);
+
+/*
  * weir_subscriber_open() - become the subscriber of a channel
  *
  * Messages that are committed from now on are received. Parameters, results and

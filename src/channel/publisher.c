@@ -289,7 +289,7 @@ int weir_publisher_end(struct weir_publisher *publisher)
     atomic_store_explicit(&publisher->lane->ended, 1, memory_order_release);
     /* CRASH lane.ended */
     weir__ring(&publisher->side.other->doorbell);
-    return 0;
+    return weir__publisher_note(publisher, WEIR__REFUSED_NOTHING, 0);
 }
 
 size_t weir_publisher_max_bytes(const struct weir_publisher *publisher)
@@ -343,6 +343,7 @@ void weir_publisher_close(struct weir_publisher *publisher)
     if (weir__side_is_ours(&publisher->side) && !publisher->has_ended)
         /* Release [lane.end]. Pairs with look_for_end(). */
         atomic_store_explicit(&publisher->lane->ended, 1, memory_order_release);
+    weir__descriptor_close(publisher->descriptor, weir__side_is_ours(&publisher->side));
     weir__side_leave(&publisher->side);
     free(publisher);
 }

@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "channel/descriptor.h"
+#include "channel/refusal.h"
 #include "channel/side.h"
 
 struct weir_publisher {
@@ -42,6 +44,9 @@ struct weir_publisher {
     bool is_attached;                  /* and it has our lane, when we last looked */
     uint64_t cursor;                   /* the subscriber's, when we last looked */
     uint64_t wanted;                   /* for the wait: limit must reach it */
+
+    enum weir__refused refused;          /* by the last call that came to a look */
+    struct weir__descriptor *descriptor; /* for poll, or NULL */
 };
 
 /* Makes what a batch holds back visible. */
@@ -53,6 +58,12 @@ void weir__publisher_commit_batch(struct weir_publisher *publisher);
  */
 int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t wanted,
                               int64_t deadline_ns);
+
+/*
+ * What a call that came to a look ends with, and so what the descriptor stands for from now on.
+ * Returns result.
+ */
+int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused refused, int result);
 
 /* Rings the subscriber, or whoever has come in its place since the last look. */
 void weir__publisher_ring(struct weir_publisher *publisher) __attribute__((cold));

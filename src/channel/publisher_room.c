@@ -30,6 +30,8 @@ static void store_boundary(struct weir_publisher *publisher)
 
 static void forget_subscriber(struct weir_publisher *publisher)
 {
+    if (publisher->descriptor) /* its thread must not look into what is detached */
+        weir__descriptor_disarm(publisher->descriptor);
     weir__side_part(&publisher->side, NULL);
     publisher->page = NULL;
     publisher->is_attached = false;
@@ -139,18 +141,18 @@ static void spin_for_room(const struct weir_publisher *publisher, uint64_t wante
 int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t wanted,
                               int64_t deadline_ns)
 {
+    int result;
     publisher->wanted = wanted;
     publisher->side.looks = 0;
     if (deadline_ns != 0)
         spin_for_room(publisher, wanted);
-    for (;;) {
-        int result = look(publisher);
+    do {
+        result = look(publisher);
         if (result != 0 || publisher->limit >= wanted)
-            return result;
+            break;
         result = weir__side_wait(&publisher->side, may_have_room, publisher, deadline_ns);
-        if (result != 0)
-            return result;
-    }
+    } while (result == 0);
+    return weir__publisher_note(publisher, WEIR__REFUSED_ROOM, result);
 }
 
 void weir__publisher_ring(struct weir_publisher *publisher)
@@ -212,7 +214,8 @@ int weir_publisher_wait_subscriber(struct weir_publisher *publisher, int64_t dea
         return result;
     weir__publisher_commit_batch(publisher);
     publisher->side.looks = 0;
-    return wait_attached(publisher, false, deadline_ns);
+    result = wait_attached(publisher, false, deadline_ns);
+    return weir__publisher_note(publisher, WEIR__REFUSED_SUBSCRIBER, result);
 }
 
 int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline_ns)
@@ -222,12 +225,58 @@ int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline
         return result;
     weir__publisher_commit_batch(publisher);
     publisher->side.looks = 0;
-    for (;;) {
+    do {
         result = wait_attached(publisher, true, deadline_ns);
         if (result != 0 || publisher->cursor == publisher->tail)
-            return result;
+            break;
         result = weir__side_wait(&publisher->side, may_be_taken, publisher, deadline_ns);
-        if (result != 0)
-            return result;
+    } while (result == 0);
+    return weir__publisher_note(publisher, WEIR__REFUSED_TAKEN, result);
+}
+
+/* The descriptor, if there is one, as it should be after a call. */
+static void update_descriptor(struct weir_publisher *publisher)
+{
+    if (!publisher->descriptor)
+        return;
+    struct weir__refusal view = {
+        .side = &publisher->side,
+        .page = publisher->page,
+        .refused = publisher->refused,
+        .has_ended = publisher->has_ended,
+        .peer = publisher->side.peer,
+        .peer_page = publisher->side.peer_page,
+        .capacity = publisher->capacity,
+        .wanted = publisher->wanted,
+        .cursor = publisher->cursor,
+        .committed = publisher->tail, /* at a look nothing is held back */
+    };
+    weir__descriptor_arm(publisher->descriptor, &view);
+}
+
+int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused refused, int result)
+{
+    bool is_refused = result == -EAGAIN || result == -ETIMEDOUT || result == -EINTR;
+    publisher->refused = is_refused ? refused : WEIR__REFUSED_NOTHING;
+    if (is_refused) {
+        publisher->limit = publisher->tail; /* the next send looks, too, and comes by here */
+        publisher->stop = 0;
     }
+    update_descriptor(publisher);
+    return result;
+}
+
+int weir_publisher_fd(struct weir_publisher *publisher)
+{
+    const struct weir__descriptor_watch watch = { .waiter = &publisher->side.waiter,
+                                                  .is_ready = weir__refusal_is_over,
+                                                  .at_slice = weir__refusal_ask,
+                                                  .view_bytes = sizeof(struct weir__refusal) };
+    int result = weir__side_check(&publisher->side);
+    if (result == 0 && !publisher->descriptor) {
+        result = weir__descriptor_open(&publisher->descriptor, &watch);
+        if (result == 0)
+            update_descriptor(publisher);
+    }
+    return result == 0 ? weir__descriptor_fd(publisher->descriptor) : result;
 }

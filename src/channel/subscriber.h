@@ -74,6 +74,9 @@ static inline bool weir__is_message(const struct weir__lane *lane, uint64_t posi
            weir__record_bytes(length) <= to_end;
 }
 
+/* Whether it is one of a pad: that fills the ring to its end; no other record may look like one. */
+bool weir__is_pad(const struct weir__lane *lane, uint64_t position, uint64_t header);
+
 /*
  * The next message's header; 0: none yet. Steps over a pad. -EUCLEAN: the lane was left.
  */

@@ -74,8 +74,7 @@ static int corrupt(struct weir_subscriber *subscriber)
                       (unsigned long long)head);
 }
 
-/* A pad fills the ring to its end; no other record may look like one. */
-static bool is_pad(const struct weir__lane *lane, uint64_t position, uint64_t header)
+bool weir__is_pad(const struct weir__lane *lane, uint64_t position, uint64_t header)
 {
     uint64_t to_end = lane->capacity - (position & (lane->capacity - 1));
     return (header & WEIR__RECORD_FLAGS) == (WEIR__RECORD_MARK | WEIR__RECORD_PAD) &&
@@ -90,7 +89,7 @@ int weir__subscriber_next(struct weir_subscriber *subscriber, uint64_t *header)
         *header = weir__load_header(lane, subscriber->head);
         if (*header == 0 || weir__is_message(lane, subscriber->head, *header))
             return 0;
-        if (!is_pad(lane, subscriber->head, *header))
+        if (!weir__is_pad(lane, subscriber->head, *header))
             break;
         subscriber->head += weir__record_bytes(weir__record_length(*header));
     }

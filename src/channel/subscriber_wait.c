@@ -33,6 +33,16 @@ static struct view view_of(const struct weir_subscriber *subscriber)
     return view;
 }
 
+/* A message, or a header that cannot be true; a pad alone is neither. */
+static bool has_header(const struct view *view)
+{
+    uint64_t header = weir__load_header(&view->lane, view->head);
+    if (header == 0 || !weir__is_pad(&view->lane, view->head, header))
+        return header != 0;
+    uint64_t next = view->head + weir__record_bytes(weir__record_length(header));
+    return weir__load_header(&view->lane, next) != 0;
+}
+
 /* Cheap, changes nothing: whether a look may find a message, or an end. */
 static bool may_have_message(void *argument)
 {
@@ -42,7 +52,7 @@ static bool may_have_message(void *argument)
     if (view->lane.owner == 0)
         return owner != 0 && weir__side_is_shown(side, owner) &&
                (owner != view->finished || weir__side_page(side) != view->finished_page);
-    return weir__load_header(&view->lane, view->head) != 0 || !weir__side_is_peer(side, owner) ||
+    return has_header(view) || !weir__side_is_peer(side, owner) ||
            atomic_load_explicit(&view->lane.shm->ended, memory_order_relaxed);
 }
 

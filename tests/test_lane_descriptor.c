@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: the descriptors of both sides are readable exactly while a call would not wait, also
+ * after a death and a lost ring; they cost nothing while nothing happens. Method: each turn
+ * in order, with both sides here; then with another process that is killed, or silenced;
+ * then a loop that lives on poll alone.
+ */
+#include "fixture.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <weir/channel.h>
+
+#include "silence.h"
+
+static uint64_t segments_before;
+
+static int descriptor_start(void **state)
+{
+    uint64_t identity;
+    int result = fixture_start(state);
+    if (result == 0)
+        result = weir_identity(&identity);
+    segments_before = segments_now();
+    return result;
+}
+
+static int descriptor_check(void **state)
+{
+    (void)state;
+    return segments_now() == segments_before && names_now() == 0 ? 0 : -1;
+}
+
+#define NOW INT64_C(0)
+#define SECOND_NS INT64_C(1000000000)
+#define SOON weir_deadline_ns(20 * SECOND_NS)
+
+static const struct weir_channel_options small_ring = { .size = sizeof small_ring,
+                                                        .ring_bytes = WEIR_RING_BYTES_MIN };
+
+static unsigned char bytes[WEIR_RING_BYTES_MIN];
+static struct weir_publisher *publisher;
+static struct weir_subscriber *subscriber;
+static int fd; /* of the side that a test is about */
+
+static bool is_readable(int timeout_ms)
+{
+    struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+    int count = poll(&poll_fd, 1, timeout_ms);
+    return count == 1 && poll_fd.revents == POLLIN;
+}
+
+static void open_publisher(void)
+{
+    assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+    fd = weir_publisher_fd(publisher);
+    assert_true(fd >= 0);
+    assert_int_equal(weir_publisher_fd(publisher), fd);
+}
+
+static void open_both(void)
+{
+    open_publisher();
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+}
+
+static void close_both(void)
+{
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
+static int send_bytes(size_t size)
+{
+    return weir_publisher_send_until(publisher, bytes, size, 0, NOW);
+}
+
+/* Until the ring is full. */
+static unsigned fill(size_t size)
+{
+    unsigned count = 0;
+    int result;
+    while ((result = send_bytes(size)) == 0)
+        count++;
+    assert_result(result, -EAGAIN);
+    return count;
+}
+
+static void take_one(void)
+{
+    struct weir_message message;
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), 0);
+    assert_result(weir_subscriber_release(subscriber, &message), 0);
+}
+
+/* For each size: not readable as soon as refused, readable as soon as there is room. */
+static void test_room(void **state)
+{
+    static const size_t sizes[] = { 0, 8, 1000, 16000 };
+    (void)state;
+    open_both();
+    assert_true(is_readable(0));
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        unsigned count = fill(sizes[i]);
+        assert_true(count > 2);
+        for (int turn = 0; turn < 50; turn++) {
+            assert_false(is_readable(0));
+            take_one();
+            unsigned taken = 1;
+            while (taken < count && !is_readable(sizes[i] > 8 ? 20 : 1000)) {
+                assert_result(send_bytes(sizes[i]), -EAGAIN); /* a pad takes the room of several */
+                take_one();
+                taken++;
+            }
+            assert_true(is_readable(0));
+            assert_result(send_bytes(sizes[i]), 0);
+            assert_true(is_readable(0));
+            fill(sizes[i]);
+        }
+        while (weir_publisher_wait_taken(publisher, NOW) == -EAGAIN)
+            take_one();
+    }
+    close_both();
+}
+
+/* It stands for the call that was refused, and not for a smaller message. */
+static void test_room_for_what_was_refused(void **state)
+{
+    void *data;
+    (void)state;
+    open_both();
+    size_t most = weir_publisher_max_bytes(publisher);
+    unsigned count = fill(1000);
+    assert_result(send_bytes(most), -EAGAIN);
+    for (int i = 0; i < 4; i++)
+        take_one();
+    assert_false(is_readable(300)); /* longer than a slice, too */
+    assert_result(send_bytes(1000), 0);
+    assert_true(is_readable(0)); /* nothing is refused any more */
+    assert_result(weir_publisher_loan_until(publisher, most, &data, NOW), -EAGAIN);
+    assert_false(is_readable(0));
+    for (unsigned i = 4; i < count + 1; i++)
+        take_one();
+    assert_true(is_readable(5000));
+    assert_result(weir_publisher_loan_until(publisher, most, &data, NOW), 0);
+    assert_result(weir_publisher_commit(publisher, most, 0), 0);
+    assert_true(is_readable(0));
+    close_both();
+}
+
+static void test_waiting_for_a_subscriber(void **state)
+{
+    int result;
+    (void)state;
+    open_publisher();
+    assert_result(weir_publisher_wait_subscriber(publisher, NOW), -EAGAIN);
+    assert_false(is_readable(300));
+    assert_result(send_bytes(8), 0); /* to nobody; that is not refused */
+    assert_true(is_readable(0));
+    assert_result(weir_publisher_wait_subscriber(publisher, NOW), -EAGAIN);
+    assert_false(is_readable(0));
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    do
+        assert_true(is_readable(5000));
+    while ((result = weir_publisher_wait_subscriber(publisher, NOW)) == -EAGAIN);
+    assert_result(result, 0);
+    assert_true(is_readable(0));
+    close_both();
+}
+
+static void test_waiting_until_all_is_taken(void **state)
+{
+    struct weir_message message;
+    (void)state;
+    open_both();
+    assert_result(weir_publisher_wait_subscriber(publisher, NOW), 0);
+    assert_result(send_bytes(8), 0);
+    assert_result(weir_publisher_end(publisher), 0);
+    assert_true(is_readable(0));
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EAGAIN);
+    assert_false(is_readable(0));
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), 0);
+    assert_false(is_readable(300));
+    assert_result(weir_subscriber_release(subscriber, &message), 0);
+    assert_true(is_readable(5000));
+    assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+    close_both();
+}
+
+static void test_subscriber_that_leaves(void **state)
+{
+    (void)state;
+    open_both();
+    fill(1000);
+    assert_false(is_readable(0));
+    weir_subscriber_close(subscriber);
+    assert_true(is_readable(5000)); /* nobody is there to wait for */
+    assert_result(send_bytes(1000), 0);
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    fill(1000);
+    assert_false(is_readable(300));
+    take_one();
+    assert_true(is_readable(5000));
+    close_both();
+}
+
+static void subscribe(struct companion *companion, void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    companion_arrive(companion);
+}
+
+static void test_subscriber_that_is_killed(void **state)
+{
+    struct companion companion;
+    (void)state;
+    open_publisher();
+    companion_start(&companion, subscribe, NULL);
+    companion_meet(&companion);
+    fill(1000);
+    assert_false(is_readable(300));
+    assert_int_equal(kill(companion.pid, SIGKILL), 0);
+    companion_end(&companion);
+    assert_true(is_readable(1000));
+    assert_result(send_bytes(1000), 0);
+    weir_publisher_close(publisher);
+}
+
+/* A loan that is out may have left a pad in the ring: no message. */
+static void test_pad_alone_is_no_message(void **state)
+{
+    void *data;
+    (void)state;
+    open_both();
+    fd = weir_subscriber_fd(subscriber);
+    uint64_t at = 0, size = 10000, record = size + 8;
+    for (; at + record <= WEIR_RING_BYTES_MIN; at += record) {
+        assert_result(send_bytes(size), 0);
+        assert_true(is_readable(5000));
+        take_one();
+        assert_result(weir_subscriber_receive_until(subscriber, NULL, 0, NULL, NOW), -EAGAIN);
+    }
+    assert_result(weir_publisher_loan_until(publisher, size, &data, NOW), 0);
+    assert_false(is_readable(300));
+    assert_result(weir_publisher_commit(publisher, size, 0), 0);
+    assert_true(is_readable(5000));
+    take_one();
+    close_both();
+}
+
+static void use_in_child(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_publisher_fd(publisher), -ECHILD);
+    CHECK_RESULT(weir_subscriber_fd(subscriber), -ECHILD);
+    CHECK_RESULT(send_bytes(8), -ECHILD);
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
+static void test_fork(void **state)
+{
+    (void)state;
+    open_both();
+    fill(1000);
+    in_child(use_in_child, NULL);
+    assert_false(is_readable(0));
+    take_one();
+    take_one(); /* one for the pad */
+    assert_true(is_readable(5000));
+    close_both();
+}
+
+/* The other side goes through the motions, and nobody is rung: a slice makes up for it. */
+static void send_silently(struct companion *companion, void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+    CHECK_RESULT(weir_publisher_wait_subscriber(publisher, SOON), 0);
+    companion_arrive(companion);
+    if (!silence())
+        _exit(77);
+    CHECK_RESULT(send_bytes(8), 0);
+    companion_arrive(companion);
+}
+
+static void test_lost_ring_of_a_publisher(void **state)
+{
+    struct companion companion;
+    struct weir_message message;
+    (void)state;
+    companion_start(&companion, send_silently, NULL);
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    fd = weir_subscriber_fd(subscriber);
+    do
+        assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
+    while (is_readable(500)); /* attached */
+    companion_meet(&companion);
+    companion_release(&companion);
+    companion_meet(&companion);
+    assert_true(is_readable(1000));
+    take_one();
+    companion_release(&companion);
+    assert_int_equal(companion_end(&companion), 0);
+    weir_subscriber_close(subscriber);
+}
+
+static void take_silently(struct companion *companion, void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    companion_arrive(companion);
+    if (!silence())
+        _exit(77);
+    take_one();
+    take_one(); /* one for the pad */
+    companion_arrive(companion);
+}
+
+static void test_lost_ring_of_a_subscriber(void **state)
+{
+    struct companion companion;
+    (void)state;
+    open_publisher();
+    companion_start(&companion, take_silently, NULL);
+    companion_meet(&companion);
+    fill(8000);
+    companion_release(&companion);
+    companion_meet(&companion);
+    assert_true(is_readable(1000));
+    companion_release(&companion);
+    assert_int_equal(companion_end(&companion), 0);
+    weir_publisher_close(publisher);
+}
+
+/*
+ * Two loops that live on poll alone
+ */
+
+enum { LOOP_MESSAGES = 20000, SLOW_MS = 150 };
+
+static size_t size_of(unsigned number)
+{
+    return number % 97 == 0 ? 16000 : number * 31 % 900;
+}
+
+/* Waits; a readiness that is lost is made up for by a slice only, and so counts as slow. */
+static bool wait_readable(unsigned *slow)
+{
+    int64_t before_ns = weir_now_ns();
+    bool is = is_readable(20000);
+    *slow += weir_now_ns() - before_ns > SLOW_MS * INT64_C(1000000);
+    return is;
+}
+
+static void take_by_poll(struct companion *companion, void *argument)
+{
+    struct weir_message message;
+    unsigned got = 0, slow = 0;
+    int result = 0;
+    (void)companion, (void)argument;
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    fd = weir_subscriber_fd(subscriber);
+    while (result != -ENODATA) {
+        CHECK(wait_readable(&slow));
+        while ((result = weir_subscriber_take_until(subscriber, &message, NOW)) == 0) {
+            CHECK(message.size_bytes == size_of(got));
+            got++;
+            CHECK_RESULT(weir_subscriber_release(subscriber, &message), 0);
+        }
+        CHECK(result == -EAGAIN || result == -ENODATA);
+    }
+    CHECK(got == LOOP_MESSAGES);
+    CHECK(slow < 20);
+    weir_subscriber_close(subscriber);
+}
+
+static void test_loops(void **state)
+{
+    struct companion companion;
+    unsigned waits = 0, slow = 0;
+    int result;
+    (void)state;
+    open_publisher();
+    companion_start(&companion, take_by_poll, NULL);
+    while ((result = weir_publisher_wait_subscriber(publisher, NOW)) == -EAGAIN)
+        assert_true(is_readable(20000));
+    assert_result(result, 0);
+    for (unsigned number = 0; number < LOOP_MESSAGES; number++)
+        while ((result = send_bytes(size_of(number))) != 0) {
+            assert_result(result, -EAGAIN);
+            assert_true(wait_readable(&slow));
+            waits++;
+        }
+    assert_result(weir_publisher_end(publisher), 0);
+    while ((result = weir_publisher_wait_taken(publisher, NOW)) == -EAGAIN)
+        assert_true(wait_readable(&slow));
+    assert_int_equal(companion_end(&companion), 0);
+    print_message("%u waits for room, %u of them slow\n", waits, slow);
+    assert_true(waits > 10);
+    assert_true(slow < 20);
+    weir_publisher_close(publisher);
+}
+
+/*
+ * Nothing happens
+ */
+
+/* Of all threads: how often they went to sleep. */
+static unsigned long sleeps_now(void)
+{
+    unsigned long sum = 0, count;
+    DIR *threads = opendir("/proc/self/task");
+    assert_non_null(threads);
+    for (struct dirent *entry; (entry = readdir(threads)) != NULL;) {
+        char path[300], line[200];
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", entry->d_name);
+        FILE *status = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
+        while (status && fgets(line, sizeof line, status))
+            if (sscanf(line, "voluntary_ctxt_switches: %lu", &count) == 1)
+                sum += count;
+        if (status)
+            fclose(status);
+    }
+    closedir(threads);
+    return sum;
+}
+
+static int64_t cpu_now_us(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) +
+           usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+}
+
+/* At most 10 wake-ups a second; of CPU no more than what ten seconds may cost. */
+static void expect_idle(const char *what)
+{
+    enum { IDLE_MS = 3000, CPU_US = 5000 };
+    unsigned long sleeps = sleeps_now();
+    int64_t cpu_us = cpu_now_us();
+    assert_false(is_readable(IDLE_MS));
+    sleeps = sleeps_now() - sleeps;
+    cpu_us = cpu_now_us() - cpu_us;
+    print_message("%s, armed for %d s: %lu wake-ups, %lld us\n", what, IDLE_MS / 1000, sleeps,
+                  (long long)cpu_us);
+    assert_in_range(sleeps, 1, IDLE_MS / 100);
+    if (!SANITIZED)
+        assert_in_range(cpu_us, 0, CPU_US);
+}
+
+static void test_idle(void **state)
+{
+    struct weir_message message;
+    struct companion companion;
+    (void)state;
+    open_publisher();
+    companion_start(&companion, subscribe, NULL);
+    companion_meet(&companion);
+    fill(1000);
+    expect_idle("a publisher");
+    companion_release(&companion);
+    assert_int_equal(companion_end(&companion), 0);
+    weir_publisher_close(publisher);
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    fd = weir_subscriber_fd(subscriber);
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
+    expect_idle("a subscriber");
+    weir_subscriber_close(subscriber);
+}
+
+int main(void)
+{
+#define DESCRIPTOR_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, descriptor_check)
+    const struct CMUnitTest tests[] = {
+        DESCRIPTOR_TEST(test_room),
+        DESCRIPTOR_TEST(test_room_for_what_was_refused),
+        DESCRIPTOR_TEST(test_waiting_for_a_subscriber),
+        DESCRIPTOR_TEST(test_waiting_until_all_is_taken),
+        DESCRIPTOR_TEST(test_subscriber_that_leaves),
+        DESCRIPTOR_TEST(test_subscriber_that_is_killed),
+        DESCRIPTOR_TEST(test_pad_alone_is_no_message),
+        DESCRIPTOR_TEST(test_fork),
+        DESCRIPTOR_TEST(test_lost_ring_of_a_publisher),
+        DESCRIPTOR_TEST(test_lost_ring_of_a_subscriber),
+        DESCRIPTOR_TEST(test_loops),
+        DESCRIPTOR_TEST(test_idle),
+    };
+    return cmocka_run_group_tests(tests, descriptor_start, fixture_end);
+}
