@@ -133,6 +133,7 @@ static void outlive_publishers(struct companion *companion, void *argument)
 {
     struct weir_subscriber *subscriber;
     unsigned number;
+    bool is_final;
     int result;
     (void)argument;
     CHECK_RESULT(weir_subscriber_open(&subscriber, "lane", &small_ring), 0);
@@ -142,8 +143,9 @@ static void outlive_publishers(struct companion *companion, void *argument)
         CHECK(result == -ENODATA || result == -EPIPE);
         atomic_store(&notes->received, number);
         atomic_store(&notes->last, result);
+        is_final = notes->is_final; /* before the parent hears of this end, and says so */
         atomic_fetch_add(&notes->ends, 1);
-    } while (!notes->is_final || result != -ENODATA || number != MESSAGES);
+    } while (!is_final || result != -ENODATA || number != MESSAGES);
     weir_subscriber_close(subscriber);
 }
 
