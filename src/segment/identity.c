@@ -47,6 +47,7 @@ struct cache {
     pthread_mutex_t lock;
     uint64_t identity;
     uint32_t uid; /* effective, when the beacon was made */
+    void *beacon; /* where it is attached */
 };
 
 static struct cache *cache;
@@ -65,13 +66,27 @@ struct weir__beacon weir__identity_unpack(uint64_t identity)
     };
 }
 
+/*
+ * In a child of fork. The kernel has wiped the page by now and left out the beacon. An emulator
+ * of another processor takes every advice and follows none: then this is left to us.
+ */
+static void forget_in_child(void)
+{
+    if (cache->identity == WEIR_IDENTITY_NOBODY)
+        return;
+    if (cache->beacon)
+        shmdt(cache->beacon);
+    memset(cache, 0, sizeof *cache);
+}
+
 static void make_cache(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     void *memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return;
-    if (madvise(memory, page, MADV_WIPEONFORK) != 0) {
+    if (madvise(memory, page, MADV_WIPEONFORK) != 0 ||
+        pthread_atfork(NULL, NULL, forget_in_child) != 0) {
         munmap(memory, page);
         return;
     }
@@ -102,6 +117,13 @@ static enum answer ask(uint64_t identity, uint32_t uid)
     return is_same ? ANSWER_SAME : ANSWER_GONE;
 }
 
+static int no_answer(void)
+{
+    return weir__fail(EPERM, "the kernel does not answer SHM_STAT_ANY for a segment of our own: a "
+                             "filter (seccomp) forbids it, or an emulator does not know it; see "
+                             "'weir doctor'");
+}
+
 /* One try: -EAGAIN when a fork came between. */
 static int make_beacon(uint64_t *identity)
 {
@@ -120,16 +142,17 @@ static int make_beacon(uint64_t *identity)
     if (result == 0 && stat.shm_nattch != 1)
         result = -EAGAIN;
     if (result == 0 && ask(weir__identity_pack(&beacon), geteuid()) != ANSWER_SAME)
-        result = weir__fail(EPERM, "the kernel does not answer SHM_STAT_ANY for a segment of our "
-                                   "own: a filter (seccomp) forbids it; see 'weir doctor'");
+        result = no_answer();
     if (result == 0)
         *identity = weir__identity_pack(&beacon);
-    /* The handle goes, the attachment stays until the process ends: it is the beacon. */
-    if (result == 0)
-        weir__segment_leave(segment);
-    else
+    if (result != 0) {
         weir_segment_close(segment);
-    return result;
+        return result;
+    }
+    /* The handle goes, the attachment stays until the process ends: it is the beacon. */
+    cache->beacon = segment->memory;
+    weir__segment_leave(segment);
+    return 0;
 }
 
 const uint64_t *weir__identity_word(void)
@@ -161,7 +184,10 @@ int weir_identity(uint64_t *identity)
     pthread_mutex_unlock(&cache->lock);
     if (result == -EAGAIN)
         return weir__fail(EBUSY, "this process forks faster than its beacon can be made");
-    if (result == 0 && ask(*identity, uid) != ANSWER_SAME)
+    enum answer answer = result == 0 ? ask(*identity, uid) : ANSWER_SAME;
+    if (answer == ANSWER_ELSE)
+        return no_answer();
+    if (answer == ANSWER_GONE)
         return weir__fail(EXDEV, "this thread is in another IPC namespace than its process's "
                                  "beacon: weir works in the namespace that it began in");
     return result;

@@ -139,6 +139,10 @@ int weir__semset_stat(int id, struct semid_ds *status)
     int found = semctl(id, 0, SEM_STAT_ANY, (union weir__semun){ .buf = status });
     if (found == id && id >= 0)
         return 0;
+    /* Also who does not know the newer call (an old kernel, an emulator) says EINVAL. */
+    if (found < 0 && errno == EINVAL &&
+        semctl(id, 0, IPC_STAT, (union weir__semun){ .buf = status }) == 0)
+        return 0;
     if (found >= 0 || errno == EINVAL || errno == EIDRM)
         return -EIDRM;
     return weir__fail(errno, "semctl SEM_STAT_ANY: set %d: %s", id, strerror(errno));

@@ -112,7 +112,9 @@ int weir__shm_stat(int id, struct shmid_ds *found)
      * in that place: another one than ours means that ours is gone.
      */
     int result = shmctl(id, SHM_STAT_ANY, found);
-    if (result < 0 && errno != EINVAL && errno != EIDRM) /* a filter forbids the newer call */
+    /* A filter forbids the newer call; or nobody knows it (an old kernel, an emulator), and then
+     * EINVAL says nothing of the segment. */
+    if (result < 0 && errno != EIDRM)
         result = shmctl(id, IPC_STAT, found) == 0 ? id : -1;
     if (result >= 0)
         return result == id ? 0 : -ENOENT;
