@@ -189,11 +189,20 @@ int weir_subscriber_release(struct weir_subscriber *subscriber, const struct wei
     return 0;
 }
 
+static __attribute__((noinline)) void give_back_watched(struct weir_subscriber *subscriber)
+{
+    weir__subscriber_pause_descriptor(subscriber);
+    weir__subscriber_store_cursor(subscriber);
+    weir__subscriber_update_descriptor(subscriber);
+}
+
 static inline void give_back(struct weir_subscriber *subscriber, uint64_t header)
 {
     step_over(subscriber, header);
-    store_cursor(subscriber);
-    update_descriptor(subscriber);
+    if (__builtin_expect(subscriber->descriptor != NULL, 0))
+        give_back_watched(subscriber);
+    else
+        store_cursor(subscriber);
 }
 
 /* A message that may not be there yet, or is a large one. */

@@ -107,6 +107,13 @@ uint64_t weir__subscriber_spin(struct weir_subscriber *subscriber, int64_t deadl
 int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header,
                           int64_t deadline_ns);
 
+/*
+ * The descriptor, which exists, until the update: its thread looks at nothing. It must not
+ * look where something is given back, since the publisher may write there at once. Mostly it
+ * is idle already: what is given back now has ended its wait.
+ */
+void weir__subscriber_pause_descriptor(struct weir_subscriber *subscriber);
+
 /* The descriptor, which exists, as it should be after a call. */
 void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber);
 

@@ -126,6 +126,8 @@ uint64_t weir__subscriber_spin(struct weir_subscriber *subscriber, int64_t deadl
 int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, int64_t deadline_ns)
 {
     subscriber->side.looks = 0;
+    if (subscriber->descriptor)
+        weir__subscriber_pause_descriptor(subscriber); /* a pad may be given back */
     for (;;) {
         int result = subscriber->lane ? 0 : weir__subscriber_find_lane(subscriber);
         if (result == 0 && subscriber->lane)
@@ -145,10 +147,16 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
     }
 }
 
+void weir__subscriber_pause_descriptor(struct weir_subscriber *subscriber)
+{
+    weir__descriptor_disarm(subscriber->descriptor);
+}
+
 void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber)
 {
     if (!weir__side_is_ours(&subscriber->side))
         return; /* a child of fork has neither the thread nor what it watches */
+    weir__subscriber_pause_descriptor(subscriber); /* the former head may be given back soon */
     struct view view = view_of(subscriber);
     weir__descriptor_arm(subscriber->descriptor, &view);
 }
