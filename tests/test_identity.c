@@ -365,6 +365,32 @@ static void test_filter(void **state)
         in_child(filtered, &errors[i]);
 }
 
+static void filtered_but_root(void *argument)
+{
+    struct companion companion;
+    uint64_t own;
+    int status;
+    companion_start(&companion, announce_and_wait, NULL);
+    companion_meet(&companion);
+    CHECK(forbid_stat_any(*(int *)argument));
+    CHECK_RESULT(weir_identity(&own), 0);
+    CHECK_RESULT(weir_life(board->identity[0], geteuid()), WEIR_LIFE_ALIVE);
+    companion_release(&companion);
+    CHECK(waitpid(companion.pid, &status, 0) == companion.pid);
+    CHECK_RESULT(weir_life(board->identity[0], geteuid()), WEIR_LIFE_DEAD);
+}
+
+/* IPC_STAT tells root as much; EINVAL is also what an old kernel says to a call it does not know. */
+static void test_without_stat_any(void **state)
+{
+    int errors[] = { EPERM, EINVAL, ENOSYS };
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+        in_child(filtered_but_root, &errors[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +402,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_other_namespace, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_another_user, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_filter, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_without_stat_any, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_end);
 }
