@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: what one side does in the middle of the other's look is not missed: the last message
- *       and the end that follows it at once.
+ *       and the end that follows it at once. And who sleeps is woken at once.
  * Method: a subscriber that looks at an empty lane is halted after 0, 3, 6 ... instructions;
  *       meanwhile the publisher sends one message and ends, or leaves, by turns. Then it goes on.
+ *       And one that sleeps, as the kernel says, tells when it has its message.
  */
 #include "fixture.h"
 #include "tracer.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <weir/channel.h>
 
@@ -22,10 +27,12 @@
 #define SOON weir_deadline_ns(INT64_C(20000000000))
 
 /* Each step takes two system calls. Sanitizers multiply the instructions, too. */
-enum { MOMENTS_MAX = 20000, STRIDE = SANITIZED ? 61 : 3 };
+enum { MOMENTS_MAX = 20000, STRIDE = SANITIZED ? 61 : 3, WAKES = 20 };
 
 static struct board {
-    weir__atomic_u32 looks; /* of the child, that are over */
+    weir__atomic_u32 looks;    /* of the child, that are over */
+    weir__atomic_u32 taken;    /* messages */
+    weir__atomic_u64 taken_ns; /* when the last one was */
 } * board;
 
 static struct weir_subscriber *subscriber;
@@ -108,6 +115,73 @@ static void test_the_end_comes_in_the_middle(void **state)
     assert_true(instructions > 100);
 }
 
+static void take_asleep(void *argument)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_message message;
+    (void)argument;
+    options.flags = WEIR_CHANNEL_SLEEP_ONLY;
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "lane", &options), 0);
+    for (unsigned i = 0; i < WAKES; i++) {
+        CHECK_RESULT(weir_subscriber_take_until(subscriber, &message, SOON), 0);
+        atomic_store_explicit(&board->taken_ns, (uint64_t)weir_now_ns(), memory_order_relaxed);
+        /* Release: the time. */
+        atomic_fetch_add_explicit(&board->taken, 1, memory_order_release);
+        CHECK_RESULT(weir_subscriber_release(subscriber, &message), 0);
+    }
+    weir_subscriber_close(subscriber);
+}
+
+/* Between its messages the child sleeps nowhere but at its doorbell. */
+static void wait_until_it_sleeps(pid_t child)
+{
+    char path[64], state = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)child);
+    while (state != 'S') {
+        FILE *file = fopen(path, "re");
+        assert_non_null(file);
+        assert_int_equal(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
+        fclose(file);
+        assert_true(state != 'Z');
+        sched_yield();
+    }
+}
+
+/* Unrung it would sleep on to the end of its slice of 200 ms: for half of one on the average. */
+static void test_who_sleeps_is_woken(void **state)
+{
+    struct weir_publisher *publisher;
+    int64_t slept_ns = 0;
+    int status;
+    (void)state;
+    assert_result(weir_publisher_open(&publisher, "lane", NULL), 0);
+    board->taken = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        take_asleep(NULL);
+        _exit(0);
+    }
+    assert_true(child > 0);
+    assert_result(weir_publisher_wait_subscriber(publisher, SOON), 0);
+    for (unsigned i = 1; i <= WAKES; i++) {
+        wait_until_it_sleeps(child);
+        int64_t before_ns = weir_now_ns();
+        assert_result(weir_publisher_send_until(publisher, "wake", 4, 0, SOON), 0);
+        /* Acquire: the time. */
+        while (atomic_load_explicit(&board->taken, memory_order_acquire) != i)
+            sched_yield();
+        slept_ns += (int64_t)board->taken_ns - before_ns;
+    }
+    print_message("           woken after %lld us on the average\n",
+                  (long long)slept_ns / WAKES / 1000);
+    assert_true(slept_ns < WAKES * INT64_C(50000000));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    weir_publisher_close(publisher);
+}
+
 static int moments_start(void **state)
 {
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -118,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_end_comes_in_the_middle),
+        cmocka_unit_test(test_who_sleeps_is_woken),
     };
     return cmocka_run_group_tests(tests, moments_start, fixture_end);
 }
