@@ -27,7 +27,7 @@
 #define SOON weir_deadline_ns(INT64_C(20000000000))
 
 /* Each step takes two system calls. Sanitizers multiply the instructions, too. */
-enum { MOMENTS_MAX = 20000, STRIDE = SANITIZED ? 61 : 3, WAKES = 20 };
+enum { MOMENTS_MAX = 20000, STRIDE = SANITIZED ? 487 : 3, WAKES = 20 };
 
 static struct board {
     weir__atomic_u32 looks;    /* of the child, that are over */
