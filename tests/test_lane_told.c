@@ -130,7 +130,9 @@ static void test_pages_of_other_sizes(void **state)
 {
     static const size_t sizes[] = {
         1 + sizeof(struct weir__member_shm), sizeof(struct weir__page_shm) - 8, (size_t)1 << 24,
-        (size_t)1 << 40, /* mapped and made present, it would take all memory */
+        /* Mapped and made present, it would take all memory. Beside the thread sanitizer's own
+         * mappings a terabyte finds no room now and then. */
+        (size_t)1 << (SANITIZED ? 38 : 40),
     };
     uint64_t identity;
     (void)state;
