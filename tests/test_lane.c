@@ -353,9 +353,13 @@ static void test_bad_options(void **state)
         { .size = sizeof rows[0], .mode = 0777 },
     };
     struct weir_publisher *publisher;
+    struct weir_subscriber *subscriber;
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         assert_result(weir_publisher_open(&publisher, "lane", &rows[i]), -EINVAL);
+        assert_result(weir_subscriber_open(&subscriber, "lane", &rows[i]), -EINVAL);
+    }
+    assert_result(weir_subscriber_open(&subscriber, "no//name", NULL), -EINVAL);
     assert_result(weir_publisher_open(&publisher, "no//name", NULL), -EINVAL);
 }
 

@@ -129,7 +129,9 @@ static void test_lanes_of_other_sizes(void **state)
 static void test_pages_of_other_sizes(void **state)
 {
     static const size_t sizes[] = {
-        1 + sizeof(struct weir__member_shm), sizeof(struct weir__page_shm) - 8, (size_t)1 << 24,
+        1 + sizeof(struct weir__member_shm),
+        sizeof(struct weir__page_shm) - 8,
+        (size_t)1 << 24,
         /* Mapped and made present, it would take all memory. Beside the thread sanitizer's own
          * mappings a terabyte finds no room now and then. */
         (size_t)1 << (SANITIZED ? 38 : 40),

@@ -90,6 +90,81 @@ static void test_wait_taken_after_the_end(void **state)
     close_both();
 }
 
+/* What was released stays said when the subscriber leaves the next instant, or is put out. */
+static void test_wait_taken_after_the_subscriber(void **state)
+{
+    (void)state;
+    for (int is_ended = 0; is_ended < 2; is_ended++) {
+        open_both();
+        send_text("last");
+        struct weir_message message = take_text("last");
+        if (is_ended)
+            assert_result(weir_publisher_end(publisher), 0);
+        assert_result(weir_subscriber_release(subscriber, &message), 0);
+        weir_subscriber_close(subscriber);
+        assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+        assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+        weir_publisher_close(publisher);
+        /* And one that leaves with a message is told of as before. */
+        open_both();
+        send_text("held");
+        take_text("held");
+        weir_subscriber_close(subscriber);
+        assert_result(weir_publisher_wait_taken(publisher, NOW), -EPIPE);
+        weir_publisher_close(publisher);
+    }
+}
+
+/* A pad behind the last message, from a loan that was abandoned, is nothing to be taken. */
+static void test_wait_taken_before_a_pad(void **state)
+{
+    static char bytes[10000];
+    void *loan;
+    (void)state;
+    open_both();
+    for (int i = 0; i < 60; i++) {
+        assert_result(weir_publisher_send_until(publisher, bytes, 1000, 0, NOW), 0);
+        assert_result(weir_subscriber_receive_until(subscriber, bytes, sizeof bytes, NULL, NOW), 0);
+    }
+    assert_result(weir_publisher_loan_until(publisher, 10000, &loan, NOW), 0);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+    weir_publisher_abandon(publisher);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+    send_text("behind");
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EAGAIN);
+    close_both();
+}
+
+/* What is held of a former publisher's does not keep a pad of the present one's. */
+static void test_a_pad_beside_a_former_hold(void **state)
+{
+    static char bytes[10000];
+    struct weir_message former, none;
+    void *loan;
+    (void)state;
+    open_both();
+    send_text("former");
+    former = take_text("former");
+    weir_publisher_close(publisher);
+    assert_result(weir_subscriber_take_until(subscriber, &none, NOW), -ENODATA);
+    assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+    assert_result(weir_subscriber_take_until(subscriber, &none, NOW), -EAGAIN);
+    for (int i = 0; i < 60; i++) {
+        assert_result(weir_publisher_send_until(publisher, bytes, 1000, 0, NOW), 0);
+        assert_result(weir_subscriber_receive_until(subscriber, bytes, sizeof bytes, NULL, NOW), 0);
+    }
+    assert_result(weir_publisher_loan_until(publisher, 10000, &loan, NOW), 0);
+    assert_result(weir_subscriber_take_until(subscriber, &none, NOW), -EAGAIN);
+    assert_result(weir_publisher_commit(publisher, 0, 0), 0);
+    /* The ring is free from behind the pad: three of the longest, and one nearly so. */
+    static char large[16376];
+    for (int i = 0; i < 3; i++)
+        assert_result(weir_publisher_send_until(publisher, large, sizeof large, 0, NOW), 0);
+    assert_result(weir_publisher_send_until(publisher, large, 16000, 0, NOW), 0);
+    assert_result(weir_subscriber_release(subscriber, &former), 0);
+    close_both();
+}
+
 static void test_one_held_does_not_fill_the_table(void **state)
 {
     struct weir_message first, message;
@@ -415,11 +490,43 @@ static void test_a_beacon_of_another_uid(void **state)
     in_child(open_as_another, NULL);
 }
 
+/* A lane of huge pages that are not there: whoever touched one would be killed. */
+static void test_a_lane_of_huge_pages(void **state)
+{
+    const size_t size_bytes = WEIR__LANE_RING_OFFSET + ((size_t)1 << 27);
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *handle;
+    struct weir_message message;
+    uint64_t identity;
+    (void)state;
+    int id = shmget(IPC_PRIVATE, size_bytes, 0600 | SHM_HUGETLB | SHM_NORESERVE);
+    if (id < 0) {
+        print_message("no segment of huge pages may be made here\n");
+        skip();
+    }
+    assert_result(weir_identity(&identity), 0);
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    options.kind = WEIR__DIRECTORY_KIND;
+    assert_result(weir_segment_open(&handle, weir_by_name("lane"), 0, &options), 0);
+    struct weir__directory_shm *directory = weir_segment_data(handle);
+    atomic_store(&directory->publisher.owner, identity | 5);
+    atomic_store(&directory->publisher.page, ((uint64_t)(uint32_t)id + 1) << 13 | 5);
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EPROTO);
+    atomic_store(&directory->publisher.owner, 0);
+    shmctl(id, IPC_RMID, NULL);
+    weir_segment_close(handle);
+    weir_subscriber_close(subscriber);
+}
+
 int main(void)
 {
 #define TURNS_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, turns_check)
     const struct CMUnitTest tests[] = {
         TURNS_TEST(test_wait_taken_after_the_end),
+        TURNS_TEST(test_a_lane_of_huge_pages),
+        TURNS_TEST(test_wait_taken_after_the_subscriber),
+        TURNS_TEST(test_wait_taken_before_a_pad),
+        TURNS_TEST(test_a_pad_beside_a_former_hold),
         TURNS_TEST(test_one_held_does_not_fill_the_table),
         TURNS_TEST(test_subscriber_sessions_come_round),
         TURNS_TEST(test_publisher_sessions_come_round),

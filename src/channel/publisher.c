@@ -141,9 +141,12 @@ static int make_room(struct weir_publisher *publisher, uint64_t bytes, int64_t d
         if (result != 0)
             return result;
     }
-    if (pad)
+    if (pad) {
+        publisher->pad_start = publisher->tail;
+        publisher->pad_end = publisher->tail + pad;
         put_header(publisher,
                    weir__record_header(pad - WEIR__RECORD_HEADER_BYTES, 0, WEIR__RECORD_PAD), pad);
+    }
     set_stop(publisher);
     return 0;
 }

@@ -38,6 +38,7 @@ struct weir_publisher {
     uint64_t limit;        /* below it we may write without a look */
     uint64_t batch_header; /* of the record at batch_start, held back; 0: none */
     uint64_t batch_start;
+    uint64_t pad_start, pad_end; /* of the last pad */
 
     struct weir__lane_shm *lane;
     const struct weir__page_shm *page; /* the subscriber's, or NULL */
@@ -48,6 +49,12 @@ struct weir_publisher {
     enum weir__refused refused;          /* by the last call that came to a look */
     struct weir__descriptor *descriptor; /* for poll, or NULL */
 };
+
+/* The end of the last message: a pad behind it is nothing to be taken. */
+static inline uint64_t weir__publisher_last_end(const struct weir_publisher *publisher)
+{
+    return publisher->pad_end == publisher->tail ? publisher->pad_start : publisher->tail;
+}
 
 /* Makes what a batch holds back visible. */
 void weir__publisher_commit_batch(struct weir_publisher *publisher);

@@ -44,7 +44,7 @@ static bool is_reading(const struct weir_publisher *publisher)
     /* Acquire [lane.attached]: then its cursor is one of our lane. Pairs with attach_lane(). */
     if (atomic_load_explicit(&publisher->page->lane, memory_order_acquire) == publisher->side.me)
         return true;
-    /* Acquire [lane.finished]: likewise, once it has seen our end. Pairs with finish_lane(). */
+    /* Acquire [lane.finished]: likewise, once it has seen our end. Pairs with weir__subscriber_finish_lane(). */
     return publisher->has_ended && atomic_load_explicit(&publisher->page->finished,
                                                         memory_order_acquire) == publisher->side.me;
 }
@@ -188,7 +188,28 @@ static bool may_be_taken(void *argument)
     const struct weir_publisher *publisher = argument;
     return !may_be_attached(argument) || !publisher->page ||
            !weir__side_is_peer(&publisher->side, weir__side_other(&publisher->side)) ||
-           atomic_load_explicit(&publisher->page->cursor, memory_order_relaxed) == publisher->tail;
+           atomic_load_explicit(&publisher->page->cursor, memory_order_relaxed) >=
+               weir__publisher_last_end(publisher);
+}
+
+/*
+ * Whether all was released by the subscriber whose page we have, although it may have left since:
+ * a look would forget it, and what it has released with it.
+ */
+static bool was_taken(const struct weir_publisher *publisher)
+{
+    const struct weir__page_shm *page = publisher->page;
+    if (!page)
+        return false;
+    /* Acquire [lane.attached], [lane.finished]: then its cursor is one of our lane. Pairs with
+     * attach_lane() and weir__subscriber_finish_lane(). */
+    if (atomic_load_explicit(&page->lane, memory_order_acquire) != publisher->side.me &&
+        atomic_load_explicit(&page->finished, memory_order_acquire) != publisher->side.me)
+        return false;
+    /* Acquire [lane.free]: all that it read comes before. Pairs with store_cursor() and
+     * weir__subscriber_store_cursor(). */
+    uint64_t cursor = atomic_load_explicit(&page->cursor, memory_order_acquire);
+    return cursor >= weir__publisher_last_end(publisher) && cursor <= publisher->tail;
 }
 
 /* Looks until the subscriber is attached (0), or there is nobody at all and that ends it. */
@@ -226,8 +247,11 @@ int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline
     weir__publisher_commit_batch(publisher);
     publisher->side.looks = 0;
     do {
+        result = 0;
+        if (was_taken(publisher))
+            break;
         result = wait_attached(publisher, true, deadline_ns);
-        if (result != 0 || publisher->cursor == publisher->tail)
+        if (result != 0 || publisher->cursor >= weir__publisher_last_end(publisher))
             break;
         result = weir__side_wait(&publisher->side, may_be_taken, publisher, deadline_ns);
     } while (result == 0);
@@ -250,6 +274,7 @@ static void update_descriptor(struct weir_publisher *publisher)
         .wanted = publisher->wanted,
         .cursor = publisher->cursor,
         .committed = publisher->tail, /* at a look nothing is held back */
+        .last_end = weir__publisher_last_end(publisher),
     };
     weir__descriptor_arm(publisher->descriptor, &view);
 }

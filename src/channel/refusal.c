@@ -8,7 +8,7 @@ static bool is_reading(const struct weir__refusal *refusal)
     /* Acquire [lane.attached]: the cursor below is one of our lane. Pairs with attach_lane(). */
     if (atomic_load_explicit(&refusal->page->lane, memory_order_acquire) == me)
         return true;
-    /* Acquire [lane.finished]. Pairs with finish_lane(). */
+    /* Acquire [lane.finished]. Pairs with weir__subscriber_finish_lane(). */
     return refusal->has_ended &&
            atomic_load_explicit(&refusal->page->finished, memory_order_acquire) == me;
 }
@@ -34,7 +34,7 @@ bool weir__refusal_is_over(void *argument)
     if (cursor < refusal->cursor || cursor > refusal->committed)
         return true;
     return refusal->refused == WEIR__REFUSED_ROOM ? cursor + refusal->capacity >= refusal->wanted
-                                                  : cursor == refusal->committed;
+                                                  : cursor >= refusal->last_end;
 }
 
 void weir__refusal_ask(void *argument)

@@ -37,6 +37,7 @@ struct weir__refusal {
     uint64_t peer, peer_page; /* whose page it is */
     uint64_t capacity;
     uint64_t wanted;            /* room: up to here */
+    uint64_t last_end;          /* taken: up to here */
     uint64_t cursor, committed; /* between them the page's cursor must stand */
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "base/random.h"
 #include "segment/header.h"
 #include "segment/identity.h"
+#include "segment/pages.h"
 #include "segment/sysv.h"
 
 #define SESSION_BITS 13
@@ -153,6 +155,7 @@ int weir__side_join(struct weir__side *side, const char *name, bool is_publisher
                     uint64_t size_bytes, const struct weir_channel_options *options)
 {
     struct weir_segment_options directory_options = WEIR_SEGMENT_OPTIONS;
+    side->identity_now = &side->identity; /* a half-made side is ours, and can be left */
     int result = take_options(side, options);
     if (result == 0)
         result = weir_identity(&side->identity);
@@ -272,7 +275,7 @@ static int refuse(const struct weir__side *side, uint64_t owner, uint64_t page)
 }
 
 /* Before it is attached: what the kernel says of its size, and whether to touch all of it. */
-static bool is_small_enough(int id, uint64_t most_bytes, uint32_t *flags)
+static bool is_small_enough(int id, uint64_t most_bytes, bool *is_prefaulted)
 {
     struct weir__error_saved saved;
     struct shmid_ds found;
@@ -283,9 +286,37 @@ static bool is_small_enough(int id, uint64_t most_bytes, uint32_t *flags)
         return true; /* the attach says why */
     if (found.shm_segsz > most_bytes + WEIR__HEADER_BYTES)
         return false;
-    if (found.shm_segsz <= LARGE_BYTES || is_present(id))
-        *flags |= WEIR_SEGMENT_PREFAULT;
+    *is_prefaulted = found.shm_segsz <= LARGE_BYTES || is_present(id);
     return true;
+}
+
+/*
+ * Whether it is of huge pages, of which weir makes no lane and no page: such a mapping takes no
+ * advice for a part of one. Who touches a page of it that is not there is killed (SIGBUS).
+ */
+static bool is_of_huge_pages(const struct weir_segment *memory)
+{
+    int saved_errno = errno;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    bool is_huge = madvise(weir_segment_data(memory), page, MADV_RANDOM) != 0;
+    madvise(weir_segment_data(memory), page, MADV_NORMAL);
+    errno = saved_errno;
+    return is_huge;
+}
+
+/* Its first words, once it is known that they can be read; and all of it touched ahead. */
+static int read_member(struct weir_segment *memory, uint64_t least_bytes, bool is_prefaulted,
+                       struct weir__member_shm *member)
+{
+    uint32_t pages;
+    uint64_t size_bytes = weir_segment_size(memory);
+    *member = (struct weir__member_shm){ .magic = 0 };
+    if (size_bytes < least_bytes || is_of_huge_pages(memory))
+        return 0;
+    memcpy(member, weir_segment_data(memory), sizeof *member);
+    return is_prefaulted ? weir__pages_apply(weir_segment_data(memory), size_bytes,
+                                             WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_PREFAULT, &pages)
+                         : 0;
 }
 
 int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uint64_t least_bytes,
@@ -297,8 +328,9 @@ int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uin
     int id = shown_id(page, owner);
     if (id < 0)
         return -EAGAIN;
+    bool is_prefaulted = false;
     options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
-    if (!is_small_enough(id, most_bytes, &options.flags))
+    if (!is_small_enough(id, most_bytes, &is_prefaulted))
         return refuse(side, owner, page);
     options.trust = side->options.trust == WEIR_TRUST_DIRECTORY ? (uint32_t)WEIR_TRUST_ANYONE
                                                                 : side->options.trust;
@@ -312,12 +344,11 @@ int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uin
     }
     if (result != 0) /* not for us; unless it is another one's by now */
         return weir__side_other(side) != owner ? -EAGAIN : result;
-    struct weir__member_shm member = { .magic = 0 };
-    if (weir_segment_size(memory) >= least_bytes)
-        memcpy(&member, weir_segment_data(memory), sizeof member);
-    if (member.magic != magic || member.owner != owner) {
+    struct weir__member_shm member;
+    result = read_member(memory, least_bytes, is_prefaulted, &member);
+    if (result != 0 || member.magic != magic || member.owner != owner) {
         weir_segment_close(memory);
-        return refuse(side, owner, page);
+        return result != 0 ? result : refuse(side, owner, page);
     }
     side->peer = owner;
     side->peer_page = page;
@@ -368,15 +399,22 @@ int weir__side_wait(struct weir__side *side, bool (*is_ready)(void *argument), v
     int result = side->looks < LOOKS_MAX
                      ? weir__wait(&side->waiter, is_ready, argument, deadline_ns)
                      : nap(deadline_ns);
+    int64_t now_ns = weir_now_ns();
     if (result == WEIR__WAITED_READY) {
-        side->looks++;
+        if (side->looks++ == 0)
+            side->row_ns = now_ns;
+        /* A look may take long, and find nothing: the next one in vain is then the last. */
+        if (now_ns - side->row_ns > WEIR__SLICE_NS || (deadline_ns != 0 && now_ns >= deadline_ns))
+            side->looks = LOOKS_MAX;
         return 0;
     }
+    bool is_last = side->looks > LOOKS_MAX;
     side->looks = 0;
-    int64_t now_ns = weir_now_ns();
-    if (result != WEIR__WAITED_SLICE && now_ns - side->asked_ns < WEIR__SLICE_NS)
+    if (result != WEIR__WAITED_SLICE && (is_last || now_ns - side->asked_ns < WEIR__SLICE_NS))
         return result;
     side->asked_ns = now_ns;
     bool is_dead = weir__side_reap(side, weir__side_other(side));
+    if (is_dead && result != WEIR__WAITED_SLICE)
+        side->looks = LOOKS_MAX + 1; /* one look more, not a row of them */
     return is_dead || result == WEIR__WAITED_SLICE ? 0 : result;
 }

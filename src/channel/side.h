@@ -40,6 +40,7 @@ struct weir__side {
     struct weir__waiter waiter;
     struct weir__waker waker; /* of the other side */
     unsigned looks;           /* in a row that weir__side_wait() asked for */
+    int64_t row_ns;           /* when the first of them was */
     int64_t asked_ns;         /* when the kernel was asked for the other side's life */
 
     /* The other side, as long as its memory is attached. */

@@ -302,8 +302,8 @@ void weir_subscriber_close(struct weir_subscriber *subscriber)
 {
     if (!subscriber)
         return;
-    if (subscriber->lane && weir__side_is_ours(&subscriber->side))
-        weir__subscriber_leave_lane(subscriber); /* a child of fork does not have the page */
+    if (subscriber->lane && weir__side_is_ours(&subscriber->side)) /* a child has no page */
+        weir__subscriber_finish_lane(subscriber); /* what it has released stays said */
     weir__descriptor_close(subscriber->descriptor, weir__side_is_ours(&subscriber->side));
     while (subscriber->hold_count > 0)
         weir__subscriber_drop_hold(subscriber, 0);

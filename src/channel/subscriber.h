@@ -94,7 +94,7 @@ int weir__subscriber_find_lane(struct weir_subscriber *subscriber);
 /* The lane is of no use any more; what is held of it stays until it is released. */
 void weir__subscriber_leave_lane(struct weir_subscriber *subscriber);
 
-/* All was read, and nothing follows. The publisher may still wait until it is released. */
+/* The lane is left in order: what is released of it, now and later, stays said. */
 void weir__subscriber_finish_lane(struct weir_subscriber *subscriber);
 
 /*

@@ -138,7 +138,7 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
             result = look_for_end(subscriber);
         if (result != 0)
             return result;
-        if (subscriber->lane && subscriber->hold_count == 0)
+        if (subscriber->lane)
             weir__subscriber_store_cursor(subscriber); /* over a pad */
         struct view view = view_of(subscriber);
         result = weir__side_wait(&subscriber->side, may_have_message, &view, deadline_ns);
