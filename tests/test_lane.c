@@ -340,6 +340,21 @@ static void test_one_of_each(void **state)
     close_pair(&pair);
 }
 
+static void test_receive_waits_for_ever(void **state)
+{
+    struct pair pair;
+    char text[8] = "";
+    (void)state;
+    open_pair(&pair);
+    assert_result(weir_publisher_send(pair.publisher, "short", 6), 0);
+    assert_result(weir_subscriber_receive(pair.subscriber, text, 2), -EMSGSIZE);
+    assert_result(weir_subscriber_receive(pair.subscriber, text, sizeof text), 0);
+    assert_string_equal(text, "short");
+    assert_result(weir_publisher_end(pair.publisher), 0);
+    assert_result(weir_subscriber_receive(pair.subscriber, text, sizeof text), -ENODATA);
+    close_pair(&pair);
+}
+
 static void test_bad_options(void **state)
 {
     struct weir_channel_options rows[] = {
@@ -707,6 +722,7 @@ int main(void)
         LANE_TEST(test_end_and_the_next_publisher),
         LANE_TEST(test_without_a_subscriber_nothing_waits),
         LANE_TEST(test_one_of_each),
+        LANE_TEST(test_receive_waits_for_ever),
         LANE_TEST(test_bad_options),
         LANE_TEST(test_fork),
         LANE_TEST(test_killed_publisher),

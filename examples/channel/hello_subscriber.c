@@ -8,12 +8,9 @@ int main(void)
 {
     struct weir_subscriber *subscriber;
     int number, result = weir_subscriber_open(&subscriber, "hello", NULL);
-    while (result == 0) {
-        result =
-            weir_subscriber_receive_until(subscriber, &number, sizeof number, NULL, WEIR_NEVER);
-        if (result == 0)
-            printf("%d\n", number);
-    }
+    while (result == 0 &&
+           (result = weir_subscriber_receive(subscriber, &number, sizeof number)) == 0)
+        printf("%d\n", number);
     if (result != -ENODATA)
         return fprintf(stderr, "%s\n", weir_last_error()), 1;
     weir_subscriber_close(subscriber);

@@ -12,7 +12,8 @@
  * publisher may exit, or die, the instant after its commit. What is committed
  * while nobody has subscribed is gone: weir_publisher_wait_subscriber() waits for
  * somebody. The channel is reliable: a publisher that finds the ring full waits
- * (or says -EAGAIN, or -ETIMEDOUT); nothing is dropped.
+ * (or says -EAGAIN, or -ETIMEDOUT); nothing is dropped. A send does not tell that the
+ * subscriber has gone: weir_publisher_wait_taken() does.
  *
  * Progress. While both sides are awake, sending and taking make no system call,
  * no read-modify-write and no full fence. Who waits spins for options.spin_ns,
@@ -23,8 +24,8 @@
  * Threads. A handle is one thread's at a time: give it from one to another with a
  * lock, or open a channel for each. close ends the handle.
  *
- * Fork. A child must not use the handle of its parent: every call of it there gives
- * -ECHILD and harms nothing; close frees the child's copy.
+ * Fork. A child must not use the handle of its parent: every call of it there
+ * that can fail gives -ECHILD, and none does harm; close frees the child's copy.
  *
  * Signals. No call is async-signal-safe. Waiting calls return -EINTR when a handler
  * ran while they slept; nothing was sent or taken then (an open batch may have been
@@ -40,6 +41,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <weir/clock.h>
 #include <weir/export.h>
 #include <weir/ref.h>
 
@@ -89,7 +91,7 @@ struct weir_message {
     size_t size_bytes; /* 0 is allowed */
     uint64_t sequence; /* of this publisher's messages, from 0: no gap in what one receives */
     uint32_t type;     /* what the publisher gave: 0 to 65,535 */
-    uint32_t session;  /* this subscriber's count of publishers: from 1, another for each */
+    uint32_t session;  /* this subscriber's number for the publisher: from 1, another for each */
     uint64_t position; /* weir's: where it lies */
 };
 
@@ -112,15 +114,15 @@ WEIR_EXPORT int weir_publisher_open(struct weir_publisher **publisher, const cha
 /*
  * weir_publisher_close() - leave the channel
  *
- * What was committed stays with the subscriber. A loan is abandoned; a batch that
- * was not ended is as if never sent. publisher: NULL is allowed. Never fails.
+ * What was committed stays with the subscriber. A loan is abandoned; what an
+ * open batch still holds back is as if never sent. publisher: NULL is allowed. Never fails.
  */
 WEIR_EXPORT void weir_publisher_close(struct weir_publisher *publisher);
 
 /*
  * weir_publisher_max_bytes() - the largest message, in bytes
  *
- * Returns: a quarter of the ring less 8. Threads: any. Signals: safe.
+ * Returns: a quarter of the ring less 8, and 4 GiB less 16 at most. Threads: any. Signals: safe.
  */
 WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publisher);
 
@@ -183,17 +185,18 @@ WEIR_EXPORT void weir_publisher_abandon(struct weir_publisher *publisher);
  * weir_publisher_batch_begin() - hold back what is sent from now on
  *
  * Messages are written into the ring and become visible all at once, with
- * weir_publisher_batch_end(); or when the ring has no room for more of them. One
- * commit for many messages is faster than one for each.
+ * weir_publisher_batch_end(); or earlier, when the ring has no room for more of them, and
+ * with weir_publisher_wait_subscriber() and weir_publisher_wait_taken(). One commit for
+ * many messages is faster than one for each. Loans may be made and committed in a batch.
  *
- * Returns: 0; -EINVAL (a batch is open), -ECHILD. Blocking: never.
+ * Returns: 0; -EINVAL (a batch is open, or a loan is out), -ECHILD. Blocking: never.
  */
 WEIR_EXPORT int weir_publisher_batch_begin(struct weir_publisher *publisher);
 
 /*
  * weir_publisher_batch_end() - commit the batch
  *
- * Returns: 0; -EINVAL (no batch is open), -ECHILD. Blocking: never.
+ * Returns: 0; -EINVAL (no batch is open, or a loan is out), -ECHILD. Blocking: never.
  */
 WEIR_EXPORT int weir_publisher_batch_end(struct weir_publisher *publisher);
 
@@ -203,7 +206,7 @@ WEIR_EXPORT int weir_publisher_batch_end(struct weir_publisher *publisher);
  * The subscriber's calls give -ENODATA once it has taken what is there. Nothing can
  * be sent afterwards (-EPIPE).
  *
- * Returns: 0; -EINVAL (a loan or batch is out), -ECHILD. Blocking: never.
+ * Returns: 0, the second time, too; -EINVAL (a loan or batch is out), -ECHILD. Blocking: never.
  */
 WEIR_EXPORT int weir_publisher_end(struct weir_publisher *publisher);
 
@@ -250,7 +253,7 @@ WEIR_EXPORT int weir_publisher_fd(struct weir_publisher *publisher);
  * weir_subscriber_open() - become the subscriber of a channel
  *
  * Messages that are committed from now on are received. Parameters, results and
- * behaviour as weir_publisher_open(); ring_bytes is not used.
+ * behaviour as weir_publisher_open(); ring_bytes must be valid or 0, and is not used.
  *
  * Returns: 0; -EBUSY (the channel has a living subscriber); else as
  *     weir_publisher_open(), and what weir_subscriber_take_until() gives of a publisher
@@ -281,8 +284,8 @@ WEIR_EXPORT int weir_subscriber_wait_publisher(struct weir_subscriber *subscribe
 /*
  * weir_subscriber_take_until() - the next message, in place
  *
- * message: receives it; valid until weir_subscriber_release(). Up to WEIR_HOLDS_MAX
- * may be held, and released in any order; the ring is freed in order.
+ * message: receives it; valid until weir_subscriber_release() or close, also when its
+ * publisher is gone. Up to WEIR_HOLDS_MAX may be held, and released in any order; the ring is freed in order.
  * deadline_ns: as weir_deadline_ns() gives it; WEIR_NEVER waits for ever, 0 not at
  * all.
  *
@@ -290,8 +293,8 @@ WEIR_EXPORT int weir_subscriber_wait_publisher(struct weir_subscriber *subscribe
  * Errors: -EAGAIN (no message, deadline_ns 0), -ETIMEDOUT, -EINTR, -ENODATA (the
  *     publisher has said that this was all, or has left; the next call waits for
  *     another), -EPIPE (the publisher was killed; likewise), -ENOBUFS
- *     (WEIR_HOLDS_MAX are held), -EUCLEAN (the publisher writes nonsense), -EPROTO (what it
- *     shows is no lane), -EPERM or -EACCES (it is not to be trusted, or not to be attached:
+ *     (WEIR_HOLDS_MAX are held), -EUCLEAN (the publisher writes nonsense; its lane is left,
+ *     and the next call waits for another publisher), -EPROTO (what it shows is no lane), -EPERM or -EACCES (it is not to be trusted, or not to be attached:
  *     see options), -ECHILD.
  * Blocking: until a message or the deadline.
  */
@@ -309,8 +312,7 @@ WEIR_EXPORT int weir_subscriber_take(struct weir_subscriber *subscriber,
 /*
  * weir_subscriber_release() - give a message back
  *
- * Returns: 0; -EINVAL when it is not held (released twice, of a former publisher's
- *     lane that was left), -ECHILD. Blocking: never.
+ * Returns: 0; -EINVAL when it is not held (released twice), -ECHILD. Blocking: never.
  */
 WEIR_EXPORT int weir_subscriber_release(struct weir_subscriber *subscriber,
                                         const struct weir_message *message);
@@ -319,7 +321,8 @@ WEIR_EXPORT int weir_subscriber_release(struct weir_subscriber *subscriber,
  * weir_subscriber_fd() - a descriptor for poll, epoll and event loops
  *
  * Readable (POLLIN) exactly while a take would not wait: a message is there, or the
- * publisher has ended or was killed, or one has come. Do not read, write or close it; it
+ * publisher has ended or was killed; and once when another has come: a take with
+ * deadline 0 attaches its ring, and may say -EAGAIN. Do not read, write or close it; it
  * lives until weir_subscriber_close(). With it every take and receive costs a few system
  * calls, and a thread of the library waits in your place; without it, neither.
  *
@@ -341,6 +344,16 @@ WEIR_EXPORT int weir_subscriber_fd(struct weir_subscriber *subscriber);
 WEIR_EXPORT int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data,
                                               size_t capacity_bytes, struct weir_message *message,
                                               int64_t deadline_ns);
+
+/*
+ * weir_subscriber_receive() - weir_subscriber_receive_until(), waiting for ever
+ *
+ * data, capacity_bytes: where the message goes.
+ *
+ * Returns: as weir_subscriber_receive_until(), but -EAGAIN and -ETIMEDOUT.
+ */
+WEIR_EXPORT int weir_subscriber_receive(struct weir_subscriber *subscriber, void *data,
+                                        size_t capacity_bytes);
 
 #ifdef __cplusplus
 }

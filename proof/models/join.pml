@@ -115,7 +115,7 @@ proctype publisher(byte lane)
             pub_owner = 1 + lane;
             pub_attached[lane] = true
         };
-        pub_page = 1 + lane; /* Release [lane.page]; the lane is whole, all 0 */
+        pub_page = 1 + lane; /* Release [slot.page]; the lane is whole, all 0 */
 next:
         if
         :: count == N -> goto leave
@@ -223,7 +223,7 @@ proctype subscriber(byte me)
         /* Claim: free, or the slot of the dead; else EBUSY, and again later. */
 end_busy:
         atomic { sub_owner == 0 || sub_dead[sub_owner - 1] -> sub_owner = 1 + me };
-        sub_page = 1 + me; /* Release [lane.page] */
+        sub_page = 1 + me; /* Release [slot.page] */
 attach:
         /* Wait for a publisher that is listed with its lane: its owner's word in it. */
 end_idle:

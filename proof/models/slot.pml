@@ -122,7 +122,7 @@ claim:
 #endif
             fi
         };
-        page = word; /* Release [lane.page] */
+        page = word; /* Release [slot.page] */
         skip;        /* at work */
         believes[me] = false;
         atomic {
@@ -191,7 +191,7 @@ proctype observer()
             }
         :: segment == 0 ->
             found = owner;
-            segment = page; /* Acquire [lane.page]; attach it */
+            segment = page; /* Acquire [slot.page]; attach it */
             if
             :: found == 0 || segment == 0 -> found = 0; segment = 0
 #ifdef MUTANT_PAGE_BY_SESSION

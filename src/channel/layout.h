@@ -63,7 +63,8 @@ struct weir__member_shm {
  *   boundary...     | at looks             | three release stores [lane.boundary]
  *   ended           | once, at the end     | release [lane.end]
  *   epoch           | before each sleep    | see wait.h
- *   ring: headers   | each message         | 0 relaxed; then release [lane.commit]
+ *   ring: headers   | each message         | 0 relaxed; then release [lane.commit]; behind
+ *                   |                      | a batch's first one relaxed
  *   ring: payloads  | each message         | plain, before the commit
  */
 #define WEIR__LANE_MAGIC UINT64_C(0x31656e616c77) /* "wlane1" */
@@ -89,7 +90,7 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
  *   cursor  | each release         | release [lane.free]; never falls within a lane
  *   lane    | at the attach        | release [lane.attached]; 0 before the cursor
  *           |                      | changes lanes
- *   finished| at a lane's end      | release [lane.finished]; the cursor stays that lane's
+ *   finished| when a lane is left  | release [lane.finished]; the cursor stays that lane's
  *           |                      | until the next attach
  *   epoch   | before each sleep    | see wait.h
  */

@@ -23,6 +23,7 @@
 /* After a commit. */
 static inline void wake_subscriber(struct weir_publisher *publisher)
 {
+    /* CRASH lane.unrung */
     struct weir__side *side = &publisher->side;
     weir__waker_order(&side->waker);
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
@@ -31,7 +32,6 @@ static inline void wake_subscriber(struct weir_publisher *publisher)
     uint64_t owner = atomic_load_explicit(&side->other->owner, memory_order_relaxed);
     if (__builtin_expect(epoch != side->waker.rung || owner != side->peer, 0))
         weir__publisher_ring(publisher);
-    /* CRASH lane.unrung */
 }
 
 static inline void zero_header(struct weir_publisher *publisher, uint64_t position)
@@ -346,6 +346,7 @@ void weir_publisher_close(struct weir_publisher *publisher)
     if (weir__side_is_ours(&publisher->side) && !publisher->has_ended)
         /* Release [lane.end]. Pairs with look_for_end(). */
         atomic_store_explicit(&publisher->lane->ended, 1, memory_order_release);
+    /* CRASH lane.ended */
     weir__descriptor_close(publisher->descriptor, weir__side_is_ours(&publisher->side));
     weir__side_leave(&publisher->side);
     free(publisher);

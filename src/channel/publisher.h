@@ -9,6 +9,7 @@
  *     a header back, all before batch_start is, and the header there is 0.
  * P2: a look is made only when nothing is held back.
  * P3: tail + 8 <= limit once a record is reserved: its next header is ours to zero.
+ * P5: stop is 0, or at most limit - 8 and the end of the ring that tail is in.
  * P4: with a subscriber attached, limit <= its cursor + capacity; with one that is
  *     listed but not attached, limit = tail; with none, all from the boundary on
  *     is in the ring.
@@ -27,7 +28,7 @@ struct weir_publisher {
     uint64_t capacity;
     uint64_t tail;       /* where the next record goes */
     uint64_t count;      /* messages before tail */
-    uint64_t loan_at;    /* tail: a loan is out; it was elsewhere when the last one was lent */
+    uint64_t loan_at;    /* equals tail while a loan is out: a commit moves tail */
     uint64_t loan_bytes; /* the most that it may have */
     uint64_t stop;       /* a record that ends here at most needs no look, no pad; 0: ended */
     uint64_t most_bytes; /* of a message */

@@ -24,6 +24,7 @@ static void store_boundary(struct weir_publisher *publisher)
     uint64_t position = publisher->tail;
     /* Release [lane.boundary]: three stores in this order. Pairs with read_boundary(). */
     atomic_store_explicit(&lane->boundary_before, position, memory_order_release);
+    /* CRASH lane.boundary */
     atomic_store_explicit(&lane->boundary_count, publisher->count, memory_order_release);
     atomic_store_explicit(&lane->boundary, position, memory_order_release);
 }
@@ -56,7 +57,8 @@ static int look_at_page(struct weir_publisher *publisher)
     publisher->is_attached = is_reading(publisher);
     if (!publisher->is_attached)
         return 0;
-    /* Acquire [lane.free]: it has read what we overwrite. Pairs with store_cursor(). */
+    /* Acquire [lane.free]: it has read what we overwrite. Pairs with store_cursor() and
+     * weir__subscriber_store_cursor(). */
     uint64_t cursor = atomic_load_explicit(&publisher->page->cursor, memory_order_acquire);
     if (cursor < publisher->cursor || cursor > publisher->tail ||
         publisher->tail - cursor > publisher->capacity)

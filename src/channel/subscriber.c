@@ -264,6 +264,11 @@ int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data
     return receive_found(subscriber, header, data, capacity_bytes, message, deadline_ns);
 }
 
+int weir_subscriber_receive(struct weir_subscriber *subscriber, void *data, size_t capacity_bytes)
+{
+    return weir_subscriber_receive_until(subscriber, data, capacity_bytes, NULL, WEIR_NEVER);
+}
+
 static int open_subscriber(struct weir_subscriber *subscriber, const char *name,
                            const struct weir_channel_options *options)
 {

@@ -5,7 +5,8 @@
 /*
  * A subscriber's handle. docs/lane.md, "Receiving"; layout.h says who writes what.
  *
- * S1: head and all holds lie in [cursor, cursor + capacity] of the present lane.
+ * S1: head, and each hold of the lane that the cursor is of, lie in
+ *     [cursor, cursor + capacity].
  * S2: what was loaded from the lane was loaded once, and checked before it was used.
  * S3: a message that is held keeps its lane attached, also after the publisher is gone.
  */

@@ -47,6 +47,7 @@ void weir__subscriber_leave_lane(struct weir_subscriber *subscriber)
         weir__descriptor_disarm(subscriber->descriptor);
     /* Relaxed [lane.attached]: nobody of that lane looks any more. Pairs with look_at_page(). */
     atomic_store_explicit(&subscriber->page->lane, 0, memory_order_relaxed);
+    /* CRASH page.leaving */
     subscriber->finished = lane->owner;
     subscriber->finished_page = subscriber->side.peer_page;
     subscriber->lane = NULL;
@@ -78,7 +79,7 @@ bool weir__is_pad(const struct weir__lane *lane, uint64_t position, uint64_t hea
 {
     uint64_t to_end = lane->capacity - (position & (lane->capacity - 1));
     return (header & WEIR__RECORD_FLAGS) == (WEIR__RECORD_MARK | WEIR__RECORD_PAD) &&
-           weir__record_length(header) + WEIR__RECORD_HEADER_BYTES == to_end &&
+           (uint64_t)weir__record_length(header) + WEIR__RECORD_HEADER_BYTES == to_end &&
            to_end <= lane->capacity / 4 && weir__record_type(header) == 0;
 }
 

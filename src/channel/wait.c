@@ -15,7 +15,7 @@ const weir__atomic_u32 weir__nobody_epoch;
 
 void weir__ring(weir__atomic_u32 *doorbell)
 {
-    /* Release [doorbell]: nothing is carried by it; whoever is woken looks for itself. Pairs
+    /* Release [slot.doorbell]: nothing is carried by it; whoever is woken looks for itself. Pairs
      * with the load in sleep_once(). */
     atomic_fetch_add_explicit(doorbell, 1, memory_order_release);
     weir__futex_wake(doorbell);
@@ -46,7 +46,7 @@ static int late(void)
 static int sleep_once(const struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
                       int64_t deadline_ns)
 {
-    /* Acquire [doorbell]. Pairs with weir__ring(). */
+    /* Acquire [slot.doorbell]. Pairs with weir__ring(). */
     uint32_t bell = atomic_load_explicit(waiter->doorbell, memory_order_acquire);
     /* Relaxed [sleep.epoch]: this process alone writes it, in one thread or two; the fences below
      * order it before the look. Pairs with weir__wake(). */
