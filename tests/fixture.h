@@ -34,6 +34,18 @@
 #define SANITIZED 0
 #endif
 
+/* The thread sanitizer cannot follow a child of a process with threads that starts its own. */
+#if defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZED 1
+#endif
+#endif
+#ifndef THREAD_SANITIZED
+#define THREAD_SANITIZED 0
+#endif
+
 /* Builds that count the lines reached change the machine code, and write files at the end. */
 #ifdef WEIR_COVERAGE
 #define COUNTED 1

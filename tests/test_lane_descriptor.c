@@ -388,6 +388,10 @@ static void test_loops(void **state)
     unsigned waits = 0, slow = 0;
     int result;
     (void)state;
+    if (THREAD_SANITIZED) {
+        print_message("the thread sanitizer ends a child of threads that starts a thread\n");
+        skip();
+    }
     open_publisher();
     companion_start(&companion, take_by_poll, NULL);
     while ((result = weir_publisher_wait_subscriber(publisher, NOW)) == -EAGAIN)
@@ -445,7 +449,9 @@ static void expect_idle(const char *what)
     cpu_us = cpu_now_us() - cpu_us;
     print_message("%s, armed for %d s: %lu wake-ups, %lld us\n", what, IDLE_MS / 1000, sleeps,
                   (long long)cpu_us);
-    assert_in_range(sleeps, 1, IDLE_MS / 100);
+    assert_true(sleeps >= 1);
+    if (!THREAD_SANITIZED) /* which has a thread of its own, that wakes up, too */
+        assert_in_range(sleeps, 1, IDLE_MS / 100);
     if (!SANITIZED)
         assert_in_range(cpu_us, 0, CPU_US);
 }

@@ -95,7 +95,7 @@ static void wait_idle(struct companion *companion, void *argument)
     fflush(stdout);
     CHECK(wakeups >= IDLE_SECONDS); /* it slept, and looked: a death would have been seen */
     /* The thread sanitizer has a thread of its own, which wakes up too. */
-    CHECK(SANITIZED || wakeups <= WAKEUPS_MAX * IDLE_SECONDS);
+    CHECK(THREAD_SANITIZED || wakeups <= WAKEUPS_MAX * IDLE_SECONDS);
     /* Opening is in it, too: 2 ms are for that. */
     CHECK(SANITIZED || COUNTED || time_us <= PROCESSOR_US_MAX * IDLE_SECONDS + 2000);
     weir_subscriber_close(subscriber);
