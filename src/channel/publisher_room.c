@@ -250,8 +250,10 @@ int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline
     publisher->side.looks = 0;
     do {
         result = 0;
-        if (was_taken(publisher))
+        if (was_taken(publisher)) {
+            store_boundary(publisher); /* as at a look: who joins begins behind it */
             break;
+        }
         result = wait_attached(publisher, true, deadline_ns);
         if (result != 0 || publisher->cursor >= weir__publisher_last_end(publisher))
             break;

@@ -101,18 +101,21 @@ static int check_base(const char *path, const struct stat *found, bool is_defaul
     return 0;
 }
 
+static int cannot_make(const char *path, bool is_default, int error)
+{
+    return weir__fail(error, "cannot make the run directory %s: %s%s", path, strerror(error),
+                      is_default ? ": set WEIR_DIR to a directory that can be written"
+                                 : ": its parent must exist and be writable");
+}
+
 static int open_base(const char *path, bool is_default, bool create, struct stat *found)
 {
     int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (is_default ? O_NOFOLLOW : 0);
     int fd = open(path, flags);
-    if (fd < 0 && errno == ENOENT && create) {
-        if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-            int error = errno;
-            return weir__fail(error, "cannot make the run directory %s: %s%s", path,
-                              strerror(error),
-                              is_default ? ": set WEIR_DIR to a directory that can be written"
-                                         : ": its parent must exist and be writable");
-        }
+    /* Whoever leaves last takes it away, also between our two calls: then once more. */
+    for (int i = 0; fd < 0 && errno == ENOENT && create && i < WEIR__RETRIES; i++) {
+        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+            return cannot_make(path, is_default, errno);
         fd = open(path, flags);
     }
     if (fd < 0 && errno == ENOENT && !create)
