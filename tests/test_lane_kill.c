@@ -56,22 +56,25 @@ static int sweep_start(void **state)
     return result;
 }
 
-static void put(struct weir_publisher *publisher, unsigned number)
+static void put(struct weir_publisher *publisher, unsigned number, unsigned mark)
 {
     /* Sizes that wrap and pad within a few. */
     static uint64_t words[1500];
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         words[i] = number;
     CHECK_RESULT(weir_publisher_send_until(publisher, words, 8 + number * 7919 % 11900 / 8 * 8,
-                                           number, SOON),
+                                           number + mark, SOON),
                  0);
 }
+
+/* The types of the last publisher's messages begin here: who reads them knows whose they are. */
+enum { LAST = 1000 };
 
 /* The publisher that is halted: copies, loans, a batch, the end. */
 static void publish(void *argument)
 {
     struct weir_publisher *publisher;
-    unsigned number = 0;
+    unsigned number = 0, mark = notes->is_final ? LAST : 0;
     void *data;
     (void)argument;
     CHECK_RESULT(weir_publisher_open(&publisher, "lane", &small_ring), 0);
@@ -80,7 +83,7 @@ static void publish(void *argument)
     atomic_store(&notes->is_attached, true);
     while (number < 8) {
         atomic_store(&notes->begun, number + 1);
-        put(publisher, number++);
+        put(publisher, number++, mark);
         atomic_store(&notes->committed, number);
     }
     CHECK_RESULT(weir_publisher_loan_until(publisher, 64, &data, SOON), 0);
@@ -88,12 +91,12 @@ static void publish(void *argument)
     CHECK_RESULT(weir_publisher_loan_until(publisher, 64, &data, SOON), 0);
     memcpy(data, &(uint64_t){ number }, 8);
     atomic_store(&notes->begun, number + 1);
-    CHECK_RESULT(weir_publisher_commit(publisher, 8, number), 0);
+    CHECK_RESULT(weir_publisher_commit(publisher, 8, number + mark), 0);
     atomic_store(&notes->committed, ++number);
     CHECK_RESULT(weir_publisher_batch_begin(publisher), 0);
     atomic_store(&notes->begun, MESSAGES);
     while (number < MESSAGES)
-        put(publisher, number++);
+        put(publisher, number++, mark);
     CHECK_RESULT(weir_publisher_batch_end(publisher), 0);
     atomic_store(&notes->committed, MESSAGES);
     CHECK_RESULT(weir_publisher_wait_taken(publisher, SOON), 0);
@@ -102,21 +105,22 @@ static void publish(void *argument)
     weir_publisher_close(publisher);
 }
 
-static void check_message(const struct weir_message *message, unsigned number)
+static void check_message(const struct weir_message *message, unsigned number, unsigned mark)
 {
     const uint64_t *words = message->data;
-    CHECK(message->sequence == number && message->type == number);
+    CHECK(message->sequence == number && message->type == number + mark);
     for (size_t i = 0; i < message->size_bytes / 8; i++)
         CHECK(words[i] == number);
 }
 
 /* One stream, two messages held at a time, until it ends. */
-static int drain(struct weir_subscriber *subscriber, unsigned *number)
+static int drain(struct weir_subscriber *subscriber, unsigned *number, bool *is_last)
 {
     struct weir_message held = { .size_bytes = 0 }, message;
     int result;
     for (*number = 0; (result = weir_subscriber_take_until(subscriber, &message, SOON)) == 0;) {
-        check_message(&message, *number);
+        *is_last = message.type >= LAST;
+        check_message(&message, *number, *is_last ? LAST : 0);
         if ((*number)++ > 0)
             CHECK_RESULT(weir_subscriber_release(subscriber, &held), 0);
         held = message;
@@ -133,19 +137,18 @@ static void outlive_publishers(struct companion *companion, void *argument)
 {
     struct weir_subscriber *subscriber;
     unsigned number;
-    bool is_final;
+    bool is_last = false;
     int result;
     (void)argument;
     CHECK_RESULT(weir_subscriber_open(&subscriber, "lane", &small_ring), 0);
     companion_arrive(companion);
     do {
-        result = drain(subscriber, &number);
+        result = drain(subscriber, &number, &is_last);
         CHECK(result == -ENODATA || result == -EPIPE);
         atomic_store(&notes->received, number);
         atomic_store(&notes->last, result);
-        is_final = notes->is_final; /* before the parent hears of this end, and says so */
         atomic_fetch_add(&notes->ends, 1);
-    } while (!is_final || result != -ENODATA || number != MESSAGES);
+    } while (!is_last || result != -ENODATA || number != MESSAGES);
     weir_subscriber_close(subscriber);
 }
 
