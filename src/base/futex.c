@@ -26,6 +26,14 @@ void weir__futex_wake(weir__atomic_u32 *word)
     errno = saved_errno;
 }
 
+bool weir__futex_wake_one(weir__atomic_u32 *word)
+{
+    int saved_errno = errno;
+    bool was_one = syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0) == 1;
+    errno = saved_errno;
+    return was_one;
+}
+
 static bool membarrier(int command)
 {
     int saved_errno = errno;

@@ -18,6 +18,9 @@ int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, int64_t timeout_ns)
 /* Wakes all who sleep on word. */
 void weir__futex_wake(weir__atomic_u32 *word);
 
+/* Wakes one of them. true: there was one. */
+bool weir__futex_wake_one(weir__atomic_u32 *word);
+
 /* From now on weir__membarrier() of any process reaches the threads of this one. */
 bool weir__membarrier_register(void);
 

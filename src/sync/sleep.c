@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#include "sync/sleep.h"
+
+#include <errno.h>
+
+#include <weir/clock.h>
+
+#include "base/futex.h"
+
+int weir__sleep(const weir__atomic_u32 *word, uint32_t value, int64_t deadline_ns)
+{
+    int64_t slice_ns = WEIR__SLEEP_SLICE_NS;
+    if (deadline_ns != WEIR_NEVER) {
+        int64_t left_ns = deadline_ns - weir_now_ns();
+        if (left_ns <= 0)
+            return -ETIMEDOUT;
+        if (left_ns < slice_ns)
+            slice_ns = left_ns;
+    }
+    /* The kernel only reads it. */
+    int result = weir__futex_wait((weir__atomic_u32 *)(uintptr_t)word, value, slice_ns);
+    return result == -ETIMEDOUT ? 0 : result;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SYNC_SLEEP_H
+#define WEIR_SYNC_SLEEP_H
+
+/*
+ * Sleeping on a word of shared memory. Nobody sleeps longer than a slice without a look: who
+ * should wake us may be killed before it does.
+ */
+
+#include <stdint.h>
+
+#include "base/atomics.h"
+
+#define WEIR__SLEEP_SLICE_NS INT64_C(200000000)
+
+/*
+ * Sleeps while *word is value; a slice at most. The word may lie in memory that may only be read.
+ * deadline_ns: WEIR_NEVER, or of CLOCK_MONOTONIC.
+ *
+ * 0: look again (woken, the word was something else, the slice is over, or for no reason);
+ * -ETIMEDOUT: the deadline has passed; -EINTR: a signal. Without a sentence.
+ */
+int weir__sleep(const weir__atomic_u32 *word, uint32_t value, int64_t deadline_ns);
+
+#endif
