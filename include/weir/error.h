@@ -20,6 +20,9 @@
 extern "C" {
 #endif
 
+/* Success with news: what was got belonged to a process that has died. Repair what it guards. */
+#define WEIR_OWNER_DIED 2
+
 /* X(code, what it means, what to do about it) */
 #define WEIR_ERRORS(X)                                                                             \
     X(EINVAL, "an argument is outside of its range", "see the sentence of weir_last_error()")      \
@@ -35,6 +38,9 @@ extern "C" {
     X(EIDRM, "the object was removed under us", "create or open it again")                         \
     X(EAGAIN, "not now: the call would have to wait", "try again, or use the waiting form")        \
     X(EBUSY, "somebody else holds it", "wait for the other one to finish")                         \
+    X(EDEADLK, "this thread would wait for itself", "unlock first, or make the mutex recursive")   \
+    X(EOWNERDEAD, "who wrote it died in the midst", "take it for writing, and repair it")          \
+    X(EOVERFLOW, "it counts no further", "look for the unlock or the wait that is missing")        \
     X(EINTR, "a signal arrived while waiting", "call again; deadlines are absolute")               \
     X(ETIMEDOUT, "the deadline passed", "allow more time, or look whether the other side lives")   \
     X(EPIPE, "the other side is gone", "start it again")                                           \

@@ -6,12 +6,17 @@
 #include <weir/channel.h>
 #include <weir/clock.h>
 #include <weir/collect.h>
+#include <weir/condition.h>
 #include <weir/error.h>
+#include <weir/event.h>
 #include <weir/identity.h>
 #include <weir/inspect.h>
 #include <weir/limits.h>
+#include <weir/mutex.h>
+#include <weir/once.h>
 #include <weir/ref.h>
 #include <weir/segment.h>
+#include <weir/semaphore.h>
 #include <weir/semset.h>
 #include <weir/version.h>
 

@@ -6,8 +6,8 @@
  *   --------------------+-----------------------------+------------------------------
  *   the beacon          | its process: made, set to   | nobody else is told of it
  *                       | mode 0, never written       | before it is whole
- *   cache->identity     | the thread that made it     | cache->lock; the page is wiped
- *                       |                             | in a child of fork
+ *   cache->self         | the thread that made it     | cache->lock, the identity last; the
+ *                       |                             | page is wiped in a child of fork
  *
  * B1: a beacon has one attachment, its own process's. A fork between the attach
  *     and MADV_DONTFORK gives the child one, which would outlive us: the count,
@@ -45,12 +45,13 @@
 /* All zero is the state of a fresh page, and of a child's: unlocked, no identity. */
 struct cache {
     pthread_mutex_t lock;
-    uint64_t identity;
-    uint32_t uid; /* effective, when the beacon was made */
+    struct weir__self self;
     void *beacon; /* where it is attached */
 };
 
 static struct cache *cache;
+static const struct weir__self nobody;
+_Atomic(const struct weir__self *) weir__self_place = &nobody;
 
 uint64_t weir__identity_pack(const struct weir__beacon *beacon)
 {
@@ -66,13 +67,28 @@ struct weir__beacon weir__identity_unpack(uint64_t identity)
     };
 }
 
+static uint32_t tag_of(uint64_t identity)
+{
+    return (uint32_t)(identity >> 32) ^ (uint32_t)(identity >> SESSION_BITS);
+}
+
+uint64_t weir__identity_name(uint64_t identity, uint32_t uid)
+{
+    return (uint64_t)uid << 32 | tag_of(identity);
+}
+
+uint32_t weir__identity_name_uid(uint64_t name, uint64_t identity)
+{
+    return (uint32_t)name == tag_of(identity) ? (uint32_t)(name >> 32) : WEIR__UID_ANY;
+}
+
 /*
  * In a child of fork. The kernel has wiped the page by now and left out the beacon. An emulator
  * of another processor takes every advice and follows none: then this is left to us.
  */
 static void forget_in_child(void)
 {
-    if (cache->identity == WEIR_IDENTITY_NOBODY)
+    if (weir__self_identity(&cache->self) == WEIR_IDENTITY_NOBODY)
         return;
     if (cache->beacon)
         shmdt(cache->beacon);
@@ -91,6 +107,8 @@ static void make_cache(void)
         return;
     }
     cache = memory;
+    /* Release [self.place]: the page before it is found. Pairs with weir__self(). */
+    atomic_store_explicit(&weir__self_place, &cache->self, memory_order_release);
 }
 
 /* How the kernel answers for a beacon. */
@@ -115,6 +133,15 @@ static enum answer ask(uint64_t identity, uint32_t uid)
     bool is_same = found.shm_segsz == beacon.size_bytes &&
                    (found.shm_perm.cuid == uid || uid == WEIR__UID_ANY);
     return is_same ? ANSWER_SAME : ANSWER_GONE;
+}
+
+/* With the lock held. */
+static void tell(uint64_t identity)
+{
+    cache->self.known = identity;
+    cache->self.name = weir__identity_name(identity, cache->self.uid);
+    /* Release [self.identity]: name and uid before it. Pairs with weir__self_identity(). */
+    atomic_store_explicit(&cache->self.identity, identity, memory_order_release);
 }
 
 static int no_answer(void)
@@ -157,12 +184,12 @@ static int make_beacon(uint64_t *identity)
 
 const uint64_t *weir__identity_word(void)
 {
-    return &cache->identity;
+    return &cache->self.known;
 }
 
 uint32_t weir__identity_uid(void)
 {
-    return cache->uid;
+    return cache->self.uid;
 }
 
 int weir_identity(uint64_t *identity)
@@ -173,14 +200,17 @@ int weir_identity(uint64_t *identity)
         return weir__fail(ENOMEM, "no page that the kernel wipes in children: MADV_WIPEONFORK");
     pthread_mutex_lock(&cache->lock);
     int result = 0;
-    for (int attempt = 0; cache->identity == 0 && attempt < RETRIES; attempt++) {
-        cache->uid = geteuid();
-        result = make_beacon(&cache->identity);
+    uint64_t made = weir__self_identity(&cache->self);
+    for (int attempt = 0; made == WEIR_IDENTITY_NOBODY && attempt < RETRIES; attempt++) {
+        cache->self.uid = geteuid();
+        result = make_beacon(&made);
+        if (result == 0)
+            tell(made);
         if (result != -EAGAIN)
             break;
     }
-    *identity = cache->identity;
-    uint32_t uid = cache->uid;
+    *identity = made;
+    uint32_t uid = cache->self.uid;
     pthread_mutex_unlock(&cache->lock);
     if (result == -EAGAIN)
         return weir__fail(EBUSY, "this process forks faster than its beacon can be made");

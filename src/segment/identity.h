@@ -4,6 +4,8 @@
 
 #include <weir/identity.h>
 
+#include "base/atomics.h"
+
 /* What the two parts of an identity are, without its session. */
 struct weir__beacon {
     int id;
@@ -15,6 +17,30 @@ struct weir__beacon {
 /* In place of a uid, for weir_life(): whoever made it. For a claim without a page yet. */
 #define WEIR__UID_ANY UINT32_MAX
 
+/* What this process is to others, since weir_identity() succeeded. */
+struct weir__self {
+    weir__atomic_u64 identity; /* 0 before; and in a child of fork, until it has one of its own */
+    uint64_t known;            /* the same, for who knows that weir_identity() has succeeded */
+    uint64_t name;             /* weir__identity_name() of it */
+    uint32_t uid;              /* effective: what others must ask for */
+};
+
+/* Where it stands. Never NULL; another place before weir_identity() has succeeded. */
+extern _Atomic(const struct weir__self *) weir__self_place __attribute__((visibility("hidden")));
+
+static inline const struct weir__self *weir__self(void)
+{
+    /* Acquire [self.place]: a page of zeros before it is found. Pairs with make_cache(). */
+    return atomic_load_explicit(&weir__self_place, memory_order_acquire);
+}
+
+/* weir_identity() without a system call, once it has succeeded. 0: it has not. */
+static inline uint64_t weir__self_identity(const struct weir__self *self)
+{
+    /* Acquire [self.identity]: name and uid before it. Pairs with weir_identity(). */
+    return atomic_load_explicit(&self->identity, memory_order_acquire);
+}
+
 /*
  * Where this process's identity stands, once weir_identity() has succeeded: a child
  * of fork reads 0 there, or what it has become itself.
@@ -23,6 +49,16 @@ const uint64_t *weir__identity_word(void);
 
 /* The effective uid that this process had then: what others must ask for. */
 uint32_t weir__identity_uid(void);
+
+/*
+ * A word to stand beside an owner's: the uid to ask for, and enough of the identity to see whether
+ * it is that owner's. (An owner takes a place with one compare-and-swap, and can be killed before
+ * it has written more.)
+ */
+uint64_t weir__identity_name(uint64_t identity, uint32_t uid);
+
+/* The uid in it; WEIR__UID_ANY when it is another's. */
+uint32_t weir__identity_name_uid(uint64_t name, uint64_t identity);
 
 uint64_t weir__identity_pack(const struct weir__beacon *beacon);
 struct weir__beacon weir__identity_unpack(uint64_t identity);

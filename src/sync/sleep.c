@@ -7,9 +7,9 @@
 
 #include "base/futex.h"
 
-int weir__sleep(const weir__atomic_u32 *word, uint32_t value, int64_t deadline_ns)
+int weir__sleep_slice(const weir__atomic_u32 *word, uint32_t value, int64_t slice_ns,
+                      int64_t deadline_ns)
 {
-    int64_t slice_ns = WEIR__SLEEP_SLICE_NS;
     if (deadline_ns != WEIR_NEVER) {
         int64_t left_ns = deadline_ns - weir_now_ns();
         if (left_ns <= 0)
@@ -19,5 +19,11 @@ int weir__sleep(const weir__atomic_u32 *word, uint32_t value, int64_t deadline_n
     }
     /* The kernel only reads it. */
     int result = weir__futex_wait((weir__atomic_u32 *)(uintptr_t)word, value, slice_ns);
-    return result == -ETIMEDOUT ? 0 : result;
+    return result == -ETIMEDOUT ? 1 : result;
+}
+
+int weir__sleep(const weir__atomic_u32 *word, uint32_t value, int64_t deadline_ns)
+{
+    int result = weir__sleep_slice(word, value, WEIR__SLEEP_SLICE_NS, deadline_ns);
+    return result == 1 ? 0 : result;
 }

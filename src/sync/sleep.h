@@ -22,4 +22,8 @@
  */
 int weir__sleep(const weir__atomic_u32 *word, uint32_t value, int64_t deadline_ns);
 
+/* The same with another slice. 1: the slice is over, and nobody has woken us. */
+int weir__sleep_slice(const weir__atomic_u32 *word, uint32_t value, int64_t slice_ns,
+                      int64_t deadline_ns);
+
 #endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_CONDITION_H
+#define WEIR_CONDITION_H
+
+/*
+ * A condition between processes: wait, with a mutex, until what it guards is as you want it. Bytes
+ * of 0 are a condition that nobody waits for.
+ *
+ *     waiter                                                signaller
+ *     int result = weir_mutex_lock(&queue->mutex);          weir_mutex_lock(&queue->mutex);
+ *     while (result >= 0 && queue->count == 0)              queue->count++;
+ *         result = weir_condition_wait(&queue->filled,      weir_mutex_unlock(&queue->mutex);
+ *                                      &queue->mutex);      weir_condition_signal(&queue->filled);
+ *
+ * The state changes with the mutex held; the signal may come before or after the unlock.
+ *
+ * A wait may end for no reason, and does five times a second, so the loop stays. This is what
+ * makes it survive deaths: a signaller that was killed between the change and the signal, and a
+ * waiter that was killed or stopped with the wake-up that another one could have used, cost a
+ * fifth of a second at most. No wake-up is lost otherwise.
+ *
+ * When another process died with the mutex while this one waited, the wait returns
+ * WEIR_OWNER_DIED: the mutex is held, repair and weir_mutex_consistent().
+ *
+ * Progress: signal and broadcast never wait, and while nobody waits make no system call.
+ *
+ * Concurrency: every call may run at the same time as every other. Each wait on one condition may
+ * use another mutex, as far as the state that it looks at is guarded.
+ */
+
+#include <stdint.h>
+
+#include <weir/event.h>
+#include <weir/mutex.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* 8 bytes, aligned to 4. */
+struct weir_condition {
+    struct weir_event event;
+};
+
+/*
+ * weir_condition_wait() - let the mutex go, wait for a signal, lock it again
+ *
+ * condition: the condition. mutex: held by this thread, once. Between the unlock and the wait no
+ * signal is lost.
+ *
+ * Returns: 0, or WEIR_OWNER_DIED as weir_mutex_lock() says it. The mutex is held: look at the state.
+ * Errors: -EPERM (this thread does not hold the mutex), -EBUSY (it holds it more than once, or
+ *     inherited it and has not called weir_mutex_consistent()), -EINVAL: nothing has changed.
+ *     -ENOTRECOVERABLE: the mutex was given up meanwhile, and is not held.
+ * Blocking: a fifth of a second, and then for the mutex. A signal's handler ends it with 0.
+ * Threads: any. Fork: any. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_condition_wait(struct weir_condition *condition, struct weir_mutex *mutex);
+
+/*
+ * weir_condition_wait_until() - the same, before a deadline
+ *
+ * condition, mutex: as in weir_condition_wait(). deadline_ns: from weir_deadline_ns().
+ *
+ * Returns: 0, WEIR_OWNER_DIED.
+ * Errors: -ETIMEDOUT: the mutex is held again, as after success: look once more. The others as
+ *     in weir_condition_wait().
+ * Blocking: a fifth of a second, the deadline at most, and then for the mutex.
+ * Threads: any. Fork: any. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_condition_wait_until(struct weir_condition *condition,
+                                          struct weir_mutex *mutex, int64_t deadline_ns);
+
+/*
+ * weir_condition_signal() - wake one that waits
+ *
+ * condition: the condition.
+ *
+ * Returns: 0. Errors: -EINVAL.
+ * Blocking: never. Threads: any, with the mutex or without. Fork: any.
+ * Signals: async-signal-safe, unless it fails.
+ */
+WEIR_EXPORT int weir_condition_signal(struct weir_condition *condition);
+
+/*
+ * weir_condition_broadcast() - wake all that wait
+ *
+ * condition: the condition.
+ *
+ * Returns: 0. Errors: -EINVAL.
+ * Blocking: never. Threads: any, with the mutex or without. Fork: any.
+ * Signals: async-signal-safe, unless it fails.
+ */
+WEIR_EXPORT int weir_condition_broadcast(struct weir_condition *condition);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

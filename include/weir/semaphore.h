@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SEMAPHORE_H
+#define WEIR_SEMAPHORE_H
+
+/*
+ * A counting semaphore between processes: post adds one, wait takes one, or waits until there is
+ * one. Anybody posts, anybody waits. Bytes of 0 are a semaphore of value 0, as a message to wait
+ * for begins; weir_semaphore_init() gives it another.
+ *
+ * It counts and names nobody: a unit that was taken by a process that died is gone, unless
+ * somebody posts it. For a pool of things that holders take and give back, use <weir/permits.h>:
+ * there, what a dead one held comes back.
+ *
+ * Deaths: of a waiter before it has its unit: nothing is lost; who was woken and killed before it
+ * took the unit leaves it to the others, who look within a fifth of a second. Of a poster: it has
+ * posted or it has not; if it died before it woke somebody, the unit is found within a fifth of a
+ * second.
+ *
+ * Progress: post never waits. A wait that finds a unit, and a post while nobody waits, make no
+ * system call. Not fair: who comes may be faster than who slept.
+ *
+ * Concurrency: every call may run at the same time as every other, from any thread or process;
+ * weir_semaphore_init() alone wants nobody else there yet.
+ */
+
+#include <stdint.h>
+
+#include <weir/error.h>
+#include <weir/event.h>
+#include <weir/export.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Highest value. */
+#define WEIR_SEMAPHORE_MAX UINT32_C(0x7fffffff)
+
+/* 16 bytes, aligned to 4. */
+struct weir_semaphore {
+    uint32_t opaque[2];
+    struct weir_event event;
+};
+
+/*
+ * weir_semaphore_init() - a semaphore with a value
+ *
+ * semaphore: the memory, whatever stands there. value: 0 to WEIR_SEMAPHORE_MAX.
+ *
+ * Returns: 0. Errors: -EINVAL (value; NULL, not aligned).
+ * Blocking: never. Threads: alone on this semaphore. Fork: any.
+ * Signals: async-signal-safe, unless it fails.
+ */
+WEIR_EXPORT int weir_semaphore_init(struct weir_semaphore *semaphore, uint32_t value);
+
+/*
+ * weir_semaphore_post() - add one
+ *
+ * semaphore: the semaphore. Wakes one of those that wait.
+ *
+ * Returns: 0. Errors: -EOVERFLOW (it has WEIR_SEMAPHORE_MAX), -EINVAL.
+ * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
+ */
+WEIR_EXPORT int weir_semaphore_post(struct weir_semaphore *semaphore);
+
+/*
+ * weir_semaphore_wait() - take one, however long that takes
+ *
+ * semaphore: the semaphore. What was written before the post is visible after it.
+ *
+ * Returns: 0. Errors: -EINTR (a signal), -EINVAL.
+ * Blocking: until there is one. Threads: any. Fork: any. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_semaphore_wait(struct weir_semaphore *semaphore);
+
+/*
+ * weir_semaphore_try_wait() - take one if there is one
+ *
+ * semaphore: the semaphore.
+ *
+ * Returns: 0. Errors: -EAGAIN (it is 0), -EINVAL.
+ * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
+ */
+WEIR_EXPORT int weir_semaphore_try_wait(struct weir_semaphore *semaphore);
+
+/*
+ * weir_semaphore_wait_until() - take one before a deadline
+ *
+ * semaphore: the semaphore. deadline_ns: from weir_deadline_ns(); 0 is try_wait.
+ *
+ * Returns: 0. Errors: -ETIMEDOUT, -EAGAIN with a deadline of 0, -EINTR, -EINVAL.
+ * Blocking: until the deadline. Threads: any. Fork: any. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_semaphore_wait_until(struct weir_semaphore *semaphore, int64_t deadline_ns);
+
+/*
+ * weir_semaphore_value() - how many there are
+ *
+ * semaphore: the semaphore; may be in memory that is mapped for reading only.
+ *
+ * Returns: the value at this moment, 0 to WEIR_SEMAPHORE_MAX. Errors: -EINVAL.
+ * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
+ */
+WEIR_EXPORT int weir_semaphore_value(const struct weir_semaphore *semaphore);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A mutex, and a word that says that it is done.
+ *
+ *   field   | who writes it              | under what
+ *   --------+----------------------------+--------------------------------------
+ *   mutex   | see sync/mutex.h           |
+ *   done    | who holds the mutex        | 0 -> DONE, once
+ *
+ * O1: done is DONE only when somebody has built it all.
+ *
+ * CRASH once.unlocked: done, and the mutex a dead one's: nobody looks at it any more.
+ */
+#include <weir/once.h>
+
+#include <errno.h>
+
+#include <weir/clock.h>
+
+#include "base/error.h"
+#include "sync/mutex.h"
+
+#define DONE UINT32_C(1)
+
+struct once_shm {
+    struct weir_mutex mutex;
+    weir__atomic_u32 done;
+    uint32_t reserved; /* 0 */
+};
+
+_Static_assert(sizeof(struct once_shm) == sizeof(struct weir_once), "once");
+
+static int find(struct weir_once *once, struct once_shm **shm)
+{
+    *shm = (struct once_shm *)(void *)once;
+    if (once && (uintptr_t)once % _Alignof(struct weir__mutex_shm) == 0)
+        return 0;
+    return weir__fail(EINVAL, "once %p: it must be there, and aligned to 8 bytes",
+                      (const void *)once);
+}
+
+static bool is_done(struct once_shm *shm)
+{
+    /* Acquire [once.done]: what was built. Pairs with weir_once_end(). */
+    return atomic_load_explicit(&shm->done, memory_order_acquire) == DONE;
+}
+
+int weir_once_begin_until(struct weir_once *once, int64_t deadline_ns)
+{
+    struct once_shm *shm;
+    int result = find(once, &shm);
+    if (result != 0 || is_done(shm))
+        return result;
+    result = weir_mutex_lock_until(&once->mutex, deadline_ns);
+    if (result < 0)
+        return result;
+    if (result == WEIR_OWNER_DIED)
+        weir_mutex_consistent(&once->mutex); /* our death is told as well as the former one's */
+    if (!is_done(shm))
+        return result == WEIR_OWNER_DIED ? result : WEIR_ONCE_BEGUN;
+    return weir_mutex_unlock(&once->mutex);
+}
+
+int weir_once_begin(struct weir_once *once)
+{
+    return weir_once_begin_until(once, WEIR_NEVER);
+}
+
+static int leave(struct weir_once *once, bool is_built)
+{
+    struct once_shm *shm;
+    uint64_t word;
+    int result = find(once, &shm);
+    if (result != 0)
+        return result;
+    if (!weir__mutex_is_ours((struct weir__mutex_shm *)(void *)&once->mutex, &word))
+        return weir__fail_plain(EPERM, "this thread has not begun it");
+    /* Release [once.done]: what was built. Pairs with is_done(). */
+    if (is_built)
+        atomic_store_explicit(&shm->done, DONE, memory_order_release);
+    /* CRASH once.unlocked */
+    return weir_mutex_unlock(&once->mutex);
+}
+
+int weir_once_end(struct weir_once *once)
+{
+    return leave(once, true);
+}
+
+int weir_once_abandon(struct weir_once *once)
+{
+    return leave(once, false);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SYNC_OWNER_H
+#define WEIR_SYNC_OWNER_H
+
+/*
+ * Words of shared memory that name who holds them.
+ *
+ *   word            | who writes it                       | under what
+ *   ----------------+-------------------------------------+---------------------------------------
+ *   owned.word      | anyone                              | compare-and-swap: nobody's -> mine;
+ *                   |                                     | exactly a dead one's -> mine, nobody's
+ *                   | its owner                           | mine -> nobody's
+ *   owned.name      | its owner, when it has the word     | a store; believed only when it fits the
+ *                   |                                     | owner in the word
+ *
+ * The 13 low bits of the word, where an identity has its session, are free for small numbers.
+ *
+ * CRASH owned.unnamed: the word is taken and the name is still the former owner's: it does not fit,
+ * so that the uid of the dead one is not known, and any creator's beacon of that id and size counts
+ * as its life. Two processes with ids that come round would be needed in these few instructions.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/identity.h>
+
+#include "base/atomics.h"
+#include "segment/identity.h"
+
+struct weir__owned {
+    weir__atomic_u64 word;
+    weir__atomic_u64 name;
+};
+
+#define WEIR__OWNER_MASK (~WEIR_IDENTITY_SESSION_MAX)
+
+static inline uint64_t weir__owner(uint64_t word)
+{
+    return word & WEIR__OWNER_MASK;
+}
+
+/* This process's identity; the first call makes it. 0, or an error of weir_identity(). */
+int weir__owner_self(uint64_t *self);
+
+/* After the word was taken. */
+static inline void weir__owned_name(struct weir__owned *owned)
+{
+    uint64_t name = weir__self()->name;
+    /* Relaxed [owned.name]: whoever reads it checks that it fits. Pairs with weir__owned_is_dead(). */
+    if (atomic_load_explicit(&owned->name, memory_order_relaxed) != name)
+        atomic_store_explicit(&owned->name, name, memory_order_relaxed);
+}
+
+/* Whether the owner in word, which was read from owned, is dead. A few system calls. */
+bool weir__owned_is_dead(const struct weir__owned *owned, uint64_t word);
+
+/* The half of a 64-bit word that a futex can wait for: the one with the 13 bits. */
+static inline weir__atomic_u32 *weir__futex_half(weir__atomic_u64 *word)
+{
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half stands first");
+    return (weir__atomic_u32 *)(uintptr_t)word;
+}
+
+#endif

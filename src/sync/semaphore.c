@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A value, and an event for who finds it 0.
+ *
+ *   field   | who writes it | under what
+ *   --------+---------------+----------------------------------------------------------
+ *   value   | anyone        | compare-and-swap: n -> n + 1 (post), n -> n - 1, n > 0 (wait)
+ *   event   | anyone        | see sync/event.h
+ *
+ * S1: the value is what was posted, and the initial value, less what was taken.
+ * S2: nobody sleeps longer than a slice while the value is above 0.
+ *
+ * CRASH semaphore.unwoken: posted, the wake is missing: a waiter finds it after its slice.
+ */
+#include <weir/semaphore.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include <weir/clock.h>
+
+#include "base/error.h"
+#include "sync/event.h"
+#include "sync/spin.h"
+
+struct semaphore_shm {
+    weir__atomic_u32 value;
+    uint32_t reserved; /* 0 */
+    struct weir__event_shm event;
+};
+
+_Static_assert(sizeof(struct semaphore_shm) == sizeof(struct weir_semaphore), "semaphore");
+
+static inline bool is_misplaced(const struct weir_semaphore *semaphore)
+{
+    return !semaphore || (uintptr_t)semaphore % _Alignof(struct semaphore_shm) != 0;
+}
+
+static int misplaced(const struct weir_semaphore *semaphore)
+{
+    return weir__fail(EINVAL, "semaphore %p: it must be there, and aligned to 4 bytes",
+                      (const void *)semaphore);
+}
+
+static inline struct semaphore_shm *shared(struct weir_semaphore *semaphore)
+{
+    return (struct semaphore_shm *)(void *)semaphore;
+}
+
+static inline bool take(struct semaphore_shm *shm)
+{
+    /* Relaxed: only a guess for the compare-and-swap. */
+    uint32_t value = atomic_load_explicit(&shm->value, memory_order_relaxed);
+    while (value != 0) {
+        /* Acquire [semaphore.value]: what was written before the post. Pairs with
+         * weir_semaphore_post(). */
+        if (atomic_compare_exchange_weak_explicit(&shm->value, &value, value - 1,
+                                                  memory_order_acquire, memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+static bool take_soon(struct semaphore_shm *shm)
+{
+    for (int turn = 0; turn < WEIR__SPIN_TURNS; turn++) {
+        if (take(shm))
+            return true;
+        weir__cpu_relax();
+    }
+    return false;
+}
+
+static int none(void)
+{
+    return weir__fail_plain(EAGAIN, "the semaphore is 0");
+}
+
+static int wait_for_one(struct semaphore_shm *shm, int64_t deadline_ns)
+{
+    while (!take_soon(shm)) {
+        uint32_t ticket = weir__event_prepare(&shm->event);
+        if (take(shm))
+            return 0;
+        int result = weir__event_wait(&shm->event, ticket, deadline_ns);
+        if (result == -ETIMEDOUT)
+            return weir__fail_plain(ETIMEDOUT, "nobody has posted the semaphore by the deadline");
+        if (result == -EINTR)
+            return weir__fail_plain(EINTR, "a signal arrived while waiting");
+    }
+    return 0;
+}
+
+int weir_semaphore_init(struct weir_semaphore *semaphore, uint32_t value)
+{
+    if (is_misplaced(semaphore))
+        return misplaced(semaphore);
+    if (value > WEIR_SEMAPHORE_MAX)
+        return weir__fail(EINVAL, "a semaphore of value %u: at most %u", value, WEIR_SEMAPHORE_MAX);
+    memset(semaphore, 0, sizeof *semaphore);
+    /* Relaxed: nobody else is there yet. */
+    atomic_store_explicit(&shared(semaphore)->value, value, memory_order_relaxed);
+    return 0;
+}
+
+int weir_semaphore_post(struct weir_semaphore *semaphore)
+{
+    if (is_misplaced(semaphore))
+        return misplaced(semaphore);
+    struct semaphore_shm *shm = shared(semaphore);
+    /* Relaxed: only a guess for the compare-and-swap. */
+    uint32_t value = atomic_load_explicit(&shm->value, memory_order_relaxed);
+    do {
+        if (value >= WEIR_SEMAPHORE_MAX)
+            return weir__fail_plain(EOVERFLOW, "the semaphore has its highest value already");
+        /* Sequentially consistent [semaphore.value]: what was written before it, for who takes the
+         * unit; and the unit before the look at who waits. Pairs with take(). */
+    } while (!atomic_compare_exchange_weak_explicit(&shm->value, &value, value + 1,
+                                                    memory_order_seq_cst, memory_order_relaxed));
+    /* CRASH semaphore.unwoken */
+    if (weir__event_is_waited(&shm->event))
+        weir__event_wake_one(&shm->event);
+    return 0;
+}
+
+int weir_semaphore_wait_until(struct weir_semaphore *semaphore, int64_t deadline_ns)
+{
+    if (is_misplaced(semaphore))
+        return misplaced(semaphore);
+    struct semaphore_shm *shm = shared(semaphore);
+    if (__builtin_expect(take(shm), 1))
+        return 0;
+    return deadline_ns == 0 ? none() : wait_for_one(shm, deadline_ns);
+}
+
+int weir_semaphore_wait(struct weir_semaphore *semaphore)
+{
+    return weir_semaphore_wait_until(semaphore, WEIR_NEVER);
+}
+
+int weir_semaphore_try_wait(struct weir_semaphore *semaphore)
+{
+    return weir_semaphore_wait_until(semaphore, 0);
+}
+
+int weir_semaphore_value(const struct weir_semaphore *semaphore)
+{
+    if (is_misplaced(semaphore))
+        return misplaced(semaphore);
+    const struct semaphore_shm *shm = (const struct semaphore_shm *)(const void *)semaphore;
+    /* Relaxed: an answer of the moment. What a liar wrote is cut to the range. */
+    uint32_t value = atomic_load_explicit(&shm->value, memory_order_relaxed);
+    return (int)(value < WEIR_SEMAPHORE_MAX ? value : WEIR_SEMAPHORE_MAX);
+}
