@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -20,6 +21,7 @@
 
 /* No call of weir's makes so many system calls; one that does not end would. */
 #define MOST_STOPS 5000
+#define MOST_INSTRUCTIONS 200000
 
 static struct {
     const char *what;
@@ -222,4 +224,29 @@ unsigned walk_stops(const struct walk *walk)
     }
     fail_msg("%s does not end", walk->what);
     return 0;
+}
+
+unsigned walk_changes(const struct change_walk *walk)
+{
+    unsigned char *before = test_malloc(walk->bytes);
+    unsigned count = 0;
+    int status;
+    place.what = walk->what;
+    snprintf(place.where, sizeof place.where, "instructions");
+    pid_t child = tracee_start(walk->prepare, walk->act, walk->argument);
+    do {
+        place.stop = count;
+        if (count == 0 || memcmp(before, walk->memory, walk->bytes) != 0) {
+            memcpy(before, walk->memory, walk->bytes);
+            walk->changed(walk->argument);
+        }
+        assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (!WIFSTOPPED(status))
+            fail_msg("%s: ended with 0x%x at instruction %u", walk->what, status, count);
+        assert_true(++count < MOST_INSTRUCTIONS);
+    } while (!atomic_load(walk->is_over));
+    tracee_kill(child);
+    test_free(before);
+    return count;
 }

@@ -8,7 +8,9 @@
  * process could tell from the next.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 /* Whether this machine lets a process trace its child. */
@@ -47,6 +49,23 @@ struct walk {
     void *argument;
 };
 unsigned walk_stops(const struct walk *walk);
+/*
+ * A child is halted after each of its instructions, until it sets *is_over. Whenever bytes at memory
+ * (shared with it) are not what they were, and once before, changed(argument) is called: between two
+ * changes all instants are one to those who share the memory. At the end the child is killed: what
+ * changed() has copied is what its death would have left. Returns the number of instructions.
+ */
+struct change_walk {
+    const char *what;
+    void (*prepare)(void *argument); /* in the child, not stepped */
+    void (*act)(void *argument);
+    void (*changed)(void *argument);
+    void *argument;
+    const void *memory;
+    size_t bytes;
+    const atomic_bool *is_over;
+};
+unsigned walk_changes(const struct change_walk *walk);
 /* Says where the present round stands, on stderr; for a check that fails. */
 void walk_print_place(void);
 

@@ -3,6 +3,7 @@
 #define WEIR_WEIR_H
 
 /* All of weir; each header also stands alone. */
+#include <weir/arena.h>
 #include <weir/channel.h>
 #include <weir/clock.h>
 #include <weir/collect.h>
@@ -13,7 +14,9 @@
 #include <weir/inspect.h>
 #include <weir/limits.h>
 #include <weir/mutex.h>
+#include <weir/offset.h>
 #include <weir/once.h>
+#include <weir/pool.h>
 #include <weir/ref.h>
 #include <weir/segment.h>
 #include <weir/semaphore.h>

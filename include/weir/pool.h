@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_POOL_H
+#define WEIR_POOL_H
+
+/*
+ * A pool: blocks of one size in shared memory, given to any process and taken back from any. A
+ * process that is killed at any instruction, also inside of these calls, neither loses a block nor
+ * lets one be given twice.
+ *
+ * That is so because a block always belongs to a place: a 64-bit offset in the same memory.
+ * weir_pool_alloc() writes the block's offset there, weir_pool_free() takes it from there, and
+ * either has happened whole or not at all, whatever becomes of the process. (With an address that
+ * is returned, a process that dies before it has stored it takes the block with it.)
+ *
+ *     struct list {
+ *         struct weir_mutex mutex;
+ *         node_pointer head, fresh;          (typedef WEIR_POINTER(struct node) node_pointer;)
+ *     };
+ *
+ *     weir_pool_alloc(&pool, &list->fresh.offset);          a node, in a place of its own
+ *     struct node *node = weir_pointer_get(space, list->fresh);
+ *     node->next = list->head;
+ *     list->head = list->fresh;                             linked, by one store
+ *     list->fresh.offset = 0;
+ *
+ * Whoever takes the mutex with WEIR_OWNER_DIED first calls weir_pool_recover(), then looks at the
+ * places: fresh is 0: nothing was begun, or all was done; it is head: linked already, and only the
+ * last line is missing; else the node was not linked: free it. Without the first call the former
+ * holder's last call might not be finished, and what it looks like now would be taken back.
+ *
+ * The memory: weir_pool_bytes() of a space (see <weir/offset.h>), at any offset in it. Zeroed
+ * memory, and weir_pool_init() by any number of processes, the same each.
+ *
+ * Who may write the memory may damage the pool; then calls fail with -EUCLEAN, or give blocks that
+ * others use. Nobody can make a call read or write outside of the space.
+ *
+ * Concurrency: alloc, free, recover and counts may run at the same time, from any thread or process;
+ * two calls with one place must not.
+ * Progress: an inner weir_mutex for a few stores; whoever dies in it is succeeded.
+ */
+
+#include <stdint.h>
+
+#include <weir/error.h>
+#include <weir/export.h>
+#include <weir/offset.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir__pool_shm;
+
+/* A process's view of a pool. Its own memory; fill it with weir_pool_open(). */
+struct weir_pool {
+    struct weir_space space;
+    struct weir__pool_shm *shm;
+    uint64_t blocks_offset; /* of the first block, in the space */
+    uint64_t block_bytes;
+    uint32_t count; /* of blocks */
+};
+
+/* Most blocks of one pool. */
+#define WEIR_POOL_BLOCKS_MAX UINT32_C(0xfffffff0)
+
+/*
+ * weir_pool_bytes() - how much memory a pool needs
+ *
+ * block_bytes: of one block, 1 or more; blocks stand at multiples of 16 bytes (of 64 when that is
+ * their size or a multiple). blocks: how many, 1 to WEIR_POOL_BLOCKS_MAX.
+ *
+ * Returns: bytes; 0 when that is no pool, or more than an address space holds.
+ * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe.
+ */
+WEIR_EXPORT uint64_t weir_pool_bytes(uint64_t block_bytes, uint32_t blocks);
+
+/*
+ * weir_pool_init() - make a pool in zeroed memory
+ *
+ * space: the memory. offset: where in it, a multiple of 64. block_bytes, blocks: as in
+ * weir_pool_bytes(). A pool that is there already with the same numbers is left as it is.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL (offset, numbers, not enough space, or a pool with other numbers is there: the
+ *     sentence has both), -EPROTO (something else is there).
+ * Blocking: never. Threads: any number at the same time. Fork: any.
+ * Signals: async-signal-safe, unless it fails.
+ */
+WEIR_EXPORT int weir_pool_init(struct weir_space space, uint64_t offset, uint64_t block_bytes,
+                               uint32_t blocks);
+
+/*
+ * weir_pool_open() - this process's view of a pool
+ *
+ * pool: receives it; untouched on failure. Nothing to close. space, offset: as in weir_pool_init(),
+ * the base as it is in this process.
+ *
+ * Returns: 0.
+ * Errors: -ENOENT (no pool is there yet), -EPROTO (something else is), -EUCLEAN (one that does not
+ *     fit into the space), -EINVAL (offset).
+ * Blocking: never. Threads: any. Fork: the child may use a copy where the memory is inherited.
+ * Signals: async-signal-safe, unless it fails.
+ */
+WEIR_EXPORT int weir_pool_open(struct weir_pool *pool, struct weir_space space, uint64_t offset);
+
+/*
+ * weir_pool_alloc() - a block, for a place
+ *
+ * pool: the view. place: in the space, aligned to 8, holding 0; receives the block's offset. The
+ * block's bytes are as its last owner left them; 0 if it had none.
+ *
+ * Returns: 0.
+ * Errors: -ENOMEM (all blocks are in use: the sentence says how many), -EINVAL (place outside of
+ *     the space or not 0), -EUCLEAN (the pool is damaged), those of weir_identity().
+ * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_pool_alloc(struct weir_pool *pool, uint64_t *place);
+
+/*
+ * weir_pool_free() - the block of a place goes back
+ *
+ * pool: the view. place: holds a block's offset; receives 0.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL (place outside of the space; no block of this pool in it, or one that is free:
+ *     freed twice), -EUCLEAN, those of weir_identity().
+ * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_pool_free(struct weir_pool *pool, uint64_t *place);
+
+/*
+ * weir_pool_recover() - finish what a process that died was doing
+ *
+ * pool: the view. To be called by whoever inherits a lock, before it looks at a place. Every other
+ * call on the pool begins with the same.
+ *
+ * Returns: 0: nothing was to be done; WEIR_OWNER_DIED: something was, and it is done.
+ * Errors: -EUCLEAN, those of weir_identity().
+ * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_pool_recover(struct weir_pool *pool);
+
+/*
+ * weir_pool_used() - how many blocks are given
+ *
+ * pool: the view. used: receives the number, of pool->count.
+ *
+ * Returns: 0. Errors: -EUCLEAN, those of weir_identity().
+ * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_pool_used(struct weir_pool *pool, uint32_t *used);
+
+/*
+ * weir_pool_check() - whether the pool can be true
+ *
+ * pool: the view. Walks the free list and counts, with the pool locked: for tests and tools.
+ *
+ * Returns: 0. Errors: -EUCLEAN (the sentence says what contradicts what), those of weir_identity().
+ * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_pool_check(struct weir_pool *pool);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#include "alloc/intent.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+void weir__intend(struct weir__intent *intent, uint64_t act, uint64_t place, uint64_t block)
+{
+    weir__set_word(&intent->place, place);
+    weir__set_word(&intent->block, block);
+    /* CRASH intent.unsaid: act is 0: nothing was begun. */
+    weir__set_word(&intent->act, act);
+}
+
+void weir__intent_done(struct weir__intent *intent)
+{
+    weir__step();
+    weir__set_word(&intent->act, 0);
+}
+
+weir__atomic_u64 *weir__place_at(struct weir_space space, uint64_t offset)
+{
+    return weir_offset_address(space, offset, sizeof(uint64_t), _Alignof(weir__atomic_u64));
+}
+
+int weir__place_check(struct weir_space space, const uint64_t *place, uint64_t *offset)
+{
+    *offset = weir_offset_of(space, place);
+    if (weir__place_at(space, *offset))
+        return 0;
+    return weir__fail(EINVAL,
+                      "place %p: it must be 8 bytes in the space of %llu bytes at %p, aligned "
+                      "to 8",
+                      (const void *)place, (unsigned long long)space.size_bytes, space.base);
+}
+
+int weir__area_find(struct weir_space space, uint64_t offset, uint64_t head_bytes, const char *what,
+                    void **area)
+{
+    /* Offset 0 is a good place for it, though no pointer can say so. */
+    bool fits = offset <= space.size_bytes && head_bytes <= space.size_bytes - offset;
+    *area = (void *)((uintptr_t)space.base + (uintptr_t)offset);
+    if (space.base && fits && (uintptr_t)*area % 64 == 0)
+        return 0;
+    return weir__fail(
+        EINVAL, "%s at offset %llu of %llu bytes at %p: it must be aligned to 64, and fit", what,
+        (unsigned long long)offset, (unsigned long long)space.size_bytes, space.base);
+}

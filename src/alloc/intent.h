@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_ALLOC_INTENT_H
+#define WEIR_ALLOC_INTENT_H
+
+/*
+ * What stands at the head of a pool and of an arena: a lock, and what its holder is about to do.
+ *
+ *   field        | who writes it       | under what
+ *   -------------+---------------------+--------------------------------------------------
+ *   magic        | any initialiser     | compare-and-swap: 0 -> magic, when the rest is whole
+ *   mutex        | see sync/mutex.h    |
+ *   place, block | who holds the mutex | while act is 0
+ *   act          | who holds the mutex | 0 -> what it is about to do, release; then 0, release
+ *
+ * T1: while act is not 0, what the holder's steps have changed can be told from place and the
+ *     structure: so whoever inherits the mutex finishes the act or takes it back, and may be killed
+ *     in that as well: each step of it may be done twice.
+ * T2: a block belongs to the place that holds its offset: an act counts as done as soon as its store
+ *     into the place has happened.
+ *
+ * A process that is killed has made a prefix of its stores, in the order of the program: they leave
+ * a core once they are retired, and that happens in order. So between two steps the compiler's order
+ * is enough for the dead; the stores here are relaxed, with a compiler's fence between.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/mutex.h>
+#include <weir/offset.h>
+
+#include "base/atomics.h"
+
+struct weir__intent {
+    struct weir_mutex mutex;
+    weir__atomic_u64 place; /* offset in the space */
+    weir__atomic_u64 block; /* offset or number */
+    weir__atomic_u64 act;   /* 0: nothing */
+};
+
+/* Between two steps that whoever inherits must find in this order. */
+static inline void weir__step(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline uint64_t weir__word(const weir__atomic_u64 *word)
+{
+    /* Relaxed: guarded by the mutex; atomic for its width, and for liars. */
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static inline void weir__set_word(weir__atomic_u64 *word, uint64_t value)
+{
+    /* Relaxed: guarded by the mutex. */
+    atomic_store_explicit(word, value, memory_order_relaxed);
+    weir__step();
+}
+
+void weir__intend(struct weir__intent *intent, uint64_t act, uint64_t place, uint64_t block);
+void weir__intent_done(struct weir__intent *intent);
+
+/* Where the place is here; NULL: outside of the space, or not aligned. */
+weir__atomic_u64 *weir__place_at(struct weir_space space, uint64_t offset);
+
+/* The offset of a caller's place, or -EINVAL. */
+int weir__place_check(struct weir_space space, const uint64_t *place, uint64_t *offset);
+
+/* -EINVAL, -EPROTO, -ENOENT: of what stands at offset, magic_bytes of it at least. */
+int weir__area_find(struct weir_space space, uint64_t offset, uint64_t head_bytes, const char *what,
+                    void **area);
+
+#endif
