@@ -42,13 +42,23 @@ int view_open(struct view *view, struct weir_segment *segment)
     return result;
 }
 
+static struct node *node_at(const struct view *view, node_pointer pointer)
+{
+    return weir_pointer_get(view->space, pointer);
+}
+
+static struct entry *entry_at(const struct view *view, entry_pointer pointer)
+{
+    return weir_pointer_get(view->space, pointer);
+}
+
 /* --- the table, with the mutex held -------------------------------------------------------- */
 
 static struct entry *table_find(struct view *view, uint32_t word)
 {
-    struct entry *entry = weir_pointer_get(view->space, view->shared->bucket[word % BUCKETS]);
+    struct entry *entry = entry_at(view, view->shared->bucket[word % BUCKETS]);
     while (entry && entry->word != word)
-        entry = weir_pointer_get(view->space, entry->next);
+        entry = entry_at(view, entry->next);
     return entry;
 }
 
@@ -60,7 +70,7 @@ static int table_add(struct view *view, uint32_t word, int by)
         int result = weir_pool_alloc(&view->entries, &shared->entry.offset);
         if (result != 0)
             return result;
-        entry = weir_pointer_get(view->space, shared->entry);
+        entry = entry_at(view, shared->entry);
         *entry = (struct entry){ .next = shared->bucket[word % BUCKETS], .word = word };
         STEP();
         shared->bucket[word % BUCKETS] = shared->entry; /* linked */
@@ -74,8 +84,8 @@ static int table_add(struct view *view, uint32_t word, int by)
 static void table_clear(struct view *view)
 {
     for (uint32_t i = 0; i < BUCKETS; i++) {
-        struct entry *entry = weir_pointer_get(view->space, view->shared->bucket[i]);
-        for (; entry; entry = weir_pointer_get(view->space, entry->next))
+        struct entry *entry = entry_at(view, view->shared->bucket[i]);
+        for (; entry; entry = entry_at(view, entry->next))
             entry->count = 0;
     }
 }
@@ -104,15 +114,15 @@ static int repair(struct view *view)
         result = settle(&view->nodes, &shared->fresh.offset, shared->head.offset);
     if (result >= 0)
         result = settle(&view->nodes, &shared->leaving.offset, shared->head.offset);
-    const struct entry *entry = weir_pointer_get(view->space, shared->entry);
+    const struct entry *entry = entry_at(view, shared->entry);
     if (result >= 0 && entry)
         result = settle(&view->entries, &shared->entry.offset,
                         shared->bucket[entry->word % BUCKETS].offset);
     if (result < 0)
         return result;
     table_clear(view);
-    const struct node *node = weir_pointer_get(view->space, shared->head);
-    for (; node && result >= 0; node = weir_pointer_get(view->space, node->next))
+    const struct node *node = node_at(view, shared->head);
+    for (; node && result >= 0; node = node_at(view, node->next))
         result = table_add(view, node->word, 1);
     shared->repairs++;
     return result < 0 ? result : weir_mutex_consistent(&shared->mutex);
@@ -146,7 +156,7 @@ int list_push(struct view *view, uint32_t word)
     result = weir_pool_alloc(&view->nodes, &shared->fresh.offset);
     if (result != 0)
         return unlock(view, result);
-    struct node *node = weir_pointer_get(view->space, shared->fresh);
+    struct node *node = node_at(view, shared->fresh);
     node->next = shared->head;
     node->word = word;
     STEP();
@@ -163,7 +173,7 @@ int list_pop(struct view *view, uint32_t *word)
     int result = lock(view);
     if (result != 0)
         return result;
-    const struct node *node = weir_pointer_get(view->space, shared->head);
+    const struct node *node = node_at(view, shared->head);
     if (!node)
         return unlock(view, -ENOENT);
     *word = node->word;
@@ -191,8 +201,8 @@ int list_check(struct view *view)
     int result = lock(view);
     if (result != 0)
         return result;
-    const struct node *node = weir_pointer_get(view->space, view->shared->head);
-    for (; node && length <= NODES; node = weir_pointer_get(view->space, node->next)) {
+    const struct node *node = node_at(view, view->shared->head);
+    for (; node && length <= NODES; node = node_at(view, node->next)) {
         found[node->word % WORDS]++;
         length++;
     }

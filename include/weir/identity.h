@@ -41,6 +41,12 @@ extern "C" {
 /* The part that a session number may fill in. */
 #define WEIR_IDENTITY_SESSION_MAX UINT64_C(0x1fff)
 
+/*
+ * In place of a uid, for weir_life(): whoever made it. Another user who makes ids come round on
+ * purpose can then let a dead process seem alive.
+ */
+#define WEIR_UID_ANY UINT32_MAX
+
 enum weir_life {
     WEIR_LIFE_UNKNOWN = 0, /* the kernel does not tell this thread: take nothing away from it */
     WEIR_LIFE_ALIVE = 1,
@@ -72,7 +78,7 @@ WEIR_EXPORT int weir_identity(uint64_t *identity);
  * identity: from weir_identity() of that process, handed over through shared
  * memory or anyhow; its session number does not matter. uid: the effective uid
  * that it had, which the kernel must confirm: another user who makes ids come
- * round is not it.
+ * round is not it; or WEIR_UID_ANY.
  *
  * DEAD is said only while the caller's own beacon answers the same question from
  * the same thread: "no such id" is also the answer of another IPC namespace.

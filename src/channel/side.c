@@ -103,7 +103,7 @@ static int life(const struct weir__slot_shm *slot, uint64_t owner)
 {
     struct weir__error_saved saved;
     struct shmid_ds found;
-    uint32_t uid = WEIR__UID_ANY;
+    uint32_t uid = WEIR_UID_ANY;
     int id = shown_id(load_page(slot), owner);
     weir__error_save(&saved);
     if (id >= 0 && weir__shm_stat(id, &found) == 0)

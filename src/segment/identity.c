@@ -79,7 +79,7 @@ uint64_t weir__identity_name(uint64_t identity, uint32_t uid)
 
 uint32_t weir__identity_name_uid(uint64_t name, uint64_t identity)
 {
-    return (uint32_t)name == tag_of(identity) ? (uint32_t)(name >> 32) : WEIR__UID_ANY;
+    return (uint32_t)name == tag_of(identity) ? (uint32_t)(name >> 32) : WEIR_UID_ANY;
 }
 
 /*
@@ -130,8 +130,8 @@ static enum answer ask(uint64_t identity, uint32_t uid)
         return ANSWER_GONE;
     if (result != 0)
         return ANSWER_ELSE;
-    bool is_same = found.shm_segsz == beacon.size_bytes &&
-                   (found.shm_perm.cuid == uid || uid == WEIR__UID_ANY);
+    bool is_same =
+        found.shm_segsz == beacon.size_bytes && (found.shm_perm.cuid == uid || uid == WEIR_UID_ANY);
     return is_same ? ANSWER_SAME : ANSWER_GONE;
 }
 

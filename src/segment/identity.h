@@ -14,9 +14,6 @@ struct weir__beacon {
 
 #define WEIR__BEACON_SIZE_MAX (UINT64_C(1) << 20)
 
-/* In place of a uid, for weir_life(): whoever made it. For a claim without a page yet. */
-#define WEIR__UID_ANY UINT32_MAX
-
 /* What this process is to others, since weir_identity() succeeded. */
 struct weir__self {
     weir__atomic_u64 identity; /* 0 before; and in a child of fork, until it has one of its own */
@@ -57,7 +54,7 @@ uint32_t weir__identity_uid(void);
  */
 uint64_t weir__identity_name(uint64_t identity, uint32_t uid);
 
-/* The uid in it; WEIR__UID_ANY when it is another's. */
+/* The uid in it; WEIR_UID_ANY when it is another's. */
 uint32_t weir__identity_name_uid(uint64_t name, uint64_t identity);
 
 uint64_t weir__identity_pack(const struct weir__beacon *beacon);

@@ -66,9 +66,11 @@ extern const struct command command_doctor;
 extern const struct command command_explain;
 extern const struct command command_info;
 extern const struct command command_list;
+extern const struct command command_lock;
 extern const struct command command_read;
 extern const struct command command_recv;
 extern const struct command command_remove;
+extern const struct command command_sem;
 extern const struct command command_send;
 extern const struct command command_write;
 

@@ -1,0 +1,123 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# weir lock: one command at a time, whoever is killed.
+
+load common.bash
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+}
+
+teardown() {
+    "$WEIR" rm -qf lock/one lock/two
+}
+
+# locked NAME COMMAND...: in the background, until it holds the mutex; its pid in $locked_pid.
+locked() {
+    "$WEIR" lock "$1" -- sh -c 'echo >held; exec sleep 60' 3>&- &
+    locked_pid=$!
+    until [ -e held ]; do read -rt 0.01 <> <(:) || true; done
+}
+
+# ends_with STATUS PID: of a child of this shell.
+ends_with() {
+    local status=0
+    wait "$2" || status=$?
+    [ "$status" -eq "$1" ]
+}
+
+@test "the command runs, and its status is the status" {
+    works "$WEIR" lock lock/one -- echo here
+    [ "$output" = here ]
+    works "$WEIR" lock lock/one echo -n options are the command\'s
+    [ "$output" = "options are the command's" ]
+    run "$WEIR" lock lock/one -- sh -c 'exit 7'
+    [ "$status" -eq 7 ]
+    run "$WEIR" lock lock/one -- sh -c 'kill -TERM $$'
+    [ "$status" -eq $((128 + 15)) ]
+    [ "$(field lock/one KIND)" = mutex ]
+}
+
+@test "what cannot be run is told as env(1) does" {
+    run -127 --separate-stderr "$WEIR" lock lock/one -- "$BATS_TEST_TMPDIR/none"
+    [[ "$stderr" =~ No\ such\ file ]]
+    refused 126 "Permission denied" "$WEIR" lock lock/one -- "$BATS_TEST_TMPDIR"
+    works "$WEIR" lock --try lock/one true # it was let go
+}
+
+@test "one at a time: forty that count in a file lose none" {
+    echo 0 >count
+    for _ in {1..8}; do
+        (for _ in {1..5}; do
+            "$WEIR" lock lock/one -- sh -c 'read -r n <count; echo $((n + 1)) >count'
+        done) 3>&- &
+    done
+    wait
+    [ "$(cat count)" -eq 40 ]
+}
+
+@test "who holds it is shown; --try and --wait give up, with the status that is asked for" {
+    locked lock/one
+    works "$WEIR" lock lock/one
+    [ "$output" = "held by process $locked_pid" ]
+    refused 1 "lock/one.*somebody else holds" "$WEIR" lock --try lock/one -- echo no
+    refused 1 "until the deadline" "$WEIR" lock --wait 0.05 lock/one -- echo no
+    refused 9 "until the deadline" "$WEIR" lock -w 0.05 -E 9 lock/one -- echo no
+    run --separate-stderr "$WEIR" lock -nq lock/one -- echo no
+    [ "$status" -eq 1 ] && [ -z "$output$stderr" ]
+    kill -TERM "$locked_pid" # is handed on to the command
+    ends_with 143 "$locked_pid"
+    works "$WEIR" lock lock/one
+    [ "$output" = free ]
+}
+
+@test "a killed holder: its command ends with it, and the next one is told once" {
+    locked lock/one
+    local command
+    command=$(pgrep -P "$locked_pid")
+    kill -KILL "$locked_pid"
+    wait "$locked_pid" || true
+    until ! kill -0 "$command" 2>/dev/null; do read -rt 0.01 <> <(:) || true; done
+    run --separate-stderr "$WEIR" lock lock/one -- sh -c 'echo "$WEIR_OWNER_DIED"'
+    [ "$status" -eq 0 ]
+    [ "$output" = 1 ]
+    [[ "$stderr" =~ former\ holder\ died ]]
+    WEIR_OWNER_DIED=0 works "$WEIR" lock lock/one -- sh -c 'echo "${WEIR_OWNER_DIED-unset}"'
+    [ "$output" = unset ]
+}
+
+@test "a stopped holder is waited for" {
+    locked lock/one
+    kill -STOP "$locked_pid"
+    refused 1 "until the deadline" "$WEIR" lock -w 0.6 lock/one -- true
+    kill -CONT "$locked_pid"
+    kill -TERM "$locked_pid"
+    ends_with 143 "$locked_pid"
+}
+
+@test "one that waits gets it when the holder is killed" {
+    locked lock/one
+    "$WEIR" lock --wait 30 lock/one -- sh -c 'echo got' >next 2>said 3>&- &
+    local waiter=$!
+    kill -KILL "$locked_pid"
+    wait "$waiter"
+    [ "$(cat next)" = got ]
+    grep -q "former holder died" said
+}
+
+@test "a wrong call is refused" {
+    refused 2 "which mutex" "$WEIR" lock
+    refused 2 "which command" "$WEIR" lock lock/one --
+    refused 2 "seconds are wanted" "$WEIR" lock --wait soon lock/one -- true
+    refused 2 "seconds are wanted" "$WEIR" lock --wait -1 lock/one -- true
+    refused 2 "conflict-exit-code" "$WEIR" lock -E 256 lock/one -- true
+    refused 2 "id:1.* is no name" "$WEIR" lock id:1 -- true
+    refused 1 "there is no segment" "$WEIR" lock lock/two
+    "$WEIR" create lock/two --size 100
+    refused 1 "lock/two" "$WEIR" lock lock/two -- true
+}
+
+@test "--mode is that of a new one" {
+    works "$WEIR" lock --mode 0660 lock/one -- true
+    [ "$(field lock/one MODE)" = 0660 ]
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# weir sem: a named semaphore counts, and is waited for.
+
+load common.bash
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+}
+
+teardown() {
+    "$WEIR" rm -qf sem/one sem/two
+}
+
+@test "post adds, wait takes, value shows" {
+    works "$WEIR" sem sem/one post
+    [ -z "$output" ]
+    works "$WEIR" sem sem/one post 4
+    works "$WEIR" sem sem/one
+    [ "$output" = 5 ]
+    works "$WEIR" sem sem/one wait
+    works "$WEIR" sem sem/one wait 3
+    works "$WEIR" sem sem/one value
+    [ "$output" = 1 ]
+    [ "$(field sem/one KIND)" = semaphore ]
+}
+
+@test "--initial is the value of a new one alone, also of many that come at once" {
+    for _ in {1..8}; do
+        "$WEIR" sem --initial 10 sem/one wait 3>&- &
+    done
+    wait
+    [ "$("$WEIR" sem sem/one)" -eq 2 ]
+    works "$WEIR" sem --initial 99 sem/one post
+    [ "$("$WEIR" sem sem/one)" -eq 3 ]
+}
+
+@test "not enough: --try and --wait end with 1, and nothing is taken" {
+    "$WEIR" sem sem/one post 2
+    refused 1 "the semaphore is 0" "$WEIR" sem --try sem/one wait 3
+    refused 1 "by the deadline" "$WEIR" sem --wait 0.05 sem/one wait 3
+    [ "$("$WEIR" sem sem/one)" -eq 2 ]
+    run --separate-stderr "$WEIR" sem -nq sem/one wait 3
+    [ "$status" -eq 1 ] && [ -z "$output$stderr" ]
+}
+
+@test "one that waits is woken by a post" {
+    "$WEIR" sem sem/one post 0
+    "$WEIR" sem --wait 30 sem/one wait 2 3>&- &
+    local waiter=$!
+    "$WEIR" sem sem/one post
+    "$WEIR" sem sem/one post
+    wait "$waiter"
+    [ "$("$WEIR" sem sem/one)" -eq 0 ]
+}
+
+@test "a wrong call is refused" {
+    refused 2 "which semaphore" "$WEIR" sem
+    refused 2 "post, wait or value" "$WEIR" sem sem/one add
+    refused 2 "post 'many'" "$WEIR" sem sem/one post many
+    refused 2 "too much" "$WEIR" sem sem/one post 1 2
+    refused 2 "too much" "$WEIR" sem sem/one value 1
+    refused 2 "initial" "$WEIR" sem --initial 2147483648 sem/one post
+    refused 1 "there is no segment" "$WEIR" sem sem/one
+    "$WEIR" lock sem/two -- true
+    refused 1 "is a mutex, not a semaphore" "$WEIR" sem sem/two
+    "$WEIR" sem --initial 2147483647 sem/one post 0
+    refused 1 "highest value.*0 of 1" "$WEIR" sem sem/one post
+}

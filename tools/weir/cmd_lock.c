@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/* weir lock - a command under a named mutex. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <weir/clock.h>
+#include <weir/error.h>
+#include <weir/identity.h>
+#include <weir/mutex.h>
+
+#include "command.h"
+#include "named.h"
+#include "size.h"
+
+static const char help[] =
+    "Usage: weir lock [OPTION]... NAME [--] COMMAND [ARGUMENT]...\n"
+    "       weir lock NAME\n"
+    "\n"
+    "Runs COMMAND while it holds the mutex NAME, as flock(1) does with a file: of all\n"
+    "commands under one name, one runs at a time. The mutex is a struct weir_mutex\n"
+    "(weir-mutex.h(3)) at the front of a persistent segment, which is made when it\n"
+    "is not there and stays until 'weir rm NAME': C programs may use the same.\n"
+    "\n"
+    "A holder that is killed does not keep it. The next one is told so on standard\n"
+    "error, and its COMMAND by WEIR_OWNER_DIED=1 in its environment: what the former\n"
+    "one was at may be half done. COMMAND ends with 'weir lock': when that is killed,\n"
+    "so is COMMAND (not what COMMAND itself has started).\n"
+    "\n"
+    "Without COMMAND: prints whether the mutex is free, or who holds it.\n"
+    "\n"
+    "Options:\n"
+    "  -n, --try           do not wait: status 1 when somebody holds it\n"
+    "  -w, --wait=SECONDS  wait so long at most: 5, 0.25; without it, for ever\n"
+    "  -E, --conflict-exit-code=N\n"
+    "                      the status when it was not to be had: 1 unless said\n"
+    "  -m, --mode=MODE     permission bits of a new one in octal; 0600 unless said\n"
+    "  -q, --quiet         no remarks: not of a death, either\n"
+    "  -h, --help          this text\n"
+    "\n"
+    "Examples:\n"
+    "  weir lock backup -- rsync -a /home /backup\n"
+    "  weir lock --try nightly -- make report || echo 'runs already'\n"
+    "\n"
+    "Exit status:\n"
+    "  COMMAND's own, 128 + N when signal N killed it; 1 not locked or failed,\n"
+    "  2 called wrongly, 126 COMMAND cannot be run, 127 there is no such COMMAND.\n";
+
+enum { STATUS_CANNOT_RUN = 126, STATUS_NO_COMMAND = 127, STATUS_SIGNAL = 128 };
+
+#define KIND "mutex"
+
+struct request {
+    int64_t deadline_ns;
+    uint32_t mode;
+    int conflict_status;
+};
+
+static pid_t running; /* COMMAND, while it runs: for forward() */
+
+/* To us alone comes what a terminal does not send to COMMAND as well. */
+static void forward(int number)
+{
+    if (running > 0)
+        kill(running, number);
+}
+
+static void run_command(char **argv, pid_t parent)
+{
+    /* In the child. Whoever kills us without a word must not leave it running unlocked. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(STATUS_FAILURE);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGQUIT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    signal(SIGPIPE, SIG_DFL);
+    execvp(argv[0], argv);
+    int status = errno == ENOENT ? STATUS_NO_COMMAND : STATUS_CANNOT_RUN;
+    command_fail("cannot run '%s': %s", argv[0], strerror(errno));
+    _exit(status);
+}
+
+static int wait_for(pid_t child)
+{
+    int status;
+    while (waitpid(child, &status, 0) < 0) {
+        if (errno != EINTR)
+            return command_fail("cannot wait for the command: %s", strerror(errno));
+    }
+    return WIFSIGNALED(status) ? STATUS_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int run_locked(char **argv)
+{
+    const struct sigaction passing = { .sa_handler = forward };
+    sigset_t passed, before;
+    sigemptyset(&passed);
+    sigaddset(&passed, SIGTERM);
+    sigaddset(&passed, SIGHUP);
+    sigprocmask(SIG_BLOCK, &passed, &before);
+    sigaction(SIGTERM, &passing, NULL);
+    sigaction(SIGHUP, &passing, NULL);
+    signal(SIGINT, SIG_IGN); /* the terminal sends it to both, and COMMAND decides */
+    signal(SIGQUIT, SIG_IGN);
+    fflush(NULL);
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        run_command(argv, parent);
+    }
+    running = child;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (child < 0)
+        return command_fail("cannot start the command: %s", strerror(errno));
+    int status = wait_for(child);
+    running = 0;
+    return status;
+}
+
+static int lock_and_run(struct weir_mutex *mutex, const char *name, const struct request *request,
+                        char **argv)
+{
+    int result = weir_mutex_lock_until(mutex, request->deadline_ns);
+    if (result == -EAGAIN || result == -ETIMEDOUT) {
+        command_note("'%s': %s", name, weir_last_error());
+        return request->conflict_status;
+    }
+    if (result < 0)
+        return command_fail_weir();
+    if (result == WEIR_OWNER_DIED) {
+        command_note("'%s': its former holder died: what it was at may be half done", name);
+        setenv("WEIR_OWNER_DIED", "1", 1);
+        weir_mutex_consistent(mutex);
+    } else {
+        unsetenv("WEIR_OWNER_DIED");
+    }
+    int status = run_locked(argv);
+    weir_mutex_unlock(mutex);
+    return status;
+}
+
+static int show(const struct weir_mutex *mutex)
+{
+    uint64_t owner = weir_mutex_owner(mutex);
+    if (owner == WEIR_IDENTITY_NOBODY) {
+        puts("free");
+        return STATUS_OK;
+    }
+    char *who = identity_format(owner);
+    if (weir_life(owner, WEIR_UID_ANY) == WEIR_LIFE_DEAD)
+        puts("held by a process that has died: the next one gets it");
+    else
+        printf("held by %s\n", who);
+    free(who);
+    return STATUS_OK;
+}
+
+static int lock(char **argv, const struct request *request)
+{
+    struct named named;
+    bool has_command = argv[1] != NULL;
+    int status =
+        named_open(&named, argv[0], KIND, sizeof(struct weir_mutex), request->mode, has_command);
+    if (status == STATUS_OK && has_command)
+        status = lock_and_run(named.data, named.object.argument, request, argv + 1);
+    else if (status == STATUS_OK)
+        status = show(named.data);
+    named_close(&named);
+    return status;
+}
+
+static bool status_option(const char *text, int *status)
+{
+    uint64_t number;
+    const char *why = number_parse(text, 255, &number);
+    if (why)
+        command_usage("--conflict-exit-code '%s': %s", text, why);
+    *status = (int)number;
+    return why == NULL;
+}
+
+static int run(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        { "conflict-exit-code", required_argument, NULL, 'E' },
+        { "mode", required_argument, NULL, 'm' },
+        { "try", no_argument, NULL, 'n' },
+        { "wait", required_argument, NULL, 'w' },
+        COMMAND_LONG_OPTIONS,
+    };
+    struct request request = { .deadline_ns = WEIR_NEVER, .conflict_status = STATUS_FAILURE };
+    bool good = true;
+    int option, status;
+    /* "+": what stands behind NAME is COMMAND's. */
+    while (good && (option = getopt_long(argc, argv, "+E:hm:nqw:", long_options, NULL)) != -1) {
+        switch (option) {
+        case 'E':
+            good = status_option(optarg, &request.conflict_status);
+            break;
+        case 'm':
+            good = mode_option("--mode", optarg, &request.mode);
+            break;
+        case 'n':
+            request.deadline_ns = 0;
+            break;
+        case 'w':
+            good = deadline_option("--wait", optarg, &request.deadline_ns);
+            break;
+        default:
+            if (!command_option(option, &status))
+                return status;
+        }
+    }
+    if (!good)
+        return STATUS_USAGE;
+    if (optind == argc)
+        return command_usage("which mutex? NAME, and the command to run under it");
+    char **rest = argv + optind;
+    if (rest[1] && strcmp(rest[1], "--") == 0) {
+        rest[1] = rest[0];
+        rest++;
+        if (!rest[1])
+            return command_usage("which command is to run under '%s'?", rest[0]);
+    }
+    return command_finish(lock(rest, &request));
+}
+
+const struct command command_lock = {
+    .name = "lock",
+    .summary = "run a command under a named mutex",
+    .help = help,
+    .run = run,
+};

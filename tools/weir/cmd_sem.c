@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* weir sem - a named semaphore. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/clock.h>
+#include <weir/error.h>
+#include <weir/once.h>
+#include <weir/semaphore.h>
+
+#include "command.h"
+#include "named.h"
+#include "size.h"
+#include "text.h"
+
+static const char help[] =
+    "Usage: weir sem [OPTION]... NAME [value]\n"
+    "       weir sem [OPTION]... NAME post [N]\n"
+    "       weir sem [OPTION]... NAME wait [N]\n"
+    "\n"
+    "A counting semaphore between processes: post adds one, wait takes one, or waits\n"
+    "until there is one. It is a struct weir_semaphore (weir-semaphore.h(3)) at the\n"
+    "front of a persistent segment, which post and wait make when it is not there,\n"
+    "with the value 0 or --initial; it stays until 'weir rm NAME'. C programs may\n"
+    "use the same.\n"
+    "\n"
+    "It counts and names nobody: what a process that died had taken is gone, unless\n"
+    "somebody posts it. To run one command at a time use 'weir lock', which knows.\n"
+    "\n"
+    "Options:\n"
+    "  -i, --initial=N     the value of a new one: 0 unless said\n"
+    "  -n, --try           do not wait: status 1 when there are not enough\n"
+    "  -w, --wait=SECONDS  wait so long at most: 5, 0.25; without it, for ever\n"
+    "  -m, --mode=MODE     permission bits of a new one in octal; 0600 unless said\n"
+    "  -q, --quiet         no remarks\n"
+    "  -h, --help          this text\n"
+    "\n"
+    "Examples:\n"
+    "  weir sem ready wait &\n"
+    "  weir sem ready post\n"
+    "  weir sem --initial 3 slots wait && work; weir sem slots post\n"
+    "\n"
+    "Exit status:\n"
+    "  0 done, 1 there were not enough in time, or failed, 2 called wrongly.\n";
+
+#define KIND "semaphore"
+
+/* The front of the segment. */
+struct shared {
+    struct weir_semaphore semaphore;
+    struct weir_once initialised; /* by whoever comes first; the others wait for it */
+};
+
+struct request {
+    const char *name, *act;
+    uint64_t count;
+    int64_t deadline_ns;
+    uint32_t mode, initial;
+};
+
+static int initialise(struct shared *shared, uint32_t initial)
+{
+    int result = weir_once_begin(&shared->initialised);
+    if (result <= 0)
+        return result;
+    result = weir_semaphore_init(&shared->semaphore, initial);
+    return result == 0 ? weir_once_end(&shared->initialised) : result;
+}
+
+static int post(struct weir_semaphore *semaphore, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        if (weir_semaphore_post(semaphore) != 0)
+            return command_fail("%s; %llu of %llu were posted", weir_last_error(),
+                                (unsigned long long)i, (unsigned long long)count);
+    }
+    return STATUS_OK;
+}
+
+/* All or none: what was taken in vain goes back. */
+static int take(struct weir_semaphore *semaphore, const struct request *request)
+{
+    uint64_t taken = 0;
+    int result = 0;
+    while (result == 0 && taken < request->count) {
+        result = weir_semaphore_wait_until(semaphore, request->deadline_ns);
+        if (result == 0)
+            taken++;
+        else if (result == -EINTR)
+            result = 0;
+    }
+    if (result == 0)
+        return STATUS_OK;
+    char *why = text_format("%s", weir_last_error());
+    post(semaphore, taken);
+    command_note("'%s': %s", request->name, why);
+    free(why);
+    return STATUS_FAILURE;
+}
+
+static int perform(struct shared *shared, const struct request *request)
+{
+    int result = initialise(shared, request->initial);
+    if (result < 0)
+        return command_fail_weir();
+    if (strcmp(request->act, "post") == 0)
+        return post(&shared->semaphore, request->count);
+    if (strcmp(request->act, "wait") == 0)
+        return take(&shared->semaphore, request);
+    printf("%d\n", weir_semaphore_value(&shared->semaphore));
+    return STATUS_OK;
+}
+
+static int sem(const struct request *request)
+{
+    struct named named;
+    bool is_made = strcmp(request->act, "value") != 0;
+    int status =
+        named_open(&named, request->name, KIND, sizeof(struct shared), request->mode, is_made);
+    if (status == STATUS_OK)
+        status = perform(named.data, request);
+    named_close(&named);
+    return status;
+}
+
+static bool count_option(const char *what, const char *text, uint64_t limit, uint64_t *count)
+{
+    const char *why = number_parse(text, limit, count);
+    if (!why)
+        return true;
+    char *shown = text_escape(text, false);
+    command_usage("%s '%s': %s", what, shown, why);
+    free(shown);
+    return false;
+}
+
+/* NAME [ACT [N]] */
+static bool take_arguments(struct request *request, int argc, char **argv)
+{
+    if (argc == 0)
+        return command_usage("which semaphore? NAME"), false;
+    request->name = argv[0];
+    request->act = argc > 1 ? argv[1] : "value";
+    bool has_count = strcmp(request->act, "post") == 0 || strcmp(request->act, "wait") == 0;
+    if (!has_count && strcmp(request->act, "value") != 0) {
+        char *shown = text_escape(request->act, false);
+        command_usage("'%s': post, wait or value", shown);
+        free(shown);
+        return false;
+    }
+    if (argc > (has_count ? 3 : 2))
+        return command_usage("'%s' is too much", argv[has_count ? 3 : 2]), false;
+    if (argc > 2)
+        return count_option(request->act, argv[2], WEIR_SEMAPHORE_MAX, &request->count);
+    return true;
+}
+
+static int run(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        { "initial", required_argument, NULL, 'i' },
+        { "mode", required_argument, NULL, 'm' },
+        { "try", no_argument, NULL, 'n' },
+        { "wait", required_argument, NULL, 'w' },
+        COMMAND_LONG_OPTIONS,
+    };
+    struct request request = { .count = 1, .deadline_ns = WEIR_NEVER };
+    uint64_t initial = 0;
+    bool good = true;
+    int option, status;
+    while (good && (option = getopt_long(argc, argv, "hi:m:nqw:", long_options, NULL)) != -1) {
+        switch (option) {
+        case 'i':
+            good = count_option("--initial", optarg, WEIR_SEMAPHORE_MAX, &initial);
+            break;
+        case 'm':
+            good = mode_option("--mode", optarg, &request.mode);
+            break;
+        case 'n':
+            request.deadline_ns = 0;
+            break;
+        case 'w':
+            good = deadline_option("--wait", optarg, &request.deadline_ns);
+            break;
+        default:
+            if (!command_option(option, &status))
+                return status;
+        }
+    }
+    request.initial = (uint32_t)initial;
+    if (!good || !take_arguments(&request, argc - optind, argv + optind))
+        return STATUS_USAGE;
+    return command_finish(sem(&request));
+}
+
+const struct command command_sem = {
+    .name = "sem",
+    .summary = "post, wait for or look at a named semaphore",
+    .help = help,
+    .run = run,
+};

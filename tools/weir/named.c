@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#include "named.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/clock.h>
+#include <weir/error.h>
+#include <weir/identity.h>
+
+#include "command.h"
+#include "text.h"
+
+/* Where an identity has the id of its beacon: <weir/identity.h>. */
+#define BEACON_ID_SHIFT 33
+
+static int refuse(struct named *named)
+{
+    return command_usage("'%s' is no name: NAME, key:0x1234 or ftok:PATH:PROJ",
+                         named->object.argument);
+}
+
+int named_open(struct named *named, const char *text, const char *kind, uint64_t size_bytes,
+               uint32_t mode, bool is_made)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    memset(named, 0, sizeof *named);
+    if (!object_parse(&named->object, text))
+        return STATUS_USAGE;
+    if (named->object.posix || named->object.type != 0)
+        return refuse(named);
+    object_collect_leftovers();
+    options.lifetime = WEIR_PERSISTENT;
+    options.mode = mode;
+    options.kind = kind;
+    int result =
+        is_made
+            ? weir_segment_create_or_open(&named->segment, named->object.ref, size_bytes, &options)
+            : weir_segment_open(&named->segment, named->object.ref, size_bytes, &options);
+    if (result < 0)
+        return command_fail_weir();
+    named->is_new = result == WEIR_CREATED;
+    named->data = weir_segment_data(named->segment);
+    return STATUS_OK;
+}
+
+void named_close(struct named *named)
+{
+    weir_segment_close(named->segment);
+    object_free(&named->object);
+}
+
+bool deadline_option(const char *option, const char *text, int64_t *deadline_ns)
+{
+    char *end;
+    errno = 0;
+    double seconds = strtod(text, &end);
+    if (end != text && *end == '\0' && errno == 0 && isfinite(seconds) && seconds >= 0) {
+        bool is_ever = seconds > (double)(INT64_MAX / 2 / WEIR_SECOND_NS);
+        *deadline_ns =
+            is_ever ? WEIR_NEVER : weir_deadline_ns((int64_t)(seconds * (double)WEIR_SECOND_NS));
+        return true;
+    }
+    char *shown = text_escape(text, false);
+    command_usage("%s '%s': seconds are wanted, 0 or more: 5, 0.25", option, shown);
+    free(shown);
+    return false;
+}
+
+char *identity_format(uint64_t identity)
+{
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    int id = (int)(identity >> BEACON_ID_SHIFT);
+    if (weir_segment_lookup(weir_by_id(id), &stat) == 0 && stat.shm_cpid > 0)
+        return text_format("process %d", stat.shm_cpid);
+    return text_format("a process that cannot be seen from here");
+}
