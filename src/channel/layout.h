@@ -134,7 +134,7 @@ static inline uint32_t weir__record_type(uint64_t header)
 /* From a header to the next one. */
 static inline uint64_t weir__record_bytes(uint64_t length)
 {
-    return WEIR__RECORD_HEADER_BYTES + ((length + 7) & ~UINT64_C(7));
+    return (length + WEIR__RECORD_HEADER_BYTES + 7) & ~UINT64_C(7);
 }
 
 /* The longest payload: a record, and the pad that may stand before it, take half a ring. */

@@ -27,26 +27,27 @@
 #include "channel/wait.h"
 
 struct weir__side {
-    struct weir_channel_options options;
-    struct weir_segment *directory;
-    struct weir__slot_shm *slot;  /* ours */
-    struct weir__slot_shm *other; /* the other side's */
-    struct weir_segment *memory;  /* ours: lane or page */
-    uint64_t me;                  /* identity and session, as in the slot */
+    /* Used for each message. Near the begin of a handle: instructions are shorter there. */
     uint64_t identity;
     const uint64_t *identity_now; /* reads otherwise in a child of fork */
-    bool has_membarrier;          /* registered: the other side's barrier reaches us */
-    bool is_listed;
-    struct weir__waiter waiter;
-    struct weir__waker waker; /* of the other side */
-    unsigned looks;           /* in a row that weir__side_wait() asked for */
-    int64_t row_ns;           /* when the first of them was */
-    int64_t asked_ns;         /* when the kernel was asked for the other side's life */
+    struct weir__waker waker;     /* of the other side */
+    struct weir__slot_shm *other; /* the other side's */
+    uint64_t peer;                /* the other side, as long as its memory is attached; 0: none */
 
-    /* The other side, as long as its memory is attached. */
-    uint64_t peer;      /* 0: none */
     uint64_t peer_page; /* the slot's page then: a session comes round, this does not */
     struct weir_segment *peer_memory;
+
+    struct weir_channel_options options;
+    struct weir_segment *directory;
+    struct weir__slot_shm *slot; /* ours */
+    struct weir_segment *memory; /* ours: lane or page */
+    uint64_t me;                 /* identity and session, as in the slot */
+    bool has_membarrier;         /* registered: the other side's barrier reaches us */
+    bool is_listed;
+    struct weir__waiter waiter;
+    unsigned looks;   /* in a row that weir__side_wait() asked for */
+    int64_t row_ns;   /* when the first of them was */
+    int64_t asked_ns; /* when the kernel was asked for the other side's life */
 };
 
 /* Whether this is the process that opened the handle; else -ECHILD with a sentence. */

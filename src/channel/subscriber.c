@@ -23,17 +23,58 @@
  * from the other core, nothing that is not needed should be in its way.
  */
 
-/* The header at head; 0: not there yet, or not even a lane. */
-static inline uint64_t load_header(const struct weir_subscriber *subscriber)
+/* The place at head. */
+struct place {
+    struct weir__lane *lane; /* NULL: there is none */
+    unsigned char *at;
+};
+
+static inline struct place place_of(const struct weir_subscriber *subscriber)
 {
-    if (__builtin_expect(!weir__side_is_ours(&subscriber->side) || !subscriber->lane, 0))
-        return 0;
-    return weir__load_header(subscriber->lane, subscriber->head);
+    struct weir__lane *lane = subscriber->lane;
+    if (__builtin_expect(!weir__side_is_ours(&subscriber->side) || !lane, 0))
+        return (struct place){ NULL, NULL };
+    return (struct place){ lane, weir__ring_at(lane->ring, lane->capacity, subscriber->head) };
 }
 
-static inline bool is_message(const struct weir_subscriber *subscriber, uint64_t header)
+static inline uint64_t load_at(const struct place *place)
 {
-    return header != 0 && weir__is_message(subscriber->lane, subscriber->head, header);
+    /* Acquire [lane.commit]: the payload, and the next header, after it. Pairs with
+     * put_header() and weir__publisher_commit_batch(). */
+    return atomic_load_explicit((const weir__atomic_u64 *)(const void *)place->at,
+                                memory_order_acquire);
+}
+
+/* The header there; 0: not there yet, or not even a lane. */
+static inline uint64_t load_header(const struct place *place)
+{
+    return __builtin_expect(place->lane != NULL, 1) ? load_at(place) : 0;
+}
+
+/* Looks at a header, 10 to 50 ns each with the pause behind it, before a wait is begun in earnest. */
+#define BRIEF_LOOKS 100
+
+/*
+ * A moment in which the record may come: sooner than a wait could begin. Its header, of whatever
+ * kind; 0: not yet, or such a moment is not wanted. With a pause, although that may come between
+ * the record and us: who asks for the line again and again is in the way of who writes it.
+ */
+static inline uint64_t spin(struct weir_subscriber *subscriber, const struct place *place,
+                            int64_t deadline_ns)
+{
+    if (!place->lane || !weir__subscriber_may_spin(subscriber, deadline_ns))
+        return 0;
+    uint64_t header = load_at(place);
+    for (int i = 0; header == 0 && i < BRIEF_LOOKS; i++) {
+        weir__cpu_relax();
+        header = load_at(place);
+    }
+    return header;
+}
+
+static inline bool is_message(const struct place *place, uint64_t header)
+{
+    return header != 0 && weir__is_message(place->lane, place->at, header);
 }
 
 /* 0 and the header of the message at head, checked; or why there is none by the deadline. */
@@ -45,21 +86,18 @@ static int find(struct weir_subscriber *subscriber, uint64_t *header, int64_t de
     return result;
 }
 
+/* The message at head, which is, or is to be, at data. */
 static inline void describe(const struct weir_subscriber *subscriber, uint64_t header,
                             const void *data, struct weir_message *message)
 {
-    message->data = data;
-    message->size_bytes = weir__record_length(header);
-    message->sequence = subscriber->count;
-    message->type = weir__record_type(header);
-    message->session = subscriber->lane->number;
-    message->position = subscriber->head;
-}
-
-static inline const void *payload(const struct weir_subscriber *subscriber)
-{
-    const struct weir__lane *lane = subscriber->lane;
-    return weir__ring_at(lane->ring, lane->capacity, subscriber->head) + WEIR__RECORD_HEADER_BYTES;
+    uint64_t head = subscriber->head, count = subscriber->count;
+    uint32_t number = subscriber->number;
+    *message = (struct weir_message){ .data = data,
+                                      .size_bytes = weir__record_length(header),
+                                      .sequence = count,
+                                      .type = weir__record_type(header),
+                                      .session = number,
+                                      .position = head };
 }
 
 static inline void step_over(struct weir_subscriber *subscriber, uint64_t header)
@@ -68,35 +106,55 @@ static inline void step_over(struct weir_subscriber *subscriber, uint64_t header
     subscriber->count++;
 }
 
-/* Gives back what is not held. */
-static inline void store_cursor(struct weir_subscriber *subscriber)
+/* Each of these is the last thing that a call does: the rare ones are jumped to. All give 0. */
+
+static __attribute__((noinline, cold)) int store_oldest(struct weir_subscriber *subscriber)
 {
-    if (__builtin_expect(subscriber->hold_count != 0, 0)) {
-        weir__subscriber_store_cursor(subscriber);
-        return;
-    }
+    weir__subscriber_store_cursor(subscriber);
+    return 0;
+}
+
+static __attribute__((noinline, cold)) int wake_publisher(struct weir_subscriber *subscriber)
+{
+    weir__wake(&subscriber->side.waker);
+    return 0;
+}
+
+/* Gives back what is not held. */
+static inline int store_cursor(struct weir_subscriber *subscriber)
+{
+    if (__builtin_expect(subscriber->taken != subscriber->dropped, 0))
+        return store_oldest(subscriber);
     /* Release [lane.free]: all reads of what is given back come before. Pairs with
      * look_at_page(). */
     atomic_store_explicit(&subscriber->page->cursor, subscriber->head, memory_order_release);
-    weir__wake(&subscriber->side.waker);
+    if (__builtin_expect(weir__waker_look(&subscriber->side.waker) != subscriber->side.waker.rung,
+                         0))
+        return wake_publisher(subscriber);
+    return 0;
 }
 
-static inline void update_descriptor(struct weir_subscriber *subscriber)
+static __attribute__((noinline, cold)) int update_watched(struct weir_subscriber *subscriber)
 {
-    if (__builtin_expect(subscriber->descriptor != NULL, 0))
-        weir__subscriber_update_descriptor(subscriber);
+    weir__subscriber_update_descriptor(subscriber);
+    return 0;
 }
 
-static inline void hold(struct weir_subscriber *subscriber, uint64_t header,
-                        struct weir_message *message)
+static inline int update_descriptor(struct weir_subscriber *subscriber)
 {
-    describe(subscriber, header, payload(subscriber), message);
-    *weir__hold_at(subscriber, subscriber->hold_count) =
-        (struct weir__hold){ .lane = subscriber->lane, .position = subscriber->head };
-    subscriber->hold_count++;
-    subscriber->lane->holds++;
+    return __builtin_expect(subscriber->descriptor != NULL, 0) ? update_watched(subscriber) : 0;
+}
+
+static inline int hold(struct weir_subscriber *subscriber, const struct place *place,
+                       uint64_t header, struct weir_message *message)
+{
+    uint32_t taken = subscriber->taken;
+    subscriber->taken = taken + 1;
+    subscriber->holds[taken % WEIR_HOLDS_MAX] =
+        (struct weir__hold){ .lane = place->lane, .position = subscriber->head };
+    describe(subscriber, header, place->at + WEIR__RECORD_HEADER_BYTES, message);
     step_over(subscriber, header);
-    update_descriptor(subscriber);
+    return update_descriptor(subscriber);
     /* CRASH page.taken */
 }
 
@@ -106,41 +164,44 @@ static __attribute__((noinline)) int take_any(struct weir_subscriber *subscriber
 {
     uint64_t header;
     int result = weir__side_check(&subscriber->side);
-    if (result == 0 && subscriber->hold_count == WEIR_HOLDS_MAX)
+    if (result == 0 && weir__hold_count(subscriber) == WEIR_HOLDS_MAX)
         result = weir__fail(ENOBUFS, "%d messages are held: release one first", WEIR_HOLDS_MAX);
     if (result == 0)
         result = find(subscriber, &header, deadline_ns);
-    if (result == 0)
-        hold(subscriber, header, message);
-    else
-        update_descriptor(subscriber);
+    if (result == 0) {
+        struct place place = place_of(subscriber);
+        return hold(subscriber, &place, header, message);
+    }
+    update_descriptor(subscriber);
     return result;
 }
 
-static inline int take_found(struct weir_subscriber *subscriber, uint64_t header,
-                             struct weir_message *message, int64_t deadline_ns)
+static inline __attribute__((always_inline)) int
+take_found(struct weir_subscriber *subscriber, const struct place *place, uint64_t header,
+           struct weir_message *message, int64_t deadline_ns)
 {
     if (__builtin_expect(
-            !is_message(subscriber, header) || subscriber->hold_count == WEIR_HOLDS_MAX, 0))
+            !is_message(place, header) || weir__hold_count(subscriber) == WEIR_HOLDS_MAX, 0))
         return take_any(subscriber, message, deadline_ns);
-    hold(subscriber, header, message);
-    return 0;
+    return hold(subscriber, place, header, message);
 }
 
 static __attribute__((noinline)) int take_soon(struct weir_subscriber *subscriber,
                                                struct weir_message *message, int64_t deadline_ns)
 {
-    return take_found(subscriber, weir__subscriber_spin(subscriber, deadline_ns), message,
-                      deadline_ns);
+    struct place place = place_of(subscriber);
+    uint64_t header = spin(subscriber, &place, deadline_ns);
+    return take_found(subscriber, &place, header, message, deadline_ns);
 }
 
 int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_message *message,
                                int64_t deadline_ns)
 {
-    uint64_t header = load_header(subscriber);
+    struct place place = place_of(subscriber);
+    uint64_t header = load_header(&place);
     if (header == 0)
         return take_soon(subscriber, message, deadline_ns);
-    return take_found(subscriber, header, message, deadline_ns);
+    return take_found(subscriber, &place, header, message, deadline_ns);
 }
 
 int weir_subscriber_take(struct weir_subscriber *subscriber, struct weir_message *message)
@@ -155,14 +216,16 @@ static inline bool is_held_at(struct weir_subscriber *subscriber, unsigned index
     return hold->position == message->position && hold->lane->number == message->session;
 }
 
-/* Any hold but the oldest one of the present lane, or none. */
+/* Any hold but the only one, or none. */
 static __attribute__((noinline)) int release_any(struct weir_subscriber *subscriber,
                                                  const struct weir_message *message)
 {
     unsigned index = 0;
-    while (index < subscriber->hold_count && !is_held_at(subscriber, index, message))
+    if (!weir__side_is_ours(&subscriber->side))
+        return weir__side_check(&subscriber->side);
+    while (index < weir__hold_count(subscriber) && !is_held_at(subscriber, index, message))
         index++;
-    if (index == subscriber->hold_count)
+    if (index == weir__hold_count(subscriber))
         return weir__fail(EINVAL, "the message at position %llu is not held",
                           (unsigned long long)message->position);
     weir__subscriber_drop_hold(subscriber, index);
@@ -175,34 +238,30 @@ static __attribute__((noinline)) int release_any(struct weir_subscriber *subscri
 
 int weir_subscriber_release(struct weir_subscriber *subscriber, const struct weir_message *message)
 {
-    if (__builtin_expect(!weir__side_is_ours(&subscriber->side), 0))
-        return weir__side_check(&subscriber->side);
-    const struct weir__hold *oldest = weir__hold_at(subscriber, 0);
-    if (__builtin_expect(subscriber->hold_count == 0 || oldest->lane != subscriber->lane ||
-                             !is_held_at(subscriber, 0, message),
+    uint32_t dropped = subscriber->dropped;
+    const struct weir__hold *only = &subscriber->holds[dropped % WEIR_HOLDS_MAX];
+    if (__builtin_expect(!weir__side_is_ours(&subscriber->side) ||
+                             subscriber->taken - dropped != 1 || only->lane != subscriber->lane ||
+                             only->position != message->position ||
+                             subscriber->number != message->session,
                          0))
         return release_any(subscriber, message);
-    subscriber->first_hold = (subscriber->first_hold + 1) % WEIR_HOLDS_MAX;
-    subscriber->hold_count--;
-    subscriber->lane->holds--;
-    store_cursor(subscriber);
-    return 0;
+    subscriber->dropped = dropped + 1;
+    return store_cursor(subscriber);
 }
 
-static __attribute__((noinline)) void give_back_watched(struct weir_subscriber *subscriber)
+static __attribute__((noinline)) int give_back_watched(struct weir_subscriber *subscriber)
 {
     weir__subscriber_pause_descriptor(subscriber);
     weir__subscriber_store_cursor(subscriber);
     weir__subscriber_update_descriptor(subscriber);
+    return 0;
 }
 
-static inline void give_back(struct weir_subscriber *subscriber, uint64_t header)
+static inline int give_back(struct weir_subscriber *subscriber)
 {
-    step_over(subscriber, header);
-    if (__builtin_expect(subscriber->descriptor != NULL, 0))
-        give_back_watched(subscriber);
-    else
-        store_cursor(subscriber);
+    return __builtin_expect(subscriber->descriptor != NULL, 0) ? give_back_watched(subscriber)
+                                                               : store_cursor(subscriber);
 }
 
 /* A message that may not be there yet, or is a large one. */
@@ -216,52 +275,57 @@ static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscri
         update_descriptor(subscriber);
         return result;
     }
+    struct place place = place_of(subscriber);
     size_t size_bytes = weir__record_length(header);
-    if (message)
-        describe(subscriber, header, data, message);
     if (size_bytes > capacity_bytes) { /* it stays the next one */
+        if (message)
+            describe(subscriber, header, data, message);
         update_descriptor(subscriber);
         return weir__fail(EMSGSIZE, "the message has %zu bytes, there is room for %zu", size_bytes,
                           capacity_bytes);
     }
     if (size_bytes > 0)
-        memcpy(data, payload(subscriber), size_bytes);
-    give_back(subscriber, header);
-    return 0;
+        memcpy(data, place.at + WEIR__RECORD_HEADER_BYTES, size_bytes);
+    if (message)
+        describe(subscriber, header, data, message);
+    step_over(subscriber, header);
+    return give_back(subscriber);
 }
 
-static inline int receive_found(struct weir_subscriber *subscriber, uint64_t header, void *data,
-                                size_t capacity_bytes, struct weir_message *message,
-                                int64_t deadline_ns)
+static inline __attribute__((always_inline)) int
+receive_found(struct weir_subscriber *subscriber, const struct place *place, uint64_t header,
+              void *data, size_t capacity_bytes, struct weir_message *message, int64_t deadline_ns)
 {
     size_t size_bytes = weir__record_length(header);
-    if (__builtin_expect(!is_message(subscriber, header) || size_bytes > WEIR__COPY_SMALL_MAX ||
+    if (__builtin_expect(!is_message(place, header) || size_bytes > WEIR__COPY_SMALL_MAX ||
                              size_bytes > capacity_bytes,
                          0))
         return receive_any(subscriber, data, capacity_bytes, message, deadline_ns);
-    weir__copy_small(data, payload(subscriber), size_bytes);
+    weir__copy_small(data, place->at + WEIR__RECORD_HEADER_BYTES, size_bytes);
     if (message)
         describe(subscriber, header, data, message);
-    give_back(subscriber, header);
-    return 0;
+    step_over(subscriber, header);
+    return give_back(subscriber);
 }
 
 static __attribute__((noinline)) int receive_soon(struct weir_subscriber *subscriber, void *data,
                                                   size_t capacity_bytes,
                                                   struct weir_message *message, int64_t deadline_ns)
 {
-    return receive_found(subscriber, weir__subscriber_spin(subscriber, deadline_ns), data,
-                         capacity_bytes, message, deadline_ns);
+    struct place place = place_of(subscriber);
+    uint64_t header = spin(subscriber, &place, deadline_ns);
+    return receive_found(subscriber, &place, header, data, capacity_bytes, message, deadline_ns);
 }
 
 int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data,
                                   size_t capacity_bytes, struct weir_message *message,
                                   int64_t deadline_ns)
 {
-    uint64_t header = load_header(subscriber);
+    struct place place = place_of(subscriber);
+    uint64_t header = load_header(&place);
     if (header == 0)
         return receive_soon(subscriber, data, capacity_bytes, message, deadline_ns);
-    return receive_found(subscriber, header, data, capacity_bytes, message, deadline_ns);
+    return receive_found(subscriber, &place, header, data, capacity_bytes, message, deadline_ns);
 }
 
 int weir_subscriber_receive(struct weir_subscriber *subscriber, void *data, size_t capacity_bytes)
@@ -310,7 +374,7 @@ void weir_subscriber_close(struct weir_subscriber *subscriber)
     if (subscriber->lane && weir__side_is_ours(&subscriber->side)) /* a child has no page */
         weir__subscriber_finish_lane(subscriber); /* what it has released stays said */
     weir__descriptor_close(subscriber->descriptor, weir__side_is_ours(&subscriber->side));
-    while (subscriber->hold_count > 0)
+    while (weir__hold_count(subscriber) > 0)
         weir__subscriber_drop_hold(subscriber, 0);
     weir__side_leave(&subscriber->side);
     free(subscriber->lane); /* in a child of fork, which did not leave it */

@@ -19,12 +19,11 @@
 
 /* A publisher's ring, as long as something of it is held or to come. */
 struct weir__lane {
-    unsigned char *ring;
+    unsigned char *ring, *end;
     uint64_t capacity;
-    uint64_t most_bytes; /* of a message */
+    uint64_t most_header; /* no message's is above it: that of the longest, all other bits set */
     uint64_t owner;
     uint32_t number; /* of the lanes of this subscriber: no two alike, as sessions may be */
-    unsigned holds;
     const struct weir__lane_shm *shm;
     struct weir_segment *segment;
 };
@@ -40,7 +39,7 @@ struct weir_subscriber {
     uint64_t head;           /* the next record */
     uint64_t count;          /* the next message's sequence */
     struct weir__page_shm *page;
-    unsigned first_hold, hold_count;
+    uint32_t taken, dropped;             /* holds so far: what lies between is the queue */
     uint32_t number;                     /* of the lane that the cursor is of; 0: of none */
     struct weir__descriptor *descriptor; /* for poll, or NULL */
     struct weir__side side;
@@ -49,12 +48,19 @@ struct weir_subscriber {
     uint64_t finished, finished_page;        /* whose lane was left, as the slot had it */
     uint64_t waited;                         /* the count when it waited last */
     unsigned turns;                          /* that it looks away then, in a stream */
-    struct weir__hold holds[WEIR_HOLDS_MAX]; /* a queue, oldest first */
+    struct weir__hold holds[WEIR_HOLDS_MAX]; /* a queue: each at its number, round and round */
 };
+
+static inline unsigned weir__hold_count(const struct weir_subscriber *subscriber)
+{
+    return subscriber->taken - subscriber->dropped;
+}
+
+/* index: 0 is the oldest. */
 
 static inline struct weir__hold *weir__hold_at(struct weir_subscriber *subscriber, unsigned index)
 {
-    return &subscriber->holds[(subscriber->first_hold + index) % WEIR_HOLDS_MAX];
+    return &subscriber->holds[(subscriber->dropped + index) % WEIR_HOLDS_MAX];
 }
 
 static inline uint64_t weir__load_header(const struct weir__lane *lane, uint64_t position)
@@ -65,14 +71,12 @@ static inline uint64_t weir__load_header(const struct weir__lane *lane, uint64_t
                                 memory_order_acquire);
 }
 
-/* Whether a header is one of a message, and can be true at this position. */
-static inline bool weir__is_message(const struct weir__lane *lane, uint64_t position,
+/* Whether a header is one of a message, and can be true at this place. */
+static inline bool weir__is_message(const struct weir__lane *lane, const unsigned char *at,
                                     uint64_t header)
 {
-    uint64_t to_end = lane->capacity - (position & (lane->capacity - 1));
-    uint64_t length = weir__record_length(header);
-    return (header & WEIR__RECORD_FLAGS) == WEIR__RECORD_MARK && length <= lane->most_bytes &&
-           weir__record_bytes(length) <= to_end;
+    return (header & WEIR__RECORD_FLAGS) == WEIR__RECORD_MARK && header <= lane->most_header &&
+           weir__record_bytes(weir__record_length(header)) <= (uint64_t)(lane->end - at);
 }
 
 /* Whether it is one of a pad: that fills the ring to its end; no other record may look like one. */
@@ -99,10 +103,10 @@ void weir__subscriber_leave_lane(struct weir_subscriber *subscriber);
 void weir__subscriber_finish_lane(struct weir_subscriber *subscriber);
 
 /*
- * A moment, less than 2 us, in which the record at head may come: sooner than a wait could
- * begin. Its header, of whatever kind; 0: not yet, or such a moment is not wanted.
+ * Whether a moment may be waited for the record at head, before a wait is begun in earnest. In a
+ * stream it is looked away first.
  */
-uint64_t weir__subscriber_spin(struct weir_subscriber *subscriber, int64_t deadline_ns);
+bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadline_ns);
 
 /* 0 and the header of the next message; or why there is none by the deadline. */
 int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header,

@@ -13,21 +13,28 @@ static void free_lane(struct weir__lane *lane)
     free(lane);
 }
 
+static bool is_held(struct weir_subscriber *subscriber, const struct weir__lane *lane)
+{
+    for (unsigned i = 0; i < weir__hold_count(subscriber); i++)
+        if (weir__hold_at(subscriber, i)->lane == lane)
+            return true;
+    return false;
+}
+
 void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned index)
 {
     struct weir__lane *lane = weir__hold_at(subscriber, index)->lane;
     for (; index > 0; index--)
         *weir__hold_at(subscriber, index) = *weir__hold_at(subscriber, index - 1);
-    subscriber->first_hold = (subscriber->first_hold + 1) % WEIR_HOLDS_MAX;
-    subscriber->hold_count--;
-    if (--lane->holds == 0 && lane != subscriber->lane)
+    subscriber->dropped++;
+    if (lane != subscriber->lane && !is_held(subscriber, lane))
         free_lane(lane);
 }
 
 void weir__subscriber_store_cursor(struct weir_subscriber *subscriber)
 {
     uint64_t cursor = subscriber->head;
-    for (unsigned i = 0; i < subscriber->hold_count; i++) {
+    for (unsigned i = 0; i < weir__hold_count(subscriber); i++) {
         const struct weir__hold *hold = weir__hold_at(subscriber, i);
         if (hold->lane->number == subscriber->number) {
             cursor = hold->position;
@@ -52,7 +59,7 @@ void weir__subscriber_leave_lane(struct weir_subscriber *subscriber)
     subscriber->finished_page = subscriber->side.peer_page;
     subscriber->lane = NULL;
     weir__side_part(&subscriber->side, &lane->segment);
-    if (lane->holds == 0)
+    if (!is_held(subscriber, lane))
         free_lane(lane);
 }
 
@@ -88,7 +95,8 @@ int weir__subscriber_next(struct weir_subscriber *subscriber, uint64_t *header)
     const struct weir__lane *lane = subscriber->lane;
     for (int pads = 0; pads <= 1; pads++) {
         *header = weir__load_header(lane, subscriber->head);
-        if (*header == 0 || weir__is_message(lane, subscriber->head, *header))
+        const unsigned char *at = weir__ring_at(lane->ring, lane->capacity, subscriber->head);
+        if (*header == 0 || weir__is_message(lane, at, *header))
             return 0;
         if (!weir__is_pad(lane, subscriber->head, *header))
             break;
@@ -160,7 +168,8 @@ static int attach_lane(struct weir_subscriber *subscriber, uint64_t owner)
     lane->shm = weir_segment_data(lane->segment);
     lane->ring = (unsigned char *)weir_segment_data(lane->segment) + WEIR__LANE_RING_OFFSET;
     lane->capacity = capacity;
-    lane->most_bytes = weir__record_max(capacity);
+    lane->end = lane->ring + capacity;
+    lane->most_header = weir__record_max(capacity) << 32 | UINT32_MAX;
     lane->owner = owner;
     lane->number = subscriber->number = ++subscriber->lanes;
     subscriber->lane = lane;

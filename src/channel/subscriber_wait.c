@@ -6,9 +6,6 @@
 
 #include "base/error.h"
 
-/* Loads of a header in a row, one to a few ns each, before a wait is begun in earnest. */
-#define BRIEF_SPINS 1000
-
 /* How long to look away in a stream, in turns of 10 to 50 ns, until so many messages come of it. */
 #define STREAM_TURNS_MIN 4
 #define STREAM_TURNS_MAX 64
@@ -110,17 +107,13 @@ static void look_away(struct weir_subscriber *subscriber)
         subscriber->turns = 0;
 }
 
-uint64_t weir__subscriber_spin(struct weir_subscriber *subscriber, int64_t deadline_ns)
+bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadline_ns)
 {
-    const struct weir__lane *lane = subscriber->lane;
-    uint64_t header = 0;
-    if (!weir__side_is_ours(&subscriber->side) || !lane || deadline_ns == 0 ||
+    if (!weir__side_is_ours(&subscriber->side) || !subscriber->lane || deadline_ns == 0 ||
         subscriber->side.waiter.spin_ns == 0)
-        return 0;
+        return false;
     look_away(subscriber);
-    for (int i = 0; header == 0 && i < BRIEF_SPINS; i++)
-        header = weir__load_header(lane, subscriber->head);
-    return header;
+    return true;
 }
 
 int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, int64_t deadline_ns)

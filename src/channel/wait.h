@@ -36,10 +36,10 @@ struct weir__waiter {
 
 /* The waking side's memory of one waiter. */
 struct weir__waker {
-    weir__atomic_u32 *doorbell;
     const weir__atomic_u32 *epoch; /* weir__nobody_epoch: nobody to wake */
     uint32_t rung;                 /* the epoch that was rung for last */
     bool must_fence;               /* no membarrier falls between our commit and our load */
+    weir__atomic_u32 *doorbell;
 };
 
 enum weir__waited {
@@ -70,13 +70,19 @@ static inline void weir__waker_order(const struct weir__waker *waker)
         atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order, too */
 }
 
-/* After a commit: rings if the waiter has begun to sleep since the last ring. */
-static inline void weir__wake(struct weir__waker *waker)
+/* After a commit: the epoch. Another one than was rung for: the waiter sleeps, or is about to. */
+static inline uint32_t weir__waker_look(const struct weir__waker *waker)
 {
     weir__waker_order(waker);
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
      * sleep_once(). */
-    uint32_t epoch = atomic_load_explicit(waker->epoch, memory_order_relaxed);
+    return atomic_load_explicit(waker->epoch, memory_order_relaxed);
+}
+
+/* After a commit: rings if the waiter has begun to sleep since the last ring. */
+static inline void weir__wake(struct weir__waker *waker)
+{
+    uint32_t epoch = weir__waker_look(waker);
     if (__builtin_expect(epoch != waker->rung, 0)) {
         waker->rung = epoch;
         weir__ring(waker->doorbell);
