@@ -68,9 +68,9 @@ static void run(struct player *player, const struct transport *transport, void *
     double ns = (double)(ticks() - start) / player->ticks_per_ns;
     double scale = 1 / player->ticks_per_ns;
     *figures = (struct figures){
-        .p50_ns = scale * (double)histogram_quantile(&histogram, 0.5),
-        .p99_ns = scale * (double)histogram_quantile(&histogram, 0.99),
-        .p999_ns = scale * (double)histogram_quantile(&histogram, 0.999),
+        .p50_ns = scale * histogram_quantile(&histogram, 0.5),
+        .p99_ns = scale * histogram_quantile(&histogram, 0.99),
+        .p999_ns = scale * histogram_quantile(&histogram, 0.999),
         .max_ns = scale * (double)histogram.max,
         .messages_per_s = (double)messages / ns * 1e9,
     };

@@ -17,15 +17,25 @@ static uint64_t upper_end(unsigned class)
     return ((base + 1) << shift) - 1;
 }
 
-uint64_t histogram_quantile(const struct histogram *histogram, double share)
+/*
+ * A clock that goes in steps of 10 ns, as that of some processors does, gives few values. A
+ * duration between two of them is read as one or the other, the more often the nearer it is: so
+ * from one value to the next the share is taken to rise evenly.
+ */
+double histogram_quantile(const struct histogram *histogram, double share)
 {
-    uint64_t below = 0;
+    double wanted = share * (double)histogram->count;
+    uint64_t below = 0, last = 0;
     for (unsigned class = 0; class < HISTOGRAM_CLASSES; class ++) {
-        below += histogram->classes[class];
-        if (below > 0 && (double)below >= share * (double)histogram->count) {
-            uint64_t end = upper_end(class);
-            return end < histogram->max ? end : histogram->max;
-        }
+        uint64_t here = histogram->classes[class];
+        if (here == 0)
+            continue;
+        uint64_t end = upper_end(class);
+        end = end < histogram->max ? end : histogram->max;
+        if ((double)(below + here) >= wanted)
+            return (double)last + (double)(end - last) * (wanted - (double)below) / (double)here;
+        below += here;
+        last = end;
     }
-    return histogram->max;
+    return (double)histogram->max;
 }

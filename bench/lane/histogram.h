@@ -15,8 +15,8 @@ struct histogram {
 
 void histogram_clear(struct histogram *histogram);
 
-/* The value that share of all are not above: the upper end of its class. */
-uint64_t histogram_quantile(const struct histogram *histogram, double share);
+/* The value that share of all are not above. */
+double histogram_quantile(const struct histogram *histogram, double share);
 
 static inline void histogram_add(struct histogram *histogram, uint64_t value)
 {
