@@ -47,7 +47,7 @@ static const char usage[] =
     "  -d, --default-wait   weir spins for its default time, then sleeps, instead of spinning on\n"
     "  -h, --help           show this\n";
 
-static void add_cell(enum kind kind, unsigned size, enum form form)
+static struct cell *add_cell(enum kind kind, unsigned size, enum form form)
 {
     static const char *const kinds[] = { "round-trip", "one-way", "batched", "asleep" };
     struct cell *cell = &cells[cell_count++];
@@ -66,6 +66,18 @@ static void add_cell(enum kind kind, unsigned size, enum form form)
         cell->sides[cell->side_count++] = &transport_memcpy;
     if (form == COPYING && kind == ROUND_TRIP && sizes[size] == 8)
         cell->sides[cell->side_count++] = &transport_line;
+    return cell;
+}
+
+/*
+ * Small messages through a ring that the reader's cache does not hold: then the writer finds its
+ * lines in the memory that both share, and not in the other core.
+ */
+static void add_large_ring_cell(enum kind kind, enum form form)
+{
+    struct cell *cell = add_cell(kind, 1, form);
+    cell->work.ring_bytes = UINT64_C(4) << 20;
+    strcat(cell->name, "/4M");
 }
 
 static void add_cells(void)
@@ -74,6 +86,9 @@ static void add_cells(void)
         for (unsigned size = 0; size < sizeof sizes / sizeof *sizes; size++)
             for (enum form form = COPYING; form <= IN_PLACE; form++)
                 add_cell(kind, size, form);
+    for (enum kind kind = ONE_WAY; kind <= BATCHED; kind++)
+        for (enum form form = COPYING; form <= IN_PLACE; form++)
+            add_large_ring_cell(kind, form);
     add_cell(ASLEEP, 0, COPYING);
 }
 
