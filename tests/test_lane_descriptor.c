@@ -7,16 +7,22 @@
  */
 #include "fixture.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <weir/channel.h>
 
+#include "channel/layout.h"
+#include "channel/wait.h"
 #include "silence.h"
 
 static uint64_t segments_before;
@@ -48,6 +54,21 @@ static unsigned char bytes[WEIR_RING_BYTES_MIN];
 static struct weir_publisher *publisher;
 static struct weir_subscriber *subscriber;
 static int fd; /* of the side that a test is about */
+
+/* Open files of this process that are rings. */
+static unsigned rings_now(void)
+{
+    unsigned count = 0;
+    DIR *files = opendir("/proc/self/fd");
+    assert_non_null(files);
+    for (struct dirent *entry; (entry = readdir(files)) != NULL;) {
+        char target[100] = "";
+        if (readlinkat(dirfd(files), entry->d_name, target, sizeof target - 1) > 0)
+            count += strstr(target, "io_uring") != NULL;
+    }
+    closedir(files);
+    return count;
+}
 
 static bool is_readable(int timeout_ms)
 {
@@ -340,6 +361,46 @@ static void test_lost_ring_of_a_subscriber(void **state)
     weir_publisher_close(publisher);
 }
 
+static void publish(struct companion *companion, void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+    companion_arrive(companion);
+}
+
+/*
+ * By a pidfd where there is a ring of io_uring: from the death, not from the next slice. By
+ * slices the times would be anywhere below 200 ms, five below 40 ms once in three thousand runs.
+ */
+static void test_publisher_that_is_killed(void **state)
+{
+    struct weir_message message;
+    int64_t longest_ns = 0;
+    (void)state;
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
+    fd = weir_subscriber_fd(subscriber);
+    for (int i = 0; i < 5; i++) {
+        struct companion companion;
+        companion_start(&companion, publish, NULL);
+        companion_meet(&companion);
+        do
+            assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
+        while (is_readable(300)); /* attached, and its pid known */
+        assert_int_equal(kill(companion.pid, SIGKILL), 0);
+        companion_end(&companion);
+        int64_t dead_ns = weir_now_ns();
+        assert_true(is_readable(1000));
+        int64_t took_ns = weir_now_ns() - dead_ns;
+        longest_ns = took_ns > longest_ns ? took_ns : longest_ns;
+        assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EPIPE);
+        assert_false(is_readable(0));
+    }
+    print_message("noticed in %lld us at most\n", (long long)longest_ns / 1000);
+    if (rings_now() > 0 && !SANITIZED)
+        assert_in_range(longest_ns, 0, 40000000);
+    weir_subscriber_close(subscriber);
+}
+
 /*
  * Two loops that live on poll alone
  */
@@ -476,8 +537,131 @@ static void test_idle(void **state)
     weir_subscriber_close(subscriber);
 }
 
-int main(void)
+/*
+ * With a ring of io_uring, and without
+ */
+
+static bool is_forbidden;
+
+/* Linux 6.7 has what it takes. */
+static bool has_rings(void)
 {
+    struct utsname name;
+    int major = 0, minor = 0;
+    char allowed[8] = "";
+    FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
+    if (file && !fgets(allowed, sizeof allowed, file))
+        allowed[0] = '\0';
+    if (file)
+        fclose(file);
+    assert_int_equal(uname(&name), 0);
+    assert_int_equal(sscanf(name.release, "%d.%d", &major, &minor), 2);
+    return (major > 6 || (major == 6 && minor >= 7)) && allowed[0] == '0' && !is_forbidden;
+}
+
+static void test_which_of_both(void **state)
+{
+    (void)state;
+    open_both();
+    assert_int_equal(rings_now(), 0); /* room is looked at */
+    assert_true(weir_subscriber_fd(subscriber) >= 0);
+    unsigned count = rings_now();
+    print_message("%s\n", count ? "io_uring" : "a thread");
+    if (has_rings() && count == 0)
+        print_message("io_uring is not to be had, though the kernel is new enough\n");
+    else
+        assert_int_equal(count, has_rings());
+    close_both();
+    assert_int_equal(rings_now(), 0);
+}
+
+static void *take_elsewhere(void *argument)
+{
+    struct weir_message message;
+    int *result = argument;
+    *result = weir_subscriber_take_until(subscriber, &message, NOW);
+    if (*result == 0)
+        *result = weir_subscriber_release(subscriber, &message);
+    return NULL;
+}
+
+static int take_in_a_thread(void)
+{
+    pthread_t thread;
+    int result = 1;
+    assert_int_equal(pthread_create(&thread, NULL, take_elsewhere, &result), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    return result;
+}
+
+/* A handle may go from thread to thread; the one that called last may be gone. */
+static void test_threads(void **state)
+{
+    (void)state;
+    open_both();
+    fd = weir_subscriber_fd(subscriber);
+    unsigned rings = rings_now();
+    for (int i = 0; i < 20; i++) {
+        int result;
+        while ((result = take_in_a_thread()) == 0)
+            ;
+        assert_result(result, -EAGAIN);
+        while (is_readable(20)) { /* its end may show, once */
+            take_elsewhere(&result);
+            assert_result(result, -EAGAIN);
+        }
+        assert_result(send_bytes(8), 0);
+        assert_true(is_readable(5000));
+        take_one();
+    }
+    assert_int_equal(rings_now(), rings); /* each thread had one in its turn */
+    close_both();
+}
+
+/* The page of the subscriber, as the slot shows it. */
+static const struct weir__page_shm *attach_page(const struct weir__slot_shm *slot, void **base)
+{
+    *base = shmat((int)(atomic_load(&slot->page) >> 13) - 1, NULL, SHM_RDONLY);
+    assert_true(*base != (void *)-1);
+    const struct weir__page_shm *page = *base;
+    assert_true(page->member.magic == WEIR__PAGE_MAGIC);
+    return page;
+}
+
+/* What is rung for late was found without it, and is no reason to look again. */
+static void test_late_ring(void **state)
+{
+    struct weir_message message;
+    struct weir_segment *directory;
+    void *base;
+    (void)state;
+    open_both();
+    fd = weir_subscriber_fd(subscriber);
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.kind = WEIR__DIRECTORY_KIND;
+    assert_result(weir_segment_open(&directory, weir_by_name("lane"), 0, &options), 0);
+    struct weir__directory_shm *slots = weir_segment_data(directory);
+    const struct weir__page_shm *page = attach_page(&slots->subscriber, &base);
+    uint32_t epoch = atomic_load(&page->epoch);
+    weir__ring_for(&slots->subscriber.doorbell, epoch - 1);
+    assert_false(is_readable(100));
+    /* A liar's ring for the present epoch is believed where nobody looks. */
+    epoch = atomic_load(&page->epoch);
+    weir__ring_for(&slots->subscriber.doorbell, epoch);
+    assert_int_equal(is_readable(100), rings_now());
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
+    assert_false(is_readable(0));
+    shmdt(base);
+    weir_segment_close(directory);
+    close_both();
+}
+
+int main(int argument_count, char **arguments)
+{
+    is_forbidden = argument_count > 1 && strcmp(arguments[1], "--without-io-uring") == 0;
+    if (is_forbidden && !forbid_call(SYS_io_uring_setup, EPERM))
+        return 77;
 #define DESCRIPTOR_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, descriptor_check)
     const struct CMUnitTest tests[] = {
         DESCRIPTOR_TEST(test_room),
@@ -486,12 +670,16 @@ int main(void)
         DESCRIPTOR_TEST(test_waiting_until_all_is_taken),
         DESCRIPTOR_TEST(test_subscriber_that_leaves),
         DESCRIPTOR_TEST(test_subscriber_that_is_killed),
+        DESCRIPTOR_TEST(test_publisher_that_is_killed),
         DESCRIPTOR_TEST(test_pad_alone_is_no_message),
         DESCRIPTOR_TEST(test_fork),
         DESCRIPTOR_TEST(test_lost_ring_of_a_publisher),
         DESCRIPTOR_TEST(test_lost_ring_of_a_subscriber),
         DESCRIPTOR_TEST(test_loops),
         DESCRIPTOR_TEST(test_idle),
+        DESCRIPTOR_TEST(test_which_of_both),
+        DESCRIPTOR_TEST(test_threads),
+        DESCRIPTOR_TEST(test_late_ring),
     };
     return cmocka_run_group_tests(tests, descriptor_start, fixture_end);
 }

@@ -323,8 +323,14 @@ WEIR_EXPORT int weir_subscriber_release(struct weir_subscriber *subscriber,
  * Readable (POLLIN) exactly while a take would not wait: a message is there, or the
  * publisher has ended or was killed; and once when another has come: a take with
  * deadline 0 attaches its ring, and may say -EAGAIN. Do not read, write or close it; it
- * lives until weir_subscriber_close(). With it every take and receive costs a few system
- * calls, and a thread of the library waits in your place; without it, neither.
+ * lives until weir_subscriber_close(). With it a take or receive that finds nothing, and the
+ * next one, cost a few system calls; without it, none.
+ *
+ * Where the kernel allows it (io_uring with futex waits, Linux 6.7) a message makes it
+ * readable at once; else by a thread of the library, which costs one more wake-up. Beside
+ * io_uring that thread only asks for deaths. The wait belongs to the thread that called
+ * last: when that one ends, the descriptor becomes readable once, for nothing; and one who
+ * may write the channel's directory can make it so.
  *
  * Returns: the descriptor, the same at each call; -EMFILE, -EAGAIN (no thread), -ENOMEM,
  *     -ECHILD. Blocking: never. Fork: the child has the descriptor, and nobody who makes it

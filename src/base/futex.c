@@ -21,8 +21,13 @@ int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, int64_t timeout_ns)
 
 void weir__futex_wake(weir__atomic_u32 *word)
 {
+    weir__futex_wake_bits(word, UINT32_MAX);
+}
+
+void weir__futex_wake_bits(weir__atomic_u32 *word, uint32_t mask)
+{
     int saved_errno = errno;
-    syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    syscall(SYS_futex, word, FUTEX_WAKE_BITSET, INT_MAX, NULL, NULL, mask);
     errno = saved_errno;
 }
 

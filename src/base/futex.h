@@ -18,6 +18,9 @@ int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, int64_t timeout_ns)
 /* Wakes all who sleep on word. */
 void weir__futex_wake(weir__atomic_u32 *word);
 
+/* Of these, who have none of 32 bits to wait for, and whose bits meet mask (not 0). */
+void weir__futex_wake_bits(weir__atomic_u32 *word, uint32_t mask);
+
 /* Wakes one of them. true: there was one. */
 bool weir__futex_wake_one(weir__atomic_u32 *word);
 

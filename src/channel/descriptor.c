@@ -2,6 +2,7 @@
 #include "channel/descriptor.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,19 +13,29 @@
 #include <weir/clock.h>
 
 #include "base/error.h"
+#include "base/uring.h"
+
+/* How often a wait by the ring that was over at once is begun again. */
+#define TRIES 8
 
 struct weir__descriptor {
     struct weir__descriptor_watch watch;
     struct weir__waiter waiter; /* the handle's, but that this one never spins */
     int fd;
     pthread_t thread;
+    bool is_settled; /* readable, until it is armed; the handle's thread alone knows */
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
+    struct weir__uring *uring; /* NULL: the thread waits for the doorbell */
+    int poke;                  /* with a ring: an eventfd that ends the thread's slice */
+    int pidfd;                 /* of peer, or -1; the thread alone opens and closes it */
+    uint64_t peer;
     bool is_armed;
     bool is_busy; /* the thread looks at its copy */
+    bool is_idle; /* the thread sleeps until it is told of something to do */
     bool is_ending;
-    bool is_readable; /* the eventfd's count is not 0 */
+    bool is_readable; /* without a ring: the eventfd's count is not 0 */
     void *view;       /* what to look at, the handle's copy */
     void *copy;       /* the thread's, while busy */
 
@@ -52,11 +63,14 @@ static void next_turn(struct weir__descriptor *descriptor)
     atomic_fetch_add_explicit(&descriptor->turn, 1, memory_order_release);
 }
 
-/* With the lock held. An eventfd of 0 takes a 1, and one that is not 0 gives all, at once. */
+/*
+ * With the lock held. An eventfd of 0 takes a 1, and one that is not 0 gives all, at once. With a
+ * ring the kernel adds to it, too, and nobody knows what it is.
+ */
 static void set_readable(struct weir__descriptor *descriptor, bool is_readable)
 {
     uint64_t count = 1;
-    if (descriptor->is_readable == is_readable)
+    if (!descriptor->uring && descriptor->is_readable == is_readable)
         return;
     ssize_t moved = is_readable ? write(descriptor->fd, &count, sizeof count)
                                 : read(descriptor->fd, &count, sizeof count);
@@ -64,33 +78,92 @@ static void set_readable(struct weir__descriptor *descriptor, bool is_readable)
         descriptor->is_readable = is_readable;
 }
 
+/* With the lock held, and armed: the doorbell is the thread's to wait for. */
+static void wait_in_place(struct weir__descriptor *descriptor)
+{
+    struct turn turn = { .descriptor = descriptor };
+    memcpy(descriptor->copy, descriptor->view, descriptor->watch.view_bytes);
+    /* Relaxed: the lock orders it. */
+    turn.turn = atomic_load_explicit(&descriptor->turn, memory_order_relaxed);
+    descriptor->is_busy = true;
+    pthread_mutex_unlock(&descriptor->lock);
+    int result = weir__wait(&descriptor->waiter, is_over, &turn, WEIR_NEVER);
+    if (result == WEIR__WAITED_SLICE)
+        descriptor->watch.at_slice(descriptor->copy);
+    pthread_mutex_lock(&descriptor->lock);
+    bool is_current = turn.turn == atomic_load_explicit(&descriptor->turn, memory_order_relaxed);
+    if (is_current && descriptor->is_armed && descriptor->watch.is_ready(descriptor->copy)) {
+        descriptor->is_armed = false;
+        set_readable(descriptor, true);
+    }
+    descriptor->is_busy = false;
+    pthread_cond_broadcast(&descriptor->changed);
+}
+
+/* With the lock held: the pidfd is that of the peer that is_ready waits for. */
+static void follow_peer(struct weir__descriptor *descriptor)
+{
+    uint64_t peer = descriptor->watch.peer(descriptor->view);
+    if (peer == descriptor->peer)
+        return;
+    if (descriptor->pidfd >= 0)
+        close(descriptor->pidfd);
+    descriptor->peer = peer;
+    descriptor->pidfd = peer ? descriptor->watch.open_pidfd(descriptor->view) : -1;
+}
+
+/*
+ * With the lock held, and armed: the kernel waits for the doorbell, and the thread for deaths and
+ * lost rings. It looks with the lock held, so that disarm() has nothing to wait for.
+ */
+static void watch_slice(struct weir__descriptor *descriptor)
+{
+    uint64_t count;
+    follow_peer(descriptor);
+    struct pollfd polls[] = { { .fd = descriptor->poke, .events = POLLIN },
+                              { .fd = descriptor->pidfd, .events = POLLIN } };
+    pthread_mutex_unlock(&descriptor->lock);
+    int ready = poll(polls, 2, WEIR__SLICE_NS / 1000000);
+    pthread_mutex_lock(&descriptor->lock);
+    if (polls[0].revents && read(descriptor->poke, &count, sizeof count) > 0)
+        return;
+    if (ready < 0 || !descriptor->is_armed)
+        return;
+    descriptor->watch.at_slice(descriptor->view);
+    if (descriptor->watch.is_ready(descriptor->view)) {
+        descriptor->is_armed = false;
+        set_readable(descriptor, true);
+    }
+    if (polls[1]
+            .revents) { /* it told what it can; whom the beacon calls alive is asked by slices */
+        close(descriptor->pidfd);
+        descriptor->pidfd = -1;
+    }
+}
+
+/* With the lock held: the thread is to see what has changed. */
+static void tell_thread(struct weir__descriptor *descriptor)
+{
+    const uint64_t one = 1;
+    pthread_cond_broadcast(&descriptor->changed);
+    if (descriptor->poke >= 0 && write(descriptor->poke, &one, sizeof one) < 0)
+        return; /* full: it has been told already */
+}
+
 static void *watch(void *argument)
 {
     struct weir__descriptor *descriptor = argument;
-    struct turn turn = { .descriptor = descriptor };
     pthread_mutex_lock(&descriptor->lock);
     while (!descriptor->is_ending) {
         if (!descriptor->is_armed) {
+            descriptor->is_idle = true;
             pthread_cond_wait(&descriptor->changed, &descriptor->lock);
-            continue;
+            descriptor->is_idle = false;
+        } else if (descriptor->uring) {
+            watch_slice(descriptor);
+        } else {
+            wait_in_place(descriptor);
         }
-        memcpy(descriptor->copy, descriptor->view, descriptor->watch.view_bytes);
-        /* Relaxed: the lock orders it. */
-        turn.turn = atomic_load_explicit(&descriptor->turn, memory_order_relaxed);
-        descriptor->is_busy = true;
-        pthread_mutex_unlock(&descriptor->lock);
-        int result = weir__wait(&descriptor->waiter, is_over, &turn, WEIR_NEVER);
-        if (result == WEIR__WAITED_SLICE)
-            descriptor->watch.at_slice(descriptor->copy);
-        pthread_mutex_lock(&descriptor->lock);
-        bool is_current =
-            turn.turn == atomic_load_explicit(&descriptor->turn, memory_order_relaxed);
-        if (is_current && descriptor->is_armed && descriptor->watch.is_ready(descriptor->copy)) {
-            descriptor->is_armed = false;
-            set_readable(descriptor, true);
-        }
-        descriptor->is_busy = false;
-        pthread_cond_broadcast(&descriptor->changed);
     }
     pthread_mutex_unlock(&descriptor->lock);
     return NULL;
@@ -109,8 +182,11 @@ static int start(struct weir__descriptor *descriptor)
 
 static void discard(struct weir__descriptor *descriptor)
 {
-    if (descriptor->fd >= 0)
-        close(descriptor->fd);
+    weir__uring_close(descriptor->uring);
+    const int fds[] = { descriptor->fd, descriptor->poke, descriptor->pidfd };
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
     free(descriptor->view);
     free(descriptor->copy);
     free(descriptor);
@@ -125,6 +201,7 @@ int weir__descriptor_open(struct weir__descriptor **descriptor,
     made->watch = *asked;
     made->waiter = *asked->waiter;
     made->waiter.spin_ns = 0;
+    made->poke = made->pidfd = -1;
     made->view = calloc(1, asked->view_bytes);
     made->copy = calloc(1, asked->view_bytes);
     made->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -133,6 +210,10 @@ int weir__descriptor_open(struct weir__descriptor **descriptor,
         error = ENOMEM;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->changed, NULL);
+    if (error == 0 && asked->is_ring_enough)
+        made->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (made->poke >= 0)
+        weir__uring_open(&made->uring, made->fd); /* or not: then without */
     if (error == 0)
         error = start(made);
     if (error != 0) {
@@ -151,7 +232,7 @@ void weir__descriptor_close(struct weir__descriptor *descriptor, bool is_ours)
         pthread_mutex_lock(&descriptor->lock);
         descriptor->is_ending = true;
         next_turn(descriptor);
-        pthread_cond_broadcast(&descriptor->changed);
+        tell_thread(descriptor);
         pthread_mutex_unlock(&descriptor->lock);
         weir__ring(descriptor->waiter.doorbell);
         pthread_join(descriptor->thread, NULL);
@@ -176,16 +257,55 @@ void weir__descriptor_disarm(struct weir__descriptor *descriptor)
     pthread_mutex_unlock(&descriptor->lock);
 }
 
+/*
+ * With the lock held: the kernel waits for the doorbell from now on. true: or there is no need
+ * to. Whoever else rang it, for nothing, again and again, makes the descriptor readable.
+ */
+static bool wait_by_ring(struct weir__descriptor *descriptor)
+{
+    const struct weir__waiter *waiter = &descriptor->waiter;
+    bool is_new = false;
+    for (int try = 0; try < TRIES && descriptor->uring; try++) {
+        struct weir__sleep sleep = weir__sleep_begin(waiter);
+        int result = weir__uring_wait(descriptor->uring, waiter->doorbell, sleep.bell,
+                                      weir__epoch_bit(sleep.epoch));
+        if (result >= 0 && descriptor->watch.is_ready(descriptor->view))
+            return true;
+        if (result == 1)
+            return false;
+        if (result == 0)
+            continue;
+        /* It is another thread's ring; or the kernel has changed its mind. */
+        weir__uring_close(descriptor->uring);
+        descriptor->uring = NULL;
+        if (!is_new)
+            weir__uring_open(&descriptor->uring, descriptor->fd);
+        is_new = true;
+    }
+    return descriptor->uring != NULL;
+}
+
 void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view)
 {
     bool is_ready = descriptor->watch.is_ready(view);
+    if (is_ready && descriptor->is_settled)
+        return;
     pthread_mutex_lock(&descriptor->lock);
-    descriptor->is_armed = !is_ready;
-    set_readable(descriptor, is_ready);
     memcpy(descriptor->view, view, descriptor->watch.view_bytes);
+    if (!is_ready && descriptor->uring) {
+        is_ready = wait_by_ring(descriptor); /* clears the eventfd, too */
+        if (!descriptor->uring)
+            descriptor->is_readable = true; /* perhaps */
+    }
+    if (is_ready || !descriptor->uring)
+        set_readable(descriptor, is_ready);
+    descriptor->is_settled = is_ready;
+    descriptor->is_armed = !is_ready;
     next_turn(descriptor);
     if (descriptor->is_busy)
         weir__ring(descriptor->waiter.doorbell);
-    pthread_cond_broadcast(&descriptor->changed);
+    if (descriptor->is_idle || !descriptor->uring ||
+        (descriptor->is_armed && descriptor->watch.peer(view) != descriptor->peer))
+        tell_thread(descriptor);
     pthread_mutex_unlock(&descriptor->lock);
 }

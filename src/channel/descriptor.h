@@ -3,21 +3,30 @@
 #define WEIR_CHANNEL_DESCRIPTOR_H
 
 /*
- * A descriptor for poll(2) and event loops: an eventfd, and a thread that waits in the
+ * A descriptor for poll(2) and event loops: an eventfd, and who makes it readable in the
  * handle's place while it is armed.
  *
- *   state      | the descriptor | the thread
- *   -----------+----------------+----------------------------------------
- *   idle       | as it was      | sleeps; reads nothing of what it watched
- *   armed      | not readable   | waits until is_ready, as the handle would
- *   ready      | readable       | idle, until it is armed again
+ *   state      | the descriptor | a ring of io_uring      | the thread, with a ring | without
+ *   -----------+----------------+-------------------------+-------------------------+--------
+ *   idle       | as it was      | of no use               | sleeps, looks at nothing of what it
+ *              |                |                         | watched
+ *   armed      | not readable   | waits for the doorbell: | looks and asks once a   | waits as
+ *              |                | a ring is readiness     | slice, and when the     | the handle
+ *              |                |                         | peer's pidfd says so    | would
+ *   ready      | readable       | of no use               | idle, until armed again
+ *
+ * With a ring, whoever rings makes the descriptor readable without a look: it rings for an
+ * epoch that began after all that there was had been taken, so there is something again.
+ * That holds for messages. Not for room: the first release rings, and may be too little. There,
+ * and where the kernel gives no ring, the thread looks, and one more sleeper has to be woken.
  *
  * The thread sees a copy of what it has to look at. disarm() returns only when the thread
- * is idle, so that what the copy points to may be detached then.
+ * does not look, so that what the copy points to may be detached then.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "channel/wait.h"
 
@@ -28,6 +37,10 @@ struct weir__descriptor_watch {
     bool (*is_ready)(void *view); /* cheap, changes nothing that others see */
     void (*at_slice)(void *view); /* asks the kernel whether the other side lives */
     size_t view_bytes;
+    /* Of a watch by io_uring alone: */
+    bool is_ring_enough;                /* whoever rings for an epoch says by it that is_ready */
+    uint64_t (*peer)(const void *view); /* whose death is_ready waits for; 0: nobody's */
+    int (*open_pidfd)(void *view);      /* of that peer, or -1 */
 };
 
 /* Idle, not readable. -EMFILE and the like, with a sentence. */

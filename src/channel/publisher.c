@@ -27,7 +27,7 @@ static inline void wake_subscriber(struct weir_publisher *publisher)
     struct weir__side *side = &publisher->side;
     weir__waker_order(&side->waker);
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
-     * sleep_once(). */
+     * weir__sleep_begin(). */
     uint32_t epoch = atomic_load_explicit(side->waker.epoch, memory_order_relaxed);
     uint64_t owner = atomic_load_explicit(&side->other->owner, memory_order_relaxed);
     if (__builtin_expect(epoch != side->waker.rung || owner != side->peer, 0))

@@ -163,7 +163,7 @@ void weir__publisher_ring(struct weir_publisher *publisher)
     weir__wake(&side->waker);
     /* One that came since the last look, perhaps in another's place, and sleeps already, must
      * be rung: its claim stands before its epoch, and the same membarrier orders both. */
-    /* Relaxed [sleep.epoch]. Pairs with sleep_once(). */
+    /* Relaxed [sleep.epoch]. Pairs with weir__sleep_begin(). */
     uint64_t owner = atomic_load_explicit(&side->other->owner, memory_order_relaxed);
     if (owner == side->peer)
         return;

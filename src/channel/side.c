@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -379,6 +380,24 @@ bool weir__side_reap(const struct weir__side *side, uint64_t owner)
     /* Acquire and release [slot.owner]: what we do with the dead one's memory comes after. */
     atomic_compare_exchange_strong(&side->other->owner, &owner, 0);
     return true;
+}
+
+int weir__side_pidfd(const struct weir__side *side, uint64_t owner)
+{
+    struct weir__error_saved saved;
+    struct shmid_ds found;
+    int id = shown_id(load_page(side->other), owner), pidfd = -1;
+    weir__error_save(&saved);
+    /* Who made the memory that owner shows, as the kernel translates it: 0 where not visible. */
+    if (id >= 0 && weir__shm_stat(id, &found) == 0 && found.shm_cpid > 0)
+        pidfd = (int)syscall(SYS_pidfd_open, found.shm_cpid, 0);
+    /* Alive only now: so the number was not another's when it was opened. */
+    if (pidfd >= 0 && life(side->other, owner) != WEIR_LIFE_ALIVE) {
+        close(pidfd);
+        pidfd = -1;
+    }
+    weir__error_restore(&saved);
+    return pidfd;
 }
 
 static int nap(int64_t deadline_ns)

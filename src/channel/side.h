@@ -94,6 +94,12 @@ int weir__side_meet(struct weir__side *side, uint64_t owner, uint64_t magic, uin
 /* Forgets the peer; its memory is detached, or given to whom keep points to. */
 void weir__side_part(struct weir__side *side, struct weir_segment **keep);
 
+/*
+ * A pidfd of the process that owner is, which becomes readable when that ends: a reason to ask,
+ * sooner than a slice; the verdict is the beacon's. -1: its pid is not visible here, or the like.
+ */
+int weir__side_pidfd(const struct weir__side *side, uint64_t owner);
+
 /* Asks the kernel for the slot's owner; puts a dead one out. true: it was dead. */
 bool weir__side_reap(const struct weir__side *side, uint64_t owner);
 

@@ -145,6 +145,18 @@ void weir__subscriber_pause_descriptor(struct weir_subscriber *subscriber)
     weir__descriptor_disarm(subscriber->descriptor);
 }
 
+static uint64_t peer_of(const void *argument)
+{
+    const struct view *view = argument;
+    return view->lane.owner;
+}
+
+static int open_pidfd(void *argument)
+{
+    const struct view *view = argument;
+    return weir__side_pidfd(&view->subscriber->side, view->lane.owner);
+}
+
 void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber)
 {
     if (!weir__side_is_ours(&subscriber->side))
@@ -185,7 +197,10 @@ int weir_subscriber_fd(struct weir_subscriber *subscriber)
     const struct weir__descriptor_watch watch = { .waiter = &subscriber->side.waiter,
                                                   .is_ready = may_have_message,
                                                   .at_slice = ask_for_the_publisher,
-                                                  .view_bytes = sizeof(struct view) };
+                                                  .view_bytes = sizeof(struct view),
+                                                  .is_ring_enough = true,
+                                                  .peer = peer_of,
+                                                  .open_pidfd = open_pidfd };
     int result = weir__side_check(&subscriber->side);
     if (result == 0 && !subscriber->descriptor) {
         result = weir__descriptor_open(&subscriber->descriptor, &watch);

@@ -13,12 +13,22 @@
 
 const weir__atomic_u32 weir__nobody_epoch;
 
-void weir__ring(weir__atomic_u32 *doorbell)
+static void ring(weir__atomic_u32 *doorbell, uint32_t mask)
 {
     /* Release [slot.doorbell]: nothing is carried by it; whoever is woken looks for itself. Pairs
-     * with the load in sleep_once(). */
+     * with weir__sleep_begin(). */
     atomic_fetch_add_explicit(doorbell, 1, memory_order_release);
-    weir__futex_wake(doorbell);
+    weir__futex_wake_bits(doorbell, mask);
+}
+
+void weir__ring(weir__atomic_u32 *doorbell)
+{
+    ring(doorbell, UINT32_MAX);
+}
+
+void weir__ring_for(weir__atomic_u32 *doorbell, uint32_t epoch)
+{
+    ring(doorbell, weir__epoch_bit(epoch));
 }
 
 static bool spin(const struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
@@ -43,16 +53,23 @@ static int late(void)
     return weir__fail_plain(ETIMEDOUT, "the other side had nothing for us by the deadline");
 }
 
+struct weir__sleep weir__sleep_begin(const struct weir__waiter *waiter)
+{
+    struct weir__sleep sleep;
+    /* Acquire [slot.doorbell]. Pairs with ring(). */
+    sleep.bell = atomic_load_explicit(waiter->doorbell, memory_order_acquire);
+    /* Relaxed [sleep.epoch]: this process alone writes it, in one thread or two; the fences below
+     * order it before the look. Pairs with weir__wake(). */
+    sleep.epoch = atomic_fetch_add_explicit(waiter->epoch, 1, memory_order_relaxed) + 1;
+    weir__membarrier();
+    atomic_thread_fence(memory_order_seq_cst);
+    return sleep;
+}
+
 static int sleep_once(const struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
                       int64_t deadline_ns)
 {
-    /* Acquire [slot.doorbell]. Pairs with weir__ring(). */
-    uint32_t bell = atomic_load_explicit(waiter->doorbell, memory_order_acquire);
-    /* Relaxed [sleep.epoch]: this process alone writes it, in one thread or two; the fences below
-     * order it before the look. Pairs with weir__wake(). */
-    atomic_fetch_add_explicit(waiter->epoch, 1, memory_order_relaxed);
-    weir__membarrier();
-    atomic_thread_fence(memory_order_seq_cst);
+    uint32_t bell = weir__sleep_begin(waiter).bell;
     if (is_ready(argument))
         return WEIR__WAITED_READY;
     /* CRASH sleep.epoch: the epoch stays; it costs a waker one ring. */

@@ -47,6 +47,13 @@ enum weir__waited {
     WEIR__WAITED_SLICE = 1, /* time to ask the kernel whether the other side lives */
 };
 
+/* What a sleep begins with: 1 to 3 above. 4 and 5 are the caller's. */
+struct weir__sleep {
+    uint32_t bell;  /* sleep while the doorbell is this */
+    uint32_t epoch; /* and be rung for this */
+};
+struct weir__sleep weir__sleep_begin(const struct weir__waiter *waiter);
+
 /*
  * Waits until is_ready(argument), which must be cheap and change nothing that others see.
  * deadline_ns: 0 looks once. Returns enum weir__waited, -EAGAIN (deadline_ns 0),
@@ -57,6 +64,17 @@ int weir__wait(const struct weir__waiter *waiter, bool (*is_ready)(void *argumen
 
 /* Rings a doorbell, whoever sleeps on it. */
 void weir__ring(weir__atomic_u32 *doorbell) __attribute__((cold));
+
+/*
+ * Rings for one epoch: a ring that comes late, for a message that was found without it, does
+ * not disturb the next sleep of who waits with the bit of its epoch. Others hear it as well.
+ */
+void weir__ring_for(weir__atomic_u32 *doorbell, uint32_t epoch) __attribute__((cold));
+
+static inline uint32_t weir__epoch_bit(uint32_t epoch)
+{
+    return UINT32_C(1) << epoch % 32;
+}
 
 /* Always 0, so that a wake need not ask whether there is anybody. */
 extern const weir__atomic_u32 weir__nobody_epoch;
@@ -75,7 +93,7 @@ static inline uint32_t weir__waker_look(const struct weir__waker *waker)
 {
     weir__waker_order(waker);
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
-     * sleep_once(). */
+     * weir__sleep_begin(). */
     return atomic_load_explicit(waker->epoch, memory_order_relaxed);
 }
 
@@ -85,7 +103,7 @@ static inline void weir__wake(struct weir__waker *waker)
     uint32_t epoch = weir__waker_look(waker);
     if (__builtin_expect(epoch != waker->rung, 0)) {
         waker->rung = epoch;
-        weir__ring(waker->doorbell);
+        weir__ring_for(waker->doorbell, epoch);
     }
 }
 
