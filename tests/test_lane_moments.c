@@ -4,12 +4,14 @@
  *       and the end that follows it at once. And who sleeps is woken at once.
  * Method: a subscriber that looks at an empty lane is halted after 0, 3, 6 ... instructions;
  *       meanwhile the publisher sends one message and ends, or leaves, by turns. Then it goes on.
- *       And one that sleeps, as the kernel says, tells when it has its message.
+ *       The same with one that polls, and one message. And one that sleeps, as the kernel says,
+ *       tells when it has its message.
  */
 #include "fixture.h"
 #include "tracer.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,6 +35,7 @@ static struct board {
     weir__atomic_u32 looks;    /* of the child, that are over */
     weir__atomic_u32 taken;    /* messages */
     weir__atomic_u64 taken_ns; /* when the last one was */
+    weir__atomic_u64 poll_ns;  /* how long the longest poll took */
 } * board;
 
 static struct weir_subscriber *subscriber;
@@ -72,6 +75,71 @@ static void step(pid_t child)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSTOPPED(status));
     assert_int_equal(WSTOPSIG(status), SIGTRAP);
+}
+
+static void subscribe_to_poll(void *argument)
+{
+    subscribe(argument);
+    CHECK(weir_subscriber_fd(subscriber) >= 0);
+}
+
+/* Looks; and as long as there is nothing, polls. */
+static void take_by_poll(void *argument)
+{
+    struct weir_message message;
+    struct pollfd poll_fd = { .fd = weir_subscriber_fd(subscriber), .events = POLLIN };
+    (void)argument;
+    while (weir_subscriber_take_until(subscriber, &message, NOW) == -EAGAIN) {
+        atomic_fetch_add_explicit(&board->looks, 1, memory_order_relaxed);
+        int64_t before_ns = weir_now_ns();
+        CHECK(poll(&poll_fd, 1, 20000) == 1);
+        atomic_store_explicit(&board->poll_ns, (uint64_t)(weir_now_ns() - before_ns),
+                              memory_order_relaxed);
+    }
+    CHECK_RESULT(weir_subscriber_release(subscriber, &message), 0);
+    weir_subscriber_close(subscriber);
+}
+
+/* Whether the child was still in its first look when the publisher sent; is_slow: a slice was it
+ * that made the descriptor readable. */
+static bool send_after(unsigned instructions, bool *is_slow)
+{
+    struct weir_publisher *publisher;
+    assert_result(weir_publisher_open(&publisher, "lane", NULL), 0);
+    board->looks = 0;
+    board->poll_ns = 0;
+    pid_t child = tracee_start(subscribe_to_poll, take_by_poll, NULL);
+    assert_result(weir_publisher_wait_subscriber(publisher, SOON), 0);
+    for (unsigned i = 0; i < instructions; i++)
+        step(child);
+    bool is_first = board->looks == 0;
+    assert_result(weir_publisher_send_until(publisher, "news", 4, 0, NOW), 0);
+    assert_int_equal(tracee_finish(child), 0);
+    *is_slow = board->poll_ns > 100000000;
+    weir_publisher_close(publisher);
+    return is_first;
+}
+
+/* A message that is missed shows at the end of a slice, in dozens of moments one after another. */
+static void test_a_message_comes_while_it_arms(void **state)
+{
+    unsigned instructions = 0, slow = 0;
+    bool is_first = true;
+    (void)state;
+    if (SANITIZED || !tracer_works()) {
+        print_message("nobody may trace here, or sanitizers make twenty instructions of one\n");
+        skip();
+    }
+    while (is_first) {
+        bool is_slow;
+        is_first = send_after(instructions, &is_slow);
+        slow += is_slow;
+        instructions += STRIDE;
+        assert_true(instructions < INSTRUCTIONS_MAX);
+    }
+    print_message("           %u instructions, slow %u times\n", instructions, slow);
+    assert_true(instructions > 100);
+    assert_true(slow < 5);
 }
 
 /* Whether the child was still in its first look when the publisher ended. */
@@ -194,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_end_comes_in_the_middle),
+        cmocka_unit_test(test_a_message_comes_while_it_arms),
         cmocka_unit_test(test_who_sleeps_is_woken),
     };
     return cmocka_run_group_tests(tests, moments_start, fixture_end);

@@ -320,17 +320,22 @@ WEIR_EXPORT int weir_subscriber_release(struct weir_subscriber *subscriber,
 /*
  * weir_subscriber_fd() - a descriptor for poll, epoll and event loops
  *
- * Readable (POLLIN) exactly while a take would not wait: a message is there, or the
- * publisher has ended or was killed; and once when another has come: a take with
- * deadline 0 attaches its ring, and may say -EAGAIN. Do not read, write or close it; it
- * lives until weir_subscriber_close(). With it a take or receive that finds nothing, and the
- * next one, cost a few system calls; without it, none.
+ * Readable (POLLIN) while a take would not wait: a message is there, or the publisher has
+ * ended or was killed; and once when another has come: a take with deadline 0 attaches its
+ * ring, and may say -EAGAIN. After a take that says -EAGAIN it is not readable until there is
+ * something again. Do not read, write or close it; it lives until weir_subscriber_close().
+ * With it a take or receive that finds nothing, and the next one, cost a few system calls;
+ * without it, none.
  *
- * Where the kernel allows it (io_uring with futex waits, Linux 6.7) a message makes it
- * readable at once; else by a thread of the library, which costs one more wake-up. Beside
- * io_uring that thread only asks for deaths. The wait belongs to the thread that called
- * last: when that one ends, the descriptor becomes readable once, for nothing; and one who
- * may write the channel's directory can make it so.
+ * Where the kernel allows it (io_uring with futex waits, Linux 6.7) whoever publishes makes
+ * it readable; else a thread of the library does, which costs one more wake-up. Beside
+ * io_uring that thread only looks for deaths and for publishers that were stopped or killed
+ * before they woke anybody: 200 ms later at most, deaths at once where the pid is visible.
+ * io_uring does not look at the ring, so the descriptor may be readable once for nothing:
+ * when the thread that called last has ended, to whom the wait belonged; when this side has
+ * just joined; when a publisher was interrupted on the way from its message to its
+ * wake-up, and the message was taken meanwhile; and when one who may write the channel's
+ * directory lies. Take with deadline 0, and poll again after -EAGAIN.
  *
  * Returns: the descriptor, the same at each call; -EMFILE, -EAGAIN (no thread), -ENOMEM,
  *     -ECHILD. Blocking: never. Fork: the child has the descriptor, and nobody who makes it

@@ -97,7 +97,8 @@ static int take_completions(struct weir__uring *uring)
 static void mute(struct weir__uring *uring, bool is_muted)
 {
     /* Sequentially consistent: unmuted, then our look for completions that came meanwhile. The
-     * kernel announces one before it looks here. */
+     * kernel announces one, then looks here. (Should it see the former value all the same, then
+     * the descriptor's thread finds at its slice what was not signalled.) */
     atomic_store(word_at(uring, uring->params.cq_off.flags),
                  is_muted ? IORING_CQ_EVENTFD_DISABLED : 0);
     atomic_thread_fence(memory_order_seq_cst);
@@ -122,18 +123,24 @@ static void clear_eventfd(const struct weir__uring *uring)
         errno = saved_errno; /* it was clear */
 }
 
+/* The cancellation of the wait, if there is one: how many entries more. */
+static unsigned add_cancellation(struct weir__uring *uring)
+{
+    if (!uring->is_waiting)
+        return 0;
+    struct io_uring_sqe *cancellation = next_entry(uring, 0);
+    cancellation->opcode = IORING_OP_ASYNC_CANCEL;
+    cancellation->addr = uring->wait;
+    cancellation->user_data = CANCELLATION;
+    return 1;
+}
+
 int weir__uring_wait(struct weir__uring *uring, const weir__atomic_u32 *word, uint32_t value,
                      uint32_t mask)
 {
-    unsigned count = 0;
     mute(uring, true);
     take_completions(uring);
-    if (uring->is_waiting) {
-        struct io_uring_sqe *cancellation = next_entry(uring, count++);
-        cancellation->opcode = IORING_OP_ASYNC_CANCEL;
-        cancellation->addr = uring->wait;
-        cancellation->user_data = CANCELLATION;
-    }
+    unsigned count = add_cancellation(uring);
     struct io_uring_sqe *entry = next_entry(uring, count++);
     entry->opcode = OP_FUTEX_WAIT;
     entry->fd = FUTEX2_OF_32_BITS;
@@ -145,12 +152,16 @@ int weir__uring_wait(struct weir__uring *uring, const weir__atomic_u32 *word, ui
     int result = submit(uring, count);
     if (result == 0)
         result = take_completions(uring);
-    clear_eventfd(uring);
     if (result < 0)
         return result; /* and muted: what still ends after it is nobody's news */
     mute(uring, false);
+    /* Cleared, then looked: a signal that is cleared was given after its completion was
+     * announced. */
+    clear_eventfd(uring);
     if (has_completions(uring) && (result = enter(uring, 0)) >= 0)
         result = take_completions(uring);
+    if (result < 0)
+        mute(uring, true);
     return result < 0 ? result : uring->is_waiting;
 }
 

@@ -30,13 +30,14 @@ struct weir__uring;
  */
 int weir__uring_open(struct weir__uring **uring, int eventfd);
 
-/* Ends a wait, too. In a child of fork it only lets go. */
+/* Lets go. What still waits ends when no child of fork has the ring open, either. */
 void weir__uring_close(struct weir__uring *uring);
 
 /*
  * A new wait in place of the former: while *word is value, for wakes whose bits meet mask.
  * The eventfd is cleared. 1: waiting; 0: over already, as the word was woken, or is not
- * value any more; else -errno, nothing waits, and the ring is of no more use.
+ * value any more; else -errno: whatever still waits leaves the eventfd alone, and the ring is
+ * of no more use.
  */
 int weir__uring_wait(struct weir__uring *uring, const weir__atomic_u32 *word, uint32_t value,
                      uint32_t mask);

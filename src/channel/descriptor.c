@@ -28,14 +28,14 @@ struct weir__descriptor {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     struct weir__uring *uring; /* NULL: the thread waits for the doorbell */
-    int poke;                  /* with a ring: an eventfd that ends the thread's slice */
+    int poke;                  /* an eventfd that ends the thread's slice; -1: never had a ring */
     int pidfd;                 /* of peer, or -1; the thread alone opens and closes it */
     uint64_t peer;
     bool is_armed;
     bool is_busy; /* the thread looks at its copy */
     bool is_idle; /* the thread sleeps until it is told of something to do */
     bool is_ending;
-    bool is_readable; /* without a ring: the eventfd's count is not 0 */
+    bool is_readable; /* of one that never had a ring: the eventfd's count is not 0 */
     void *view;       /* what to look at, the handle's copy */
     void *copy;       /* the thread's, while busy */
 
@@ -65,17 +65,19 @@ static void next_turn(struct weir__descriptor *descriptor)
 
 /*
  * With the lock held. An eventfd of 0 takes a 1, and one that is not 0 gives all, at once. With a
- * ring the kernel adds to it, too, and nobody knows what it is.
+ * ring the kernel adds to it, too, also while the ring goes, and nobody knows what it is.
  */
 static void set_readable(struct weir__descriptor *descriptor, bool is_readable)
 {
     uint64_t count = 1;
-    if (!descriptor->uring && descriptor->is_readable == is_readable)
+    int saved_errno = errno;
+    if (descriptor->poke < 0 && descriptor->is_readable == is_readable)
         return;
     ssize_t moved = is_readable ? write(descriptor->fd, &count, sizeof count)
                                 : read(descriptor->fd, &count, sizeof count);
     if (moved == sizeof count || errno == EAGAIN)
         descriptor->is_readable = is_readable;
+    errno = saved_errno;
 }
 
 /* With the lock held, and armed: the doorbell is the thread's to wait for. */
@@ -100,14 +102,22 @@ static void wait_in_place(struct weir__descriptor *descriptor)
     pthread_cond_broadcast(&descriptor->changed);
 }
 
+/* With the lock held. At no moment has a child of fork the number of a file that is closed. */
+static void close_pidfd(struct weir__descriptor *descriptor)
+{
+    int pidfd = descriptor->pidfd;
+    descriptor->pidfd = -1;
+    if (pidfd >= 0)
+        close(pidfd);
+}
+
 /* With the lock held: the pidfd is that of the peer that is_ready waits for. */
 static void follow_peer(struct weir__descriptor *descriptor)
 {
     uint64_t peer = descriptor->watch.peer(descriptor->view);
     if (peer == descriptor->peer)
         return;
-    if (descriptor->pidfd >= 0)
-        close(descriptor->pidfd);
+    close_pidfd(descriptor);
     descriptor->peer = peer;
     descriptor->pidfd = peer ? descriptor->watch.open_pidfd(descriptor->view) : -1;
 }
@@ -134,20 +144,18 @@ static void watch_slice(struct weir__descriptor *descriptor)
         descriptor->is_armed = false;
         set_readable(descriptor, true);
     }
-    if (polls[1]
-            .revents) { /* it told what it can; whom the beacon calls alive is asked by slices */
-        close(descriptor->pidfd);
-        descriptor->pidfd = -1;
-    }
+    if (polls[1].revents) /* it has told; whom the beacon still calls alive is asked by slices */
+        close_pidfd(descriptor);
 }
 
 /* With the lock held: the thread is to see what has changed. */
 static void tell_thread(struct weir__descriptor *descriptor)
 {
     const uint64_t one = 1;
+    int saved_errno = errno;
     pthread_cond_broadcast(&descriptor->changed);
     if (descriptor->poke >= 0 && write(descriptor->poke, &one, sizeof one) < 0)
-        return; /* full: it has been told already */
+        errno = saved_errno; /* full: it has been told already */
 }
 
 static void *watch(void *argument)
@@ -212,8 +220,11 @@ int weir__descriptor_open(struct weir__descriptor **descriptor,
     pthread_cond_init(&made->changed, NULL);
     if (error == 0 && asked->is_ring_enough)
         made->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (made->poke >= 0)
-        weir__uring_open(&made->uring, made->fd); /* or not: then without */
+    /* No ring, for whatever reason: then without. */
+    if (made->poke >= 0 && weir__uring_open(&made->uring, made->fd) != 0) {
+        close(made->poke);
+        made->poke = -1;
+    }
     if (error == 0)
         error = start(made);
     if (error != 0) {
@@ -234,6 +245,7 @@ void weir__descriptor_close(struct weir__descriptor *descriptor, bool is_ours)
         next_turn(descriptor);
         tell_thread(descriptor);
         pthread_mutex_unlock(&descriptor->lock);
+        /* Ends the thread's sleep; or the io_uring's, which a child of fork would keep asleep. */
         weir__ring(descriptor->waiter.doorbell);
         pthread_join(descriptor->thread, NULL);
     }
@@ -292,11 +304,8 @@ void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view)
         return;
     pthread_mutex_lock(&descriptor->lock);
     memcpy(descriptor->view, view, descriptor->watch.view_bytes);
-    if (!is_ready && descriptor->uring) {
+    if (!is_ready && descriptor->uring)
         is_ready = wait_by_ring(descriptor); /* clears the eventfd, too */
-        if (!descriptor->uring)
-            descriptor->is_readable = true; /* perhaps */
-    }
     if (is_ready || !descriptor->uring)
         set_readable(descriptor, is_ready);
     descriptor->is_settled = is_ready;

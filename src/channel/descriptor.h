@@ -16,7 +16,8 @@
  *   ready      | readable       | of no use               | idle, until armed again
  *
  * With a ring, whoever rings makes the descriptor readable without a look: it rings for an
- * epoch that began after all that there was had been taken, so there is something again.
+ * epoch that began after all that there was had been taken, so there is something again (but
+ * for what docs/lane.md, Descriptors, says: then once for nothing, until the next arming).
  * That holds for messages. Not for room: the first release rings, and may be too little. There,
  * and where the kernel gives no ring, the thread looks, and one more sleeper has to be woken.
  *

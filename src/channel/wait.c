@@ -18,6 +18,7 @@ static void ring(weir__atomic_u32 *doorbell, uint32_t mask)
     /* Release [slot.doorbell]: nothing is carried by it; whoever is woken looks for itself. Pairs
      * with weir__sleep_begin(). */
     atomic_fetch_add_explicit(doorbell, 1, memory_order_release);
+    /* CRASH sleep.unwoken: a slice makes up for it. */
     weir__futex_wake_bits(doorbell, mask);
 }
 
