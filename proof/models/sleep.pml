@@ -22,6 +22,18 @@
  * - at any step either side may be killed, or stopped for ever; the verdict of death comes
  *   after the kill, when all that the dead one stored is visible.
  *
+ * DESCRIPTOR: the subscriber lives on poll alone, and a ring of io_uring waits in its place.
+ * - A wait hears the rings of its epoch's bit, of BITS bits, so that they come round. A ring is
+ *   an add and, any time later, a wake: it may be late by many epochs.
+ * - Nobody looks between a ring and poll: whoever wakes the wait makes the descriptor readable.
+ * - Arming is three steps: the new wait in place of the former; the descriptor cleared; whether
+ *   the wait is over already.
+ * - The end of a slice is that of the thread beside the ring, which looks. SPURIOUS is a call
+ *   that nothing has asked for.
+ * Checked besides I6: who polls and is told finds something; or the ring was for its epoch or
+ * one BITS, twice BITS... before (so with BITS above all epochs: for its own), and each ring
+ * costs two calls in vain at most. CLAIM_NO_LATE and CLAIM_EXACT say more, and must fail.
+ *
  * Variants (at most one each): NO_MEMBARRIER_SUB, NO_MEMBARRIER_PUB: that side may not call
  * membarrier, and has said so in its slot, so that the other fences; UNREGISTERED_SUB,
  * UNREGISTERED_PUB: membarrier does not reach that side, so it fences itself.
@@ -81,6 +93,11 @@
 #define WAKER_FENCES(me) (!HAS_MEMBARRIER(OTHER(me)) || !REGISTERED(me))
 #endif
 
+/* Of how many bits is that of an epoch. */
+#ifndef BITS
+#define BITS 2
+#endif
+
 #define RUNS 0
 #define STOPPED 1
 #define KILLED 2
@@ -96,6 +113,13 @@ bool attached; /* page.lane is this lane */
 byte doorbell[2];
 
 bool asleep[2];
+
+/* DESCRIPTOR: the wait of the kernel, and the eventfd. */
+bool waits_on; /* the wait is not over */
+byte waits_for; /* its epoch */
+bool readable;
+byte rung_for; /* the epoch of the ring that made it so, or EVERY */
+
 byte fate[2];
 bool verdict[2];
 
@@ -119,10 +143,27 @@ inline flush(side)
     fi
 }
 
-inline ring(to)
+/* A ring that follows from no epoch. */
+#define EVERY 255
+#ifdef MUTANT_WAKE_ALL
+#define HEARS(cause) true
+#else
+#define HEARS(cause) (cause == EVERY || cause % BITS == waits_for % BITS)
+#endif
+
+inline ring(to, cause)
 {
     d_step { flush(OTHER(to)); doorbell[to]++ };
-    asleep[to] = false /* futex_wake */
+    d_step { /* futex_wake */
+        asleep[to] = false;
+        if
+        :: to == SUB && waits_on && HEARS(cause) ->
+            waits_on = false;
+            readable = true;
+            rung_for = cause
+        :: else
+        fi
+    }
 }
 
 #define ROOM_SEEN (attached && own_data[PUB] < data[SUB] + ROOM)
@@ -186,6 +227,65 @@ inline wait(me)
     fi
 }
 
+/* What may be said of a descriptor that became readable. */
+#if defined(CLAIM_EXACT)
+#define MAY_TELL SUB_SEES
+#elif defined(CLAIM_NO_LATE)
+#define MAY_TELL (SUB_SEES || rung_for == waits_for)
+#else
+#define MAY_TELL (SUB_SEES || (rung_for != EVERY && rung_for % BITS == waits_for % BITS))
+#endif
+
+/* The new wait in place of the former; over at once if the doorbell has been rung. */
+inline place_wait()
+{
+    atomic {
+        waits_for = own_epoch[SUB];
+        waits_on = doorbell[SUB] == bell;
+        bell = 0
+    }
+}
+
+/* A call found nothing: arms, and polls. Returns when there may be something. */
+inline arm_and_poll()
+{
+    bell = doorbell[SUB];
+#ifdef MUTANT_FORMER_EPOCH
+    place_wait();
+#endif
+    take_epoch(SUB);
+    /* Nobody calls for ever: a call before this one found a message, or was told by a ring. */
+    assert(waits[SUB] <= 1 + SPURIOUS + own_data[SUB] + 2 * doorbell[SUB]);
+    barrier(SUB);
+#ifndef MUTANT_FORMER_EPOCH
+    place_wait();
+#endif
+    readable = false;
+#ifndef MUTANT_CLEAR_UNSEEN
+    if
+    :: !waits_on -> goto again
+    :: else
+    fi;
+#endif
+#ifndef MUTANT_NO_LOOK
+    if
+    :: SUB_SEES -> goto again
+    :: else
+    fi;
+#endif
+    if
+    :: readable -> assert(MAY_TELL)
+    :: spurious < SPURIOUS -> spurious++
+    :: timeout ->
+        /* I6, as in wait(). */
+        assert(fate[PUB] != RUNS || (idle[PUB] && !SUB_SEES));
+        if
+        :: SUB_SEES /* the thread has looked */
+        :: else -> goto done
+        fi
+    fi
+}
+
 #define IS_UNKNOWN(me) ((me) == PUB && sub_is_new && !pub_knows_it)
 #define EPOCH_READ(me) (IS_UNKNOWN(me) -> old_page_epoch : epoch[OTHER(me)])
 
@@ -199,7 +299,7 @@ inline wake(me)
     if
 #ifndef MUTANT_NO_OWNER_LOOK
     /* The slot's owner is another than at the last look: ring, and look at the next record. */
-    :: IS_UNKNOWN(me) -> limit = 0; ring(OTHER(me)); goto again
+    :: IS_UNKNOWN(me) -> limit = 0; ring(OTHER(me), EVERY); goto again
 #endif
     :: else
     fi;
@@ -217,7 +317,7 @@ inline wake(me)
             /* A wake once an epoch. */
             assert(rings[OTHER(me)] <= waits[OTHER(me)])
         };
-        ring(OTHER(me))
+        ring(OTHER(me), rung)
     :: else -> seen = 0
     fi
 }
@@ -226,7 +326,7 @@ inline leave(me)
 {
     d_step { flush(me); listed[me] = false };
 #ifndef MUTANT_LEAVE_WITHOUT_RING
-    ring(OTHER(me))
+    ring(OTHER(me), EVERY)
 #endif
 }
 
@@ -293,14 +393,18 @@ again:
             assert(own_data[SUB] == own_data[PUB]);
             goto gone
         :: data[PUB] == own_data[SUB] && !(ended || verdict[PUB]) ->
+#ifdef DESCRIPTOR
+            arm_and_poll();
+#else
             wait(SUB);
+#endif
             goto again
         :: own_data[SUB] > 0 -> idle[SUB] = true; goto done
         :: true -> goto gone
         :: detaches < DETACHES ->
             /* Leaves and comes back: a read-modify-write on the slot each time, and a ring. */
             d_step { flush(SUB); detaches++; attached = false };
-            ring(PUB);
+            ring(PUB, EVERY);
             d_step { /* claim, and a new page */
                 flush(SUB);
                 old_page_epoch = epoch[SUB];
@@ -309,7 +413,7 @@ again:
                 sub_is_new = true
             };
             d_step { flush(SUB); attached = true };
-            ring(PUB);
+            ring(PUB, EVERY);
             goto again
         fi;
 gone:
