@@ -2,7 +2,6 @@
 #include "sync/mutex.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include <weir/clock.h>
@@ -34,16 +33,33 @@ static int misplaced(const struct weir_mutex *mutex)
                       (const void *)mutex);
 }
 
-/* The thread pointer, which is no other living thread's of this process. */
-static inline uint64_t thread_number(void)
-{
-#if defined(__x86_64__)
-    uint64_t pointer;
-    __asm__("mov %%fs:0, %0" : "=r"(pointer)); /* pthread_self() without the call */
-    return pointer;
+/*
+ * Threads are numbered as they come, and no number is given twice: the thread pointer of one that
+ * has ended with a lock would soon be another's. glibc's dlopen() has room for the faster model.
+ */
+#if defined(__GLIBC__)
+#define FAST_TLS __attribute__((tls_model("initial-exec")))
 #else
-    return (uint64_t)(uintptr_t)pthread_self();
+#define FAST_TLS
 #endif
+static _Thread_local FAST_TLS uint64_t own_number;
+static weir__atomic_u64 last_number;
+
+static __attribute__((noinline, cold)) void take_number(void)
+{
+    /* Relaxed: that it is another one for each is all. */
+    own_number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
+}
+
+/*
+ * What stands in thread. The identity is in it, too: whoever inherits has the word a moment before
+ * it has written this, and then a dead process's number stands there, which may be ours as well.
+ */
+static inline uint64_t thread_number(uint64_t self)
+{
+    if (__builtin_expect(own_number == 0, 0))
+        take_number();
+    return self ^ own_number;
 }
 
 static inline bool compare_and_swap(weir__atomic_u64 *word, uint64_t *from, uint64_t to)
@@ -69,7 +85,7 @@ static inline bool is_of_this_thread(struct weir__mutex_shm *mutex, uint64_t wor
     /* Relaxed [mutex.thread]: what another thread writes is another number. Pairs with
      * write_name(). */
     return weir__owner(word) == self &&
-           atomic_load_explicit(&mutex->thread, memory_order_relaxed) == thread_number();
+           atomic_load_explicit(&mutex->thread, memory_order_relaxed) == thread_number(self);
 }
 
 static inline bool is_ours(struct weir__mutex_shm *mutex, uint64_t *word)
@@ -111,7 +127,7 @@ static int inherit(struct weir__mutex_shm *mutex, uint64_t word, uint64_t self)
     if (!compare_and_swap(&mutex->owned.word, &word,
                           self | WEIR__MUTEX_INHERITED | WEIR__MUTEX_WAITED))
         return AGAIN;
-    write_name(mutex, thread_number());
+    write_name(mutex, thread_number(self));
     /* Relaxed: the holder's own. */
     atomic_store_explicit(&mutex->depth, 0, memory_order_relaxed);
     return WEIR_OWNER_DIED;
@@ -130,7 +146,7 @@ static int look(struct weir__mutex_shm *mutex, uint64_t self, uint64_t waited, u
                                     "unlocked it without weir_mutex_consistent()");
         if (!compare_and_swap(&mutex->owned.word, &word, self | waited))
             return AGAIN;
-        write_name(mutex, thread_number());
+        write_name(mutex, thread_number(self));
         return 0;
     }
     return is_of_this_thread(mutex, word, self) ? lock_again(mutex) : AGAIN;
@@ -149,7 +165,8 @@ static int spin(struct weir__mutex_shm *mutex, uint64_t self, uint64_t waited, u
 
 /*
  * Sleeps while the word is as it was seen, and somebody's. The first slice is short: if that
- * somebody was dead already, nobody will wake us. AGAIN; 1: the slice is over; -ETIMEDOUT.
+ * somebody was dead already, nobody will wake us. AGAIN; or, and then it is time to ask for that
+ * somebody: 1: the slice is over; -EINTR; -ETIMEDOUT. Without a sentence.
  */
 static int sleep_once(struct weir__mutex_shm *mutex, uint64_t word, int64_t slice_ns,
                       int64_t deadline_ns)
@@ -163,9 +180,7 @@ static int sleep_once(struct weir__mutex_shm *mutex, uint64_t word, int64_t slic
         return AGAIN;
     int result = weir__sleep_slice(weir__futex_half(&mutex->owned.word), (uint32_t)to, slice_ns,
                                    deadline_ns);
-    if (result == -ETIMEDOUT)
-        return weir__fail_plain(ETIMEDOUT, "somebody else held the mutex until the deadline");
-    return result == 1 ? 1 : AGAIN;
+    return result == 0 ? AGAIN : result;
 }
 
 static int try_once(struct weir__mutex_shm *mutex, uint64_t self)
@@ -191,16 +206,17 @@ static __attribute__((noinline)) int lock_slowly(struct weir__mutex_shm *mutex, 
         if (result != AGAIN)
             return result;
         result = sleep_once(mutex, seen, slice_ns, deadline_ns);
-        if (result < 0)
-            return result;
         waited = WEIR__MUTEX_WAITED;
         if (result == AGAIN)
             continue;
-        slice_ns = WEIR__SLEEP_SLICE_NS;
-        if (weir__owner(seen) != self)
-            result = inherit(mutex, seen | WEIR__MUTEX_WAITED, self);
-        if (result == WEIR_OWNER_DIED)
-            return result;
+        /* After a signal, too: with a timer that is faster than the slice we would never ask. */
+        if (weir__owner(seen) != self &&
+            inherit(mutex, seen | WEIR__MUTEX_WAITED, self) == WEIR_OWNER_DIED)
+            return WEIR_OWNER_DIED;
+        if (result == -ETIMEDOUT)
+            return weir__fail_plain(ETIMEDOUT, "somebody else held the mutex until the deadline");
+        if (result == 1)
+            slice_ns = WEIR__SLEEP_SLICE_NS;
     }
 }
 
@@ -225,7 +241,7 @@ static inline int lock(struct weir_mutex *mutex, int64_t deadline_ns)
     if (__builtin_expect(
             self == WEIR_IDENTITY_NOBODY || !compare_and_swap(&shm->owned.word, &free, self), 0))
         return lock_slowly(shm, deadline_ns);
-    write_name(shm, thread_number());
+    write_name(shm, thread_number(self));
     return 0;
 }
 

@@ -36,8 +36,8 @@
  * M3: the owner of a word that is not its own is changed by a compare-and-swap alone, from exactly the
  *     word that was asked for; so a verdict that comes late, from one that was stopped with it, fails.
  *
- * thread is a number that this thread alone has among the living ones of its process: another
- * process may have the same, so it counts only where the word names this process.
+ * thread is the identity, with a number in it that no other thread of the process has or ever had.
+ * It counts only where the word names this process.
  *
  * CRASH mutex.unnamed: taken, thread is 0: the word names the dead one, that is enough.
  * CRASH mutex.held: as any holder's death.
