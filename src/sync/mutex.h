@@ -37,7 +37,9 @@
  *     word that was asked for; so a verdict that comes late, from one that was stopped with it, fails.
  *
  * thread is the identity, with a number in it that no other thread of the process has or ever had.
- * It counts only where the word names this process.
+ * It counts only where the word names this process. That alone would not do, with a number that
+ * another process's thread may have: between the loads of word and thread the one may let go, and
+ * the other take it; and when a dead one's word is taken, its thread still stands there.
  *
  * CRASH mutex.unnamed: taken, thread is 0: the word names the dead one, that is enough.
  * CRASH mutex.held: as any holder's death.
