@@ -46,7 +46,7 @@ void weir__event_wake_one(struct weir__event_shm *event)
     if (weir__futex_wake_one(&event->word))
         return;
     /* Relaxed [event.word]: it orders nothing. Pairs with weir__event_prepare(). */
-    if (atomic_compare_exchange_strong_explicit(&event->word, &now, now & ~WEIR__EVENT_WAITED,
+    if (atomic_compare_exchange_strong_explicit(&event->word, &now, (now + 2) & ~WEIR__EVENT_WAITED,
                                                 memory_order_relaxed, memory_order_relaxed))
         weir__futex_wake(&event->word); /* E1 */
 }

@@ -6,14 +6,14 @@
  * The event's word, a futex:
  *
  *   bit 0       WAITED: somebody has prepared since the last notification that found nobody asleep
- *   bits 31..1  how many notifications there were since somebody waited
+ *   bits 31..1  counts on with each notification while somebody waits, and when WAITED is cleared
  *
  *   from            | to              | by
  *   ----------------+-----------------+--------------------------------------------------
  *   n               | n, WAITED       | prepare; the ticket is what the word is then
  *   n               | n               | notify: nobody waits, nothing is written
  *   n, WAITED       | n + 1, WAITED   | notify, before it wakes one
- *   n + 1, WAITED   | n + 1           | notify, when nobody slept; then it wakes all
+ *   n + 1, WAITED   | n + 2           | notify, when nobody slept; then it wakes all
  *   n, WAITED       | n + 1           | notify_all, before it wakes all
  *
  * A wait sleeps while the word is the ticket, so a notification between prepare and wait ends it.
@@ -22,6 +22,9 @@
  *     it is about to wake all. (notify clears it when the kernel has said that nobody slept. One
  *     may have come since, with the very same word for a ticket, and sleep: so it wakes all once
  *     more after it has cleared. Who comes later does not sleep: the word is not the ticket.)
+ * E2: a word whose WAITED was cleared does not come back: who clears it counts on. (With n + 1 alone
+ *     the next prepare would make it n + 1, WAITED again, and one that took this ticket before, and
+ *     comes late, would sleep through the changes between: they found no WAITED, and counted nothing.)
  *
  * Why no notification is lost: prepare is a full fence between the bit and the second look; notify
  * is one between the change and its look at the bit. One of the two sees the other.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goal: a moment in which a word of floor 2 looks as if it were another's: the thread in a mutex
- *       that was another process's.
+ * Goal: two moments in which a word of floor 2 looks as if it were another time's: the thread in a
+ *       mutex that was another process's, and the ticket of an event that has been cleared since.
  * Method: the memory is written as it stands in that moment, and the call is made that would be
- *       deceived. (proof/models/mutex.pml finds the way there.)
+ *       deceived. (proof/models/mutex.pml and event.pml find the way there.)
  */
 #include "unit/cmocka.h"
 
@@ -14,6 +14,7 @@
 
 #include <weir/identity.h>
 
+#include "sync/event.h"
 #include "sync/mutex.h"
 
 /*
@@ -45,10 +46,31 @@ static void thread_of_another_process(void **state)
     munmap(mutex, sizeof *mutex);
 }
 
+/*
+ * A notification counts, finds nobody asleep, and clears WAITED. Who prepares between the first and
+ * the last of that has a ticket that must not fit again when the next one has prepared.
+ */
+static void ticket_of_a_cleared_word(void **state)
+{
+    (void)state;
+    struct weir_event event = { { 0 } };
+    struct weir__event_shm *shm = (struct weir__event_shm *)(void *)&event;
+    uint32_t first, next;
+    assert_int_equal(weir_event_prepare(&event, &first), 0);
+    assert_int_equal(weir_event_notify(&event), 0);
+    assert_int_equal(atomic_load(&shm->word) & WEIR__EVENT_WAITED, 0);
+    uint32_t between = first + 2;
+    assert_int_equal(weir_event_prepare(&event, &next), 0);
+    /* 0: it did not sleep, even with a deadline that has passed. */
+    assert_int_equal(weir_event_wait_until(&event, between, 1), 0);
+    assert_int_equal(weir_event_wait_until(&event, next, 1), -ETIMEDOUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(thread_of_another_process),
+        cmocka_unit_test(ticket_of_a_cleared_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
