@@ -47,8 +47,10 @@ void weir__event_wake_one(struct weir__event_shm *event)
         return;
     /* Relaxed [event.word]: it orders nothing. Pairs with weir__event_prepare(). */
     if (atomic_compare_exchange_strong_explicit(&event->word, &now, (now + 2) & ~WEIR__EVENT_WAITED,
-                                                memory_order_relaxed, memory_order_relaxed))
+                                                memory_order_relaxed, memory_order_relaxed)) {
+        /* CRASH event.unwoken */
         weir__futex_wake(&event->word); /* E1 */
+    }
 }
 
 void weir__event_wake_all(struct weir__event_shm *event)

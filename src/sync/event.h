@@ -32,7 +32,8 @@
  * After 2,147,483,648 notifications between a prepare and its wait the ticket fits again: the wait
  * then lasts a slice.
  *
- * CRASH event.unwoken: the word counts on, the wake is missing: who slept looks after a slice.
+ * CRASH event.unwoken: the word counts on, with WAITED or without, the wake is missing: who slept
+ * looks after a slice.
  */
 
 #include <stdbool.h>

@@ -3,8 +3,8 @@
 #
 # The checks of the source find what they look for.
 #
-# Goal: check-floors, check-tags and check-length pass on this source, and fail
-# on each kind of fault that they are there for.
+# Goal: check-floors, check-tags, check-pages and check-length pass on this source, and
+# fail on each kind of fault that they are there for.
 # Method: a small tree of files with one fault at a time.
 set -u
 scripts=${WEIR_SOURCE:?}/scripts
@@ -72,6 +72,24 @@ tags "a tag that is only acquired" src/base/c.c '/* Acquire [x.y]: a */\n/* Acqu
 tags "stdatomic in a .c file" src/base/c.c '#include <stdatomic.h>'
 tags "stdatomic in a second header" src/segment/c.h '#include <stdatomic.h>'
 
+pages() { # what, file, text that is appended
+    rm -rf "${tree:?}"/*
+    mkdir -p "$tree/docs" "$tree/src/channel" "$tree/src/sync"
+    for name in lane:channel sync:sync; do
+        printf '/*\n * I1: x\n * CRASH a.b: x\n */\n/* Release [c.d]: x */\n' >"$tree/src/${name#*:}/a.h"
+        printf -- '- I1: x\n## Order pairs\n| c.d | x |\n## Crash points\n| a.b | x |\n' \
+            >"$tree/docs/${name%:*}.md"
+    done
+    printf '%b\n' "$3" >>"$tree/$2"
+    expect "$4" check-pages "$1"
+}
+pages "a tree without a fault" src/sync/a.h '/* nothing */' pass
+pages "a crash point in the code alone" src/sync/a.h '/* CRASH a.c */' fail
+pages "a crash point in the page alone" docs/sync.md '| a.c | x |' fail
+pages "an order pair in the code alone" src/channel/a.h '/* Release [c.e]: x */' fail
+pages "an invariant in the code alone" src/sync/a.h '/*\n * I2: x\n */' fail
+pages "an invariant in the page alone" docs/sync.md '- I2: x' fail
+
 fresh_tree
 {
     printf 'int long_function(void)\n{\n'
@@ -88,5 +106,6 @@ tree=$WEIR_SOURCE
 trap - EXIT
 expect pass check-floors "this source"
 expect pass check-tags "this source"
+expect pass check-pages "this source"
 expect pass check-length "this source"
 exit "$failed"
