@@ -412,7 +412,7 @@ init
     atomic {
 #ifdef DEAD_HOLDER
         word = 8 * (PROCESSES + 1);
-        thread = ACTORS + 1;
+        thread = NUMBER(ACTORS);
         killed[PROCESSES] = true;
         damaged = true;
 #endif
