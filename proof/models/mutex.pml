@@ -121,28 +121,35 @@ inline wake_all()
     asleep[2] = false
 }
 
-/* Two loads, in either order: does this thread find that it holds it? */
+/* Two loads, in either order: does this thread find that it holds it? LOADS_TOGETHER: in one step. */
+#ifdef LOADS_TOGETHER
+#define LOADS atomic
+#else
+#define LOADS
+#endif
 inline ask(me)
 {
-#ifdef TWO_THREADS
+#if defined(TWO_THREADS) && !defined(LOADS_TOGETHER)
     if
     :: number = thread
     :: true
     fi;
 #endif
-    seen = word;
-    if
-    :: OWNER(seen) - 1 == PROCESS(me) ->
-        d_step {
-            if
-            :: number == 0 -> number = thread
-            :: else
-            fi;
-            assert(number != NUMBER(me) || holds[me]);
-            number = 0
-        }
-    :: OWNER(seen) - 1 != PROCESS(me) -> number = 0
-    fi
+    LOADS {
+        seen = word;
+        if
+        :: OWNER(seen) - 1 == PROCESS(me) ->
+            d_step {
+                if
+                :: number == 0 -> number = thread
+                :: else
+                fi;
+                assert(number != NUMBER(me) || holds[me]);
+                number = 0
+            }
+        :: OWNER(seen) - 1 != PROCESS(me) -> number = 0
+        fi
+    }
 }
 
 proctype actor(byte me)
