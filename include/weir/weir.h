@@ -4,6 +4,7 @@
 
 /* All of weir; each header also stands alone. */
 #include <weir/arena.h>
+#include <weir/barrier.h>
 #include <weir/channel.h>
 #include <weir/clock.h>
 #include <weir/collect.h>
@@ -16,8 +17,10 @@
 #include <weir/mutex.h>
 #include <weir/offset.h>
 #include <weir/once.h>
+#include <weir/permits.h>
 #include <weir/pool.h>
 #include <weir/ref.h>
+#include <weir/rwlock.h>
 #include <weir/segment.h>
 #include <weir/semaphore.h>
 #include <weir/semset.h>

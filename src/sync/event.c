@@ -10,7 +10,8 @@
 #include "sync/sleep.h"
 #include "sync/spin.h"
 
-int weir__event_wait(struct weir__event_shm *event, uint32_t ticket, int64_t deadline_ns)
+int weir__event_wait_slice(struct weir__event_shm *event, uint32_t ticket, int64_t slice_ns,
+                           int64_t deadline_ns)
 {
     for (int turn = 0; turn < WEIR__SPIN_TURNS; turn++) {
         /* Acquire [event.count]: what was changed before the notification. Pairs with count_on(). */
@@ -18,7 +19,13 @@ int weir__event_wait(struct weir__event_shm *event, uint32_t ticket, int64_t dea
             return 0;
         weir__cpu_relax();
     }
-    return weir__sleep(&event->word, ticket, deadline_ns);
+    return weir__sleep_slice(&event->word, ticket, slice_ns, deadline_ns);
+}
+
+int weir__event_wait(struct weir__event_shm *event, uint32_t ticket, int64_t deadline_ns)
+{
+    int result = weir__event_wait_slice(event, ticket, WEIR__SLEEP_SLICE_NS, deadline_ns);
+    return result == 1 ? 0 : result;
 }
 
 /* One notification more, if somebody waits. false: nobody does any more. */
@@ -31,7 +38,7 @@ static bool count_on(struct weir__event_shm *event, uint32_t clear, uint32_t *no
             return false;
         *now = (word + 2) & ~clear;
         /* Release [event.count]: the change before its notification. Pairs with
-         * weir__event_wait(). */
+         * weir__event_wait_slice(). */
     } while (!atomic_compare_exchange_weak_explicit(&event->word, &word, *now, memory_order_release,
                                                     memory_order_relaxed));
     return true;

@@ -64,6 +64,10 @@ static inline uint32_t weir__event_prepare(struct weir__event_shm *event)
 /* Sleeps a slice at most, as weir__sleep(). */
 int weir__event_wait(struct weir__event_shm *event, uint32_t ticket, int64_t deadline_ns);
 
+/* The same with another slice. 1: it is over, and nobody has notified. */
+int weir__event_wait_slice(struct weir__event_shm *event, uint32_t ticket, int64_t slice_ns,
+                           int64_t deadline_ns);
+
 /* The slow half of notify. */
 void weir__event_wake_one(struct weir__event_shm *event) __attribute__((cold));
 void weir__event_wake_all(struct weir__event_shm *event) __attribute__((cold));

@@ -14,9 +14,6 @@
 /* Inside this file: go on, the word has changed. */
 #define AGAIN 1000
 
-/* The first sleep; the others are a slice. */
-#define FIRST_SLICE_NS (2 * WEIR_MILLISECOND_NS)
-
 static inline struct weir__mutex_shm *shared(struct weir_mutex *mutex)
 {
     return (struct weir__mutex_shm *)(void *)mutex;
@@ -195,7 +192,7 @@ static int try_once(struct weir__mutex_shm *mutex, uint64_t self)
 static __attribute__((noinline)) int lock_slowly(struct weir__mutex_shm *mutex, int64_t deadline_ns)
 {
     uint64_t self, seen, waited = 0;
-    int64_t slice_ns = FIRST_SLICE_NS;
+    int64_t slice_ns = WEIR__SLEEP_FIRST_NS;
     int result = weir__owner_self(&self);
     if (result != 0)
         return result;

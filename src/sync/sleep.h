@@ -13,6 +13,9 @@
 
 #define WEIR__SLEEP_SLICE_NS INT64_C(200000000)
 
+/* The first sleep of a wait: if the one it is for was dead before, nobody will wake us. */
+#define WEIR__SLEEP_FIRST_NS INT64_C(2000000)
+
 /*
  * Sleeps while *word is value; a slice at most. The word may lie in memory that may only be read.
  * deadline_ns: WEIR_NEVER, or of CLOCK_MONOTONIC.

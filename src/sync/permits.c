@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+#include "sync/permits.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <weir/clock.h>
+
+#include "base/error.h"
+#include "sync/geometry.h"
+#include "sync/sleep.h"
+#include "sync/spin.h"
+
+/* Inside this file: none has been found. */
+#define NONE 1000
+
+static const struct weir__geometry kind = {
+    .name = WEIR__GEOMETRY_PERMITS,
+    .count_max = WEIR_PERMITS_MAX,
+    .noun = "pool of permits",
+    .places = "permits",
+    .head_bytes = sizeof(struct weir__permits_shm),
+    .place_bytes = sizeof(struct weir__owned),
+};
+
+static inline struct weir__permits *handle_of(const struct weir_permits *permits)
+{
+    return (struct weir__permits *)(uintptr_t)permits;
+}
+
+static inline bool is_closed(const struct weir_permits *permits)
+{
+    return !permits || !handle_of(permits)->shm;
+}
+
+static int closed(void)
+{
+    return weir__fail_plain(EINVAL, "no handle of permits: see weir_permits_open()");
+}
+
+uint64_t weir_permits_bytes(uint32_t count)
+{
+    return weir__geometry_bytes(&kind, count);
+}
+
+int weir_permits_init(void *memory, uint64_t bytes, uint32_t count)
+{
+    return weir__geometry_init(&kind, memory, bytes, count);
+}
+
+int weir_permits_open(struct weir_permits *permits, void *memory, uint64_t bytes)
+{
+    uint32_t count;
+    if (!permits)
+        return closed();
+    int result = weir__geometry_open(&kind, memory, bytes, &count);
+    if (result != 0)
+        return result;
+    memset(permits, 0, sizeof *permits);
+    handle_of(permits)->shm = memory;
+    handle_of(permits)->count = count;
+    return 0;
+}
+
+static inline bool compare_and_swap(struct weir__owned *permit, uint64_t from, uint64_t self)
+{
+    /* Acquire [permits.word]: what the former holder wrote. Pairs with weir_permits_release(). A dead
+     * one's was visible before the kernel said that it is dead. */
+    if (!atomic_compare_exchange_strong_explicit(&permit->word, &from, self, memory_order_acquire,
+                                                 memory_order_relaxed))
+        return false;
+    /* CRASH permits.unnamed */
+    weir__owned_name(permit);
+    return true;
+}
+
+static inline uint64_t load(const struct weir__owned *permit)
+{
+    /* Relaxed [permits.word]: a guess for the compare-and-swap. Pairs with compare_and_swap(). */
+    return atomic_load_explicit(&permit->word, memory_order_relaxed);
+}
+
+/* Where the search begins: for the first time, at a place of this process's own. */
+static inline uint32_t first_place(const struct weir__permits *handle, uint64_t self)
+{
+    /* Relaxed: a hint, and below the count whoever wrote it last. */
+    uint32_t hint = atomic_load_explicit(&handle->hint, memory_order_relaxed);
+    if (hint != 0)
+        return hint - 1;
+    return (uint32_t)(self >> 32 ^ self >> 13) % handle->count;
+}
+
+static inline void remember(struct weir__permits *handle, uint32_t index)
+{
+    /* Relaxed: as in first_place(). */
+    atomic_store_explicit(&handle->hint, index + 1, memory_order_relaxed);
+}
+
+/* A free one. 0, or NONE. */
+static inline int take_free(struct weir__permits *handle, uint64_t self, uint32_t *index)
+{
+    uint32_t at = first_place(handle, self);
+    for (uint32_t i = 0; i < handle->count; i++) {
+        struct weir__owned *permit = &handle->shm->permit[at];
+        if (load(permit) == WEIR_IDENTITY_NOBODY &&
+            compare_and_swap(permit, WEIR_IDENTITY_NOBODY, self)) {
+            remember(handle, at);
+            *index = at;
+            return 0;
+        }
+        if (++at == handle->count)
+            at = 0;
+    }
+    return NONE;
+}
+
+/* A dead one's; a few system calls for each holder in a row. WEIR_OWNER_DIED, or NONE. */
+static int take_dead(struct weir__permits *handle, uint64_t self, uint32_t *index)
+{
+    uint64_t alive = self;
+    for (uint32_t i = 0; i < handle->count; i++) {
+        struct weir__owned *permit = &handle->shm->permit[i];
+        uint64_t word = load(permit);
+        if (word == alive || weir__owner(word) == self || word == WEIR_IDENTITY_NOBODY)
+            continue;
+        if (!weir__owned_is_dead(permit, word)) {
+            alive = word;
+            continue;
+        }
+        if (compare_and_swap(permit, word, self)) {
+            remember(handle, i);
+            *index = i;
+            return WEIR_OWNER_DIED;
+        }
+    }
+    return NONE;
+}
+
+static int take_soon(struct weir__permits *handle, uint64_t self, uint32_t *index)
+{
+    int result = NONE;
+    for (int turn = 0; turn < WEIR__SPIN_TURNS && result == NONE; turn++) {
+        result = take_free(handle, self, index);
+        weir__cpu_relax();
+    }
+    return result;
+}
+
+static __attribute__((noinline)) int take_slowly(struct weir__permits *handle, uint32_t *index,
+                                                 int64_t deadline_ns)
+{
+    uint64_t self;
+    int64_t slice_ns = WEIR__SLEEP_FIRST_NS;
+    int result = weir__owner_self(&self);
+    if (result != 0)
+        return result;
+    if (deadline_ns == 0) {
+        result = take_free(handle, self, index);
+        if (result == NONE)
+            result = take_dead(handle, self, index);
+        return result == NONE ? weir__fail_plain(EAGAIN, "every permit is held") : result;
+    }
+    for (;;) {
+        result = take_soon(handle, self, index);
+        if (result != NONE)
+            return result;
+        uint32_t ticket = weir__event_prepare(&handle->shm->returned);
+        result = take_free(handle, self, index);
+        if (result != NONE)
+            return result;
+        result = weir__event_wait_slice(&handle->shm->returned, ticket, slice_ns, deadline_ns);
+        if (result == -ETIMEDOUT)
+            return weir__fail_plain(ETIMEDOUT, "every permit was held until the deadline");
+        if (result != 1)
+            continue;
+        slice_ns = WEIR__SLEEP_SLICE_NS;
+        result = take_dead(handle, self, index);
+        if (result != NONE)
+            return result;
+    }
+}
+
+int weir_permits_take_until(struct weir_permits *permits, uint32_t *index, int64_t deadline_ns)
+{
+    if (is_closed(permits))
+        return closed();
+    if (!index)
+        return weir__fail_plain(EINVAL, "no place for the index");
+    struct weir__permits *handle = handle_of(permits);
+    uint64_t self = weir__self_identity(weir__self());
+    if (__builtin_expect(self != WEIR_IDENTITY_NOBODY && take_free(handle, self, index) == 0, 1))
+        return 0;
+    return take_slowly(handle, index, deadline_ns);
+}
+
+int weir_permits_take(struct weir_permits *permits, uint32_t *index)
+{
+    return weir_permits_take_until(permits, index, WEIR_NEVER);
+}
+
+int weir_permits_try_take(struct weir_permits *permits, uint32_t *index)
+{
+    return weir_permits_take_until(permits, index, 0);
+}
+
+static int no_index(const struct weir__permits *handle, uint32_t index)
+{
+    return weir__fail(EINVAL, "permit %u: there are %u, from 0", index, handle->count);
+}
+
+static int not_ours(uint32_t index)
+{
+    return weir__fail(EPERM, "this process does not hold permit %u", index);
+}
+
+int weir_permits_release(struct weir_permits *permits, uint32_t index)
+{
+    if (is_closed(permits))
+        return closed();
+    struct weir__permits *handle = handle_of(permits);
+    if (index >= handle->count)
+        return no_index(handle, index);
+    struct weir__owned *permit = &handle->shm->permit[index];
+    uint64_t self = weir__self_identity(weir__self());
+    uint64_t word = self;
+    /* Sequentially consistent [permits.word]: what the holder wrote, for the next one; and the permit
+     * before the look at who waits. Pairs with compare_and_swap(). */
+    if (self == WEIR_IDENTITY_NOBODY ||
+        !atomic_compare_exchange_strong_explicit(&permit->word, &word, WEIR_IDENTITY_NOBODY,
+                                                 memory_order_seq_cst, memory_order_relaxed))
+        return not_ours(index);
+    remember(handle, index);
+    /* CRASH permits.unwoken */
+    if (__builtin_expect(weir__event_is_waited(&handle->shm->returned), 0))
+        weir__event_wake_one(&handle->shm->returned);
+    return 0;
+}
+
+int weir_permits_value(const struct weir_permits *permits)
+{
+    if (is_closed(permits))
+        return closed();
+    const struct weir__permits *handle = handle_of(permits);
+    uint64_t alive = weir__self_identity(weir__self());
+    int value = 0;
+    for (uint32_t i = 0; i < handle->count; i++) {
+        const struct weir__owned *permit = &handle->shm->permit[i];
+        uint64_t word = load(permit);
+        if (word == WEIR_IDENTITY_NOBODY)
+            value++;
+        else if (word == alive)
+            continue;
+        else if (weir__owned_is_dead(permit, word))
+            value++;
+        else
+            alive = word;
+    }
+    return value;
+}
+
+uint64_t weir_permits_owner(const struct weir_permits *permits, uint32_t index)
+{
+    if (is_closed(permits) || index >= handle_of(permits)->count)
+        return WEIR_IDENTITY_NOBODY;
+    return weir__owner(load(&handle_of(permits)->shm->permit[index]));
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/* Read-write locks: handles, and the side of the readers. */
+#include "sync/rwlock.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <weir/clock.h>
+
+#include "base/error.h"
+#include "sync/geometry.h"
+#include "sync/sleep.h"
+#include "sync/spin.h"
+
+#define AGAIN WEIR__RWLOCK_AGAIN
+#define COUNT_MASK WEIR_IDENTITY_SESSION_MAX
+
+_Static_assert(WEIR_RWLOCK_READS_MAX == WEIR_IDENTITY_SESSION_MAX, "the count fits");
+
+static const struct weir__geometry kind = {
+    .name = WEIR__GEOMETRY_RWLOCK,
+    .count_max = WEIR_RWLOCK_READERS_MAX,
+    .noun = "read-write lock",
+    .places = "readers",
+    .head_bytes = sizeof(struct weir__rwlock_shm),
+    .place_bytes = sizeof(struct weir__rwlock_place),
+};
+
+int weir__rwlock_closed(void)
+{
+    return weir__fail_plain(EINVAL, "no handle of a read-write lock: see weir_rwlock_open()");
+}
+
+int weir__rwlock_lost(void)
+{
+    return weir__fail_plain(ENOTRECOVERABLE,
+                            "the read-write lock was given up: a writer died, and the next one "
+                            "unlocked it without weir_rwlock_consistent()");
+}
+
+uint64_t weir_rwlock_bytes(uint32_t readers)
+{
+    return weir__geometry_bytes(&kind, readers);
+}
+
+int weir_rwlock_init(void *memory, uint64_t bytes, uint32_t readers)
+{
+    return weir__geometry_init(&kind, memory, bytes, readers);
+}
+
+int weir_rwlock_open(struct weir_rwlock *lock, void *memory, uint64_t bytes)
+{
+    uint32_t readers;
+    if (!lock)
+        return weir__rwlock_closed();
+    int result = weir__geometry_open(&kind, memory, bytes, &readers);
+    if (result != 0)
+        return result;
+    memset(lock, 0, sizeof *lock);
+    weir__rwlock_handle(lock)->shm = memory;
+    weir__rwlock_handle(lock)->readers = readers;
+    return 0;
+}
+
+/* --- counting ------------------------------------------------------------------------------- */
+
+static inline struct weir__owned *place_of(struct weir__rwlock *handle, uint32_t index)
+{
+    return &handle->shm->place[index].owned;
+}
+
+static inline uint32_t hint_of(struct weir__rwlock *handle)
+{
+    /* Relaxed: a hint, and below readers whoever wrote it last. */
+    return atomic_load_explicit(&handle->hint, memory_order_relaxed);
+}
+
+static inline uint64_t load_place(const struct weir__owned *place)
+{
+    /* Relaxed [rwlock.place]: a guess for the compare-and-swap. Pairs with move(). */
+    return atomic_load_explicit(&place->word, memory_order_relaxed);
+}
+
+static inline bool move(struct weir__owned *place, uint64_t *from, uint64_t to)
+{
+    /* Sequentially consistent [rwlock.place]: up, then the look at writer; and down, what was read
+     * before it, and then the look at who waits. Pairs with weir_rwlock_write_lock_until(). */
+    return atomic_compare_exchange_strong_explicit(&place->word, from, to, memory_order_seq_cst,
+                                                   memory_order_relaxed);
+}
+
+/* false: the place is another's, or counts no further. */
+static inline bool count_up(struct weir__owned *place, uint64_t self)
+{
+    uint64_t word = load_place(place);
+    while (weir__owner(word) == self && (word & COUNT_MASK) < COUNT_MASK) {
+        if (move(place, &word, word + 1))
+            return true;
+    }
+    return false;
+}
+
+/* false: the place is another's, or at 0. */
+static inline bool count_down(struct weir__rwlock_shm *shm, struct weir__owned *place,
+                              uint64_t self)
+{
+    uint64_t word = load_place(place);
+    do {
+        if (weir__owner(word) != self || (word & COUNT_MASK) == 0)
+            return false;
+    } while (!move(place, &word, word - 1));
+    /* CRASH rwlock.undrained */
+    if (__builtin_expect((word & COUNT_MASK) == 1 && weir__event_is_waited(&shm->drained), 0))
+        weir__event_wake_all(&shm->drained);
+    return true;
+}
+
+/* A place of this process's that can count: 0, AGAIN: there is none, or -EOVERFLOW. */
+static int count_own(struct weir__rwlock *handle, uint64_t self)
+{
+    for (uint32_t i = 0; i < handle->readers; i++) {
+        struct weir__owned *place = place_of(handle, i);
+        if (weir__owner(load_place(place)) != self)
+            continue;
+        if (count_up(place, self)) {
+            /* Relaxed: as in hint_of(). */
+            atomic_store_explicit(&handle->hint, i, memory_order_relaxed);
+            return 0;
+        }
+        if ((load_place(place) & COUNT_MASK) == COUNT_MASK)
+            return weir__fail(EOVERFLOW, "this process holds %u read locks: no more can be counted",
+                              WEIR_RWLOCK_READS_MAX);
+    }
+    return AGAIN;
+}
+
+enum vacancy { FREE, DEAD, IDLE, VACANCIES };
+
+static bool is_vacant(const struct weir__owned *place, uint64_t word, enum vacancy which)
+{
+    switch (which) {
+    case FREE:
+        return word == 0;
+    case DEAD:
+        return word != 0 && weir__owned_is_dead(place, word);
+    default:
+        return (word & COUNT_MASK) == 0;
+    }
+}
+
+static bool claim(struct weir__rwlock *handle, uint64_t self, enum vacancy which)
+{
+    for (uint32_t i = 0; i < handle->readers; i++) {
+        struct weir__owned *place = place_of(handle, i);
+        uint64_t word = load_place(place);
+        if (!is_vacant(place, word, which) || !move(place, &word, self | 1))
+            continue;
+        /* CRASH rwlock.unnamed */
+        weir__owned_name(place);
+        /* Relaxed: as in hint_of(). */
+        atomic_store_explicit(&handle->hint, i, memory_order_relaxed);
+        return true;
+    }
+    return false;
+}
+
+int weir__rwlock_count(struct weir__rwlock *handle, uint64_t self)
+{
+    if (count_up(place_of(handle, hint_of(handle)), self))
+        return 0;
+    int result = count_own(handle, self);
+    if (result != AGAIN)
+        return result;
+    for (int which = FREE; which < VACANCIES; which++) {
+        if (claim(handle, self, (enum vacancy)which))
+            return 0;
+    }
+    return weir__fail(ENOSPC,
+                      "the lock is made for %u processes that read at the same time, and as many "
+                      "do: make it with more",
+                      handle->readers);
+}
+
+/* Takes one read lock of this process's back, wherever it is counted. */
+static bool uncount(struct weir__rwlock *handle, uint64_t self)
+{
+    if (count_down(handle->shm, place_of(handle, hint_of(handle)), self))
+        return true;
+    for (uint32_t i = 0; i < handle->readers; i++) {
+        if (count_down(handle->shm, place_of(handle, i), self))
+            return true;
+    }
+    return false;
+}
+
+/* --- writers in the way --------------------------------------------------------------------- */
+
+static inline uint64_t load_writer(struct weir__rwlock_shm *shm)
+{
+    /* Sequentially consistent [rwlock.writer]: our count, then this look; and what the last one wrote,
+     * its state included. Pairs with weir_rwlock_write_lock_until(), weir__rwlock_release(). */
+    return atomic_load(&weir__rwlock_writer(shm)->owned.word);
+}
+
+static inline uint32_t load_state(const struct weir__rwlock_shm *shm)
+{
+    /* Relaxed [rwlock.state]: load_writer() was the acquire. Pairs with store_state(). */
+    return atomic_load_explicit(&shm->state, memory_order_relaxed);
+}
+
+static int judge_state(uint32_t state)
+{
+    if (state & WEIR__RWLOCK_LOST)
+        return weir__rwlock_lost();
+    return weir__fail_plain(EOWNERDEAD, "the last writer died in its writing: take the lock for "
+                                        "writing, repair, and say weir_rwlock_consistent()");
+}
+
+/* We have counted. 0: we read; AGAIN: somebody writes, or waits to; or an error. */
+static int look(struct weir__rwlock_shm *shm)
+{
+    if (weir__owner(load_writer(shm)) != WEIR_IDENTITY_NOBODY)
+        return AGAIN;
+    uint32_t state = load_state(shm);
+    return state == 0 ? 0 : judge_state(state);
+}
+
+/* The same, without a sentence. */
+static inline bool may_read(struct weir__rwlock_shm *shm)
+{
+    return weir__owner(load_writer(shm)) == WEIR_IDENTITY_NOBODY && load_state(shm) == 0;
+}
+
+void weir__rwlock_release(struct weir__rwlock_shm *shm)
+{
+    /* Its release is [rwlock.writer], and orders what was written. Pairs with load_writer(). */
+    weir_mutex_unlock(&shm->writer);
+    /* CRASH rwlock.unreleased */
+    weir__event_notify_all(&shm->released);
+}
+
+/*
+ * A writer is in the way: asks the kernel for it. AGAIN: it lives, or is there no more; 0: it was
+ * dead and is out of the way; or an error.
+ */
+static int settle(struct weir__rwlock_shm *shm, uint64_t self)
+{
+    uint64_t word = load_writer(shm);
+    if (weir__owner(word) == WEIR_IDENTITY_NOBODY || weir__owner(word) == self ||
+        !weir__owned_is_dead(&weir__rwlock_writer(shm)->owned, word))
+        return AGAIN;
+    uint32_t state = load_state(shm);
+    if (load_writer(shm) != word)
+        return AGAIN; /* another one has taken over, and perhaps repairs */
+    if (state != 0)
+        return judge_state(state);
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    int result = weir_mutex_try_lock(&shm->writer);
+    weir__error_restore(&saved);
+    if (result < 0)
+        return AGAIN;
+    if (result == WEIR_OWNER_DIED)
+        weir_mutex_consistent(&shm->writer);
+    /* As any writer's that has not begun: [rwlock.state] is as it was. */
+    weir__rwlock_release(shm);
+    return 0;
+}
+
+/* 0: nobody holds writer any more, or a slice is over; -EAGAIN: no waiting; or another error. */
+static int wait_for_writer(struct weir__rwlock_shm *shm, uint64_t self, int64_t *slice_ns,
+                           int64_t deadline_ns)
+{
+    int result;
+    if (deadline_ns == 0) {
+        result = settle(shm, self);
+        return result == AGAIN ? weir__fail_plain(EAGAIN, "somebody writes, or waits to") : result;
+    }
+    for (int turn = 0; turn < WEIR__SPIN_TURNS; turn++) {
+        if (weir__owner(load_writer(shm)) == WEIR_IDENTITY_NOBODY)
+            return 0;
+        weir__cpu_relax();
+    }
+    uint32_t ticket = weir__event_prepare(&shm->released);
+    if (weir__owner(load_writer(shm)) == WEIR_IDENTITY_NOBODY)
+        return 0;
+    result = weir__event_wait_slice(&shm->released, ticket, *slice_ns, deadline_ns);
+    if (result == -ETIMEDOUT)
+        return weir__fail_plain(ETIMEDOUT, "somebody wrote, or waited to, until the deadline");
+    if (result != 1)
+        return 0;
+    *slice_ns = WEIR__SLEEP_SLICE_NS;
+    result = settle(shm, self);
+    return result == AGAIN ? 0 : result;
+}
+
+/* --- the public calls of readers ------------------------------------------------------------ */
+
+static __attribute__((noinline)) int read_lock_slowly(struct weir__rwlock *handle,
+                                                      int64_t deadline_ns)
+{
+    uint64_t self;
+    int64_t slice_ns = WEIR__SLEEP_FIRST_NS;
+    int result = weir__owner_self(&self);
+    if (result == 0 && weir__rwlock_is_ours(handle->shm))
+        return weir__fail_plain(EDEADLK, "this thread writes: it would wait for itself; see "
+                                         "weir_rwlock_downgrade()");
+    while (result == 0) {
+        result = weir__rwlock_count(handle, self);
+        if (result != 0)
+            break;
+        /* CRASH rwlock.counted */
+        result = look(handle->shm);
+        if (result == 0)
+            break;
+        uncount(handle, self);
+        if (result != AGAIN)
+            break;
+        result = wait_for_writer(handle->shm, self, &slice_ns, deadline_ns);
+    }
+    return result;
+}
+
+int weir_rwlock_read_lock_until(struct weir_rwlock *lock, int64_t deadline_ns)
+{
+    if (__builtin_expect(weir__rwlock_is_closed(lock), 0))
+        return weir__rwlock_closed();
+    struct weir__rwlock *handle = weir__rwlock_handle(lock);
+    uint64_t self = weir__self_identity(weir__self());
+    struct weir__owned *place = place_of(handle, hint_of(handle));
+    if (__builtin_expect(self != WEIR_IDENTITY_NOBODY && count_up(place, self), 1)) {
+        if (__builtin_expect(may_read(handle->shm), 1))
+            return 0;
+        count_down(handle->shm, place, self);
+    }
+    return read_lock_slowly(handle, deadline_ns);
+}
+
+int weir_rwlock_read_lock(struct weir_rwlock *lock)
+{
+    return weir_rwlock_read_lock_until(lock, WEIR_NEVER);
+}
+
+int weir_rwlock_try_read_lock(struct weir_rwlock *lock)
+{
+    return weir_rwlock_read_lock_until(lock, 0);
+}
+
+int weir_rwlock_read_unlock(struct weir_rwlock *lock)
+{
+    if (__builtin_expect(weir__rwlock_is_closed(lock), 0))
+        return weir__rwlock_closed();
+    struct weir__rwlock *handle = weir__rwlock_handle(lock);
+    uint64_t self = weir__self_identity(weir__self());
+    if (__builtin_expect(self != WEIR_IDENTITY_NOBODY && uncount(handle, self), 1))
+        return 0;
+    return weir__fail_plain(EPERM, "this process does not hold the lock for reading");
+}
+
+int weir_rwlock_readers(const struct weir_rwlock *lock)
+{
+    if (weir__rwlock_is_closed(lock))
+        return weir__rwlock_closed();
+    struct weir__rwlock *handle = weir__rwlock_handle(lock);
+    int count = 0;
+    for (uint32_t i = 0; i < handle->readers; i++)
+        count += (int)(load_place(place_of(handle, i)) & COUNT_MASK);
+    return count;
+}
