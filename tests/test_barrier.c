@@ -200,6 +200,17 @@ static void test_a_dead_party_is_counted(void **state)
     assert_result(weir_barrier_wait_until(&barrier, 0, NOW), 2); /* asks at once */
 }
 
+/* Shorter than the time after which a waiter asks for deaths. */
+static void test_a_short_deadline_sees_a_death(void **state)
+{
+    struct peer a, b;
+    (void)state;
+    make_three(&a, &b);
+    peer_kill(&a);
+    peer_kill(&b);
+    assert_result(weir_barrier_wait_until(&barrier, 0, weir_deadline_ns(1000)), 2);
+}
+
 static void test_one_dies_that_had_arrived(void **state)
 {
     struct peer a, b;
@@ -393,6 +404,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_who_has_not_joined_is_waited_for),
         cmocka_unit_test(test_a_deadline_withdraws),
         cmocka_unit_test(test_a_dead_party_is_counted),
+        cmocka_unit_test(test_a_short_deadline_sees_a_death),
         cmocka_unit_test(test_one_dies_that_had_arrived),
         cmocka_unit_test(test_one_dies_while_all_sleep),
         cmocka_unit_test(test_leaving),

@@ -186,6 +186,20 @@ static void test_told_again_while_nobody_has_released(void **state)
     assert_result(weir_permits_take(&permits, &index), WEIR_OWNER_DIED);
 }
 
+/* Shorter than the time after which a waiter asks for deaths. */
+static void test_a_short_deadline_sees_a_death(void **state)
+{
+    struct peer a;
+    uint32_t index;
+    (void)state;
+    make(1);
+    peer_start(&a);
+    take_from(&a, 0);
+    peer_kill(&a);
+    assert_result(weir_permits_take_until(&permits, &index, weir_deadline_ns(1000)),
+                  WEIR_OWNER_DIED);
+}
+
 static void test_a_holder_dies_while_one_sleeps(void **state)
 {
     struct peer a, b;
@@ -288,6 +302,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_waiting),
         cmocka_unit_test(test_the_dead_give_back),
         cmocka_unit_test(test_told_again_while_nobody_has_released),
+        cmocka_unit_test(test_a_short_deadline_sees_a_death),
         cmocka_unit_test(test_a_holder_dies_while_one_sleeps),
         cmocka_unit_test(test_who_is_stopped_is_not_robbed),
         cmocka_unit_test(test_fork),

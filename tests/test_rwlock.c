@@ -293,6 +293,21 @@ static void test_a_writer_dies(void **state)
     peer_end(&b);
 }
 
+/* Shorter than the time after which a waiter asks for deaths. */
+static void test_a_short_deadline_sees_a_death(void **state)
+{
+    struct peer a;
+    (void)state;
+    make(2);
+    peer_start(&a);
+    assert_ask(a, READ, NOW, 0);
+    peer_kill(&a);
+    assert_result(weir_rwlock_write_lock_until(&lock, weir_deadline_ns(1000)), 0);
+    assert_result(weir_rwlock_write_unlock(&lock), 0);
+    lose_a_writer();
+    assert_result(weir_rwlock_read_lock_until(&lock, weir_deadline_ns(1000)), -EOWNERDEAD);
+}
+
 static void test_every_writer_is_told_until_it_is_repaired(void **state)
 {
     struct peer a;
@@ -606,6 +621,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_dead_readers),
         cmocka_unit_test(test_a_reader_dies_while_a_writer_sleeps),
         cmocka_unit_test(test_a_writer_dies),
+        cmocka_unit_test(test_a_short_deadline_sees_a_death),
         cmocka_unit_test(test_every_writer_is_told_until_it_is_repaired),
         cmocka_unit_test(test_given_up),
         cmocka_unit_test(test_a_writer_dies_that_only_waited),

@@ -290,11 +290,12 @@ static int withdraw(const struct weir__barrier *handle, struct weir__owned *owne
                             "not all parties of the barrier had arrived by the deadline");
 }
 
+/* AGAIN: the deadline is over. */
 static int wait_for_others(const struct weir__barrier *handle, uint32_t round, uint64_t self,
                            int64_t deadline_ns)
 {
     int64_t slice_ns = WEIR__SLEEP_FIRST_NS;
-    for (;;) {
+    while (!weir__is_over(deadline_ns)) {
         end_round(handle);
         int result = spin(handle, round);
         if (result != AGAIN)
@@ -305,13 +306,14 @@ static int wait_for_others(const struct weir__barrier *handle, uint32_t round, u
         if (result != AGAIN)
             return result;
         result = weir__event_wait_slice(&handle->shm->ended, ticket, slice_ns, deadline_ns);
-        if (result == -ETIMEDOUT)
-            return AGAIN;
         if (result != 1)
             continue;
         slice_ns = WEIR__SLEEP_SLICE_NS;
         find_gone(handle, round, self);
     }
+    find_gone(handle, round, self);
+    end_round(handle);
+    return result_of(load_round(handle->shm), round);
 }
 
 int weir_barrier_wait_until(struct weir_barrier *barrier, uint32_t party, int64_t deadline_ns)
@@ -328,13 +330,7 @@ int weir_barrier_wait_until(struct weir_barrier *barrier, uint32_t party, int64_
     if (has_arrived(word, round) || !move(owned, word, arrived))
         return weir__fail(EBUSY, "another thread of this process waits as party %u", party);
     /* CRASH barrier.arrived */
-    if (deadline_ns == 0) {
-        find_gone(handle, round, self);
-        end_round(handle);
-        result = result_of(load_round(handle->shm), round);
-    } else {
-        result = wait_for_others(handle, round, self, deadline_ns);
-    }
+    result = wait_for_others(handle, round, self, deadline_ns);
     return result == AGAIN ? withdraw(handle, owned, arrived, round, deadline_ns) : result;
 }
 

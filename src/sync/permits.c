@@ -146,6 +146,20 @@ static int take_soon(struct weir__permits *handle, uint64_t self, uint32_t *inde
     return result;
 }
 
+/* At the deadline, and of a look: what is free, or a dead one's. */
+static int take_now(struct weir__permits *handle, uint64_t self, uint32_t *index,
+                    int64_t deadline_ns)
+{
+    int result = take_free(handle, self, index);
+    if (result == NONE)
+        result = take_dead(handle, self, index);
+    if (result != NONE)
+        return result;
+    if (deadline_ns == 0)
+        return weir__fail_plain(EAGAIN, "every permit is held");
+    return weir__fail_plain(ETIMEDOUT, "every permit was held until the deadline");
+}
+
 static __attribute__((noinline)) int take_slowly(struct weir__permits *handle, uint32_t *index,
                                                  int64_t deadline_ns)
 {
@@ -154,13 +168,7 @@ static __attribute__((noinline)) int take_slowly(struct weir__permits *handle, u
     int result = weir__owner_self(&self);
     if (result != 0)
         return result;
-    if (deadline_ns == 0) {
-        result = take_free(handle, self, index);
-        if (result == NONE)
-            result = take_dead(handle, self, index);
-        return result == NONE ? weir__fail_plain(EAGAIN, "every permit is held") : result;
-    }
-    for (;;) {
+    while (!weir__is_over(deadline_ns)) {
         result = take_soon(handle, self, index);
         if (result != NONE)
             return result;
@@ -169,8 +177,6 @@ static __attribute__((noinline)) int take_slowly(struct weir__permits *handle, u
         if (result != NONE)
             return result;
         result = weir__event_wait_slice(&handle->shm->returned, ticket, slice_ns, deadline_ns);
-        if (result == -ETIMEDOUT)
-            return weir__fail_plain(ETIMEDOUT, "every permit was held until the deadline");
         if (result != 1)
             continue;
         slice_ns = WEIR__SLEEP_SLICE_NS;
@@ -178,6 +184,7 @@ static __attribute__((noinline)) int take_slowly(struct weir__permits *handle, u
         if (result != NONE)
             return result;
     }
+    return take_now(handle, self, index, deadline_ns);
 }
 
 int weir_permits_take_until(struct weir_permits *permits, uint32_t *index, int64_t deadline_ns)

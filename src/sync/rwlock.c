@@ -267,14 +267,18 @@ static int settle(struct weir__rwlock_shm *shm, uint64_t self)
     return 0;
 }
 
-/* 0: nobody holds writer any more, or a slice is over; -EAGAIN: no waiting; or another error. */
+/* 0: nobody holds writer any more, or a slice is over; or an error. */
 static int wait_for_writer(struct weir__rwlock_shm *shm, uint64_t self, int64_t *slice_ns,
                            int64_t deadline_ns)
 {
     int result;
-    if (deadline_ns == 0) {
+    if (weir__is_over(deadline_ns)) {
         result = settle(shm, self);
-        return result == AGAIN ? weir__fail_plain(EAGAIN, "somebody writes, or waits to") : result;
+        if (result != AGAIN)
+            return result;
+        return deadline_ns == 0 ? weir__fail_plain(EAGAIN, "somebody writes, or waits to")
+                                : weir__fail_plain(ETIMEDOUT, "somebody wrote, or waited to, until "
+                                                              "the deadline");
     }
     for (int turn = 0; turn < WEIR__SPIN_TURNS; turn++) {
         if (weir__owner(load_writer(shm)) == WEIR_IDENTITY_NOBODY)
@@ -284,10 +288,7 @@ static int wait_for_writer(struct weir__rwlock_shm *shm, uint64_t self, int64_t 
     uint32_t ticket = weir__event_prepare(&shm->released);
     if (weir__owner(load_writer(shm)) == WEIR_IDENTITY_NOBODY)
         return 0;
-    result = weir__event_wait_slice(&shm->released, ticket, *slice_ns, deadline_ns);
-    if (result == -ETIMEDOUT)
-        return weir__fail_plain(ETIMEDOUT, "somebody wrote, or waited to, until the deadline");
-    if (result != 1)
+    if (weir__event_wait_slice(&shm->released, ticket, *slice_ns, deadline_ns) != 1)
         return 0;
     *slice_ns = WEIR__SLEEP_SLICE_NS;
     result = settle(shm, self);

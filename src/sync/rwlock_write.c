@@ -77,19 +77,21 @@ static int drain(struct weir__rwlock *handle, uint64_t self, int64_t deadline_ns
     int64_t slice_ns = WEIR__SLEEP_FIRST_NS;
     for (uint32_t i = 0; i < handle->readers;) {
         const struct weir__owned *place = &shm->place[i].owned;
-        if ((load_place(place) & COUNT_MASK) == 0 || (deadline_ns != 0 && spin(place))) {
+        if ((load_place(place) & COUNT_MASK) == 0) {
             i++;
             continue;
         }
-        if (deadline_ns == 0)
-            return take_dead_out(handle, i, self) ? 0 : -EAGAIN;
+        if (weir__is_over(deadline_ns)) {
+            if (take_dead_out(handle, i, self))
+                return 0;
+            return deadline_ns == 0 ? -EAGAIN : -ETIMEDOUT;
+        }
+        if (spin(place))
+            continue;
         uint32_t ticket = weir__event_prepare(&shm->drained);
         if ((load_place(place) & COUNT_MASK) == 0)
             continue;
-        int result = weir__event_wait_slice(&shm->drained, ticket, slice_ns, deadline_ns);
-        if (result == -ETIMEDOUT)
-            return result;
-        if (result == 1) {
+        if (weir__event_wait_slice(&shm->drained, ticket, slice_ns, deadline_ns) == 1) {
             slice_ns = WEIR__SLEEP_SLICE_NS;
             take_dead_out(handle, i, self);
         }

@@ -7,7 +7,10 @@
  * should wake us may be killed before it does.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include <weir/clock.h>
 
 #include "base/atomics.h"
 
@@ -15,6 +18,15 @@
 
 /* The first sleep of a wait: if the one it is for was dead before, nobody will wake us. */
 #define WEIR__SLEEP_FIRST_NS INT64_C(2000000)
+
+/*
+ * For the loop around a sleep: one that is woken again and again, and finds nothing, sees its
+ * deadline here. 0 is always over.
+ */
+static inline bool weir__is_over(int64_t deadline_ns)
+{
+    return deadline_ns != WEIR_NEVER && weir_now_ns() >= deadline_ns;
+}
 
 /*
  * Sleeps while *word is value; a slice at most. The word may lie in memory that may only be read.
