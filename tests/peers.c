@@ -134,6 +134,14 @@ void peer_see_asleep(struct peer *peer)
     }
 }
 
+void peer_see_fast_asleep(struct peer *peer)
+{
+    const struct timespec nap = { 0, 20000000 };
+    peer_see_asleep(peer);
+    nanosleep(&nap, NULL);
+    peer_see_asleep(peer);
+}
+
 void peer_stop(struct peer *peer)
 {
     int status = -1;

@@ -57,7 +57,9 @@ struct peers_reply peer_ask(struct peer *peer, int verb, uint32_t argument, int6
 bool peer_has_answered(struct peer *peer);
 /* Waits until the kernel says that it sleeps at a futex. */
 void peer_see_asleep(struct peer *peer);
-/* Waits until the kernel says that it does. */
+/* The same, after its first sleep, which is short: a wake that is lost costs a slice now. */
+void peer_see_fast_asleep(struct peer *peer);
+/* Stopped, as the kernel says. */
 void peer_stop(struct peer *peer);
 void peer_go_on(struct peer *peer);
 /* SIGKILL, and its end is known. */

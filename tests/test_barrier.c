@@ -107,6 +107,31 @@ static void test_rounds(void **state)
     peer_end(&b);
 }
 
+static void test_who_sleeps_is_woken(void **state)
+{
+    enum { ROUNDS = 10 };
+    struct peer a;
+    int64_t slept_ns = 0;
+    uint32_t party;
+    (void)state;
+    make(2);
+    peer_start(&a);
+    assert_result(weir_barrier_join(&barrier, &party), 0);
+    join_at(&a, 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        peer_tell(&a, WAIT, 1, LONG_NS);
+        peer_see_fast_asleep(&a);
+        int64_t before_ns = weir_now_ns();
+        assert_result(weir_barrier_wait(&barrier, 0), 0);
+        assert_answer(a, 0);
+        slept_ns += weir_now_ns() - before_ns;
+    }
+    print_message("           woken after %lld us on the average\n",
+                  (long long)slept_ns / ROUNDS / 1000);
+    assert_true(slept_ns < ROUNDS * INT64_C(50000000)); /* a slice is 200 ms */
+    peer_end(&a);
+}
+
 static void test_misuse(void **state)
 {
     struct peer a, b;
@@ -400,6 +425,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rounds),
+        cmocka_unit_test(test_who_sleeps_is_woken),
         cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_who_has_not_joined_is_waited_for),
         cmocka_unit_test(test_a_deadline_withdraws),

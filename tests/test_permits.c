@@ -126,7 +126,7 @@ static void test_waiting(void **state)
     for (int i = 0; i < TURNS; i++) {
         assert_result(weir_permits_take(&permits, &index), 0);
         peer_tell(&a, TAKE, 0, LONG_NS);
-        peer_see_asleep(&a);
+        peer_see_fast_asleep(&a);
         before_ns = weir_now_ns();
         assert_result(weir_permits_release(&permits, index), 0);
         assert_int_equal(peer_answer(&a).result, 0);

@@ -181,7 +181,7 @@ static void test_who_sleeps_is_woken(void **state)
         bool writes = i % 2;
         assert_result(writes ? weir_rwlock_write_lock(&lock) : weir_rwlock_read_lock(&lock), 0);
         peer_tell(&a, writes ? READ : WRITE, 0, LONG_NS);
-        peer_see_asleep(&a);
+        peer_see_fast_asleep(&a);
         int64_t before_ns = weir_now_ns();
         assert_result(writes ? weir_rwlock_write_unlock(&lock) : weir_rwlock_read_unlock(&lock), 0);
         assert_answer(a, 0);

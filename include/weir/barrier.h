@@ -149,8 +149,8 @@ WEIR_EXPORT int weir_barrier_wait(struct weir_barrier *barrier, uint32_t party);
  * ever; 0 arrives, looks once, and asks the kernel for those that have not come.
  *
  * Returns: as weir_barrier_wait().
- * Errors: -ETIMEDOUT, or -EAGAIN with a deadline of 0: it has not arrived, and the others wait for it;
- *     and those of weir_barrier_wait().
+ * Errors: -ETIMEDOUT (at the deadline; the party has not arrived, and the others wait for it), -EAGAIN
+ *     (the same with a deadline of 0), and those of weir_barrier_wait().
  * Blocking: until the deadline. Threads: as wait. Fork: as wait. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_barrier_wait_until(struct weir_barrier *barrier, uint32_t party,
