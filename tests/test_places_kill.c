@@ -14,8 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/atomics.h"
@@ -412,26 +410,15 @@ static void act_in_child(void *argument)
         pause();
 }
 
-static void step(pid_t child)
-{
-    int status = -1;
-    assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP)
-        print_error("%s: the child ended with 0x%x\n", present->what, (unsigned)status);
-    assert_true(WIFSTOPPED(status));
-    assert_int_equal(WSTOPSIG(status), SIGTRAP);
-}
-
 /* After so many instructions of the act. false: it was over before. */
 static bool kill_after(unsigned instructions)
 {
     present->stage();
     pid_t child = tracee_start(prepare_child, act_in_child, NULL);
     while (!notes->has_begun)
-        step(child);
+        tracee_step_instruction(child);
     for (unsigned i = 0; i < instructions && !notes->has_ended; i++)
-        step(child);
+        tracee_step_instruction(child);
     bool is_inside = !notes->has_ended;
     tracee_kill(child);
     present->expect();

@@ -15,13 +15,15 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/atomics.h"
 
 #define SHORT_NS INT64_C(1000000)
-/* How late a call may be on a loaded machine. */
-#define LATE_NS INT64_C(1000000000)
+/* How late a call may be on a loaded machine; and how busy, on any. */
+#define LATE_NS INT64_C(5000000000)
+#define BUSY_NS (INT64_C(200000000) * (SANITIZED ? 5 : 1))
 #define CANARY 0xa5
 
 enum { PLACES = 2, STATES = 3, RANDOM_MS = SANITIZED ? 1000 : 3000 };
@@ -39,11 +41,19 @@ static struct weir_barrier barrier;
 
 /* --- the victim's calls ----------------------------------------------------------------------- */
 
-static int64_t began_ns;
+static int64_t began_ns, busy_ns;
 static int64_t latest_ns;
+
+static int64_t processor_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * WEIR_SECOND_NS + now.tv_nsec;
+}
 
 static int64_t soon(void)
 {
+    busy_ns = processor_ns();
     began_ns = weir_now_ns();
     return began_ns + SHORT_NS;
 }
@@ -54,9 +64,11 @@ static void on_time(const char *call)
     int64_t took_ns = weir_now_ns() - began_ns;
     if (took_ns > latest_ns)
         latest_ns = took_ns;
-    if (took_ns > LATE_NS)
-        fail_msg("%s took %lld ms: %s", call, (long long)took_ns / 1000000, place);
-    began_ns = weir_now_ns();
+    int64_t used_ns = processor_ns() - busy_ns;
+    if (took_ns > LATE_NS || used_ns > BUSY_NS)
+        fail_msg("%s took %lld ms, %lld of them busy: %s", call, (long long)took_ns / 1000000,
+                 (long long)used_ns / 1000000, place);
+    soon();
 }
 
 static void use_lock(unsigned state)

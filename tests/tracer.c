@@ -82,6 +82,17 @@ bool tracee_step(pid_t child, int *status)
     }
 }
 
+void tracee_step_instruction(pid_t child)
+{
+    int status = -1;
+    assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP)
+        print_error("the child ended with 0x%x\n", (unsigned)status);
+    assert_true(WIFSTOPPED(status));
+    assert_int_equal(WSTOPSIG(status), SIGTRAP);
+}
+
 const char *tracee_where(pid_t child)
 {
     struct __ptrace_syscall_info info = { 0 };

@@ -19,6 +19,8 @@ bool tracer_works(void);
 pid_t tracee_start(void (*prepare)(void *), void (*act)(void *), void *argument);
 /* On to the next stop. False when the child has ended: *status is its wait status. */
 bool tracee_step(pid_t child, int *status);
+/* One instruction, or one system call, further. The child must not end by it. */
+void tracee_step_instruction(pid_t child);
 /* The system call it stands at, for messages: number, and whether before or after it. */
 const char *tracee_where(pid_t child);
 void tracee_kill(pid_t child);

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: what one process does in the middle of another's call is not missed, and a verdict that
+ *       comes late takes nothing: one permit is given once, no round of a barrier ends without who
+ *       has joined, and who withdraws is either counted or not.
+ * Method: a child is halted after 0, 2, 4 ... instructions of its call; the test makes its own; then
+ *       the child goes on, and both results must fit together.
+ */
+#include "fixture.h"
+#include "peers.h"
+#include "tracer.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "sync/barrier.h"
+
+#define NOW INT64_C(0)
+
+/* What must not be missed is several instructions long. */
+enum { INSTRUCTIONS_MAX = 8000, STRIDE = 2 };
+
+static struct notes {
+    weir__atomic_u32 has_begun, has_ended;
+    int result;
+    uint32_t number;
+} * notes;
+
+static struct weir_permits permits;
+static struct weir_barrier barrier;
+static struct weir_rwlock lock;
+
+struct peers_reply peers_serve(const struct peers_order *order)
+{
+    (void)order;
+    return (struct peers_reply){ -EOPNOTSUPP, 0 };
+}
+
+static uint32_t round_now(void)
+{
+    return (uint32_t)(((struct weir__barrier_shm *)peers_memory)->round >> 32);
+}
+
+struct moment {
+    const char *what;
+    void (*stage)(void);
+    void (*prepare)(void);      /* in the child, at full speed */
+    int (*act)(void);           /* in the child, halted */
+    void (*meanwhile)(void);    /* in the test */
+    void (*expect)(int result); /* of the child */
+};
+
+static const struct moment *present;
+static int ours; /* the result of the test's own call */
+static uint32_t round_then;
+
+/* --- one permit, of a dead one, and two that want it ------------------------------------------- */
+
+static void be_somebody(void)
+{
+    uint64_t identity;
+    CHECK_RESULT(weir_identity(&identity), 0);
+}
+
+static void take_and_die(void *argument)
+{
+    uint32_t index;
+    (void)argument;
+    CHECK_RESULT(weir_permits_take(&permits, &index), 0);
+}
+
+static void stage_permits(void)
+{
+    peers_share(weir_permits_bytes(1));
+    assert_result(weir_permits_init(peers_memory, peers_bytes, 1), 0);
+    assert_result(weir_permits_open(&permits, peers_memory, peers_bytes), 0);
+    in_child(take_and_die, NULL);
+}
+
+static int take(void)
+{
+    return weir_permits_try_take(&permits, &notes->number);
+}
+
+static void take_meanwhile(void)
+{
+    uint32_t index;
+    ours = weir_permits_try_take(&permits, &index);
+}
+
+static void expect_one_holder(int result)
+{
+    assert_true(ours == WEIR_OWNER_DIED || ours == -EAGAIN);
+    assert_int_equal(result, ours == -EAGAIN ? WEIR_OWNER_DIED : -EAGAIN);
+    assert_result(weir_permits_release(&permits, 0), ours == -EAGAIN ? -EPERM : 0);
+}
+
+/* --- a round that ends without a dead one, and one that joins in its place ---------------------- */
+
+static void join_and_die(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_barrier_join(&barrier, &notes->number), 0);
+}
+
+static void make_barrier(void)
+{
+    peers_share(weir_barrier_bytes(2));
+    assert_result(weir_barrier_init(peers_memory, peers_bytes, 2), 0);
+    assert_result(weir_barrier_open(&barrier, peers_memory, peers_bytes), 0);
+}
+
+static void stage_barrier_of_a_dead_one(void)
+{
+    make_barrier();
+    in_child(join_and_die, NULL);
+}
+
+static void join(void)
+{
+    be_somebody();
+    CHECK_RESULT(weir_barrier_join(&barrier, &notes->number), 0);
+    CHECK(notes->number == 1);
+}
+
+static int arrive(void)
+{
+    return weir_barrier_wait_until(&barrier, 1, NOW);
+}
+
+static void join_meanwhile(void)
+{
+    uint32_t party;
+    assert_result(weir_barrier_join(&barrier, &party), WEIR_OWNER_DIED);
+    assert_int_equal(party, 0);
+    round_then = round_now();
+}
+
+static void expect_it_ended_before(int result)
+{
+    /* Ended before we had joined, or not at all. */
+    assert_int_equal(round_now(), round_then);
+    assert_int_equal(result, round_then == 1 ? 1 : -EAGAIN);
+}
+
+/* --- one withdraws while the other arrives ------------------------------------------------------ */
+
+static void stage_barrier_of_ours(void)
+{
+    uint32_t party;
+    make_barrier();
+    assert_result(weir_barrier_join(&barrier, &party), 0);
+}
+
+static void arrive_meanwhile(void)
+{
+    ours = weir_barrier_wait_until(&barrier, 0, NOW);
+}
+
+static void expect_both_or_none(int result)
+{
+    assert_true(ours == 0 || ours == -EAGAIN);
+    assert_int_equal(result, ours);
+    assert_int_equal(round_now(), ours == 0 ? 1 : 0);
+}
+
+/* --- one writes, and one reads, or writes ------------------------------------------------------- */
+
+static void stage_lock(void)
+{
+    peers_share(weir_rwlock_bytes(2));
+    assert_result(weir_rwlock_init(peers_memory, peers_bytes, 2), 0);
+    assert_result(weir_rwlock_open(&lock, peers_memory, peers_bytes), 0);
+}
+
+static int try_write(void)
+{
+    return weir_rwlock_try_write_lock(&lock);
+}
+
+static int try_read(void)
+{
+    return weir_rwlock_try_read_lock(&lock);
+}
+
+static void read_meanwhile(void)
+{
+    ours = try_read();
+}
+
+static void write_meanwhile(void)
+{
+    ours = try_write();
+}
+
+static void expect_not_both(int result)
+{
+    assert_true(ours == 0 || ours == -EAGAIN);
+    assert_true(result == 0 || result == -EAGAIN);
+    assert_true(ours != 0 || result != 0);
+}
+
+static const struct moment moments[] = {
+    { "take a dead one's permit", stage_permits, be_somebody, take, take_meanwhile,
+      expect_one_holder },
+    { "join while a round ends", stage_barrier_of_a_dead_one, join, arrive, join_meanwhile,
+      expect_it_ended_before },
+    { "arrive while one withdraws", stage_barrier_of_ours, join, arrive, arrive_meanwhile,
+      expect_both_or_none },
+    { "read while one comes to write", stage_lock, be_somebody, try_write, read_meanwhile,
+      expect_not_both },
+    { "write while one comes to read", stage_lock, be_somebody, try_read, write_meanwhile,
+      expect_not_both },
+};
+
+/* --- the walk ----------------------------------------------------------------------------------- */
+
+static void prepare_child(void *argument)
+{
+    (void)argument;
+    present->prepare();
+}
+
+static void act_in_child(void *argument)
+{
+    (void)argument;
+    /* Relaxed: the tracer reads it while the child stands. */
+    atomic_store_explicit(&notes->has_begun, 1, memory_order_relaxed);
+    notes->result = present->act();
+    /* Release: the result. It stays alive, that nothing is taken from it for its death. */
+    atomic_store_explicit(&notes->has_ended, 1, memory_order_release);
+    for (;;)
+        pause();
+}
+
+/* Whether the child was still in its call. */
+static bool meet_after(unsigned instructions)
+{
+    present->stage();
+    notes->has_begun = notes->has_ended = 0;
+    pid_t child = tracee_start(prepare_child, act_in_child, NULL);
+    while (!notes->has_begun)
+        tracee_step_instruction(child);
+    for (unsigned i = 0; i < instructions && !notes->has_ended; i++)
+        tracee_step_instruction(child);
+    bool is_inside = !notes->has_ended;
+    present->meanwhile();
+    tracee_release(child);
+    /* Acquire: the result. */
+    while (atomic_load_explicit(&notes->has_ended, memory_order_acquire) == 0)
+        sched_yield();
+    present->expect(notes->result);
+    tracee_kill(child);
+    return is_inside;
+}
+
+static void test_moments(void **state)
+{
+    (void)state;
+    if (SANITIZED || COUNTED || !tracer_works()) {
+        print_message("nobody may trace here, or an instruction is not one of the library's\n");
+        skip();
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(moments); i++) {
+        unsigned instructions = 0;
+        present = &moments[i];
+        while (meet_after(instructions)) {
+            instructions += STRIDE;
+            assert_true(instructions < INSTRUCTIONS_MAX);
+        }
+        print_message("           %s: %u instructions\n", present->what, instructions);
+        assert_true(instructions > 20);
+    }
+}
+
+static int moments_start(void **state)
+{
+    notes = mmap(NULL, sizeof *notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return notes == MAP_FAILED ? -1 : fixture_start(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_moments),
+    };
+    return cmocka_run_group_tests(tests, moments_start, fixture_end);
+}
