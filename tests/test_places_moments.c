@@ -27,7 +27,7 @@ static struct notes {
     weir__atomic_u32 has_begun, has_ended;
     int result;
     uint32_t number;
-} * notes;
+} * notes; /* of the child; the next ones of the other */
 
 static struct weir_permits permits;
 static struct weir_barrier barrier;
@@ -167,6 +167,76 @@ static void expect_both_or_none(int result)
     assert_int_equal(round_now(), ours == 0 ? 1 : 0);
 }
 
+/* --- one arrives, and the other, who had arrived, withdraws -------------------------------------- */
+
+static pid_t other;
+
+static void join_first(void *argument)
+{
+    (void)argument;
+    be_somebody();
+    CHECK_RESULT(weir_barrier_join(&barrier, &notes[1].number), 0);
+    CHECK(notes[1].number == 0);
+}
+
+static void arrive_and_withdraw(void *argument)
+{
+    (void)argument;
+    notes[1].result = weir_barrier_wait_until(&barrier, 0, NOW);
+    /* Release: the result. */
+    atomic_store_explicit(&notes[1].has_ended, 1, memory_order_release);
+    for (;;)
+        pause();
+}
+
+static bool has_arrived(void)
+{
+    const struct weir__barrier_shm *shm = peers_memory;
+    uint64_t word = shm->place[0].owned.word;
+    return word != 0 && (word & WEIR_IDENTITY_SESSION_MAX) == 0;
+}
+
+/* The other, where it has arrived. */
+static void start_other(void)
+{
+    make_barrier();
+    notes[1].has_ended = 0;
+    other = tracee_start(join_first, arrive_and_withdraw, NULL);
+    while (!has_arrived())
+        tracee_step_instruction(other);
+}
+
+/* Where it has looked, too, and is about to withdraw. */
+static void stage_one_that_has_looked(void)
+{
+    static unsigned instructions; /* from its arrival to its withdrawal, and no further */
+    if (instructions == 0) {
+        start_other();
+        for (; has_arrived(); instructions++)
+            tracee_step_instruction(other);
+        tracee_kill(other);
+    }
+    start_other();
+    for (unsigned i = 0; i + 4 < instructions; i++)
+        tracee_step_instruction(other);
+    assert_true(has_arrived());
+}
+
+static void withdraw_meanwhile(void)
+{
+    tracee_release(other);
+    /* Acquire: the result. */
+    while (atomic_load_explicit(&notes[1].has_ended, memory_order_acquire) == 0)
+        sched_yield();
+    ours = notes[1].result;
+}
+
+static void expect_both_or_none_of_two(int result)
+{
+    expect_both_or_none(result);
+    tracee_kill(other);
+}
+
 /* --- one writes, and one reads, or writes ------------------------------------------------------- */
 
 static void stage_lock(void)
@@ -210,6 +280,8 @@ static const struct moment moments[] = {
       expect_it_ended_before },
     { "arrive while one withdraws", stage_barrier_of_ours, join, arrive, arrive_meanwhile,
       expect_both_or_none },
+    { "withdraw while one arrives", stage_one_that_has_looked, join, arrive, withdraw_meanwhile,
+      expect_both_or_none_of_two },
     { "read while one comes to write", stage_lock, be_somebody, try_write, read_meanwhile,
       expect_not_both },
     { "write while one comes to read", stage_lock, be_somebody, try_read, write_meanwhile,
@@ -278,7 +350,8 @@ static void test_moments(void **state)
 
 static int moments_start(void **state)
 {
-    notes = mmap(NULL, sizeof *notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    notes =
+        mmap(NULL, 2 * sizeof *notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     return notes == MAP_FAILED ? -1 : fixture_start(state);
 }
 
