@@ -13,6 +13,7 @@
 #include <weir/event.h>
 #include <weir/identity.h>
 #include <weir/inspect.h>
+#include <weir/latest.h>
 #include <weir/limits.h>
 #include <weir/mutex.h>
 #include <weir/offset.h>

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Holds. docs/latest.md, "Holding".
+ *
+ *   step                              | killed here, it leaves           (CRASH ...)
+ *   ----------------------------------+-----------------------------------------------
+ *   hold word 0 or a dead one's -> me | latest.held: one buffer out of use, until another
+ *                                     | reader needs the word
+ *   fence, look at seq: held          | the same
+ *   hold word me -> 0                 | nothing
+ */
+#include <errno.h>
+
+#include "base/error.h"
+#include "latest/reader.h"
+#include "segment/identity.h"
+
+/* Values that may come between a look and a hold; half of the buffers each time. */
+#define TRIES 100
+
+static uint64_t word_of(const struct weir_latest_reader *reader, uint64_t index)
+{
+    return reader->identity | ((index & WEIR__LATEST_BUFFER_MASK) + 1);
+}
+
+static bool swap(weir__atomic_u64 *hold, uint64_t was, uint64_t word)
+{
+    /* Relaxed: the fence in weir__latest_take_hold() comes behind it. */
+    return atomic_compare_exchange_strong_explicit(hold, &was, word, memory_order_relaxed,
+                                                   memory_order_relaxed);
+}
+
+static int identify(struct weir_latest_reader *reader)
+{
+    if (!reader->memory.readers)
+        return weir__fail_plain(EOPNOTSUPP,
+                                "there is no readers' part that may be written: nothing "
+                                "can be held");
+    if (!weir__latest_reader_is_ours(reader))
+        return weir__fail_plain(ECHILD, "this handle holds for the parent process: a child opens "
+                                        "its own");
+    if (reader->identity != 0)
+        return 0;
+    int result = weir_identity(&reader->identity);
+    reader->identity_now = weir__identity_word();
+    if (result != 0)
+        reader->identity = 0;
+    return result;
+}
+
+/* A free hold word, or one that the dead have left: it names us and the buffer then. */
+static int claim(struct weir_latest_reader *reader, uint64_t word, uint32_t *place)
+{
+    struct weir__latest *memory = &reader->memory;
+    for (uint32_t i = 0; i < memory->holds; i++) {
+        uint32_t at = (reader->place + i) % memory->holds;
+        weir__atomic_u64 *hold = &memory->readers->hold[at];
+        if (atomic_load_explicit(hold, memory_order_relaxed) == 0 && swap(hold, 0, word)) {
+            *place = reader->place = at;
+            return 0;
+        }
+    }
+    for (uint32_t at = 0; at < memory->holds; at++) {
+        weir__atomic_u64 *hold = &memory->readers->hold[at];
+        uint64_t owner = atomic_load_explicit(hold, memory_order_relaxed);
+        if ((owner == 0 || weir_life(owner, WEIR__UID_ANY) == WEIR_LIFE_DEAD) &&
+            swap(hold, owner, word)) {
+            *place = reader->place = at;
+            return 0;
+        }
+    }
+    return weir__fail_plain(ENOBUFS, "living readers hold as many values as there may be held");
+}
+
+int weir__latest_take_hold(struct weir_latest_reader *reader, struct weir__latest_seen *seen,
+                           uint32_t *place)
+{
+    struct weir__latest *memory = &reader->memory;
+    int result = identify(reader);
+    if (result == 0)
+        result = weir__latest_look(memory, seen);
+    if (result == 0)
+        result = claim(reader, word_of(reader, seen->index), place);
+    if (result != 0)
+        return result;
+    reader->held[*place / 64] |= UINT64_C(1) << *place % 64;
+    for (int attempt = 0; attempt < TRIES; attempt++) {
+        /* CRASH latest.held */
+        /* Full fence [latest.hold]: the hold, then the look at seq. Pairs with the fence in
+         * keep(): of a hold and a reservation one sees the other. */
+        atomic_thread_fence(memory_order_seq_cst);
+        if (weir__latest_is_same(seen->head, seen->index))
+            return 0;
+        result = weir__latest_changed(memory, seen->index);
+        if (result == -EAGAIN)
+            result = weir__latest_look(memory, seen);
+        if (result != 0)
+            break;
+        /* Relaxed: as in swap(). Nobody else stores it while we live. */
+        atomic_store_explicit(&memory->readers->hold[*place], word_of(reader, seen->index),
+                              memory_order_relaxed);
+    }
+    weir__latest_put_back(reader, *place);
+    return result != 0 ? result
+                       : weir__fail_plain(EAGAIN, "the value changes faster than it can be held");
+}
+
+void weir__latest_put_back(struct weir_latest_reader *reader, uint32_t place)
+{
+    weir__atomic_u64 *hold = &reader->memory.readers->hold[place];
+    uint64_t word = atomic_load_explicit(hold, memory_order_relaxed);
+    reader->held[place / 64] &= ~(UINT64_C(1) << place % 64);
+    /* Somebody who lies may have stored another's name. */
+    if ((word & ~WEIR_IDENTITY_SESSION_MAX) != reader->identity)
+        return;
+    /* Release [latest.free]: we have read the last byte. Pairs with held_now(). */
+    atomic_compare_exchange_strong_explicit(hold, &word, 0, memory_order_release,
+                                            memory_order_relaxed);
+}
+
+int weir_latest_hold(struct weir_latest_reader *reader, struct weir_latest_value *value)
+{
+    struct weir__latest_seen seen;
+    uint32_t place;
+    int result = weir__latest_take_hold(reader, &seen, &place);
+    if (result != 0)
+        return result;
+    /* Once more, now that it cannot change. */
+    seen.size_bytes = atomic_load_explicit(&seen.head->size_bytes, memory_order_relaxed);
+    if (seen.size_bytes > reader->memory.max_bytes) {
+        weir__latest_put_back(reader, place);
+        return weir__latest_corrupt(seen.index, seen.size_bytes);
+    }
+    *value =
+        (struct weir_latest_value){ .data = weir__latest_payload(seen.head),
+                                    .size_bytes = seen.size_bytes,
+                                    .version = weir__latest_version_of(seen.index),
+                                    .hold = place + 1,
+                                    .buffer = (uint32_t)(seen.index & WEIR__LATEST_BUFFER_MASK) };
+    return 0;
+}
+
+int weir_latest_release(struct weir_latest_reader *reader, const struct weir_latest_value *value)
+{
+    uint32_t place = value->hold - 1;
+    if (!weir__latest_reader_is_ours(reader))
+        return weir__fail(ECHILD, "this handle holds for the parent process");
+    if (place >= reader->memory.holds || !(reader->held[place / 64] >> place % 64 & 1))
+        return weir__fail(EINVAL, "version %llu is not held by this handle: released twice?",
+                          (unsigned long long)value->version);
+    weir__latest_put_back(reader, place);
+    return 0;
+}

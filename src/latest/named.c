@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Values with a name: one segment for both parts, the readers' part behind the values.
+ *
+ * A segment that was made, and whose maker was killed before it was made ready, is all zero: the
+ * next writer makes it ready.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "latest/reader.h"
+#include "latest/writer.h"
+
+static const struct weir_latest_options defaults = WEIR_LATEST_OPTIONS;
+
+static int check_options(const struct weir_latest_options *options)
+{
+    if (options->size == sizeof *options)
+        return 0;
+    return weir__fail(EINVAL, "options.size is %u: start from WEIR_LATEST_OPTIONS", options->size);
+}
+
+static struct weir_segment_options segment_options(const struct weir_latest_options *options)
+{
+    struct weir_segment_options of_segment = WEIR_SEGMENT_OPTIONS;
+    of_segment.kind = WEIR__LATEST_KIND;
+    of_segment.lifetime = options->lifetime;
+    of_segment.mode = options->mode;
+    of_segment.trust = options->trust;
+    of_segment.trust_uid = options->trust_uid;
+    return of_segment;
+}
+
+static uint64_t bytes_of(uint64_t geometry)
+{
+    struct weir_latest_memory needs;
+    weir__latest_sizes(geometry, &needs);
+    return needs.values_bytes + needs.readers_bytes;
+}
+
+/* Where the two parts are. What the geometry says is checked with the sizes by whoever uses them. */
+static void place(struct weir_segment *segment, struct weir_latest_memory *memory)
+{
+    unsigned char *data = weir_segment_data(segment);
+    uint64_t has_bytes = weir_segment_size(segment);
+    struct weir_latest_memory needs = { .values_bytes = has_bytes };
+    if (has_bytes >= sizeof(struct weir__latest_ready_shm)) {
+        struct weir__latest_ready_shm *ready = (void *)data;
+        /* Acquire [latest.ready]: a geometry, if there is one. Pairs with make_ready(). */
+        if (atomic_load_explicit(&ready->magic, memory_order_acquire) == WEIR__LATEST_VALUES_MAGIC)
+            weir__latest_sizes(atomic_load_explicit(&ready->geometry, memory_order_relaxed),
+                               &needs);
+    }
+    *memory = (struct weir_latest_memory){ .values = data, .values_bytes = has_bytes };
+    if (needs.values_bytes < has_bytes) {
+        memory->values_bytes = needs.values_bytes;
+        memory->readers = data + needs.values_bytes;
+        memory->readers_bytes = has_bytes - needs.values_bytes;
+    }
+}
+
+int weir_latest_create(struct weir_latest_writer **writer, struct weir_ref ref,
+                       const struct weir_latest_options *options)
+{
+    const struct weir_latest_options *asked = options ? options : &defaults;
+    struct weir_latest_memory memory;
+    struct weir_segment *segment;
+    uint64_t geometry = 0;
+    int result = check_options(asked);
+    if (result == 0 && asked->value_bytes_max != 0)
+        result = weir__latest_pack(asked, &geometry);
+    if (result != 0)
+        return result;
+    struct weir_segment_options of_segment = segment_options(asked);
+    if (geometry == 0 || ref.by == WEIR_BY_ID)
+        result = weir_segment_open(&segment, ref, 0, &of_segment);
+    else
+        result = weir_segment_create_or_open(&segment, ref, bytes_of(geometry), &of_segment);
+    if (result < 0)
+        return result;
+    if (geometry != 0) {
+        weir__latest_sizes(geometry, &memory);
+        memory.values = weir_segment_data(segment);
+        memory.readers =
+            memory.readers_bytes == 0 ? NULL : (unsigned char *)memory.values + memory.values_bytes;
+        result = weir_segment_size(segment) < bytes_of(geometry)
+                     ? weir__fail(EINVAL, "the segment has %llu bytes, and needs %llu",
+                                  (unsigned long long)weir_segment_size(segment),
+                                  (unsigned long long)bytes_of(geometry))
+                     : weir_latest_init(&memory, asked);
+    } else {
+        place(segment, &memory);
+        result = 0;
+    }
+    if (result == 0)
+        result = weir__latest_writer_open(writer, &memory, segment);
+    if (result < 0)
+        weir_segment_close(segment);
+    return result;
+}
+
+/* The values for reading alone, so that no stray pointer writes them; where the kernel allows it. */
+static void protect(const struct weir_latest_memory *memory)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    int saved_errno = errno;
+    if ((uintptr_t)memory->values % page == 0 && memory->values_bytes >= page)
+        mprotect(memory->values, memory->values_bytes / page * page, PROT_READ);
+    errno = saved_errno;
+}
+
+int weir_latest_open(struct weir_latest_reader **reader, struct weir_ref ref,
+                     const struct weir_latest_options *options)
+{
+    const struct weir_latest_options *asked = options ? options : &defaults;
+    struct weir_latest_memory memory;
+    struct weir_segment *segment;
+    int result = check_options(asked);
+    if (result != 0)
+        return result;
+    struct weir_segment_options of_segment = segment_options(asked);
+    bool may_write = !(asked->flags & WEIR_LATEST_READ_ONLY);
+    result = may_write ? weir_segment_open(&segment, ref, 0, &of_segment) : -EACCES;
+    if (result == -EACCES) {
+        may_write = false;
+        of_segment.flags |= WEIR_SEGMENT_READ_ONLY;
+        result = weir_segment_open(&segment, ref, 0, &of_segment);
+    }
+    if (result != 0)
+        return result;
+    place(segment, &memory);
+    if (!may_write)
+        memory.readers = NULL;
+    result = weir__latest_reader_open(reader, &memory, segment);
+    if (result != 0)
+        weir_segment_close(segment);
+    else if (may_write)
+        protect(&memory);
+    return result;
+}

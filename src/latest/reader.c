@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* The reader's calls, but for holds and waits. docs/latest.md, "Reading". */
+#include "latest/reader.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "latest/copy.h"
+#include "segment/identity.h"
+
+/* Copies that may be overwritten before a hold is tried, and before we give up. */
+#define TRIES_BEFORE_HOLD 4
+#define TRIES 100
+
+/* A larger value is held at once: it costs more to copy it twice than to hold it. */
+#define HOLD_ABOVE_BYTES 16384
+
+int weir__latest_reader_open(struct weir_latest_reader **to,
+                             const struct weir_latest_memory *memory, struct weir_segment *segment)
+{
+    struct weir_latest_reader *reader = calloc(1, sizeof *reader);
+    if (!reader)
+        return weir__fail(ENOMEM, "no memory for a handle");
+    int result = weir__latest_attach(&reader->memory, memory, false);
+    if (result != 0) {
+        free(reader);
+        return result;
+    }
+    reader->segment = segment;
+    *to = reader;
+    return 0;
+}
+
+int weir_latest_reader_open(struct weir_latest_reader **reader,
+                            const struct weir_latest_memory *memory)
+{
+    return weir__latest_reader_open(reader, memory, NULL);
+}
+
+void weir_latest_reader_close(struct weir_latest_reader *reader)
+{
+    if (!reader)
+        return;
+    for (uint32_t place = 0; weir__latest_reader_is_ours(reader) && place < reader->memory.holds;
+         place++)
+        if (reader->held[place / 64] >> place % 64 & 1)
+            weir__latest_put_back(reader, place);
+    weir_segment_close(reader->segment);
+    free(reader);
+}
+
+uint64_t weir_latest_reader_max_bytes(const struct weir_latest_reader *reader)
+{
+    return reader->memory.max_bytes;
+}
+
+uint64_t weir_latest_version(const struct weir_latest_reader *reader)
+{
+    /* Acquire [latest.value]: who reads on finds this version or a later one. Pairs with publish(). */
+    return weir__latest_version_of(
+        atomic_load_explicit(&reader->memory.values->index, memory_order_acquire));
+}
+
+__attribute__((cold)) int weir__latest_nothing_yet(void)
+{
+    return weir__fail_plain(EAGAIN, "there is no value yet");
+}
+
+__attribute__((cold)) int weir__latest_corrupt(uint64_t index, uint64_t size_bytes)
+{
+    return weir__fail(EUCLEAN, "the index 0x%llx with a value of %llu bytes cannot be true",
+                      (unsigned long long)index, (unsigned long long)size_bytes);
+}
+
+__attribute__((cold)) int weir__latest_changed(const struct weir__latest *memory, uint64_t index)
+{
+    /* Acquire [latest.value], and after the acquire of [latest.reserve]. Pairs with publish(). */
+    if (atomic_load_explicit(&memory->values->index, memory_order_acquire) != index)
+        return -EAGAIN;
+    return weir__latest_corrupt(index, 0);
+}
+
+static inline void tell(struct weir_latest_value *value, const void *data,
+                        const struct weir__latest_seen *seen)
+{
+    if (!value)
+        return;
+    value->data = data;
+    value->size_bytes = seen->size_bytes;
+    value->version = weir__latest_version_of(seen->index);
+    value->hold = 0;
+    value->buffer = (uint32_t)(seen->index & WEIR__LATEST_BUFFER_MASK);
+}
+
+/* The value is the one that was looked for; how large is it? */
+static __attribute__((cold)) int refuse(const struct weir__latest *memory, size_t capacity_bytes,
+                                        const struct weir__latest_seen *seen)
+{
+    if (seen->size_bytes > memory->max_bytes)
+        return weir__latest_corrupt(seen->index, seen->size_bytes);
+    return weir__fail(EMSGSIZE, "the value has %llu bytes, the buffer %zu",
+                      (unsigned long long)seen->size_bytes, capacity_bytes);
+}
+
+/* One try. -EAGAIN without a sentence: overwritten meanwhile. */
+static inline int copy_once(const struct weir__latest *memory, struct weir__latest_seen *seen,
+                            void *buffer, size_t capacity_bytes)
+{
+    bool fits = seen->size_bytes <= capacity_bytes && seen->size_bytes <= memory->max_bytes;
+    if (__builtin_expect(fits, 1))
+        weir__copy_racing(buffer, weir__latest_payload(seen->head), seen->size_bytes);
+    if (!weir__latest_is_same(seen->head, seen->index))
+        return weir__latest_changed(memory, seen->index);
+    return __builtin_expect(fits, 1) ? 0 : refuse(memory, capacity_bytes, seen);
+}
+
+/* Checked as any other: who lies may have freed our hold. */
+static int copy_held(struct weir_latest_reader *reader, struct weir__latest_seen *seen,
+                     void *buffer, size_t capacity_bytes)
+{
+    uint32_t place;
+    int result = weir__latest_take_hold(reader, seen, &place);
+    if (result != 0)
+        return result;
+    seen->size_bytes = atomic_load_explicit(&seen->head->size_bytes, memory_order_relaxed);
+    result = copy_once(&reader->memory, seen, buffer, capacity_bytes);
+    weir__latest_put_back(reader, place);
+    return result;
+}
+
+static bool is_no_hold(int result)
+{
+    return result == -ENOBUFS || result == -EOPNOTSUPP || result == -ECHILD;
+}
+
+/* Overwritten again and again, or large. */
+static __attribute__((noinline)) int read_patiently(struct weir_latest_reader *reader,
+                                                    struct weir__latest_seen *seen, void *buffer,
+                                                    size_t capacity_bytes)
+{
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    int result = copy_held(reader, seen, buffer, capacity_bytes);
+    if (!is_no_hold(result))
+        return result;
+    weir__error_restore(&saved);
+    for (int attempt = 0; attempt < TRIES; attempt++) {
+        result = weir__latest_look(&reader->memory, seen);
+        if (result == 0)
+            result = copy_once(&reader->memory, seen, buffer, capacity_bytes);
+        else
+            return result;
+        if (result != -EAGAIN)
+            return result;
+    }
+    return weir__fail(EAGAIN,
+                      "the value was overwritten %d times while it was read: more buffers, or "
+                      "holds, would help",
+                      TRIES);
+}
+
+int weir_latest_read(struct weir_latest_reader *reader, void *buffer, size_t capacity_bytes,
+                     struct weir_latest_value *value)
+{
+    const struct weir__latest *memory = &reader->memory;
+    struct weir__latest_seen seen = { .index = 0 };
+    int result = -EAGAIN;
+    for (int attempt = 0; attempt < TRIES_BEFORE_HOLD && result == -EAGAIN; attempt++) {
+        result = weir__latest_look(memory, &seen);
+        if (__builtin_expect(result != 0, 0))
+            return result;
+        if (seen.size_bytes > HOLD_ABOVE_BYTES && memory->readers) {
+            result = -EAGAIN;
+            break;
+        }
+        result = copy_once(memory, &seen, buffer, capacity_bytes);
+    }
+    if (__builtin_expect(result == -EAGAIN, 0))
+        result = read_patiently(reader, &seen, buffer, capacity_bytes);
+    if (result == 0 || result == -EMSGSIZE)
+        tell(value, buffer, &seen);
+    return result;
+}
+
+int weir_latest_peek(struct weir_latest_reader *reader, struct weir_latest_value *value)
+{
+    const struct weir__latest *memory = &reader->memory;
+    struct weir__latest_seen seen = { .index = 0 };
+    for (int attempt = 0; attempt < TRIES; attempt++) {
+        int result = weir__latest_look(memory, &seen);
+        if (result != 0)
+            return result;
+        if (weir__latest_is_same(seen.head, seen.index)) {
+            if (seen.size_bytes > memory->max_bytes)
+                return weir__latest_corrupt(seen.index, seen.size_bytes);
+            tell(value, weir__latest_payload(seen.head), &seen);
+            return 0;
+        }
+        result = weir__latest_changed(memory, seen.index);
+        if (result != -EAGAIN)
+            return result;
+    }
+    return weir__fail(EAGAIN, "the value was overwritten %d times while it was looked for", TRIES);
+}
+
+int weir_latest_check(const struct weir_latest_reader *reader,
+                      const struct weir_latest_value *value)
+{
+    if (value->buffer >= reader->memory.buffer_count || value->version == 0)
+        return weir__fail(EINVAL, "this is no value of this object");
+    return weir__latest_is_same(weir__latest_head(&reader->memory, value->buffer),
+                                weir__latest_index(value->version, value->buffer))
+               ? 0
+               : -EAGAIN;
+}

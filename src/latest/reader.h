@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_LATEST_READER_H
+#define WEIR_LATEST_READER_H
+
+/* A reader's handle. docs/latest.md, "Reading", "Holding" and "Waiting". */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/identity.h>
+#include <weir/segment.h>
+
+#include "latest/geometry.h"
+
+struct weir_latest_reader {
+    struct weir__latest memory;
+    uint64_t identity; /* of this process, from the first hold on; 0 before */
+    const uint64_t *identity_now;
+    uint32_t place;               /* the hold word that was free last */
+    bool needs_fence;             /* membarrier is not for us: the writer has to fence */
+    struct weir_segment *segment; /* of weir_latest_open(), or NULL */
+    uint64_t held[4];             /* the hold words that are ours, a bit each */
+};
+
+/* weir_latest_reader_open() for what weir_latest_open() has attached. */
+int weir__latest_reader_open(struct weir_latest_reader **reader,
+                             const struct weir_latest_memory *memory, struct weir_segment *segment);
+
+/* What a look finds. */
+struct weir__latest_seen {
+    uint64_t index;
+    struct weir__latest_head_shm *head;
+    uint64_t size_bytes; /* not checked */
+};
+
+/* -EAGAIN: no value yet. */
+int weir__latest_nothing_yet(void);
+int weir__latest_corrupt(uint64_t index, uint64_t size_bytes);
+
+/* The latest value: which buffer, and what it says of its size. 0, -EAGAIN, -EUCLEAN. */
+static inline int weir__latest_look(const struct weir__latest *memory,
+                                    struct weir__latest_seen *seen)
+{
+    /* Acquire [latest.value]: all of the value. Pairs with publish(). */
+    seen->index = atomic_load_explicit(&memory->values->index, memory_order_acquire);
+    uint64_t buffer = seen->index & WEIR__LATEST_BUFFER_MASK;
+    if (__builtin_expect(buffer >= memory->buffer_count, 0))
+        return weir__latest_corrupt(seen->index, 0);
+    if (__builtin_expect(seen->index == 0, 0))
+        return weir__latest_nothing_yet();
+    seen->head = weir__latest_head(memory, buffer);
+    seen->size_bytes = atomic_load_explicit(&seen->head->size_bytes, memory_order_relaxed);
+    return 0;
+}
+
+/* Whether all that was read of the buffer until now was that value. */
+static inline bool weir__latest_is_same(const struct weir__latest_head_shm *head, uint64_t index)
+{
+    /* Acquire [latest.seq]: the bytes that were read before the seq. Pairs with keep(). */
+    atomic_thread_fence(memory_order_acquire);
+    /* Acquire [latest.reserve]: a 0, and then the index. Pairs with invalidate(). */
+    return __builtin_expect(atomic_load_explicit(&head->seq, memory_order_acquire) == index, 1);
+}
+
+/*
+ * After weir__latest_is_same() said no. -EAGAIN: there is a newer value by now. -EUCLEAN: there is
+ * not, which cannot be: the latest is never reserved.
+ */
+int weir__latest_changed(const struct weir__latest *memory, uint64_t index);
+
+/* A hold as weir_latest_hold() makes it; without a sentence where the caller goes on by itself. */
+int weir__latest_take_hold(struct weir_latest_reader *reader, struct weir__latest_seen *seen,
+                           uint32_t *place);
+void weir__latest_put_back(struct weir_latest_reader *reader, uint32_t place);
+
+/* Whether the holds of this handle are this process's. */
+static inline bool weir__latest_reader_is_ours(const struct weir_latest_reader *reader)
+{
+    return reader->identity == 0 || *reader->identity_now == reader->identity;
+}
+
+#endif
