@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One round of one size. Every byte that is read is looked at: each word of a value is made of
+ * its number, and a value whose words do not agree ends the program.
+ */
+#include "latest.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weir/weir.h>
+
+#include "../lane/histogram.h"
+#include "../lane/ticks.h"
+
+enum { BOUNCES = 2000, LINE_BYTES = 128, TIMED = 64 };
+
+enum phase { WAIT, BOUNCE, READ_AND_WRITE, READ_ALONE, WRITE_ALONE, END };
+
+struct board {
+    _Alignas(LINE_BYTES) atomic_int phase; /* set by the reader, followed by the writer */
+    _Alignas(LINE_BYTES) atomic_int ready; /* the writer is in it */
+    _Alignas(LINE_BYTES) _Atomic uint64_t line;
+    _Alignas(LINE_BYTES) double write_ns, write_alone_ns;
+    bool has_failed;
+};
+
+static _Noreturn void give_up(const char *what)
+{
+    fprintf(stderr, "latest: %s: %s\n", what, errno ? strerror(errno) : weir_last_error());
+    exit(1);
+}
+
+static void pin_to(int cpu)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    if (sched_setaffinity(0, sizeof one, &one) != 0)
+        give_up("sched_setaffinity");
+}
+
+static void must(int result, const char *what)
+{
+    errno = 0;
+    if (result < 0)
+        give_up(what);
+}
+
+static void await(atomic_int *word, int value)
+{
+    for (unsigned spins = 0; atomic_load_explicit(word, memory_order_acquire) != value; spins++)
+        if (spins > 10000)
+            sched_yield();
+}
+
+/* The first and the last word, and by weir's promise all between them. */
+static void fill(unsigned char *bytes, uint64_t size_bytes, uint64_t number)
+{
+    for (uint64_t at = 0; at + 8 <= size_bytes; at += 8)
+        memcpy(bytes + at, &number, 8);
+}
+
+/* Every word of it: the sum of their differences to the first one is 0. */
+static bool is_whole(const unsigned char *bytes, uint64_t size_bytes)
+{
+    uint64_t first, wrong = 0;
+    memcpy(&first, bytes, 8);
+    for (uint64_t at = 0; at + 8 <= size_bytes; at += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + at, 8);
+        wrong |= word ^ first;
+    }
+    return wrong == 0;
+}
+
+/* --- the writer --------------------------------------------------------------------------- */
+
+static double write_until(struct weir_latest_writer *writer, struct board *board,
+                          unsigned char *source, uint64_t size_bytes, int phase)
+{
+    uint64_t count = 0;
+    unsigned stride = size_bytes < 4096 ? 64 : 1;
+    int64_t start_ns = weir_now_ns();
+    while (atomic_load_explicit(&board->phase, memory_order_relaxed) == phase) {
+        for (unsigned i = 0; i < stride; i++, count++) {
+            fill(source, size_bytes, count + 1);
+            must(weir_latest_write(writer, source, size_bytes), "write");
+        }
+    }
+    return (double)(weir_now_ns() - start_ns) / (double)count;
+}
+
+static void bounce_back(struct board *board)
+{
+    for (uint64_t turn = 0; turn < 2 * (uint64_t)BOUNCES; turn += 2) {
+        while (atomic_load_explicit(&board->line, memory_order_acquire) != turn + 1)
+            ;
+        atomic_store_explicit(&board->line, turn + 2, memory_order_release);
+    }
+}
+
+static void play_writer(struct board *board, struct weir_latest_writer *writer, uint64_t size_bytes)
+{
+    unsigned char *source = aligned_alloc(4096, (size_bytes + 4095) / 4096 * 4096);
+    if (!source)
+        give_up("memory");
+    fill(source, size_bytes, 1);
+    must(weir_latest_write(writer, source, size_bytes), "write");
+    for (int done = WAIT, phase; done != END; done = phase) {
+        for (unsigned spins = 0; (phase = atomic_load(&board->phase)) == done; spins++)
+            if (spins > 10000)
+                sched_yield();
+        atomic_store(&board->ready, phase);
+        if (phase == BOUNCE)
+            bounce_back(board);
+        else if (phase == READ_AND_WRITE)
+            board->write_ns = write_until(writer, board, source, size_bytes, phase);
+        else if (phase == WRITE_ALONE)
+            board->write_alone_ns = write_until(writer, board, source, size_bytes, phase);
+    }
+    weir_latest_writer_close(writer);
+    free(source);
+}
+
+/* --- the reader --------------------------------------------------------------------------- */
+
+static void enter(struct board *board, enum phase phase)
+{
+    atomic_store(&board->phase, phase);
+    await(&board->ready, phase);
+}
+
+static double bounce(struct board *board, double ticks_per_nanosecond)
+{
+    enter(board, BOUNCE);
+    uint64_t start = ticks();
+    for (uint64_t turn = 0; turn < 2 * (uint64_t)BOUNCES; turn += 2) {
+        atomic_store_explicit(&board->line, turn + 1, memory_order_release);
+        while (atomic_load_explicit(&board->line, memory_order_acquire) != turn + 2)
+            ;
+    }
+    double ns = (double)(ticks() - start) / BOUNCES / ticks_per_nanosecond;
+    atomic_store(&board->line, 0);
+    return ns;
+}
+
+static void read_one(struct weir_latest_reader *reader, unsigned char *sink, uint64_t size_bytes,
+                     struct weir_latest_value *value)
+{
+    must(weir_latest_read(reader, sink, size_bytes, value), "read");
+    if (value->size_bytes != size_bytes || !is_whole(sink, size_bytes)) {
+        errno = 0;
+        give_up("a value is torn");
+    }
+}
+
+/* Time ÷ reads; and the share of reads that found another version. */
+static double read_for(struct weir_latest_reader *reader, unsigned char *sink, uint64_t size_bytes,
+                       uint64_t budget_ns, double *new_share)
+{
+    struct weir_latest_value value = { .version = 0 };
+    uint64_t count = 0, news = 0, last = 0;
+    unsigned stride = size_bytes < 4096 ? 256 : 1;
+    int64_t start_ns = weir_now_ns(), now_ns;
+    do {
+        for (unsigned i = 0; i < stride; i++, count++) {
+            read_one(reader, sink, size_bytes, &value);
+            news += value.version != last;
+            last = value.version;
+        }
+        now_ns = weir_now_ns();
+    } while ((uint64_t)(now_ns - start_ns) < budget_ns);
+    *new_share = (double)news / (double)count;
+    return (double)(now_ns - start_ns) / (double)count;
+}
+
+static double clock_ticks(void)
+{
+    uint64_t least = UINT64_MAX;
+    for (int i = 0; i < 1000; i++) {
+        uint64_t start = ticks(), took = ticks() - start;
+        least = took < least ? took : least;
+    }
+    return (double)least;
+}
+
+/* Each read by itself. */
+static void read_timed(struct weir_latest_reader *reader, unsigned char *sink, uint64_t size_bytes,
+                       uint64_t budget_ns, double per_ns, struct figures *figures)
+{
+    static struct histogram histogram;
+    struct weir_latest_value value;
+    double own = clock_ticks();
+    histogram_clear(&histogram);
+    int64_t start_ns = weir_now_ns();
+    do {
+        for (unsigned i = 0; i < TIMED; i++) {
+            uint64_t start = ticks();
+            read_one(reader, sink, size_bytes, &value);
+            histogram_add(&histogram, ticks() - start);
+        }
+    } while ((uint64_t)(weir_now_ns() - start_ns) < budget_ns);
+    figures->read_p50_ns = ((double)histogram_quantile(&histogram, 0.5) - own) / per_ns;
+    figures->read_p99_ns = ((double)histogram_quantile(&histogram, 0.99) - own) / per_ns;
+}
+
+/* The same bytes, from private memory, which lies as near as it may, with the same look at each. */
+static double copy_for(unsigned char *sink, uint64_t size_bytes, uint64_t budget_ns)
+{
+    unsigned char *source = aligned_alloc(4096, (size_bytes + 4095) / 4096 * 4096);
+    uint64_t count = 0;
+    unsigned stride = size_bytes < 4096 ? 256 : 1;
+    if (!source)
+        give_up("memory");
+    fill(source, size_bytes, 1);
+    int64_t start_ns = weir_now_ns(), now_ns;
+    do {
+        for (unsigned i = 0; i < stride; i++, count++) {
+            __asm__ volatile("" : "+r"(source)::"memory");
+            memcpy(sink, source, size_bytes);
+            if (!is_whole(sink, size_bytes))
+                give_up("memcpy");
+        }
+        now_ns = weir_now_ns();
+    } while ((uint64_t)(now_ns - start_ns) < budget_ns);
+    free(source);
+    return (double)(now_ns - start_ns) / (double)count;
+}
+
+static void play_reader(struct board *board, struct weir_latest_reader *reader, uint64_t size_bytes,
+                        uint64_t budget_ns, struct figures *figures)
+{
+    const struct timespec alone = { 0, (long)(budget_ns / 2) };
+    unsigned char *sink = aligned_alloc(4096, (size_bytes + 4095) / 4096 * 4096);
+    double per_ns = ticks_per_ns(), unused;
+    if (!sink)
+        give_up("memory");
+    memset(sink, 1, size_bytes);
+    figures->bounce_ns = bounce(board, per_ns);
+    enter(board, READ_AND_WRITE);
+    figures->read_ns = read_for(reader, sink, size_bytes, budget_ns, &figures->new_share);
+    read_timed(reader, sink, size_bytes, budget_ns / 2, per_ns, figures);
+    enter(board, READ_ALONE);
+    figures->still_ns = read_for(reader, sink, size_bytes, budget_ns / 2, &unused);
+    figures->memcpy_ns = copy_for(sink, size_bytes, budget_ns / 2);
+    enter(board, WRITE_ALONE);
+    nanosleep(&alone, NULL);
+    enter(board, END);
+    weir_latest_reader_close(reader);
+    free(sink);
+}
+
+bool cell_run(uint64_t size_bytes, uint64_t budget_ns, const int cpus[2], struct figures *figures)
+{
+    struct weir_latest_options options = WEIR_LATEST_OPTIONS;
+    struct weir_latest_writer *writer;
+    struct weir_latest_reader *reader;
+    int status;
+    struct board *board =
+        mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (board == MAP_FAILED)
+        give_up("mmap");
+    options.value_bytes_max = size_bytes;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0)
+        give_up("fork");
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pin_to(cpus[1]);
+        must(weir_latest_create(&writer, weir_by_name("bench/latest"), &options), "create");
+        atomic_store(&board->ready, END + 1);
+        play_writer(board, writer, size_bytes);
+        _exit(0);
+    }
+    pin_to(cpus[0]);
+    await(&board->ready, END + 1);
+    must(weir_latest_open(&reader, weir_by_name("bench/latest"), NULL), "open");
+    must(weir_latest_wait_until(reader, 0, weir_deadline_ns(10 * WEIR_SECOND_NS)), "wait");
+    play_reader(board, reader, size_bytes, budget_ns, figures);
+    waitpid(pid, &status, 0);
+    figures->write_ns = board->write_ns;
+    figures->write_alone_ns = board->write_alone_ns;
+    munmap(board, sizeof *board);
+    return status == 0;
+}

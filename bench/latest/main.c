@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * latest - what it costs to read and to write the latest value, beside memcpy, in one run
+ *
+ * Rounds take turns through all sizes. Between two pinned processes: how far their cores are
+ * apart, by the bounce of a cache line, stands in each row.
+ */
+#include "latest.h"
+
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint64_t sizes[SIZES] = { 8, 64, 256, 1024, 4096, 16384, 131072, 1048576 };
+
+static const char usage[] =
+    "Usage: latest [OPTION]...\n"
+    "\n"
+    "Measures reading the latest value under a writer at full speed, and without one, beside\n"
+    "memcpy of private memory; and writing, with a reader at full speed and without one.\n"
+    "\n"
+    "Options:\n"
+    "  -q, --quick       to see that it works: no figures to keep\n"
+    "  -j, --json        write JSON\n"
+    "  -m, --markdown    write the table of docs/performance.md\n"
+    "  -r, --rounds N    1 to 21 (7)\n"
+    "  -s, --size BYTES  only this size\n"
+    "  -C, --cpus A,B    the two processors: reader, writer\n"
+    "  -h, --help        show this\n";
+
+static const struct option options[] = {
+    { "quick", no_argument, NULL, 'q' },      { "json", no_argument, NULL, 'j' },
+    { "markdown", no_argument, NULL, 'm' },   { "rounds", required_argument, NULL, 'r' },
+    { "size", required_argument, NULL, 's' }, { "cpus", required_argument, NULL, 'C' },
+    { "help", no_argument, NULL, 'h' },       { NULL, 0, NULL, 0 },
+};
+
+struct settings {
+    unsigned rounds;
+    uint64_t budget_ns, only;
+    int cpus[2];
+    char output; /* 't', 'j', 'm' */
+};
+
+static bool choose_cpus(int cpus[2])
+{
+    cpu_set_t allowed;
+    int count = 0;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return false;
+    for (int cpu = 0; cpu < CPU_SETSIZE && count < 2; cpu++)
+        if (CPU_ISSET(cpu, &allowed))
+            cpus[count++] = cpu;
+    return count == 2;
+}
+
+static bool take_option(int option, struct settings *settings)
+{
+    switch (option) {
+    case 'q':
+        settings->rounds = 1, settings->budget_ns = 4000000;
+        return true;
+    case 'j':
+    case 'm':
+        settings->output = (char)option;
+        return true;
+    case 'r':
+        settings->rounds = (unsigned)strtoul(optarg, NULL, 10);
+        return settings->rounds >= 1 && settings->rounds <= ROUNDS_MAX;
+    case 's':
+        settings->only = strtoull(optarg, NULL, 10);
+        return settings->only >= 8 && settings->only % 8 == 0;
+    case 'C':
+        return sscanf(optarg, "%d,%d", &settings->cpus[0], &settings->cpus[1]) == 2;
+    default:
+        return false;
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Each figure by itself. */
+static void summarize(struct summary *summary, const struct figures *rounds, unsigned count)
+{
+    double *median = (double *)(void *)&summary->median;
+    double *lowest = (double *)(void *)&summary->lowest;
+    double *highest = (double *)(void *)&summary->highest;
+    for (size_t field = 0; field < sizeof(struct figures) / sizeof(double); field++) {
+        double values[ROUNDS_MAX];
+        for (unsigned i = 0; i < count; i++)
+            values[i] = ((const double *)(const void *)&rounds[i])[field];
+        qsort(values, count, sizeof *values, by_value);
+        median[field] = values[count / 2];
+        lowest[field] = values[0];
+        highest[field] = values[count - 1];
+    }
+    summary->rounds = count;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = { .rounds = 7, .budget_ns = 100000000, .output = 't' };
+    static struct figures figures[SIZES][ROUNDS_MAX];
+    struct summary summaries[SIZES];
+    char command[256] = "latest";
+    int option;
+    bool has_cpus = choose_cpus(settings.cpus);
+    for (int i = 1; i < argc && strlen(command) + strlen(argv[i]) + 2 < sizeof command; i++)
+        strcat(strcat(command, " "), argv[i]);
+    while ((option = getopt_long(argc, argv, "qjmr:s:C:h", options, NULL)) != -1) {
+        if (!take_option(option, &settings)) {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? 0 : 2;
+        }
+    }
+    if (!has_cpus) {
+        fputs("latest: two processors are needed\n", stderr);
+        return 77;
+    }
+    unsigned count = settings.only ? 1 : SIZES;
+    for (unsigned i = 0; i < count; i++)
+        summaries[i].size_bytes = settings.only ? settings.only : sizes[i];
+    for (unsigned round = 0; round < settings.rounds; round++)
+        for (unsigned i = 0; i < count; i++)
+            if (!cell_run(summaries[i].size_bytes, settings.budget_ns, settings.cpus,
+                          &figures[i][round]))
+                return 1;
+    for (unsigned i = 0; i < count; i++)
+        summarize(&summaries[i], figures[i], settings.rounds);
+    if (settings.output == 'j')
+        report_json(summaries, count);
+    else if (settings.output == 'm')
+        report_markdown(summaries, count, command);
+    else
+        report_text(summaries, count);
+    return 0;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "latest.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static const struct {
+    const char *name;
+    size_t offset;
+} columns[] = {
+    { "read_ns", offsetof(struct figures, read_ns) },
+    { "read_p50_ns", offsetof(struct figures, read_p50_ns) },
+    { "read_p99_ns", offsetof(struct figures, read_p99_ns) },
+    { "still_ns", offsetof(struct figures, still_ns) },
+    { "memcpy_ns", offsetof(struct figures, memcpy_ns) },
+    { "write_ns", offsetof(struct figures, write_ns) },
+    { "write_alone_ns", offsetof(struct figures, write_alone_ns) },
+    { "new_share", offsetof(struct figures, new_share) },
+    { "bounce_ns", offsetof(struct figures, bounce_ns) },
+};
+
+enum { COLUMNS = sizeof columns / sizeof *columns };
+
+static double figure(const struct figures *figures, unsigned column)
+{
+    return *(const double *)(const void *)((const char *)figures + columns[column].offset);
+}
+
+void report_text(const struct summary *summaries, unsigned count)
+{
+    printf("%8s", "bytes");
+    for (unsigned c = 0; c < COLUMNS; c++)
+        printf(" %15s", columns[c].name);
+    putchar('\n');
+    for (unsigned i = 0; i < count; i++) {
+        printf("%8llu", (unsigned long long)summaries[i].size_bytes);
+        for (unsigned c = 0; c < COLUMNS; c++)
+            printf(" %15.2f", figure(&summaries[i].median, c));
+        putchar('\n');
+    }
+}
+
+void report_json(const struct summary *summaries, unsigned count)
+{
+    puts("[");
+    for (unsigned i = 0; i < count; i++) {
+        printf("  {\"size_bytes\": %llu, \"rounds\": %u",
+               (unsigned long long)summaries[i].size_bytes, summaries[i].rounds);
+        for (unsigned c = 0; c < COLUMNS; c++)
+            printf(", \"%s\": {\"median\": %.3f, \"lowest\": %.3f, \"highest\": %.3f}",
+                   columns[c].name, figure(&summaries[i].median, c),
+                   figure(&summaries[i].lowest, c), figure(&summaries[i].highest, c));
+        puts(i + 1 < count ? "}," : "}");
+    }
+    puts("]");
+}
+
+void report_markdown(const struct summary *summaries, unsigned count, const char *command)
+{
+    char date[16];
+    time_t now = time(NULL);
+    strftime(date, sizeof date, "%Y-%m-%d", gmtime(&now));
+    printf("Written by `%s` on %s; medians of %u rounds, ns.\n\n", command, date,
+           summaries[0].rounds);
+    puts("| bytes | read | lowest to highest | p50 | p99 | reads that found a new version | read, "
+         "nobody writes | memcpy | write | write, nobody reads | bounce |\n"
+         "|---|---|---|---|---|---|---|---|---|---|---|");
+    for (unsigned i = 0; i < count; i++) {
+        const struct figures *median = &summaries[i].median;
+        printf("| %llu | %.1f | %.1f to %.1f | %.1f | %.1f | %.0f %% | %.1f | %.1f | %.1f | %.1f | "
+               "%.0f |\n",
+               (unsigned long long)summaries[i].size_bytes, median->read_ns,
+               summaries[i].lowest.read_ns, summaries[i].highest.read_ns, median->read_p50_ns,
+               median->read_p99_ns, 100 * median->new_share, median->still_ns, median->memcpy_ns,
+               median->write_ns, median->write_alone_ns, median->bounce_ns);
+    }
+}
