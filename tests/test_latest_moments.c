@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: a writer or a reader that is killed, or stopped, at any instruction of a call leaves
+ *       the last complete value to all, its place to the next one if it is dead, and to itself if
+ *       it is not.
+ * Method: a child is led through one call instruction by instruction, and killed, or left
+ *       standing, after the n-th, for every n; then everybody else goes on.
+ */
+#include "fixture.h"
+#include "latest_world.h"
+#include "tracer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#define SIZE 200
+#define BEFORE 6 /* the value that is there before the call */
+
+enum verb { WRITE, COMMIT, OPEN, CLOSE, HOLD, READ, VERBS };
+
+static const struct verb_of {
+    const char *name;
+    bool is_writer, owns_before, owns_after;
+    unsigned stride; /* of instructions: opening is long */
+} verbs[VERBS] = {
+    [WRITE] = { "write", true, true, true, 1 },
+    [COMMIT] = { "commit", true, true, true, 1 },
+    [OPEN] = { "open the dead one's place", true, false, true, 7 },
+    [CLOSE] = { "close", true, true, false, 3 },
+    [HOLD] = { "hold and release", false, false, false, 1 },
+    [READ] = { "read", false, false, false, 1 },
+};
+
+static struct board {
+    atomic_bool is_done; /* the call has returned */
+    atomic_bool is_held; /* between hold and release */
+} * board;
+
+static struct world world;
+static struct weir_latest_reader *own; /* the test's, which holds a value all the time */
+static struct weir_latest_value own_value;
+
+static enum verb verb;
+static struct weir_latest_writer *writer;
+static struct weir_latest_reader *reader;
+static void *loan;
+static unsigned char bytes[SIZE];
+
+static void die_as_writer(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_latest_writer_open(&writer, &world.memory), 0);
+    CHECK_RESULT(weir_latest_loan(writer, &loan), 0);
+    memset(loan, 0xaa, SIZE / 2);
+    raise(SIGKILL);
+}
+
+static void put(struct weir_latest_writer *to, uint64_t number)
+{
+    value_fill(bytes, SIZE, number);
+    assert_result(weir_latest_write(to, bytes, SIZE), 0);
+}
+
+/* Values 1 to BEFORE, of which the test holds one. */
+static void stage(void)
+{
+    struct weir_latest_options options = latest_options(SIZE, 4, 2);
+    struct weir_latest_writer *first;
+    world_open(&world, INHERITED, &options);
+    assert_result(weir_latest_writer_open(&first, &world.memory), 0);
+    assert_result(weir_latest_reader_open(&own, &world.memory), 0);
+    for (uint64_t number = 1; number <= BEFORE; number++) {
+        put(first, number);
+        if (number == 4)
+            assert_result(weir_latest_hold(own, &own_value), 0);
+    }
+    weir_latest_writer_close(first);
+    if (verb == OPEN)
+        assert_int_equal(status_in_child(die_as_writer, NULL), SIGKILL);
+    memset(board, 0, sizeof *board);
+}
+
+static void unstage(void)
+{
+    assert_int_equal(value_number(own_value.data, SIZE), 4);
+    assert_result(weir_latest_check(own, &own_value), 0);
+    weir_latest_reader_close(own);
+    world_close(&world);
+}
+
+/* In the child, before it is led. */
+static void prepare(void *argument)
+{
+    uint64_t identity;
+    (void)argument;
+    CHECK_RESULT(weir_identity(&identity), 0);
+    if (verbs[verb].owns_before)
+        CHECK_RESULT(weir_latest_writer_open(&writer, &world.memory), 0);
+    if (!verbs[verb].is_writer)
+        CHECK_RESULT(weir_latest_reader_open(&reader, &world.memory), 0);
+    if (verb == HOLD) { /* the first one is more than a hold */
+        struct weir_latest_value value;
+        CHECK_RESULT(weir_latest_hold(reader, &value), 0);
+        CHECK_RESULT(weir_latest_release(reader, &value), 0);
+    }
+    value_fill(bytes, SIZE, BEFORE + 1);
+    if (verb == COMMIT) {
+        CHECK_RESULT(weir_latest_loan(writer, &loan), 0);
+        memcpy(loan, bytes, SIZE);
+    }
+}
+
+static void act(void *argument)
+{
+    struct weir_latest_value value;
+    int result = 0;
+    (void)argument;
+    if (verb == WRITE)
+        result = weir_latest_write(writer, bytes, SIZE);
+    if (verb == COMMIT)
+        result = weir_latest_commit(writer, SIZE);
+    if (verb == OPEN)
+        result = weir_latest_writer_open(&writer, &world.memory) == WEIR_OWNER_DIED ? 0 : -1;
+    if (verb == CLOSE)
+        weir_latest_writer_close(writer);
+    if (verb == READ)
+        result = weir_latest_read(reader, bytes, SIZE, &value);
+    if (verb == HOLD) {
+        result = weir_latest_hold(reader, &value);
+        board->is_held = true;
+        CHECK(*(const unsigned char *)value.data == value.version); /* few instructions */
+        board->is_held = false;
+        CHECK_RESULT(weir_latest_release(reader, &value), 0);
+    }
+    board->is_done = true;
+    CHECK_RESULT(result, 0);
+}
+
+static void step(pid_t child)
+{
+    int status = -1;
+    assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSTOPPED(status));
+    assert_int_equal(WSTOPSIG(status), SIGTRAP);
+}
+
+/* Whole, and of the call or of the time before it. */
+static uint64_t expect_a_value(void)
+{
+    struct weir_latest_value value;
+    unsigned char copy[SIZE];
+    assert_result(weir_latest_read(own, copy, SIZE, &value), 0);
+    assert_int_equal(value.size_bytes, SIZE);
+    assert_int_equal(value_number(copy, SIZE), value.version);
+    assert_true(value.version >= BEFORE &&
+                value.version <= BEFORE + (verb == WRITE || verb == COMMIT));
+    return value.version;
+}
+
+/* Another writer goes on from there; and as many values can be held as ever. */
+static void go_on(int expected)
+{
+    struct weir_latest_writer *next;
+    struct weir_latest_value value;
+    uint64_t version = expect_a_value();
+    int result = weir_latest_writer_open(&next, &world.memory);
+    assert_true(result == expected || (verb == CLOSE && result == 0));
+    assert_int_equal(expect_a_value(), version);
+    for (uint64_t number = version + 1; number < version + 12; number++) {
+        put(next, number);
+        assert_int_equal(weir_latest_version(own), number);
+        assert_result(weir_latest_hold(own, &value), 0);
+        assert_int_equal(value_number(value.data, SIZE), number);
+        assert_result(weir_latest_release(own, &value), 0);
+    }
+    weir_latest_writer_close(next);
+}
+
+static void after_kill(pid_t child)
+{
+    tracee_kill(child);
+    go_on(verbs[verb].is_writer ? WEIR_OWNER_DIED : 0);
+}
+
+/* It stands there, alive: what is its own stays so. Then it goes on. */
+static void after_stop(pid_t child)
+{
+    struct weir_latest_writer *next = NULL;
+    struct weir_latest_value value;
+    expect_a_value();
+    if (verbs[verb].owns_before && !(verb == CLOSE))
+        assert_result(weir_latest_writer_open(&next, &world.memory), -EBUSY);
+    if (!verbs[verb].is_writer) {
+        assert_result(weir_latest_writer_open(&next, &world.memory), 0);
+        for (uint64_t number = BEFORE + 1; number < BEFORE + 12; number++)
+            put(next, number);
+        if (board->is_held)
+            assert_result(weir_latest_hold(own, &value), -ENOBUFS);
+    }
+    assert_int_equal(tracee_finish(child), 0);
+    if (next)
+        weir_latest_writer_close(next);
+}
+
+/* False: the call was over before. */
+static bool try_point(unsigned instructions, bool is_kill)
+{
+    stage();
+    pid_t child = tracee_start(prepare, act, NULL);
+    for (unsigned i = 0; i < instructions && !board->is_done; i++)
+        step(child);
+    bool is_in = !board->is_done;
+    if (is_kill)
+        after_kill(child);
+    else
+        after_stop(child);
+    unstage();
+    return is_in;
+}
+
+static void walk(enum verb which)
+{
+    unsigned instructions = 0;
+    verb = which;
+    for (bool is_in = true; is_in; instructions += verbs[which].stride) {
+        is_in = try_point(instructions, true);
+        try_point(instructions, false);
+    }
+    print_message("           %s: %u instructions\n", verbs[which].name, instructions);
+    assert_true(instructions > 20);
+}
+
+static void test_each_moment(void **state)
+{
+    (void)state;
+    if (SANITIZED || !tracer_works()) {
+        print_message("nobody may trace here, or sanitizers make twenty instructions of one\n");
+        skip();
+    }
+    for (enum verb which = 0; which < VERBS; which++)
+        walk(which);
+}
+
+static int moments_start(void **state)
+{
+    board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return board == MAP_FAILED ? -1 : fixture_start(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_moment),
+    };
+    return cmocka_run_group_tests(tests, moments_start, fixture_end);
+}
