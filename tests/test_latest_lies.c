@@ -64,9 +64,8 @@ static void list_words(void)
     struct weir__latest_readers_shm *readers = memory.readers;
     add_word("values.magic", &values->ready.magic, 8);
     add_word("values.geometry", &values->ready.geometry, 8);
-    add_word("owner", &values->owner, 8);
-    add_word("owner_uid", &values->owner_uid, 8);
-    add_word("uid_of", &values->uid_of, 8);
+    add_word("owner.word", &values->owner.word, 8);
+    add_word("owner.name", &values->owner.name, 8);
     add_word("index", &values->index, 8);
     for (unsigned i = 0; i < BUFFERS; i++) {
         char *head = (char *)memory.values + WEIR__LATEST_BUFFERS_OFFSET + (size_t)128 * i;
@@ -270,7 +269,7 @@ static void test_a_write_mends_the_index(void **state)
     struct weir_latest_value value;
     (void)state;
     start_afresh();
-    for (unsigned i = 5; i < 6 + 2 * BUFFERS; i++) {
+    for (unsigned i = 4; i < 5 + 2 * BUFFERS; i++) {
         store(&words[i], UINT64_C(0x1234567));
         value_fill(bytes, sizeof bytes, i);
         assert_result(weir_latest_write(writer, bytes, sizeof bytes), 0);

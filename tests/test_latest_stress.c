@@ -186,7 +186,7 @@ static void test_at_full_speed(void **state)
             players[form] = (struct player){ &world, form };
             pids[form] = start(play_reader, &players[form]);
         }
-        nap(300 * MS_NS);
+        nap(200 * MS_NS);
         board->is_over = true;
         finish(writer);
         for (enum form form = 0; form < FORMS; form++)
@@ -196,7 +196,7 @@ static void test_at_full_speed(void **state)
     }
 }
 
-enum { KILLS = 150 };
+enum { KILLS = 80 };
 
 static void reap_killed(pid_t pid)
 {
@@ -267,7 +267,7 @@ static void test_threads(void **state)
     assert_int_equal(pthread_create(&threads[2], NULL, write_as_thread, &world), 0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, read_as_thread, &players[i]), 0);
-    while (board->seen[COPY] < 2000 || board->seen[HOLD] < 2000)
+    while (board->seen[COPY] < 500 || board->seen[HOLD] < 500)
         nap(MS_NS);
     board->is_over = true;
     for (int i = 0; i < 3; i++)

@@ -63,7 +63,7 @@ static int claim(struct weir_latest_reader *reader, uint64_t word, uint32_t *pla
     for (uint32_t at = 0; at < memory->holds; at++) {
         weir__atomic_u64 *hold = &memory->readers->hold[at];
         uint64_t owner = atomic_load_explicit(hold, memory_order_relaxed);
-        if ((owner == 0 || weir_life(owner, WEIR__UID_ANY) == WEIR_LIFE_DEAD) &&
+        if ((owner == 0 || weir_life(owner, WEIR_UID_ANY) == WEIR_LIFE_DEAD) &&
             swap(hold, owner, word)) {
             *place = reader->place = at;
             return 0;

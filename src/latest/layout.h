@@ -11,9 +11,8 @@
  *   -----------+--------------------+--------------------------------------------------
  *   geometry   | once, by anyone    | compare-and-swap 0 -> packed (weir_latest_init())
  *   magic      | once, by anyone    | release store [latest.ready], after the geometry
- *   owner      | by who is to write | compare-and-swap: 0 or a dead owner -> me; mine -> 0
- *   owner_uid, | at the claim       | uid, then uid_of = owner, release [latest.uid]
- *   uid_of     |                    |
+ *   owner.word | by who is to write | compare-and-swap: 0 or a dead owner -> me; mine -> 0
+ *   owner.name | at the claim       | as in sync/owner.h
  *   index      | each value         | release store [latest.value], after all of it
  *   head.seq   | each value, twice  | 0: release [latest.reserve]; its index, before that of all
  *   head.size  | each value         | relaxed, between the two, as the value itself
@@ -50,6 +49,7 @@
 #include <stdint.h>
 
 #include "base/atomics.h"
+#include "sync/owner.h"
 
 #define WEIR__LATEST_KIND "latest"
 
@@ -67,9 +67,7 @@ struct weir__latest_ready_shm {
 
 struct weir__latest_values_shm {
     struct weir__latest_ready_shm ready;
-    _Alignas(WEIR__LATEST_LINE_BYTES) weir__atomic_u64 owner; /* identity and session */
-    weir__atomic_u64 owner_uid;
-    weir__atomic_u64 uid_of; /* the owner whose uid that is */
+    _Alignas(WEIR__LATEST_LINE_BYTES) struct weir__owned owner; /* identity and session */
     _Alignas(WEIR__LATEST_LINE_BYTES) union {
         weir__atomic_u64 index;
         weir__atomic_u32 index_low; /* changes with each value: slept on, never stored */

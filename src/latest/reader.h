@@ -45,10 +45,11 @@ static inline int weir__latest_look(const struct weir__latest *memory,
     /* Acquire [latest.value]: all of the value. Pairs with publish(). */
     seen->index = atomic_load_explicit(&memory->values->index, memory_order_acquire);
     uint64_t buffer = seen->index & WEIR__LATEST_BUFFER_MASK;
-    if (__builtin_expect(buffer >= memory->buffer_count, 0))
-        return weir__latest_corrupt(seen->index, 0);
     if (__builtin_expect(seen->index == 0, 0))
         return weir__latest_nothing_yet();
+    if (__builtin_expect(buffer >= memory->buffer_count || seen->index <= WEIR__LATEST_BUFFER_MASK,
+                         0)) /* no such buffer, or no version */
+        return weir__latest_corrupt(seen->index, 0);
     seen->head = weir__latest_head(memory, buffer);
     seen->size_bytes = atomic_load_explicit(&seen->head->size_bytes, memory_order_relaxed);
     return 0;

@@ -18,7 +18,6 @@
 #include "base/error.h"
 #include "base/futex.h"
 #include "latest/reader.h"
-#include "latest/writer.h"
 #include "sync/sleep.h"
 
 #define SPIN_NS 20000
@@ -83,17 +82,16 @@ static int sleep_once(struct weir_latest_reader *reader, uint64_t newer_than, in
 /* Killed, and nobody in its place. */
 static bool has_lost_writer(const struct weir_latest_reader *reader)
 {
-    struct weir__latest_values_shm *values = reader->memory.values;
+    const struct weir__owned *place = &reader->memory.values->owner;
     struct weir__error_saved saved;
     /* Acquire [latest.owner]. Pairs with claim(). */
-    uint64_t owner = atomic_load_explicit(&values->owner, memory_order_acquire);
+    uint64_t owner = atomic_load_explicit(&place->word, memory_order_acquire);
     if (owner == 0)
         return false;
     weir__error_save(&saved);
-    int life = weir__latest_owner_life(values, owner);
+    bool is_dead = weir__owned_is_dead(place, owner);
     weir__error_restore(&saved);
-    return life == WEIR_LIFE_DEAD &&
-           atomic_load_explicit(&values->owner, memory_order_acquire) == owner;
+    return is_dead && atomic_load_explicit(&place->word, memory_order_acquire) == owner;
 }
 
 int weir_latest_wait_until(struct weir_latest_reader *reader, uint64_t newer_than,

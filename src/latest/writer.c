@@ -11,40 +11,28 @@
 #include "base/futex.h"
 #include "base/random.h"
 #include "segment/identity.h"
+#include "sync/owner.h"
 
 /* How often the place may change hands under us before we give up. */
 #define RETRIES 100
 
-int weir__latest_owner_life(const struct weir__latest_values_shm *values, uint64_t owner)
-{
-    uint32_t uid = WEIR__UID_ANY;
-    /* Acquire [latest.uid]: the uid. Pairs with claim(). */
-    if (atomic_load_explicit(&values->uid_of, memory_order_acquire) == owner)
-        uid = (uint32_t)atomic_load_explicit(&values->owner_uid, memory_order_relaxed);
-    return weir_life(owner, uid);
-}
-
 /* The writer's place: 0, or WEIR_OWNER_DIED. */
 static int claim(struct weir_latest_writer *writer)
 {
-    struct weir__latest_values_shm *values = writer->memory.values;
+    struct weir__owned *place = &writer->memory.values->owner;
     for (int attempt = 0; attempt < RETRIES; attempt++) {
-        /* Acquire [latest.owner]: all that the former writer did. Pairs with the exchange in
-         * weir_latest_writer_close(). */
-        uint64_t owner = atomic_load_explicit(&values->owner, memory_order_acquire);
-        if (owner != 0 && weir__latest_owner_life(values, owner) != WEIR_LIFE_DEAD)
+        /* Acquire [latest.owner]: all that the former writer did. Pairs with leave(). */
+        uint64_t owner = atomic_load_explicit(&place->word, memory_order_acquire);
+        if (owner != 0 && !weir__owned_is_dead(place, owner))
             return weir__fail(EBUSY,
-                              "there is a writer already, which lives (segment %d is its "
-                              "beacon)",
+                              "there is a writer already, which lives (segment %d is its beacon)",
                               weir__identity_unpack(owner).id);
         /* Acquire [latest.owner]: as above; exactly the value that was seen to be free. */
-        if (!atomic_compare_exchange_strong_explicit(&values->owner, &owner, writer->me,
+        if (!atomic_compare_exchange_strong_explicit(&place->word, &owner, writer->me,
                                                      memory_order_acquire, memory_order_relaxed))
             continue;
         /* CRASH latest.claimed */
-        atomic_store_explicit(&values->owner_uid, weir__identity_uid(), memory_order_relaxed);
-        /* Release [latest.uid]: the uid before whose it is. Pairs with weir__latest_owner_life(). */
-        atomic_store_explicit(&values->uid_of, writer->me, memory_order_release);
+        weir__owned_name(place);
         return owner != 0 ? WEIR_OWNER_DIED : 0;
     }
     return weir__fail(EBUSY, "the writer's place changes hands again and again");
@@ -54,7 +42,7 @@ static void leave(const struct weir_latest_writer *writer)
 {
     uint64_t me = writer->me;
     /* Release [latest.owner]: all that we did comes before. Pairs with claim(). */
-    atomic_compare_exchange_strong_explicit(&writer->memory.values->owner, &me, 0,
+    atomic_compare_exchange_strong_explicit(&writer->memory.values->owner.word, &me, 0,
                                             memory_order_release, memory_order_relaxed);
 }
 

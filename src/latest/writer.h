@@ -51,7 +51,4 @@ void weir__latest_reserve(struct weir_latest_writer *writer);
 int weir__latest_writer_open(struct weir_latest_writer **writer,
                              const struct weir_latest_memory *memory, struct weir_segment *segment);
 
-/* The kernel's word on the owner of these values. enum weir_life. */
-int weir__latest_owner_life(const struct weir__latest_values_shm *values, uint64_t owner);
-
 #endif
