@@ -500,6 +500,41 @@ static void test_by_key_and_persistent(void **state)
     }
 }
 
+static void read_as_another_user(void *argument)
+{
+    struct weir_latest_options options = WEIR_LATEST_OPTIONS;
+    struct weir_latest_reader *reader;
+    struct weir_latest_value value;
+    unsigned char bytes[64];
+    (void)argument;
+    become(OTHER_UID);
+    CHECK_RESULT(weir_latest_open(&reader, weir_by_key(0x5e8), NULL), -EPERM);
+    options.trust = WEIR_TRUST_ANYONE;
+    CHECK_RESULT(weir_latest_open(&reader, weir_by_key(0x5e8), &options), 0);
+    CHECK_RESULT(weir_latest_read(reader, bytes, sizeof bytes, &value), 0);
+    CHECK(value_number(bytes, sizeof bytes) == 8);
+    CHECK_RESULT(weir_latest_hold(reader, &value), -EOPNOTSUPP);
+    CHECK_RESULT(weir_latest_wait_until(reader, 1, weir_deadline_ns(3000000)), -ETIMEDOUT);
+    weir_latest_reader_close(reader);
+}
+
+/* Who may only read finds the values as well, and cannot hold. */
+static void test_another_user(void **state)
+{
+    struct weir_latest_options options = latest_options(64, 0, 2);
+    struct weir_latest_writer *writer;
+    (void)state;
+    if (!has_other_users())
+        skip();
+    options.lifetime = WEIR_PERSISTENT;
+    options.mode = 0644;
+    assert_result(weir_latest_create(&writer, weir_by_key(0x5e8), &options), 0);
+    write_number(writer, 8, 64);
+    in_child(read_as_another_user, NULL);
+    weir_latest_writer_close(writer);
+    assert_result(weir_segment_remove(weir_by_key(0x5e8)), 0);
+}
+
 static uint64_t segments_before;
 
 static int latest_start(void **state)
@@ -538,6 +573,7 @@ int main(void)
         cmocka_unit_test_teardown(test_a_child_is_not_its_parent, latest_check),
         cmocka_unit_test_teardown(test_by_name, latest_check),
         cmocka_unit_test_teardown(test_by_key_and_persistent, latest_check),
+        cmocka_unit_test_teardown(test_another_user, latest_check),
     };
     return cmocka_run_group_tests(tests, latest_start, fixture_end);
 }

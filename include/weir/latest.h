@@ -299,8 +299,9 @@ WEIR_EXPORT uint64_t weir_latest_version(const struct weir_latest_reader *reader
  * buffer, capacity_bytes: where to. value: receives what was copied; NULL is allowed. What is in
  * buffer after a failure is undefined.
  *
- * Small values are copied and checked; large ones, and those that were overwritten in the
- * meantime again and again, are held while they are copied, where that is possible.
+ * Small values are copied and checked; those above 16 KiB, and those that were overwritten in the
+ * meantime again and again, are held while they are copied, where that is possible: see
+ * weir_latest_hold().
  *
  * Returns: 0.
  * Errors: -EAGAIN (no value yet; or overwritten a hundred times while it was read, without a

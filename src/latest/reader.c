@@ -128,12 +128,7 @@ static int copy_held(struct weir_latest_reader *reader, struct weir__latest_seen
     return result;
 }
 
-static bool is_no_hold(int result)
-{
-    return result == -ENOBUFS || result == -EOPNOTSUPP || result == -ECHILD;
-}
-
-/* Overwritten again and again, or large. */
+/* Overwritten again and again, or large. Without a hold to be had it goes on as before. */
 static __attribute__((noinline)) int read_patiently(struct weir_latest_reader *reader,
                                                     struct weir__latest_seen *seen, void *buffer,
                                                     size_t capacity_bytes)
@@ -141,15 +136,14 @@ static __attribute__((noinline)) int read_patiently(struct weir_latest_reader *r
     struct weir__error_saved saved;
     weir__error_save(&saved);
     int result = copy_held(reader, seen, buffer, capacity_bytes);
-    if (!is_no_hold(result))
+    if (result == 0 || result == -EUCLEAN || result == -EMSGSIZE)
         return result;
     weir__error_restore(&saved);
     for (int attempt = 0; attempt < TRIES; attempt++) {
         result = weir__latest_look(&reader->memory, seen);
-        if (result == 0)
-            result = copy_once(&reader->memory, seen, buffer, capacity_bytes);
-        else
+        if (result != 0)
             return result;
+        result = copy_once(&reader->memory, seen, buffer, capacity_bytes);
         if (result != -EAGAIN)
             return result;
     }
