@@ -329,6 +329,47 @@ static void test_a_liar_at_work(void **state)
     end();
 }
 
+static void hold_on(void)
+{
+    struct weir__latest_readers_shm *readers = memory.readers;
+    uint64_t random = 88172645463325252u;
+    for (;;) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        for (unsigned i = 0; i < HOLDS; i++)
+            atomic_store_explicit(&readers->hold[i], (random >> 8 * i) % (BUFFERS + 1),
+                                  memory_order_relaxed);
+    }
+}
+
+/* Holds that come and go on every buffer, faster than any reader's: the writer always finds one. */
+static void test_holds_everywhere(void **state)
+{
+    unsigned char bytes[MAX_BYTES], copy[MAX_BYTES];
+    struct weir_latest_value value;
+    int64_t until_ns = weir_deadline_ns((SANITIZED ? 4 : 1) * WEIR_SECOND_NS);
+    int status;
+    (void)state;
+    start_afresh();
+    fflush(NULL);
+    pid_t liar = fork();
+    if (liar == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        hold_on();
+    }
+    assert_true(liar > 0);
+    for (uint64_t number = 0; number < 20000 || weir_now_ns() < until_ns; number++) {
+        value_fill(bytes, sizeof bytes, number);
+        assert_result(weir_latest_write(writer, bytes, sizeof bytes), 0);
+        assert_result(weir_latest_read(poor, copy, sizeof copy, &value), 0);
+        assert_int_equal(value_number(copy, sizeof copy), number);
+    }
+    assert_int_equal(kill(liar, SIGKILL), 0);
+    assert_int_equal(waitpid(liar, &status, 0), liar);
+    end();
+}
+
 static int lies_start(void **state)
 {
     if (weir_latest_bytes(&options, &memory) != 0)
@@ -345,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_each_word_each_lie),
         cmocka_unit_test(test_a_write_mends_the_index),
         cmocka_unit_test(test_a_liar_at_work),
+        cmocka_unit_test(test_holds_everywhere),
     };
     return cmocka_run_group_tests(tests, lies_start, fixture_end);
 }
