@@ -85,19 +85,24 @@ static bool is_whole(const unsigned char *bytes, uint64_t size_bytes)
 
 /* --- the writer --------------------------------------------------------------------------- */
 
+/* Of chunks: one that the scheduler interrupted does not count for more than itself. */
 static double write_until(struct weir_latest_writer *writer, struct board *board,
                           unsigned char *source, uint64_t size_bytes, int phase)
 {
+    static struct histogram histogram;
     uint64_t count = 0;
-    unsigned stride = size_bytes < 4096 ? 64 : 1;
-    int64_t start_ns = weir_now_ns();
+    unsigned chunk = size_bytes < 4096 ? 64 : 1;
+    double per_ns = ticks_per_ns();
+    histogram_clear(&histogram);
     while (atomic_load_explicit(&board->phase, memory_order_relaxed) == phase) {
-        for (unsigned i = 0; i < stride; i++, count++) {
-            fill(source, size_bytes, count + 1);
+        uint64_t start = ticks();
+        for (unsigned i = 0; i < chunk; i++) {
+            fill(source, size_bytes, ++count);
             must(weir_latest_write(writer, source, size_bytes), "write");
         }
+        histogram_add(&histogram, ticks() - start);
     }
-    return (double)(weir_now_ns() - start_ns) / (double)count;
+    return (double)histogram_quantile(&histogram, 0.5) / chunk / per_ns;
 }
 
 static void bounce_back(struct board *board)
@@ -140,18 +145,20 @@ static void enter(struct board *board, enum phase phase)
     await(&board->ready, phase);
 }
 
-static double bounce(struct board *board, double ticks_per_nanosecond)
+static double bounce(struct board *board, double per_ns)
 {
+    static struct histogram histogram;
+    histogram_clear(&histogram);
     enter(board, BOUNCE);
-    uint64_t start = ticks();
     for (uint64_t turn = 0; turn < 2 * (uint64_t)BOUNCES; turn += 2) {
+        uint64_t start = ticks();
         atomic_store_explicit(&board->line, turn + 1, memory_order_release);
         while (atomic_load_explicit(&board->line, memory_order_acquire) != turn + 2)
             ;
+        histogram_add(&histogram, ticks() - start);
     }
-    double ns = (double)(ticks() - start) / BOUNCES / ticks_per_nanosecond;
     atomic_store(&board->line, 0);
-    return ns;
+    return (double)histogram_quantile(&histogram, 0.5) / per_ns;
 }
 
 static void read_one(struct weir_latest_reader *reader, unsigned char *sink, uint64_t size_bytes,
@@ -164,24 +171,39 @@ static void read_one(struct weir_latest_reader *reader, unsigned char *sink, uin
     }
 }
 
-/* Time ÷ reads; and the share of reads that found another version. */
+/*
+ * Reads, in chunks; of those in which a new version came, if is_written: the writer was at work then.
+ * The median chunk's time ÷ reads; the mean of all of them, and the share of reads that found another
+ * version, as well.
+ */
 static double read_for(struct weir_latest_reader *reader, unsigned char *sink, uint64_t size_bytes,
-                       uint64_t budget_ns, double *new_share)
+                       uint64_t budget_ns, bool is_written, double per_ns, struct figures *figures)
 {
+    static struct histogram histogram;
     struct weir_latest_value value = { .version = 0 };
-    uint64_t count = 0, news = 0, last = 0;
-    unsigned stride = size_bytes < 4096 ? 256 : 1;
-    int64_t start_ns = weir_now_ns(), now_ns;
+    uint64_t count = 0, news = 0, last = 0, all_ticks = 0;
+    unsigned chunk = size_bytes < 4096 ? 256 : 1;
+    int64_t start_ns = weir_now_ns();
+    histogram_clear(&histogram);
     do {
-        for (unsigned i = 0; i < stride; i++, count++) {
+        uint64_t before = news, start = ticks();
+        for (unsigned i = 0; i < chunk; i++) {
             read_one(reader, sink, size_bytes, &value);
             news += value.version != last;
             last = value.version;
         }
-        now_ns = weir_now_ns();
-    } while ((uint64_t)(now_ns - start_ns) < budget_ns);
-    *new_share = (double)news / (double)count;
-    return (double)(now_ns - start_ns) / (double)count;
+        uint64_t took = ticks() - start;
+        if (is_written && news == before)
+            continue;
+        histogram_add(&histogram, took);
+        all_ticks += took;
+        count += chunk;
+    } while ((uint64_t)(weir_now_ns() - start_ns) < budget_ns);
+    if (is_written) {
+        figures->read_mean_ns = (double)all_ticks / (double)count / per_ns;
+        figures->new_share = (double)news / (double)count;
+    }
+    return (double)histogram_quantile(&histogram, 0.5) / chunk / per_ns;
 }
 
 static double clock_ticks(void)
@@ -215,26 +237,28 @@ static void read_timed(struct weir_latest_reader *reader, unsigned char *sink, u
 }
 
 /* The same bytes, from private memory, which lies as near as it may, with the same look at each. */
-static double copy_for(unsigned char *sink, uint64_t size_bytes, uint64_t budget_ns)
+static double copy_for(unsigned char *sink, uint64_t size_bytes, uint64_t budget_ns, double per_ns)
 {
+    static struct histogram histogram;
     unsigned char *source = aligned_alloc(4096, (size_bytes + 4095) / 4096 * 4096);
-    uint64_t count = 0;
-    unsigned stride = size_bytes < 4096 ? 256 : 1;
+    unsigned chunk = size_bytes < 4096 ? 256 : 1;
     if (!source)
         give_up("memory");
     fill(source, size_bytes, 1);
-    int64_t start_ns = weir_now_ns(), now_ns;
+    histogram_clear(&histogram);
+    int64_t start_ns = weir_now_ns();
     do {
-        for (unsigned i = 0; i < stride; i++, count++) {
+        uint64_t start = ticks();
+        for (unsigned i = 0; i < chunk; i++) {
             __asm__ volatile("" : "+r"(source)::"memory");
             memcpy(sink, source, size_bytes);
             if (!is_whole(sink, size_bytes))
                 give_up("memcpy");
         }
-        now_ns = weir_now_ns();
-    } while ((uint64_t)(now_ns - start_ns) < budget_ns);
+        histogram_add(&histogram, ticks() - start);
+    } while ((uint64_t)(weir_now_ns() - start_ns) < budget_ns);
     free(source);
-    return (double)(now_ns - start_ns) / (double)count;
+    return (double)histogram_quantile(&histogram, 0.5) / chunk / per_ns;
 }
 
 static void play_reader(struct board *board, struct weir_latest_reader *reader, uint64_t size_bytes,
@@ -242,17 +266,17 @@ static void play_reader(struct board *board, struct weir_latest_reader *reader, 
 {
     const struct timespec alone = { 0, (long)(budget_ns / 2) };
     unsigned char *sink = aligned_alloc(4096, (size_bytes + 4095) / 4096 * 4096);
-    double per_ns = ticks_per_ns(), unused;
+    double per_ns = ticks_per_ns();
     if (!sink)
         give_up("memory");
     memset(sink, 1, size_bytes);
     figures->bounce_ns = bounce(board, per_ns);
     enter(board, READ_AND_WRITE);
-    figures->read_ns = read_for(reader, sink, size_bytes, budget_ns, &figures->new_share);
+    figures->read_ns = read_for(reader, sink, size_bytes, budget_ns, true, per_ns, figures);
     read_timed(reader, sink, size_bytes, budget_ns / 2, per_ns, figures);
     enter(board, READ_ALONE);
-    figures->still_ns = read_for(reader, sink, size_bytes, budget_ns / 2, &unused);
-    figures->memcpy_ns = copy_for(sink, size_bytes, budget_ns / 2);
+    figures->still_ns = read_for(reader, sink, size_bytes, budget_ns / 2, false, per_ns, figures);
+    figures->memcpy_ns = copy_for(sink, size_bytes, budget_ns / 2, per_ns);
     enter(board, WRITE_ALONE);
     nanosleep(&alone, NULL);
     enter(board, END);

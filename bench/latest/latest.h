@@ -16,8 +16,9 @@ enum { SIZES = 8, ROUNDS_MAX = 21 };
 
 /* Of one round of one size: nanoseconds. */
 struct figures {
-    double read_ns;     /* under a writer at full speed: time ÷ reads */
-    double read_p50_ns; /* of one read, with the clock's own time taken off */
+    double read_ns;      /* under a writer at full speed: time ÷ reads, of the median chunk */
+    double read_mean_ns; /* of all such chunks, interruptions included */
+    double read_p50_ns;  /* of one read, with the clock's own time taken off */
     double read_p99_ns;
     double still_ns;       /* nobody writes */
     double memcpy_ns;      /* of private memory, the same bytes */

@@ -9,6 +9,7 @@ static const struct {
     size_t offset;
 } columns[] = {
     { "read_ns", offsetof(struct figures, read_ns) },
+    { "read_mean_ns", offsetof(struct figures, read_mean_ns) },
     { "read_p50_ns", offsetof(struct figures, read_p50_ns) },
     { "read_p99_ns", offsetof(struct figures, read_p99_ns) },
     { "still_ns", offsetof(struct figures, still_ns) },
@@ -62,16 +63,18 @@ void report_markdown(const struct summary *summaries, unsigned count, const char
     strftime(date, sizeof date, "%Y-%m-%d", gmtime(&now));
     printf("Written by `%s` on %s; medians of %u rounds, ns.\n\n", command, date,
            summaries[0].rounds);
-    puts("| bytes | read | lowest to highest | p50 | p99 | reads that found a new version | read, "
+    puts("| bytes | read | lowest to highest | mean | p50 | p99 | reads that found a new version | "
+         "read, "
          "nobody writes | memcpy | write | write, nobody reads | bounce |\n"
-         "|---|---|---|---|---|---|---|---|---|---|---|");
+         "|---|---|---|---|---|---|---|---|---|---|---|---|");
     for (unsigned i = 0; i < count; i++) {
         const struct figures *median = &summaries[i].median;
-        printf("| %llu | %.1f | %.1f to %.1f | %.1f | %.1f | %.0f %% | %.1f | %.1f | %.1f | %.1f | "
+        printf("| %llu | %.1f | %.1f to %.1f | %.1f | %.1f | %.1f | %.0f %% | %.1f | %.1f | %.1f | "
+               "%.1f | "
                "%.0f |\n",
                (unsigned long long)summaries[i].size_bytes, median->read_ns,
-               summaries[i].lowest.read_ns, summaries[i].highest.read_ns, median->read_p50_ns,
-               median->read_p99_ns, 100 * median->new_share, median->still_ns, median->memcpy_ns,
-               median->write_ns, median->write_alone_ns, median->bounce_ns);
+               summaries[i].lowest.read_ns, summaries[i].highest.read_ns, median->read_mean_ns,
+               median->read_p50_ns, median->read_p99_ns, 100 * median->new_share, median->still_ns,
+               median->memcpy_ns, median->write_ns, median->write_alone_ns, median->bounce_ns);
     }
 }
