@@ -216,21 +216,25 @@ static double clock_ticks(void)
     return (double)least;
 }
 
-/* Each read by itself. */
+/* Each read by itself, of chunks in which a new version came. */
 static void read_timed(struct weir_latest_reader *reader, unsigned char *sink, uint64_t size_bytes,
                        uint64_t budget_ns, double per_ns, struct figures *figures)
 {
     static struct histogram histogram;
-    struct weir_latest_value value;
+    struct weir_latest_value value = { .version = 0 };
+    uint64_t took[TIMED];
     double own = clock_ticks();
     histogram_clear(&histogram);
     int64_t start_ns = weir_now_ns();
     do {
+        uint64_t before = weir_latest_version(reader);
         for (unsigned i = 0; i < TIMED; i++) {
             uint64_t start = ticks();
             read_one(reader, sink, size_bytes, &value);
-            histogram_add(&histogram, ticks() - start);
+            took[i] = ticks() - start;
         }
+        for (unsigned i = 0; value.version != before && i < TIMED; i++)
+            histogram_add(&histogram, took[i]);
     } while ((uint64_t)(weir_now_ns() - start_ns) < budget_ns);
     figures->read_p50_ns = ((double)histogram_quantile(&histogram, 0.5) - own) / per_ns;
     figures->read_p99_ns = ((double)histogram_quantile(&histogram, 0.99) - own) / per_ns;
