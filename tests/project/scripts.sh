@@ -74,8 +74,8 @@ tags "stdatomic in a second header" src/segment/c.h '#include <stdatomic.h>'
 
 pages() { # what, file, text that is appended
     rm -rf "${tree:?}"/*
-    mkdir -p "$tree/docs" "$tree/src/channel" "$tree/src/sync"
-    for name in lane:channel sync:sync; do
+    mkdir -p "$tree/docs" "$tree/src/channel" "$tree/src/sync" "$tree/src/latest"
+    for name in lane:channel sync:sync latest:latest; do
         printf '/*\n * I1: x\n * CRASH a.b: x\n */\n/* Release [c.d]: x */\n' >"$tree/src/${name#*:}/a.h"
         printf -- '- I1: x\n## Order pairs\n| c.d | x |\n## Crash points\n| a.b | x |\n' \
             >"$tree/docs/${name%:*}.md"
@@ -89,6 +89,7 @@ pages "a crash point in the page alone" docs/sync.md '| a.c | x |' fail
 pages "an order pair in the code alone" src/channel/a.h '/* Release [c.e]: x */' fail
 pages "an invariant in the code alone" src/sync/a.h '/*\n * I2: x\n */' fail
 pages "an invariant in the page alone" docs/sync.md '- I2: x' fail
+pages "a crash point of latest in its code alone" src/latest/a.h '/* CRASH a.c */' fail
 
 fresh_tree
 {
