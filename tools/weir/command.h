@@ -64,6 +64,7 @@ extern const struct command command_create;
 extern const struct command command_demo;
 extern const struct command command_doctor;
 extern const struct command command_explain;
+extern const struct command command_get;
 extern const struct command command_info;
 extern const struct command command_list;
 extern const struct command command_lock;
@@ -72,6 +73,8 @@ extern const struct command command_recv;
 extern const struct command command_remove;
 extern const struct command command_sem;
 extern const struct command command_send;
+extern const struct command command_set;
+extern const struct command command_watch;
 extern const struct command command_write;
 
 #endif

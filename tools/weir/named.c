@@ -52,21 +52,32 @@ void named_close(struct named *named)
     object_free(&named->object);
 }
 
-bool deadline_option(const char *option, const char *text, int64_t *deadline_ns)
+bool seconds_option(const char *option, const char *text, double *seconds)
 {
     char *end;
     errno = 0;
-    double seconds = strtod(text, &end);
-    if (end != text && *end == '\0' && errno == 0 && isfinite(seconds) && seconds >= 0) {
-        bool is_ever = seconds > (double)(INT64_MAX / 2 / WEIR_SECOND_NS);
-        *deadline_ns =
-            is_ever ? WEIR_NEVER : weir_deadline_ns((int64_t)(seconds * (double)WEIR_SECOND_NS));
+    *seconds = strtod(text, &end);
+    if (end != text && *end == '\0' && errno == 0 && isfinite(*seconds) && *seconds >= 0)
         return true;
-    }
     char *shown = text_escape(text, false);
     command_usage("%s '%s': seconds are wanted, 0 or more: 5, 0.25", option, shown);
     free(shown);
     return false;
+}
+
+int64_t seconds_deadline(double seconds)
+{
+    bool is_ever = seconds > (double)(INT64_MAX / 2 / WEIR_SECOND_NS);
+    return is_ever ? WEIR_NEVER : weir_deadline_ns((int64_t)(seconds * (double)WEIR_SECOND_NS));
+}
+
+bool deadline_option(const char *option, const char *text, int64_t *deadline_ns)
+{
+    double seconds;
+    if (!seconds_option(option, text, &seconds))
+        return false;
+    *deadline_ns = seconds_deadline(seconds);
+    return true;
 }
 
 char *identity_format(uint64_t identity)

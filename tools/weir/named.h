@@ -26,7 +26,9 @@ int named_open(struct named *named, const char *text, const char *kind, uint64_t
                uint32_t mode, bool is_made);
 void named_close(struct named *named);
 
-/* "12", "0.5", of seconds from now; true, or the usage error is told. */
+/* "12", "0.5": true, or the usage error is told. */
+bool seconds_option(const char *option, const char *text, double *seconds);
+int64_t seconds_deadline(double seconds); /* so many from now */
 bool deadline_option(const char *option, const char *text, int64_t *deadline_ns);
 
 /* What to say of an identity: "process 42", or "a process that cannot be seen from here". New memory. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The only file of the tool that knows jansson; without it table_check() refuses --json. */
+/* Tables as JSON, by jansson; without it table_check() refuses --json. */
 #include "table.h"
 
 #include "command.h"

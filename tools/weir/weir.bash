@@ -14,7 +14,7 @@ _weir() {
             sed -n 's/^ *\(-., \)\{0,1\}\(--[a-z-]*=\{0,1\}\).*/\2/p')
     else
         case $command in
-        info | lock | read | rm | sem | write | send | recv)
+        get | info | lock | read | rm | sem | set | watch | write | send | recv)
             words=$("$weir" list --raw --noheadings --output=OBJECT 2>/dev/null)
             ;;
         demo) words=$("$weir" demo --list 2>/dev/null | sed 's/ .*//') ;;

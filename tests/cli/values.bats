@@ -1,0 +1,117 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# weir set, get and watch: the latest value, whole, whoever writes and whoever is killed.
+
+load common.bash
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+}
+
+teardown() {
+    "$WEIR" rm -qf value/one value/two
+}
+
+# lines FILE N: until it has so many.
+lines() {
+    until [ "$(wc -l <"$1")" -ge "$2" ]; do read -rt 0.01 <> <(:) || true; done
+}
+
+@test "what was set is got, byte for byte" {
+    works "$WEIR" set value/one 21.5
+    [ -z "$output" ]
+    [ "$("$WEIR" get value/one | od -An -c | tr -d ' \n')" = 21.5 ]
+    head -c 3000 /dev/urandom >bytes
+    works "$WEIR" set value/one <bytes
+    "$WEIR" get value/one | cmp - bytes
+    works "$WEIR" set value/one ""
+    [ "$("$WEIR" get value/one | wc -c)" -eq 0 ]
+    [ "$(field value/one KIND)" = latest ]
+    [ "$(field value/one LIFETIME)" = persistent ]
+}
+
+@test "JSON has name, version, size, text and hex" {
+    [ "$WEIR_JSON" = 1 ] || skip "this weir writes no JSON"
+    "$WEIR" set value/one 'a "b"'
+    [ "$("$WEIR" get --json value/one)" = \
+        '{"name":"value/one","version":1,"size":5,"text":"a \"b\"","hex":"6120226222"}' ]
+    printf '\377\000' | "$WEIR" set value/one
+    [ "$("$WEIR" get -J value/one)" = \
+        '{"name":"value/one","version":2,"size":2,"text":null,"hex":"ff00"}' ]
+}
+
+@test "of many that set at once each has its version" {
+    for i in {1..20}; do
+        "$WEIR" set value/one "$i" 3>&- &
+    done
+    wait
+    "$WEIR" set value/one end
+    "$WEIR" watch --count 1 value/one >seen
+    [ "$(cat seen)" = end ]
+    [ "$WEIR_JSON" = 0 ] || [[ "$("$WEIR" get -J value/one)" =~ \"version\":21, ]]
+}
+
+@test "watch prints the value that is there, then newer ones" {
+    "$WEIR" set value/one first
+    "$WEIR" watch --count 3 value/one >seen 3>&- &
+    local watcher=$!
+    lines seen 1
+    "$WEIR" set value/one second
+    lines seen 2
+    printf 'third\n' | "$WEIR" set value/one
+    wait "$watcher"
+    [ "$(tr '\n' ' ' <seen)" = "first second third " ]
+}
+
+@test "watch --new leaves out what is there; --timeout ends it with 0" {
+    "$WEIR" set value/one old
+    works "$WEIR" watch --new --timeout 0.05 value/one
+    [ -z "$output" ]
+    works "$WEIR" watch --timeout 0 value/one
+    [ "$output" = old ]
+}
+
+@test "what cannot be is told" {
+    refused 1 "there is no segment" "$WEIR" get value/one
+    refused 1 "there is no segment" "$WEIR" watch value/one
+    "$WEIR" set --max 10 value/one 0123456789
+    refused 1 "takes 10 bytes at most, not 11" "$WEIR" set value/one 01234567890
+    [ "$("$WEIR" get value/one)" = 0123456789 ]
+    "$WEIR" create value/two --size 5000
+    refused 1 "value/two" "$WEIR" get value/two
+    refused 1 "value/two" "$WEIR" set value/two x
+    refused 2 "which value" "$WEIR" get
+    refused 2 "which value" "$WEIR" set
+    refused 2 "which value" "$WEIR" watch
+    refused 2 "too much" "$WEIR" set value/one a b
+    refused 2 "too much" "$WEIR" get value/one value/two
+    refused 2 "count" "$WEIR" watch --count 0 value/one
+    refused 2 "seconds are wanted" "$WEIR" watch --timeout soon value/one
+    refused 2 "no name of a value" "$WEIR" get id:1
+}
+
+@test "a full disk is told by get and watch" {
+    "$WEIR" set value/one x
+    run --separate-stderr sh -c '"$WEIR" get value/one >/dev/full'
+    [ "$status" -eq 1 ]
+    [[ "$stderr" =~ cannot\ write ]]
+    run --separate-stderr sh -c '"$WEIR" watch value/one >/dev/full'
+    [ "$status" -eq 1 ]
+    [[ "$stderr" =~ cannot\ write ]]
+}
+
+@test "a set that is killed anywhere leaves a whole value, and the place free" {
+    head -c 4000 /dev/zero | tr '\0' a >a
+    head -c 4000 /dev/zero | tr '\0' b >b
+    "$WEIR" set value/one <a
+    for i in {1..20}; do
+        "$WEIR" set value/one <b 3>&- &
+        local writer=$!
+        for _ in $(seq $((i * 40))); do :; done
+        kill -KILL "$writer" 2>/dev/null || true
+        wait "$writer" || true
+        "$WEIR" get value/one >seen
+        cmp -s seen a || cmp -s seen b
+        "$WEIR" set value/one <a
+    done
+}

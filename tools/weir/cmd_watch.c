@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* weir watch - latest values as they come. */
+#include <errno.h>
+#include <getopt.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <weir/clock.h>
+#include <weir/error.h>
+
+#include "command.h"
+#include "named.h"
+#include "size.h"
+#include "text.h"
+#include "value.h"
+
+static const char help[] =
+    "Usage: weir watch [OPTION]... NAME\n"
+    "\n"
+    "Prints the latest value of NAME, then each newer one, a line each, until it is\n"
+    "interrupted. Values that come faster than they are printed are left out: it is\n"
+    "the latest that counts. (For every one, in order, there are channels.)\n"
+    "\n"
+    "Options:\n"
+    "  -n, --new              not the value that is there already\n"
+    "  -c, --count=N          end after N values\n"
+    "  -t, --timeout=SECONDS  end, with status 0, when so long no value has come\n"
+    "  -J, --json             a line of JSON a value: name, version, size, text (null\n"
+    "                         when it is no UTF-8) and hex\n"
+    "  -q, --quiet            no remarks: not of a writer's death, either\n"
+    "  -h, --help             this text\n"
+    "\n"
+    "Examples:\n"
+    "  weir watch outside/temperature\n"
+    "  weir watch --new --count 1 build/state && echo 'it has changed'\n"
+    "\n"
+    "Exit status:\n"
+    "  0 done, 1 failed, 2 called wrongly.\n";
+
+struct request {
+    enum value_form form;
+    bool is_new;
+    uint64_t count; /* 0: no end */
+    double timeout; /* seconds; below 0: none */
+};
+
+static int64_t deadline_of(const struct request *request)
+{
+    return request->timeout < 0 ? WEIR_NEVER : seconds_deadline(request->timeout);
+}
+
+/* 0: there is one above known; -ETIMEDOUT: none has come; or another error. */
+static int wait_for_next(struct value_reader *reader, uint64_t known, int64_t deadline_ns)
+{
+    for (;;) {
+        int result = weir_latest_wait_until(reader->reader, known, deadline_ns);
+        if (result == -EPIPE)
+            command_note("'%s': its writer was killed; waiting for another one",
+                         reader->object.argument);
+        else if (result == -EAGAIN) /* with a timeout of 0 */
+            return -ETIMEDOUT;
+        else if (result != -EINTR)
+            return result;
+    }
+}
+
+static int watch(const char *text, const struct request *request)
+{
+    struct value_reader reader;
+    int status = value_open(&reader, text);
+    uint64_t known = 0;
+    if (status == STATUS_OK && request->is_new)
+        known = weir_latest_version(reader.reader);
+    for (uint64_t i = 0; status == STATUS_OK && (request->count == 0 || i < request->count); i++) {
+        int result = wait_for_next(&reader, known, deadline_of(request));
+        if (result == -ETIMEDOUT)
+            break;
+        if (result == 0)
+            result = value_read(&reader);
+        if (result != 0) {
+            status = command_fail_weir();
+            break;
+        }
+        known = reader.value.version;
+        status = value_print(&reader, request->form);
+        if (fflush(stdout) != 0)
+            break; /* command_finish() says why */
+    }
+    value_close(&reader);
+    return status;
+}
+
+static bool count_option(const char *text, uint64_t *count)
+{
+    const char *why = number_parse(text, UINT64_MAX / 2, count);
+    if (!why && *count > 0)
+        return true;
+    char *shown = text_escape(text, false);
+    command_usage("--count '%s': %s", shown, why ? why : "one at least");
+    free(shown);
+    return false;
+}
+
+static int run(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        { "count", required_argument, NULL, 'c' },
+        { "json", no_argument, NULL, 'J' },
+        { "new", no_argument, NULL, 'n' },
+        { "timeout", required_argument, NULL, 't' },
+        COMMAND_LONG_OPTIONS,
+    };
+    struct request request = { .form = VALUE_LINE, .timeout = -1 };
+    bool good = true;
+    int option, status;
+    while (good && (option = getopt_long(argc, argv, "c:hJnqt:", long_options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            good = count_option(optarg, &request.count);
+            break;
+        case 'J':
+            request.form = VALUE_JSON;
+            good = value_json_possible();
+            break;
+        case 'n':
+            request.is_new = true;
+            break;
+        case 't':
+            good = seconds_option("--timeout", optarg, &request.timeout);
+            break;
+        default:
+            if (!command_option(option, &status))
+                return status;
+        }
+    }
+    if (!good)
+        return STATUS_USAGE;
+    if (optind == argc)
+        return command_usage("which value? NAME");
+    if (optind + 1 < argc)
+        return command_usage("'%s' is too much: one value a call", argv[optind + 1]);
+    return command_finish(watch(argv[optind], &request));
+}
+
+const struct command command_watch = {
+    .name = "watch",
+    .summary = "print latest values as they come",
+    .help = help,
+    .run = run,
+};

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#include "value.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weir/error.h>
+
+#include "command.h"
+#include "text.h"
+
+bool value_object(struct object *object, const char *text)
+{
+    if (!object_parse(object, text))
+        return false;
+    if (!object->posix && object->type == 0)
+        return true;
+    command_usage("'%s' is no name of a value: NAME, key:0x1234 or ftok:PATH:PROJ",
+                  object->argument);
+    return false;
+}
+
+int value_open(struct value_reader *reader, const char *text)
+{
+    memset(reader, 0, sizeof *reader);
+    if (!value_object(&reader->object, text))
+        return STATUS_USAGE;
+    object_collect_leftovers();
+    if (weir_latest_open(&reader->reader, reader->object.ref, NULL) != 0)
+        return command_fail_weir();
+    uint64_t capacity = weir_latest_reader_max_bytes(reader->reader);
+    reader->buffer = malloc(capacity);
+    if (!reader->buffer)
+        return command_fail("'%s': no memory for a value of %llu bytes", reader->object.argument,
+                            (unsigned long long)capacity);
+    return STATUS_OK;
+}
+
+void value_close(struct value_reader *reader)
+{
+    weir_latest_reader_close(reader->reader);
+    free(reader->buffer);
+    object_free(&reader->object);
+}
+
+int value_read(struct value_reader *reader)
+{
+    return weir_latest_read(reader->reader, reader->buffer,
+                            weir_latest_reader_max_bytes(reader->reader), &reader->value);
+}
+
+int value_print(const struct value_reader *reader, enum value_form form)
+{
+    const struct weir_latest_value *value = &reader->value;
+    if (form == VALUE_JSON)
+        return value_print_json(reader);
+    bool has_end = value->size_bytes > 0 && reader->buffer[value->size_bytes - 1] == '\n';
+    fwrite(reader->buffer, 1, value->size_bytes, stdout);
+    if (!has_end && (form == VALUE_LINE || isatty(STDOUT_FILENO)))
+        putchar('\n');
+    return STATUS_OK;
+}

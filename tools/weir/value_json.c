@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* Latest values as JSON, a line each, by jansson. */
+#include "value.h"
+
+#include "command.h"
+
+#ifdef WEIR_HAVE_JANSSON
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "text.h"
+
+bool value_json_possible(void)
+{
+    return true;
+}
+
+static char *hex_of(const unsigned char *bytes, uint64_t count)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *hex = text_memory(malloc(2 * count + 1));
+    for (uint64_t i = 0; i < count; i++) {
+        hex[2 * i] = digits[bytes[i] >> 4];
+        hex[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    hex[2 * count] = '\0';
+    return hex;
+}
+
+int value_print_json(const struct value_reader *reader)
+{
+    const struct weir_latest_value *value = &reader->value;
+    char *hex = hex_of(reader->buffer, value->size_bytes);
+    json_t *object = text_memory(json_object());
+    json_t *text = json_stringn((const char *)reader->buffer, value->size_bytes);
+    json_object_set_new(object, "name", json_string(reader->object.argument));
+    json_object_set_new(object, "version", json_integer((json_int_t)value->version));
+    json_object_set_new(object, "size", json_integer((json_int_t)value->size_bytes));
+    json_object_set_new(object, "text", text ? text : json_null());
+    json_object_set_new(object, "hex", json_string(hex));
+    int result = json_dumpf(object, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(object);
+    free(hex);
+    return result == 0 ? STATUS_OK : command_fail("cannot write the output");
+}
+
+#else
+
+bool value_json_possible(void)
+{
+    command_usage("this weir was built without jansson: it does not write JSON");
+    return false;
+}
+
+int value_print_json(const struct value_reader *reader)
+{
+    (void)reader;
+    return STATUS_FAILURE;
+}
+
+#endif
