@@ -23,7 +23,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,6 +31,7 @@
 #include <weir/segment.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/random.h"
 #include "segment/handle.h"
 #include "segment/sysv.h"
@@ -67,19 +67,33 @@ struct weir__beacon weir__identity_unpack(uint64_t identity)
     };
 }
 
+/* A name: uid, 32 bits; a tag of the identity, 22; of its IPC namespace, 10. */
+#define SPACE_BITS 10
+#define SPACE_MASK ((UINT32_C(1) << SPACE_BITS) - 1)
+
 static uint32_t tag_of(uint64_t identity)
 {
-    return (uint32_t)(identity >> 32) ^ (uint32_t)(identity >> SESSION_BITS);
+    return ((uint32_t)(identity >> 32) ^ (uint32_t)(identity >> SESSION_BITS)) << SPACE_BITS;
 }
 
 uint64_t weir__identity_name(uint64_t identity, uint32_t uid)
 {
-    return (uint64_t)uid << 32 | tag_of(identity);
+    return (uint64_t)uid << 32 | tag_of(identity) | weir__self()->space;
+}
+
+static bool fits(uint64_t name, uint64_t identity)
+{
+    return ((uint32_t)name & ~SPACE_MASK) == tag_of(identity);
 }
 
 uint32_t weir__identity_name_uid(uint64_t name, uint64_t identity)
 {
-    return (uint32_t)name == tag_of(identity) ? (uint32_t)(name >> 32) : WEIR_UID_ANY;
+    return fits(name, identity) ? (uint32_t)(name >> 32) : WEIR_UID_ANY;
+}
+
+bool weir__identity_name_is_near(uint64_t name, uint64_t identity)
+{
+    return !fits(name, identity) || ((uint32_t)name & SPACE_MASK) == weir__self()->space;
 }
 
 /*
@@ -139,6 +153,8 @@ static enum answer ask(uint64_t identity, uint32_t uid)
 static void tell(uint64_t identity)
 {
     cache->self.known = identity;
+    /* Inodes of namespaces that exist together differ, and in their last digits. */
+    cache->self.space = (uint32_t)weir__ipc_namespace() & SPACE_MASK;
     cache->self.name = weir__identity_name(identity, cache->self.uid);
     /* Release [self.identity]: name and uid before it. Pairs with weir__self_identity(). */
     atomic_store_explicit(&cache->self.identity, identity, memory_order_release);

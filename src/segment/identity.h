@@ -2,6 +2,8 @@
 #ifndef WEIR_SEGMENT_IDENTITY_H
 #define WEIR_SEGMENT_IDENTITY_H
 
+#include <stdbool.h>
+
 #include <weir/identity.h>
 
 #include "base/atomics.h"
@@ -20,6 +22,7 @@ struct weir__self {
     uint64_t known;            /* the same, for who knows that weir_identity() has succeeded */
     uint64_t name;             /* weir__identity_name() of it */
     uint32_t uid;              /* effective: what others must ask for */
+    uint32_t space;            /* a tag of the IPC namespace that the beacon is in */
 };
 
 /* Where it stands. Never NULL; another place before weir_identity() has succeeded. */
@@ -48,14 +51,20 @@ const uint64_t *weir__identity_word(void);
 uint32_t weir__identity_uid(void);
 
 /*
- * A word to stand beside an owner's: the uid to ask for, and enough of the identity to see whether
- * it is that owner's. (An owner takes a place with one compare-and-swap, and can be killed before
+ * A word to stand beside an owner's: the uid to ask for, in which IPC namespace (this process's),
+ * and enough of the identity to see whether it is that owner's. (An owner takes a place with one compare-and-swap, and can be killed before
  * it has written more.)
  */
 uint64_t weir__identity_name(uint64_t identity, uint32_t uid);
 
 /* The uid in it; WEIR_UID_ANY when it is another's. */
 uint32_t weir__identity_name_uid(uint64_t name, uint64_t identity);
+
+/*
+ * Whether it may be asked for from here: false when it is that identity's, and of another IPC
+ * namespace. There our kernel knows nobody, and "no such id" would be its answer for the living.
+ */
+bool weir__identity_name_is_near(uint64_t name, uint64_t identity);
 
 uint64_t weir__identity_pack(const struct weir__beacon *beacon);
 struct weir__beacon weir__identity_unpack(uint64_t identity);

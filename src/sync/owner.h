@@ -15,9 +15,13 @@
  *
  * The 13 low bits of the word, where an identity has its session, are free for small numbers.
  *
+ * The name says in which IPC namespace the owner is: from another one nobody declares it dead.
+ *
  * CRASH owned.unnamed: the word is taken and the name is still the former owner's: it does not fit,
  * so that the uid of the dead one is not known, and any creator's beacon of that id and size counts
  * as its life. Two processes with ids that come round would be needed in these few instructions.
+ * Nor is its namespace known: one of another namespace that is stopped in these few instructions
+ * would be taken for dead.
  */
 
 #include <stdbool.h>
