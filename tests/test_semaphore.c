@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: a semaphore's units are what was posted less what was taken, through threads, processes and
+ *       deaths; each call has the results that its header says, and costs what it says.
+ * Method: actors (actor.h) that wait, post and are killed; a filter that kills at any system call;
+ *       a crowd that passes units on, whose sum is counted.
+ */
+#include "actor.h"
+#include "fixture.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <weir/clock.h>
+#include <weir/semaphore.h>
+
+#define MS WEIR_MILLISECOND_NS
+
+enum { SOON_MS = 20000, BOUND_MS = SANITIZED ? 3000 : 1000 };
+
+static struct board {
+    struct weir_semaphore semaphore, back;
+    uint64_t written;
+} * board;
+
+static int set_up(void **state)
+{
+    (void)state;
+    board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return board == MAP_FAILED ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return munmap(board, sizeof *board);
+}
+
+static int wait_one(void *unused)
+{
+    (void)unused;
+    return weir_semaphore_wait(&board->semaphore);
+}
+
+static int post(void *unused)
+{
+    (void)unused;
+    return weir_semaphore_post(&board->semaphore);
+}
+
+static int wait_for(void *argument)
+{
+    return weir_semaphore_wait_until(&board->semaphore, weir_deadline_ns(*(int64_t *)argument));
+}
+
+/* --- results ----------------------------------------------------------------------------------- */
+
+static void test_arguments(void **state)
+{
+    static uint32_t room[8];
+    struct weir_semaphore *odd = (struct weir_semaphore *)(uintptr_t)((char *)room + 2);
+    (void)state;
+    assert_int_equal(sizeof(struct weir_semaphore), 16);
+    assert_int_equal(_Alignof(struct weir_semaphore), 4);
+    assert_result(weir_semaphore_init(&board->semaphore, WEIR_SEMAPHORE_MAX + 1), -EINVAL);
+    assert_result(weir_semaphore_init(&board->semaphore, UINT32_MAX), -EINVAL);
+    for (int i = 0; i < 2; i++) {
+        struct weir_semaphore *bad = i ? odd : NULL;
+        assert_result(weir_semaphore_init(bad, 1), -EINVAL);
+        assert_result(weir_semaphore_post(bad), -EINVAL);
+        assert_result(weir_semaphore_wait(bad), -EINVAL);
+        assert_result(weir_semaphore_try_wait(bad), -EINVAL);
+        assert_result(weir_semaphore_wait_until(bad, WEIR_NEVER), -EINVAL);
+        assert_result(weir_semaphore_value(bad), -EINVAL);
+    }
+    assert_true(all_bytes(room, sizeof room, 0));
+}
+
+static void test_it_counts(void **state)
+{
+    (void)state;
+    assert_result(weir_semaphore_value(&board->semaphore), 0);
+    assert_result(weir_semaphore_try_wait(&board->semaphore), -EAGAIN);
+    assert_result(weir_semaphore_wait_until(&board->semaphore, 0), -EAGAIN);
+    assert_result(weir_semaphore_wait_until(&board->semaphore, 1), -ETIMEDOUT);
+    assert_result(weir_semaphore_wait_until(&board->semaphore, -1), -ETIMEDOUT);
+    int64_t deadline_ns = weir_deadline_ns(20 * MS);
+    assert_result(weir_semaphore_wait_until(&board->semaphore, deadline_ns), -ETIMEDOUT);
+    assert_true(weir_now_ns() >= deadline_ns);
+    for (int i = 1; i <= 5; i++) {
+        assert_result(weir_semaphore_post(&board->semaphore), 0);
+        assert_result(weir_semaphore_value(&board->semaphore), i);
+    }
+    assert_result(weir_semaphore_wait(&board->semaphore), 0);
+    assert_result(weir_semaphore_try_wait(&board->semaphore), 0);
+    assert_result(weir_semaphore_wait_until(&board->semaphore, 0), 0);
+    assert_result(weir_semaphore_wait_until(&board->semaphore, 1), 0); /* there is one */
+    assert_result(weir_semaphore_wait_until(&board->semaphore, WEIR_NEVER), 0);
+    assert_result(weir_semaphore_value(&board->semaphore), 0);
+}
+
+static void test_its_bounds(void **state)
+{
+    (void)state;
+    memset(&board->semaphore, 0x5a, sizeof board->semaphore);
+    assert_result(weir_semaphore_init(&board->semaphore, WEIR_SEMAPHORE_MAX - 1), 0);
+    assert_result(weir_semaphore_post(&board->semaphore), 0);
+    assert_int_equal(weir_semaphore_value(&board->semaphore), (int)WEIR_SEMAPHORE_MAX);
+    assert_result(weir_semaphore_post(&board->semaphore), -EOVERFLOW);
+    assert_int_equal(weir_semaphore_value(&board->semaphore), (int)WEIR_SEMAPHORE_MAX);
+    assert_result(weir_semaphore_wait(&board->semaphore), 0);
+    assert_int_equal(weir_semaphore_value(&board->semaphore), (int)WEIR_SEMAPHORE_MAX - 1);
+    memset(&board->semaphore, 0x5a, sizeof board->semaphore);
+    assert_result(weir_semaphore_init(&board->semaphore, 0), 0);
+    assert_true(all_bytes(&board->semaphore, sizeof board->semaphore, 0));
+}
+
+static void test_value_of_read_only_memory(void **state)
+{
+    (void)state;
+    assert_result(weir_semaphore_init(&board->semaphore, 3), 0);
+    assert_int_equal(mprotect(board, sizeof *board, PROT_READ), 0);
+    assert_result(weir_semaphore_value(&board->semaphore), 3);
+}
+
+/* --- waiting ------------------------------------------------------------------------------------ */
+
+static void pass_one(struct actor *waiter)
+{
+    static int64_t forever = -1;
+    actor_tell(waiter, wait_one, NULL);
+    actor_see_asleep(waiter);
+    assert_int_equal(actor_answer(waiter, 0), ACTOR_WAITS);
+    assert_result(post(NULL), 0);
+    assert_int_equal(actor_answer(waiter, SOON_MS), 0);
+    actor_tell(waiter, wait_for, &forever);
+    actor_see_asleep(waiter);
+    assert_result(post(NULL), 0);
+    assert_int_equal(actor_answer(waiter, SOON_MS), 0);
+    assert_result(weir_semaphore_value(&board->semaphore), 0);
+}
+
+static void test_a_thread_waits(void **state)
+{
+    struct actor waiter;
+    (void)state;
+    actor_start_thread(&waiter);
+    pass_one(&waiter);
+    actor_end(&waiter);
+}
+
+static void test_a_process_waits(void **state)
+{
+    struct actor waiter;
+    (void)state;
+    actor_start(&waiter);
+    pass_one(&waiter);
+    actor_end(&waiter);
+}
+
+static void ignore(int number)
+{
+    (void)number;
+}
+
+static void test_a_signal_ends_a_wait(void **state)
+{
+    struct sigaction action = { .sa_handler = ignore }, before;
+    struct actor waiter;
+    (void)state;
+    assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+    actor_start(&waiter);
+    actor_tell(&waiter, wait_one, NULL);
+    int result = ACTOR_WAITS;
+    while (result == ACTOR_WAITS) { /* between two slices it may go by */
+        actor_see_asleep(&waiter);
+        assert_int_equal(kill(waiter.pid, SIGUSR1), 0);
+        result = actor_answer(&waiter, 100);
+    }
+    assert_int_equal(result, -EINTR);
+    assert_true(waiter.sentence[0] != 0);
+    assert_result(weir_semaphore_value(&board->semaphore), 0);
+    actor_end(&waiter);
+    sigaction(SIGUSR1, &before, NULL);
+}
+
+enum { WAITERS = 4 };
+
+/* As many units as sleepers: each is woken for one. */
+static void test_each_sleeper_is_woken(void **state)
+{
+    struct actor waiters[WAITERS];
+    int late = 0;
+    (void)state;
+    for (int i = 0; i < WAITERS; i++)
+        actor_start(&waiters[i]);
+    for (int round = 0; round < 9; round++) {
+        for (int i = 0; i < WAITERS; i++) {
+            actor_tell(&waiters[i], wait_one, NULL);
+            actor_see_asleep(&waiters[i]);
+        }
+        int64_t before_ns = weir_now_ns();
+        for (int i = 0; i < WAITERS; i++)
+            assert_result(post(NULL), 0);
+        for (int i = 0; i < WAITERS; i++)
+            assert_int_equal(actor_answer(&waiters[i], SOON_MS), 0);
+        late += weir_now_ns() - before_ns > 50 * MS;
+    }
+    assert_in_range(late, 0, 4);
+    assert_result(weir_semaphore_value(&board->semaphore), 0);
+    for (int i = 0; i < WAITERS; i++)
+        actor_end(&waiters[i]);
+}
+
+/* --- deaths ------------------------------------------------------------------------------------- */
+
+static void test_a_waiter_is_killed(void **state)
+{
+    struct actor dead, stopped, waiter;
+    (void)state;
+    actor_start(&dead);
+    actor_start(&stopped);
+    actor_start(&waiter);
+    actor_tell(&dead, wait_one, NULL);
+    actor_see_asleep(&dead);
+    actor_tell(&stopped, wait_one, NULL);
+    actor_see_asleep(&stopped);
+    actor_tell(&waiter, wait_one, NULL);
+    actor_see_asleep(&waiter);
+    actor_kill(&dead);
+    actor_stop(&stopped); /* the wake goes to this one, who takes nothing now */
+    assert_result(post(NULL), 0);
+    assert_int_equal(actor_answer(&waiter, BOUND_MS), 0);
+    assert_result(weir_semaphore_value(&board->semaphore), 0);
+    actor_continue(&stopped);
+    assert_int_equal(actor_answer(&stopped, 300), ACTOR_WAITS);
+    assert_result(post(NULL), 0);
+    assert_int_equal(actor_answer(&stopped, BOUND_MS), 0);
+    actor_end(&stopped);
+    actor_end(&waiter);
+}
+
+/* What a dead one took is gone, and is there again when somebody posts it. */
+static void test_a_unit_dies_with_its_taker(void **state)
+{
+    struct actor taker;
+    (void)state;
+    assert_result(weir_semaphore_init(&board->semaphore, 1), 0);
+    actor_start(&taker);
+    assert_int_equal(actor_ask(&taker, wait_one, NULL), 0);
+    actor_kill(&taker);
+    assert_result(weir_semaphore_try_wait(&board->semaphore), -EAGAIN);
+    assert_result(weir_semaphore_post(&board->semaphore), 0);
+    assert_result(weir_semaphore_try_wait(&board->semaphore), 0);
+}
+
+/* --- what it costs ------------------------------------------------------------------------------ */
+
+static void forbid_calls(void)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    };
+    struct sock_fprog program = { ARRAY_SIZE(rules), rules };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0)
+        _exit(77);
+}
+
+/* argument: it finds none, and must sleep. */
+static void use_without_calls(void *argument)
+{
+    forbid_calls();
+    for (int i = 0; i < 1000; i++)
+        if (weir_semaphore_post(&board->semaphore) != 0 ||
+            weir_semaphore_wait(&board->semaphore) != 0 ||
+            weir_semaphore_try_wait(&board->semaphore) != -EAGAIN)
+            syscall(SYS_exit_group, 1);
+    if (argument)
+        weir_semaphore_wait(&board->semaphore);
+    syscall(SYS_exit_group, 0);
+}
+
+static void test_no_system_call(void **state)
+{
+    (void)state;
+    int status = status_in_child(use_without_calls, board);
+    if (SANITIZED || COUNTED || (WIFEXITED(status) && WEXITSTATUS(status) == 77))
+        skip();
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+    assert_result(weir_semaphore_init(&board->semaphore, 0), 0);
+    assert_int_equal(status_in_child(use_without_calls, NULL), 0);
+}
+
+enum { IDLE_SECONDS = 2 };
+
+static int wait_idle(void *unused)
+{
+    struct rusage before, after;
+    int64_t idle_ns = IDLE_SECONDS * WEIR_SECOND_NS;
+    (void)unused;
+    getrusage(RUSAGE_SELF, &before);
+    int result = wait_for(&idle_ns);
+    getrusage(RUSAGE_SELF, &after);
+    long wakeups = after.ru_nvcsw - before.ru_nvcsw;
+    long long time_us = (after.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_utime.tv_sec -
+                         before.ru_stime.tv_sec) *
+                            1000000LL +
+                        after.ru_utime.tv_usec + after.ru_stime.tv_usec - before.ru_utime.tv_usec -
+                        before.ru_stime.tv_usec;
+    printf("           idle %d s: %ld wake-ups, %lld us\n", IDLE_SECONDS, wakeups, time_us);
+    fflush(stdout);
+    if (result != -ETIMEDOUT || wakeups < IDLE_SECONDS)
+        return 1;
+    if (!THREAD_SANITIZED && wakeups > 10 * IDLE_SECONDS)
+        return 2;
+    return SANITIZED || COUNTED || time_us <= 500 * IDLE_SECONDS + 500 ? 0 : 3;
+}
+
+static void test_a_waiter_costs_next_to_nothing(void **state)
+{
+    struct actor waiter;
+    (void)state;
+    actor_start(&waiter);
+    assert_int_equal(actor_ask(&waiter, wait_idle, NULL), 0);
+    actor_end(&waiter);
+}
+
+/* --- many --------------------------------------------------------------------------------------- */
+
+enum { CROWD = 4, TURNS = SANITIZED ? 1000 : 10000 };
+
+static int pass_on(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < TURNS; i++) {
+        if (weir_semaphore_wait(&board->semaphore) != 0)
+            return 1;
+        board
+            ->written++; /* one unit: one at a time; and what was written before the post is seen */
+        if (weir_semaphore_post(&board->semaphore) != 0)
+            return 2;
+    }
+    return 0;
+}
+
+static void crowd(void (*start)(struct actor *))
+{
+    struct actor actors[CROWD];
+    int64_t before_ns = weir_now_ns();
+    assert_result(weir_semaphore_init(&board->semaphore, 1), 0);
+    for (int i = 0; i < CROWD; i++)
+        start(&actors[i]);
+    for (int i = 0; i < CROWD; i++)
+        actor_tell(&actors[i], pass_on, NULL);
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(actor_answer(&actors[i], SOON_MS), 0);
+    for (int i = 0; i < CROWD; i++)
+        actor_end(&actors[i]);
+    assert_int_equal(board->written, CROWD * TURNS);
+    assert_result(weir_semaphore_value(&board->semaphore), 1);
+    assert_true((weir_now_ns() - before_ns) / (CROWD * TURNS) < 2 * MS);
+}
+
+static void test_a_crowd_of_processes(void **state)
+{
+    (void)state;
+    crowd(actor_start);
+}
+
+static void test_a_crowd_of_threads(void **state)
+{
+    (void)state;
+    crowd(actor_start_thread);
+}
+
+/* To and fro: each side sleeps until the other has posted. */
+static int answer_posts(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < TURNS / 10; i++)
+        if (weir_semaphore_wait(&board->semaphore) != 0 || weir_semaphore_post(&board->back) != 0)
+            return 1;
+    return 0;
+}
+
+static void test_to_and_fro(void **state)
+{
+    struct actor other;
+    (void)state;
+    actor_start(&other);
+    int64_t before_ns = weir_now_ns();
+    actor_tell(&other, answer_posts, NULL);
+    for (int i = 0; i < TURNS / 10; i++) {
+        assert_result(weir_semaphore_post(&board->semaphore), 0);
+        assert_result(weir_semaphore_wait(&board->back), 0);
+    }
+    assert_int_equal(actor_answer(&other, SOON_MS), 0);
+    assert_true((weir_now_ns() - before_ns) / (TURNS / 10) < 10 * MS);
+    actor_end(&other);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_arguments),
+        TEST(test_it_counts),
+        TEST(test_its_bounds),
+        TEST(test_value_of_read_only_memory),
+        TEST(test_a_thread_waits),
+        TEST(test_a_process_waits),
+        TEST(test_a_signal_ends_a_wait),
+        TEST(test_each_sleeper_is_woken),
+        TEST(test_a_waiter_is_killed),
+        TEST(test_a_unit_dies_with_its_taker),
+        TEST(test_no_system_call),
+        TEST(test_a_waiter_costs_next_to_nothing),
+        TEST(test_a_crowd_of_processes),
+        TEST(test_a_crowd_of_threads),
+        TEST(test_to_and_fro),
+    };
+    return cmocka_run_group_tests(tests, fixture_start, fixture_end);
+}
