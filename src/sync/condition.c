@@ -44,13 +44,19 @@ static int check_mutex(struct weir_mutex *mutex)
     return 0;
 }
 
+/* Which may be NULL, or misplaced: the event's own check says so. */
+static struct weir_event *event_of(struct weir_condition *condition)
+{
+    return (struct weir_event *)(void *)condition;
+}
+
 int weir_condition_wait_until(struct weir_condition *condition, struct weir_mutex *mutex,
                               int64_t deadline_ns)
 {
     uint32_t ticket;
     int result = check_mutex(mutex);
     if (result == 0)
-        result = weir_event_prepare(condition ? &condition->event : NULL, &ticket);
+        result = weir_event_prepare(event_of(condition), &ticket);
     if (result != 0)
         return result;
     weir_mutex_unlock(mutex);
@@ -69,10 +75,10 @@ int weir_condition_wait(struct weir_condition *condition, struct weir_mutex *mut
 
 int weir_condition_signal(struct weir_condition *condition)
 {
-    return weir_event_notify(condition ? &condition->event : NULL);
+    return weir_event_notify(event_of(condition));
 }
 
 int weir_condition_broadcast(struct weir_condition *condition)
 {
-    return weir_event_notify_all(condition ? &condition->event : NULL);
+    return weir_event_notify_all(event_of(condition));
 }
