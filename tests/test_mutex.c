@@ -427,6 +427,8 @@ static void test_each_sleeper_is_woken(void **state)
             actor_tell(&sleepers[i], lock, NULL);
             actor_see_asleep(&sleepers[i]);
         }
+        nanosleep(&(struct timespec){ 0, 10 * MS },
+                  NULL); /* their first slices are over: short ones */
         int64_t before_ns = weir_now_ns();
         assert_result(weir_mutex_unlock(&board->mutex), 0);
         for (int woken = 0; woken < SLEEPERS; woken++) {
