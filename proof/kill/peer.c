@@ -49,13 +49,14 @@ static void fill(uint64_t *words, unsigned size_bytes, unsigned number)
         words[i] = word_of(own_stream, number, i);
 }
 
-static __attribute__((format(printf, 1, 2))) void broken(const char *format, ...)
+int peer_broken(const char *format, ...)
 {
     va_list arguments;
     reply.result = BROKEN;
     va_start(arguments, format);
     vsnprintf(reply.sentence, sizeof reply.sentence, format, arguments);
     va_end(arguments);
+    return BROKEN;
 }
 
 /* Whole, of one publisher, and just the one that follows. */
@@ -65,11 +66,11 @@ static void check_words(const void *data, const struct weir_message *message)
     unsigned stream = (unsigned)(words[0] >> 32), number = (unsigned)words[0];
     if (message->size_bytes < LEAST_BYTES || message->size_bytes > MOST_BYTES ||
         stream >= STREAMS_MAX || number != message->sequence || message->type != (number & 0xffff))
-        return broken("message %u of type %u is not what it says", (unsigned)message->sequence,
-                      message->type);
+        return (void)peer_broken("message %u of type %u is not what it says",
+                                 (unsigned)message->sequence, message->type);
     for (unsigned i = 0; i < message->size_bytes / 8; i++)
         if (words[i] != word_of(stream, number, i))
-            return broken("message %u is torn at word %u", number, i);
+            return (void)peer_broken("message %u is torn at word %u", number, i);
 }
 
 static void note(const void *data, const struct weir_message *message)
@@ -84,18 +85,18 @@ static void note(const void *data, const struct weir_message *message)
         read_session = message->session;
         read->first = read->next = number;
     } else if (stream != read_stream) {
-        return broken("streams %u and %u in one session", read_stream, stream);
+        return (void)peer_broken("streams %u and %u in one session", read_stream, stream);
     }
     read_stream = stream;
     if (number != read->next)
-        return broken("message %u instead of %u", number, read->next);
+        return (void)peer_broken("message %u instead of %u", number, read->next);
     read->next = number + 1;
     reply.count++;
     reply.stream = stream;
 }
 
 /* A call with a bound: how long it took. */
-static int timed(const struct order *order, int64_t before_ns, int result)
+int peer_timed(const struct order *order, int64_t before_ns, int result)
 {
     int64_t took_ns = weir_now_ns() - before_ns;
     if (order->wait_ns <= BOUND_NS && took_ns > accounts->longest_ns)
@@ -103,7 +104,7 @@ static int timed(const struct order *order, int64_t before_ns, int result)
     return result;
 }
 
-static void enter(const struct order *order)
+void peer_enter(const struct order *order)
 {
     if (!order->is_marked)
         return;
@@ -111,7 +112,7 @@ static void enter(const struct order *order)
     syscall(SYS_getppid); /* where the stepper begins */
 }
 
-static void leave(const struct order *order)
+void peer_leave(const struct order *order)
 {
     if (order->is_marked)
         atomic_store(&accounts->place, AFTER);
@@ -119,9 +120,9 @@ static void leave(const struct order *order)
 
 static int open_publisher(const struct order *order)
 {
-    enter(order);
+    peer_enter(order);
     int result = weir_publisher_open(&publisher, "lane", &small_ring);
-    leave(order);
+    peer_leave(order);
     own_stream = reply.stream = atomic_fetch_add(&accounts->streams, 1) % STREAMS_MAX;
     next_number = 0;
     return result;
@@ -131,9 +132,9 @@ static int open_subscriber(const struct order *order)
 {
     read_session = 0;
     held_count = 0;
-    enter(order);
+    peer_enter(order);
     int result = weir_subscriber_open(&subscriber, "lane", &small_ring);
-    leave(order);
+    peer_leave(order);
     return result;
 }
 
@@ -146,7 +147,7 @@ static int send_one(const struct order *order, bool is_polling)
     fill(payload[0], size_bytes, next_number);
     int64_t before_ns = weir_now_ns();
     int64_t deadline_ns = is_polling || order->wait_ns == 0 ? 0 : before_ns + order->wait_ns;
-    enter(order);
+    peer_enter(order);
     stream->begun = next_number + 1;
     do
         result = weir_publisher_send_until(publisher, payload[0], size_bytes, next_number & 0xffff,
@@ -154,13 +155,13 @@ static int send_one(const struct order *order, bool is_polling)
     while (is_polling && result == -EAGAIN && weir_now_ns() < before_ns + order->wait_ns);
     if (result == 0)
         stream->committed = next_number + 1;
-    leave(order);
+    peer_leave(order);
     if (result == 0)
         next_number++;
     else
         stream->begun = next_number;
     reply.count += result == 0;
-    return timed(order, before_ns, result);
+    return peer_timed(order, before_ns, result);
 }
 
 static int send_many(const struct order *order)
@@ -176,9 +177,9 @@ static int loan(const struct order *order)
 {
     void *data;
     loan_bytes = order->size_bytes;
-    enter(order);
+    peer_enter(order);
     int result = weir_publisher_loan_until(publisher, loan_bytes, &data, 0);
-    leave(order);
+    peer_leave(order);
     if (result == 0)
         fill(data, loan_bytes, next_number);
     return result;
@@ -187,11 +188,11 @@ static int loan(const struct order *order)
 static int commit(const struct order *order)
 {
     struct stream *stream = &accounts->stream[own_stream];
-    enter(order);
+    peer_enter(order);
     stream->begun = next_number + 1;
     int result = weir_publisher_commit(publisher, loan_bytes, next_number & 0xffff);
     stream->committed = next_number + 1;
-    leave(order);
+    peer_leave(order);
     next_number++;
     return result;
 }
@@ -201,7 +202,7 @@ static int batch(const struct order *order)
     struct stream *stream = &accounts->stream[own_stream];
     for (unsigned i = 0; i < order->count; i++)
         fill(payload[i], order->size_bytes, next_number + i);
-    enter(order);
+    peer_enter(order);
     int result = weir_publisher_batch_begin(publisher);
     stream->begun = next_number + order->count;
     for (unsigned i = 0; i < order->count && result == 0; i++)
@@ -210,7 +211,7 @@ static int batch(const struct order *order)
     if (result == 0)
         result = weir_publisher_batch_end(publisher);
     stream->committed = next_number + order->count;
-    leave(order);
+    peer_leave(order);
     next_number += order->count;
     return result;
 }
@@ -218,31 +219,31 @@ static int batch(const struct order *order)
 static int wait_for(const struct order *order)
 {
     int64_t before_ns = weir_now_ns(), deadline_ns = before_ns + order->wait_ns;
-    enter(order);
+    peer_enter(order);
     int result = order->verb == WAIT_TAKEN ? weir_publisher_wait_taken(publisher, deadline_ns)
                                            : weir_publisher_wait_subscriber(publisher, deadline_ns);
-    leave(order);
-    return timed(order, before_ns, result);
+    peer_leave(order);
+    return peer_timed(order, before_ns, result);
 }
 
 static int end(const struct order *order)
 {
-    enter(order);
+    peer_enter(order);
     accounts->stream[own_stream].ends = 1;
     int result = weir_publisher_end(publisher);
-    leave(order);
+    peer_leave(order);
     return result;
 }
 
 static int close_it(const struct order *order)
 {
     bool has_publisher = publisher != NULL;
-    enter(order);
+    peer_enter(order);
     if (has_publisher)
         accounts->stream[own_stream].ends = 1;
     weir_publisher_close(publisher);
     weir_subscriber_close(subscriber);
-    leave(order);
+    peer_leave(order);
     publisher = NULL;
     subscriber = NULL;
     return 0;
@@ -261,27 +262,27 @@ static int take_one(const struct order *order)
 {
     struct weir_message message = { .size_bytes = 0 };
     int64_t before_ns = weir_now_ns();
-    enter(order);
+    peer_enter(order);
     int result = weir_subscriber_take_until(subscriber, &message,
                                             order->wait_ns ? before_ns + order->wait_ns : 0);
-    leave(order);
+    peer_leave(order);
     if (result == 0) {
         note(message.data, &message);
         held[held_count++] = message;
     }
-    return timed(order, before_ns, result);
+    return peer_timed(order, before_ns, result);
 }
 
 static void release_at(const struct order *order, unsigned index)
 {
     struct weir_message message = held[index];
     check_words(message.data, &message);
-    enter(order);
+    peer_enter(order);
     int result = weir_subscriber_release(subscriber, &message);
-    leave(order);
+    peer_leave(order);
     if (result != 0 && reply.result != BROKEN)
-        broken("release gives %u for a message that is held, number %u", (unsigned)-result,
-               (unsigned)message.sequence);
+        peer_broken("release gives %u for a message that is held, number %u", (unsigned)-result,
+                    (unsigned)message.sequence);
     memmove(held + index, held + index + 1, (--held_count - index) * sizeof held[0]);
 }
 
@@ -305,13 +306,13 @@ static int receive(const struct order *order)
     struct weir_message message;
     static uint64_t copy[MOST_BYTES / 8];
     int64_t before_ns = weir_now_ns();
-    enter(order);
+    peer_enter(order);
     int result = weir_subscriber_receive_until(subscriber, copy, sizeof copy, &message,
                                                order->wait_ns ? before_ns + order->wait_ns : 0);
-    leave(order);
+    peer_leave(order);
     if (result == 0)
         note(copy, &message);
-    return timed(order, before_ns, result);
+    return peer_timed(order, before_ns, result);
 }
 
 static bool is_end(int result)
@@ -356,18 +357,18 @@ static int read_messages(const struct order *order)
 
 static int arm_descriptor(const struct order *order)
 {
-    enter(order);
+    peer_enter(order);
     int result = weir_subscriber_fd(subscriber);
-    leave(order);
+    peer_leave(order);
     struct pollfd wait = { .fd = result, .events = POLLIN };
     return result < 0 ? result : poll(&wait, 1, 0) < 0 ? -errno : 0;
 }
 
 static int collect(const struct order *order)
 {
-    enter(order);
+    peer_enter(order);
     int result = weir_collect(0, NULL, NULL);
-    leave(order);
+    peer_leave(order);
     return result < 0 ? result : 0;
 }
 
@@ -394,7 +395,7 @@ static int obey(const struct order *order)
         [DESCRIPTOR] = arm_descriptor,
         [COLLECT] = collect,
     };
-    return how[order->verb](order);
+    return order->verb > QUIT ? sync_obey(order, accounts) : how[order->verb](order);
 }
 
 static _Noreturn void serve(int orders, int replies)

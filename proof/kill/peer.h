@@ -41,11 +41,26 @@ struct stream {
 /* Where a peer is in an order that is marked. The mark is followed by one getppid(2). */
 enum place { BEFORE, INSIDE, AFTER };
 
+/* Floor 2, and what is known of it beside it. */
+struct shared_state {
+    struct weir_mutex mutex;
+    struct weir_condition condition;
+    struct weir_event event;
+    struct weir_semaphore semaphore;
+    struct weir_once once;
+    uint64_t first, second;                     /* by the mutex's holder: alike when it lets go */
+    atomic_int holder;                          /* a pid; 0 before the unlock */
+    atomic_uint state;                          /* what conditions and events are waited for with */
+    atomic_uint posting, posted, taking, taken; /* units: calls entered, and returned */
+    atomic_bool is_built, is_done;              /* once: about to end; end has returned */
+};
+
 struct accounts {
     atomic_uint streams;
     atomic_int place;
     atomic_llong longest_ns; /* that a call with a bound took */
     struct stream stream[STREAMS_MAX];
+    struct shared_state sync;
 };
 
 enum verb {
@@ -69,6 +84,20 @@ enum verb {
     DESCRIPTOR,
     COLLECT,
     QUIT,
+    /* Floor 2: sync_peer.c. */
+    LOCK,           /* within wait_ns; 0: try */
+    UNLOCK,         /* if it holds the mutex */
+    REPAIR,         /* what it inherited, and says so; if it did */
+    CONDITION_WAIT, /* with the mutex, until the state is not count any more */
+    CHANGE,         /* the state, with the mutex */
+    SIGNAL,         /* count 1: broadcast */
+    EVENT_WAIT,     /* until the state is not count */
+    NOTIFY,         /* count 1: all */
+    SEMAPHORE_WAIT,
+    SEMAPHORE_POST,
+    ONCE_BEGIN,
+    ONCE_END,     /* if it has begun */
+    ONCE_ABANDON, /* the same */
 };
 
 struct order {
@@ -99,5 +128,12 @@ bool peer_tell(const struct peer *peer, struct order order);
 bool peer_answer(const struct peer *peer, struct reply *reply);
 /* The pipes; the process has ended. */
 void peer_forget(struct peer *peer);
+
+/* Between peer.c, which reads orders, and sync_peer.c, which does those of floor 2. */
+int sync_obey(const struct order *order, struct accounts *accounts);
+void peer_enter(const struct order *order);
+void peer_leave(const struct order *order);
+int peer_timed(const struct order *order, int64_t before_ns, int result);
+int peer_broken(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

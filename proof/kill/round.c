@@ -38,6 +38,19 @@ static const char *const verbs[] = {
     "fd",
     "collect",
     "quit",
+    "lock",
+    "unlock",
+    "repair",
+    "condition wait",
+    "change",
+    "signal",
+    "event wait",
+    "notify",
+    "semaphore wait",
+    "semaphore post",
+    "once begin",
+    "once end",
+    "once abandon",
 };
 static const char *const names[] = { "the victim",          "the survivor", "the next publisher",
                                      "the next subscriber", "a rival",      "the one before" };
@@ -88,7 +101,7 @@ struct reply ask(struct round *round, enum who who, struct order order)
     return reply;
 }
 
-static void must_be(struct round *round, enum who who, const struct reply *reply, int expected)
+void must_be(struct round *round, enum who who, const struct reply *reply, int expected)
 {
     require(round, reply->result == expected, "%s: %s gives %s%d instead of %d: %s", names[who],
             round->doing, weir_strerror_name(reply->result), reply->result, expected,
@@ -131,7 +144,7 @@ void slay(struct round *round, enum who who)
     round->is_busy[who] = false;
 }
 
-static void quit(struct round *round, enum who who)
+void quit(struct round *round, enum who who)
 {
     int status = -1;
     struct peer *peer = &round->peer[who];
@@ -185,7 +198,7 @@ static int count_entry(const char *path, const struct stat *status, int type, st
     return 0;
 }
 
-static void nothing_is_left(struct round *round)
+void nothing_is_left(struct round *round)
 {
     struct shm_info segments;
     struct seminfo sets;
@@ -199,7 +212,7 @@ static void nothing_is_left(struct round *round)
             sets.semusz, entries_left);
 }
 
-static void clear_everything(struct round *round)
+void clear_everything(struct round *round)
 {
     struct shm_info info;
     struct shmid_ds found;
@@ -218,7 +231,7 @@ static void clear_everything(struct round *round)
 /* --- after the kill ------------------------------------------------------------------------- */
 
 /* One that waits since before the kill: its bound counts from there. */
-static void note_wait(struct round *round, int64_t killed_ns)
+void note_wait(struct round *round, int64_t killed_ns)
 {
     int64_t took_ns = weir_now_ns() - killed_ns;
     require(round, took_ns < BOUND_NS, "the survivor learns of the death after %lld ms",
@@ -317,6 +330,8 @@ static void after_kill(struct round *round)
 {
     const struct scenario *scenario = round->scenario;
     slay(round, VICTIM);
+    if (scenario->role == SYNC)
+        return sync_go_on(round);
     if (scenario->role == PUBLISHER && round->peer[OLD].pid > 0 && !(scenario->flags & OPENING))
         read_dead_stream(round);
     go_on(round);
@@ -427,6 +442,8 @@ static void after_stop(struct round *round)
     const struct scenario *scenario = round->scenario;
     bool has_old = round->peer[OLD].pid > 0;
     require(round, stepper_halt(&round->stepper), "it cannot be stopped");
+    if (scenario->role == SYNC)
+        return sync_after_stop(round);
     try_rival(round);
     bool is_cue_due = scenario->cue && !round->stepper.has_cued;
     if (is_cue_due && (round->turn & 1))
@@ -455,7 +472,7 @@ static void after_stop(struct round *round)
 
 /* --- the round ------------------------------------------------------------------------------ */
 
-static void begin(struct round *round)
+void begin_round(struct round *round)
 {
     static const struct accounts none;
     memcpy((void *)round->accounts, (const void *)&none, sizeof none);
@@ -475,7 +492,7 @@ static void give_cue(void *argument)
 }
 
 /* All that comes before the first instruction of the order. */
-static void set_up(struct round *round)
+void set_up(struct round *round)
 {
     const struct scenario *scenario = round->scenario;
     struct order order = scenario->order;
@@ -495,7 +512,7 @@ static void set_up(struct round *round)
 int round_run(struct round *round)
 {
     volatile int result = -1;
-    begin(round);
+    begin_round(round);
     if (setjmp(round->out) == 0) {
         set_up(round);
         bool is_reached = stepper_reach(&round->stepper, round->point);
@@ -508,125 +525,4 @@ int round_run(struct round *round)
     }
     clear_everything(round);
     return result;
-}
-
-struct tracker {
-    struct survey *survey;
-    bool every;
-    unsigned gap;     /* stops before */
-    unsigned length;  /* instructions in it so far */
-    unsigned planned; /* instructions of the gap that are points, or 0 */
-};
-
-static void add_point(struct survey *survey, unsigned stops, unsigned steps, bool is_blocked)
-{
-    if (survey->count < survey->most)
-        survey->points[survey->count++] = (struct point){ stops, steps, is_blocked };
-}
-
-/* An order of no more instructions than these is swept at each of them. */
-#define WHOLE_MOST 1000
-
-/* Only what lies between two stores or stops, and is neither the first nor the last, is left out. */
-static void add_step(struct tracker *tracker, unsigned steps)
-{
-    if (steps <= tracker->planned)
-        return;
-    add_point(tracker->survey, tracker->gap, steps, false);
-    tracker->planned = steps;
-}
-
-static void end_gap(struct tracker *tracker)
-{
-    if (tracker->length > 0)
-        add_step(tracker, tracker->length);
-    tracker->gap++;
-    tracker->length = tracker->planned = 0;
-}
-
-static void track_instruction(struct tracker *tracker, bool is_store)
-{
-    struct survey *survey = tracker->survey;
-    unsigned steps = ++tracker->length;
-    survey->instructions++;
-    survey->stores += is_store;
-    if (is_store && steps > 1)
-        add_step(tracker, steps - 1);
-    if (tracker->every || is_store || steps == 1)
-        add_step(tracker, steps);
-}
-
-/* The rest of a long order, for a sample: its stops alone. */
-static bool hurry(struct stepper *stepper, struct tracker *tracker)
-{
-    struct survey *survey = tracker->survey;
-    stepper->at = (struct point){ 0, 0, 0 };
-    while (stepper_reach(stepper, (struct point){ stepper->at.stops + 1, 0, 0 })) {
-        tracker->gap++;
-        survey->stops++;
-        add_point(survey, tracker->gap, 0, false);
-        if (!stepper->is_entered)
-            add_point(survey, tracker->gap, 1, false);
-    }
-    return stepper_is_over(stepper);
-}
-
-static bool follow(struct round *round, struct survey *survey, bool every)
-{
-    struct stepper *stepper = &round->stepper;
-    struct tracker tracker = { .survey = survey, .every = every };
-    struct memory memory = { .count = 0 };
-    memory_changed(&memory, stepper->pid);
-    while (!stepper_is_over(stepper)) {
-        if (survey->is_sample && survey->instructions > WHOLE_MOST && !stepper->is_entered)
-            return memory_free(&memory), hurry(stepper, &tracker);
-        enum step step = stepper_next(stepper);
-        if (step == STEP_LOST)
-            break;
-        if (step == STEP_INSTRUCTION) {
-            track_instruction(&tracker, memory_changed(&memory, stepper->pid));
-            continue;
-        }
-        if (step == STEP_BLOCKED) {
-            add_point(survey, tracker.gap, 0, true);
-            if (stepper->cue && !stepper->has_cued)
-                stepper->cue(stepper->argument);
-            stepper->has_cued = true;
-            continue;
-        }
-        if (step == STEP_EXIT && (stepper->call == SYS_shmat || stepper->call == SYS_shmdt))
-            memory_forget(&memory);
-        if (step == STEP_EXIT) /* what the call itself stored is the call's */
-            memory_changed(&memory, stepper->pid);
-        end_gap(&tracker);
-        survey->stops++;
-        add_point(survey, tracker.gap, 0, false);
-    }
-    end_gap(&tracker);
-    memory_free(&memory);
-    return stepper_is_over(stepper);
-}
-
-bool round_survey(struct round *round, struct survey *survey, bool every)
-{
-    volatile bool is_well = false;
-    begin(round);
-    survey->count = survey->instructions = survey->stops = survey->stores = 0;
-    if (setjmp(round->out) == 0) {
-        set_up(round);
-        require(round, follow(round, survey, every), "the victim is lost");
-        stepper_release(&round->stepper);
-        struct reply reply = answer(round, VICTIM);
-        must_be(round, VICTIM, &reply, round->scenario->expected);
-        is_well = true;
-    }
-    clear_everything(round);
-    if (is_well && !every && survey->instructions <= WHOLE_MOST)
-        return round_survey(round, survey, true);
-    survey->is_whole = every;
-    unsigned blocked = 0;
-    for (unsigned i = 0; i < survey->count; i++)
-        blocked += survey->points[i].is_blocked;
-    survey->collapsed = survey->instructions - (survey->count - survey->stops - blocked);
-    return is_well;
 }

@@ -14,15 +14,16 @@
 #include "peer.h"
 #include "step.h"
 
-enum role { PUBLISHER, SUBSCRIBER, COLLECTOR };
+enum role { PUBLISHER, SUBSCRIBER, COLLECTOR, SYNC };
 
 enum scenario_flags {
-    OPENING = 1 << 0,  /* the order opens: the place may be another's before */
-    CLOSING = 1 << 1,  /* and after */
-    ENDING = 1 << 2,   /* the order ends the stream */
-    WHOLE = 1 << 3,    /* all of the order's messages arrive, or none */
-    LOANING = 1 << 4,  /* a loan is out afterwards */
-    RECOVERY = 1 << 5, /* of what another one has left that was killed before */
+    OPENING = 1 << 0,   /* the order opens: the place may be another's before */
+    CLOSING = 1 << 1,   /* and after */
+    ENDING = 1 << 2,    /* the order ends the stream */
+    WHOLE = 1 << 3,     /* all of the order's messages arrive, or none */
+    LOANING = 1 << 4,   /* a loan is out afterwards */
+    RECOVERY = 1 << 5,  /* of what another one has left that was killed before */
+    GIVING_UP = 1 << 6, /* SYNC: afterwards the mutex may be not recoverable */
 };
 
 struct round;
@@ -100,5 +101,17 @@ void slay(struct round *round, enum who who);
 /* Sends count from one to the other, who reads unread messages of that stream before. */
 void exchange(struct round *round, enum who writer, enum who reader, unsigned count,
               unsigned unread);
+
+/* Inside of a round: round.c, survey.c and sync.c. */
+void begin_round(struct round *round);
+void set_up(struct round *round); /* all that comes before the first instruction of the order */
+void clear_everything(struct round *round);
+void must_be(struct round *round, enum who who, const struct reply *reply, int expected);
+void quit(struct round *round, enum who who);
+void nothing_is_left(struct round *round);
+void note_wait(struct round *round, int64_t since_ns);
+/* Of SYNC: after the victim was killed, or has finished; and while it is stopped, and after. */
+void sync_go_on(struct round *round);
+void sync_after_stop(struct round *round);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Who stands where before each order that is swept. */
 #include "round.h"
+#include "sync.h"
 
 #include <errno.h>
 #include <sys/syscall.h>
@@ -500,6 +501,7 @@ const struct scenario scenarios[] = {
       0,
       NULL,
       3 },
+    SYNC_SCENARIOS
 };
 
 const unsigned scenario_count = sizeof scenarios / sizeof scenarios[0];

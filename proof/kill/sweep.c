@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCENARIOS_MAX 64
+#define SCENARIOS_MAX 128
 #define POINTS_MAX 400000 /* of one scenario; memory that is not used is not there */
 #define FAILURES_SHOWN 20
 #define SKIPPED 77

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* What a peer does with floor 2, and what it must find there. */
+#include "peer.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static bool is_holder, is_heir, is_builder;
+
+static int64_t deadline_of(const struct order *order, int64_t before_ns)
+{
+    return order->wait_ns ? before_ns + order->wait_ns : 0;
+}
+
+/* The mutex is ours: nobody else says the same, and what it guards is whole, or a death was told. */
+static int check_in(struct shared_state *sync, int result)
+{
+    if (result < 0)
+        return result;
+    if (result == 0 && sync->holder != 0)
+        return peer_broken("locked, and process %d holds it", sync->holder);
+    if (result == 0 && sync->first != sync->second)
+        return peer_broken("locked, and what it guards is torn");
+    sync->holder = getpid();
+    is_holder = true;
+    is_heir = result == WEIR_OWNER_DIED;
+    return result;
+}
+
+static int lock(const struct order *order, struct shared_state *sync)
+{
+    int64_t before_ns = weir_now_ns(), deadline_ns = deadline_of(order, before_ns);
+    peer_enter(order);
+    int result = weir_mutex_lock_until(&sync->mutex, deadline_ns);
+    peer_leave(order);
+    return peer_timed(order, before_ns, check_in(sync, result));
+}
+
+/* It has changed what it guards, in two steps. */
+static int unlock(const struct order *order, struct shared_state *sync)
+{
+    if (!is_holder)
+        return 0;
+    is_holder = is_heir = false;
+    peer_enter(order);
+    sync->first++;
+    __asm__ volatile("" ::: "memory"); /* a place to be killed at */
+    sync->second++;
+    sync->holder = 0;
+    int result = weir_mutex_unlock(&sync->mutex);
+    peer_leave(order);
+    return result;
+}
+
+static int repair(const struct order *order, struct shared_state *sync)
+{
+    if (!is_heir)
+        return 0;
+    is_heir = false;
+    peer_enter(order);
+    sync->first = sync->second;
+    int result = weir_mutex_consistent(&sync->mutex);
+    peer_leave(order);
+    return result;
+}
+
+static int condition_wait(const struct order *order, struct shared_state *sync)
+{
+    int64_t before_ns = weir_now_ns(), deadline_ns = deadline_of(order, before_ns);
+    int result = 0;
+    peer_enter(order);
+    while (result == 0 && sync->state == order->count) {
+        sync->holder = 0;
+        is_holder = false;
+        result = weir_condition_wait_until(&sync->condition, &sync->mutex, deadline_ns);
+        int held = check_in(sync, result == -ETIMEDOUT ? 0 : result);
+        result = result == -ETIMEDOUT && held == 0 ? result : held;
+    }
+    peer_leave(order);
+    return peer_timed(order, before_ns, result);
+}
+
+/* With the mutex, whoever held it before. */
+static int change(const struct order *order, struct shared_state *sync)
+{
+    struct order in_time = { .wait_ns = BOUND_NS };
+    (void)order;
+    int result = lock(&in_time, sync);
+    if (result == WEIR_OWNER_DIED)
+        result = repair(&in_time, sync);
+    if (result == -ENOTRECOVERABLE)
+        result = 0;
+    sync->state++;
+    return result != 0 ? result : unlock(&in_time, sync);
+}
+
+static int send_signal(const struct order *order, struct shared_state *sync)
+{
+    peer_enter(order);
+    int result = order->count ? weir_condition_broadcast(&sync->condition)
+                              : weir_condition_signal(&sync->condition);
+    peer_leave(order);
+    return result;
+}
+
+static int event_wait(const struct order *order, struct shared_state *sync)
+{
+    int64_t before_ns = weir_now_ns(), deadline_ns = deadline_of(order, before_ns);
+    uint32_t ticket;
+    int result = 0;
+    peer_enter(order);
+    while (result == 0 && sync->state == order->count) {
+        weir_event_prepare(&sync->event, &ticket);
+        if (sync->state != order->count)
+            break;
+        result = weir_event_wait_until(&sync->event, ticket, deadline_ns);
+    }
+    peer_leave(order);
+    return peer_timed(order, before_ns, result);
+}
+
+static int notify(const struct order *order, struct shared_state *sync)
+{
+    peer_enter(order);
+    sync->state++;
+    int result =
+        order->count ? weir_event_notify_all(&sync->event) : weir_event_notify(&sync->event);
+    peer_leave(order);
+    return result;
+}
+
+static int semaphore_wait(const struct order *order, struct shared_state *sync)
+{
+    int64_t before_ns = weir_now_ns(), deadline_ns = deadline_of(order, before_ns);
+    peer_enter(order);
+    sync->taking++;
+    int result = weir_semaphore_wait_until(&sync->semaphore, deadline_ns);
+    if (result == 0)
+        sync->taken++;
+    else
+        sync->taking--;
+    peer_leave(order);
+    return peer_timed(order, before_ns, result);
+}
+
+static int semaphore_post(const struct order *order, struct shared_state *sync)
+{
+    peer_enter(order);
+    sync->posting++;
+    int result = weir_semaphore_post(&sync->semaphore);
+    sync->posted++;
+    peer_leave(order);
+    return result;
+}
+
+static int once_begin(const struct order *order, struct shared_state *sync)
+{
+    int64_t before_ns = weir_now_ns(), deadline_ns = deadline_of(order, before_ns);
+    peer_enter(order);
+    int result = weir_once_begin_until(&sync->once, deadline_ns);
+    peer_leave(order);
+    if (result == 0 && !sync->is_built)
+        return peer_broken("done, and nobody has built it");
+    if (result > 0 && sync->is_done)
+        return peer_broken("begun once more, and it was done");
+    is_builder = result > 0;
+    return peer_timed(order, before_ns, result);
+}
+
+static int once_end(const struct order *order, struct shared_state *sync)
+{
+    if (!is_builder)
+        return 0;
+    is_builder = false;
+    peer_enter(order);
+    sync->is_built = true;
+    int result = weir_once_end(&sync->once);
+    sync->is_done = true;
+    peer_leave(order);
+    return result;
+}
+
+static int once_abandon(const struct order *order, struct shared_state *sync)
+{
+    if (!is_builder)
+        return 0;
+    is_builder = false;
+    peer_enter(order);
+    int result = weir_once_abandon(&sync->once);
+    peer_leave(order);
+    return result;
+}
+
+int sync_obey(const struct order *order, struct accounts *accounts)
+{
+    static int (*const how[])(const struct order *, struct shared_state *) = {
+        [LOCK] = lock,
+        [UNLOCK] = unlock,
+        [REPAIR] = repair,
+        [CONDITION_WAIT] = condition_wait,
+        [CHANGE] = change,
+        [SIGNAL] = send_signal,
+        [EVENT_WAIT] = event_wait,
+        [NOTIFY] = notify,
+        [SEMAPHORE_WAIT] = semaphore_wait,
+        [SEMAPHORE_POST] = semaphore_post,
+        [ONCE_BEGIN] = once_begin,
+        [ONCE_END] = once_end,
+        [ONCE_ABANDON] = once_abandon,
+    };
+    return how[order->verb](order, &accounts->sync);
+}
