@@ -255,10 +255,14 @@ void sync_after_stop(struct round *round)
     bool has_begun = try_rival_begin(round);
     quit(round, RIVAL);
     bool is_cue_due = scenario->cue && !round->stepper.has_cued;
-    if (is_cue_due && (round->turn & 1))
+    /* Who changes what a condition waits for needs the mutex, which a stopped one may hold. */
+    bool is_possible = scenario->order.verb != CONDITION_WAIT ||
+                       weir_mutex_owner(&round->accounts->sync.mutex) == WEIR_IDENTITY_NOBODY;
+    bool is_before = is_cue_due && is_possible && (round->turn & 1);
+    if (is_before)
         scenario->cue(round);
     stepper_release(&round->stepper);
-    if (is_cue_due && !(round->turn & 1))
+    if (is_cue_due && !is_before)
         scenario->cue(round);
     struct reply reply = answer(round, VICTIM);
     /* The rival was faster: what was to be inherited is free, or was just then another's. */
