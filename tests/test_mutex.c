@@ -1,101 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goal: each call of a mutex has the results, the errors and the sentences that its header says,
- *       for threads, for processes that forked and for those that did not, and costs what it says.
+ * Goal: each call of a mutex has the results, the errors and the sentences that its header says, for
+ *       threads, for processes that forked, and under signals.
  * Method: actors (actor.h), each told what to do in the test's order; who waits is seen asleep
- *       before anything else is done; a filter that kills at any system call.
+ *       before anything else is done.
  */
-#include "actor.h"
-#include "fixture.h"
+#include "mutex_acts.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <weir/mutex.h>
-
-#include "sync/mutex.h"
-
-#define MS WEIR_MILLISECOND_NS
 #define LONG_PAST INT64_C(1)
-
-enum { SOON_MS = 20000, WOKEN_MS = 100 };
-
-static struct board {
-    struct weir_mutex mutex;
-    uint64_t identity;
-    int64_t counter;
-} * board;
-
-static int set_up(void **state)
-{
-    (void)state;
-    board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return board == MAP_FAILED ? -1 : 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return munmap(board, sizeof *board);
-}
-
-/* --- what actors do -------------------------------------------------------------------------- */
-
-static int lock(void *unused)
-{
-    (void)unused;
-    return weir_mutex_lock(&board->mutex);
-}
-
-static int try_lock(void *unused)
-{
-    (void)unused;
-    return weir_mutex_try_lock(&board->mutex);
-}
-
-static int lock_for(void *argument)
-{
-    return weir_mutex_lock_until(&board->mutex, weir_deadline_ns(*(int64_t *)argument));
-}
-
-static int lock_until(void *argument)
-{
-    return weir_mutex_lock_until(&board->mutex, *(int64_t *)argument);
-}
-
-static int unlock(void *unused)
-{
-    (void)unused;
-    return weir_mutex_unlock(&board->mutex);
-}
-
-static int consistent(void *unused)
-{
-    (void)unused;
-    return weir_mutex_consistent(&board->mutex);
-}
 
 static int64_t now = 0, long_past = LONG_PAST, never = WEIR_NEVER, negative = -5,
                twenty_ms = 20 * MS;
-
-/* An error, and a sentence of this call that says something. */
-#define assert_refused(actor, act, argument, error)                                                \
-    do {                                                                                           \
-        assert_int_equal(actor_ask(actor, act, argument), error);                                  \
-        assert_true((actor)->sentence[0] != 0);                                                    \
-    } while (0)
 
 /* --- one thread ------------------------------------------------------------------------------ */
 
@@ -291,12 +213,6 @@ static void test_a_thread_ends(void **state)
 
 /* --- fork ------------------------------------------------------------------------------------- */
 
-static int identity(void *unused)
-{
-    (void)unused;
-    return weir_identity(&board->identity);
-}
-
 static void test_child_of_a_holder(void **state)
 {
     struct actor child;
@@ -389,207 +305,6 @@ static void test_a_signal_does_not_end_a_wait(void **state)
     actor_end(&other);
 }
 
-/* --- waking ----------------------------------------------------------------------------------- */
-
-static int compare_times(const void *left, const void *right)
-{
-    int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
-    return a < b ? -1 : a > b;
-}
-
-/* Whether it has got it; any other answer than that, or none yet, is wrong. */
-static bool takes_it(struct actor *actor)
-{
-    int result = actor_answer(actor, 1);
-    if (result != ACTOR_WAITS)
-        assert_int_equal(result, 0);
-    return result == 0;
-}
-
-enum { HANDOVERS = 15, SLEEPERS = 3 };
-
-/*
- * Several sleep; each unlock hands over to one of them, who unlocks for the next. A slice of
- * 200 ms would repair a wake that is missing: so the time is what tells, its median.
- */
-static void test_each_sleeper_is_woken(void **state)
-{
-    struct actor sleepers[SLEEPERS];
-    int64_t took_ns[HANDOVERS * SLEEPERS];
-    unsigned count = 0;
-    (void)state;
-    for (int i = 0; i < SLEEPERS; i++)
-        actor_start(&sleepers[i]);
-    for (int round = 0; round < HANDOVERS; round++) {
-        bool has_it[SLEEPERS] = { false };
-        assert_result(weir_mutex_lock(&board->mutex), 0);
-        for (int i = 0; i < SLEEPERS; i++) {
-            actor_tell(&sleepers[i], lock, NULL);
-            actor_see_asleep(&sleepers[i]);
-        }
-        nanosleep(&(struct timespec){ 0, 10 * MS },
-                  NULL); /* their first slices are over: short ones */
-        int64_t before_ns = weir_now_ns();
-        assert_result(weir_mutex_unlock(&board->mutex), 0);
-        for (int woken = 0; woken < SLEEPERS; woken++) {
-            int found = -1;
-            while (found < 0 && weir_now_ns() - before_ns < 20 * WEIR_SECOND_NS)
-                for (int i = 0; i < SLEEPERS && found < 0; i++)
-                    if (!has_it[i] && takes_it(&sleepers[i]))
-                        found = i;
-            assert_true(found >= 0);
-            took_ns[count++] = weir_now_ns() - before_ns;
-            has_it[found] = true;
-            before_ns = weir_now_ns();
-            assert_int_equal(actor_ask(&sleepers[found], unlock, NULL), 0);
-        }
-    }
-    for (int i = 0; i < SLEEPERS; i++)
-        actor_end(&sleepers[i]);
-    qsort(took_ns, count, sizeof took_ns[0], compare_times);
-    print_message("           handed over after %lld us, three quarters within %lld us\n",
-                  (long long)took_ns[count / 2] / 1000, (long long)took_ns[count * 3 / 4] / 1000);
-    assert_true(took_ns[count / 2] < WOKEN_MS / 2 * MS);
-    assert_true(took_ns[count * 3 / 4] < WOKEN_MS * MS);
-}
-
-/* --- what it costs ---------------------------------------------------------------------------- */
-
-/* From here on every system call but the end kills. */
-static void forbid_calls(void)
-{
-    struct sock_filter rules[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-    };
-    struct sock_fprog program = { ARRAY_SIZE(rules), rules };
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0)
-        _exit(77);
-}
-
-static void lock_without_calls(void *argument)
-{
-    uint64_t own;
-    struct weir_mutex recursive;
-    CHECK_RESULT(weir_identity(&own), 0);
-    CHECK_RESULT(weir_mutex_init(&recursive, WEIR_MUTEX_RECURSIVE), 0);
-    CHECK_RESULT(weir_mutex_lock(&board->mutex), 0); /* the first of this thread */
-    CHECK_RESULT(weir_mutex_unlock(&board->mutex), 0);
-    forbid_calls();
-    for (int i = 0; i < 1000; i++) {
-        if (weir_mutex_lock(&board->mutex) != 0 || weir_mutex_unlock(&board->mutex) != 0 ||
-            weir_mutex_try_lock(&board->mutex) != 0 || weir_mutex_unlock(&board->mutex) != 0 ||
-            weir_mutex_lock_until(&board->mutex, WEIR_NEVER) != 0 ||
-            weir_mutex_unlock(&board->mutex) != 0 || weir_mutex_lock(&recursive) != 0 ||
-            weir_mutex_lock(&recursive) != 0 || weir_mutex_unlock(&recursive) != 0 ||
-            weir_mutex_unlock(&recursive) != 0)
-            syscall(SYS_exit_group, 5);
-    }
-    if (argument)
-        syscall(SYS_getppid);
-    syscall(SYS_exit_group, 0);
-}
-
-static void test_no_system_call(void **state)
-{
-    (void)state;
-    int status = status_in_child(lock_without_calls, board); /* with one that must be found */
-    if (SANITIZED || COUNTED || (WIFEXITED(status) && WEXITSTATUS(status) == 77)) {
-        print_message("no seccomp filter here, or builds that make calls of their own\n");
-        skip();
-    }
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
-    assert_int_equal(status_in_child(lock_without_calls, NULL), 0);
-}
-
-enum { IDLE_SECONDS = 3 };
-
-static int64_t used_us(const struct rusage *usage)
-{
-    return (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * INT64_C(1000000) +
-           usage->ru_utime.tv_usec + usage->ru_stime.tv_usec;
-}
-
-static int wait_idle(void *unused)
-{
-    struct rusage before, after;
-    (void)unused;
-    getrusage(RUSAGE_SELF, &before);
-    int result =
-        weir_mutex_lock_until(&board->mutex, weir_deadline_ns(IDLE_SECONDS * WEIR_SECOND_NS));
-    getrusage(RUSAGE_SELF, &after);
-    long wakeups = after.ru_nvcsw - before.ru_nvcsw;
-    long long time_us = used_us(&after) - used_us(&before);
-    printf("           idle %d s: %ld wake-ups, %lld us\n", IDLE_SECONDS, wakeups, time_us);
-    fflush(stdout);
-    if (result != -ETIMEDOUT)
-        return 1;
-    if (wakeups < IDLE_SECONDS || (!THREAD_SANITIZED && wakeups > 10 * IDLE_SECONDS))
-        return 2;
-    /* Half a millisecond a second, and a bit for the begin. */
-    return SANITIZED || COUNTED || time_us <= 500 * IDLE_SECONDS + 500 ? 0 : 3;
-}
-
-static void test_a_waiter_costs_next_to_nothing(void **state)
-{
-    struct actor other;
-    (void)state;
-    actor_start(&other);
-    assert_int_equal(actor_ask(&other, identity, NULL), 0);
-    assert_result(weir_mutex_lock(&board->mutex), 0);
-    assert_int_equal(actor_ask(&other, wait_idle, NULL), 0);
-    assert_result(weir_mutex_unlock(&board->mutex), 0);
-    actor_end(&other);
-}
-
-/* --- many ------------------------------------------------------------------------------------- */
-
-enum { TURNS = SANITIZED ? 3000 : 30000, CROWD = 4 };
-
-static int count_up(void *unused)
-{
-    (void)unused;
-    for (int i = 0; i < TURNS; i++) {
-        if (weir_mutex_lock(&board->mutex) != 0)
-            return 1;
-        board->counter++;
-        if (weir_mutex_unlock(&board->mutex) != 0)
-            return 2;
-    }
-    return 0;
-}
-
-static void crowd(void (*start)(struct actor *))
-{
-    struct actor actors[CROWD];
-    for (int i = 0; i < CROWD; i++)
-        start(&actors[i]);
-    for (int i = 0; i < CROWD; i++)
-        actor_tell(&actors[i], count_up, NULL);
-    for (int i = 0; i < CROWD; i++)
-        assert_int_equal(actor_answer(&actors[i], SOON_MS), 0);
-    for (int i = 0; i < CROWD; i++)
-        actor_end(&actors[i]);
-    assert_int_equal(board->counter, CROWD * TURNS);
-}
-
-static void test_one_at_a_time(void **state)
-{
-    (void)state;
-    crowd(actor_start);
-}
-
-static void test_one_thread_at_a_time(void **state)
-{
-    (void)state;
-    crowd(actor_start_thread);
-}
-
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -605,11 +320,6 @@ int main(void)
         TEST(test_child_of_a_holder),
         TEST(test_a_holder_forks),
         TEST(test_a_signal_does_not_end_a_wait),
-        TEST(test_each_sleeper_is_woken),
-        TEST(test_no_system_call),
-        TEST(test_a_waiter_costs_next_to_nothing),
-        TEST(test_one_at_a_time),
-        TEST(test_one_thread_at_a_time),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_end);
 }

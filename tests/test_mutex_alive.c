@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: a holder that lives is never robbed: stopped, out of sight, of another namespace or user, or
+ *       where the kernel does not tell; processes that never forked from one another share a mutex.
+ * Method: actors (actor.h) in another IPC namespace, as another user, behind a filter; an executed
+ *       program that attaches by name.
+ */
+#include "mutex_acts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int64_t half_a_second = 500 * MS;
+
+/* --- who is not dead -------------------------------------------------------------------------- */
+
+static void test_a_stopped_holder_is_never_robbed(void **state)
+{
+    struct actor holder, waiter;
+    (void)state;
+    actor_start(&holder);
+    actor_start(&waiter);
+    assert_int_equal(actor_ask(&holder, lock, NULL), 0);
+    actor_stop(&holder);
+    assert_refused(&waiter, try_lock, NULL, -EAGAIN);
+    assert_refused(&waiter, lock_for, &half_a_second, -ETIMEDOUT);
+    actor_tell(&waiter, lock, NULL);
+    assert_int_equal(actor_answer(&waiter, 700), ACTOR_WAITS);
+    actor_continue(&holder);
+    assert_int_equal(actor_ask(&holder, unlock, NULL), 0);
+    assert_int_equal(actor_answer(&waiter, SOON_MS), 0);
+    assert_int_equal(actor_ask(&waiter, unlock, NULL), 0);
+    actor_end(&holder);
+    actor_end(&waiter);
+}
+
+static int leave_namespace(void *unused)
+{
+    (void)unused;
+    return unshare(CLONE_NEWIPC) == 0 ? 0 : -errno;
+}
+
+/* has_own: it made its identity before it left; else in the other namespace. */
+static void ask_from_elsewhere(bool has_own)
+{
+    struct actor holder, stranger;
+    actor_start(&holder);
+    actor_start(&stranger);
+    if (has_own)
+        assert_int_equal(actor_ask(&stranger, identity, NULL), 0);
+    if (actor_ask(&stranger, leave_namespace, NULL) != 0) {
+        print_message("no IPC namespace of its own is allowed here\n");
+        actor_end(&holder);
+        actor_end(&stranger);
+        skip();
+    }
+    assert_int_equal(actor_ask(&holder, lock, NULL), 0);
+    uint64_t owner = weir_mutex_owner(&board->mutex);
+    for (int i = 0; i < 2; i++) {
+        int result = actor_ask(&stranger, try_lock, NULL);
+        assert_true(result == -EAGAIN || result == -EXDEV);
+        result = actor_ask(&stranger, lock_for, &half_a_second);
+        assert_true(result == -ETIMEDOUT || result == -EXDEV);
+        assert_true(weir_mutex_owner(&board->mutex) == owner);
+        if (i == 0) /* alive at first, then dead: nobody there can tell */
+            actor_kill(&holder);
+    }
+    actor_end(&stranger);
+    assert_result(weir_mutex_lock(&board->mutex), WEIR_OWNER_DIED);
+    make_good();
+}
+
+static void test_a_waiter_left_the_namespace(void **state)
+{
+    (void)state;
+    ask_from_elsewhere(true);
+}
+
+static void test_a_waiter_of_another_namespace(void **state)
+{
+    (void)state;
+    ask_from_elsewhere(false);
+}
+
+/* The other way round: who holds it lives in another namespace, and is asked for from here. */
+static void test_a_holder_of_another_namespace(void **state)
+{
+    struct actor holder;
+    (void)state;
+    actor_start(&holder);
+    if (actor_ask(&holder, leave_namespace, NULL) != 0) {
+        actor_end(&holder);
+        skip();
+    }
+    int result = actor_ask(&holder, lock, NULL);
+    if (result == 0) {
+        assert_result(weir_mutex_try_lock(&board->mutex), -EAGAIN);
+        assert_result(lock_for(&half_a_second), -ETIMEDOUT);
+        assert_int_equal(actor_ask(&holder, unlock, NULL), 0);
+    } else {
+        assert_int_equal(result, -EXDEV);
+    }
+    actor_end(&holder);
+    assert_result(weir_mutex_lock(&board->mutex), 0);
+    assert_result(weir_mutex_unlock(&board->mutex), 0);
+}
+
+/* From here on this process's SHM_STAT_ANY fails with the error. */
+static int forbid_stat_any(void *argument)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_shmctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SHM_STAT_ANY, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t) * (int *)argument),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { .len = ARRAY_SIZE(filter), .filter = filter };
+    if (geteuid() == 0 && setresuid(OTHER_UID, OTHER_UID, OTHER_UID) != 0)
+        return 77; /* root would be answered by IPC_STAT */
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+                   prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0
+               ? 0
+               : 77;
+}
+
+static void test_a_waiter_behind_a_filter(void **state)
+{
+    static int errors[] = { EPERM, EINVAL, ENOSYS };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+        struct actor filtered;
+        actor_start(&filtered);
+        assert_int_equal(actor_ask(&filtered, identity, NULL), 0);
+        if (actor_ask(&filtered, forbid_stat_any, &errors[i]) == 77) {
+            actor_end(&filtered);
+            skip();
+        }
+        die_holding();
+        uint64_t owner = weir_mutex_owner(&board->mutex);
+        assert_refused(&filtered, try_lock, NULL, -EAGAIN);
+        assert_refused(&filtered, lock_for, &half_a_second, -ETIMEDOUT);
+        assert_true(weir_mutex_owner(&board->mutex) == owner);
+        actor_end(&filtered);
+        assert_result(weir_mutex_lock(&board->mutex), WEIR_OWNER_DIED);
+        make_good();
+    }
+}
+
+/* Another user who has made id and size of the dead one's beacon come round: it is not that one. */
+static int become_another(void *unused)
+{
+    (void)unused;
+    setenv("WEIR_DIR", fixture_path("other"), 1);
+    return mkdir(fixture_path("other"), 0700) == 0 &&
+                   chown(fixture_path("other"), OTHER_UID, OTHER_UID) == 0
+               ? setresuid(OTHER_UID, OTHER_UID, OTHER_UID)
+               : -errno;
+}
+
+static void test_another_users_beacon(void **state)
+{
+    struct actor liar;
+    (void)state;
+    if (!has_other_users())
+        skip();
+    actor_start(&liar);
+    assert_int_equal(actor_ask(&liar, become_another, NULL), 0);
+    assert_int_equal(actor_ask(&liar, identity, NULL), 0);
+    /* As if a process of ours had held it with this identity, and died. */
+    atomic_store(&inside()->owned.word, board->identity);
+    atomic_store(&inside()->owned.name, weir__identity_name(board->identity, geteuid()));
+    assert_result(weir_mutex_try_lock(&board->mutex), WEIR_OWNER_DIED);
+    make_good();
+    /* And if it was that user's, it lives. */
+    atomic_store(&inside()->owned.word, board->identity);
+    atomic_store(&inside()->owned.name, weir__identity_name(board->identity, OTHER_UID));
+    assert_result(weir_mutex_try_lock(&board->mutex), -EAGAIN);
+    actor_kill(&liar);
+    assert_result(weir_mutex_try_lock(&board->mutex), WEIR_OWNER_DIED);
+    make_good();
+}
+
+/*
+ * A thread of ours has just inherited: the word names us, and the thread is still the dead one's,
+ * whose number may be this thread's as well, since both came of one fork.
+ */
+static void test_inherited_by_another_thread(void **state)
+{
+    uint64_t own;
+    (void)state;
+    assert_result(weir_identity(&own), 0);
+    assert_result(weir_mutex_init(&board->mutex, WEIR_MUTEX_RECURSIVE), 0);
+    die_holding();
+    assert_true(atomic_load(&inside()->thread) != 0);
+    atomic_store(&inside()->owned.word, own | WEIR__MUTEX_INHERITED | WEIR__MUTEX_WAITED);
+    assert_result(weir_mutex_try_lock(&board->mutex), -EAGAIN);
+    assert_result(weir_mutex_unlock(&board->mutex), -EPERM);
+}
+
+/* --- processes that did not fork from one another ---------------------------------------------- */
+
+static const char *this_program;
+
+/* What the executed program does: attaches by name, locks, says so, and stays. */
+static int hold_by_name(const char *name)
+{
+    struct weir_segment *segment;
+    char byte;
+    int result = weir_segment_open(&segment, weir_by_name(name), 0, NULL);
+    if (result == 0)
+        result = weir_mutex_lock(weir_segment_data(segment));
+    if (write(1, &result, sizeof result) != sizeof result || read(0, &byte, 1) < 0)
+        return 1;
+    result = weir_mutex_unlock(weir_segment_data(segment));
+    weir_segment_close(segment);
+    return result == 0 ? 0 : 2;
+}
+
+static pid_t execute_holder(int *to, int *from)
+{
+    int down[2], up[2];
+    assert_int_equal(pipe2(down, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(up, O_CLOEXEC), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(down[0], 0);
+        dup2(up[1], 1);
+        execl(this_program, this_program, "--hold", "shared", (char *)NULL);
+        _exit(9);
+    }
+    close(down[0]);
+    close(up[1]);
+    *to = down[1];
+    *from = up[0];
+    return child;
+}
+
+static void test_strangers(void **state)
+{
+    struct weir_segment *segment;
+    int to, from, result = -1, status;
+    (void)state;
+    assert_result(weir_segment_create(&segment, weir_by_name("shared"), 4096, NULL), 0);
+    struct weir_mutex *mutex = weir_segment_data(segment);
+    for (int is_killed = 0; is_killed < 2; is_killed++) {
+        pid_t child = execute_holder(&to, &from);
+        assert_int_equal(read(from, &result, sizeof result), sizeof result);
+        assert_int_equal(result, 0);
+        assert_result(weir_mutex_try_lock(mutex), -EAGAIN);
+        assert_result(weir_mutex_lock_until(mutex, weir_deadline_ns(300 * MS)), -ETIMEDOUT);
+        if (is_killed)
+            assert_int_equal(kill(child, SIGKILL), 0);
+        close(to);
+        assert_result(weir_mutex_lock(mutex), is_killed ? WEIR_OWNER_DIED : 0);
+        if (is_killed)
+            assert_result(weir_mutex_consistent(mutex), 0);
+        assert_result(weir_mutex_unlock(mutex), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(is_killed ? WIFSIGNALED(status) : status == 0);
+        close(from);
+    }
+    weir_segment_close(segment);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_stopped_holder_is_never_robbed), TEST(test_a_waiter_left_the_namespace),
+        TEST(test_a_waiter_of_another_namespace),    TEST(test_a_holder_of_another_namespace),
+        TEST(test_a_waiter_behind_a_filter),         TEST(test_another_users_beacon),
+        TEST(test_inherited_by_another_thread),      TEST(test_strangers),
+    };
+    this_program = argv[0];
+    if (argc == 3 && strcmp(argv[1], "--hold") == 0)
+        return hold_by_name(argv[2]);
+    return cmocka_run_group_tests(tests, fixture_start, fixture_end);
+}
