@@ -212,6 +212,19 @@ static void test_inherited_by_another_thread(void **state)
     assert_result(weir_mutex_unlock(&board->mutex), -EPERM);
 }
 
+/* The same, of one that was free: the word names us, and whose thread has it is not written yet. */
+static void test_taken_by_another_thread(void **state)
+{
+    uint64_t own;
+    (void)state;
+    assert_result(weir_identity(&own), 0);
+    assert_result(weir_mutex_lock(&board->mutex), 0);
+    assert_result(weir_mutex_unlock(&board->mutex), 0);
+    atomic_store(&inside()->owned.word, own);
+    assert_result(weir_mutex_try_lock(&board->mutex), -EAGAIN);
+    assert_result(weir_mutex_unlock(&board->mutex), -EPERM);
+}
+
 /* --- processes that did not fork from one another ---------------------------------------------- */
 
 static const char *this_program;
@@ -282,10 +295,15 @@ static void test_strangers(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_stopped_holder_is_never_robbed), TEST(test_a_waiter_left_the_namespace),
-        TEST(test_a_waiter_of_another_namespace),    TEST(test_a_holder_of_another_namespace),
-        TEST(test_a_waiter_behind_a_filter),         TEST(test_another_users_beacon),
-        TEST(test_inherited_by_another_thread),      TEST(test_strangers),
+        TEST(test_a_stopped_holder_is_never_robbed),
+        TEST(test_a_waiter_left_the_namespace),
+        TEST(test_a_waiter_of_another_namespace),
+        TEST(test_a_holder_of_another_namespace),
+        TEST(test_a_waiter_behind_a_filter),
+        TEST(test_another_users_beacon),
+        TEST(test_inherited_by_another_thread),
+        TEST(test_taken_by_another_thread),
+        TEST(test_strangers),
     };
     this_program = argv[0];
     if (argc == 3 && strcmp(argv[1], "--hold") == 0)
