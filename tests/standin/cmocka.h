@@ -80,6 +80,8 @@ __attribute__((noreturn, unused)) static void standin_end(enum standin_outcome o
 #define fail_msg(...) standin_check(false, __VA_ARGS__)
 #define fail() fail_msg("fail()")
 #define skip() standin_end(STANDIN_SKIPPED)
+#define test_malloc(size) malloc(size)
+#define test_free(memory) free(memory)
 #define print_message(...) printf(__VA_ARGS__)
 #define print_error(...) fprintf(stderr, __VA_ARGS__)
 
