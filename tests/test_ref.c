@@ -206,12 +206,18 @@ static void test_references(void **state)
 static void test_bad_references(void **state)
 {
     (void)state;
-    struct weir_ref nonsense[] = {
-        { .by = 0 },           { .by = 6, .text = "a" }, { .by = UINT32_MAX, .key = 1 },
-        weir_by_ftok(NULL, 1), weir_by_ftok("/", 0),     weir_by_ftok("/", 256),
-        weir_by_ftok("/", -1), weir_by_key(0),           weir_by_key(0xffffffff),
-        weir_by_id(-1),        weir_by_id(INT32_MIN)
-    };
+    struct weir_ref nonsense[] = { { .by = 0 },
+                                   { .by = 6, .text = "a" },
+                                   { .by = 9, .text = "a" },
+                                   { .by = UINT32_MAX, .key = 1 },
+                                   weir_by_ftok(NULL, 1),
+                                   weir_by_ftok("/", 0),
+                                   weir_by_ftok("/", 256),
+                                   weir_by_ftok("/", -1),
+                                   weir_by_key(0),
+                                   weir_by_key(0xffffffff),
+                                   weir_by_id(-1),
+                                   weir_by_id(INT32_MIN) };
     for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++) {
         struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
         options.lifetime = WEIR_PERSISTENT;

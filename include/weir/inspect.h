@@ -82,13 +82,16 @@ WEIR_EXPORT int weir_inspect(uint32_t types,
 /*
  * weir_inspect_one() - one object, by reference
  *
- * type: WEIR_OBJECT_SEGMENT, WEIR_OBJECT_SEMSET, or 0 for whichever the name,
- * key or id has (a segment first). object: receives it; object->name and
+ * ref: by name, ftok, key, id or POSIX name. type: WEIR_OBJECT_SEGMENT,
+ * WEIR_OBJECT_SEMSET, or 0 for whichever the name, key or id has (a segment
+ * first); by POSIX name 0 or WEIR_OBJECT_POSIX. object: receives it; object->name and
  * object->kind point into it or to static memory: they live as long as names
  * (at least sizeof of the buffer given) does. names, capacity_bytes: a buffer
- * for the two texts, 256 bytes are enough.
+ * for the two texts, 256 bytes are enough, for POSIX 300.
  *
- * Returns: 0; -ENOENT; else as weir_inspect(). Threads: any. Signals: not safe.
+ * Returns: 0; -ENOENT; -EINVAL (type; a reference that names nothing); -EPROTO
+ *     (in /dev/shm, something else than a segment); else as weir_inspect().
+ * Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_inspect_one(struct weir_ref ref, uint32_t type, struct weir_object *object,
                                  char *names, size_t capacity_bytes);

@@ -4,7 +4,9 @@
 
 /*
  * How an object is named: a weir name, ftok(path, project), a System V key, a
- * System V identifier, or not at all (private, for fork).
+ * System V identifier, or not at all (private, for fork); a POSIX name, as
+ * shm_open(3) takes it; or a memfd, which is made without a name and found by
+ * its descriptor. <weir/segment.h> has what each can and cannot do.
  *
  * A reference is a small value on the caller's stack. It keeps the pointer
  * that it was given, so the text must live as long as the reference is used.
@@ -28,11 +30,15 @@ enum weir_by {
     WEIR_BY_KEY = 3,  /* a System V key, as shmget(2) takes it */
     WEIR_BY_ID = 4,   /* a System V identifier, as shmat(2) takes it; opens, never creates */
     WEIR_BY_NONE = 5, /* private: found by nobody, shared by fork or by passing its id */
+    WEIR_BY_POSIX = 6, /* a name as shm_open(3) takes it: a file in /dev/shm */
+    WEIR_BY_MEMFD = 7, /* none: creates a memfd, shared by fork or by passing its descriptor */
+    WEIR_BY_FD = 8,    /* the descriptor of a memfd that this process has; opens, never creates */
 };
 
 /* Whose objects an open accepts. The creator's uid cannot be forged. */
 enum weir_trust {
-    WEIR_TRUST_SELF = 0,      /* creator and owner are my effective uid, or root */
+    WEIR_TRUST_SELF = 0,      /* creator and owner are my effective uid, or root. What is a file
+                                 (POSIX, memfd) has an owner alone: it stands for both */
     WEIR_TRUST_UID = 1,       /* creator and owner are options.trust_uid (or root, or myself) */
     WEIR_TRUST_DIRECTORY = 2, /* by name only: the creator is who put the name there, and the
                                  run directory's permissions say who may put names there */
@@ -45,9 +51,9 @@ enum weir_trust {
 struct weir_ref {
     uint32_t by;      /* enum weir_by */
     uint32_t key;     /* WEIR_BY_KEY */
-    int32_t id;       /* WEIR_BY_ID */
+    int32_t id;       /* WEIR_BY_ID; the descriptor of WEIR_BY_FD */
     int32_t project;  /* WEIR_BY_FTOK: 1 to 255 */
-    const char *text; /* the name, or ftok's path */
+    const char *text; /* the name, ftok's path, or "/NAME" of WEIR_BY_POSIX */
 };
 
 /*
@@ -108,6 +114,40 @@ WEIR_EXPORT struct weir_ref weir_by_id(int id);
 WEIR_EXPORT struct weir_ref weir_private(void);
 
 /*
+ * weir_by_posix() - refer to a segment by its POSIX name
+ *
+ * name: "/NAME", as shm_open(3) takes it: a slash, then 1 to 255 bytes without
+ *     another one, not "." or "..". Checked by the call that uses the reference
+ *     (-EINVAL, -ENAMETOOLONG), never shortened.
+ *
+ * Returns: the reference. It keeps the pointer, not a copy.
+ * Threads: any. Signals: async-signal-safe. Source: shm_open(3).
+ */
+WEIR_EXPORT struct weir_ref weir_by_posix(const char *name);
+
+/*
+ * weir_memfd() - refer to nothing: a memfd, to create
+ *
+ * Memory behind a descriptor, without a name. It is shared by fork, or by
+ * handing over the descriptor: weir_segment_send(), or an exec that keeps it.
+ *
+ * Returns: the reference. Threads: any. Signals: async-signal-safe.
+ * Source: memfd_create(2).
+ */
+WEIR_EXPORT struct weir_ref weir_memfd(void);
+
+/*
+ * weir_by_fd() - refer to a memfd by a descriptor of this process
+ *
+ * fd: the descriptor, however it came here. The call that uses the reference
+ *     takes a copy and leaves this one open; it refuses what is not a memfd, and
+ *     one that could be truncated under its reader.
+ *
+ * Returns: the reference. Threads: any. Signals: async-signal-safe.
+ */
+WEIR_EXPORT struct weir_ref weir_by_fd(int fd);
+
+/*
  * weir_name_check() - whether a text is a name of weir's
  *
  * name: the text; NULL is refused.
@@ -118,6 +158,18 @@ WEIR_EXPORT struct weir_ref weir_private(void);
  * Threads: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_name_check(const char *name);
+
+/*
+ * weir_posix_name_check() - whether a text is a name of a POSIX segment
+ *
+ * name: the text; NULL is refused.
+ *
+ * Returns: 0; -EINVAL (no slash in front, another one behind it, nothing, "/."
+ *     or "/.."); -ENAMETOOLONG (above 255 bytes behind the slash).
+ *     weir_last_error() says which.
+ * Threads: any. Signals: not async-signal-safe.
+ */
+WEIR_EXPORT int weir_posix_name_check(const char *name);
 
 /*
  * weir_ftok() - ftok(3) with its faults reported

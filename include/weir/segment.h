@@ -4,7 +4,9 @@
 
 /*
  * Segments: memory that several processes share. System V underneath
- * (shmget, shmat, shmdt, shmctl), with the textbook's words.
+ * (shmget, shmat, shmdt, shmctl), with the textbook's words; or POSIX
+ * (shm_open, mmap), to meet programs that use it; or memfd, to hand memory to
+ * another process over a socket.
  *
  * What a segment is called × how long it lives:
  *
@@ -18,12 +20,36 @@
  *              | chooses ids); opens either        | whatever its lifetime
  *   private    | the textbook's IPC_PRIVATE,       | a random key that nobody knows;
  *              | freed with its last user          | stays until removed by its id
+ *   POSIX      | create: -EOPNOTSUPP (nobody       | a file in /dev/shm, as every program
+ *              | counts users: it stays)           | with shm_open(3) sees it
+ *   memfd      | freed with its last user: mapping | create: -EOPNOTSUPP (it has no name to
+ *              | or open descriptor                | stay under)
  *
  * A segment with a name has a header page of weir's in front (magic, layout,
  * build, size, nonce), checked at each open; weir_segment_data() points behind
  * it. A segment by ftok, key or id, or a private one, is raw: its first byte is
  * yours, so it can be shared with programs that know nothing of weir. (A named
  * one that is opened by its id or key is raw too: the header is in front of it.)
+ * POSIX segments and memfds are raw as well.
+ *
+ * What is underneath, and what it can do (docs/backends.md says more):
+ *
+ *                | System V               | POSIX                  | memfd
+ *   -------------+------------------------+------------------------+-----------------------
+ *   found by     | name, key, ftok, id    | weir_by_posix()        | weir_by_fd(), a socket
+ *   users        | counted (shm_nattch)   | not counted            | not counted
+ *   freed        | with the last user, or | when removed and       | with the last user
+ *                | when removed           | unmapped everywhere    |
+ *   truncation   | cannot be              | by who may write: then | refused by its seals
+ *                |                        | a read is a SIGBUS     |
+ *   limits       | SHMMNI, SHMMAX, SHMALL | size of /dev/shm,      | memory, descriptors
+ *                |                        | descriptors            |
+ *   lack of room | error of create        | error of create        | error of create with
+ *                |                        |                        | PREFAULT, else later
+ *   container    | its IPC namespace      | its own /dev/shm       | whoever has the socket
+ *   after a kill | nothing, or collected  | nothing half-made; the | nothing
+ *                |                        | name stays             |
+ *   semaphores   | options.semaphores     | none                   | none
  *
  * Who may do what at the same time:
  *
@@ -36,13 +62,16 @@
  *   remove               | –                          | any number
  *
  * Signals: none of these functions is async-signal-safe. None waits for another
- * process. A process may be killed (SIGKILL) at any instruction of any of them:
+ * process, but weir_segment_send() and weir_segment_receive() on a socket that
+ * waits. A process may be killed (SIGKILL) at any instruction of any of them:
  * an ephemeral segment then vanishes with its last user, and what was being
- * created is collected by the next weir process (see <weir/collect.h>).
+ * created is collected by the next weir process (see <weir/collect.h>). What was
+ * being created by POSIX name or as a memfd has no name yet: the kernel frees it.
  *
  * Fork: a child inherits the mappings (unless WEIR_SEGMENT_NO_FORK) and may use
  * and close its copy of the handle: this detaches the child and never takes the
- * object away from the parent. Exec detaches everything.
+ * object away from the parent. Exec detaches everything. Descriptors of POSIX
+ * segments and memfds are inherited by fork and closed by exec.
  */
 
 #include <stddef.h>
@@ -71,14 +100,18 @@ enum weir_segment_flags {
                                          counts against RLIMIT_MEMLOCK */
     WEIR_SEGMENT_HUGE_PAGES = 1 << 3, /* ask for huge pages, fall back to normal ones;
                                          weir_segment_stat.pages says what it became, also to who
-                                         opens with this flag */
+                                         opens with this flag. A memfd of reserved huge pages has
+                                         a whole number of them, and is opened with this flag
+                                         alone. POSIX: as /dev/shm is mounted (huge=) */
     WEIR_SEGMENT_NO_FORK = 1 << 4,    /* not mapped in children (MADV_DONTFORK) */
     WEIR_SEGMENT_DUMP = 1 << 5,       /* in core dumps, however large */
     WEIR_SEGMENT_NO_DUMP = 1 << 6,    /* not in core dumps. Without either flag: in, up to
                                          WEIR_SEGMENT_DUMP_LIMIT_BYTES, header included. Both
                                          flags at once are -EINVAL */
     WEIR_SEGMENT_ONE_WRITER = 1 << 7, /* create only: drop the write bits from the mode once the
-                                         creator is attached; nobody else attaches read-write */
+                                         creator is attached; nobody else attaches read-write. The
+                                         owner can set the bits again; of a memfd nobody can, root
+                                         included: it is sealed (F_SEAL_FUTURE_WRITE) */
     WEIR_SEGMENT_SET_GID = 1 << 8,    /* create only: give it to options.gid */
 };
 
@@ -130,7 +163,19 @@ enum weir_pages {
     WEIR_PAGES_HUGETLB = 2,     /* reserved huge pages (SHM_HUGETLB) */
 };
 
-/* All of the kernel's struct shmid_ds, by its field names, and what weir adds. */
+/* What a segment is made of. */
+enum weir_backend {
+    WEIR_BACKEND_SYSV = 0,  /* shmget(2) */
+    WEIR_BACKEND_POSIX = 1, /* shm_open(3): a file in /dev/shm */
+    WEIR_BACKEND_MEMFD = 2, /* memfd_create(2) */
+};
+
+/*
+ * All of the kernel's struct shmid_ds, by its field names, and what weir adds. Of
+ * a POSIX segment and a memfd, which are files: key, shm_dtime, shm_cpid, shm_lpid
+ * and shm_nattch are not known and 0, id is -1; uid and gid stand for cuid and
+ * cgid too, shm_atime and shm_ctime are the file's.
+ */
 struct weir_segment_stat {
     uint32_t size;       /* set to sizeof(struct weir_segment_stat) before the call */
     uint32_t key;        /* shm_perm.__key; 0 for private and removed ones */
@@ -142,8 +187,9 @@ struct weir_segment_stat {
     int64_t shm_atime, shm_dtime, shm_ctime; /* last attach, detach, change: seconds since 1970 */
     int32_t shm_cpid, shm_lpid; /* pid of creator, and of the last that attached or detached; 0
                                    when it lives in a PID namespace that cannot be seen from here */
-    uint64_t shm_nattch;        /* attachments now: exact, counted by the kernel */
-    uint32_t removed;           /* 1: marked for destruction (SHM_DEST), freed at the last detach */
+    uint64_t shm_nattch;        /* attachments now: exact, counted by the kernel; System V alone */
+    uint32_t removed;           /* 1: marked for destruction (SHM_DEST), freed at the last detach;
+                                   so is a POSIX segment without its name, and every memfd */
     uint32_t locked;            /* 1: locked in memory by shmctl(SHM_LOCK) */
     uint32_t lifetime;          /* enum weir_lifetime: ephemeral as soon as it is removed */
     uint32_t pages;             /* enum weir_pages, as this handle got them; by reference: NORMAL */
@@ -152,32 +198,40 @@ struct weir_segment_stat {
     int32_t semset_id;   /* the set that lives with it, or -1 */
     uint32_t semaphores; /* how many are in it */
     char kind[WEIR_KIND_MAX + 1]; /* by name: its kind; else "segment" */
+    uint32_t backend;             /* enum weir_backend */
+    uint32_t seals;               /* memfd: F_SEAL_... of fcntl(2); else 0 */
 };
 
 /*
  * weir_segment_create() - make a segment and attach it for reading and writing
  *
  * segment: receives the handle; untouched on failure. ref: what it is called.
- * size_bytes: 1 to SHMMAX (by name 4,096 less, for the header); the memory is a
+ * size_bytes: 1 to SHMMAX (by name 4,096 less, for the header; POSIX and memfd:
+ * as there is room); the memory is a
  * multiple of the page size and starts as zeros. options: NULL for an ephemeral
- * one with mode 0600, which by ftok or key there is not.
+ * one with mode 0600, which by ftok, key or POSIX name there is not.
  *
- * Nobody sees a half-made object: by name it is published complete, in one
- * step, and exactly one of several creators wins.
+ * Nobody sees a half-made object: by name, POSIX ones included, it is published
+ * complete, in one step, and exactly one of several creators wins. A POSIX segment
+ * has all its memory by then, so that a full /dev/shm is an error here (-ENOSPC)
+ * and not a SIGBUS at some later write. A memfd is sealed: nobody can change its
+ * size (F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL).
  *
  * Returns: 0.
  * Errors: -EEXIST (the sentence says who holds the name or key), -EINVAL (size,
  *     name, key, mode, flags, address), -ENAMETOOLONG, -ENOENT (ftok's file, or
  *     the parent of WEIR_DIR), -EOPNOTSUPP (see the table; semaphores by key),
- *     -E2BIG (above SHMMAX or SEMMSL), -ERANGE (a semaphore's value), -ENOSPC
- *     (SHMMNI, SHMALL or the limits of sets reached, the run directory full, or
- *     all keys of the name's file taken), -ENOMEM, -EACCES, -EPERM
+ *     -E2BIG (above SHMMAX, SEMMSL or RLIMIT_FSIZE), -ERANGE (a semaphore's
+ *     value), -ENOSPC (SHMMNI, SHMALL or the limits of sets reached, the run
+ *     directory or /dev/shm full, or all keys of the name's file taken), -EMFILE
+ *     (POSIX, memfd), -ENOMEM, -EACCES, -EPERM
  *     (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK; the run directory is another
  *     user's or sticky), -EUCLEAN (what stands under the name is no object:
  *     remove it), -EROFS.
  * Blocking: never waits for a process; prefaulting takes time.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
- * Source: shmget(2), shmat(2), shmctl(2).
+ * Source: shmget(2), shmat(2), shmctl(2), open(2) O_TMPFILE, linkat(2),
+ *     fallocate(2), memfd_create(2), fcntl(2) F_ADD_SEALS.
  */
 WEIR_EXPORT int weir_segment_create(struct weir_segment **segment, struct weir_ref ref,
                                     uint64_t size_bytes,
@@ -190,14 +244,21 @@ WEIR_EXPORT int weir_segment_create(struct weir_segment **segment, struct weir_r
  * size_bytes: how much the caller needs; 0: whatever it has. options: flags,
  * trust, kind and address are used; NULL for read-write and WEIR_TRUST_SELF.
  *
+ * A POSIX segment is mapped as large as it is now; whoever may write it can cut it
+ * off afterwards, and a touch behind its end is then a SIGBUS. By descriptor, what
+ * is no memfd is refused, and so is one that lacks a seal against that.
+ *
  * Returns: 0.
  * Errors: -ENOENT, -EINVAL (smaller than size_bytes, or fewer semaphores than
  *     asked for: the sentence has both numbers; address), -EACCES, -EPERM (the
  *     trust policy refuses its creator or owner; WEIR_SEGMENT_LOCK over
  *     RLIMIT_MEMLOCK), -EPROTO (foreign: no header of weir's, another segment or
- *     set than the name's own, or another kind), -EPROTONOSUPPORT (another
- *     layout version, feature or build), -EUCLEAN (header or name corrupt),
- *     -ENOMEM, -EIDRM (removed in this moment).
+ *     set than the name's own, or another kind; no regular file in /dev/shm; no
+ *     memfd, or one with a seal missing, or of reserved huge pages without
+ *     WEIR_SEGMENT_HUGE_PAGES), -EPROTONOSUPPORT (another layout version, feature
+ *     or build), -EUCLEAN (header or name corrupt), -EAGAIN (POSIX: its creator
+ *     has not given it a size yet), -EBADF, -EMFILE, -ENOSPC (POSIX, with
+ *     WEIR_SEGMENT_PREFAULT), -ENOMEM, -EIDRM (removed in this moment).
  * Blocking: never waits for a process.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
  */
@@ -209,8 +270,8 @@ WEIR_EXPORT int weir_segment_open(struct weir_segment **segment, struct weir_ref
  *
  * As weir_segment_create() and weir_segment_open(); with several callers at
  * once exactly one creates. An existing one that is smaller than size_bytes is
- * -EINVAL; a larger one is opened as it is. What cannot be created (by id, or
- * read-only) is refused as create refuses it, also where it exists.
+ * -EINVAL; a larger one is opened as it is. What cannot be created (by id or
+ * descriptor, or read-only) is refused as create refuses it, also where it exists.
  *
  * Returns: WEIR_CREATED, or 0 when it existed. Errors: of both.
  * Blocking: never waits for a process.
@@ -255,14 +316,15 @@ WEIR_EXPORT uint64_t weir_segment_size(const struct weir_segment *segment);
 /*
  * weir_segment_attach() - map the same segment once more
  *
- * segment: the handle. address: as options.address, or NULL for anywhere. flags: WEIR_SEGMENT_READ_ONLY and the page, fork and dump
- * flags. data: receives where the user's first byte is.
+ * segment: the handle. address: as options.address, or NULL for anywhere.
+ * flags: WEIR_SEGMENT_READ_ONLY and the page, fork and dump flags. data:
+ * receives where the user's first byte is.
  *
  * Returns: 0.
  * Errors: -EINVAL (address unaligned or taken), -EACCES (read-write on what
  *     may only be read), -EIDRM, -ENOMEM.
  * Blocking: never. Threads: any. Fork: inherited. Signals: not safe.
- * Source: shmat(2).
+ * Source: shmat(2), mmap(2).
  */
 WEIR_EXPORT int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t flags,
                                     void **data);
@@ -304,12 +366,14 @@ WEIR_EXPORT int weir_segment_stat(const struct weir_segment *segment,
 /*
  * weir_segment_lookup() - the same of a segment that is not attached
  *
- * ref: what it is called; not weir_private(). Attaches a named one for the
- * length of the call, to check its header, which needs the right to read it and
- * changes its times and shm_lpid; shm_nattch is told without it. Attaches no
- * other. Whose it is does not matter: the caller sees creator and owner.
+ * ref: what it is called; not weir_private() or weir_memfd(). Attaches a named
+ * one for the length of the call, to check its header, which needs the right to
+ * read it and changes its times and shm_lpid; shm_nattch is told without it.
+ * Attaches no other. Whose it is does not matter: the caller sees creator and
+ * owner.
  *
- * Returns: 0. Errors: -ENOENT, -EACCES, -EINVAL, and for names those of open.
+ * Returns: 0. Errors: -ENOENT, -EACCES, -EINVAL, -EPROTO (in /dev/shm or behind
+ *     the descriptor is something else), and for names those of open.
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_segment_lookup(struct weir_ref ref, struct weir_segment_stat *stat);
@@ -317,17 +381,75 @@ WEIR_EXPORT int weir_segment_lookup(struct weir_ref ref, struct weir_segment_sta
 /*
  * weir_segment_remove() - take a segment's name or key away
  *
- * ref: what it is called; not weir_private(). Nobody finds it afterwards; who
- * is attached keeps the memory until the last detach, when the kernel frees it.
+ * ref: what it is called; not weir_private() or a memfd, which have no name.
+ * Nobody finds it afterwards; who is attached keeps the memory until the last
+ * detach, when the kernel frees it.
  * Only its owner, its creator or root may; a name whose segment is foreign or
  * corrupt can be removed too: then the segment that is not ours stays. By name
  * it removes an object of any kind. By id or key of a named one its name is left
  * behind: it counts as absent, and is cleaned up in passing.
  *
- * Returns: 0. Errors: -ENOENT, -EPERM, -EACCES, -EINVAL.
- * Blocking: never. Threads: any. Signals: not safe. Source: shmctl(2) IPC_RMID.
+ * Returns: 0. Errors: -ENOENT, -EPERM, -EACCES, -EINVAL, -EOPNOTSUPP (memfd),
+ *     -EPROTO (in /dev/shm, something else than a segment).
+ * Blocking: never. Threads: any. Signals: not safe. Source: shmctl(2) IPC_RMID,
+ *     shm_unlink(3).
  */
 WEIR_EXPORT int weir_segment_remove(struct weir_ref ref);
+
+/*
+ * weir_segment_fd() - the descriptor of a POSIX segment or a memfd
+ *
+ * segment: the handle, which keeps the descriptor: do not close it. It has
+ * FD_CLOEXEC; a program that is to get it by exec needs
+ * fcntl(fd, F_SETFD, 0) in between, and opens it with weir_by_fd().
+ *
+ * Returns: the descriptor; -EOPNOTSUPP for System V, which has none.
+ * Threads: any. Fork: inherited. Signals: not safe.
+ */
+WEIR_EXPORT int weir_segment_fd(const struct weir_segment *segment);
+
+/*
+ * weir_segment_send() - hand a memfd to the process at the other end of a socket
+ *
+ * socket: a connected Unix socket (stream, seqpacket or datagram). segment: a
+ * memfd's handle. One message is sent: one byte, 'w', with the descriptor as
+ * SCM_RIGHTS. The receiver gets the rights that the descriptor has: to forbid
+ * writing to everybody else, create with WEIR_SEGMENT_ONE_WRITER. The segment may
+ * be closed as soon as the call returns.
+ *
+ * Returns: 0. Errors: -EOPNOTSUPP (not a memfd), -EPIPE (the other side is gone;
+ *     no signal is raised), -EAGAIN (a non-blocking socket is full, or its
+ *     SO_SNDTIMEO passed), -EINTR, -ETOOMANYREFS (too many descriptors are
+ *     on their way), -EBADF, -ENOTSOCK, -ENOTCONN, -EINVAL (no Unix socket).
+ * Blocking: until the socket takes the message, as the socket is set. Threads:
+ *     any. Signals: not safe. Source: sendmsg(2), unix(7) SCM_RIGHTS.
+ */
+WEIR_EXPORT int weir_segment_send(int socket, const struct weir_segment *segment);
+
+/*
+ * weir_segment_receive() - take a memfd from a socket, and attach it
+ *
+ * segment: receives the handle; untouched on failure. socket: as in
+ * weir_segment_send(). size_bytes, options: as in weir_segment_open(): who made
+ * the memfd is checked by options.trust, and read-only needs its flag.
+ *
+ * One message is taken, which must be one byte with one descriptor, from weir or
+ * not (Python's socket.send_fds() will do). Whatever is wrong with it, all its
+ * descriptors are closed. A memfd must have the seals F_SEAL_SHRINK, F_SEAL_GROW
+ * and F_SEAL_SEAL, and a size: so nothing that the sender does later can make a
+ * read of it fail.
+ *
+ * Returns: 0. Errors: -EPROTO (the message is another one: no descriptor, several,
+ *     more bytes in a datagram, or what open by descriptor refuses), -EPIPE (the
+ *     other side has closed), -EAGAIN (a non-blocking socket is empty, or its
+ *     SO_RCVTIMEO passed), -EINTR, -EMFILE (the message is lost), -EBADF,
+ *     -ENOTSOCK, -EINVAL (no Unix socket), and those of open.
+ * Blocking: until a message comes, as the socket is set; poll(2) waits with a
+ *     deadline. Threads: any, one message each. Fork: see above. Signals: not safe.
+ * Source: recvmsg(2), unix(7) SCM_RIGHTS, fcntl(2) F_GET_SEALS.
+ */
+WEIR_EXPORT int weir_segment_receive(struct weir_segment **segment, int socket, uint64_t size_bytes,
+                                     const struct weir_segment_options *options);
 
 #ifdef __cplusplus
 }

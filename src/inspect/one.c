@@ -67,6 +67,13 @@ static int meant_by(struct weir_ref ref, struct meant *meant)
         meant->semset_id = semget((key_t)key, 0, 0);
         return 0;
     }
+    case WEIR_BY_POSIX:
+        return weir__fail(EINVAL, "a POSIX name has no segment of System V and no semaphore set: "
+                                  "ask for WEIR_OBJECT_POSIX");
+    case WEIR_BY_MEMFD:
+    case WEIR_BY_FD:
+        return weir__fail(EINVAL, "a memfd is not found by others: weir_segment_lookup() tells of "
+                                  "a descriptor");
     default:
         return weir__fail(EINVAL, "a private object is found by its id alone");
     }
@@ -93,7 +100,7 @@ static int copy_texts(struct weir_object *object, char *texts, size_t capacity_b
     size_t kind_bytes = strlen(object->kind) + 1;
     size_t name_bytes = object->name ? strlen(object->name) + 1 : 0;
     if (kind_bytes + name_bytes > capacity_bytes)
-        return weir__fail(EINVAL, "weir_inspect_one: %zu bytes for texts are too few: give 256",
+        return weir__fail(EINVAL, "weir_inspect_one: %zu bytes for texts are too few: give 300",
                           capacity_bytes);
     object->kind = memcpy(texts, object->kind, kind_bytes);
     if (object->name)
@@ -116,12 +123,26 @@ static int tell_missing(struct weir_ref ref, uint32_t type)
     return weir__fail(ENOENT, "there is no %s with %s in this IPC namespace", noun, what);
 }
 
+static int one_posix(struct weir_ref ref, struct weir_object *object, char *names,
+                     size_t capacity_bytes)
+{
+    struct weir__seen seen;
+    int result = weir__look_posix(ref, &seen);
+    if (result == 0)
+        result = copy_texts(&seen.object, names, capacity_bytes);
+    if (result == 0)
+        *object = seen.object;
+    return result;
+}
+
 int weir_inspect_one(struct weir_ref ref, uint32_t type, struct weir_object *object, char *names,
                      size_t capacity_bytes)
 {
     struct weir__names known;
     struct weir__seen seen;
     struct meant meant;
+    if (ref.by == WEIR_BY_POSIX && (type == 0 || type == WEIR_OBJECT_POSIX))
+        return one_posix(ref, object, names, capacity_bytes);
     if (type != 0 && type != WEIR_OBJECT_SEGMENT && type != WEIR_OBJECT_SEMSET)
         return weir__fail(EINVAL, "weir_inspect_one: type %u is not known", type);
     int result = meant_by(ref, &meant);

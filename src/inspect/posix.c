@@ -16,8 +16,7 @@
 
 #include "base/error.h"
 #include "inspect/walk.h"
-
-#define SHM_DIRECTORY "/dev/shm"
+#include "segment/posix.h"
 
 static int by_name(const void *left, const void *right)
 {
@@ -25,13 +24,11 @@ static int by_name(const void *left, const void *right)
     return strcmp(a->object.name, b->object.name);
 }
 
-static int add_file(struct weir__seen_list *list, const char *file, const struct stat *entry)
+/* file: its name in the directory. The object's own name is left to the caller. */
+static struct weir_object describe(const char *file, const struct stat *entry)
 {
-    struct weir__seen *seen = weir__seen_add(list);
-    if (!seen)
-        return -ENOMEM;
-    seen->object = (struct weir_object){
-        .size = sizeof seen->object,
+    return (struct weir_object){
+        .size = sizeof(struct weir_object),
         .type = WEIR_OBJECT_POSIX,
         .lifetime = WEIR_PERSISTENT,
         .id = -1,
@@ -47,6 +44,14 @@ static int add_file(struct weir__seen_list *list, const char *file, const struct
         .ctime = entry->st_ctime,
         .kind = strncmp(file, "sem.", 4) == 0 ? "posix-sem" : "posix",
     };
+}
+
+static int add_file(struct weir__seen_list *list, const char *file, const struct stat *entry)
+{
+    struct weir__seen *seen = weir__seen_add(list);
+    if (!seen)
+        return -ENOMEM;
+    seen->object = describe(file, entry);
     char *name = malloc(strlen(file) + 2);
     if (!name) {
         list->count--;
@@ -58,13 +63,25 @@ static int add_file(struct weir__seen_list *list, const char *file, const struct
     return 0;
 }
 
+int weir__look_posix(struct weir_ref ref, struct weir__seen *seen)
+{
+    struct stat entry;
+    int result = weir__posix_look(ref, &entry);
+    if (result != 0)
+        return result;
+    *seen = (struct weir__seen){ .object = describe(ref.text + 1, &entry) };
+    seen->object.state = WEIR_STATE_IDLE;
+    seen->object.name = ref.text;
+    return 0;
+}
+
 int weir__walk_posix(struct weir__seen_list *list)
 {
-    DIR *directory = opendir(SHM_DIRECTORY);
+    DIR *directory = opendir(WEIR__POSIX_DIRECTORY);
     if (!directory && errno == ENOENT)
         return 0; /* then there is none */
     if (!directory)
-        return weir__fail(errno, "%s: %s", SHM_DIRECTORY, strerror(errno));
+        return weir__fail(errno, "%s: %s", WEIR__POSIX_DIRECTORY, strerror(errno));
     size_t first = list->count;
     int result = 0;
     struct dirent *file;

@@ -39,5 +39,7 @@ int weir__walk_posix(struct weir__seen_list *list);
 /* One of them: 0, or -ENOENT when nothing has this id. */
 int weir__look_segment(int id, struct weir__seen *seen);
 int weir__look_semset(int id, struct weir__seen *seen);
+/* By POSIX name, with the sentence of a failure. Its name is the reference's own text. */
+int weir__look_posix(struct weir_ref ref, struct weir__seen *seen);
 
 #endif

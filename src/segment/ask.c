@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "segment/handle.h"
+#include "segment/backend.h"
 #include "segment/ref.h"
 
 #define PAGE_FLAGS                                                                                 \
@@ -43,10 +43,10 @@ static int copy_options(struct weir_segment_options *to, const struct weir_segme
     return 0;
 }
 
+/* What holds for every backend. */
 static int check_create(const struct weir__segment_ask *ask)
 {
     const struct weir_segment_options *options = &ask->options;
-    uint32_t by = ask->ref.by;
     if (ask->size_bytes == 0)
         return weir__fail(EINVAL, "a segment of 0 bytes cannot be: ask for 1 at least");
     if (ask->size_bytes > (uint64_t)INT64_MAX - 65536)
@@ -58,6 +58,13 @@ static int check_create(const struct weir__segment_ask *ask)
         return weir__fail(EINVAL,
                           "mode %04o: a segment has read and write bits alone (0666), no others",
                           options->mode);
+    return 0;
+}
+
+static int check_sysv_create(const struct weir__segment_ask *ask)
+{
+    const struct weir_segment_options *options = &ask->options;
+    uint32_t by = ask->ref.by;
     if (by == WEIR_BY_ID)
         return weir__fail(EINVAL, "%s: the kernel chooses ids; create by name, key or privately",
                           ask->what);
@@ -76,6 +83,22 @@ static int check_create(const struct weir__segment_ask *ask)
     return 0;
 }
 
+int weir__sysv_check(const struct weir__segment_ask *ask, unsigned purpose)
+{
+    struct weir_ref ref = ask->ref;
+    int result = 0;
+    if (ref.by == WEIR_BY_NAME)
+        result = weir_name_check(ref.text);
+    else if (ref.by < WEIR_BY_NAME || ref.by > WEIR_BY_NONE)
+        result = weir__fail(EINVAL, "the reference names nothing: make it with weir_by_name() or "
+                                    "one of its sisters");
+    else if (ref.by == WEIR_BY_ID && ref.id < 0)
+        result = weir__fail(EINVAL, "id %d: identifiers are 0 or above", ref.id);
+    else if (ref.by == WEIR_BY_NONE && !(purpose & WEIR__ASK_CREATE))
+        result = weir__fail(EINVAL, "a private object cannot be opened: it has no name");
+    return result == 0 && (purpose & WEIR__ASK_CREATE) ? check_sysv_create(ask) : result;
+}
+
 static int check_options(const struct weir__segment_ask *ask, unsigned purpose)
 {
     const struct weir_segment_options *options = &ask->options;
@@ -92,8 +115,6 @@ static int check_options(const struct weir__segment_ask *ask, unsigned purpose)
     if (options->trust == WEIR_TRUST_DIRECTORY && ask->ref.by != WEIR_BY_NAME)
         return weir__fail(EINVAL, "WEIR_TRUST_DIRECTORY is for names: %s stands in no directory",
                           ask->what);
-    if (ask->ref.by == WEIR_BY_NONE && !(purpose & WEIR__ASK_CREATE))
-        return weir__fail(EINVAL, "a private object cannot be opened: it has no name");
     return purpose & WEIR__ASK_CREATE ? check_create(ask) : 0;
 }
 
@@ -111,14 +132,17 @@ int weir__segment_ask(struct weir__segment_ask *ask, struct weir_ref ref, uint64
     if (!ask->options.kind)
         ask->options.kind = "segment";
     result = weir__kind_check(ask->options.kind);
-    if (result == 0 && ref.by == WEIR_BY_NAME)
-        result = weir_name_check(ref.text);
-    else if (result == 0 && (ref.by < WEIR_BY_NAME || ref.by > WEIR_BY_NONE))
-        result = weir__fail(EINVAL, "the reference names nothing: make it with weir_by_name() or "
-                                    "one of its sisters");
-    else if (result == 0 && ref.by == WEIR_BY_ID && ref.id < 0)
-        result = weir__fail(EINVAL, "id %d: identifiers are 0 or above", ref.id);
-    return result == 0 ? check_options(ask, purpose) : result;
+    if (result == 0)
+        result = check_options(ask, purpose);
+    return result == 0 ? weir__backend_of(ref)->check(ask, purpose) : result;
+}
+
+int weir__segment_check_size(const struct weir__segment_ask *ask, uint64_t has_bytes)
+{
+    if (ask->size_bytes <= has_bytes)
+        return 0;
+    return weir__fail(EINVAL, "%s has %" PRIu64 " bytes, and %" PRIu64 " are asked for", ask->what,
+                      has_bytes, ask->size_bytes);
 }
 
 int weir__trust_check(uint32_t trust, uint32_t trust_uid, uint32_t creator, uint32_t owner,

@@ -27,9 +27,9 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "segment/backend.h"
 #include "segment/collect.h"
 #include "segment/draft.h"
-#include "segment/handle.h"
 #include "segment/header.h"
 #include "segment/pages.h"
 #include "segment/ref.h"
@@ -323,7 +323,7 @@ static int create_with_key(struct weir_segment *segment, const struct weir__segm
     return result;
 }
 
-int weir__segment_create(struct weir_segment *segment, const struct weir__segment_ask *ask)
+int weir__sysv_create(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
     weir__collect_once();
     if (ask->ref.by == WEIR_BY_KEY || ask->ref.by == WEIR_BY_FTOK)

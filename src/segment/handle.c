@@ -6,38 +6,41 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "segment/handle.h"
+#include "segment/backend.h"
 #include "segment/pages.h"
 #include "segment/semset.h"
-#include "segment/sysv.h"
 
 int weir__segment_new(struct weir_segment **segment)
 {
     struct weir_segment *made = calloc(1, sizeof *made);
     if (!made)
         return weir__fail(ENOMEM, "no memory for a segment's handle");
+    made->backend = &weir__backend_sysv;
     made->id = -1;
+    made->fd = -1;
     pthread_mutex_init(&made->lock, NULL);
     *segment = made;
     return 0;
 }
 
 /* In a child that did not get the mapping, something else may lie at its address. */
-static void detach(void *memory, pid_t only_in)
+static void detach(const struct weir_segment *segment, void *memory, pid_t only_in)
 {
     if (memory && (only_in == 0 || only_in == getpid()))
-        shmdt(memory);
+        segment->backend->unmap(segment, memory);
 }
 
 void weir__segment_free(struct weir_segment *segment)
 {
     while (segment->mappings) {
         struct weir__mapping *next = segment->mappings->next;
-        detach(segment->mappings->memory, segment->mappings->only_in);
+        detach(segment, segment->mappings->memory, segment->mappings->only_in);
         free(segment->mappings);
         segment->mappings = next;
     }
-    detach(segment->memory, segment->only_in);
+    detach(segment, segment->memory, segment->only_in);
+    if (segment->fd >= 0)
+        close(segment->fd);
     free(segment->semset);
     free(segment->directory);
     pthread_mutex_destroy(&segment->lock);
@@ -111,6 +114,16 @@ uint64_t weir_segment_size(const struct weir_segment *segment)
     return segment->segsz - segment->offset_bytes;
 }
 
+int weir_segment_fd(const struct weir_segment *segment)
+{
+    if (segment->fd >= 0)
+        return segment->fd;
+    return weir__fail(EOPNOTSUPP,
+                      "segment %d is System V shared memory, which has no descriptor: "
+                      "hand over its name or id, or create it with weir_memfd()",
+                      segment->id);
+}
+
 struct weir_semset *weir_segment_semset(const struct weir_segment *segment)
 {
     return segment->semset;
@@ -128,13 +141,13 @@ int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t fl
     struct weir__mapping *mapping = calloc(1, sizeof *mapping);
     if (!mapping)
         return weir__fail(ENOMEM, "no memory for a mapping");
-    int result = weir__shm_attach(segment->id, weir__segment_base(segment, address),
-                                  flags & WEIR_SEGMENT_READ_ONLY, &mapping->memory);
+    int result =
+        segment->backend->map(segment, address, flags & WEIR_SEGMENT_READ_ONLY, &mapping->memory);
     uint32_t pages = segment->pages;
     if (result == 0) {
         result = weir__pages_apply(mapping->memory, segment->segsz, flags, &pages);
         if (result != 0)
-            shmdt(mapping->memory);
+            segment->backend->unmap(segment, mapping->memory);
     }
     if (result != 0) {
         free(mapping);
@@ -163,7 +176,7 @@ int weir_segment_detach(struct weir_segment *segment, void *data)
     pthread_mutex_unlock(&segment->lock);
     if (!found)
         return weir__fail(EINVAL, "%p is no mapping that weir_segment_attach() made", data);
-    detach(found->memory, found->only_in);
+    detach(segment, found->memory, found->only_in);
     free(found);
     return 0;
 }

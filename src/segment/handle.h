@@ -10,6 +10,7 @@
 #include <weir/segment.h>
 
 #include "segment/entry.h"
+#include "segment/ref.h"
 
 /* One further mapping, from weir_segment_attach(). */
 struct weir__mapping {
@@ -18,11 +19,15 @@ struct weir__mapping {
     pid_t only_in; /* WEIR_SEGMENT_NO_FORK: the process that has it; else 0 */
 };
 
+struct weir__backend;
+
 struct weir_segment {
-    int id;
-    void *memory;          /* the segment's first byte */
-    pid_t only_in;         /* WEIR_SEGMENT_NO_FORK: the process that has it mapped; else 0 */
-    uint64_t segsz;        /* the kernel's, header included */
+    const struct weir__backend *backend;
+    int id;         /* System V, else -1 */
+    int fd;         /* POSIX and memfd, else -1 */
+    void *memory;   /* the segment's first byte */
+    pid_t only_in;  /* WEIR_SEGMENT_NO_FORK: the process that has it mapped; else 0 */
+    uint64_t segsz; /* the kernel's, header included; of a file, its size when it was opened */
     uint32_t offset_bytes; /* where the user's bytes begin: 0 or WEIR__HEADER_BYTES */
     uint32_t pages;        /* enum weir_pages */
     bool is_removed;       /* ephemeral: marked for destruction when this handle was made */
@@ -53,10 +58,13 @@ struct weir__segment_ask {
     struct weir_ref ref;
     uint64_t size_bytes;
     struct weir_segment_options options; /* mode, kind and size are never 0 or NULL */
-    char what[256];                      /* the reference as text */
+    char what[WEIR__REF_TEXT_BYTES];     /* the reference as text */
 };
 
 enum weir__ask_for { WEIR__ASK_CREATE = 1, WEIR__ASK_OPEN = 2 };
+
+/* -EINVAL, with both numbers, when the segment has fewer bytes than are asked for. */
+int weir__segment_check_size(const struct weir__segment_ask *ask, uint64_t has_bytes);
 
 /* Checks reference, size and options; purpose is one or both of enum weir__ask_for. */
 int weir__segment_ask(struct weir__segment_ask *ask, struct weir_ref ref, uint64_t size_bytes,
@@ -69,9 +77,13 @@ void weir__segment_free(struct weir_segment *segment);
 /* The handle ends, its attachment stays until the process does. No record, no further mapping. */
 void weir__segment_leave(struct weir_segment *segment);
 
-/* The two ways to fill one. */
-int weir__segment_create(struct weir_segment *segment, const struct weir__segment_ask *ask);
-int weir__segment_open(struct weir_segment *segment, const struct weir__segment_ask *ask);
+/*
+ * What a public call that gives a handle does at its end, result being that of the work: hands
+ * made over with the sentence as saved, or takes it back with the sentence of the failure.
+ */
+struct weir__error_saved;
+int weir__segment_finish(struct weir_segment **segment, struct weir_segment *made, uint32_t flags,
+                         int result, const struct weir__error_saved *saved);
 
 /* Remembers where the object's record stands. -ENOMEM. */
 int weir__segment_set_entry(struct weir_segment *segment, const struct weir__rundir *dir,

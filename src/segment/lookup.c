@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What is known of a segment: by handle or by reference. */
+/* What the kernel knows of a System V segment: by handle or by reference. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "segment/handle.h"
+#include "segment/backend.h"
 #include "segment/ref.h"
 #include "segment/sysv.h"
 
@@ -34,6 +34,7 @@ static void fill_stat(struct weir_segment_stat *stat, int id, const struct shmid
     stat->lifetime = stat->removed ? WEIR_EPHEMERAL : WEIR_PERSISTENT;
     stat->size_bytes = found->shm_segsz;
     stat->semset_id = -1;
+    stat->backend = WEIR_BACKEND_SYSV;
     snprintf(stat->kind, sizeof stat->kind, "segment");
 }
 
@@ -46,20 +47,10 @@ static void fill_record(struct weir_segment_stat *stat, const struct weir__recor
     memcpy(stat->kind, record->kind, sizeof stat->kind);
 }
 
-static int check_size(const struct weir_segment_stat *stat)
-{
-    if (stat->size >= sizeof *stat)
-        return 0;
-    return weir__fail(EINVAL, "stat->size is %u: set it to sizeof(struct weir_segment_stat)",
-                      stat->size);
-}
-
-int weir_segment_stat(const struct weir_segment *segment, struct weir_segment_stat *stat)
+int weir__sysv_stat(const struct weir_segment *segment, struct weir_segment_stat *stat)
 {
     struct shmid_ds found;
-    int result = check_size(stat);
-    if (result == 0)
-        result = weir__shm_stat(segment->id, &found);
+    int result = weir__shm_stat(segment->id, &found);
     if (result == -ENOENT) /* cannot be, while it is attached in this namespace */
         return weir__fail(EIDRM,
                           "segment %d does not answer: this thread is in another IPC "
@@ -128,18 +119,15 @@ int weir__segment_find(struct weir_ref ref)
     return id;
 }
 
-int weir_segment_lookup(struct weir_ref ref, struct weir_segment_stat *stat)
+int weir__sysv_lookup(struct weir_ref ref, struct weir_segment_stat *stat)
 {
     struct shmid_ds found;
-    int result = check_size(stat);
-    if (result != 0)
-        return result;
     if (ref.by == WEIR_BY_NAME)
         return lookup_name(ref, stat);
     int id = weir__segment_find(ref);
     if (id < 0)
         return id;
-    result = weir__shm_stat(id, &found);
+    int result = weir__shm_stat(id, &found);
     if (result == 0)
         fill_stat(stat, id, &found);
     return result == -ENOENT ? weir__fail(ENOENT, "there is no segment with id %d", id) : result;

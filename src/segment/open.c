@@ -7,11 +7,10 @@
  * header has the last word. What fails on the way is detached again.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "segment/handle.h"
+#include "segment/backend.h"
 #include "segment/header.h"
 #include "segment/pages.h"
 #include "segment/ref.h"
@@ -47,14 +46,6 @@ static int no_such_name(const struct weir__segment_ask *ask)
                       "there is no segment under %s in this IPC namespace; the IPC namespace %s "
                       "has one: enter it with 'nsenter --ipc', or start both sides in the same",
                       ask->what, where);
-}
-
-static int check_size(const struct weir__segment_ask *ask, uint64_t has_bytes)
-{
-    if (ask->size_bytes <= has_bytes)
-        return 0;
-    return weir__fail(EINVAL, "%s has %" PRIu64 " bytes, and %" PRIu64 " are asked for", ask->what,
-                      has_bytes, ask->size_bytes);
 }
 
 /*
@@ -131,7 +122,7 @@ static int attach_named(struct weir_segment *segment, const struct weir__segment
         result = weir__trust_check(ask->options.trust, ask->options.trust_uid, found->shm_perm.cuid,
                                    found->shm_perm.uid, &entry->owner, ask->what);
     if (result == 0)
-        result = check_size(ask, found->shm_segsz - WEIR__HEADER_BYTES);
+        result = weir__segment_check_size(ask, found->shm_segsz - WEIR__HEADER_BYTES);
     if (result != 0)
         return result;
     segment->id = record->shm_id;
@@ -216,7 +207,7 @@ static int open_raw(struct weir_segment *segment, const struct weir__segment_ask
     result = weir__trust_check(ask->options.trust, ask->options.trust_uid, found.shm_perm.cuid,
                                found.shm_perm.uid, NULL, ask->what);
     if (result == 0)
-        result = check_size(ask, found.shm_segsz);
+        result = weir__segment_check_size(ask, found.shm_segsz);
     if (result != 0)
         return result;
     segment->segsz = found.shm_segsz;
@@ -225,7 +216,7 @@ static int open_raw(struct weir_segment *segment, const struct weir__segment_ask
     return result == 0 ? apply_pages(segment, ask) : result;
 }
 
-int weir__segment_open(struct weir_segment *segment, const struct weir__segment_ask *ask)
+int weir__sysv_open(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
     return ask->ref.by == WEIR_BY_NAME ? open_by_name(segment, ask) : open_raw(segment, ask);
 }

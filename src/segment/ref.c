@@ -2,6 +2,7 @@
 #include "segment/ref.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,21 @@ struct weir_ref weir_by_id(int id)
 struct weir_ref weir_private(void)
 {
     return (struct weir_ref){ .by = WEIR_BY_NONE, .id = -1 };
+}
+
+struct weir_ref weir_by_posix(const char *name)
+{
+    return (struct weir_ref){ .by = WEIR_BY_POSIX, .id = -1, .text = name };
+}
+
+struct weir_ref weir_memfd(void)
+{
+    return (struct weir_ref){ .by = WEIR_BY_MEMFD, .id = -1 };
+}
+
+struct weir_ref weir_by_fd(int fd)
+{
+    return (struct weir_ref){ .by = WEIR_BY_FD, .id = fd };
 }
 
 /* No locale has a say in what a name is. */
@@ -72,6 +88,22 @@ int weir_name_check(const char *name)
                               i, (unsigned char)name[i]);
         }
     }
+    return 0;
+}
+
+int weir_posix_name_check(const char *name)
+{
+    if (!name || name[0] != '/')
+        return weir__fail(EINVAL, "a POSIX name starts with a slash: /NAME");
+    if (name[1] == '\0' || strcmp(name, "/.") == 0 || strcmp(name, "/..") == 0)
+        return weir__fail(EINVAL, "POSIX name '%s': behind the slash a name must follow", name);
+    if (strnlen(name + 1, NAME_MAX + 1) > NAME_MAX)
+        return weir__fail(ENAMETOOLONG,
+                          "a POSIX name has %d bytes at most behind its slash; this one begins "
+                          "'%.40s'",
+                          NAME_MAX, name);
+    if (strchr(name + 1, '/'))
+        return weir__fail(EINVAL, "POSIX name '%s': it has one slash, the first", name);
     return 0;
 }
 
@@ -121,6 +153,15 @@ const char *weir__ref_text(struct weir_ref ref, char text[WEIR__REF_TEXT_BYTES])
         break;
     case WEIR_BY_ID:
         snprintf(text, WEIR__REF_TEXT_BYTES, "id %d", ref.id);
+        break;
+    case WEIR_BY_POSIX:
+        snprintf(text, WEIR__REF_TEXT_BYTES, "POSIX name '%s'", ref.text ? ref.text : "");
+        break;
+    case WEIR_BY_MEMFD:
+        snprintf(text, WEIR__REF_TEXT_BYTES, "a memfd");
+        break;
+    case WEIR_BY_FD:
+        snprintf(text, WEIR__REF_TEXT_BYTES, "descriptor %d", ref.id);
         break;
     default:
         snprintf(text, WEIR__REF_TEXT_BYTES, "private");

@@ -5,9 +5,10 @@
 #include <weir/ref.h>
 
 /* Bytes that hold any reference as text, for sentences. */
-#define WEIR__REF_TEXT_BYTES 256
+#define WEIR__REF_TEXT_BYTES 288
 
-/* "name 'a/b'", "key 0x1234", "ftok(/etc/passwd, 65)", "id 42" or "private". Returns text. */
+/* "name 'a/b'", "key 0x1234", "ftok(/etc/passwd, 65)", "id 42", "POSIX name
+ * '/a'", "descriptor 5", "a memfd" or "private". Returns text. */
 const char *weir__ref_text(struct weir_ref ref, char text[WEIR__REF_TEXT_BYTES]);
 
 /* Whether a key can be shared at all: -EINVAL for 0 and 0xffffffff. */

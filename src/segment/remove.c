@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "segment/handle.h"
+#include "segment/backend.h"
 #include "segment/semset.h"
 #include "segment/sysv.h"
 
@@ -109,7 +109,7 @@ int weir__name_remove(const char *name)
     return result;
 }
 
-int weir_segment_remove(struct weir_ref ref)
+int weir__sysv_remove(struct weir_ref ref)
 {
     return ref.by == WEIR_BY_NAME ? weir__name_remove(ref.text) : remove_raw(ref);
 }

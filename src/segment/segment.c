@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The public calls that make or find a segment. */
+/* The public calls that make, find or remove a segment, whatever it is made of. */
 #include <errno.h>
 #include <stddef.h>
 #include <unistd.h>
 
 #include "base/error.h"
-#include "segment/handle.h"
+#include "segment/backend.h"
 
-/* What a public call does around the work: the handle, and the sentence of a success. */
-static int finish(struct weir_segment **segment, struct weir_segment *made, uint32_t flags,
-                  int result, const struct weir__error_saved *saved)
+int weir__segment_finish(struct weir_segment **segment, struct weir_segment *made, uint32_t flags,
+                         int result, const struct weir__error_saved *saved)
 {
     if (result >= 0) {
         made->only_in = flags & WEIR_SEGMENT_NO_FORK ? getpid() : 0;
@@ -36,7 +35,9 @@ int weir_segment_create(struct weir_segment **segment, struct weir_ref ref, uint
         result = weir__segment_new(&made);
     if (result != 0)
         return result;
-    return finish(segment, made, ask.options.flags, weir__segment_create(made, &ask), &saved);
+    made->backend = weir__backend_of(ref);
+    return weir__segment_finish(segment, made, ask.options.flags, made->backend->create(made, &ask),
+                                &saved);
 }
 
 int weir_segment_open(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
@@ -51,14 +52,16 @@ int weir_segment_open(struct weir_segment **segment, struct weir_ref ref, uint64
         result = weir__segment_new(&made);
     if (result != 0)
         return result;
-    return finish(segment, made, ask.options.flags, weir__segment_open(made, &ask), &saved);
+    made->backend = weir__backend_of(ref);
+    return weir__segment_finish(segment, made, ask.options.flags, made->backend->open(made, &ask),
+                                &saved);
 }
 
 int weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
                                 uint64_t size_bytes, const struct weir_segment_options *options)
 {
     int result = -ENOENT;
-    bool is_private = ref.by == WEIR_BY_NONE;
+    bool is_private = ref.by == WEIR_BY_NONE || ref.by == WEIR_BY_MEMFD;
     for (int attempt = 0; attempt < WEIR__RETRIES; attempt++) {
         struct weir__segment_ask ask;
         /* What cannot be created is refused before it is opened. */
@@ -74,4 +77,29 @@ int weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref r
             return result == 0 ? WEIR_CREATED : result;
     }
     return result;
+}
+
+static int check_stat_size(const struct weir_segment_stat *stat)
+{
+    if (stat->size >= sizeof *stat)
+        return 0;
+    return weir__fail(EINVAL, "stat->size is %u: set it to sizeof(struct weir_segment_stat)",
+                      stat->size);
+}
+
+int weir_segment_stat(const struct weir_segment *segment, struct weir_segment_stat *stat)
+{
+    int result = check_stat_size(stat);
+    return result == 0 ? segment->backend->stat(segment, stat) : result;
+}
+
+int weir_segment_lookup(struct weir_ref ref, struct weir_segment_stat *stat)
+{
+    int result = check_stat_size(stat);
+    return result == 0 ? weir__backend_of(ref)->lookup(ref, stat) : result;
+}
+
+int weir_segment_remove(struct weir_ref ref)
+{
+    return weir__backend_of(ref)->remove(ref);
 }

@@ -285,7 +285,12 @@ static const struct kind *find_kind(struct weir_ref ref)
 {
     if (ref.by < sizeof kinds / sizeof kinds[0] && kinds[ref.by].create)
         return &kinds[ref.by];
-    weir__fail(EINVAL, "a reference of kind %" PRIu32 " cannot be used here", ref.by);
+    if (ref.by >= WEIR_BY_POSIX && ref.by <= WEIR_BY_FD)
+        weir__fail(
+            EINVAL,
+            "a POSIX name or a memfd cannot be used here: semaphore sets are of System V alone");
+    else
+        weir__fail(EINVAL, "a reference of kind %" PRIu32 " cannot be used here", ref.by);
     return NULL;
 }
 

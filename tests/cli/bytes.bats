@@ -132,21 +132,84 @@ teardown() {
     refused 1 'cannot read standard input: Bad file' bash -c "'$WEIR' write key:0x5bb5 <&-"
 }
 
-@test "posix segments are read, not written or made" {
+@test "posix segments are made, written and read, as any program makes them" {
+    works "$WEIR" create "posix:/weir-test-$$" --size 5000 --mode 0640 -v
+    [ "$output" = "posix:/weir-test-$$: 5000 bytes, mode 0640" ]
+    [ "$(stat -c '%s %a' "/dev/shm/weir-test-$$")" = '5000 640' ]
+    cmp "/dev/shm/weir-test-$$" <(head -c 5000 /dev/zero)
+    head -c 5000 /dev/urandom >data
+    works "$WEIR" write "posix:/weir-test-$$" <data
+    cmp "/dev/shm/weir-test-$$" data
+    "$WEIR" read "posix:/weir-test-$$" | cmp - data
+    printf 'middle' | works "$WEIR" write "posix:/weir-test-$$" -o 100 -l 6
+    works "$WEIR" read "posix:/weir-test-$$" -o 100 -l 6
+    [ "$output" = middle ]
+    "$WEIR" read -x "posix:/weir-test-$$" | works "$WEIR" write -x "posix:/weir-test-$$"
+    works "$WEIR" read "posix:/weir-test-$$" -o 100 -l 6
+    [ "$output" = middle ]
+    refused 1 'longer than the room: 5000 bytes' "$WEIR" write "posix:/weir-test-$$" < <(cat data data)
+    refused 1 'taken by a segment of uid .*, 5000 bytes, mode 0640' \
+        "$WEIR" create "posix:/weir-test-$$" --size 1
+    rm "/dev/shm/weir-test-$$"
+}
+
+@test "a posix segment that is cut off is an error, not the end of weir" {
+    # Its second page is gone before weir writes it.
+    "$WEIR" create "posix:/weir-test-$$" --size 8192
+    mkfifo go
+    "$WEIR" write "posix:/weir-test-$$" --hex <go 2>said 3>&- &
+    local writer=$!
+    exec {input}>go
+    printf '11 %.0s' {1..4096} >&"$input"
+    while [ "$("$WEIR" read "posix:/weir-test-$$" -o 4095 -l 1 | od -An -tx1)" != ' 11' ]; do :; done
+    truncate -s 4096 "/dev/shm/weir-test-$$"
+    printf '22 ' >&"$input"
+    exec {input}>&-
+    local status=0
+    wait "$writer" || status=$?
+    [ "$status" -eq 1 ]
+    grep -q 'the segment cannot be written: its pages are not there .*after 4096 bytes' said
+    "$WEIR" read "posix:/weir-test-$$" | cmp - <(head -c 4096 /dev/zero | tr '\0' '\21')
+    rm "/dev/shm/weir-test-$$"
+}
+
+@test "a posix segment with holes in a full /dev/shm is an error, not the end of weir" {
+    alone
+    mount -t tmpfs -o size=64k tmpfs /dev/shm || skip "nothing can be mounted here"
+    truncate -s 1M /dev/shm/holes # as a program without posix_fallocate makes it
+    head -c 1M /dev/urandom >data
+    refused 1 'not there .*after [0-9]+ bytes' "$WEIR" write posix:/holes <data
+    refused 1 'not there .*after [0-9]+ bytes' "$WEIR" write posix:/holes --hex \
+        < <(od -An -v -tx1 data)
+    refused 1 '/dev/shm has 65536 bytes, .* are left and 1048576 .*remount,size=.*--shm-size' \
+        "$WEIR" create posix:/more --size 1M
+    rm /dev/shm/holes
+    works "$WEIR" create posix:/fits --size 60K
+    rm /dev/shm/fits
+    umount /dev/shm
+}
+
+@test "in /dev/shm may stand what is no segment" {
     printf 'posix bytes' >"/dev/shm/weir-test-$$"
     works "$WEIR" read "posix:/weir-test-$$" -o 6
     [ "$output" = bytes ]
     works "$WEIR" read "posix:/weir-test-$$" -x -l 3
     [ "$output" = '00000000  70 6f 73                                          |pos|' ]
     refused 1 'behind the end' "$WEIR" read "posix:/weir-test-$$" -o 12
-    refused 2 'reading, listing and removing' "$WEIR" write "posix:/weir-test-$$" </dev/null
-    refused 2 'reading, listing and removing' "$WEIR" create "posix:/weir-test-$$" --size 1
+    : >"/dev/shm/weir-test-$$"
+    refused 1 'has no bytes' "$WEIR" read "posix:/weir-test-$$"
+    refused 1 'has no bytes' "$WEIR" write "posix:/weir-test-$$" </dev/null
     rm "/dev/shm/weir-test-$$"
     mkfifo "/dev/shm/weir-test-$$"
-    refused 1 'no POSIX segment' "$WEIR" read "posix:/weir-test-$$"
+    for command in read write info rm; do
+        refused 1 'no POSIX segment' "$WEIR" "$command" "posix:/weir-test-$$" </dev/null
+    done
+    refused 1 'taken by a file that is no segment' "$WEIR" create "posix:/weir-test-$$" --size 1
     rm "/dev/shm/weir-test-$$"
     ln -s /etc/passwd "/dev/shm/weir-test-$$"
-    refused 1 'ymbolic link' "$WEIR" read "posix:/weir-test-$$"
+    for command in read write info rm; do
+        refused 1 'ymbolic link' "$WEIR" "$command" "posix:/weir-test-$$" </dev/null
+    done
     rm "/dev/shm/weir-test-$$"
 }
 

@@ -92,8 +92,8 @@ END
     for command in info rm; do
         refused 1 "2147483647" "$WEIR" "$command" sem:2147483647
     done
-    for command in info read rm; do
-        refused 1 "weir-test-none" "$WEIR" "$command" posix:/weir-test-none
+    for command in info read write rm; do
+        refused 1 "weir-test-none" "$WEIR" "$command" posix:/weir-test-none </dev/null
     done
     refused 1 "/no/such/file" "$WEIR" create ftok:/no/such/file:1 --size 1
 }

@@ -24,9 +24,11 @@ static const char help[] =
     "nobody stays to hold it, so it stays until 'weir rm', or until the machine\n"
     "restarts. Silent when it succeeds; fails when OBJECT exists.\n"
     "\n"
-    "OBJECT is NAME, key:0x1234 or ftok:PATH:PROJ. By NAME it is checked and typed:\n"
-    "the bytes are the user's, and weir's header stands in a page of its own. By key\n"
-    "it is raw, as shmget(2) makes it for any program.\n"
+    "OBJECT is NAME, key:0x1234, ftok:PATH:PROJ or posix:/NAME. By NAME it is checked\n"
+    "and typed: the bytes are the user's, and weir's header stands in a page of its\n"
+    "own. By key it is raw, as shmget(2) makes it for any program; by POSIX name, as\n"
+    "shm_open(3) does, but complete from the first moment: its size, its mode, and\n"
+    "memory for every byte of it.\n"
     "\n"
     "Options:\n"
     "  -s, --size=SIZE    bytes: 4096, 4K, 64M, 1GiB, 0x1000 (K is 1024)\n"
@@ -43,6 +45,8 @@ static const char help[] =
     "  weir create ftok:/etc/hostname:65 --size 1024\n"
     "      what shmget(ftok(\"/etc/hostname\", 65), 1024,\n"
     "      IPC_CREAT | IPC_EXCL | 0600) makes\n"
+    "  weir create posix:/frames --size 1M\n"
+    "      what multiprocessing.shared_memory.SharedMemory(\"frames\") opens\n"
     "\n"
     "Exit status:\n"
     "  0 done, 1 failed, 2 called wrongly.\n";
@@ -76,12 +80,10 @@ static int create(const char *text, const struct request *request)
     struct object object;
     if (!object_parse(&object, text))
         return STATUS_USAGE;
-    if (object.type != 0) {
-        int status = command_usage("'%s': %s", object.argument,
-                                   object.posix ? "POSIX segments are for reading, listing and "
-                                                  "removing alone"
-                                                : "the kernel chooses identifiers: create by NAME, "
-                                                  "key:0x1234 or ftok:PATH:PROJ");
+    if (object.ref.by == WEIR_BY_ID) {
+        int status = command_usage("'%s': the kernel chooses identifiers: create by NAME, "
+                                   "key:0x1234, ftok:PATH:PROJ or posix:/NAME",
+                                   object.argument);
         object_free(&object);
         return status;
     }
@@ -97,9 +99,12 @@ static int create(const char *text, const struct request *request)
         if (request->options.flags & WEIR_SEGMENT_HUGE_PAGES && stat.pages == WEIR_PAGES_NORMAL)
             command_note("'%s' has normal pages: 'weir doctor' says how to get huge ones",
                          object.argument);
-        if (request->verbose)
+        if (request->verbose && stat.backend == WEIR_BACKEND_SYSV)
             printf("%s: id %d, key 0x%08x, %" PRIu64 " bytes, mode %04o\n", object.argument,
                    stat.id, stat.key, stat.size_bytes, stat.mode);
+        else if (request->verbose)
+            printf("%s: %" PRIu64 " bytes, mode %04o\n", object.argument, stat.size_bytes,
+                   stat.mode);
     } else if (request->verbose) {
         printf("%s\n", object.argument);
     }
@@ -153,7 +158,7 @@ static int run(int argc, char **argv)
     if (!good)
         return STATUS_USAGE;
     if (optind == argc)
-        return command_usage("which object? NAME, key:0x1234 or ftok:PATH:PROJ");
+        return command_usage("which object? NAME, key:0x1234, ftok:PATH:PROJ or posix:/NAME");
     if (optind + 1 < argc)
         return command_usage("'%s' is too much: one object a call", argv[optind + 1]);
     if (!sized)

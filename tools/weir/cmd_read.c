@@ -2,15 +2,12 @@
 /* weir read - the bytes of a segment on stdout. */
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -91,39 +88,26 @@ static int output_failed(const struct object *object)
     return command_fail("cannot write the output: %s", strerror(errno ? errno : EIO));
 }
 
-static int read_posix(const struct object *object, struct bytes_range *range)
+/* pread instead of the mapping: who cuts the file off meanwhile cannot kill us with SIGBUS. */
+static int copy_file(const struct object *object, const struct bytes_range *range, int file)
 {
-    /* O_NONBLOCK: a FIFO of that name would wait for its writer. */
-    int file = shm_open(object->posix, O_RDONLY | O_NONBLOCK, 0);
-    if (file < 0)
-        return command_fail("'%s': %s", object->argument, strerror(errno));
-    struct stat entry;
-    int status = STATUS_OK;
-    if (fstat(file, &entry) != 0 || !S_ISREG(entry.st_mode))
-        status = command_fail("'%s' is no POSIX segment but something else in /dev/shm",
-                              object->argument);
-    else
-        status = bytes_fit(range, object->argument, (uint64_t)entry.st_size);
-    /* pread instead of mmap: who cuts the file off meanwhile cannot kill us with SIGBUS. */
     static unsigned char buffer[1 << 16];
-    for (uint64_t done = 0; status == STATUS_OK && done < range->length;) {
+    for (uint64_t done = 0; done < range->length;) {
         uint64_t rest = range->length - done;
         ssize_t count = pread(file, buffer, rest < sizeof buffer ? rest : sizeof buffer,
                               (off_t)(range->offset + done));
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
-            status = command_fail("'%s': %s", object->argument, strerror(errno));
-        else if (count == 0)
-            status = command_fail("'%s' was cut off under us, after %" PRIu64 " bytes",
-                                  object->argument, done);
-        else if (!put(range, done, buffer, (uint64_t)count))
-            status = output_failed(object);
-        else
-            done += (uint64_t)count;
+            return command_fail("'%s': %s", object->argument, strerror(errno));
+        if (count == 0)
+            return command_fail("'%s' was cut off under us, after %" PRIu64 " bytes",
+                                object->argument, done);
+        if (!put(range, done, buffer, (uint64_t)count))
+            return output_failed(object);
+        done += (uint64_t)count;
     }
-    close(file);
-    return status;
+    return STATUS_OK;
 }
 
 /*
@@ -163,7 +147,9 @@ static int read_segment(const struct object *object, struct bytes_range *range)
         return command_fail_weir();
     int status = bytes_fit(range, object->argument, weir_segment_size(segment));
     const unsigned char *data = weir_segment_data(segment);
-    if (status == STATUS_OK && !put_attached(range, data + range->offset))
+    if (status == STATUS_OK && object->ref.by == WEIR_BY_POSIX)
+        status = copy_file(object, range, weir_segment_fd(segment));
+    else if (status == STATUS_OK && !put_attached(range, data + range->offset))
         status = output_failed(object);
     weir_segment_close(segment);
     return status;
@@ -191,8 +177,6 @@ static int run(int argc, char **argv)
     if (object.type == WEIR_OBJECT_SEMSET)
         status = command_usage("'%s': a semaphore set has no bytes: 'weir info' shows it",
                                object.argument);
-    else if (object.posix)
-        status = read_posix(&object, &range);
     else
         status = read_segment(&object, &range);
     object_free(&object);

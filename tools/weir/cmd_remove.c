@@ -4,8 +4,6 @@
 #include <getopt.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 
 #include <weir/error.h>
 #include <weir/segment.h>
@@ -22,6 +20,9 @@ static const char help[] =
     "who has it attached keeps the memory until the last of them detaches. Who waits\n"
     "in a removed set is woken with an error. All objects are tried, also after one\n"
     "has failed. Only the owner, the creator and root may remove an object.\n"
+    "\n"
+    "A POSIX segment loses its name; who has it mapped keeps the memory. Nobody\n"
+    "counts them: 'weir info' shows those that can be seen.\n"
     "\n"
     "OBJECT is NAME, id:N (a segment), sem:N (a semaphore set), key:0x1234,\n"
     "ftok:PATH:PROJ (whichever has the key) or posix:/NAME.\n"
@@ -46,19 +47,6 @@ struct request {
     bool force;
     uint32_t types; /* enum weir_object_type, or-ed; 0: whichever there is */
 };
-
-static int remove_posix(const struct object *object, const struct request *request)
-{
-    if (shm_unlink(object->posix) == 0 || (errno == ENOENT && request->force))
-        return STATUS_OK;
-    if (errno == ENOENT)
-        return command_fail("'%s': there is no such file in /dev/shm", object->argument);
-    if (errno == EISDIR)
-        return command_fail("'%s' is a directory in /dev/shm, not a segment", object->argument);
-    if (errno == EACCES || errno == EPERM)
-        return command_fail("'%s': only its owner and root may remove it", object->argument);
-    return command_fail("'%s': %s", object->argument, strerror(errno));
-}
 
 /* How a removal went: what is missing may be forgiven. */
 static int judge(int result, const struct request *request)
@@ -91,13 +79,11 @@ static int remove_key(const struct object *object, const struct request *request
 
 static int remove_one(const struct object *object, const struct request *request)
 {
-    if (object->posix)
-        return remove_posix(object, request);
     if (object->ref.by == WEIR_BY_NAME)
         return judge(weir_segment_remove(object->ref), request); /* whatever kind it is of */
     if (object->type == WEIR_OBJECT_SEMSET)
         return judge(weir_semset_remove(object->ref), request);
-    if (object->type == WEIR_OBJECT_SEGMENT)
+    if (object->type == WEIR_OBJECT_SEGMENT || object->type == WEIR_OBJECT_POSIX)
         return judge(weir_segment_remove(object->ref), request);
     return remove_key(object, request);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* weir write - standard input into a segment. */
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
@@ -9,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <weir/error.h>
@@ -18,6 +20,9 @@
 #include "command.h"
 #include "object.h"
 
+/* Room for a piece of hexadecimal input, with what the piece before it held back. */
+#define PIECE_BYTES 4200
+
 static const char help[] =
     "Usage: weir write [OPTION]... OBJECT\n"
     "\n"
@@ -26,9 +31,10 @@ static const char help[] =
     "room is an error: what fits is written, and the message says how much. Nothing\n"
     "is locked.\n"
     "\n"
-    "OBJECT is NAME (the user's bytes, behind weir's header), id:N, key:0x1234 or\n"
-    "ftok:PATH:PROJ (every byte). A segment of another user is refused unless\n"
-    "--any-owner is given: a key is found by whoever made a segment under it first.\n"
+    "OBJECT is NAME (the user's bytes, behind weir's header), id:N, key:0x1234,\n"
+    "ftok:PATH:PROJ or posix:/NAME (every byte). A segment of another user is refused\n"
+    "unless --any-owner is given: a key is found by whoever made a segment under it\n"
+    "first.\n"
     "\n"
     "Options:\n"
     "  -o, --offset=SIZE  from this byte on; 0 unless said\n"
@@ -144,16 +150,41 @@ static int too_long(uint64_t done)
 
 static int input_failed(uint64_t done)
 {
+    if (errno == EFAULT) /* the buffer is at fault, and that is the segment */
+        return command_fail("the segment cannot be written: its pages are not there (somebody cut "
+                            "it off, or /dev/shm is full), after %" PRIu64 " bytes",
+                            done);
     return command_fail("cannot read standard input: %s, after %" PRIu64 " bytes were written",
                         strerror(errno), done);
+}
+
+/*
+ * Bytes into a segment that somebody else made: by the kernel, because pages that
+ * are not there would kill us with SIGBUS. False with errno set.
+ */
+static bool store(unsigned char *data, unsigned char *bytes, size_t length)
+{
+    struct iovec from = { bytes, length }, to = { data, length };
+    ssize_t count = process_vm_writev(getpid(), &from, 1, &to, 1, 0);
+    if (count == (ssize_t)length)
+        return true;
+    if (count < 0 && errno != EFAULT) { /* a filter forbids the call */
+        memcpy(data, bytes, length);
+        return true;
+    }
+    errno = EFAULT;
+    return false;
 }
 
 /* One piece of input, as pairs; STATUS_OK, or the status of the failure that it told. */
 static int put_pairs(struct pairs *pairs, const char *text, size_t length, unsigned char *data,
                      const struct bytes_range *range, uint64_t *done)
 {
-    uint64_t count;
-    const char *why = take_pairs(pairs, text, length, data + *done, range->length - *done, &count);
+    unsigned char bytes[PIECE_BYTES];
+    uint64_t count, room = range->length - *done;
+    const char *why = take_pairs(pairs, text, length, bytes, room, &count);
+    if (count > 0 && !store(data + *done, bytes, (size_t)count))
+        return input_failed(*done);
     *done += count;
     if (why && *why == '\0')
         return too_long(*done);
@@ -169,7 +200,8 @@ static int write_hex(unsigned char *data, const struct bytes_range *range, uint6
     struct dump dump = { .where = LINE_START };
     /* Whether digits are an offset shows only behind them, and with a length no more is read. */
     bool may_be_dump = !range->has_length;
-    char text[4096], plain[sizeof text + sizeof dump.token];
+    char text[4096], plain[PIECE_BYTES];
+    static_assert(sizeof plain >= sizeof text + sizeof dump.token, "strip_dump() needs room");
     int status = STATUS_OK;
     while (status == STATUS_OK && (!range->has_length || *done < range->length)) {
         /* With a length no more is read than it needs: the rest is somebody else's. */
@@ -257,9 +289,6 @@ static int run(int argc, char **argv)
     object_collect_leftovers();
     if (object.type == WEIR_OBJECT_SEMSET)
         status = command_usage("'%s': a semaphore set has no bytes", object.argument);
-    else if (object.posix)
-        status = command_usage("'%s': POSIX segments are for reading, listing and removing alone",
-                               object.argument);
     else
         status = write_segment(&object, &range, any_owner);
     object_free(&object);

@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <weir/error.h>
+
+#include "text.h"
 
 const struct command *command_running;
 bool command_quiet;
@@ -44,7 +47,10 @@ int command_usage(const char *format, ...)
 
 int command_fail_weir(void)
 {
-    return command_fail("%s", weir_last_error());
+    char *sentence = text_escape(weir_last_error(), false); /* it may quote a path or a name */
+    int status = command_fail("%s", sentence);
+    free(sentence);
+    return status;
 }
 
 void command_note(const char *format, ...)

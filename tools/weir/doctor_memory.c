@@ -14,6 +14,8 @@
 #include <linux/capability.h>
 #include <linux/magic.h>
 
+#include <weir/inspect.h>
+
 #include "size.h"
 #include "text.h"
 
@@ -58,6 +60,38 @@ static void check_dev_shm(struct doctor *doctor)
     free(larger);
     free(total);
     free(free_text);
+}
+
+struct posix_use {
+    uint64_t count, resident_bytes;
+};
+
+static int visit(const struct weir_object *object, void *argument)
+{
+    struct posix_use *use = argument;
+    if (strcmp(object->kind, "posix") == 0 && object->uid == geteuid()) {
+        use->count++;
+        use->resident_bytes += object->resident_bytes;
+    }
+    return 0;
+}
+
+/* Whether somebody still wants them nobody can know: they are shown, and never removed for it. */
+static void check_posix(struct doctor *doctor)
+{
+    struct posix_use use = { 0, 0 };
+    if (weir_inspect(WEIR_OBJECT_POSIX, visit, &use) < 0)
+        return;
+    char *size = size_format(use.resident_bytes);
+    if (use.count > 0)
+        doctor_tell(doctor, DOCTOR_NOTE, "POSIX segments",
+                    "weir list -p; weir info posix:/NAME; weir rm posix:/NAME",
+                    "%" PRIu64 " of yours take %s of memory until they are removed: nobody counts "
+                    "who has them mapped",
+                    use.count, size);
+    else
+        doctor_tell(doctor, DOCTOR_OK, "POSIX segments", NULL, "none of yours takes any memory");
+    free(size);
 }
 
 /* A number of /proc/meminfo; -1 when it is not there. */
@@ -169,6 +203,7 @@ static void check_memlock(struct doctor *doctor)
 void doctor_check_memory(struct doctor *doctor)
 {
     check_dev_shm(doctor);
+    check_posix(doctor);
     check_huge_pages(doctor);
     check_transparent(doctor);
     check_memlock(doctor);

@@ -42,7 +42,7 @@ static void print_help(void)
           "  id:42           a segment by its System V identifier\n"
           "  sem:42          a semaphore set by its System V identifier\n"
           "  ftok:PATH:PROJ  the key ftok(3) makes; PROJ is a number or a character\n"
-          "  posix:/NAME     a POSIX segment: read, list and rm only\n"
+          "  posix:/NAME     a POSIX segment, as shm_open(3) calls it\n"
           "\n"
           "Exit status: 0 done, 1 failed, 2 called wrongly.\n",
           stdout);

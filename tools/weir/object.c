@@ -81,20 +81,13 @@ static bool parse_ftok(struct object *object, const char *text)
 
 static bool parse_posix(struct object *object, const char *text)
 {
-    const char *why = NULL;
-    if (*text != '/')
-        why = "a POSIX name starts with a slash: posix:/NAME";
-    else if (text[1] == '\0' || strcmp(text, "/.") == 0 || strcmp(text, "/..") == 0)
-        why = "behind the slash a name must follow";
-    else if (strchr(text + 1, '/'))
-        why = "a POSIX name has one slash, the first";
-    else if (strlen(text + 1) > NAME_MAX)
-        why = "a POSIX name has 255 bytes at most";
-    if (why) {
+    if (weir_posix_name_check(text) != 0) {
+        char *why = text_escape(weir_last_error(), false);
         command_usage("'%s': %s", object->argument, why);
+        free(why);
         return false;
     }
-    object->posix = text;
+    object->ref = weir_by_posix(text);
     object->type = WEIR_OBJECT_POSIX;
     return true;
 }
@@ -153,37 +146,14 @@ bool object_take_one(struct object *object, int argc, char **argv)
     return false;
 }
 
-struct posix_search {
-    const char *name;
-    struct object_facts *facts;
-};
-
-static int visit_posix(const struct weir_object *object, void *argument)
-{
-    struct posix_search *search = argument;
-    if (strcmp(object->name, search->name) != 0)
-        return 0;
-    search->facts->object = *object;
-    snprintf(search->facts->names, sizeof search->facts->names, "%s", object->name);
-    search->facts->object.name = search->facts->names;
-    return 1;
-}
-
 int object_find(const struct object *object, uint32_t type, struct object_facts *facts)
 {
-    if (!object->posix)
-        return weir_inspect_one(object->ref, type, &facts->object, facts->names,
-                                sizeof facts->names);
-    struct posix_search search = { object->posix, facts };
-    int found = weir_inspect(WEIR_OBJECT_POSIX, visit_posix, &search);
-    return found > 0 ? 0 : found < 0 ? found : -ENOENT;
+    return weir_inspect_one(object->ref, type, &facts->object, facts->names, sizeof facts->names);
 }
 
 int object_find_one(const struct object *object, struct object_facts *facts)
 {
     int result = object_find(object, object->type, facts);
-    if (result != 0 && object->posix)
-        return command_fail("'%s': there is no such file in /dev/shm", object->argument);
     if (result != 0)
         return command_fail_weir();
     bool by_key = object->ref.by == WEIR_BY_KEY || object->ref.by == WEIR_BY_FTOK;

@@ -21,11 +21,10 @@
 #include <weir/ref.h>
 
 struct object {
-    struct weir_ref ref; /* not for posix */
-    uint32_t type;       /* enum weir_object_type, or 0: it may be a segment or a set */
-    const char *posix;   /* "/NAME", or NULL */
-    char *argument;      /* as it was given, escaped for messages; owned */
-    char *path;          /* ftok's path, owned */
+    struct weir_ref ref;
+    uint32_t type;  /* enum weir_object_type, or 0: it may be a segment or a set */
+    char *argument; /* as it was given, escaped for messages; owned */
+    char *path;     /* ftok's path, owned */
 };
 
 /* true, or the usage error is told. The text must outlive the object. */
@@ -47,7 +46,7 @@ struct object_facts {
 
 /*
  * Finds the object of one type (enum weir_object_type); 0, -ENOENT, or another
- * -errno, with the sentence in weir_last_error() except for POSIX segments.
+ * -errno, with the sentence in weir_last_error().
  */
 int object_find(const struct object *object, uint32_t type, struct object_facts *facts);
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Which backend a reference means, and the table of System V. */
+#include "segment/backend.h"
+
+#include "segment/sysv.h"
+
+static int map_sysv(const struct weir_segment *segment, void *address, bool read_only,
+                    void **memory)
+{
+    return weir__shm_attach(segment->id, weir__segment_base(segment, address), read_only, memory);
+}
+
+static void unmap_sysv(const struct weir_segment *segment, void *memory)
+{
+    (void)segment;
+    shmdt(memory);
+}
+
+const struct weir__backend weir__backend_sysv = {
+    .number = WEIR_BACKEND_SYSV,
+    .check = weir__sysv_check,
+    .create = weir__sysv_create,
+    .open = weir__sysv_open,
+    .map = map_sysv,
+    .unmap = unmap_sysv,
+    .stat = weir__sysv_stat,
+    .lookup = weir__sysv_lookup,
+    .remove = weir__sysv_remove,
+};
+
+const struct weir__backend *weir__backend_of(struct weir_ref ref)
+{
+    switch (ref.by) {
+    case WEIR_BY_POSIX:
+        return &weir__backend_posix;
+    case WEIR_BY_MEMFD:
+    case WEIR_BY_FD:
+        return &weir__backend_memfd;
+    default:
+        return &weir__backend_sysv;
+    }
+}
