@@ -36,6 +36,16 @@ cure() {
     done
 }
 
+@test "POSIX segments of this user are counted, and left alone" {
+    alone
+    [ "$(level 'POSIX segments')" = ok ]
+    "$WEIR" create posix:/one --size 8K
+    truncate -s 1M /dev/shm/two # no memory yet
+    [ "$(level 'POSIX segments')" = note ]
+    [[ "$("$WEIR" doctor)" == *'POSIX segments'*'2 of yours take 8K of memory'* ]]
+    works "$WEIR" rm posix:/one posix:/two
+}
+
 @test "the exit status says whether there is a problem" {
     alone
     works "$WEIR" doctor

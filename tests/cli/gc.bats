@@ -78,3 +78,14 @@ set_is_there() {
     [ "$("$WEIR" gc -J | jq -c .)" = '{"leftovers":[]}' ]
     works "$WEIR" gc -J -y
 }
+
+@test "POSIX segments are nobody's leftovers" {
+    works "$WEIR" create "posix:/weir-test-$$" --size 10
+    : >"/dev/shm/weir-test-$$-theirs"
+    run --separate-stderr "$WEIR" gc --yes
+    [ "$status" -eq 0 ]
+    [ "$stderr" = 'weir gc: nothing is left over' ]
+    [ -e "/dev/shm/weir-test-$$" ]
+    [ -e "/dev/shm/weir-test-$$-theirs" ]
+    works "$WEIR" rm "posix:/weir-test-$$" "posix:/weir-test-$$-theirs"
+}

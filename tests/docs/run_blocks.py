@@ -267,7 +267,8 @@ class Reader:
         kept = {name: value for name, value in os.environ.items()
                 if name in ("WEIR_DIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "TMPDIR")}
         return {**kept, "HOME": os.path.join(folder, "home"), "LC_ALL": "C.UTF-8",
-                "PATH": programs + ":" + os.environ["PATH"], "TERM": "dumb", "NO_COLOR": "1"}
+                "PATH": programs + ":" + os.environ["PATH"], "TERM": "dumb", "NO_COLOR": "1",
+                "PYTHONDONTWRITEBYTECODE": "1"}
 
     def has_glibc(self):
         macros = subprocess.run([self.arguments.cc, "-dM", "-E", "-include", "stdio.h", "-"],
