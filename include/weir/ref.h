@@ -25,11 +25,11 @@ extern "C" {
 #define WEIR_NAME_MAX 200
 
 enum weir_by {
-    WEIR_BY_NAME = 1, /* a name of weir's, in the run directory */
-    WEIR_BY_FTOK = 2, /* the key that ftok(3) makes of a file and a project */
-    WEIR_BY_KEY = 3,  /* a System V key, as shmget(2) takes it */
-    WEIR_BY_ID = 4,   /* a System V identifier, as shmat(2) takes it; opens, never creates */
-    WEIR_BY_NONE = 5, /* private: found by nobody, shared by fork or by passing its id */
+    WEIR_BY_NAME = 1,  /* a name of weir's, in the run directory */
+    WEIR_BY_FTOK = 2,  /* the key that ftok(3) makes of a file and a project */
+    WEIR_BY_KEY = 3,   /* a System V key, as shmget(2) takes it */
+    WEIR_BY_ID = 4,    /* a System V identifier, as shmat(2) takes it; opens, never creates */
+    WEIR_BY_NONE = 5,  /* private: found by nobody, shared by fork or by passing its id */
     WEIR_BY_POSIX = 6, /* a name as shm_open(3) takes it: a file in /dev/shm */
     WEIR_BY_MEMFD = 7, /* none: creates a memfd, shared by fork or by passing its descriptor */
     WEIR_BY_FD = 8,    /* the descriptor of a memfd that this process has; opens, never creates */
