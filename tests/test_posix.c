@@ -147,7 +147,7 @@ static void test_one_creator_wins(void **state)
 {
     (void)state;
     const char *name = posix_name("race");
-    for (int round = 0; round < (SANITIZED ? 5 : 50); round++) {
+    for (int round = 0; round < (SANITIZED ? 5 : 15); round++) {
         struct companion racers[RACERS];
         int winners = 0;
         for (int i = 0; i < RACERS; i++)
@@ -173,7 +173,7 @@ static void create_and_remove(struct companion *companion, void *argument)
     struct weir_segment_options options = persistent_options();
     options.mode = 0640;
     companion_arrive(companion);
-    for (int i = 0; i < (SANITIZED ? 200 : 2000); i++) {
+    for (int i = 0; i < (SANITIZED ? 50 : 300); i++) {
         struct weir_segment *segment;
         CHECK_RESULT(weir_segment_create(&segment, weir_by_posix(argument), 3 * MIB, &options), 0);
         weir_segment_close(segment);
@@ -223,7 +223,7 @@ static void test_signals_do_not_stop_it(void **state)
     (void)state;
     const char *name = posix_name("signals");
     struct sigaction action = { .sa_handler = ignore }, before;
-    struct itimerval often = { { 0, 2000 }, { 0, 2000 } }, never = { { 0, 0 }, { 0, 0 } };
+    struct itimerval often = { { 0, 5000 }, { 0, 5000 } }, never = { { 0, 0 }, { 0, 0 } };
     sigaction(SIGALRM, &action, &before);
     setitimer(ITIMER_REAL, &often, NULL);
     struct weir_segment_options options = persistent_options();

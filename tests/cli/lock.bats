@@ -121,3 +121,11 @@ ends_with() {
     works "$WEIR" lock --mode 0660 lock/one -- true
     [ "$(field lock/one MODE)" = 0660 ]
 }
+
+@test "a mutex may lie in a POSIX segment" {
+    works "$WEIR" lock "posix:/weir-test-$$" -- sh -c 'echo inside'
+    [ "$output" = inside ]
+    works "$WEIR" lock "posix:/weir-test-$$"
+    [[ "$output" == *free* ]]
+    works "$WEIR" rm "posix:/weir-test-$$"
+}

@@ -67,3 +67,9 @@ teardown() {
     "$WEIR" sem --initial 2147483647 sem/one post 0
     refused 1 "highest value.*0 of 1" "$WEIR" sem sem/one post
 }
+
+@test "a semaphore may lie in a POSIX segment" {
+    works "$WEIR" sem --initial 2 "posix:/weir-test-$$" wait
+    [ "$("$WEIR" sem "posix:/weir-test-$$")" -eq 1 ]
+    works "$WEIR" rm "posix:/weir-test-$$"
+}

@@ -18,7 +18,7 @@
 
 static int refuse(struct named *named)
 {
-    return command_usage("'%s' is no name: NAME, key:0x1234 or ftok:PATH:PROJ",
+    return command_usage("'%s' is no name: NAME, key:0x1234, ftok:PATH:PROJ or posix:/NAME",
                          named->object.argument);
 }
 
@@ -29,7 +29,7 @@ int named_open(struct named *named, const char *text, const char *kind, uint64_t
     memset(named, 0, sizeof *named);
     if (!object_parse(&named->object, text))
         return STATUS_USAGE;
-    if (named->object.posix || named->object.type != 0)
+    if (named->object.ref.by == WEIR_BY_ID)
         return refuse(named);
     object_collect_leftovers();
     options.lifetime = WEIR_PERSISTENT;
