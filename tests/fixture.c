@@ -344,6 +344,24 @@ void set_sysctl(const char *path, const char *text)
     close(fd);
 }
 
+long reserved_huge_pages(long wanted)
+{
+    long value = -1;
+    char text[32];
+    int fd = open("/proc/sys/vm/nr_hugepages", (wanted < 0 ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    if (wanted >= 0)
+        dprintf(fd, "%ld", wanted);
+    ssize_t length = pread(fd, text, sizeof text - 1, 0);
+    close(fd);
+    if (length > 0) {
+        text[length] = 0;
+        value = strtol(text, NULL, 10);
+    }
+    return value;
+}
+
 /* Finds the lines of the mapping that holds the address; calls back with each until it answers. */
 static bool smaps_find(const void *address, const char *label, char *line, size_t capacity_bytes)
 {

@@ -122,6 +122,9 @@ void new_ipc_namespace(void);
 /* In a child: write a text into a file under /proc/sys. */
 void set_sysctl(const char *path, const char *text);
 
+/* Asks the machine to reserve so many huge pages; -1: only looks. How many it has, -1: not known. */
+long reserved_huge_pages(long wanted);
+
 /* A field in kB of the mapping that holds the address, from /proc/self/smaps; -1: not mapped. */
 long smaps_field(const void *address, const char *field);
 /* Whether VmFlags of the mapping that holds the address has the two letters. */

@@ -215,24 +215,6 @@ static void test_lock_over_limit(void **state)
     assert_int_equal(system(run), 0);
 }
 
-static long reserved_huge_pages(long wanted)
-{
-    long value = -1;
-    char text[32];
-    int fd = open("/proc/sys/vm/nr_hugepages", (wanted < 0 ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    if (wanted >= 0)
-        dprintf(fd, "%ld", wanted);
-    ssize_t length = pread(fd, text, sizeof text - 1, 0);
-    close(fd);
-    if (length > 0) {
-        text[length] = 0;
-        value = strtol(text, NULL, 10);
-    }
-    return value;
-}
-
 static void test_huge_pages_fall_back(void **state)
 {
     (void)state;
