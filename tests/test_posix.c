@@ -173,7 +173,7 @@ static void create_and_remove(struct companion *companion, void *argument)
     struct weir_segment_options options = persistent_options();
     options.mode = 0640;
     companion_arrive(companion);
-    for (int i = 0; i < (SANITIZED ? 50 : 300); i++) {
+    for (;;) { /* until the test has seen enough */
         struct weir_segment *segment;
         CHECK_RESULT(weir_segment_create(&segment, weir_by_posix(argument), 3 * MIB, &options), 0);
         weir_segment_close(segment);
@@ -189,9 +189,10 @@ static void test_nobody_sees_a_half_made_one(void **state)
     companion_start(&maker, create_and_remove, (void *)(uintptr_t)name);
     companion_meet(&maker);
     companion_release(&maker);
-    int status = 0;
+    int status;
     unsigned seen = 0;
-    while (waitpid(maker.pid, &status, WNOHANG) == 0) {
+    while (seen < (SANITIZED ? 20 : 100)) {
+        assert_int_equal(waitpid(maker.pid, &status, WNOHANG), 0);
         struct stat found;
         int fd = shm_open(name, O_RDONLY, 0);
         if (fd < 0) {
@@ -205,11 +206,10 @@ static void test_nobody_sees_a_half_made_one(void **state)
         assert_int_equal(found.st_mode & 0777, 0640);
         seen++;
     }
-    close(maker.to_child);
-    close(maker.from_child);
-    assert_int_equal(status, 0);
-    print_message("           seen %u times\n", seen);
-    assert_true(seen > 0);
+    kill(maker.pid, SIGKILL);
+    assert_int_equal(companion_end(&maker), SIGKILL);
+    int result = weir_segment_remove(weir_by_posix(name));
+    assert_true(result == 0 || result == -ENOENT);
 }
 
 static void ignore(int number)
@@ -217,13 +217,16 @@ static void ignore(int number)
     (void)number;
 }
 
-/* A program with a timer: each signal undoes the fallocate(2) that it hits. */
+/*
+ * A program with a timer: each signal undoes the fallocate(2) that it hits, on many kernels (not on
+ * Linux 6.18, where only a fatal one does).
+ */
 static void test_signals_do_not_stop_it(void **state)
 {
     (void)state;
     const char *name = posix_name("signals");
     struct sigaction action = { .sa_handler = ignore }, before;
-    struct itimerval often = { { 0, 5000 }, { 0, 5000 } }, never = { { 0, 0 }, { 0, 0 } };
+    struct itimerval often = { { 0, 1000 }, { 0, 1000 } }, never = { { 0, 0 }, { 0, 0 } };
     sigaction(SIGALRM, &action, &before);
     setitimer(ITIMER_REAL, &often, NULL);
     struct weir_segment_options options = persistent_options();

@@ -13,8 +13,8 @@
 #include "segment/posix.h"
 
 /*
- * fallocate of a whole segment is undone by a signal and starts again; a program
- * with a timer would never come to an end. So piece by piece.
+ * On many kernels a signal undoes the whole fallocate, and it starts again: a
+ * program with a timer would never come to an end. So piece by piece.
  */
 #define PIECE_BYTES (1 << 20)
 

@@ -23,6 +23,10 @@ struct CMUnitTest {
     void *initial_state;
 };
 
+/* cmocka's own look for leaks. */
+#define test_malloc(size_bytes) malloc(size_bytes)
+#define test_free(memory) free(memory)
+
 enum standin_outcome { STANDIN_FAILED = 1, STANDIN_SKIPPED = 2 };
 
 /* Weak, so that the files of one test program share it. */
