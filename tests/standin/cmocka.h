@@ -32,10 +32,6 @@ enum standin_outcome { STANDIN_FAILED = 1, STANDIN_SKIPPED = 2 };
 /* Weak, so that the files of one test program share it. */
 __attribute__((weak)) jmp_buf standin_jump;
 
-/* Nothing is counted here. */
-#define test_malloc(size) malloc(size)
-#define test_free(memory) free(memory)
-
 #define cmocka_unit_test(f)                                                                        \
     {                                                                                              \
 #f, f, NULL, NULL, NULL                                                                    \
@@ -84,8 +80,6 @@ __attribute__((noreturn, unused)) static void standin_end(enum standin_outcome o
 #define fail_msg(...) standin_check(false, __VA_ARGS__)
 #define fail() fail_msg("fail()")
 #define skip() standin_end(STANDIN_SKIPPED)
-#define test_malloc(size) malloc(size)
-#define test_free(memory) free(memory)
 #define print_message(...) printf(__VA_ARGS__)
 #define print_error(...) fprintf(stderr, __VA_ARGS__)
 

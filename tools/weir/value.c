@@ -16,9 +16,9 @@ bool value_object(struct object *object, const char *text)
 {
     if (!object_parse(object, text))
         return false;
-    if (!object->posix && object->type == 0)
+    if (object->ref.by != WEIR_BY_ID)
         return true;
-    command_usage("'%s' is no name of a value: NAME, key:0x1234 or ftok:PATH:PROJ",
+    command_usage("'%s' is no name of a value: NAME, key:0x1234, ftok:PATH:PROJ or posix:/NAME",
                   object->argument);
     return false;
 }
