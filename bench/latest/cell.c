@@ -22,6 +22,9 @@
 #include "../lane/histogram.h"
 #include "../lane/ticks.h"
 
+/* Values that come in a chunk of reads while the writer is at work, at least. */
+enum { WRITTEN_MIN = 64 };
+
 enum { BOUNCES = 2000, LINE_BYTES = 128, TIMED = 64 };
 
 enum phase { WAIT, BOUNCE, READ_AND_WRITE, READ_ALONE, WRITE_ALONE, END };
@@ -172,7 +175,7 @@ static void read_one(struct weir_latest_reader *reader, unsigned char *sink, uin
 }
 
 /*
- * Reads, in chunks; of those in which a new version came, if is_written: the writer was at work then.
+ * Reads, in chunks; if is_written, those in which enough values came: the writer was at work then.
  * The median chunk's time ÷ reads; the mean of all of them, and the share of reads that found another
  * version, as well.
  */
@@ -186,15 +189,16 @@ static double read_for(struct weir_latest_reader *reader, unsigned char *sink, u
     int64_t start_ns = weir_now_ns();
     histogram_clear(&histogram);
     do {
-        uint64_t before = news, start = ticks();
+        uint64_t before = last, found = 0, start = ticks();
         for (unsigned i = 0; i < chunk; i++) {
             read_one(reader, sink, size_bytes, &value);
-            news += value.version != last;
+            found += value.version != last;
             last = value.version;
         }
         uint64_t took = ticks() - start;
-        if (is_written && news == before)
+        if (is_written && last - before < (chunk > 1 ? WRITTEN_MIN : 1))
             continue;
+        news += found;
         histogram_add(&histogram, took);
         all_ticks += took;
         count += chunk;
@@ -216,7 +220,7 @@ static double clock_ticks(void)
     return (double)least;
 }
 
-/* Each read by itself, of chunks in which a new version came. */
+/* Each read by itself, of chunks in which enough values came. */
 static void read_timed(struct weir_latest_reader *reader, unsigned char *sink, uint64_t size_bytes,
                        uint64_t budget_ns, double per_ns, struct figures *figures)
 {
@@ -233,7 +237,8 @@ static void read_timed(struct weir_latest_reader *reader, unsigned char *sink, u
             read_one(reader, sink, size_bytes, &value);
             took[i] = ticks() - start;
         }
-        for (unsigned i = 0; value.version != before && i < TIMED; i++)
+        for (unsigned i = 0;
+             value.version - before >= (size_bytes < 4096 ? WRITTEN_MIN : 1) && i < TIMED; i++)
             histogram_add(&histogram, took[i]);
     } while ((uint64_t)(weir_now_ns() - start_ns) < budget_ns);
     figures->read_p50_ns = ((double)histogram_quantile(&histogram, 0.5) - own) / per_ns;
