@@ -50,6 +50,15 @@ check_scene() {
                             (.facts | type) == "object"' document
 }
 
+# told_in_order TEXT...: $output has them all, one behind the other.
+told_in_order() {
+    local rest="$output" text
+    for text in "$@"; do
+        [[ "$rest" == *"$text"* ]] || { echo "not told, or too early: $text"; return 1; }
+        rest="${rest#*"$text"}"
+    done
+}
+
 # end_scene SIGNAL SEED COMMAND...: a scene's text is cut short by the signal at one of its first 40
 # lines, and nothing is left. Prints 1 when the command ended by the signal, 0 when it was through.
 end_scene() {

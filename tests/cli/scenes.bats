@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# The scenes race, torn, init-race, ftok, pointer and sigbus: what they show is
-# checked by its numbers, in each place where they may be run.
+# The scenes race, torn, init-race, mutex-death, condition, ftok, pointer and sigbus: what they
+# show is checked by its numbers, in each place where they may be run.
 
 bats_require_minimum_version 1.5.0
 
 load demo_functions
 
-scenes="race torn init-race ftok pointer sigbus"
+scenes="race torn init-race mutex-death condition ftok pointer sigbus"
 
 # What must hold of a scene's facts wherever it could be shown; reads the document.
 check_facts() {
@@ -27,6 +27,22 @@ check_facts() {
         jq -e '.facts | .post_got == .post_expected - 1
                and .waiting_for_dead_creator == 1 and .dead_creator_sem_otime == 0
                and .ready_early == false and .ready_late and .ready_after_death == false' document
+        ;;
+    mutex-death)
+        jq -e '.facts | .plain_lock == "ETIMEDOUT" and .plain_waiting == 2 and .plain_half_written
+               and .robust_lock == "EOWNERDEAD" and .robust_half_written
+               and .weir_owner_died and .weir_half_written and .weir_after_repair == 0
+               and .weir_told_after_ms >= 0 and .weir_told_after_ms < 5000
+               and .weir_not_repaired == "ENOTRECOVERABLE"
+               and .weir_not_repaired_stranger == "ENOTRECOVERABLE"' document
+        ;;
+    condition)
+        jq -e '.facts | .lost_wait == "ETIMEDOUT" and .lost_woken == 0 and .lost_full
+               and .prepared_wait == "EAGAIN" and .prepared_woken == 0 and .prepared_full
+               and .killed_wait == "ETIMEDOUT" and .killed_full
+               and .event_full and .event_slept_ms < .event_killed_slept_ms
+               and .event_killed_full and .event_killed_slept_ms < 5000
+               and .condition_owner_died and .condition_full and .condition_killed_ms < 5000' document
         ;;
     ftok)
         jq -e '.facts | .inode_a != .inode_b and .inode_a % 65536 == .inode_b % 65536
@@ -65,6 +81,25 @@ check_facts() {
     jq -e '.facts.weir_tried' document || skip "ptrace(2) is not permitted here"
     jq -e '.facts | .weir_value_by_name == 1 and .weir_value_by_key == 1
            and .weir_leftovers_before == 1 and .weir_leftovers_after == 0' document
+}
+
+@test "scene mutex-death: all wait for the dead, a robust mutex and weir's tell the next one" {
+    check_scene mutex-death
+    check_facts mutex-death
+    told_in_order '= ETIMEDOUT' 'next ' 'weir_mutex_lock(&account->mutex) = WEIR_OWNER_DIED' \
+        'next ' 'weir_mutex_consistent(&account->mutex) = 0' 'third ' \
+        'weir_mutex_lock(&account->mutex) = 0' 'third ' '= WEIR_OWNER_DIED' \
+        'third ' '= -ENOTRECOVERABLE' 'parent ' '= -ENOTRECOVERABLE'
+}
+
+@test "scene condition: a wake-up lost by a switch, and one by a kill; weir looks again" {
+    check_scene condition
+    check_facts condition
+    told_in_order 'looks: the mailbox is empty' 'FUTEX_WAKE) = 0' 'FUTEX_WAIT, 1, 200 ms) = ETIMEDOUT' \
+        'FUTEX_WAIT, 1, 200 ms) = EAGAIN' 'looks: the mailbox is full' 'SIGKILL' '= ETIMEDOUT' \
+        'weir_event_wait(&event, ticket) = 0' 'looks: the mailbox is full' 'SIGKILL' \
+        'weir_event_wait(&event, ticket) = 0' 'looks: the mailbox is full' \
+        'weir_condition_wait(&filled, &mutex) = WEIR_OWNER_DIED'
 }
 
 @test "scene ftok: two inodes, one key, and the segment of a stranger" {
@@ -189,7 +224,7 @@ check_facts() {
 
 @test "the textbook's programs compile alone and show what they say" {
     type cc || skip "no compiler"
-    for program in race torn init_race ftok pointer sigbus; do
+    for program in race torn init_race mutex_death condition ftok pointer sigbus; do
         cc -Wall -Wextra -Werror -o "$program" "$WEIR_SOURCE/examples/textbook/$program.c"
         "./$program" >out
         [ -s out ]

@@ -40,6 +40,9 @@ void scene_mute(bool muted);
 /* A call that has no wrapper, told after it was made: "munmap(0x7f…, 4096)", "0". */
 void scene_told(const char *call, const char *result);
 
+/* The same with a result of weir's mutexes and conditions: "0", "WEIR_OWNER_DIED", "-EPERM". */
+void scene_told_weir(const char *call, int result);
+
 /*
  * For an object under key that no wrapper makes, around the making: it is removed
  * at the end, and no signal that ends the scene comes in between. key IPC_PRIVATE:

@@ -47,7 +47,7 @@ static const char help[] =
 static int print_list(void)
 {
     for (size_t i = 0; scene_table[i]; i++)
-        printf("%-10s  %s\n", scene_table[i]->name, scene_table[i]->summary);
+        printf("%-11s  %s\n", scene_table[i]->name, scene_table[i]->summary);
     return command_finish(STATUS_OK);
 }
 

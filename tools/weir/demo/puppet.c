@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,6 +87,16 @@ long puppet_do(struct puppet *puppet, int order)
 {
     puppet_begin(puppet, order);
     return puppet_answer(puppet);
+}
+
+/* It also sleeps for its next order: then the last one is still in the pipe, or answered. */
+bool puppet_sleeps(void *argument)
+{
+    struct puppet *puppet = argument;
+    struct pollfd answer = { .fd = puppet->answers, .events = POLLIN };
+    int unread = 0;
+    return ioctl(puppet->orders, FIONREAD, &unread) == 0 && unread == 0 &&
+           scene_process_sleeps(&puppet->pid) && poll(&answer, 1, 0) == 0;
 }
 
 /* By scene_waitpid(), so that its number, which may come round, is no longer one of the scene's. */

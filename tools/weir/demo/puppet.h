@@ -30,6 +30,9 @@ long puppet_do(struct puppet *puppet, int order);
 void puppet_begin(struct puppet *puppet, int order);
 long puppet_answer(struct puppet *puppet);
 
+/* Whether it sleeps in the midst of a step: for scene_until(), argument is a struct puppet *. */
+bool puppet_sleeps(void *puppet);
+
 /* Lets it exit, or kills it with SIGKILL; returns its wait status. */
 int puppet_end(struct puppet *puppet);
 int puppet_kill(struct puppet *puppet);

@@ -13,6 +13,8 @@ const struct scene *const scene_table[] = {
     &scene_torn,
     &scene_init_race,
     &scene_crash,
+    &scene_mutex_death,
+    &scene_condition,
     &scene_rmid,
     &scene_of_ftok,
     &scene_pointer,

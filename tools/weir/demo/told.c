@@ -107,6 +107,14 @@ void scene_told(const char *call, const char *result)
     told_end(&text);
 }
 
+void scene_told_weir(const char *call, int result)
+{
+    char text[48];
+    snprintf(text, sizeof text, "%s%s", result < 0 ? "-" : "",
+             result == WEIR_OWNER_DIED ? "WEIR_OWNER_DIED" : weir_strerror_name(result));
+    scene_told(call, text);
+}
+
 static void tell_number(const char *call, long number, int error)
 {
     char result[96];
@@ -165,9 +173,10 @@ pid_t scene_waitpid(pid_t pid, int *wait_status, int options)
 
 int scene_kill(pid_t pid, int number)
 {
+    char call[64];
+    stage_lock(); /* what others tell of its consequences stands behind it */
     int result = kill(pid, number);
     int error = errno;
-    char call[64];
     if (number == SIGKILL || number == SIGSTOP || number == SIGCONT)
         snprintf(call, sizeof call, "kill(%d, SIG%s)", (int)pid,
                  number == SIGKILL   ? "KILL"
@@ -176,6 +185,8 @@ int scene_kill(pid_t pid, int number)
     else
         snprintf(call, sizeof call, "kill(%d, %d)", (int)pid, number);
     tell_number(call, result, error);
+    stage_unlock();
+    errno = error;
     return result;
 }
 
