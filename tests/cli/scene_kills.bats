@@ -35,7 +35,7 @@ left() { # shm or sem
     [ "$WEIR_ISOLATED" = 1 ] || skip "others are here: no namespaces"
     needs_user_namespaces
     segments=0 sets=0
-    for scene in condition crash ftok init-race lifecycle mutex-death pointer race rmid torn; do
+    for scene in condition crash ftok init-race latest lifecycle mutex-death pointer race rmid torn; do
         kills=0
         for ((n = 1; n < 40; n++)); do
             killed_at "$n" "$scene" 2>/dev/null || { result=$?; break; }

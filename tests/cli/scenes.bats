@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# The scenes race, torn, init-race, mutex-death, condition, ftok, pointer and sigbus: what they
-# show is checked by its numbers, in each place where they may be run.
+# The scenes race, torn, init-race, mutex-death, condition, latest, ftok, pointer and sigbus: what
+# they show is checked by its numbers, in each place where they may be run.
 
 bats_require_minimum_version 1.5.0
 
 load demo_functions
 
-scenes="race torn init-race mutex-death condition ftok pointer sigbus"
+scenes="race torn init-race mutex-death condition latest ftok pointer sigbus"
 
 # What must hold of a scene's facts wherever it could be shown; reads the document.
 check_facts() {
@@ -43,6 +43,15 @@ check_facts() {
                and .event_full and .event_slept_ms < .event_killed_slept_ms
                and .event_killed_full and .event_killed_slept_ms < 5000
                and .condition_owner_died and .condition_full and .condition_killed_ms < 5000' document
+        ;;
+    latest)
+        jq -e '.facts | .sequence_reads >= 9000 and .sequence_tries >= .sequence_reads
+               and .sequence_torn == 0 and .sequence_killed_read == false
+               and .sequence_killed_tries > 0 and .sequence_killed_number == 5
+               and .weir_reads >= 9000 and .weir_torn == 0
+               and .weir_killed_whole and .weir_killed_value == 1 and .weir_killed_version == 1
+               and .weir_last_whole and .weir_last_version >= 11
+               and .weir_next_owner_died and .weir_next_version == .weir_last_version + 1' document
         ;;
     ftok)
         jq -e '.facts | .inode_a != .inode_b and .inode_a % 65536 == .inode_b % 65536
@@ -100,6 +109,16 @@ check_facts() {
         'weir_event_wait(&event, ticket) = 0' 'looks: the mailbox is full' 'SIGKILL' \
         'weir_event_wait(&event, ticket) = 0' 'looks: the mailbox is full' \
         'weir_condition_wait(&filled, &mutex) = WEIR_OWNER_DIED'
+}
+
+@test "scene latest: readers of a dead sequence lock try for ever; weir has the last whole value" {
+    check_scene latest
+    check_facts latest
+    told_in_order 'copies: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1' 'finds the sequence odd (3)' \
+        'copies: 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2' 'SIGKILL' 'the sequence is 5' \
+        'looks at the words: 3 3 3 3 3 3 3 3 2 2 2 2 2 2 2 2' 'first half of value 2' 'SIGKILL' \
+        'has version 1: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1' \
+        'weir_latest_writer_open(&writer, &memory)' '= WEIR_OWNER_DIED' ': 16 times '
 }
 
 @test "scene ftok: two inodes, one key, and the segment of a stranger" {
@@ -224,7 +243,7 @@ check_facts() {
 
 @test "the textbook's programs compile alone and show what they say" {
     type cc || skip "no compiler"
-    for program in race torn init_race mutex_death condition ftok pointer sigbus; do
+    for program in race torn init_race mutex_death condition latest ftok pointer sigbus; do
         cc -Wall -Wextra -Werror -o "$program" "$WEIR_SOURCE/examples/textbook/$program.c"
         "./$program" >out
         [ -s out ]

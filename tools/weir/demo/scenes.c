@@ -15,6 +15,7 @@ const struct scene *const scene_table[] = {
     &scene_crash,
     &scene_mutex_death,
     &scene_condition,
+    &scene_latest,
     &scene_rmid,
     &scene_of_ftok,
     &scene_pointer,

@@ -9,6 +9,7 @@
 extern const struct scene scene_condition;
 extern const struct scene scene_crash;
 extern const struct scene scene_init_race;
+extern const struct scene scene_latest;
 extern const struct scene scene_lifecycle;
 extern const struct scene scene_mutex_death;
 extern const struct scene scene_of_ftok; /* scene_ftok() is the told call */
