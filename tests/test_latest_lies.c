@@ -68,7 +68,8 @@ static void list_words(void)
     add_word("owner.name", &values->owner.name, 8);
     add_word("index", &values->index, 8);
     for (unsigned i = 0; i < BUFFERS; i++) {
-        char *head = (char *)memory.values + WEIR__LATEST_BUFFERS_OFFSET + (size_t)128 * i;
+        char *head = (char *)memory.values + WEIR__LATEST_BUFFERS_OFFSET +
+                     (size_t)256 * i /* 64 + 100, in steps of 128 */;
         add_word("seq", head, 8);
         add_word("size_bytes", head + 8, 8);
     }

@@ -76,9 +76,15 @@ static uint64_t round_up(uint64_t bytes, uint64_t to)
     return (bytes + to - 1) / to * to;
 }
 
+static uint64_t head_of(uint64_t value_bytes_max)
+{
+    return value_bytes_max <= WEIR__LATEST_BESIDE_MAX ? WEIR__LATEST_HEAD_BYTES
+                                                      : WEIR__LATEST_HEAD_BYTES_LARGE;
+}
+
 static uint64_t stride_of(uint64_t value_bytes_max)
 {
-    return round_up(WEIR__LATEST_HEAD_BYTES + value_bytes_max, WEIR__LATEST_LINE_BYTES);
+    return round_up(head_of(value_bytes_max) + value_bytes_max, WEIR__LATEST_LINE_BYTES);
 }
 
 void weir__latest_sizes(uint64_t geometry, struct weir_latest_memory *memory)
@@ -237,6 +243,7 @@ int weir__latest_attach(struct weir__latest *latest, const struct weir_latest_me
     latest->readers = NULL;
     latest->buffers = (unsigned char *)memory->values + WEIR__LATEST_BUFFERS_OFFSET;
     latest->stride_bytes = stride_of(options.value_bytes_max);
+    latest->head_bytes = head_of(options.value_bytes_max);
     latest->max_bytes = options.value_bytes_max;
     latest->buffer_count = options.buffers;
     latest->flags = options.flags;

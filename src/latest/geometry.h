@@ -23,6 +23,7 @@ struct weir__latest {
     struct weir__latest_readers_shm *readers; /* NULL: not mapped, or none */
     unsigned char *buffers;
     uint64_t stride_bytes;
+    uint64_t head_bytes; /* from a head to its value */
     uint64_t max_bytes;
     uint32_t buffer_count;
     uint32_t holds; /* 0 without the readers' part, too */
@@ -47,9 +48,10 @@ static inline struct weir__latest_head_shm *weir__latest_head(const struct weir_
                                                     buffer * latest->stride_bytes);
 }
 
-static inline unsigned char *weir__latest_payload(struct weir__latest_head_shm *head)
+static inline unsigned char *weir__latest_payload(const struct weir__latest *latest,
+                                                  struct weir__latest_head_shm *head)
 {
-    return (unsigned char *)head + WEIR__LATEST_HEAD_BYTES;
+    return (unsigned char *)head + latest->head_bytes;
 }
 
 #endif

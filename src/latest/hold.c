@@ -132,7 +132,7 @@ int weir_latest_hold(struct weir_latest_reader *reader, struct weir_latest_value
         return weir__latest_corrupt(seen.index, seen.size_bytes);
     }
     *value =
-        (struct weir_latest_value){ .data = weir__latest_payload(seen.head),
+        (struct weir_latest_value){ .data = weir__latest_payload(&reader->memory, seen.head),
                                     .size_bytes = seen.size_bytes,
                                     .version = weir__latest_version_of(seen.index),
                                     .hold = place + 1,

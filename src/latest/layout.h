@@ -89,13 +89,18 @@ struct weir__latest_readers_shm {
 static_assert(sizeof(struct weir__latest_values_shm) <= WEIR__LATEST_BUFFERS_OFFSET, "in front");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "index_low is the low half");
 
-/* A buffer: the head, then the value. A value of 48 bytes shares its head's cache line. */
+/*
+ * A buffer: the head, then the value. Values of 48 bytes at most share their head's cache line;
+ * larger ones begin at a line of their own, so that copies of them cross none in each step.
+ */
 struct weir__latest_head_shm {
     weir__atomic_u64 seq;
     weir__atomic_u64 size_bytes;
 };
 
 #define WEIR__LATEST_HEAD_BYTES 16
+#define WEIR__LATEST_HEAD_BYTES_LARGE 64
+#define WEIR__LATEST_BESIDE_MAX 48
 
 static_assert(sizeof(struct weir__latest_head_shm) == WEIR__LATEST_HEAD_BYTES, "head");
 

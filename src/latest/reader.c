@@ -108,7 +108,7 @@ static inline int copy_once(const struct weir__latest *memory, struct weir__late
 {
     bool fits = seen->size_bytes <= capacity_bytes && seen->size_bytes <= memory->max_bytes;
     if (__builtin_expect(fits, 1))
-        weir__copy_racing(buffer, weir__latest_payload(seen->head), seen->size_bytes);
+        weir__copy_racing(buffer, weir__latest_payload(memory, seen->head), seen->size_bytes);
     if (!weir__latest_is_same(seen->head, seen->index))
         return weir__latest_changed(memory, seen->index);
     return __builtin_expect(fits, 1) ? 0 : refuse(memory, capacity_bytes, seen);
@@ -187,7 +187,7 @@ int weir_latest_peek(struct weir_latest_reader *reader, struct weir_latest_value
         if (weir__latest_is_same(seen.head, seen.index)) {
             if (seen.size_bytes > memory->max_bytes)
                 return weir__latest_corrupt(seen.index, seen.size_bytes);
-            tell(value, weir__latest_payload(seen.head), &seen);
+            tell(value, weir__latest_payload(memory, seen.head), &seen);
             return 0;
         }
         result = weir__latest_changed(memory, seen.index);

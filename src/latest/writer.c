@@ -191,7 +191,8 @@ int weir_latest_write(struct weir_latest_writer *writer, const void *data, size_
                          0))
         return refuse(writer, size_bytes);
     uint32_t buffer = take_spare(writer);
-    unsigned char *payload = weir__latest_payload(weir__latest_head(&writer->memory, buffer));
+    unsigned char *payload =
+        weir__latest_payload(&writer->memory, weir__latest_head(&writer->memory, buffer));
     if (size_bytes <= WEIR__COPY_SMALL_MAX)
         weir__copy_small(payload, data, size_bytes);
     else
@@ -205,7 +206,7 @@ int weir_latest_loan(struct weir_latest_writer *writer, void **data)
     if (!is_ours(writer) || writer->loan != WEIR__LATEST_NONE)
         return refuse(writer, 0);
     writer->loan = take_spare(writer);
-    *data = weir__latest_payload(weir__latest_head(&writer->memory, writer->loan));
+    *data = weir__latest_payload(&writer->memory, weir__latest_head(&writer->memory, writer->loan));
     return 0;
 }
 
