@@ -23,7 +23,7 @@
 #include "../lane/ticks.h"
 
 /* Values that come in a chunk of reads while the writer is at work, at least. */
-enum { WRITTEN_MIN = 64 };
+enum { WRITTEN_MIN = 64, CHUNKS_MIN = 50 };
 
 enum { BOUNCES = 2000, LINE_BYTES = 128, TIMED = 64 };
 
@@ -186,7 +186,7 @@ static double read_for(struct weir_latest_reader *reader, unsigned char *sink, u
     struct weir_latest_value value = { .version = 0 };
     uint64_t count = 0, news = 0, last = 0, all_ticks = 0;
     unsigned chunk = size_bytes < 4096 ? 256 : 1;
-    int64_t start_ns = weir_now_ns();
+    int64_t start_ns = weir_now_ns(), now_ns;
     histogram_clear(&histogram);
     do {
         uint64_t before = last, found = 0, start = ticks();
@@ -196,13 +196,17 @@ static double read_for(struct weir_latest_reader *reader, unsigned char *sink, u
             last = value.version;
         }
         uint64_t took = ticks() - start;
+        now_ns = weir_now_ns();
         if (is_written && last - before < (chunk > 1 ? WRITTEN_MIN : 1))
             continue;
         news += found;
         histogram_add(&histogram, took);
         all_ticks += took;
         count += chunk;
-    } while ((uint64_t)(weir_now_ns() - start_ns) < budget_ns);
+    } while ((uint64_t)(now_ns - start_ns) < budget_ns ||
+             (count < CHUNKS_MIN * chunk && (uint64_t)(now_ns - start_ns) < 50 * budget_ns));
+    if (count == 0)
+        give_up("the writer is not at work");
     if (is_written) {
         figures->read_mean_ns = (double)all_ticks / (double)count / per_ns;
         figures->new_share = (double)news / (double)count;
