@@ -15,6 +15,9 @@
 #define AGAIN WEIR__RWLOCK_AGAIN
 #define COUNT_MASK WEIR_IDENTITY_SESSION_MAX
 
+/* How often a count of this process's is looked for before there is none. */
+#define LOOKS 1000
+
 _Static_assert(WEIR_RWLOCK_READS_MAX == WEIR_IDENTITY_SESSION_MAX, "the count fits");
 
 static const struct weir__geometry kind = {
@@ -181,14 +184,28 @@ int weir__rwlock_count(struct weir__rwlock *handle, uint64_t self)
                       handle->readers);
 }
 
-/* Takes one read lock of this process's back, wherever it is counted. */
-static bool uncount(struct weir__rwlock *handle, uint64_t self)
+static bool uncount_once(struct weir__rwlock *handle, uint64_t self)
 {
     if (count_down(handle->shm, place_of(handle, hint_of(handle)), self))
         return true;
     for (uint32_t i = 0; i < handle->readers; i++) {
         if (count_down(handle->shm, place_of(handle, i), self))
             return true;
+    }
+    return false;
+}
+
+/*
+ * Takes one read lock of this process's back, wherever it is counted: another thread may have taken
+ * the one that we counted for its own, and left us one in another place. Such counts may move behind
+ * a look and before it, so that one look finds none although there is one: hence several.
+ */
+static bool uncount(struct weir__rwlock *handle, uint64_t self)
+{
+    for (int look = 0; look < LOOKS; look++) {
+        if (uncount_once(handle, self))
+            return true;
+        weir__cpu_relax();
     }
     return false;
 }
@@ -332,7 +349,7 @@ int weir_rwlock_read_lock_until(struct weir_rwlock *lock, int64_t deadline_ns)
     if (__builtin_expect(self != WEIR_IDENTITY_NOBODY && count_up(place, self), 1)) {
         if (__builtin_expect(may_read(handle->shm), 1))
             return 0;
-        count_down(handle->shm, place, self);
+        uncount(handle, self);
     }
     return read_lock_slowly(handle, deadline_ns);
 }
