@@ -31,7 +31,7 @@ check_facts() {
     mutex-death)
         jq -e '.facts | .plain_lock == "ETIMEDOUT" and .plain_waiting == 2 and .plain_half_written
                and .robust_lock == "EOWNERDEAD" and .robust_half_written
-               and .weir_owner_died and .weir_half_written and .weir_after_repair == 0
+               and .weir_owner_died and .weir_half_written and .weir_repaired and .weir_after_repair == 0
                and .weir_told_after_ms >= 0 and .weir_told_after_ms < 5000
                and .weir_not_repaired == "ENOTRECOVERABLE"
                and .weir_not_repaired_stranger == "ENOTRECOVERABLE"' document

@@ -99,6 +99,13 @@ bool puppet_sleeps(void *argument)
            scene_process_sleeps(&puppet->pid) && poll(&answer, 1, 0) == 0;
 }
 
+bool puppet_settled(void *argument)
+{
+    struct puppet *puppet = argument;
+    struct pollfd answer = { .fd = puppet->answers, .events = POLLIN };
+    return puppet_sleeps(puppet) || poll(&answer, 1, 0) == 1;
+}
+
 /* By scene_waitpid(), so that its number, which may come round, is no longer one of the scene's. */
 static int reap(struct puppet *puppet)
 {

@@ -33,6 +33,9 @@ long puppet_answer(struct puppet *puppet);
 /* Whether it sleeps in the midst of a step: for scene_until(), argument is a struct puppet *. */
 bool puppet_sleeps(void *puppet);
 
+/* The same, or the step is done, or the puppet dead: it goes no further by itself. */
+bool puppet_settled(void *puppet);
+
 /* Lets it exit, or kills it with SIGKILL; returns its wait status. */
 int puppet_end(struct puppet *puppet);
 int puppet_kill(struct puppet *puppet);

@@ -79,7 +79,7 @@ static struct {
     int waiting;
     int weir_next, weir_after_repair;
     int64_t weir_told_after_ms;
-    bool weir_half_written;
+    bool weir_half_written, weir_repaired;
     int weir_heir, weir_given_up, weir_stranger;
 } found;
 
@@ -113,7 +113,8 @@ static bool pthread_part(void)
         puppet_begin(&witness[started++], 1);
     found.plain = try_next(account);
     for (int i = 0; i < started; i++)
-        found.waiting += scene_until(puppet_sleeps, &witness[i], BEGIN_MS);
+        found.waiting +=
+            scene_until(puppet_settled, &witness[i], BEGIN_MS) && puppet_sleeps(&witness[i]);
     scene_say(
         "Debit is %d, credit is %d, and %d processes wait. The mutex is a few bytes of memory "
         "in which the dead child is still the holder: nobody is told that it is dead, and "
@@ -200,7 +201,7 @@ static int kill_under(struct ledger *ledger, struct puppet *holder, struct puppe
     puppet_do(holder, LOCK);
     puppet_do(holder, HALF);
     puppet_begin(next, LOCK);
-    scene_until(puppet_sleeps, next, BEGIN_MS);
+    scene_until(puppet_settled, next, BEGIN_MS);
     int64_t killed_ns = weir_now_ns();
     puppet_kill(holder);
     int result = (int)puppet_answer(next);
@@ -226,6 +227,7 @@ static void play_weir(struct ledger *ledger, struct puppet *holder, struct puppe
     puppet_do(next, CONSISTENT);
     puppet_do(next, UNLOCK);
     found.weir_after_repair = (int)puppet_do(third, LOCK);
+    found.weir_repaired = ledger->debit == ledger->credit;
     puppet_do(third, UNLOCK);
 
     scene_head("4. And when nobody repairs?");
@@ -256,7 +258,7 @@ static bool weir_part(void)
               "when nobody uses it.");
     puppet_end(&third);
     weir_segment_close(segment);
-    return found.weir_half_written && found.weir_next == WEIR_OWNER_DIED &&
+    return found.weir_half_written && found.weir_repaired && found.weir_next == WEIR_OWNER_DIED &&
            found.weir_after_repair == 0 && found.weir_heir == WEIR_OWNER_DIED &&
            found.weir_given_up == -ENOTRECOVERABLE && found.weir_stranger == -ENOTRECOVERABLE;
 }
@@ -283,6 +285,7 @@ static void report_all(void)
     scene_fact_bool("weir_owner_died", found.weir_next == WEIR_OWNER_DIED);
     scene_fact_int("weir_told_after_ms", found.weir_told_after_ms);
     scene_fact_bool("weir_half_written", found.weir_half_written);
+    scene_fact_bool("weir_repaired", found.weir_repaired);
     scene_fact_int("weir_after_repair", found.weir_after_repair);
     scene_fact_text("weir_not_repaired", weir_strerror_name(found.weir_given_up));
     scene_fact_text("weir_not_repaired_stranger", weir_strerror_name(found.weir_stranger));
