@@ -200,7 +200,7 @@ static bool uncount_once(struct weir__rwlock *handle, uint64_t self)
  * the one that we counted for its own, and left us one in another place. Such counts may move behind
  * a look and before it, so that one look finds none although there is one: hence several.
  */
-static bool uncount(struct weir__rwlock *handle, uint64_t self)
+static __attribute__((noinline)) bool uncount(struct weir__rwlock *handle, uint64_t self)
 {
     for (int look = 0; look < LOOKS; look++) {
         if (uncount_once(handle, self))
@@ -339,7 +339,7 @@ static __attribute__((noinline)) int read_lock_slowly(struct weir__rwlock *handl
     return result;
 }
 
-int weir_rwlock_read_lock_until(struct weir_rwlock *lock, int64_t deadline_ns)
+static inline int read_lock(struct weir_rwlock *lock, int64_t deadline_ns)
 {
     if (__builtin_expect(weir__rwlock_is_closed(lock), 0))
         return weir__rwlock_closed();
@@ -356,12 +356,22 @@ int weir_rwlock_read_lock_until(struct weir_rwlock *lock, int64_t deadline_ns)
 
 int weir_rwlock_read_lock(struct weir_rwlock *lock)
 {
-    return weir_rwlock_read_lock_until(lock, WEIR_NEVER);
+    return read_lock(lock, WEIR_NEVER);
 }
 
 int weir_rwlock_try_read_lock(struct weir_rwlock *lock)
 {
-    return weir_rwlock_read_lock_until(lock, 0);
+    return read_lock(lock, 0);
+}
+
+int weir_rwlock_read_lock_until(struct weir_rwlock *lock, int64_t deadline_ns)
+{
+    return read_lock(lock, deadline_ns);
+}
+
+static int not_read(void)
+{
+    return weir__fail_plain(EPERM, "this process does not hold the lock for reading");
 }
 
 int weir_rwlock_read_unlock(struct weir_rwlock *lock)
@@ -370,9 +380,13 @@ int weir_rwlock_read_unlock(struct weir_rwlock *lock)
         return weir__rwlock_closed();
     struct weir__rwlock *handle = weir__rwlock_handle(lock);
     uint64_t self = weir__self_identity(weir__self());
-    if (__builtin_expect(self != WEIR_IDENTITY_NOBODY && uncount(handle, self), 1))
+    if (__builtin_expect(self == WEIR_IDENTITY_NOBODY, 0))
+        return not_read();
+    /* First where it most likely is: one look, inlined. */
+    if (__builtin_expect(count_down(handle->shm, place_of(handle, hint_of(handle)), self), 1) ||
+        uncount(handle, self))
         return 0;
-    return weir__fail_plain(EPERM, "this process does not hold the lock for reading");
+    return not_read();
 }
 
 int weir_rwlock_readers(const struct weir_rwlock *lock)
