@@ -77,7 +77,9 @@ static void list_words(void)
     add_word("readers.geometry", &readers->ready.geometry, 8);
     add_word("watch", &readers->watch, 4);
     for (unsigned i = 0; i < HOLDS; i++)
-        add_word("hold", &readers->hold[i], 8);
+        add_word("hold", &readers->hold[i].word, 8);
+    for (unsigned i = 0; i < HOLDS; i++)
+        add_word("hold's name", &readers->hold[i].name, 8);
 }
 
 static uint64_t load(const struct word *word)
@@ -339,7 +341,7 @@ static void hold_on(void)
         random ^= random >> 7;
         random ^= random << 17;
         for (unsigned i = 0; i < HOLDS; i++)
-            atomic_store_explicit(&readers->hold[i], (random >> 8 * i) % (BUFFERS + 1),
+            atomic_store_explicit(&readers->hold[i].word, (random >> 8 * i) % (BUFFERS + 1),
                                   memory_order_relaxed);
     }
 }

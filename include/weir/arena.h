@@ -8,7 +8,7 @@
  *
  * As in <weir/pool.h>, what is given belongs to a place in the same memory, and a process that is
  * killed at any instruction neither loses a byte nor lets one be given twice. Whoever inherits a
- * lock calls weir_arena_recover() before it looks at a place.
+ * lock calls weir_arena_recover() before it looks at a place, or moves what stands there.
  *
  *     struct table {
  *         struct weir_mutex mutex;

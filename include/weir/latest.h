@@ -259,8 +259,8 @@ WEIR_EXPORT int weir_latest_reader_open(struct weir_latest_reader **reader,
  *
  * reader: receives the handle; untouched on failure. ref: by name, ftok, key or id. options:
  * flags, trust and trust_uid are used; NULL is allowed. It is attached for writing where the mode
- * allows it, so that it can hold and be woken, and for reading else; the values are mapped for
- * reading alone in any case.
+ * allows it, so that it can hold and be woken, and for reading else; the values then are mapped for
+ * reading alone, where they begin at a page (they do with pages of 4 KiB).
  *
  * Returns: 0.
  * Errors: -ENOENT (nobody has created it), -EAGAIN (its creator has not made it ready yet), those of
@@ -319,7 +319,8 @@ WEIR_EXPORT int weir_latest_read(struct weir_latest_reader *reader, void *buffer
  * computed from it counts only if weir_latest_check() says so afterwards. Needs nothing but
  * the values, mapped for reading.
  *
- * Returns: 0; -EAGAIN (no value yet), -EUCLEAN. Blocking: never.
+ * Returns: 0; -EAGAIN (no value yet; or overwritten a hundred times meanwhile), -EUCLEAN.
+ * Blocking: never.
  */
 WEIR_EXPORT int weir_latest_peek(struct weir_latest_reader *reader,
                                  struct weir_latest_value *value);
@@ -344,7 +345,8 @@ WEIR_EXPORT int weir_latest_check(const struct weir_latest_reader *reader,
  * as options.holds says. The places of dead readers are taken back when there is no other.
  *
  * Returns: 0.
- * Errors: -EAGAIN (no value yet), -ENOBUFS (living readers hold as many as there may be),
+ * Errors: -EAGAIN (no value yet; or it changes faster than it can be held: more buffers help),
+ *     -ENOBUFS (living readers hold as many as there may be),
  *     -EOPNOTSUPP (no readers' part, or it may not be written), -EUCLEAN, -ECHILD, those of
  *     weir_identity(), which the first hold of a process calls.
  * Blocking: never; system calls only when all places are taken.

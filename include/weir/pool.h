@@ -20,8 +20,13 @@
  *     weir_pool_alloc(&pool, &list->fresh.offset);          a node, in a place of its own
  *     struct node *node = weir_pointer_get(space, list->fresh);
  *     node->next = list->head;
+ *     atomic_signal_fence(memory_order_seq_cst);            <stdatomic.h>
  *     list->head = list->fresh;                             linked, by one store
+ *     atomic_signal_fence(memory_order_seq_cst);
  *     list->fresh.offset = 0;
+ *
+ * (The compiler may swap two stores when nobody in this process can tell; who finds what a killed
+ * one left can. The fences keep it from that; they cost no instruction.)
  *
  * Whoever takes the mutex with WEIR_OWNER_DIED first calls weir_pool_recover(), then looks at the
  * places: fresh is 0: nothing was begun, or all was done; it is head: linked already, and only the
@@ -31,8 +36,8 @@
  * The memory: weir_pool_bytes() of a space (see <weir/offset.h>), at any offset in it. Zeroed
  * memory, and weir_pool_init() by any number of processes, the same each.
  *
- * Who may write the memory may damage the pool; then calls fail with -EUCLEAN, or give blocks that
- * others use. Nobody can make a call read or write outside of the space.
+ * Who may write the memory may damage the pool, or block everybody who uses it; then calls fail with
+ * -EUCLEAN, wait, or give blocks that others use. Nobody can make a call read or write outside of the space.
  *
  * Concurrency: alloc, free, recover and counts may run at the same time, from any thread or process;
  * two calls with one place must not.

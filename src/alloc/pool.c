@@ -212,13 +212,21 @@ static int recover(struct weir_pool *pool)
     return WEIR_OWNER_DIED;
 }
 
-/* A number read from the pool: below fresh, which is at most the count. */
-static int check_bounds(const struct weir_pool *pool)
+/*
+ * What the holder of the mutex goes by: free <= fresh <= count. Read once, and the copy checked: who
+ * lies may change the words while we hold the mutex.
+ */
+struct bounds {
+    uint64_t free, fresh;
+};
+
+static int read_bounds(const struct weir_pool *pool, struct bounds *bounds)
 {
-    uint64_t fresh = weir__word(&pool->shm->fresh), free = weir__word(&pool->shm->free);
-    if (fresh > pool->count)
-        return damaged("the number of blocks that were given once", fresh);
-    return free > fresh ? damaged("the first free block", free) : 0;
+    bounds->fresh = weir__word(&pool->shm->fresh);
+    bounds->free = weir__word(&pool->shm->free);
+    if (bounds->fresh > pool->count)
+        return damaged("the number of blocks that were given once", bounds->fresh);
+    return bounds->free > bounds->fresh ? damaged("the first free block", bounds->free) : 0;
 }
 
 static int unlock(struct weir_pool *pool, int result)
@@ -228,17 +236,19 @@ static int unlock(struct weir_pool *pool, int result)
 }
 
 /* 0 or WEIR_OWNER_DIED: locked, and whole. */
-static int lock(struct weir_pool *pool)
+static int lock(struct weir_pool *pool, struct bounds *bounds)
 {
     struct weir_mutex *mutex = &pool->shm->intent.mutex;
     int result = weir_mutex_lock(mutex);
     if (result < 0)
         return result;
-    int checked = check_bounds(pool);
+    int checked = read_bounds(pool, bounds);
     if (result == WEIR_OWNER_DIED) {
         if (checked == 0)
             result = recover(pool);
         weir_mutex_consistent(mutex);
+        if (checked == 0)
+            checked = read_bounds(pool, bounds); /* as the recovery left them */
     }
     if (checked == 0 && result >= 0)
         return result;
@@ -246,25 +256,25 @@ static int lock(struct weir_pool *pool)
 }
 
 /* A block for the act, still where it is. */
-static int choose(const struct weir_pool *pool, uint64_t *block, uint64_t *next)
+static int choose(const struct weir_pool *pool, const struct bounds *bounds, uint64_t *block,
+                  uint64_t *next)
 {
-    uint64_t free = weir__word(&pool->shm->free), fresh = weir__word(&pool->shm->fresh);
     *next = 0;
-    if (free == 0) {
-        *block = fresh;
-        return fresh < pool->count
-                   ? 0
-                   : weir__fail(ENOMEM, "all %u blocks of the pool are in use", pool->count);
+    if (bounds->free == 0) {
+        *block = bounds->fresh;
+        if (*block < pool->count)
+            return 0;
+        return weir__fail(ENOMEM, "all %u blocks of the pool are in use", pool->count);
     }
-    *block = free - 1;
+    *block = bounds->free - 1;
     *next = load_link(pool, *block);
-    return *next <= fresh ? 0 : damaged("the link of a free block", *next);
+    return *next <= bounds->fresh ? 0 : damaged("the link of a free block", *next);
 }
 
-static void give(struct weir_pool *pool, uint64_t block, uint64_t next)
+static void give(struct weir_pool *pool, const struct bounds *bounds, uint64_t block, uint64_t next)
 {
     struct weir__pool_shm *shm = pool->shm;
-    if (weir__word(&shm->free) == block + 1)
+    if (bounds->free != 0)
         weir__set_word(&shm->free, next);
     else
         weir__set_word(&shm->fresh, block + 1);
@@ -275,19 +285,20 @@ static void give(struct weir_pool *pool, uint64_t block, uint64_t next)
 int weir_pool_alloc(struct weir_pool *pool, uint64_t *place)
 {
     uint64_t place_offset, block, next;
+    struct bounds bounds;
     int result = weir__place_check(pool->space, place, &place_offset);
     if (result == 0)
-        result = lock(pool);
+        result = lock(pool, &bounds);
     if (result < 0)
         return result;
     weir__atomic_u64 *to = weir__place_at(pool->space, place_offset);
     if (weir__word(to) != 0)
         return unlock(pool, weir__fail_plain(EINVAL, "the place holds an offset already"));
-    result = choose(pool, &block, &next);
+    result = choose(pool, &bounds, &block, &next);
     if (result != 0)
         return unlock(pool, result);
     weir__intend(&pool->shm->intent, ALLOC, place_offset, block);
-    give(pool, block, next);
+    give(pool, &bounds, block, next);
     /* CRASH pool.unplaced: taken back. */
     weir__set_word(to, offset_of(pool, block));
     /* CRASH pool.placed: the place's. */
@@ -296,11 +307,12 @@ int weir_pool_alloc(struct weir_pool *pool, uint64_t *place)
 }
 
 /* The block that a place holds. */
-static int find(const struct weir_pool *pool, uint64_t offset, uint64_t *block)
+static int find(const struct weir_pool *pool, const struct bounds *bounds, uint64_t offset,
+                uint64_t *block)
 {
     uint64_t stride = stride_of(pool->block_bytes), at = offset - pool->blocks_offset;
     *block = at / stride;
-    if (offset < pool->blocks_offset || at % stride != 0 || *block >= weir__word(&pool->shm->fresh))
+    if (offset < pool->blocks_offset || at % stride != 0 || *block >= bounds->fresh)
         return weir__fail(EINVAL, "the place holds %llu: no block of this pool begins there",
                           (unsigned long long)offset);
     if (load_link(pool, *block) != GIVEN)
@@ -312,13 +324,14 @@ static int find(const struct weir_pool *pool, uint64_t offset, uint64_t *block)
 int weir_pool_free(struct weir_pool *pool, uint64_t *place)
 {
     uint64_t place_offset, block;
+    struct bounds bounds;
     int result = weir__place_check(pool->space, place, &place_offset);
     if (result == 0)
-        result = lock(pool);
+        result = lock(pool, &bounds);
     if (result < 0)
         return result;
     weir__atomic_u64 *from = weir__place_at(pool->space, place_offset);
-    result = find(pool, weir__word(from), &block);
+    result = find(pool, &bounds, weir__word(from), &block);
     if (result != 0)
         return unlock(pool, result);
     weir__intend(&pool->shm->intent, FREE, place_offset, block);
@@ -331,30 +344,31 @@ int weir_pool_free(struct weir_pool *pool, uint64_t *place)
 
 int weir_pool_recover(struct weir_pool *pool)
 {
-    int result = lock(pool);
+    struct bounds bounds;
+    int result = lock(pool, &bounds);
     return result < 0 ? result : unlock(pool, result);
 }
 
 /* --- counting ------------------------------------------------------------------------------ */
 
 /* How many are in the free list; more than there can be: it is a ring. */
-static int count_free(const struct weir_pool *pool, uint64_t *count)
+static int count_free(const struct weir_pool *pool, const struct bounds *bounds, uint64_t *count)
 {
-    uint64_t fresh = weir__word(&pool->shm->fresh), at = weir__word(&pool->shm->free);
+    uint64_t at = bounds->free;
     for (*count = 0; at != 0; (*count)++) {
-        if (at > fresh)
+        if (at > bounds->fresh)
             return damaged("a link", at);
-        if (*count == fresh)
-            return damaged("the free list's length, which is a ring's: more than", fresh);
+        if (*count == bounds->fresh)
+            return damaged("the free list's length, which is a ring's: more than", *count);
         at = load_link(pool, at - 1);
     }
     return 0;
 }
 
-static uint64_t count_given(const struct weir_pool *pool)
+static uint64_t count_given(const struct weir_pool *pool, const struct bounds *bounds)
 {
-    uint64_t fresh = weir__word(&pool->shm->fresh), given = 0;
-    for (uint64_t i = 0; i < fresh && i < pool->count; i++)
+    uint64_t given = 0;
+    for (uint64_t i = 0; i < bounds->fresh; i++)
         given += load_link(pool, i) == GIVEN;
     return given;
 }
@@ -362,25 +376,27 @@ static uint64_t count_given(const struct weir_pool *pool)
 int weir_pool_check(struct weir_pool *pool)
 {
     uint64_t free, given;
-    int result = lock(pool);
+    struct bounds bounds;
+    int result = lock(pool, &bounds);
     if (result < 0)
         return result;
-    result = count_free(pool, &free);
-    given = count_given(pool);
-    if (result == 0 && free + given != weir__word(&pool->shm->fresh))
+    result = count_free(pool, &bounds, &free);
+    given = count_given(pool, &bounds);
+    if (result == 0 && free + given != bounds.fresh)
         result = damaged("the number of blocks that are neither free nor given",
-                         weir__word(&pool->shm->fresh) - free - given);
+                         bounds.fresh - free - given);
     return unlock(pool, result);
 }
 
 int weir_pool_used(struct weir_pool *pool, uint32_t *used)
 {
     uint64_t free;
-    int result = lock(pool);
+    struct bounds bounds;
+    int result = lock(pool, &bounds);
     if (result < 0)
         return result;
-    result = count_free(pool, &free);
+    result = count_free(pool, &bounds, &free);
     if (result == 0)
-        *used = (uint32_t)(weir__word(&pool->shm->fresh) - free);
+        *used = (uint32_t)(bounds.fresh - free);
     return unlock(pool, result);
 }

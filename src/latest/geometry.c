@@ -96,7 +96,7 @@ void weir__latest_sizes(uint64_t geometry, struct weir_latest_memory *memory)
     memory->readers_bytes = options.holds == 0
                                 ? 0
                                 : round_up(sizeof(struct weir__latest_readers_shm) +
-                                               options.holds * sizeof(weir__atomic_u64),
+                                               options.holds * sizeof(struct weir__owned),
                                            WEIR__LATEST_LINE_BYTES);
 }
 

@@ -18,16 +18,14 @@
 /* Values that may come between a look and a hold; half of the buffers each time. */
 #define TRIES 100
 
-static uint64_t word_of(const struct weir_latest_reader *reader, uint64_t index)
-{
-    return reader->identity | ((index & WEIR__LATEST_BUFFER_MASK) + 1);
-}
-
-static bool swap(weir__atomic_u64 *hold, uint64_t was, uint64_t word)
+static bool swap(struct weir__owned *hold, uint64_t was, uint64_t word)
 {
     /* Relaxed: the fence in weir__latest_take_hold() comes behind it. */
-    return atomic_compare_exchange_strong_explicit(hold, &was, word, memory_order_relaxed,
-                                                   memory_order_relaxed);
+    if (!atomic_compare_exchange_strong_explicit(&hold->word, &was, word, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        return false;
+    weir__owned_name(hold);
+    return true;
 }
 
 static int identify(struct weir_latest_reader *reader)
@@ -41,11 +39,14 @@ static int identify(struct weir_latest_reader *reader)
                                         "its own");
     if (reader->identity != 0)
         return 0;
-    int result = weir_identity(&reader->identity);
-    reader->identity_now = weir__identity_word();
+    uint64_t identity;
+    int result = weir_identity(&identity);
     if (result != 0)
-        reader->identity = 0;
-    return result;
+        return result;
+    /* In this order: another thread may fork in between. */
+    reader->identity_now = weir__identity_word();
+    reader->identity = identity;
+    return 0;
 }
 
 /* A free hold word, or one that the dead have left: it names us and the buffer then. */
@@ -54,17 +55,16 @@ static int claim(struct weir_latest_reader *reader, uint64_t word, uint32_t *pla
     struct weir__latest *memory = &reader->memory;
     for (uint32_t i = 0; i < memory->holds; i++) {
         uint32_t at = (reader->place + i) % memory->holds;
-        weir__atomic_u64 *hold = &memory->readers->hold[at];
-        if (atomic_load_explicit(hold, memory_order_relaxed) == 0 && swap(hold, 0, word)) {
+        struct weir__owned *hold = &memory->readers->hold[at];
+        if (atomic_load_explicit(&hold->word, memory_order_relaxed) == 0 && swap(hold, 0, word)) {
             *place = reader->place = at;
             return 0;
         }
     }
     for (uint32_t at = 0; at < memory->holds; at++) {
-        weir__atomic_u64 *hold = &memory->readers->hold[at];
-        uint64_t owner = atomic_load_explicit(hold, memory_order_relaxed);
-        if ((owner == 0 || weir_life(owner, WEIR_UID_ANY) == WEIR_LIFE_DEAD) &&
-            swap(hold, owner, word)) {
+        struct weir__owned *hold = &memory->readers->hold[at];
+        uint64_t owner = atomic_load_explicit(&hold->word, memory_order_relaxed);
+        if ((owner == 0 || weir__owned_is_dead(hold, owner)) && swap(hold, owner, word)) {
             *place = reader->place = at;
             return 0;
         }
@@ -80,7 +80,7 @@ int weir__latest_take_hold(struct weir_latest_reader *reader, struct weir__lates
     if (result == 0)
         result = weir__latest_look(memory, seen);
     if (result == 0)
-        result = claim(reader, word_of(reader, seen->index), place);
+        result = claim(reader, weir__latest_hold_word(reader, seen->index), place);
     if (result != 0)
         return result;
     reader->held[*place / 64] |= UINT64_C(1) << *place % 64;
@@ -97,8 +97,8 @@ int weir__latest_take_hold(struct weir_latest_reader *reader, struct weir__lates
         if (result != 0)
             break;
         /* Relaxed: as in swap(). Nobody else stores it while we live. */
-        atomic_store_explicit(&memory->readers->hold[*place], word_of(reader, seen->index),
-                              memory_order_relaxed);
+        atomic_store_explicit(&memory->readers->hold[*place].word,
+                              weir__latest_hold_word(reader, seen->index), memory_order_relaxed);
     }
     weir__latest_put_back(reader, *place);
     return result != 0 ? result
@@ -107,8 +107,9 @@ int weir__latest_take_hold(struct weir_latest_reader *reader, struct weir__lates
 
 void weir__latest_put_back(struct weir_latest_reader *reader, uint32_t place)
 {
-    weir__atomic_u64 *hold = &reader->memory.readers->hold[place];
+    weir__atomic_u64 *hold = &reader->memory.readers->hold[place].word;
     uint64_t word = atomic_load_explicit(hold, memory_order_relaxed);
+    reader->held_index[place] = 0;
     reader->held[place / 64] &= ~(UINT64_C(1) << place % 64);
     /* Somebody who lies may have stored another's name. */
     if ((word & ~WEIR_IDENTITY_SESSION_MAX) != reader->identity)
@@ -125,6 +126,7 @@ int weir_latest_hold(struct weir_latest_reader *reader, struct weir_latest_value
     int result = weir__latest_take_hold(reader, &seen, &place);
     if (result != 0)
         return result;
+    reader->held_index[place] = seen.index;
     /* Once more, now that it cannot change. */
     seen.size_bytes = atomic_load_explicit(&seen.head->size_bytes, memory_order_relaxed);
     if (seen.size_bytes > reader->memory.max_bytes) {
@@ -145,7 +147,8 @@ int weir_latest_release(struct weir_latest_reader *reader, const struct weir_lat
     uint32_t place = value->hold - 1;
     if (!weir__latest_reader_is_ours(reader))
         return weir__fail(ECHILD, "this handle holds for the parent process");
-    if (place >= reader->memory.holds || !(reader->held[place / 64] >> place % 64 & 1))
+    if (place >= reader->memory.holds ||
+        reader->held_index[place] != weir__latest_index(value->version, value->buffer))
         return weir__fail(EINVAL, "version %llu is not held by this handle: released twice?",
                           (unsigned long long)value->version);
     weir__latest_put_back(reader, place);

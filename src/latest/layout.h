@@ -30,8 +30,9 @@
  *   geometry,  | once, by anyone    | as above
  *   magic      |                    |
  *   watch      | by who waits       | or: WATCHING, and NEEDS_FENCE. The writer: exchange -> 0
- *   hold[]     | by who holds       | compare-and-swap 0 or a dead one's -> mine; mine -> mine;
+ *   hold[].word| by who holds       | compare-and-swap 0 or a dead one's -> mine; mine -> mine;
  *              |                    | mine -> 0 [latest.free]
+ *   hold[].name| at the claim       | as in sync/owner.h
  *
  *   hold 0                    free
  *   hold identity | b + 1     that process uses buffer b, if head b had the right seq afterwards
@@ -77,7 +78,7 @@ struct weir__latest_values_shm {
 struct weir__latest_readers_shm {
     struct weir__latest_ready_shm ready;
     _Alignas(WEIR__LATEST_LINE_BYTES) weir__atomic_u32 watch;
-    weir__atomic_u64 hold[];
+    struct weir__owned hold[];
 };
 
 #define WEIR__LATEST_WATCHING UINT32_C(1)

@@ -40,8 +40,11 @@ static uint64_t bytes_of(uint64_t geometry)
     return needs.values_bytes + needs.readers_bytes;
 }
 
-/* Where the two parts are. What the geometry says is checked with the sizes by whoever uses them. */
-static void place(struct weir_segment *segment, struct weir_latest_memory *memory)
+/*
+ * Where the two parts are. What the geometry says is checked with the sizes by whoever uses them. One
+ * look at the magic decides: who came a moment too soon would else have one part where there are two.
+ */
+static int place(struct weir_segment *segment, struct weir_latest_memory *memory)
 {
     unsigned char *data = weir_segment_data(segment);
     uint64_t has_bytes = weir_segment_size(segment);
@@ -49,7 +52,10 @@ static void place(struct weir_segment *segment, struct weir_latest_memory *memor
     if (has_bytes >= sizeof(struct weir__latest_ready_shm)) {
         struct weir__latest_ready_shm *ready = (void *)data;
         /* Acquire [latest.ready]: a geometry, if there is one. Pairs with make_ready(). */
-        if (atomic_load_explicit(&ready->magic, memory_order_acquire) == WEIR__LATEST_VALUES_MAGIC)
+        uint64_t magic = atomic_load_explicit(&ready->magic, memory_order_acquire);
+        if (magic == 0)
+            return weir__fail_plain(EAGAIN, "the value has not been made ready yet");
+        if (magic == WEIR__LATEST_VALUES_MAGIC)
             weir__latest_sizes(atomic_load_explicit(&ready->geometry, memory_order_relaxed),
                                &needs);
     }
@@ -59,6 +65,7 @@ static void place(struct weir_segment *segment, struct weir_latest_memory *memor
         memory->readers = data + needs.values_bytes;
         memory->readers_bytes = has_bytes - needs.values_bytes;
     }
+    return 0;
 }
 
 int weir_latest_create(struct weir_latest_writer **writer, struct weir_ref ref,
@@ -91,8 +98,7 @@ int weir_latest_create(struct weir_latest_writer **writer, struct weir_ref ref,
                                   (unsigned long long)bytes_of(geometry))
                      : weir_latest_init(&memory, asked);
     } else {
-        place(segment, &memory);
-        result = 0;
+        result = place(segment, &memory);
     }
     if (result == 0)
         result = weir__latest_writer_open(writer, &memory, segment);
@@ -130,10 +136,11 @@ int weir_latest_open(struct weir_latest_reader **reader, struct weir_ref ref,
     }
     if (result != 0)
         return result;
-    place(segment, &memory);
+    result = place(segment, &memory);
     if (!may_write)
         memory.readers = NULL;
-    result = weir__latest_reader_open(reader, &memory, segment);
+    if (result == 0)
+        result = weir__latest_reader_open(reader, &memory, segment);
     if (result != 0)
         weir_segment_close(segment);
     else if (may_write)

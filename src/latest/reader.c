@@ -123,7 +123,14 @@ static int copy_held(struct weir_latest_reader *reader, struct weir__latest_seen
     if (result != 0)
         return result;
     seen->size_bytes = atomic_load_explicit(&seen->head->size_bytes, memory_order_relaxed);
-    result = copy_once(&reader->memory, seen, buffer, capacity_bytes);
+    bool fits = seen->size_bytes <= capacity_bytes && seen->size_bytes <= reader->memory.max_bytes;
+    if (fits)
+        weir__copy_racing(buffer, weir__latest_payload(&reader->memory, seen->head),
+                          seen->size_bytes);
+    if (!weir__latest_is_kept(reader, seen->head, seen->index, place))
+        result = weir__latest_changed(&reader->memory, seen->index);
+    else if (!fits)
+        result = refuse(&reader->memory, capacity_bytes, seen);
     weir__latest_put_back(reader, place);
     return result;
 }
@@ -202,8 +209,11 @@ int weir_latest_check(const struct weir_latest_reader *reader,
 {
     if (value->buffer >= reader->memory.buffer_count || value->version == 0)
         return weir__fail(EINVAL, "this is no value of this object");
-    return weir__latest_is_same(weir__latest_head(&reader->memory, value->buffer),
-                                weir__latest_index(value->version, value->buffer))
-               ? 0
-               : -EAGAIN;
+    const struct weir__latest_head_shm *head = weir__latest_head(&reader->memory, value->buffer);
+    uint64_t index = weir__latest_index(value->version, value->buffer);
+    uint32_t place = value->hold - 1;
+    bool is_held = place < reader->memory.holds && reader->held_index[place] == index;
+    bool is_whole = is_held ? weir__latest_is_kept(reader, head, index, place)
+                            : weir__latest_is_same(head, index);
+    return is_whole ? 0 : -EAGAIN;
 }

@@ -21,6 +21,7 @@ struct weir_latest_reader {
     bool needs_fence;             /* membarrier is not for us: the writer has to fence */
     struct weir_segment *segment; /* of weir_latest_open(), or NULL */
     uint64_t held[4];             /* the hold words that are ours, a bit each */
+    uint64_t held_index[WEIR_LATEST_HOLDS_MAX]; /* what weir_latest_hold() gave; 0: nothing */
 };
 
 /* weir_latest_reader_open() for what weir_latest_open() has attached. */
@@ -62,6 +63,29 @@ static inline bool weir__latest_is_same(const struct weir__latest_head_shm *head
     atomic_thread_fence(memory_order_acquire);
     /* Acquire [latest.reserve]: a 0, and then the index. Pairs with invalidate(). */
     return __builtin_expect(atomic_load_explicit(&head->seq, memory_order_acquire) == index, 1);
+}
+
+/* What a hold word of ours says of that value. */
+static inline uint64_t weir__latest_hold_word(const struct weir_latest_reader *reader,
+                                              uint64_t index)
+{
+    return reader->identity | ((index & WEIR__LATEST_BUFFER_MASK) + 1);
+}
+
+/*
+ * The same of a value that we hold: the writer may just be reserving its buffer, and look at the
+ * holds next, or have been killed between the two; as long as ours stands, no byte is touched.
+ */
+static inline bool weir__latest_is_kept(const struct weir_latest_reader *reader,
+                                        const struct weir__latest_head_shm *head, uint64_t index,
+                                        uint32_t place)
+{
+    if (weir__latest_is_same(head, index))
+        return true;
+    /* Relaxed: the acquire above came after the bytes; who lies may free our hold. */
+    return atomic_load_explicit(&head->seq, memory_order_relaxed) == 0 &&
+           atomic_load_explicit(&reader->memory.readers->hold[place].word, memory_order_relaxed) ==
+               weir__latest_hold_word(reader, index);
 }
 
 /*

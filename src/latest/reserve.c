@@ -10,6 +10,9 @@
 
 #include "latest/writer.h"
 
+/* No C library copies less than this past the caches. */
+#define STREAMED_BYTES 65536
+
 struct buffers {
     uint64_t bits[4];
 };
@@ -31,7 +34,7 @@ static struct buffers held_now(const struct weir__latest *memory)
     for (uint32_t i = 0; i < memory->holds; i++) {
         /* Acquire [latest.free]: who gave it back has read its last byte. Pairs with
          * weir__latest_put_back(). */
-        uint64_t word = atomic_load_explicit(&memory->readers->hold[i], memory_order_acquire);
+        uint64_t word = atomic_load_explicit(&memory->readers->hold[i].word, memory_order_acquire);
         uint64_t buffer = (word & WEIR_IDENTITY_SESSION_MAX) - 1;
         if (buffer < memory->buffer_count)
             mark(&held, (uint32_t)buffer);
@@ -79,6 +82,9 @@ static void keep(struct weir_latest_writer *writer, const struct candidate *cand
         /* Release [latest.seq]: seq 0 before the bytes of the next value. Pairs with
          * weir__latest_is_same(). */
         atomic_thread_fence(memory_order_release);
+        /* memcpy(3) writes large values past the caches, and no release holds such stores back. */
+        if (writer->memory.max_bytes >= STREAMED_BYTES)
+            atomic_thread_fence(memory_order_seq_cst);
     }
     writer->spare_at = writer->spare_count = 0;
     for (uint32_t i = 0; i < count; i++) {
