@@ -91,8 +91,9 @@ struct weir_rwlock {
  * weir_rwlock_bytes() - how much memory a lock takes
  *
  * readers: how many processes may read at the same time, 1 to WEIR_RWLOCK_READERS_MAX. More may
- * use the lock; a process that does not read leaves its place to others. 64 bytes each. As many
- * places as processes are fastest: each keeps its own then.
+ * use the lock; a process that does not read leaves its place to others. Threads of one process
+ * whose first read locks come at the same moment may take two, until one of them is at 0. 64 bytes
+ * each. As many places as processes are fastest: each keeps its own then.
  *
  * Returns: the bytes; 0 when readers is out of its range.
  * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe.

@@ -294,7 +294,7 @@ static int withdraw(const struct weir__barrier *handle, struct weir__owned *owne
 static int wait_for_others(const struct weir__barrier *handle, uint32_t round, uint64_t self,
                            int64_t deadline_ns)
 {
-    int64_t slice_ns = WEIR__SLEEP_FIRST_NS;
+    struct weir__asking asking = weir__asking_begin();
     while (!weir__is_over(deadline_ns)) {
         end_round(handle);
         int result = spin(handle, round);
@@ -305,11 +305,10 @@ static int wait_for_others(const struct weir__barrier *handle, uint32_t round, u
         result = result_of(load_round(handle->shm), round);
         if (result != AGAIN)
             return result;
-        result = weir__event_wait_slice(&handle->shm->ended, ticket, slice_ns, deadline_ns);
-        if (result != 1)
-            continue;
-        slice_ns = WEIR__SLEEP_SLICE_NS;
-        find_gone(handle, round, self);
+        weir__event_wait_slice(&handle->shm->ended, ticket, weir__asking_slice(&asking),
+                               deadline_ns);
+        if (weir__asking_is_due(&asking))
+            find_gone(handle, round, self);
     }
     find_gone(handle, round, self);
     end_round(handle);

@@ -7,11 +7,25 @@ int weir__owner_self(uint64_t *self)
     return *self != WEIR_IDENTITY_NOBODY ? 0 : weir_identity(self);
 }
 
+static uint64_t load_name(const struct weir__owned *owned)
+{
+    /* Acquire [owned.name]: it fits the word, or it is not used; and before the next look at the
+     * word. Pairs with weir__owned_name(). */
+    return atomic_load_explicit(&owned->name, memory_order_acquire);
+}
+
+bool weir__owned_is_named(const struct weir__owned *owned, uint64_t word)
+{
+    return weir__identity_name_uid(load_name(owned), weir__owner(word)) != WEIR_UID_ANY;
+}
+
 bool weir__owned_is_dead(const struct weir__owned *owned, uint64_t word)
 {
-    /* Relaxed [owned.name]: it fits the word, or it is not used. Pairs with weir__owned_name(). */
-    uint64_t name = atomic_load_explicit(&owned->name, memory_order_relaxed);
-    uint64_t owner = weir__owner(word);
-    return weir__identity_name_is_near(name, owner) &&
-           weir_life(owner, weir__identity_name_uid(name, owner)) == WEIR_LIFE_DEAD;
+    uint64_t name = load_name(owned), owner = weir__owner(word);
+    if (!weir__identity_name_is_near(name, owner) ||
+        weir_life(owner, weir__identity_name_uid(name, owner)) != WEIR_LIFE_DEAD)
+        return false;
+    /* Acquire, so that the name is read after it: the same owner still, and then the same name. */
+    uint64_t now = atomic_load_explicit(&owned->word, memory_order_acquire);
+    return weir__owner(now) == owner && load_name(owned) == name;
 }

@@ -21,7 +21,9 @@
  * so that the uid of the dead one is not known, and any creator's beacon of that id and size counts
  * as its life. Two processes with ids that come round would be needed in these few instructions.
  * Nor is its namespace known: one of another namespace that is stopped in these few instructions
- * would be taken for dead.
+ * would be taken for dead. (A name that does not fit, because the word has changed hands between the
+ * loads, is seen: both must be the same after the kernel's answer. Only a word that goes and comes
+ * back meanwhile, its name with it, is not.)
  */
 
 #include <stdbool.h>
@@ -51,12 +53,18 @@ int weir__owner_self(uint64_t *self);
 static inline void weir__owned_name(struct weir__owned *owned)
 {
     uint64_t name = weir__self()->name;
-    /* Relaxed [owned.name]: whoever reads it checks that it fits. Pairs with weir__owned_is_dead(). */
+    /* Relaxed [owned.name]: whoever reads it checks that it fits. Pairs with load_name(). */
     if (atomic_load_explicit(&owned->name, memory_order_relaxed) != name)
         atomic_store_explicit(&owned->name, name, memory_order_relaxed);
 }
 
-/* Whether the owner in word, which was read from owned, is dead. A few system calls. */
+/* Whether the name beside word, which was read from owned, is its owner's. */
+bool weir__owned_is_named(const struct weir__owned *owned, uint64_t word);
+
+/*
+ * Whether the owner in word, which was read from owned, is dead. A few system calls. Word and name
+ * still stand there after the kernel's answer: else the name may have been another's.
+ */
 bool weir__owned_is_dead(const struct weir__owned *owned, uint64_t word);
 
 /* The half of a 64-bit word that a futex can wait for: the one with the 13 bits. */

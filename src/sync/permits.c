@@ -164,7 +164,7 @@ static __attribute__((noinline)) int take_slowly(struct weir__permits *handle, u
                                                  int64_t deadline_ns)
 {
     uint64_t self;
-    int64_t slice_ns = WEIR__SLEEP_FIRST_NS;
+    struct weir__asking asking = weir__asking_begin();
     int result = weir__owner_self(&self);
     if (result != 0)
         return result;
@@ -176,10 +176,10 @@ static __attribute__((noinline)) int take_slowly(struct weir__permits *handle, u
         result = take_free(handle, self, index);
         if (result != NONE)
             return result;
-        result = weir__event_wait_slice(&handle->shm->returned, ticket, slice_ns, deadline_ns);
-        if (result != 1)
+        weir__event_wait_slice(&handle->shm->returned, ticket, weir__asking_slice(&asking),
+                               deadline_ns);
+        if (!weir__asking_is_due(&asking))
             continue;
-        slice_ns = WEIR__SLEEP_SLICE_NS;
         result = take_dead(handle, self, index);
         if (result != NONE)
             return result;

@@ -119,7 +119,7 @@ static inline bool count_down(struct weir__rwlock_shm *shm, struct weir__owned *
 }
 
 /* A place of this process's that can count: 0, AGAIN: there is none, or -EOVERFLOW. */
-static int count_own(struct weir__rwlock *handle, uint64_t self)
+static int count_own(struct weir__rwlock *handle, uint64_t self, uint32_t *at)
 {
     for (uint32_t i = 0; i < handle->readers; i++) {
         struct weir__owned *place = place_of(handle, i);
@@ -128,6 +128,7 @@ static int count_own(struct weir__rwlock *handle, uint64_t self)
         if (count_up(place, self)) {
             /* Relaxed: as in hint_of(). */
             atomic_store_explicit(&handle->hint, i, memory_order_relaxed);
+            *at = i;
             return 0;
         }
         if ((load_place(place) & COUNT_MASK) == COUNT_MASK)
@@ -147,15 +148,20 @@ static bool is_vacant(const struct weir__owned *place, uint64_t word, enum vacan
     case DEAD:
         return word != 0 && weir__owned_is_dead(place, word);
     default:
-        return (word & COUNT_MASK) == 0;
+        /* One without its name yet is left to who has just claimed it: he would name it after us. */
+        return (word & COUNT_MASK) == 0 && weir__owned_is_named(place, word);
     }
 }
 
-static bool claim(struct weir__rwlock *handle, uint64_t self, enum vacancy which)
+static bool claim(struct weir__rwlock *handle, uint64_t self, enum vacancy which, uint32_t *at)
 {
     for (uint32_t i = 0; i < handle->readers; i++) {
         struct weir__owned *place = place_of(handle, i);
         uint64_t word = load_place(place);
+        *at = i;
+        /* Another thread of ours may have come first. */
+        if (weir__owner(word) == self && count_up(place, self))
+            return true;
         if (!is_vacant(place, word, which) || !move(place, &word, self | 1))
             continue;
         /* CRASH rwlock.unnamed */
@@ -167,26 +173,30 @@ static bool claim(struct weir__rwlock *handle, uint64_t self, enum vacancy which
     return false;
 }
 
-int weir__rwlock_count(struct weir__rwlock *handle, uint64_t self)
+int weir__rwlock_count(struct weir__rwlock *handle, uint64_t self, uint32_t *at)
 {
-    if (count_up(place_of(handle, hint_of(handle)), self))
+    *at = hint_of(handle);
+    if (count_up(place_of(handle, *at), self))
         return 0;
-    int result = count_own(handle, self);
+    int result = count_own(handle, self, at);
     if (result != AGAIN)
         return result;
     for (int which = FREE; which < VACANCIES; which++) {
-        if (claim(handle, self, (enum vacancy)which))
+        if (claim(handle, self, (enum vacancy)which, at))
             return 0;
     }
+    result = count_own(handle, self, at);
+    if (result != AGAIN)
+        return result;
     return weir__fail(ENOSPC,
                       "the lock is made for %u processes that read at the same time, and as many "
                       "do: make it with more",
                       handle->readers);
 }
 
-static bool uncount_once(struct weir__rwlock *handle, uint64_t self)
+static bool uncount_once(struct weir__rwlock *handle, uint64_t self, uint32_t first)
 {
-    if (count_down(handle->shm, place_of(handle, hint_of(handle)), self))
+    if (count_down(handle->shm, place_of(handle, first), self))
         return true;
     for (uint32_t i = 0; i < handle->readers; i++) {
         if (count_down(handle->shm, place_of(handle, i), self))
@@ -199,11 +209,16 @@ static bool uncount_once(struct weir__rwlock *handle, uint64_t self)
  * Takes one read lock of this process's back, wherever it is counted: another thread may have taken
  * the one that we counted for its own, and left us one in another place. Such counts may move behind
  * a look and before it, so that one look finds none although there is one: hence several.
+ *
+ * Who counted and does not read, since a writer came, begins where it counted: a count in a place that
+ * the writer has passed already is one that is to be taken back, and there it is found. Elsewhere it
+ * would be that of one who reads.
  */
-static __attribute__((noinline)) bool uncount(struct weir__rwlock *handle, uint64_t self)
+static __attribute__((noinline)) bool uncount(struct weir__rwlock *handle, uint64_t self,
+                                              uint32_t first)
 {
     for (int look = 0; look < LOOKS; look++) {
-        if (uncount_once(handle, self))
+        if (uncount_once(handle, self, first))
             return true;
         weir__cpu_relax();
     }
@@ -285,7 +300,7 @@ static int settle(struct weir__rwlock_shm *shm, uint64_t self)
 }
 
 /* 0: nobody holds writer any more, or a slice is over; or an error. */
-static int wait_for_writer(struct weir__rwlock_shm *shm, uint64_t self, int64_t *slice_ns,
+static int wait_for_writer(struct weir__rwlock_shm *shm, uint64_t self, struct weir__asking *asking,
                            int64_t deadline_ns)
 {
     int result;
@@ -305,9 +320,9 @@ static int wait_for_writer(struct weir__rwlock_shm *shm, uint64_t self, int64_t 
     uint32_t ticket = weir__event_prepare(&shm->released);
     if (weir__owner(load_writer(shm)) == WEIR_IDENTITY_NOBODY)
         return 0;
-    if (weir__event_wait_slice(&shm->released, ticket, *slice_ns, deadline_ns) != 1)
+    weir__event_wait_slice(&shm->released, ticket, weir__asking_slice(asking), deadline_ns);
+    if (!weir__asking_is_due(asking))
         return 0;
-    *slice_ns = WEIR__SLEEP_SLICE_NS;
     result = settle(shm, self);
     return result == AGAIN ? 0 : result;
 }
@@ -318,23 +333,24 @@ static __attribute__((noinline)) int read_lock_slowly(struct weir__rwlock *handl
                                                       int64_t deadline_ns)
 {
     uint64_t self;
-    int64_t slice_ns = WEIR__SLEEP_FIRST_NS;
+    uint32_t place;
+    struct weir__asking asking = weir__asking_begin();
     int result = weir__owner_self(&self);
     if (result == 0 && weir__rwlock_is_ours(handle->shm))
         return weir__fail_plain(EDEADLK, "this thread writes: it would wait for itself; see "
                                          "weir_rwlock_downgrade()");
     while (result == 0) {
-        result = weir__rwlock_count(handle, self);
+        result = weir__rwlock_count(handle, self, &place);
         if (result != 0)
             break;
         /* CRASH rwlock.counted */
         result = look(handle->shm);
         if (result == 0)
             break;
-        uncount(handle, self);
+        uncount(handle, self, place);
         if (result != AGAIN)
             break;
-        result = wait_for_writer(handle->shm, self, &slice_ns, deadline_ns);
+        result = wait_for_writer(handle->shm, self, &asking, deadline_ns);
     }
     return result;
 }
@@ -345,11 +361,12 @@ static inline int read_lock(struct weir_rwlock *lock, int64_t deadline_ns)
         return weir__rwlock_closed();
     struct weir__rwlock *handle = weir__rwlock_handle(lock);
     uint64_t self = weir__self_identity(weir__self());
-    struct weir__owned *place = place_of(handle, hint_of(handle));
+    uint32_t at = hint_of(handle);
+    struct weir__owned *place = place_of(handle, at);
     if (__builtin_expect(self != WEIR_IDENTITY_NOBODY && count_up(place, self), 1)) {
         if (__builtin_expect(may_read(handle->shm), 1))
             return 0;
-        uncount(handle, self);
+        uncount(handle, self, at);
     }
     return read_lock_slowly(handle, deadline_ns);
 }
@@ -384,7 +401,7 @@ int weir_rwlock_read_unlock(struct weir_rwlock *lock)
         return not_read();
     /* First where it most likely is: one look, inlined. */
     if (__builtin_expect(count_down(handle->shm, place_of(handle, hint_of(handle)), self), 1) ||
-        uncount(handle, self))
+        uncount(handle, self, hint_of(handle)))
         return 0;
     return not_read();
 }

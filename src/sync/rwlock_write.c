@@ -74,7 +74,7 @@ static bool spin(const struct weir__owned *place)
 static int drain(struct weir__rwlock *handle, uint64_t self, int64_t deadline_ns)
 {
     struct weir__rwlock_shm *shm = handle->shm;
-    int64_t slice_ns = WEIR__SLEEP_FIRST_NS;
+    struct weir__asking asking = weir__asking_begin();
     for (uint32_t i = 0; i < handle->readers;) {
         const struct weir__owned *place = &shm->place[i].owned;
         if ((load_place(place) & COUNT_MASK) == 0) {
@@ -91,10 +91,9 @@ static int drain(struct weir__rwlock *handle, uint64_t self, int64_t deadline_ns
         uint32_t ticket = weir__event_prepare(&shm->drained);
         if ((load_place(place) & COUNT_MASK) == 0)
             continue;
-        if (weir__event_wait_slice(&shm->drained, ticket, slice_ns, deadline_ns) == 1) {
-            slice_ns = WEIR__SLEEP_SLICE_NS;
+        weir__event_wait_slice(&shm->drained, ticket, weir__asking_slice(&asking), deadline_ns);
+        if (weir__asking_is_due(&asking))
             take_dead_out(handle, i, self);
-        }
     }
     return 0;
 }
@@ -194,7 +193,8 @@ int weir_rwlock_downgrade(struct weir_rwlock *lock)
     if (load_state(handle->shm) & WEIR__RWLOCK_INHERITED)
         return weir__fail_plain(EBUSY, "a writer died here: repair and say "
                                        "weir_rwlock_consistent() before others read");
-    result = weir__rwlock_count(handle, weir__self_identity(weir__self()));
+    uint32_t place;
+    result = weir__rwlock_count(handle, weir__self_identity(weir__self()), &place);
     if (result != 0)
         return result;
     store_state(handle->shm, 0);

@@ -29,6 +29,36 @@ static inline bool weir__is_over(int64_t deadline_ns)
 }
 
 /*
+ * When the kernel is to be asked whether those we wait for live: soon, then once a slice. By the clock,
+ * and not when a wait has lasted its slice: signals end waits, and wakes that were meant for others,
+ * again and again.
+ */
+struct weir__asking {
+    int64_t next_ns;
+};
+
+static inline struct weir__asking weir__asking_begin(void)
+{
+    return (struct weir__asking){ weir_now_ns() + WEIR__SLEEP_FIRST_NS };
+}
+
+/* How long to sleep until then. */
+static inline int64_t weir__asking_slice(const struct weir__asking *asking)
+{
+    int64_t left_ns = asking->next_ns - weir_now_ns();
+    return left_ns > 1 ? left_ns : 1;
+}
+
+static inline bool weir__asking_is_due(struct weir__asking *asking)
+{
+    int64_t now_ns = weir_now_ns();
+    if (now_ns < asking->next_ns)
+        return false;
+    asking->next_ns = now_ns + WEIR__SLEEP_SLICE_NS;
+    return true;
+}
+
+/*
  * Sleeps while *word is value; a slice at most. The word may lie in memory that may only be read.
  * deadline_ns: WEIR_NEVER, or of CLOCK_MONOTONIC.
  *
