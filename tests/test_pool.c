@@ -7,12 +7,15 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include <weir/arena.h>
 #include <weir/offset.h>
 #include <weir/pool.h>
+
+#include "base/atomics.h"
 
 #define SPACE_BYTES (64 * 1024)
 #define BLOCKS 8
@@ -208,6 +211,47 @@ static void test_pool_lies(void **state)
     assert_result(weir_pool_check(&pool), 0);
 }
 
+/* The same while a call runs: what was checked is not what stands there at the next look. */
+static atomic_bool is_over;
+
+static void *lie(void *argument)
+{
+    weir__atomic_u64 *words = argument;
+    uint64_t random = 88172645463325252u;
+    while (!atomic_load(&is_over)) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        /* Mostly what can be true, so that the checks are passed. */
+        atomic_store(&words[random % 2], random & 12 ? random >> 8 & 3 : random << 16);
+    }
+    return NULL;
+}
+
+static void test_pool_liar_at_work(void **state)
+{
+    pthread_t liar;
+    uint32_t count;
+    /* free and fresh stand behind the two words of geometry and the intent. */
+    unsigned char *head = (unsigned char *)space.base + POOL_AT;
+    size_t at = 16 + sizeof(struct weir_mutex) + 24;
+    (void)state;
+    atomic_store(&is_over, false);
+    assert_int_equal(pthread_create(&liar, NULL, lie, head + at), 0);
+    for (unsigned i = 0; i < (SANITIZED ? 30000 : 1000000); i++) {
+        *place(0) = 0;
+        if (weir_pool_alloc(&pool, place(0)) == 0)
+            assert_non_null(weir_offset_address(space, *place(0), BLOCK_BYTES, 16));
+        weir_pool_free(&pool, place(0));
+        *place(1) = UINT64_C(1) << 40;
+        assert_true(weir_pool_free(&pool, place(1)) < 0);
+        weir_pool_used(&pool, &count);
+        weir_pool_check(&pool);
+    }
+    atomic_store(&is_over, true);
+    assert_int_equal(pthread_join(liar, NULL), 0);
+}
+
 static void *churn(void *argument)
 {
     uint64_t *mine = argument;
@@ -307,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pool_refuses, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_pool_geometry, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_pool_lies, fresh_space, drop_space),
+        cmocka_unit_test_setup_teardown(test_pool_liar_at_work, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_pool_by_threads, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_arena_gives_in_order, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_arena_refuses, fresh_space, drop_space),
