@@ -149,13 +149,16 @@ static int look(struct weir__mutex_shm *mutex, uint64_t self, uint64_t waited, u
     return is_of_this_thread(mutex, word, self) ? lock_again(mutex) : AGAIN;
 }
 
+/* Each look takes the line from the core that holds it: so they become rarer, the longer it takes. */
 static int spin(struct weir__mutex_shm *mutex, uint64_t self, uint64_t waited, uint64_t *seen)
 {
-    int result = AGAIN;
-    for (int turn = 0; turn < WEIR__SPIN_TURNS && result == AGAIN; turn++) {
-        result = look(mutex, self, waited, seen);
-        if (result == AGAIN)
+    int result = look(mutex, self, waited, seen);
+    for (int turns = 0, pauses = 4; turns < WEIR__SPIN_TURNS && result == AGAIN; turns += pauses) {
+        if (pauses < 32)
+            pauses *= 2;
+        for (int i = 0; i < pauses; i++)
             weir__cpu_relax();
+        result = look(mutex, self, waited, seen);
     }
     return result;
 }

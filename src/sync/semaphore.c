@@ -76,7 +76,7 @@ static int none(void)
     return weir__fail_plain(EAGAIN, "the semaphore is 0");
 }
 
-static int wait_for_one(struct semaphore_shm *shm, int64_t deadline_ns)
+static __attribute__((noinline)) int wait_for_one(struct semaphore_shm *shm, int64_t deadline_ns)
 {
     while (!take_soon(shm)) {
         uint32_t ticket = weir__event_prepare(&shm->event);
@@ -123,9 +123,9 @@ int weir_semaphore_post(struct weir_semaphore *semaphore)
     return 0;
 }
 
-int weir_semaphore_wait_until(struct weir_semaphore *semaphore, int64_t deadline_ns)
+static inline int wait_until(struct weir_semaphore *semaphore, int64_t deadline_ns)
 {
-    if (is_misplaced(semaphore))
+    if (__builtin_expect(is_misplaced(semaphore), 0))
         return misplaced(semaphore);
     struct semaphore_shm *shm = shared(semaphore);
     if (__builtin_expect(take(shm), 1))
@@ -133,14 +133,19 @@ int weir_semaphore_wait_until(struct weir_semaphore *semaphore, int64_t deadline
     return deadline_ns == 0 ? none() : wait_for_one(shm, deadline_ns);
 }
 
+int weir_semaphore_wait_until(struct weir_semaphore *semaphore, int64_t deadline_ns)
+{
+    return wait_until(semaphore, deadline_ns);
+}
+
 int weir_semaphore_wait(struct weir_semaphore *semaphore)
 {
-    return weir_semaphore_wait_until(semaphore, WEIR_NEVER);
+    return wait_until(semaphore, WEIR_NEVER);
 }
 
 int weir_semaphore_try_wait(struct weir_semaphore *semaphore)
 {
-    return weir_semaphore_wait_until(semaphore, 0);
+    return wait_until(semaphore, 0);
 }
 
 int weir_semaphore_value(const struct weir_semaphore *semaphore)
