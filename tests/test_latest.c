@@ -9,6 +9,7 @@
 #include "latest_world.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -347,6 +348,60 @@ static void test_the_holds_of_the_dead_come_back(void **state)
     close_pair(&pair);
 }
 
+enum { NOT_HERE = 77 }; /* no namespaces are to be had */
+
+static void hold_elsewhere(void *argument)
+{
+    struct pair *pair = argument;
+    struct weir_latest_reader *reader;
+    struct weir_latest_value value;
+    if (unshare(CLONE_NEWIPC) != 0)
+        _exit(NOT_HERE);
+    CHECK_RESULT(weir_latest_reader_open(&reader, &pair->world.memory), 0);
+    CHECK_RESULT(weir_latest_hold(reader, &value), -ENOBUFS);
+}
+
+/* Who asks from another IPC namespace learns nothing of a holder here, and takes nothing from it. */
+static void test_a_hold_is_not_taken_from_elsewhere(void **state)
+{
+    struct weir_latest_options options = latest_options(64, 4, 1);
+    struct weir_latest_value value;
+    struct pair pair;
+    (void)state;
+    open_pair(&pair, &options);
+    write_number(pair.writer, 1, 64);
+    assert_result(weir_latest_hold(pair.reader, &value), 0);
+    int status = status_in_child(hold_elsewhere, &pair);
+    assert_true(status == 0 || WEXITSTATUS(status) == NOT_HERE);
+    for (uint64_t number = 2; number < 20; number++)
+        write_number(pair.writer, number, 64);
+    assert_result(weir_latest_check(pair.reader, &value), 0);
+    assert_int_equal(value_number(value.data, 64), 1);
+    close_pair(&pair);
+}
+
+/* A release counts once: the place may be another hold's by now. */
+static void test_a_hold_is_released_once(void **state)
+{
+    struct weir_latest_options options = latest_options(64, 4, 1);
+    struct weir_latest_value first, second;
+    struct pair pair;
+    (void)state;
+    open_pair(&pair, &options);
+    write_number(pair.writer, 1, 64);
+    assert_result(weir_latest_hold(pair.reader, &first), 0);
+    assert_result(weir_latest_release(pair.reader, &first), 0);
+    write_number(pair.writer, 2, 64);
+    assert_result(weir_latest_hold(pair.reader, &second), 0);
+    assert_result(weir_latest_release(pair.reader, &first), -EINVAL);
+    for (uint64_t number = 3; number < 20; number++)
+        write_number(pair.writer, number, 64);
+    assert_result(weir_latest_check(pair.reader, &second), 0);
+    assert_int_equal(value_number(second.data, 64), 2);
+    assert_result(weir_latest_release(pair.reader, &second), 0);
+    close_pair(&pair);
+}
+
 /* --- the writer's place --------------------------------------------------------------------- */
 
 static void write_and_wait(struct companion *companion, void *argument)
@@ -568,6 +623,8 @@ int main(void)
         cmocka_unit_test_teardown(test_a_value_above_four_gibibytes, latest_check),
         cmocka_unit_test_teardown(test_what_is_held_stays, latest_check),
         cmocka_unit_test_teardown(test_the_holds_of_the_dead_come_back, latest_check),
+        cmocka_unit_test_teardown(test_a_hold_is_not_taken_from_elsewhere, latest_check),
+        cmocka_unit_test_teardown(test_a_hold_is_released_once, latest_check),
         cmocka_unit_test_teardown(test_one_writer_at_a_time, latest_check),
         cmocka_unit_test_teardown(test_a_child_is_not_its_parent, latest_check),
         cmocka_unit_test_teardown(test_by_name, latest_check),
