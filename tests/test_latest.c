@@ -402,6 +402,38 @@ static void test_a_hold_is_released_once(void **state)
     close_pair(&pair);
 }
 
+/*
+ * A writer that was killed between its reservation and its second look at the holds leaves 0 in seq:
+ * what is held is whole as long as our word stands, and not any longer.
+ */
+static void test_a_hold_stands_while_the_buffer_is_reserved(void **state)
+{
+    struct weir_latest_options options = latest_options(100, 4, 1);
+    struct weir_latest_value value;
+    unsigned char copy[100];
+    struct pair pair;
+    (void)state;
+    open_pair(&pair, &options);
+    write_number(pair.writer, 1, 100);
+    assert_result(weir_latest_hold(pair.reader, &value), 0);
+    write_number(pair.writer, 2, 100);
+    struct weir__latest_readers_shm *readers = pair.world.memory.readers;
+    weir__atomic_u64 *seq =
+        (weir__atomic_u64 *)(uintptr_t)((const char *)value.data - WEIR__LATEST_HEAD_BYTES_LARGE);
+    uint64_t index = atomic_exchange(seq, 0);
+    assert_int_equal(index, weir__latest_index(1, value.buffer));
+    assert_result(weir_latest_check(pair.reader, &value), 0);
+    uint64_t word = atomic_exchange(&readers->hold[value.hold - 1].word, 0);
+    assert_int_equal(weir_latest_check(pair.reader, &value), -EAGAIN);
+    atomic_store(&readers->hold[value.hold - 1].word, word);
+    atomic_store(seq, weir__latest_index(9, value.buffer));
+    assert_int_equal(weir_latest_check(pair.reader, &value), -EAGAIN);
+    atomic_store(seq, index);
+    assert_result(weir_latest_release(pair.reader, &value), 0);
+    assert_result(weir_latest_read(pair.reader, copy, sizeof copy, NULL), 0);
+    close_pair(&pair);
+}
+
 /* --- the writer's place --------------------------------------------------------------------- */
 
 static void write_and_wait(struct companion *companion, void *argument)
@@ -625,6 +657,7 @@ int main(void)
         cmocka_unit_test_teardown(test_the_holds_of_the_dead_come_back, latest_check),
         cmocka_unit_test_teardown(test_a_hold_is_not_taken_from_elsewhere, latest_check),
         cmocka_unit_test_teardown(test_a_hold_is_released_once, latest_check),
+        cmocka_unit_test_teardown(test_a_hold_stands_while_the_buffer_is_reserved, latest_check),
         cmocka_unit_test_teardown(test_one_writer_at_a_time, latest_check),
         cmocka_unit_test_teardown(test_a_child_is_not_its_parent, latest_check),
         cmocka_unit_test_teardown(test_by_name, latest_check),
