@@ -90,6 +90,13 @@ bool file_fill(const char *path, const void *bytes, size_t length)
     return whole;
 }
 
+bool record_forge_file(const char *draft, const struct record *record)
+{
+    char text[RECORD_BYTES + 1];
+    record_text(record, text);
+    return file_fill(entry_path(draft), text, RECORD_BYTES);
+}
+
 bool record_forge(const char *directory, const struct record *record)
 {
     char text[RECORD_BYTES + 1], path[4700];

@@ -34,6 +34,8 @@ bool record_read(const char *directory, struct record *record);
 void record_text(const struct record *record, char text[RECORD_BYTES + 1]);
 /* Writes an entry anew: directory, file named by the nonce, record; all with every right. */
 bool record_forge(const char *directory, const struct record *record);
+/* The same of a draft that is the file alone. */
+bool record_forge_file(const char *draft, const struct record *record);
 /* Puts bytes in the place of a file's contents. */
 bool file_fill(const char *path, const void *bytes, size_t length);
 

@@ -74,6 +74,7 @@ struct forgery {
     const char *what;
     const char *directory;
     struct record record;
+    bool is_file; /* a draft without a directory */
 };
 
 static void forge(void *argument)
@@ -81,7 +82,8 @@ static void forge(void *argument)
     const struct forgery *forgery = argument;
     become(OTHER_UID);
     umask(0);
-    CHECK(record_forge(forgery->directory, &forgery->record));
+    CHECK(forgery->is_file ? record_forge_file(forgery->directory, &forgery->record)
+                           : record_forge(forgery->directory, &forgery->record));
 }
 
 static struct record false_record(unsigned lifetime)
@@ -127,14 +129,17 @@ static size_t fill_forgeries(struct forgery *forgeries)
     snprintf(named_draft, sizeof named_draft, "#%016llx", (unsigned long long)victim.named.nonce);
     for (unsigned lifetime = 0; lifetime < 2; lifetime++) {
         struct forgery rows[] = {
-            { "draft -> segment", FORGED_DRAFT, aimed_at_segment(lifetime, false) },
-            { "draft -> named segment", named_draft, aimed_at_segment(lifetime, true) },
-            { "draft -> set", FORGED_DRAFT, aimed_at_set(lifetime) },
-            { "name -> segment", "forged", aimed_at_segment(lifetime, false) },
-            { "name -> named segment", "forged", aimed_at_segment(lifetime, true) },
-            { "name -> set", "forged", aimed_at_set(lifetime) },
-            { "nameless -> segment", FORGED_NAMELESS, aimed_at_segment(lifetime, false) },
-            { "nameless -> set", FORGED_NAMELESS, aimed_at_set(lifetime) },
+            { "draft -> segment", FORGED_DRAFT, aimed_at_segment(lifetime, false), false },
+            { "draft -> named segment", named_draft, aimed_at_segment(lifetime, true), false },
+            { "draft -> set", FORGED_DRAFT, aimed_at_set(lifetime), false },
+            { "file -> segment", FORGED_DRAFT, aimed_at_segment(lifetime, false), true },
+            { "file -> named segment", named_draft, aimed_at_segment(lifetime, true), true },
+            { "file -> set", FORGED_DRAFT, aimed_at_set(lifetime), true },
+            { "name -> segment", "forged", aimed_at_segment(lifetime, false), false },
+            { "name -> named segment", "forged", aimed_at_segment(lifetime, true), false },
+            { "name -> set", "forged", aimed_at_set(lifetime), false },
+            { "nameless -> segment", FORGED_NAMELESS, aimed_at_segment(lifetime, false), false },
+            { "nameless -> set", FORGED_NAMELESS, aimed_at_set(lifetime), false },
         };
         memcpy(forgeries + count, rows, sizeof rows);
         count += ARRAY_SIZE(rows);
@@ -145,7 +150,7 @@ static size_t fill_forgeries(struct forgery *forgeries)
     set.shm_id = -1;
     set.shm_segsz = 0;
     strcpy(set.kind, "semset");
-    forgeries[count++] = (struct forgery){ "name -> set alone", "forged", set };
+    forgeries[count++] = (struct forgery){ "name -> set alone", "forged", set, false };
     return count;
 }
 

@@ -216,6 +216,7 @@ static void test_collect_drafts(void **state)
     struct scene scenes[] = {
         { "name, ephemeral, set", weir_by_name("k/es"), WEIR_EPHEMERAL, 2, NULL },
         { "name, persistent, set", weir_by_name("k/ps"), WEIR_PERSISTENT, 2, NULL },
+        { "private, persistent", weir_private(), WEIR_PERSISTENT, 0, NULL }, /* a file alone */
     };
     for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
         unsigned drafts = 0;

@@ -133,6 +133,31 @@ static void move_to_draft(void *argument)
     CHECK(rename(entry_path("mine"), entry_path(draft)) == 0);
 }
 
+/* The record file itself, as a draft that has no directory. */
+static void move_file_to_draft(void *argument)
+{
+    char draft[32], file[64];
+    (void)argument;
+    become(OTHER_UID);
+    snprintf(draft, sizeof draft, "#%016llx", (unsigned long long)seen.nonce);
+    snprintf(file, sizeof file, "mine/%s", draft + 1);
+    CHECK(rename(entry_path(file), entry_path(draft)) == 0);
+}
+
+static void test_file_moved_to_draft(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    in_child(make_persistent, NULL);
+    assert_true(record_read("mine", &seen));
+    in_child(move_file_to_draft, NULL);
+    in_child(collect, NULL);
+    assert_int_equal(segments_now(), 1);
+    assert_int_equal(sets_now(), 1);
+    clear_everything();
+}
+
 static void test_name_moved_to_draft(void **state)
 {
     (void)state;
@@ -262,6 +287,7 @@ static void link_draft(void *argument)
     (void)argument;
     become(OTHER_UID);
     CHECK(symlink(fixture_path("precious"), entry_path("#file")) == 0);
+    CHECK(symlink(fixture_path("precious/file"), entry_path("#a-file")) == 0);
 }
 
 /* The collector opens nothing through a link: a device may take that for an order. */
@@ -342,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_record_is_not_rewritten, share, fixture_check),
         cmocka_unit_test_setup_teardown(test_name_moved_to_draft, share, fixture_check),
+        cmocka_unit_test_setup_teardown(test_file_moved_to_draft, share, fixture_check),
         cmocka_unit_test_setup_teardown(test_name_taken_by_root, share, fixture_check),
         cmocka_unit_test_setup_teardown(test_link_for_nameless, share, fixture_check),
         cmocka_unit_test_setup_teardown(test_link_for_draft, share, fixture_check),

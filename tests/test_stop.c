@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -384,6 +385,38 @@ static void create_or_open_meanwhile(pid_t child, void *argument)
     expect_nothing();
 }
 
+/* An empty run directory, as a kill may leave it. */
+static void stage_empty_directory(void *argument)
+{
+    char parent[4096];
+    forget(argument);
+    snprintf(parent, sizeof parent, "%s", run_directory());
+    *strrchr(parent, '/') = '\0';
+    mkdir(parent, 0700); /* what fails shows in the next one */
+    assert_true(mkdir(run_directory(), 0700) == 0 || errno == EEXIST);
+}
+
+/* The run directory that the first may have open already is not the one where the other creates. */
+static void create_or_open_elsewhere(pid_t child, void *argument)
+{
+    in_child_at(collect, NULL);
+    create_or_open_meanwhile(child, argument);
+}
+
+static void test_directory_exchanged(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
+        struct walk walk = { "create_or_open, in an old directory",
+                             stage_empty_directory,
+                             NULL,
+                             create_or_open_only,
+                             create_or_open_elsewhere,
+                             &scenes[i] };
+        assert_true(run(&walk, &scenes[i]) > 20);
+    }
+}
+
 static void test_two_create_or_open(void **state)
 {
     (void)state;
@@ -523,6 +556,7 @@ int main(void)
         cmocka_unit_test_teardown(test_late_creator_is_not_collected, fixture_check),
         cmocka_unit_test_teardown(test_two_creators, fixture_check),
         cmocka_unit_test_teardown(test_two_create_or_open, fixture_check),
+        cmocka_unit_test_teardown(test_directory_exchanged, fixture_check),
         cmocka_unit_test_teardown(test_late_opener, fixture_check),
         cmocka_unit_test_teardown(test_late_remover, fixture_check),
     };

@@ -12,21 +12,26 @@
 #include <weir/segment.h>
 
 #include "guard.h"
+#include "segment/handle.h"
 #include "segment/identity.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /* What the linker puts in place of the library's (proof/fuzz/CMakeLists.txt). */
-int __real_weir_segment_create(struct weir_segment **segment, struct weir_ref ref,
-                               uint64_t size_bytes, const struct weir_segment_options *options);
-int __wrap_weir_segment_create(struct weir_segment **segment, struct weir_ref ref,
-                               uint64_t size_bytes, const struct weir_segment_options *options);
-int __real_weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
-                                       uint64_t size_bytes,
-                                       const struct weir_segment_options *options);
-int __wrap_weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
-                                       uint64_t size_bytes,
-                                       const struct weir_segment_options *options);
+int __real_weir__segment_create(struct weir_segment **segment, struct weir_ref ref,
+                                uint64_t size_bytes, const struct weir_segment_options *options,
+                                struct weir__rundir *dir);
+int __wrap_weir__segment_create(struct weir_segment **segment, struct weir_ref ref,
+                                uint64_t size_bytes, const struct weir_segment_options *options,
+                                struct weir__rundir *dir);
+int __real_weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
+                                        uint64_t size_bytes,
+                                        const struct weir_segment_options *options,
+                                        struct weir__rundir *dir);
+int __wrap_weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
+                                        uint64_t size_bytes,
+                                        const struct weir_segment_options *options,
+                                        struct weir__rundir *dir);
 void __real_weir_segment_close(struct weir_segment *segment);
 void __wrap_weir_segment_close(struct weir_segment *segment);
 
@@ -69,12 +74,11 @@ static struct world_memory memory_of(struct weir_segment *segment)
                                   stat.id };
 }
 
-int __wrap_weir_segment_create(struct weir_segment **segment, struct weir_ref ref,
-                               uint64_t size_bytes, const struct weir_segment_options *options)
+int __wrap_weir__segment_create(struct weir_segment **segment, struct weir_ref ref,
+                                uint64_t size_bytes, const struct weir_segment_options *options,
+                                struct weir__rundir *dir)
 {
     struct stored *found = NULL;
-    if (!(options->flags & WEIR_SEGMENT_PREFAULT)) /* the beacon */
-        return __real_weir_segment_create(segment, ref, size_bytes, options);
     for (size_t i = 0; i < stored_count && !found; i++) {
         if (!store[i].is_used && store[i].memory.size_bytes == size_bytes)
             found = &store[i];
@@ -82,7 +86,7 @@ int __wrap_weir_segment_create(struct weir_segment **segment, struct weir_ref re
     if (!found) {
         if (stored_count == ARRAY_SIZE(store))
             world_fail("the store is full");
-        int result = __real_weir_segment_create(segment, ref, size_bytes, options);
+        int result = __real_weir__segment_create(segment, ref, size_bytes, options, dir);
         if (result != 0)
             return result;
         found = &store[stored_count++];
@@ -97,12 +101,13 @@ int __wrap_weir_segment_create(struct weir_segment **segment, struct weir_ref re
     return 0;
 }
 
-int __wrap_weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
-                                       uint64_t size_bytes,
-                                       const struct weir_segment_options *options)
+int __wrap_weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
+                                        uint64_t size_bytes,
+                                        const struct weir_segment_options *options,
+                                        struct weir__rundir *dir)
 {
     if (!directory) {
-        int result = __real_weir_segment_create_or_open(&directory, ref, size_bytes, options);
+        int result = __real_weir__segment_create_or_open(&directory, ref, size_bytes, options, dir);
         if (result < 0)
             return result;
     }

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/futex.h"
 #include "base/random.h"
+#include "segment/handle.h"
 #include "segment/header.h"
 #include "segment/identity.h"
 #include "segment/pages.h"
@@ -71,8 +72,9 @@ static uint64_t new_session(uint64_t identity)
     static weir__atomic_u64 last;
     uint64_t none = 0, mixed = identity * UINT64_C(0x9e3779b97f4a7c15) >> 32;
     /* Relaxed: only that each number is given once matters. */
-    atomic_compare_exchange_strong_explicit(&last, &none, weir__random_nonzero(),
-                                            memory_order_relaxed, memory_order_relaxed);
+    if (atomic_load_explicit(&last, memory_order_relaxed) == 0)
+        atomic_compare_exchange_strong_explicit(&last, &none, weir__random_nonzero(),
+                                                memory_order_relaxed, memory_order_relaxed);
     uint64_t count = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed);
     return (count + mixed) & WEIR_IDENTITY_SESSION_MAX;
 }
@@ -137,12 +139,13 @@ static int claim(struct weir__side *side, const char *name, bool is_publisher)
     return weir__fail(EBUSY, "channel '%s' changes hands again and again", name);
 }
 
-static int make_memory(struct weir__side *side, uint64_t magic, uint64_t size_bytes)
+static int make_memory(struct weir__side *side, uint64_t magic, uint64_t size_bytes,
+                       struct weir__rundir *dir)
 {
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     options.mode = side->options.mode;
     options.flags = WEIR_SEGMENT_ONE_WRITER | WEIR_SEGMENT_PREFAULT | WEIR_SEGMENT_NO_FORK;
-    int result = weir_segment_create(&side->memory, weir_private(), size_bytes, &options);
+    int result = weir__segment_create(&side->memory, weir_private(), size_bytes, &options, dir);
     if (result != 0)
         return result;
     struct weir__member_shm *member = weir_segment_data(side->memory);
@@ -152,10 +155,37 @@ static int make_memory(struct weir__side *side, uint64_t magic, uint64_t size_by
     return 0;
 }
 
+/* The directory, a slot in it, and memory of our own: one way to the run directory for all. */
+static int join(struct weir__side *side, const char *name, bool is_publisher, uint64_t magic,
+                uint64_t size_bytes, struct weir__rundir *dir)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.mode = side->options.mode;
+    options.trust = side->options.trust;
+    options.trust_uid = side->options.trust_uid;
+    options.kind = WEIR__DIRECTORY_KIND;
+    options.flags = WEIR_SEGMENT_NO_FORK;
+    int result = weir__segment_create_or_open(&side->directory, weir_by_name(name),
+                                              sizeof(struct weir__directory_shm), &options, dir);
+    if (result < 0)
+        return result;
+    struct weir__directory_shm *directory = weir_segment_data(side->directory);
+    side->slot = is_publisher ? &directory->publisher : &directory->subscriber;
+    side->other = is_publisher ? &directory->subscriber : &directory->publisher;
+    side->waiter.doorbell = &side->slot->doorbell;
+    side->waker.doorbell = &side->other->doorbell;
+    result = claim(side, name, is_publisher);
+    if (result != 0)
+        return result;
+    side->is_listed = true;
+    /* CRASH side.claimed */
+    return make_memory(side, magic, size_bytes, dir);
+}
+
 int weir__side_join(struct weir__side *side, const char *name, bool is_publisher, uint64_t magic,
                     uint64_t size_bytes, const struct weir_channel_options *options)
 {
-    struct weir_segment_options directory_options = WEIR_SEGMENT_OPTIONS;
+    struct weir__rundir dir;
     side->identity_now = &side->identity; /* a half-made side is ours, and can be left */
     int result = take_options(side, options);
     if (result == 0)
@@ -172,34 +202,16 @@ int weir__side_join(struct weir__side *side, const char *name, bool is_publisher
     side->me = side->identity | new_session(side->identity);
     side->has_membarrier = weir__membarrier_register();
     weir__side_part(side, NULL);
-    directory_options.mode = side->options.mode;
-    directory_options.trust = side->options.trust;
-    directory_options.trust_uid = side->options.trust_uid;
-    directory_options.kind = WEIR__DIRECTORY_KIND;
-    directory_options.flags = WEIR_SEGMENT_NO_FORK;
-    result = weir_segment_create_or_open(&side->directory, weir_by_name(name),
-                                         sizeof(struct weir__directory_shm), &directory_options);
-    if (result < 0)
-        return result;
-    struct weir__directory_shm *directory = weir_segment_data(side->directory);
-    side->slot = is_publisher ? &directory->publisher : &directory->subscriber;
-    side->other = is_publisher ? &directory->subscriber : &directory->publisher;
-    side->waiter.doorbell = &side->slot->doorbell;
-    side->waker.doorbell = &side->other->doorbell;
-    result = claim(side, name, is_publisher);
-    if (result != 0)
-        return result;
-    side->is_listed = true;
-    /* CRASH side.claimed */
-    return make_memory(side, magic, size_bytes);
+    weir__rundir_init(&dir);
+    result = join(side, name, is_publisher, magic, size_bytes, &dir);
+    weir__rundir_close(&dir);
+    return result;
 }
 
 void weir__side_list(struct weir__side *side)
 {
-    struct weir_segment_stat stat = { .size = sizeof stat };
-    weir_segment_stat(side->memory, &stat);
-    uint64_t page =
-        ((uint64_t)(uint32_t)stat.id + 1) << SESSION_BITS | (side->me & WEIR_IDENTITY_SESSION_MAX);
+    uint64_t id = (uint32_t)side->memory->id;
+    uint64_t page = (id + 1) << SESSION_BITS | (side->me & WEIR_IDENTITY_SESSION_MAX);
     /* Release [slot.page]: our memory is whole. Pairs with shown_id(). */
     atomic_store_explicit(&side->slot->page, page, memory_order_release);
     /* CRASH side.listed */

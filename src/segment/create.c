@@ -5,12 +5,13 @@
  * With a draft (names, and all private ones), in this order:
  *
  *   1 draft begun, its record says the key          CRASH create.draft
+ *     (of what nobody will find: a file without a directory)
  *   2 shmget under that key, mode 0600              CRASH create.made
  *   3 shmat                                         CRASH create.attached
  *   4 ephemeral: IPC_RMID                           CRASH create.removed
  *   5 semaphore set under its key                   CRASH create.set
- *   6 record with ids; header, mode, group, pages
- *   7 published                                     CRASH create.published
+ *   6 record with ids, unless 4 was the last thing to name; header, mode, group, pages
+ *   7 published, or the draft taken away            CRASH create.published
  *
  * Up to 7 the draft names all that exists, and the collector removes it. From 4
  * on an ephemeral segment needs no collector: the kernel frees it. Somebody may
@@ -117,7 +118,7 @@ static uint32_t draft_ftok(const struct weir__draft *draft, int project)
 {
     char path[PATH_MAX + 2 * WEIR__ENTRY_NAME_BYTES], nonce[WEIR__NONCE_TEXT_BYTES];
     weir__nonce_text(draft->entry.record.nonce, nonce);
-    snprintf(path, sizeof path, "%s/%s/%s", draft->dir.path, draft->entry.directory, nonce);
+    snprintf(path, sizeof path, "%s/%s/%s", draft->dir->path, draft->entry.directory, nonce);
     return (uint32_t)ftok(path, project);
 }
 
@@ -192,8 +193,9 @@ static int fill_draft(struct weir_segment *segment, const struct weir__segment_a
     }
     if (result == 0 && options->semaphores)
         result = make_semaphores(segment, ask, draft);
-    /* The ids, before the header and the mode change: they prove whose the segment is. */
-    if (result == 0)
+    /* The ids, before the header and the mode change: they prove whose the segment is. Of one that
+     * is removed and that nobody will find there is nothing more to prove. */
+    if (result == 0 && !(draft->is_file && segment->is_removed))
         result = weir__draft_update(draft);
     if (result != 0)
         return result;
@@ -217,12 +219,12 @@ static int publish(struct weir_segment *segment, const struct weir__segment_ask 
         weir__entry_name(ask->ref.text, directory);
     else
         weir__entry_nameless(draft->entry.record.nonce, directory);
-    int result = weir__segment_set_entry(segment, &draft->dir, directory, &draft->entry.record);
+    int result = weir__segment_set_entry(segment, draft->dir, directory, &draft->entry.record);
     for (int attempt = 0; result == 0 && attempt < WEIR__RETRIES; attempt++) {
         result = weir__draft_publish(draft, directory);
         if (result != -EEXIST)
             return result;
-        result = weir__entry_vacate(&draft->dir, directory, ask->what);
+        result = weir__entry_vacate(draft->dir, directory, ask->what);
     }
     return result != 0 ? result
                        : weir__fail(EBUSY, "%s is taken and let go again and again", ask->what);
@@ -239,7 +241,7 @@ static void undo(struct weir_segment *segment, struct weir__draft *draft)
     if (record->shm_id >= 0 && !segment->is_removed)
         weir__shm_remove(record->shm_id);
     weir__draft_abandon(draft);
-    weir__rundir_close_tidy(&draft->dir);
+    weir__rundir_tidy(draft->dir);
     weir__error_restore(&saved);
 }
 
@@ -258,7 +260,7 @@ static int create_with_draft(struct weir_segment *segment, const struct weir__se
     segment->segsz = ask->size_bytes + segment->offset_bytes;
     record.shm_segsz = segment->segsz;
     snprintf(record.kind, sizeof record.kind, "%s", options->kind);
-    int result = weir__draft_begin(&draft, &record);
+    int result = weir__draft_begin(&draft, ask->dir, &record, is_found);
     if (result != 0)
         return result;
     result = fill_draft(segment, ask, &draft);
@@ -268,13 +270,11 @@ static int create_with_draft(struct weir_segment *segment, const struct weir__se
         undo(segment, &draft);
         return result;
     }
-    if (is_found) {
-        weir__rundir_close(&draft.dir);
+    if (is_found)
         return 0;
-    }
     /* The step that gives a private persistent one to its user: no draft, no collector. */
     result = weir__draft_abandon(&draft);
-    weir__rundir_close_tidy(&draft.dir);
+    weir__rundir_tidy(draft.dir);
     if (result == 0 || segment->is_removed) /* an ephemeral one is past every collector already */
         return 0;
     struct weir__error_saved saved;

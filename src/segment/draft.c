@@ -76,72 +76,106 @@ static int write_record(struct weir__draft *draft)
     return written < 0 ? -errno : -ENOSPC;
 }
 
-/* Directory and file of a new draft; -ENOENT or -EBUSY: somebody cleaned it up, do it again. */
+static int create_file(int directory, const char *name)
+{
+    int fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd >= 0 ? fd : -errno;
+}
+
+/* The record file of a new draft, and the directory around it; or -errno. */
+static int make_file(const struct weir__draft *draft)
+{
+    char nonce[WEIR__NONCE_TEXT_BYTES];
+    const char *directory = draft->entry.directory;
+    if (draft->is_file)
+        return create_file(draft->dir->fd, directory);
+    /* CRASH draft.directory: an empty directory; the collector removes it, and so it may now. */
+    int inside = weir__rundir_make(draft->dir->fd, directory, draft->dir->mode);
+    if (inside < 0) {
+        unlinkat(draft->dir->fd, directory, AT_REMOVEDIR);
+        return inside;
+    }
+    weir__nonce_text(draft->entry.record.nonce, nonce);
+    int fd = create_file(inside, nonce);
+    close(inside);
+    return fd;
+}
+
+static int take_away(const struct weir__draft *draft)
+{
+    const struct weir__entry *entry = &draft->entry;
+    if (!draft->is_file)
+        return weir__entry_unlink(draft->dir, entry->directory, entry->record.nonce);
+    return unlinkat(draft->dir->fd, entry->directory, 0) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+/* A new draft, without a record; -ENOENT or -EBUSY: somebody cleaned it up, do it again. */
 static int make_draft(struct weir__draft *draft)
 {
     char nonce[WEIR__NONCE_TEXT_BYTES];
     struct weir__entry *entry = &draft->entry;
+    struct stat found;
     entry->record.nonce = weir__random_nonzero();
     weir__nonce_text(entry->record.nonce, nonce);
     snprintf(entry->directory, sizeof entry->directory, "#%s", nonce);
-    /* CRASH draft.directory: an empty directory; the collector removes it, and so it may now. */
-    int inside = weir__rundir_make(draft->dir.fd, entry->directory, draft->dir.mode);
-    if (inside < 0) {
-        unlinkat(draft->dir.fd, entry->directory, AT_REMOVEDIR);
-        return inside;
+    draft->fd = make_file(draft);
+    if (draft->fd < 0) {
+        int error = draft->fd;
+        take_away(draft); /* of which there may be the directory */
+        return error;
     }
-    draft->fd = openat(inside, nonce, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    int result = draft->fd >= 0 ? 0 : -errno;
-    close(inside);
-    draft->slot = draft->fd >= 0 ? remember(draft->fd) : -1;
-    /* Its creator alone writes it, whoever may write in the directory. */
-    if (result == 0 && fchmod(draft->fd, draft->dir.mode & 0644) != 0)
-        result = -errno;
-    if (result == 0)
-        result = lock_file(draft->fd, F_OFD_SETLK);
+    draft->slot = remember(draft->fd);
+    int result = lock_file(draft->fd, F_OFD_SETLK);
     /* CRASH draft.empty: a file without a record; nothing was made under it. */
-    struct stat found;
     if (result == 0 && (fstat(draft->fd, &found) != 0 || found.st_nlink == 0))
         result = -ENOENT; /* a collector was here between the open and the lock */
-    if (result == 0)
-        result = write_record(draft);
+    /* Its creator alone writes it, whoever may write in the directory. */
+    mode_t mode = draft->dir->mode & 0644;
+    if (result == 0 && (found.st_mode & 07777) != mode && fchmod(draft->fd, mode) != 0)
+        result = -errno;
     if (result != 0) {
-        if (draft->fd >= 0)
-            close_draft(draft);
-        weir__entry_unlink(&draft->dir, entry->directory, entry->record.nonce);
+        close_draft(draft);
+        take_away(draft);
     }
     return result;
 }
 
-int weir__draft_begin(struct weir__draft *draft, const struct weir__record *record)
+static const char *cure(int error)
+{
+    return error == -ENOSPC  ? ": make room there, or set WEIR_DIR"
+           : error == -EROFS ? ": set WEIR_DIR to a directory that can be written"
+                             : "";
+}
+
+int weir__draft_begin(struct weir__draft *draft, struct weir__rundir *dir,
+                      const struct weir__record *record, bool is_published)
 {
     int result = 0;
+    draft->dir = dir;
+    draft->is_file = !is_published;
     draft->entry.record = *record;
     draft->entry.owner = geteuid();
     for (int attempt = 0; attempt < WEIR__RETRIES; attempt++) {
-        result = weir__rundir_open(&draft->dir, true);
+        result = weir__rundir_enter(dir, true);
         if (result != 0)
             return result;
         result = make_draft(draft);
         if (result == 0)
             return 0;
-        weir__rundir_close(&draft->dir);
+        weir__rundir_close(dir);
         if (result != -ENOENT && result != -EBUSY)
             break;
     }
-    return weir__fail(-result, "cannot create in the run directory %s: %s%s", draft->dir.path,
-                      strerror(-result),
-                      result == -ENOSPC  ? ": make room there, or set WEIR_DIR"
-                      : result == -EROFS ? ": set WEIR_DIR to a directory that can be written"
-                                         : "");
+    return weir__fail(-result, "cannot create in the run directory %s: %s%s", dir->path,
+                      strerror(-result), cure(result));
 }
 
 int weir__draft_update(struct weir__draft *draft)
 {
     int result = write_record(draft);
     if (result != 0)
-        return weir__fail(-result, "cannot write in the run directory %s: %s", draft->dir.path,
-                          strerror(-result));
+        return weir__fail(-result, "cannot write in the run directory %s: %s%s", draft->dir->path,
+                          strerror(-result), cure(result));
     return 0;
 }
 
@@ -150,28 +184,27 @@ int weir__draft_publish(struct weir__draft *draft, const char *directory)
     struct weir__entry *entry = &draft->entry;
     /* Release [entry.publish]: rename orders the record, the header and the values before the
      * name. Pairs with weir__entry_read(), which finds them through it. */
-    if (renameat(draft->dir.fd, entry->directory, draft->dir.fd, directory) != 0) {
+    if (renameat(draft->dir->fd, entry->directory, draft->dir->fd, directory) != 0) {
         int error = errno;
         if (error == ENOTEMPTY || error == EEXIST || error == ENOTDIR)
             return -EEXIST; /* or something else stands there: the caller looks */
-        return weir__fail(error, "cannot publish in %s: %s", draft->dir.path, strerror(error));
+        return weir__fail(error, "cannot publish in %s: %s", draft->dir->path, strerror(error));
     }
     snprintf(entry->directory, sizeof entry->directory, "%s", directory);
     /* No draft any more, wherever a member of the group may move it. Done before the lock goes. */
-    (void)fchmod(draft->fd, draft->dir.mode & 0444);
+    (void)fchmod(draft->fd, draft->dir->mode & 0444);
     close_draft(draft);
     return 0;
 }
 
 int weir__draft_abandon(struct weir__draft *draft)
 {
-    struct weir__entry *entry = &draft->entry;
-    int result = weir__entry_unlink(&draft->dir, entry->directory, entry->record.nonce);
+    int result = take_away(draft);
     close_draft(draft);
     if (result == 0)
         return 0;
     return weir__fail(-result, "cannot take a draft away from the run directory %s: %s",
-                      draft->dir.path, strerror(-result));
+                      draft->dir->path, strerror(-result));
 }
 
 /* The record in a file that we have locked: not through its path, which others may exchange. */
@@ -190,11 +223,11 @@ static int read_seized(int fd, const char *nonce, const struct stat *found, bool
     return 0;
 }
 
-/* Whether the directory that we have opened still stands under its name. */
-static bool is_still(const struct weir__rundir *dir, const char *directory, int inside)
+/* Whether what we have opened still stands under this name: a directory, or the file alone. */
+static bool is_still(const struct weir__rundir *dir, const char *directory, int fd)
 {
     struct stat opened, named;
-    return fstat(inside, &opened) == 0 &&
+    return fstat(fd, &opened) == 0 &&
            fstatat(dir->fd, directory, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
            opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
@@ -205,22 +238,24 @@ int weir__draft_seize(const struct weir__rundir *dir, const char *directory, boo
     struct stat found;
     const char *nonce = directory + 1; /* the file's name is the directory's without its '#' */
     /* No link on the way, and none at its end: what is opened may be a device. */
+    const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
     int inside = openat(dir->fd, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (inside < 0)
+    if (inside < 0 && errno != ENOTDIR)
         return -errno;
-    *fd = openat(inside, nonce, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    *fd = inside >= 0 ? openat(inside, nonce, flags) : openat(dir->fd, directory, flags);
     int result = *fd >= 0 ? 0 : -errno;
     if (result == 0)
         result = lock_file(*fd, dry_run ? F_OFD_GETLK : F_OFD_SETLK);
     /* Its creator may have published or abandoned it between the open and the lock. */
-    if (result == 0 &&
-        (fstat(*fd, &found) != 0 || found.st_nlink == 0 || !is_still(dir, directory, inside)))
+    if (result == 0 && (fstat(*fd, &found) != 0 || found.st_nlink == 0 ||
+                        !is_still(dir, directory, inside >= 0 ? inside : *fd)))
         result = -ENOENT;
     else if (result == 0 && found.st_uid != geteuid())
         result = -EPERM; /* its segment is not ours to remove */
     else if (result == 0 && (!S_ISREG(found.st_mode) || !(found.st_mode & S_IWUSR)))
         result = -EEXIST;
-    close(inside);
+    if (inside >= 0)
+        close(inside);
     memset(entry, 0, sizeof *entry);
     if (result == 0)
         result = read_seized(*fd, nonce, &found, valid, &entry->record);

@@ -5,7 +5,8 @@
 /*
  * Drafts: an object while it is being created.
  *
- * A draft is an entry under "#NONCE". Before anything is made in the kernel,
+ * A draft is an entry under "#NONCE": a directory, which is renamed to publish it; of
+ * an object that nobody will find, the record file alone. Before anything is made in the kernel,
  * its record says under which key; the creator holds an open-file-description
  * lock on the record file until it has published or abandoned the draft. The
  * kernel drops that lock when the creator ends, by any way, and so a free lock
@@ -19,22 +20,27 @@
  *                  | collector: unlink             | lock, creator dead
  *
  * A kill leaves at most: one segment and one set, both named in a draft; or a
- * draft with nothing made; or an empty directory.
+ * draft with nothing made, its record not even begun; or an empty directory.
  */
 
 #include "segment/entry.h"
 
 struct weir__draft {
-    struct weir__rundir dir;
+    struct weir__rundir *dir; /* the caller's, who closes it */
     struct weir__entry entry;
-    int fd;   /* of the record file, locked */
-    int slot; /* where a child of fork finds fd to close it; -1: none was free */
+    bool is_file; /* not a directory */
+    int fd;       /* of the record file, locked */
+    int slot;     /* where a child of fork finds fd to close it; -1: none was free */
 };
 
-/* Opens the run directory (made if need be) and begins a draft with this record and a new nonce. */
-int weir__draft_begin(struct weir__draft *draft, const struct weir__record *record);
+/*
+ * Enters the run directory (made if need be) and begins a draft with this record and a new nonce.
+ * The file is empty still. With is_published it can be published, else only be abandoned.
+ */
+int weir__draft_begin(struct weir__draft *draft, struct weir__rundir *dir,
+                      const struct weir__record *record, bool is_published);
 
-/* Writes draft->entry.record again. To be called before the thing that it announces is done. */
+/* Writes draft->entry.record. To be called before the thing that it announces is done. */
 int weir__draft_update(struct weir__draft *draft);
 
 /*

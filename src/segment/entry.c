@@ -100,7 +100,7 @@ static int read_record(const struct weir__rundir *dir, int listing_fd, const cha
     if (weir__record_decode(text, (size_t)length, &entry->record) != 0)
         return corrupt(dir, entry->directory, "not a record of weir's");
     weir__nonce_text(entry->record.nonce, nonce);
-    if (strcmp(nonce, file_name) != 0)
+    if (strcmp(nonce, file_name + (file_name[0] == '#')) != 0)
         return corrupt(dir, entry->directory, "the record and its file differ in the nonce");
     /*
      * Who creates an object writes its record. One that names somebody else was
@@ -120,6 +120,8 @@ int weir__entry_read(const struct weir__rundir *dir, const char *directory,
     DIR *listing = open_listing(dir, directory);
     if (!listing && errno == ENOENT)
         return -ENOENT;
+    if (!listing && errno == ENOTDIR && directory[0] == '#') /* a draft that has no directory */
+        return read_record(dir, dir->fd, directory, entry);
     if (!listing && (errno == ENOTDIR || errno == ELOOP))
         return corrupt(dir, directory, "not a directory");
     if (!listing) {
@@ -147,12 +149,8 @@ bool weir__record_matches(const struct weir__record *record, const struct shmid_
            (uint32_t)found->shm_perm.__key == record->shm_key;
 }
 
-enum weir__verdict weir__entry_verdict(const struct weir__rundir *dir,
-                                       const struct weir__record *record)
+enum weir__verdict weir__record_verdict(const struct weir__record *record)
 {
-    /* Ids of another namespace mean nothing here, and "no such id" is no death there. */
-    if (weir__ipc_namespace() != dir->ipc_namespace)
-        return WEIR__UNKNOWN;
     if (record->shm_key == 0) {
         int same = weir__semset_same(record->sem_id, record->sem_key, record->creator);
         return same < 0 ? WEIR__UNKNOWN : same ? WEIR__ALIVE : WEIR__DEAD;
@@ -170,6 +168,15 @@ enum weir__verdict weir__entry_verdict(const struct weir__rundir *dir,
     if (record->lifetime == WEIR_PERSISTENT && weir__shm_is_removed(&found))
         return WEIR__DEAD;
     return WEIR__ALIVE;
+}
+
+enum weir__verdict weir__entry_verdict(const struct weir__rundir *dir,
+                                       const struct weir__record *record)
+{
+    /* Ids of another namespace mean nothing here, and "no such id" is no death there. */
+    if (weir__ipc_namespace() != dir->ipc_namespace)
+        return WEIR__UNKNOWN;
+    return weir__record_verdict(record);
 }
 
 int weir__entry_unlink(const struct weir__rundir *dir, const char *directory, uint64_t nonce)

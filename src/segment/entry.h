@@ -59,7 +59,10 @@ int weir__entry_read(const struct weir__rundir *dir, const char *directory,
  */
 bool weir__record_matches(const struct weir__record *record, const struct shmid_ds *found);
 
-/* Whether the entry's object exists. The caller's thread must be in dir's namespace. */
+/* Whether the record's object exists. The calling thread is known to be in its namespace. */
+enum weir__verdict weir__record_verdict(const struct weir__record *record);
+
+/* Whether the entry's object exists; unknown to a thread that is not in dir's namespace. */
 enum weir__verdict weir__entry_verdict(const struct weir__rundir *dir,
                                        const struct weir__record *record);
 

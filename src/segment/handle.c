@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "segment/backend.h"
 #include "segment/pages.h"
 #include "segment/semset.h"
@@ -72,15 +73,18 @@ int weir__segment_set_entry(struct weir_segment *segment, const struct weir__run
  */
 static void bury(const char *directory, uint64_t ipc_namespace, const struct weir__record *record)
 {
-    struct weir__rundir dir = { .ipc_namespace = ipc_namespace };
+    struct weir__rundir dir;
     char nameless[WEIR__ENTRY_NAME_BYTES];
-    if (weir__entry_verdict(&dir, record) != WEIR__DEAD)
+    weir__rundir_init(&dir);
+    dir.ipc_namespace = weir__ipc_namespace();
+    /* Ids of another namespace mean nothing here, and "no such id" is no death there. */
+    if (dir.ipc_namespace != ipc_namespace || weir__record_verdict(record) != WEIR__DEAD)
         return;
     /* Not through the entry: somebody may have emptied the run directory by hand. */
-    if (weir__entry_bury_set(record) != 0 || weir__rundir_open(&dir, false) != 0)
+    if (weir__entry_bury_set(record) != 0 || weir__rundir_enter(&dir, false) != 0)
         return;
-    if (dir.ipc_namespace == ipc_namespace) {
-        weir__entry_unlink(&dir, directory, record->nonce);
+    weir__entry_unlink(&dir, directory, record->nonce);
+    if (record->sem_key != 0) { /* else nobody has retired it */
         weir__entry_nameless(record->nonce, nameless);
         weir__entry_unlink(&dir, nameless, record->nonce);
     }

@@ -59,6 +59,8 @@ struct weir__segment_ask {
     uint64_t size_bytes;
     struct weir_segment_options options; /* mode, kind and size are never 0 or NULL */
     char what[WEIR__REF_TEXT_BYTES];     /* the reference as text */
+    struct weir__rundir *dir;            /* to be entered by who needs it; its owner closes it */
+    bool is_probe; /* to open what is not there is no error that is told to anybody */
 };
 
 enum weir__ask_for { WEIR__ASK_CREATE = 1, WEIR__ASK_OPEN = 2 };
@@ -84,6 +86,16 @@ void weir__segment_leave(struct weir_segment *segment);
 struct weir__error_saved;
 int weir__segment_finish(struct weir_segment **segment, struct weir_segment *made, uint32_t flags,
                          int result, const struct weir__error_saved *saved);
+
+/*
+ * The public calls, in a run directory that is entered once for several of them. The caller gives
+ * it as weir__rundir_init() or the last of them left it, and closes it in the end.
+ */
+int weir__segment_create(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
+                         const struct weir_segment_options *options, struct weir__rundir *dir);
+int weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
+                                 uint64_t size_bytes, const struct weir_segment_options *options,
+                                 struct weir__rundir *dir);
 
 /* Remembers where the object's record stands. -ENOMEM. */
 int weir__segment_set_entry(struct weir_segment *segment, const struct weir__rundir *dir,

@@ -39,6 +39,8 @@ static int gone(const struct weir__segment_ask *ask, const struct weir__record *
 static int no_such_name(const struct weir__segment_ask *ask)
 {
     char directory[WEIR__ENTRY_NAME_BYTES], where[WEIR__NAMESPACE_TEXT_BYTES];
+    if (ask->is_probe)
+        return -ENOENT;
     weir__entry_name(ask->ref.text, directory);
     if (!weir__entry_elsewhere(directory, where))
         return not_there(ask);
@@ -176,14 +178,12 @@ static int open_entry(struct weir_segment *segment, const struct weir__segment_a
 
 static int open_by_name(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
-    struct weir__rundir dir;
-    int result = weir__rundir_open(&dir, false);
+    int result = weir__rundir_enter(ask->dir, false);
     if (result != 0)
         return result == -ENOENT ? no_such_name(ask) : result;
-    result = open_entry(segment, ask, &dir);
+    result = open_entry(segment, ask, ask->dir);
     if (result == -EIDRM) /* the last user left between our look and the attach */
         result = not_there(ask);
-    weir__rundir_close(&dir);
     return result;
 }
 

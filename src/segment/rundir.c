@@ -49,12 +49,16 @@ static void read_boot_id(void)
     close(file);
 }
 
-/* "ipc-4026531839-0f9c1a2b-...": where ids of this kernel and this namespace are kept. */
+/*
+ * "ipc-4026531839-0f9c1a2b-...": where ids of this kernel and this namespace are kept. To ask for
+ * the namespace, if it is not known, is the most expensive step on the way to a name.
+ */
 static int namespace_name(char name[64], uint64_t *ipc_namespace)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, read_boot_id);
-    *ipc_namespace = weir__ipc_namespace();
+    if (*ipc_namespace == 0)
+        *ipc_namespace = weir__ipc_namespace();
     if (!boot_id[0] || *ipc_namespace == 0)
         return weir__fail(ENOENT, "/proc does not tell the IPC namespace and the boot id, which "
                                   "names belong to: mount /proc");
@@ -66,7 +70,7 @@ int weir_run_directory(char *path, size_t capacity_bytes)
 {
     char base[PATH_MAX], name[64];
     bool is_default;
-    uint64_t ipc_namespace;
+    uint64_t ipc_namespace = 0;
     int result = base_path(base, &is_default);
     if (result == 0)
         result = namespace_name(name, &ipc_namespace);
@@ -173,7 +177,7 @@ int weir__rundir_make(int parent, const char *name, uint32_t mode)
 /*
  * Makes the namespace's directory with the parent's mode, whatever the umask
  * is: under another name first, because members of a group must never meet it
- * with fewer rights. CRASH rundir.new: an empty .new-* stays; the next one to
+ * with fewer rights. A full one that is there already is as good. CRASH rundir.new: an empty .new-* stays; the next one to
  * come here, or the collector, removes it.
  */
 static int make_inside(int base, const char *name, uint32_t mode)
@@ -195,10 +199,31 @@ static int make_inside(int base, const char *name, uint32_t mode)
     return result == -EEXIST || result == -ENOTEMPTY ? 0 : result;
 }
 
+/* A descriptor of the namespace's directory, which was not there; -ENOENT: from the beginning. */
+static int make_and_open(int base, const char *name, uint32_t mode)
+{
+    /* Where nobody else may look, nobody meets it half made. */
+    if ((mode & 077) == 0)
+        return weir__rundir_make(base, name, mode);
+    int result = make_inside(base, name, mode);
+    if (result != 0)
+        return result;
+    int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 ? fd : -errno;
+}
+
 int weir__rundir_open(struct weir__rundir *dir, bool create)
+{
+    weir__rundir_init(dir);
+    return weir__rundir_enter(dir, create);
+}
+
+int weir__rundir_enter(struct weir__rundir *dir, bool create)
 {
     char base[PATH_MAX], name[64];
     struct stat found;
+    if (dir->fd >= 0)
+        return 0;
     int result = base_path(base, &dir->is_default);
     if (result == 0)
         result = namespace_name(name, &dir->ipc_namespace);
@@ -211,20 +236,18 @@ int weir__rundir_open(struct weir__rundir *dir, bool create)
         if (base_fd < 0)
             return base_fd;
         dir->mode = found.st_mode & 03777 & ~(mode_t)S_ISVTX;
-        dir->fd = openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        int error = dir->fd < 0 ? errno : 0;
-        if (error == ENOENT && create)
-            result = make_inside(base_fd, name, dir->mode);
+        int fd = openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            fd = errno == ENOENT && create ? make_and_open(base_fd, name, dir->mode) : -errno;
         close(base_fd);
-        if (error == 0)
+        if (fd >= 0) {
+            dir->fd = fd;
             return 0;
-        if (error == ENOENT && !create)
-            return -ENOENT;
-        if (error != ENOENT || (result != 0 && result != -ENOENT)) {
-            error = error != ENOENT ? error : -result;
-            return weir__fail(error, "cannot use the run directory %s: %s", dir->path,
-                              strerror(error));
         }
+        if (fd != -ENOENT)
+            return weir__fail(-fd, "cannot use the run directory %s: %s", dir->path, strerror(-fd));
+        if (!create)
+            return -ENOENT;
     }
     return weir__fail(EBUSY,
                       "the run directory %s cannot be made: its file system takes no directories, "
@@ -234,15 +257,28 @@ int weir__rundir_open(struct weir__rundir *dir, bool create)
 
 void weir__rundir_close(struct weir__rundir *dir)
 {
-    close(dir->fd);
+    if (dir->fd >= 0)
+        close(dir->fd);
+    dir->fd = -1;
 }
 
-void weir__rundir_close_tidy(struct weir__rundir *dir)
+void weir__rundir_tidy(struct weir__rundir *dir)
 {
-    close(dir->fd);
+    struct stat found;
+    /* Most file systems count a directory's directories, itself twice. So there are entries still,
+     * now that ours is gone: whoever takes the last of them away comes here after us. */
+    if (dir->fd < 0 || (fstat(dir->fd, &found) == 0 && found.st_nlink > 2))
+        return;
+    weir__rundir_close(dir);
     /* Only empty directories go; who is just making an entry makes the directory again. */
     if (rmdir(dir->path) != 0 || !dir->is_default)
         return;
     *strrchr(dir->path, '/') = '\0';
     rmdir(dir->path);
+}
+
+void weir__rundir_close_tidy(struct weir__rundir *dir)
+{
+    weir__rundir_tidy(dir);
+    weir__rundir_close(dir);
 }

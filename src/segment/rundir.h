@@ -25,21 +25,43 @@
 #define WEIR__RETRIES 100
 
 struct weir__rundir {
-    int fd;                 /* of the namespace's directory */
+    int fd;                 /* of the namespace's directory; -1: not open */
     uint32_t mode;          /* permission bits for what is made inside */
     bool is_default;        /* not from WEIR_DIR */
-    uint64_t ipc_namespace; /* that it belongs to */
+    uint64_t ipc_namespace; /* that it belongs to, the calling thread's; 0: not asked yet */
     char path[PATH_MAX];
 };
+
+/* For weir__rundir_enter(): nothing is known, nothing is open. */
+static inline void weir__rundir_init(struct weir__rundir *dir)
+{
+    dir->fd = -1;
+    dir->ipc_namespace = 0;
+}
 
 /*
  * Opens the run directory of the calling thread's IPC namespace. With create it
  * is made when it is not there; without, -ENOENT and no sentence.
  */
 int weir__rundir_open(struct weir__rundir *dir, bool create);
+
+/*
+ * The same for one public call that comes here several times: takes what is open already, and
+ * the namespace that is known. Nobody but the thread itself changes its namespace, and that is
+ * inside the call. An open directory may have been removed meanwhile: what is made in it fails
+ * with -ENOENT, then it is closed and entered again; what is not found in it is not there for
+ * certain only once something was made.
+ */
+int weir__rundir_enter(struct weir__rundir *dir, bool create);
+
+/* May be done twice. */
 void weir__rundir_close(struct weir__rundir *dir);
 
-/* Closes it, and removes the directories that are empty now and that weir made by default. */
+/*
+ * Removes the directories that are empty now and that weir made by default; it is closed then.
+ * With entries in it, it stays open: who takes the last of them away comes here, too.
+ */
+void weir__rundir_tidy(struct weir__rundir *dir);
 void weir__rundir_close_tidy(struct weir__rundir *dir);
 
 /*

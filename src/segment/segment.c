@@ -23,8 +23,8 @@ int weir__segment_finish(struct weir_segment **segment, struct weir_segment *mad
     return result;
 }
 
-int weir_segment_create(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
-                        const struct weir_segment_options *options)
+int weir__segment_create(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
+                         const struct weir_segment_options *options, struct weir__rundir *dir)
 {
     struct weir__segment_ask ask;
     struct weir__error_saved saved;
@@ -36,12 +36,14 @@ int weir_segment_create(struct weir_segment **segment, struct weir_ref ref, uint
     if (result != 0)
         return result;
     made->backend = weir__backend_of(ref);
+    ask.dir = dir;
     return weir__segment_finish(segment, made, ask.options.flags, made->backend->create(made, &ask),
                                 &saved);
 }
 
-int weir_segment_open(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
-                      const struct weir_segment_options *options)
+static int open_in(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
+                   const struct weir_segment_options *options, struct weir__rundir *dir,
+                   bool is_probe)
 {
     struct weir__segment_ask ask;
     struct weir__error_saved saved;
@@ -53,12 +55,15 @@ int weir_segment_open(struct weir_segment **segment, struct weir_ref ref, uint64
     if (result != 0)
         return result;
     made->backend = weir__backend_of(ref);
+    ask.dir = dir;
+    ask.is_probe = is_probe;
     return weir__segment_finish(segment, made, ask.options.flags, made->backend->open(made, &ask),
                                 &saved);
 }
 
-int weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
-                                uint64_t size_bytes, const struct weir_segment_options *options)
+int weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
+                                 uint64_t size_bytes, const struct weir_segment_options *options,
+                                 struct weir__rundir *dir)
 {
     int result = -ENOENT;
     bool is_private = ref.by == WEIR_BY_NONE || ref.by == WEIR_BY_MEMFD;
@@ -69,13 +74,43 @@ int weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref r
         if (result != 0)
             return result;
         if (!is_private)
-            result = weir_segment_open(segment, ref, size_bytes, options);
+            result = open_in(segment, ref, size_bytes, options, dir, true);
         if (!is_private && result != -ENOENT)
             return result;
-        result = weir_segment_create(segment, ref, size_bytes, options);
+        result = weir__segment_create(segment, ref, size_bytes, options, dir);
         if (result != -EEXIST)
             return result == 0 ? WEIR_CREATED : result;
     }
+    return result;
+}
+
+int weir_segment_create(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
+                        const struct weir_segment_options *options)
+{
+    struct weir__rundir dir;
+    weir__rundir_init(&dir);
+    int result = weir__segment_create(segment, ref, size_bytes, options, &dir);
+    weir__rundir_close(&dir);
+    return result;
+}
+
+int weir_segment_open(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
+                      const struct weir_segment_options *options)
+{
+    struct weir__rundir dir;
+    weir__rundir_init(&dir);
+    int result = open_in(segment, ref, size_bytes, options, &dir, false);
+    weir__rundir_close(&dir);
+    return result;
+}
+
+int weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
+                                uint64_t size_bytes, const struct weir_segment_options *options)
+{
+    struct weir__rundir dir;
+    weir__rundir_init(&dir);
+    int result = weir__segment_create_or_open(segment, ref, size_bytes, options, &dir);
+    weir__rundir_close(&dir);
     return result;
 }
 

@@ -53,7 +53,7 @@ static int publish(struct weir__draft *draft, const char *name, const char *what
         result = weir__draft_publish(draft, directory);
         if (result != -EEXIST)
             return result;
-        result = weir__entry_vacate(&draft->dir, directory, what);
+        result = weir__entry_vacate(draft->dir, directory, what);
     }
     return result != 0 ? result : weir__fail(EBUSY, "%s is taken and let go again and again", what);
 }
@@ -63,6 +63,7 @@ int weir__semset_name_create(struct weir_semset **set, const char *name, uint32_
 {
     char what[WEIR__REF_TEXT_BYTES];
     struct weir_semset *made = NULL;
+    struct weir__rundir dir;
     struct weir__draft draft;
     struct weir__record record = { .lifetime = WEIR_PERSISTENT,
                                    .creator = geteuid(),
@@ -78,7 +79,8 @@ int weir__semset_name_create(struct weir_semset **set, const char *name, uint32_
         return result;
     weir__collect_once();
     weir__ref_text(weir_by_name(name), what);
-    result = weir__draft_begin(&draft, &record);
+    weir__rundir_init(&dir);
+    result = weir__draft_begin(&draft, &dir, &record, true);
     if (result != 0)
         return result;
     const struct weir__record *now = &draft.entry.record;
@@ -88,7 +90,7 @@ int weir__semset_name_create(struct weir_semset **set, const char *name, uint32_
     if (result == 0)
         result = publish(&draft, name, what);
     if (result == 0) {
-        weir__rundir_close(&draft.dir);
+        weir__rundir_close(&dir);
         *set = made;
         return 0;
     }
@@ -98,7 +100,7 @@ int weir__semset_name_create(struct weir_semset **set, const char *name, uint32_
         weir__semset_destroy(now->sem_id, now->sem_key, now->creator);
     weir_semset_close(made);
     weir__draft_abandon(&draft);
-    weir__rundir_close_tidy(&draft.dir);
+    weir__rundir_close_tidy(&dir);
     weir__error_restore(&saved);
     return result;
 }
