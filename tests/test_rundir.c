@@ -377,6 +377,49 @@ static void test_default_directory(void **state)
     }
 }
 
+/* --- the last one takes it away ------------------------------------------------------------ */
+
+static bool is_there(void)
+{
+    struct stat found;
+    return stat(run_directory(), &found) == 0;
+}
+
+/* Whether it is known by the link count alone, or by trying, must not be seen. */
+static void come_and_go(void *argument)
+{
+    struct weir_segment *first, *second;
+    struct weir_publisher *publisher;
+    char path[4096];
+    (void)argument;
+    snprintf(path, sizeof path, "%s", fixture_path("tidy"));
+    use_directory(path);
+    CHECK(mkdir(path, 0700) == 0);
+    CHECK_RESULT(create_named(&first, WEIR_EPHEMERAL, 0), 0);
+    CHECK_RESULT(weir_segment_create(&second, weir_private(), 5000, NULL), 0);
+    CHECK(is_there()); /* the name is in it */
+    weir_segment_close(second);
+    weir_segment_close(first);
+    CHECK(!is_there());
+    CHECK_RESULT(weir_segment_create(&second, weir_private(), 5000, NULL), 0);
+    CHECK(!is_there());
+    weir_segment_close(second);
+    CHECK_RESULT(weir_publisher_open(&publisher, "dir/channel", NULL), 0);
+    CHECK(is_there());
+    CHECK_RESULT(create_named(&first, WEIR_EPHEMERAL, 2), 0);
+    weir_publisher_close(publisher);
+    CHECK(is_there());
+    weir_segment_close(first);
+    CHECK(!is_there());
+    CHECK(rmdir(path) == 0);
+}
+
+static void test_last_one_takes_it_away(void **state)
+{
+    (void)state;
+    in_child(come_and_go, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +432,7 @@ int main(void)
         cmocka_unit_test_teardown(test_no_blocks, fixture_check),
         cmocka_unit_test_teardown(test_owners, fixture_check),
         cmocka_unit_test_teardown(test_default_directory, fixture_check),
+        cmocka_unit_test_teardown(test_last_one_takes_it_away, fixture_check),
     };
     return cmocka_run_group_tests_name("rundir", tests, fixture_start, fixture_end);
 }
