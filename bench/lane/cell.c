@@ -146,8 +146,9 @@ static _Noreturn void play(struct player *player, const struct cell *cell,
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(PATIENCE_S);
     pin_to(settings->cpus[player->role]);
-    player->source = make_buffer(player->work.size_bytes);
-    player->sink = make_buffer(player->work.size_bytes);
+    uint64_t buffer_bytes = burst_of(player->work.size_bytes) * player->work.size_bytes;
+    player->source = make_buffer(buffer_bytes);
+    player->sink = make_buffer(buffer_bytes);
     for (unsigned side = 0; side < cell->side_count; side++)
         states[side] = cell->sides[side]->open(player);
     if (player->role == 0)

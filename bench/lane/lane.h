@@ -72,7 +72,7 @@ struct player {
     struct board *board;
     struct ring_shm *there, *back; /* the memory of the bare ring */
     int pipe_there[2], pipe_back[2];
-    unsigned char *source, *sink; /* own memory, of a message's size */
+    unsigned char *source, *sink; /* own memory, of burst_of() messages */
     double ticks_per_ns;
 };
 
@@ -109,6 +109,14 @@ struct settings {
     bool is_default_wait;
     double ticks_per_ns;
 };
+
+/* Messages that are copied at once where that can be: so many that their own memory is near. */
+static inline unsigned burst_of(uint64_t size_bytes)
+{
+    const uint64_t near_bytes = 16384;
+    uint64_t count = near_bytes / size_bytes;
+    return count < 1 ? 1 : count < BATCH ? (unsigned)count : BATCH;
+}
 
 /* cell.c: runs the two processes; false with a sentence on stderr. */
 bool cell_run(const struct cell *cell, const struct settings *settings, struct board *board);

@@ -8,6 +8,13 @@
  *   lane_loan, lane_commit, lane_take, lane_release a message in place
  *   lane_begin, lane_end                            around a batch
  *
+ * and, if it has calls for many messages, LANE_HAS_MANY and
+ *
+ *   lane_place, lane_found                          a message of a burst, by its index
+ *   lane_put_many, lane_get_many                    as without _many; lane_get_many and
+ *   lane_loan_many, lane_commit_many,               lane_take_many return how many, which may
+ *   lane_take_many, lane_release_many               be fewer, and so does lane_loan_many
+ *
  * Payload. Copied messages have their number in the first and in the last word; each
  * is checked, and all words of one in CHECK_EVERY. In place every word is the number:
  * all are written, read and checked. Sizes are known at run time only.
@@ -97,6 +104,76 @@ static inline __attribute__((always_inline)) void receive_one(struct lane *lane,
     lane->received++;
 }
 
+#ifdef LANE_HAS_MANY
+static inline __attribute__((always_inline)) void send_burst(struct lane *lane, uint64_t count,
+                                                             enum form form)
+{
+    size_t size = lane->player->work.size_bytes;
+    while (count > 0) {
+        unsigned burst = lane->burst < count ? lane->burst : (unsigned)count;
+        if (form == IN_PLACE)
+            burst = lane_loan_many(lane, size, (unsigned)count);
+        for (unsigned i = 0; i < burst; i++, lane->sent++) {
+            if (form == COPYING)
+                stamp(lane->player->source + i * size, size, lane->sent);
+            else
+                write_words(lane_place(lane, i), size, lane->sent);
+        }
+        if (form == COPYING)
+            lane_put_many(lane, burst);
+        else
+            lane_commit_many(lane, burst);
+        count -= burst;
+    }
+}
+
+static inline __attribute__((always_inline)) void receive_burst(struct lane *lane, uint64_t *left,
+                                                                enum form form)
+{
+    size_t size = lane->player->work.size_bytes, found;
+    unsigned most = *left < BATCH ? (unsigned)*left : BATCH;
+    unsigned burst = form == COPYING ? lane_get_many(lane, most) : lane_take_many(lane, most);
+    for (unsigned i = 0; i < burst; i++, lane->received++) {
+        const void *data = lane_found(lane, i, &found);
+        if (form == COPYING)
+            check_stamp(data, size, lane->received);
+        else if (found != size || !are_words(data, size, lane->received))
+            give_up("%s: message %llu has a wrong payload", LANE_NAME,
+                    (unsigned long long)lane->received);
+    }
+    if (form == IN_PLACE)
+        lane_release_many(lane, burst);
+    *left -= burst;
+}
+#endif
+
+static inline __attribute__((always_inline)) void send_batch(struct lane *lane, uint64_t count,
+                                                             enum form form)
+{
+    lane_begin(lane);
+#ifdef LANE_HAS_MANY
+    send_burst(lane, count, form);
+#else
+    for (; count > 0; count--)
+        send_one(lane, form);
+#endif
+    lane_end(lane);
+}
+
+static inline __attribute__((always_inline)) void receive_all(struct lane *lane, uint64_t messages,
+                                                              enum form form)
+{
+#ifdef LANE_HAS_MANY
+    if (lane->player->work.kind == BATCHED) {
+        while (messages > 0)
+            receive_burst(lane, &messages, form);
+        return;
+    }
+#endif
+    for (uint64_t i = 0; i < messages; i++)
+        receive_one(lane, form);
+}
+
 static inline __attribute__((always_inline)) void send_all(struct lane *lane, uint64_t messages,
                                                            enum form form)
 {
@@ -105,13 +182,9 @@ static inline __attribute__((always_inline)) void send_all(struct lane *lane, ui
             send_one(lane, form);
         return;
     }
-    for (uint64_t i = 0; i < messages;) {
-        uint64_t end = i + BATCH < messages ? i + BATCH : messages;
-        lane_begin(lane);
-        for (; i < end; i++)
-            send_one(lane, form);
-        lane_end(lane);
-    }
+    for (; messages > BATCH; messages -= BATCH)
+        send_batch(lane, BATCH, form);
+    send_batch(lane, messages, form);
 }
 
 static inline __attribute__((always_inline)) void
@@ -148,11 +221,10 @@ static void run_send(void *state, uint64_t messages)
 static void run_receive(void *state, uint64_t messages)
 {
     struct lane *lane = state;
-    bool is_copying = lane->player->work.form == COPYING;
-    for (uint64_t i = 0; is_copying && i < messages; i++)
-        receive_one(lane, COPYING);
-    for (uint64_t i = 0; !is_copying && i < messages; i++)
-        receive_one(lane, IN_PLACE);
+    if (lane->player->work.form == COPYING)
+        receive_all(lane, messages, COPYING);
+    else
+        receive_all(lane, messages, IN_PLACE);
 }
 
 static void run_ping(void *state, uint64_t messages, struct histogram *histogram)

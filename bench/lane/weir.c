@@ -10,6 +10,7 @@
 #include <weir/error.h>
 
 #define LANE_NAME "weir"
+#define LANE_HAS_MANY
 
 struct lane {
     struct player *player;
@@ -17,6 +18,12 @@ struct lane {
     struct weir_publisher *publisher;
     struct weir_subscriber *subscriber;
     struct weir_message message;
+
+    /* Of a batch. */
+    unsigned burst; /* messages that are copied at once */
+    struct weir_outgoing outgoing[BATCH];
+    void *places[BATCH];
+    struct weir_message messages[BATCH];
 };
 
 static inline void need(int result)
@@ -69,6 +76,61 @@ static inline void lane_end(struct lane *lane)
     need(weir_publisher_batch_end(lane->publisher));
 }
 
+/* How many, of a call that gives that. */
+static inline unsigned need_some(int result)
+{
+    if (__builtin_expect(result <= 0, 0))
+        give_up("weir: %s", weir_last_error());
+    return (unsigned)result;
+}
+
+static inline void lane_put_many(struct lane *lane, unsigned count)
+{
+    if (weir_publisher_send_many_until(lane->publisher, lane->outgoing, count, WEIR_NEVER) !=
+        (int)count)
+        give_up("weir: %s", weir_last_error());
+}
+
+static inline unsigned lane_loan_many(struct lane *lane, size_t size, unsigned count)
+{
+    return need_some(weir_publisher_loan_many_until(lane->publisher, size, lane->places, count,
+                                                    WEIR_NEVER));
+}
+
+static inline void *lane_place(struct lane *lane, unsigned index)
+{
+    return lane->places[index];
+}
+
+static inline void lane_commit_many(struct lane *lane, unsigned count)
+{
+    need(weir_publisher_commit_many(lane->publisher, NULL, NULL, count));
+}
+
+static inline unsigned lane_get_many(struct lane *lane, unsigned most)
+{
+    return need_some(weir_subscriber_receive_many_until(
+        lane->subscriber, lane->player->sink, lane->burst * lane->player->work.size_bytes,
+        lane->messages, most, WEIR_NEVER));
+}
+
+static inline unsigned lane_take_many(struct lane *lane, unsigned most)
+{
+    return need_some(weir_subscriber_take_many_until(lane->subscriber, lane->messages, most,
+                                                     WEIR_NEVER));
+}
+
+static inline const void *lane_found(const struct lane *lane, unsigned index, size_t *size)
+{
+    *size = lane->messages[index].size_bytes;
+    return lane->messages[index].data;
+}
+
+static inline void lane_release_many(struct lane *lane, unsigned count)
+{
+    need(weir_subscriber_release_many(lane->subscriber, lane->messages, count));
+}
+
 #include "loops.h"
 
 static void *open_lane(struct player *player)
@@ -83,7 +145,12 @@ static void *open_lane(struct player *player)
         options.flags = WEIR_CHANNEL_SLEEP_ONLY;
     else if (!player->is_default_wait)
         options.flags = WEIR_CHANNEL_SPIN_ONLY;
-    lane = (struct lane){ .player = player };
+    lane = (struct lane){ .player = player, .burst = burst_of(player->work.size_bytes) };
+    for (unsigned i = 0; i < lane.burst; i++)
+        lane.outgoing[i] = (struct weir_outgoing){
+            .data = player->source + i * player->work.size_bytes,
+            .size_bytes = player->work.size_bytes,
+        };
     bool is_driver = player->role == 0;
     need(weir_publisher_open(&lane.publisher, is_driver ? there : back, &options));
     meet(player); /* a subscriber that opens now is attached by its open */

@@ -27,6 +27,11 @@
  * Fork. A child must not use the handle of its parent: every call of it there
  * that can fail gives -ECHILD, and none does harm; close frees the child's copy.
  *
+ * Many at once. The calls named _many do the work of a call for each message with one commit,
+ * one look at what lies there, one release: what is small goes several times as fast. They
+ * return how many, as sendmmsg() and recvmmsg() do; a reason that comes after the first message
+ * is told by the next call. Mix them with the others as you like.
+ *
  * Signals. No call is async-signal-safe. Waiting calls return -EINTR when a handler
  * ran while they slept; nothing was sent or taken then (an open batch may have been
  * committed, to make room). A handler that runs while a call spins is not noticed: with
@@ -95,6 +100,13 @@ struct weir_message {
     uint64_t position; /* weir's: where it lies */
 };
 
+/* A message to be sent with others. */
+struct weir_outgoing {
+    const void *data;  /* may be NULL if there are 0 bytes */
+    size_t size_bytes; /* 0 is allowed */
+    uint32_t type;     /* 0 to 65,535 */
+};
+
 /*
  * weir_publisher_open() - become the publisher of a channel
  *
@@ -154,6 +166,23 @@ WEIR_EXPORT int weir_publisher_send(struct weir_publisher *publisher, const void
                                     size_t size_bytes);
 
 /*
+ * weir_publisher_send_many_until() - copy messages into the ring and commit them at once
+ *
+ * messages: count of them, sent in this order; 0 is allowed. deadline_ns: as
+ * weir_publisher_send_until(). They are a batch: all become visible together, or, where the
+ * ring has no room for more of them, those first that it has room for. In a batch that is open
+ * they are a part of it.
+ *
+ * Returns: how many were sent, from the first on. Fewer than count: the next call, with the
+ *     rest, tells why, if it is so still. If the first was not sent, the reason: as
+ *     weir_publisher_send_until(), of the first message; nothing was sent then. 2,147,483,647 at most are sent.
+ * Blocking: as weir_publisher_send_until(), for each.
+ */
+WEIR_EXPORT int weir_publisher_send_many_until(struct weir_publisher *publisher,
+                                               const struct weir_outgoing *messages, size_t count,
+                                               int64_t deadline_ns);
+
+/*
  * weir_publisher_loan_until() - room for a message, to be written in place
  *
  * size_bytes: the most that it will have. data: receives where, aligned to 8 bytes;
@@ -173,6 +202,37 @@ WEIR_EXPORT int weir_publisher_loan_until(struct weir_publisher *publisher, size
  */
 WEIR_EXPORT int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes,
                                       uint32_t type);
+
+/*
+ * weir_publisher_loan_many_until() - room for several messages, to be written in place
+ *
+ * size_bytes: the most that each will have. data: receives where each may be written, count
+ * places at most, aligned to 8 bytes. This is one loan: none may be out, and it ends with
+ * weir_publisher_commit_many(), with weir_publisher_commit(), which makes a message of the first
+ * place alone, or with weir_publisher_abandon().
+ *
+ * Returns: how many places: 1 to count. Fewer where the ring ends, or its room that we know of:
+ *     commit those, and ask again (in a batch, for all to become visible at once). 0 for a count
+ *     of 0. Errors: as weir_publisher_loan_until().
+ * Blocking: as weir_publisher_loan_until(), for the first place.
+ */
+WEIR_EXPORT int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size_bytes,
+                                               void **data, size_t count, int64_t deadline_ns);
+
+/*
+ * weir_publisher_commit_many() - the first places of the loan become messages, all at once
+ *
+ * sizes_bytes: of each; NULL: what was asked for. types: of each; NULL: 0. count: of the places
+ * that weir_publisher_loan_many_until() gave, the first ones; those behind are abandoned, and
+ * with 0 all. Messages stand without gaps: one that is shorter than its place, by 8 bytes or
+ * more, has those behind it moved, which costs a copy of each.
+ *
+ * Returns: 0; -EINVAL (no loan of many, more than it has, a size, a type: the loan stays out),
+ *     -ECHILD. Blocking: never.
+ */
+WEIR_EXPORT int weir_publisher_commit_many(struct weir_publisher *publisher,
+                                           const size_t *sizes_bytes, const uint32_t *types,
+                                           size_t count);
 
 /*
  * weir_publisher_abandon() - give the loan back, without a trace
@@ -318,6 +378,32 @@ WEIR_EXPORT int weir_subscriber_release(struct weir_subscriber *subscriber,
                                         const struct weir_message *message);
 
 /*
+ * weir_subscriber_take_many_until() - the next messages, in place
+ *
+ * messages: receives up to count of them, as weir_subscriber_take_until() gives each. Waits for
+ * the first; those behind it are taken as far as they are there, and as WEIR_HOLDS_MAX allows.
+ * deadline_ns: as weir_subscriber_take_until().
+ *
+ * Returns: how many: 1 to count; 0 for a count of 0. Errors: as weir_subscriber_take_until(); nothing
+ *     was taken then. What is wrong, or ends, behind a message is told by the next call.
+ * Blocking: until a message or the deadline.
+ */
+WEIR_EXPORT int weir_subscriber_take_many_until(struct weir_subscriber *subscriber,
+                                                struct weir_message *messages, size_t count,
+                                                int64_t deadline_ns);
+
+/*
+ * weir_subscriber_release_many() - give messages back
+ *
+ * messages: count of them, each held, in any order; in that of their takes it is fastest.
+ *
+ * Returns: 0; -EINVAL when one is not held, or stands there twice: then none was released;
+ *     -ECHILD. Blocking: never.
+ */
+WEIR_EXPORT int weir_subscriber_release_many(struct weir_subscriber *subscriber,
+                                             const struct weir_message *messages, size_t count);
+
+/*
  * weir_subscriber_fd() - a descriptor for poll, epoll and event loops
  *
  * Readable (POLLIN) while a take would not wait: a message is there, or the publisher has
@@ -365,6 +451,22 @@ WEIR_EXPORT int weir_subscriber_receive_until(struct weir_subscriber *subscriber
  */
 WEIR_EXPORT int weir_subscriber_receive(struct weir_subscriber *subscriber, void *data,
                                         size_t capacity_bytes);
+
+/*
+ * weir_subscriber_receive_many_until() - copy the next messages out and release them
+ *
+ * data, capacity_bytes: where they go, one behind the other, each from a multiple of 8 bytes on.
+ * messages: receives what they are, up to count: messages[i].data is where it went, and they
+ * stay yours. Waits for the first; those behind it are copied as far as they are there, and fit.
+ *
+ * Returns: how many: 1 to count; 0 for a count of 0. -EMSGSIZE: the first does not fit
+ *     (messages[0].size_bytes says what is needed, and it stays the next one); else as
+ *     weir_subscriber_take_many_until().
+ */
+WEIR_EXPORT int weir_subscriber_receive_many_until(struct weir_subscriber *subscriber, void *data,
+                                                   size_t capacity_bytes,
+                                                   struct weir_message *messages, size_t count,
+                                                   int64_t deadline_ns);
 
 #ifdef __cplusplus
 }

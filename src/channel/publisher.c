@@ -17,9 +17,6 @@
 #include "base/copy.h"
 #include "base/error.h"
 
-/* No tail: those are multiples of 8. */
-#define NOWHERE UINT64_C(1)
-
 /* After a commit. */
 static inline void wake_subscriber(struct weir_publisher *publisher)
 {
@@ -108,16 +105,10 @@ static inline unsigned char *payload(const struct weir_publisher *publisher)
            WEIR__RECORD_HEADER_BYTES;
 }
 
-/* A commit moves tail, and so ends the loan. */
-static inline bool has_loan(const struct weir_publisher *publisher)
-{
-    return publisher->loan_at == publisher->tail;
-}
-
 /* Whether nothing is in the way of a message of this length, neither state nor room. */
 static inline bool is_ready(const struct weir_publisher *publisher, uint64_t length)
 {
-    return weir__side_is_ours(&publisher->side) && !has_loan(publisher) &&
+    return weir__side_is_ours(&publisher->side) && !weir__publisher_has_loan(publisher) &&
            publisher->tail + weir__record_bytes(length) <= publisher->stop;
 }
 
@@ -152,14 +143,14 @@ static int make_room(struct weir_publisher *publisher, uint64_t bytes, int64_t d
 }
 
 /* What is_ready() found in the way: put out of it, or the reason why not. */
-static __attribute__((noinline)) int make_ready(struct weir_publisher *publisher, uint64_t length,
-                                                int64_t deadline_ns)
+__attribute__((noinline)) int weir__publisher_make_ready(struct weir_publisher *publisher,
+                                                         uint64_t length, int64_t deadline_ns)
 {
     if (!weir__side_is_ours(&publisher->side))
         return weir__side_check(&publisher->side);
     if (publisher->has_ended)
         return weir__fail(EPIPE, "this publisher has said that it ends");
-    if (has_loan(publisher))
+    if (weir__publisher_has_loan(publisher))
         return weir__fail(EINVAL, "a loan is out: commit or abandon it first");
     if (length > publisher->most_bytes)
         return weir__fail(EMSGSIZE, "a message of %llu bytes: this ring takes %llu at most",
@@ -178,7 +169,7 @@ static int lend(struct weir_publisher *publisher, uint64_t length, void **data)
 static __attribute__((noinline)) int loan_later(struct weir_publisher *publisher, uint64_t length,
                                                 void **data, int64_t deadline_ns)
 {
-    int result = make_ready(publisher, length, deadline_ns);
+    int result = weir__publisher_make_ready(publisher, length, deadline_ns);
     return result == 0 ? lend(publisher, length, data) : result;
 }
 
@@ -196,7 +187,7 @@ static __attribute__((cold)) int refuse_commit(const struct weir_publisher *publ
 {
     if (!weir__side_is_ours(&publisher->side))
         return weir__side_check(&publisher->side);
-    if (!has_loan(publisher))
+    if (!weir__publisher_has_loan(publisher))
         return weir__fail(EINVAL, "there is no loan to commit");
     return weir__fail(EINVAL,
                       "commit of %zu bytes, type %u: the loan is of %llu bytes, types go to 65535",
@@ -205,7 +196,7 @@ static __attribute__((cold)) int refuse_commit(const struct weir_publisher *publ
 
 int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes, uint32_t type)
 {
-    if (__builtin_expect(!weir__side_is_ours(&publisher->side) || !has_loan(publisher) ||
+    if (__builtin_expect(!weir__side_is_ours(&publisher->side) || !weir__publisher_has_loan(publisher) ||
                              size_bytes > publisher->loan_bytes || type > UINT16_MAX,
                          0))
         return refuse_commit(publisher, size_bytes, type);
@@ -215,7 +206,7 @@ int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes, u
 
 void weir_publisher_abandon(struct weir_publisher *publisher)
 {
-    publisher->loan_at = NOWHERE;
+    publisher->loan_at = publisher->many_at = WEIR__NOWHERE;
 }
 
 /* A message for which there may be no room yet, or a large one. */
@@ -226,7 +217,7 @@ static __attribute__((noinline)) int send_any(struct weir_publisher *publisher, 
         return weir__fail(EINVAL, "type %u: types go to 65535", type);
     /* The length first: is_ready() knows of no longest message, and adds to what it is given. */
     bool is_there = size_bytes <= publisher->most_bytes && is_ready(publisher, size_bytes);
-    int result = is_there ? 0 : make_ready(publisher, size_bytes, deadline_ns);
+    int result = is_there ? 0 : weir__publisher_make_ready(publisher, size_bytes, deadline_ns);
     if (result != 0)
         return result;
     if (size_bytes > 0)
@@ -260,7 +251,7 @@ int weir_publisher_send(struct weir_publisher *publisher, const void *data, size
 int weir_publisher_batch_begin(struct weir_publisher *publisher)
 {
     int result = weir__side_check(&publisher->side);
-    if (result == 0 && (publisher->has_batch || has_loan(publisher)))
+    if (result == 0 && (publisher->has_batch || weir__publisher_has_loan(publisher)))
         result = weir__fail(EINVAL, "a batch or a loan is open already");
     if (result == 0)
         publisher->has_batch = true;
@@ -270,7 +261,7 @@ int weir_publisher_batch_begin(struct weir_publisher *publisher)
 int weir_publisher_batch_end(struct weir_publisher *publisher)
 {
     int result = weir__side_check(&publisher->side);
-    if (result == 0 && (!publisher->has_batch || has_loan(publisher)))
+    if (result == 0 && (!publisher->has_batch || weir__publisher_has_loan(publisher)))
         result = weir__fail(EINVAL, "no batch is open, or a loan is out");
     if (result != 0)
         return result;
@@ -282,7 +273,7 @@ int weir_publisher_batch_end(struct weir_publisher *publisher)
 int weir_publisher_end(struct weir_publisher *publisher)
 {
     int result = weir__side_check(&publisher->side);
-    if (result == 0 && (publisher->has_batch || has_loan(publisher)))
+    if (result == 0 && (publisher->has_batch || weir__publisher_has_loan(publisher)))
         result = weir__fail(EINVAL, "a batch or a loan is open");
     if (result != 0)
         return result;
@@ -313,7 +304,7 @@ static int open_publisher(struct weir_publisher *publisher, const char *name,
     publisher->ring = (unsigned char *)publisher->lane + WEIR__LANE_RING_OFFSET;
     publisher->capacity = ring_bytes;
     publisher->most_bytes = weir__record_max(ring_bytes);
-    publisher->loan_at = NOWHERE;
+    publisher->loan_at = publisher->many_at = WEIR__NOWHERE;
     publisher->side.waiter.epoch = &publisher->lane->epoch;
     weir__side_list(&publisher->side);
     return 0;

@@ -47,15 +47,34 @@ struct weir_publisher {
     uint64_t cursor;                   /* the subscriber's, when we last looked */
     uint64_t wanted;                   /* for the wait: limit must reach it */
 
+    uint64_t many_at;                  /* equals loan_at while a loan of many is out */
+    uint64_t many_count;               /* its places, loan_bytes in each */
+
     enum weir__refused refused;          /* by the last call that came to a look */
     struct weir__descriptor *descriptor; /* for poll, or NULL */
 };
+
+/* No tail: those are multiples of 8. */
+#define WEIR__NOWHERE UINT64_C(1)
+
+/* A commit moves tail, and so ends the loan. */
+static inline bool weir__publisher_has_loan(const struct weir_publisher *publisher)
+{
+    return publisher->loan_at == publisher->tail;
+}
 
 /* The end of the last message: a pad behind it is nothing to be taken. */
 static inline uint64_t weir__publisher_last_end(const struct weir_publisher *publisher)
 {
     return publisher->pad_end == publisher->tail ? publisher->pad_start : publisher->tail;
 }
+
+/*
+ * What is in the way of a message of this length at tail is put out of it: then it ends before
+ * stop. Or the reason why not; nothing was changed then, but what a batch held back is visible.
+ */
+int weir__publisher_make_ready(struct weir_publisher *publisher, uint64_t length,
+                               int64_t deadline_ns);
 
 /* Makes what a batch holds back visible. */
 void weir__publisher_commit_batch(struct weir_publisher *publisher);

@@ -86,24 +86,13 @@ static int find(struct weir_subscriber *subscriber, uint64_t *header, int64_t de
     return result;
 }
 
-/* The message at head, which is, or is to be, at data. */
-static inline void describe(const struct weir_subscriber *subscriber, uint64_t header,
-                            const void *data, struct weir_message *message)
+int weir__subscriber_find(struct weir_subscriber *subscriber, uint64_t *header, int64_t deadline_ns)
 {
-    uint64_t head = subscriber->head, count = subscriber->count;
-    uint32_t number = subscriber->number;
-    *message = (struct weir_message){ .data = data,
-                                      .size_bytes = weir__record_length(header),
-                                      .sequence = count,
-                                      .type = weir__record_type(header),
-                                      .session = number,
-                                      .position = head };
-}
-
-static inline void step_over(struct weir_subscriber *subscriber, uint64_t header)
-{
-    subscriber->head += weir__record_bytes(weir__record_length(header));
-    subscriber->count++;
+    struct place place = place_of(subscriber);
+    *header = load_header(&place);
+    if (*header == 0)
+        *header = spin(subscriber, &place, deadline_ns);
+    return is_message(&place, *header) ? 0 : find(subscriber, header, deadline_ns);
 }
 
 /* Each of these is the last thing that a call does: the rare ones are jumped to. All give 0. */
@@ -152,8 +141,8 @@ static inline int hold(struct weir_subscriber *subscriber, const struct place *p
     subscriber->taken = taken + 1;
     subscriber->holds[taken % WEIR_HOLDS_MAX] =
         (struct weir__hold){ .lane = place->lane, .position = subscriber->head };
-    describe(subscriber, header, place->at + WEIR__RECORD_HEADER_BYTES, message);
-    step_over(subscriber, header);
+    weir__subscriber_describe(subscriber, header, place->at + WEIR__RECORD_HEADER_BYTES, message);
+    weir__subscriber_step_over(subscriber, header);
     return update_descriptor(subscriber);
     /* CRASH page.taken */
 }
@@ -264,6 +253,11 @@ static inline int give_back(struct weir_subscriber *subscriber)
                                                                : store_cursor(subscriber);
 }
 
+void weir__subscriber_give_back(struct weir_subscriber *subscriber)
+{
+    give_back(subscriber);
+}
+
 /* A message that may not be there yet, or is a large one. */
 static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscriber, void *data,
                                                  size_t capacity_bytes,
@@ -279,7 +273,7 @@ static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscri
     size_t size_bytes = weir__record_length(header);
     if (size_bytes > capacity_bytes) { /* it stays the next one */
         if (message)
-            describe(subscriber, header, data, message);
+            weir__subscriber_describe(subscriber, header, data, message);
         update_descriptor(subscriber);
         return weir__fail(EMSGSIZE, "the message has %zu bytes, there is room for %zu", size_bytes,
                           capacity_bytes);
@@ -287,8 +281,8 @@ static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscri
     if (size_bytes > 0)
         memcpy(data, place.at + WEIR__RECORD_HEADER_BYTES, size_bytes);
     if (message)
-        describe(subscriber, header, data, message);
-    step_over(subscriber, header);
+        weir__subscriber_describe(subscriber, header, data, message);
+    weir__subscriber_step_over(subscriber, header);
     return give_back(subscriber);
 }
 
@@ -303,8 +297,8 @@ receive_found(struct weir_subscriber *subscriber, const struct place *place, uin
         return receive_any(subscriber, data, capacity_bytes, message, deadline_ns);
     weir__copy_small(data, place->at + WEIR__RECORD_HEADER_BYTES, size_bytes);
     if (message)
-        describe(subscriber, header, data, message);
-    step_over(subscriber, header);
+        weir__subscriber_describe(subscriber, header, data, message);
+    weir__subscriber_step_over(subscriber, header);
     return give_back(subscriber);
 }
 

@@ -82,6 +82,37 @@ static inline bool weir__is_message(const struct weir__lane *lane, const unsigne
 /* Whether it is one of a pad: that fills the ring to its end; no other record may look like one. */
 bool weir__is_pad(const struct weir__lane *lane, uint64_t position, uint64_t header);
 
+/* The message at head, which is, or is to be, at data. */
+static inline void weir__subscriber_describe(const struct weir_subscriber *subscriber,
+                                             uint64_t header, const void *data,
+                                             struct weir_message *message)
+{
+    uint64_t head = subscriber->head, count = subscriber->count;
+    uint32_t number = subscriber->number;
+    *message = (struct weir_message){ .data = data,
+                                      .size_bytes = weir__record_length(header),
+                                      .sequence = count,
+                                      .type = weir__record_type(header),
+                                      .session = number,
+                                      .position = head };
+}
+
+static inline void weir__subscriber_step_over(struct weir_subscriber *subscriber, uint64_t header)
+{
+    subscriber->head += weir__record_bytes(weir__record_length(header));
+    subscriber->count++;
+}
+
+/*
+ * 0 and the header of the message at head, checked, after a brief spin and a wait if need be; or
+ * why there is none by the deadline: the descriptor is to be updated then.
+ */
+int weir__subscriber_find(struct weir_subscriber *subscriber, uint64_t *header,
+                          int64_t deadline_ns);
+
+/* What is not held, to the publisher; the descriptor is as it should be afterwards. */
+void weir__subscriber_give_back(struct weir_subscriber *subscriber);
+
 /*
  * The next message's header; 0: none yet. Steps over a pad. -EUCLEAN: the lane was left.
  */

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Many messages in one call: a batch for the time of the call, unless one is open. docs/lane.md,
+ * "Publishing"; publisher.h has the invariants.
+ *
+ * The loops keep what they use in registers: whatever is stored into the ring may, for all that
+ * the compiler knows, be a field of the handle.
+ */
+#include "channel/publisher.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include <weir/clock.h>
+
+#include "base/copy.h"
+#include "base/error.h"
+
+/* Where the next header goes, and the first one of the batch, which is held back. */
+struct run {
+    unsigned char *at;
+    uint64_t tail;
+    uint64_t held, held_at;
+};
+
+static inline struct run begin_run(const struct weir_publisher *publisher)
+{
+    return (struct run){ weir__ring_at(publisher->ring, publisher->capacity, publisher->tail),
+                         publisher->tail, publisher->batch_header, publisher->batch_start };
+}
+
+/* A record whose payload is written. */
+static inline void put_record(struct run *run, uint64_t header, uint64_t bytes)
+{
+    if (__builtin_expect(run->held == 0, 0)) {
+        run->held = header;
+        run->held_at = run->tail;
+    } else {
+        /* Relaxed: behind the one that is held back. */
+        atomic_store_explicit((weir__atomic_u64 *)(void *)run->at, header, memory_order_relaxed);
+    }
+    run->at += bytes;
+    run->tail += bytes;
+}
+
+static inline void end_run(struct weir_publisher *publisher, const struct run *run, uint64_t count)
+{
+    publisher->tail = run->tail;
+    publisher->count += count;
+    publisher->batch_header = run->held;
+    publisher->batch_start = run->held_at;
+}
+
+static inline void copy(unsigned char *to, const struct weir_outgoing *message)
+{
+    if (message->size_bytes <= WEIR__COPY_SMALL_MAX)
+        weir__copy_small(to, message->data, message->size_bytes);
+    else
+        memcpy(to, message->data, message->size_bytes);
+}
+
+/* As many as need neither a look nor a pad, and can be sent. Returns how many. */
+static size_t put_messages(struct weir_publisher *publisher, const struct weir_outgoing *messages,
+                           size_t count)
+{
+    uint64_t stop = publisher->stop, most_bytes = publisher->most_bytes;
+    struct run run = begin_run(publisher);
+    size_t done = 0;
+    for (; done < count; done++) {
+        uint64_t length = messages[done].size_bytes, bytes = weir__record_bytes(length);
+        uint32_t type = messages[done].type;
+        if (__builtin_expect(
+                length > most_bytes || type > UINT16_MAX || run.tail + bytes > stop, 0))
+            break;
+        copy(run.at + WEIR__RECORD_HEADER_BYTES, &messages[done]);
+        put_record(&run, weir__record_header(length, type, 0), bytes);
+    }
+    end_run(publisher, &run, done);
+    return done;
+}
+
+/* Whether the batch is this call's. */
+static inline bool begin_batch(struct weir_publisher *publisher)
+{
+    bool is_ours = !publisher->has_batch;
+    publisher->has_batch = true;
+    return is_ours;
+}
+
+static inline void end_batch(struct weir_publisher *publisher, bool is_ours)
+{
+    if (!is_ours)
+        return;
+    weir__publisher_commit_batch(publisher);
+    publisher->has_batch = false;
+}
+
+/* The message that is in the way of put_messages() no longer is; or why it is. */
+static int make_way(struct weir_publisher *publisher, const struct weir_outgoing *message,
+                    int64_t deadline_ns)
+{
+    int result = weir__side_check(&publisher->side);
+    if (result == 0 && message->type > UINT16_MAX)
+        result = weir__fail(EINVAL, "type %u: types go to 65535", message->type);
+    return result == 0
+               ? weir__publisher_make_ready(publisher, message->size_bytes, deadline_ns)
+               : result;
+}
+
+int weir_publisher_send_many_until(struct weir_publisher *publisher,
+                                   const struct weir_outgoing *messages, size_t count,
+                                   int64_t deadline_ns)
+{
+    size_t done = 0;
+    int result = 0;
+    if (count == 0 || !weir__side_is_ours(&publisher->side))
+        return weir__side_check(&publisher->side);
+    if (count > INT_MAX)
+        count = INT_MAX;
+    bool is_ours = begin_batch(publisher);
+    if (weir__publisher_has_loan(publisher))
+        result = make_way(publisher, messages, deadline_ns);
+    while (result == 0) {
+        done += put_messages(publisher, messages + done, count - done);
+        if (done == count)
+            break;
+        result = make_way(publisher, &messages[done], deadline_ns);
+    }
+    end_batch(publisher, is_ours);
+    return done > 0 ? (int)done : result;
+}
+
+/* Less of the ring than this is not worth a loan that asks for more. */
+#define ROOM_SHARE 8
+
+/*
+ * The room that we know of was seen long ago; where it is too little for all, it is forgotten,
+ * and so looked for. Not while a batch holds something back, which a look would commit.
+ */
+static void forget_little_room(struct weir_publisher *publisher, uint64_t bytes, size_t count)
+{
+    uint64_t room = publisher->stop - publisher->tail;
+    bool is_limited = publisher->stop == publisher->limit - WEIR__RECORD_HEADER_BYTES;
+    if (is_limited && publisher->batch_header == 0 && room < publisher->capacity / ROOM_SHARE &&
+        room / bytes < count) {
+        publisher->limit = publisher->tail;
+        publisher->stop = 0;
+    }
+}
+
+/* As many places as there is room for, behind the first one, which there is. */
+static size_t place_count(const struct weir_publisher *publisher, uint64_t bytes, size_t count)
+{
+    uint64_t room = publisher->stop - publisher->tail;
+    if (count > INT_MAX)
+        count = INT_MAX;
+    return count <= room / bytes ? count : (size_t)(room / bytes);
+}
+
+int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size_bytes, void **data,
+                                   size_t count, int64_t deadline_ns)
+{
+    if (count == 0)
+        return weir__side_check(&publisher->side);
+    uint64_t bytes = weir__record_bytes(size_bytes);
+    if (weir__side_is_ours(&publisher->side) && !weir__publisher_has_loan(publisher))
+        forget_little_room(publisher, bytes, count);
+    if (!weir__side_is_ours(&publisher->side) || size_bytes > publisher->most_bytes ||
+        weir__publisher_has_loan(publisher) || publisher->tail + bytes > publisher->stop) {
+        int result = weir__publisher_make_ready(publisher, size_bytes, deadline_ns);
+        if (result != 0)
+            return result;
+    }
+    count = place_count(publisher, bytes, count);
+    publisher->loan_at = publisher->many_at = publisher->tail;
+    publisher->loan_bytes = size_bytes;
+    publisher->many_count = count;
+    unsigned char *at = weir__ring_at(publisher->ring, publisher->capacity, publisher->tail) +
+                        WEIR__RECORD_HEADER_BYTES;
+    for (size_t i = 0; i < count; i++, at += bytes)
+        data[i] = at;
+    return (int)count;
+}
+
+/* Changes nothing. */
+static int check_commit(const struct weir_publisher *publisher, const size_t *sizes_bytes,
+                        const uint32_t *types, size_t count)
+{
+    if (!weir__publisher_has_loan(publisher) || publisher->many_at != publisher->loan_at ||
+        count > publisher->many_count)
+        return weir__fail(EINVAL, "commit of %zu messages: there is no loan of so many", count);
+    for (size_t i = 0; i < count; i++)
+        if ((sizes_bytes && sizes_bytes[i] > publisher->loan_bytes) ||
+            (types && types[i] > UINT16_MAX))
+            return weir__fail(EINVAL,
+                              "commit of %zu bytes, type %u, at %zu: the loan is of %llu bytes "
+                              "each, types go to 65535",
+                              sizes_bytes ? sizes_bytes[i] : (size_t)publisher->loan_bytes,
+                              types ? types[i] : 0, i, (unsigned long long)publisher->loan_bytes);
+    return 0;
+}
+
+/* All of one size, and type 0. */
+static void put_alike(struct weir_publisher *publisher, size_t count)
+{
+    uint64_t header = weir__record_header(publisher->loan_bytes, 0, 0);
+    uint64_t bytes = weir__record_bytes(publisher->loan_bytes);
+    struct run run = begin_run(publisher);
+    for (size_t i = 0; i < count; i++)
+        put_record(&run, header, bytes);
+    end_run(publisher, &run, count);
+}
+
+/* Each closed up to the one before. */
+static void put_each(struct weir_publisher *publisher, const size_t *sizes_bytes,
+                     const uint32_t *types, size_t count)
+{
+    uint64_t most = publisher->loan_bytes;
+    struct run run = begin_run(publisher);
+    const unsigned char *place = run.at;
+    for (size_t i = 0; i < count; i++, place += weir__record_bytes(most)) {
+        uint64_t length = sizes_bytes ? sizes_bytes[i] : most;
+        if (run.at != place) /* the header will not reach into it: it lies before the place */
+            memmove(run.at + WEIR__RECORD_HEADER_BYTES, place + WEIR__RECORD_HEADER_BYTES, length);
+        put_record(&run, weir__record_header(length, types ? types[i] : 0, 0),
+                   weir__record_bytes(length));
+    }
+    end_run(publisher, &run, count);
+}
+
+int weir_publisher_commit_many(struct weir_publisher *publisher, const size_t *sizes_bytes,
+                               const uint32_t *types, size_t count)
+{
+    int result = weir__side_check(&publisher->side);
+    if (result == 0)
+        result = check_commit(publisher, sizes_bytes, types, count);
+    if (result != 0)
+        return result;
+    bool is_ours = begin_batch(publisher);
+    if (sizes_bytes || types)
+        put_each(publisher, sizes_bytes, types, count);
+    else
+        put_alike(publisher, count);
+    weir_publisher_abandon(publisher);
+    end_batch(publisher, is_ours);
+    return 0;
+}
