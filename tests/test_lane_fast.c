@@ -76,6 +76,26 @@ static void batch(unsigned count)
         need(weir_subscriber_receive_until(subscriber, (char[8]){ 0 }, 8, NULL, NOW) == 0);
 }
 
+/* The calls for many messages: copied, and in place. */
+static void burst(size_t size)
+{
+    static unsigned char bytes[8 * 64];
+    static const struct weir_outgoing sent[4] = { { bytes, 64, 0 }, { bytes, 8, 1 },
+                                                  { bytes, 0, 2 },  { bytes, 33, 3 } };
+    struct weir_message messages[8];
+    void *places[4];
+    need(weir_publisher_send_many_until(publisher, sent, 4, NOW) == 4);
+    int count = weir_publisher_loan_many_until(publisher, size, places, 4, NOW);
+    need(count > 0);
+    for (int i = 0; i < count; i++)
+        memset(places[i], 1, size);
+    need(weir_publisher_commit_many(publisher, NULL, NULL, (size_t)count) == 0);
+    need(weir_subscriber_receive_many_until(subscriber, bytes, sizeof bytes, messages, 2, NOW) ==
+         2);
+    need(weir_subscriber_take_many_until(subscriber, messages, 8, NOW) == 2 + count);
+    need(weir_subscriber_release_many(subscriber, messages, 2 + (size_t)count) == 0);
+}
+
 /* Around the ring many times, so that the limit is used up and looked for, too. */
 static void go_round(unsigned laps)
 {
@@ -85,6 +105,7 @@ static void go_round(unsigned laps)
         lend_one(64);
         lend_one(3000);
         batch(64);
+        burst(64);
     }
 }
 
@@ -264,6 +285,7 @@ static void test_no_fence_and_no_read_modify_write(void **state)
     assert_int_equal(counts[SORT_CALL], STEPPED_MESSAGES);
     expect_plain("copied", copy_one);
     expect_plain("in place", lend_one);
+    expect_plain("in bursts, 8 of them", burst);
 }
 
 #endif

@@ -21,7 +21,7 @@
 #include "base/atomics.h"
 
 /* At least so many seconds; and then until each kind of thing has happened, PATIENCE at most. */
-enum { SECONDS = 2, PATIENCE = 40, LIVES_MAX = 65536, MESSAGE_BYTES_MAX = 32768 };
+enum { SECONDS = 2, PATIENCE = 40, LIVES_MAX = 65536, MESSAGE_BYTES_MAX = 32768, BURST = 40 };
 
 /* What a life of the publisher has committed: so much surely, and so much at the most. */
 static weir__atomic_u64 sure[LIVES_MAX], at_most[LIVES_MAX];
@@ -34,6 +34,7 @@ struct role {
     weir__atomic_u32 has_enough; /* of each kind of thing, for the main thread */
     unsigned lives, messages;
     unsigned batches, loans, waits; /* the publisher's */
+    unsigned bursts;                /* of each */
     unsigned turns, sessions, ends; /* the subscriber's: releases out of order, lanes */
 };
 
@@ -157,13 +158,69 @@ static bool publish_one(struct publishing *now)
     return result == 0;
 }
 
+/* Places in one loan, some of them used in part, and not all of them at times. */
+static int loan_burst(struct publishing *now, size_t most_bytes, unsigned count, int64_t deadline_ns)
+{
+    struct role *role = now->role;
+    void *places[BURST];
+    size_t sizes[BURST];
+    uint32_t types[BURST];
+    int given = weir_publisher_loan_many_until(now->publisher, most_bytes, places, count,
+                                               deadline_ns);
+    if (given <= 0)
+        return given;
+    unsigned used = (unsigned)given - (unsigned)draw(role, draw(role, 4) ? 1 : (unsigned)given);
+    for (unsigned i = 0; i < used; i++) {
+        sizes[i] = draw(role, 2) ? most_bytes : draw(role, most_bytes + 1);
+        types[i] = now->life;
+        fill(places[i], sizes[i], now->life, now->index + i);
+    }
+    WANT(role, weir_publisher_commit_many(now->publisher, sizes, types, used) == 0);
+    return (int)used;
+}
+
+static int send_burst(struct publishing *now, size_t most_bytes, unsigned count, int64_t deadline_ns)
+{
+    static unsigned char bytes[BURST][1024];
+    struct weir_outgoing messages[BURST];
+    for (unsigned i = 0; i < count; i++) {
+        size_t size_bytes = draw(now->role, most_bytes + 1);
+        fill(bytes[i], size_bytes, now->life, now->index + i);
+        messages[i] = (struct weir_outgoing){ bytes[i], size_bytes, now->life };
+    }
+    return weir_publisher_send_many_until(now->publisher, messages, count, deadline_ns);
+}
+
+/* Some messages by one call. false: no room in the time given. */
+static bool publish_burst(struct publishing *now)
+{
+    struct role *role = now->role;
+    bool may_fail, is_loan = draw(role, 2) == 0;
+    int64_t deadline_ns = draw_deadline(role, &may_fail);
+    unsigned count = 1 + (unsigned)draw(role, BURST);
+    size_t most_bytes = draw(role, draw(role, 2) ? 40 : 1024);
+    int result = is_loan ? loan_burst(now, most_bytes, count, deadline_ns)
+                         : send_burst(now, most_bytes, count, deadline_ns);
+    WANT(role, result > 0 || (may_fail && is_late(result)));
+    WANT(role, is_loan || may_fail || result == (int)count);
+    role->waits += result < 0;
+    role->bursts += result > 1;
+    now->index += result > 0 ? (uint64_t)result : 0;
+    return result > 0;
+}
+
+static bool publish_next(struct publishing *now)
+{
+    return draw(now->role, 4) == 0 ? publish_burst(now) : publish_one(now);
+}
+
 static void publish_some(struct publishing *now)
 {
     struct role *role = now->role;
     bool is_batch = draw(role, 4) == 0;
     if (is_batch)
         WANT(role, weir_publisher_batch_begin(now->publisher) == 0);
-    for (uint64_t left = draw(role, 64); left > 0 && publish_one(now) && goes_on(role);)
+    for (uint64_t left = draw(role, 64); left > 0 && publish_next(now) && goes_on(role);)
         left--;
     now->has_batch = is_batch && draw(role, 50) == 0;
     if (now->has_batch)
@@ -208,7 +265,7 @@ static void publish_a_life(struct role *role)
 static bool has_published_enough(const struct role *role)
 {
     return role->lives > 10 && role->loans > 10 && role->batches > 10 && role->waits > 10 &&
-           role->messages > 1000;
+           role->messages > 1000 && role->bursts > 10;
 }
 
 static void *publish(void *argument)
@@ -322,6 +379,61 @@ static int receive_one(struct receiving *now, int64_t deadline_ns)
     return 0;
 }
 
+/* Those that are there, in place: held, or released at once in one call, in some order. */
+static int take_burst(struct receiving *now, int64_t deadline_ns)
+{
+    struct role *role = now->role;
+    struct weir_message *messages = &now->holds[now->hold_count];
+    size_t most = 1 + draw(role, BURST), left = WEIR_HOLDS_MAX - now->hold_count;
+    int count = weir_subscriber_take_many_until(now->subscriber, messages, most, deadline_ns);
+    if (count <= 0)
+        return count;
+    WANT(role, (size_t)count <= most && (size_t)count <= left);
+    for (int i = 0; i < count; i++) {
+        check_order(now, &messages[i]);
+        check_bytes(role, &messages[i]);
+    }
+    role->bursts += count > 1;
+    now->hold_count += (unsigned)count;
+    if (draw(role, 4) == 0)
+        return 0;
+    /* These alone, or with others: a hold in front of them keeps its place. */
+    unsigned from = (unsigned)draw(role, now->hold_count - (unsigned)count + 1);
+    unsigned end = now->hold_count;
+    if (draw(role, 4) == 0) { /* not in their order */
+        struct weir_message first = now->holds[from];
+        now->holds[from] = now->holds[end - 1];
+        now->holds[end - 1] = first;
+    }
+    WANT(role, weir_subscriber_release_many(now->subscriber, &now->holds[from], end - from) == 0);
+    now->hold_count = from;
+    return 0;
+}
+
+static int receive_burst(struct receiving *now, int64_t deadline_ns)
+{
+    static unsigned char bytes[MESSAGE_BYTES_MAX];
+    struct weir_message messages[BURST];
+    size_t most = 1 + draw(now->role, BURST);
+    int count = weir_subscriber_receive_many_until(now->subscriber, bytes, sizeof bytes, messages,
+                                                   most, deadline_ns);
+    WANT(now->role, count <= (int)most);
+    for (int i = 0; i < count; i++) {
+        check_order(now, &messages[i]);
+        check_bytes(now->role, &messages[i]);
+    }
+    now->role->bursts += count > 1;
+    return count < 0 ? count : 0;
+}
+
+static int get_some(struct receiving *now, int64_t deadline_ns)
+{
+    bool is_burst = draw(now->role, 4) == 0;
+    if (now->hold_count < WEIR_HOLDS_MAX && draw(now->role, 2))
+        return is_burst ? take_burst(now, deadline_ns) : take_one(now, deadline_ns);
+    return is_burst ? receive_burst(now, deadline_ns) : receive_one(now, deadline_ns);
+}
+
 static void receive_a_life(struct role *role)
 {
     static const int64_t waits_ns[4] = { 0, 100000, 1000000, 10000000 };
@@ -339,9 +451,7 @@ static void receive_a_life(struct role *role)
         /* Who holds what the publisher waits for must not wait for the publisher. */
         int64_t wait_ns = waits_ns[draw(role, now.hold_count ? 3 : 4)];
         int64_t deadline_ns = wait_ns ? weir_deadline_ns(wait_ns) : 0;
-        int result = now.hold_count < WEIR_HOLDS_MAX && draw(role, 2)
-                         ? take_one(&now, deadline_ns)
-                         : receive_one(&now, deadline_ns);
+        int result = get_some(&now, deadline_ns);
         WANT(role, result == 0 || result == -ENODATA || is_late(result));
         if (result == -ENODATA)
             check_end(&now);
@@ -361,7 +471,7 @@ static void receive_a_life(struct role *role)
 static bool has_received_enough(const struct role *role)
 {
     return role->lives > 10 && role->sessions > 10 && role->ends > 5 && role->turns > 10 &&
-           role->messages > 1000;
+           role->messages > 1000 && role->bursts > 10;
 }
 
 static void *receive(void *argument)
@@ -416,10 +526,10 @@ static void test_stress(void **state)
     run_both(&publisher, &subscriber);
     print_message("           %u messages of %u publishers, %u in loans, %u batches, %u without "
                   "room\n           %u received by %u subscribers of %u lanes, %u to their ends, "
-                  "%u released out of order\n",
+                  "%u released out of order\n           %u and %u bursts\n",
                   publisher.messages, publisher.lives, publisher.loans, publisher.batches,
                   publisher.waits, subscriber.messages, subscriber.lives, subscriber.sessions,
-                  subscriber.ends, subscriber.turns);
+                  subscriber.ends, subscriber.turns, publisher.bursts, subscriber.bursts);
     if (publisher.wrong[0] || subscriber.wrong[0])
         print_error("publisher: %s\nsubscriber: %s\n", publisher.wrong, subscriber.wrong);
     assert_true(!publisher.wrong[0] && !subscriber.wrong[0]);

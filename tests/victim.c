@@ -75,6 +75,34 @@ static void expect_inside(const struct weir_message *message)
     complain(text);
 }
 
+/* The calls for many: in place, then into room that ends before a guard page. */
+static void use_bursts(int64_t wait_ns)
+{
+    enum { MANY = 5 };
+    static unsigned char *bytes;
+    struct weir_message messages[MANY];
+    const size_t room = (CAPACITY / 4 - 8) / 2;
+    if (!bytes)
+        bytes = (unsigned char *)guard_new(CAPACITY / 4 - 8) + CAPACITY / 4 - 8 - room;
+    int64_t before_ns = weir_now_ns();
+    int count = weir_subscriber_take_many_until(victim_subscriber, messages, MANY, NOW);
+    victim_expect("take_many", count < 0 ? count : 0, before_ns, wait_ns);
+    for (int i = 0; i < count; i++)
+        expect_inside(&messages[i]);
+    if (count > MANY ||
+        (count > 0 &&
+         weir_subscriber_release_many(victim_subscriber, messages, (size_t)count) != 0))
+        complain("messages that are held cannot be released");
+    before_ns = weir_now_ns();
+    count = weir_subscriber_receive_many_until(victim_subscriber, bytes, room, messages, MANY,
+                                               weir_deadline_ns(wait_ns));
+    victim_expect("receive_many", count < 0 ? count : 0, before_ns, wait_ns);
+    for (int i = 0; i < count; i++)
+        if ((const unsigned char *)messages[i].data < bytes || messages[i].size_bytes > room ||
+            (const unsigned char *)messages[i].data + messages[i].size_bytes > bytes + room)
+            complain("a message is larger than the room for it");
+}
+
 void victim_use_subscriber(int64_t wait_ns)
 {
     static unsigned char *bytes;
@@ -90,6 +118,7 @@ void victim_use_subscriber(int64_t wait_ns)
         if (results[i] == 0)
             expect_inside(&held[i]);
     }
+    use_bursts(wait_ns);
     for (int i = 0; i < 2; i++) { /* into much room, and into little */
         size_t room = i == 0 ? CAPACITY / 4 - 8 : 8;
         int64_t before_ns = weir_now_ns();
@@ -125,6 +154,40 @@ static void use_loan(size_t size_bytes, int64_t wait_ns)
         complain("a loan cannot be committed");
 }
 
+static void use_loans(size_t size_bytes, int64_t wait_ns)
+{
+    enum { MANY = 7 };
+    void *places[MANY];
+    int64_t before_ns = weir_now_ns();
+    int count = weir_publisher_loan_many_until(victim_publisher, size_bytes, places, MANY,
+                                               weir_deadline_ns(wait_ns));
+    victim_expect("loan_many", count < 0 ? count : 0, before_ns, wait_ns);
+    if (count <= 0)
+        return;
+    for (int i = 0; i < count; i++) {
+        if (!guard_holds(places[i], size_bytes))
+            complain("a loan leaves its ring");
+        memset(places[i], 1, size_bytes);
+    }
+    if (weir_publisher_commit_many(victim_publisher, NULL, NULL, (size_t)count) != 0)
+        complain("a loan of many cannot be committed");
+}
+
+static void use_sends(int64_t wait_ns)
+{
+    enum { MANY = 6 };
+    static const unsigned char bytes[300];
+    struct weir_outgoing messages[MANY];
+    for (unsigned i = 0; i < MANY; i++)
+        messages[i] = (struct weir_outgoing){ bytes, i * 60, i };
+    int64_t before_ns = weir_now_ns();
+    int count = weir_publisher_send_many_until(victim_publisher, messages, MANY,
+                                               weir_deadline_ns(wait_ns));
+    victim_expect("send_many", count < 0 ? count : 0, before_ns, wait_ns * MANY);
+    if (count > MANY)
+        complain("more was sent than there was");
+}
+
 static void use_batch(void)
 {
     int64_t before_ns = weir_now_ns();
@@ -153,6 +216,8 @@ void victim_use_publisher(int64_t wait_ns)
                   before_ns, wait_ns);
     use_loan(1000, 0);
     use_batch();
+    use_sends(wait_ns / 4);
+    use_loans(500, wait_ns / 4);
     use_loan(most, wait_ns / 4);
     for (int i = 0; i < 5; i++) { /* more than the ring takes */
         before_ns = weir_now_ns();
