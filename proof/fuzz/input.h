@@ -21,6 +21,12 @@
  *   RELEASE     | which               |              |            |
  *   RECEIVE     | room, a size        | how many     | wait       |
  *   DESCRIPTOR  | below 32            |              |            |
+ *   SEND_MANY   | size                | how many     | type; wait |
+ *   LOAN_MANY   | size                | how many     | wait       |
+ *   COMMIT_MANY | of the loans, /256  | how many     | type       |
+ *   TAKE_MANY   |                     | how many     | wait       |
+ *   RELEASE_MANY| from which          | how many     | bit 0: backwards, 1: twice
+ *   RECEIVE_MANY| room, a size        | how many     | wait       |
  *   WRITE       | which word          | how          | operand    | 8, if how is LITERAL
  *   WRITE_RECORD| which ring, from    | how          | offset / 8 | 8, if how is LITERAL
  *   RAW         | which ring, count   | offset / 8   | (16 bits)  | 8 * count
@@ -46,9 +52,15 @@ enum fuzz_step {
     FUZZ_END,
     FUZZ_ATTACHED,
     FUZZ_TAKEN,
+    FUZZ_SEND_MANY,
+    FUZZ_LOAN_MANY,
+    FUZZ_COMMIT_MANY,
     FUZZ_TAKE,
     FUZZ_RELEASE,
     FUZZ_RECEIVE,
+    FUZZ_TAKE_MANY,
+    FUZZ_RELEASE_MANY,
+    FUZZ_RECEIVE_MANY,
     FUZZ_DESCRIPTOR,
     FUZZ_WRITE,
     FUZZ_WRITE_RECORD,

@@ -26,7 +26,7 @@
 #define WAIT_NS INT64_C(30000)
 
 /* Openings: what one execution takes of the store. */
-enum { LOG_MAX = 8192, HELD_MAX = WEIR_HOLDS_MAX, OPENINGS_MAX = 24 };
+enum { LOG_MAX = 8192, MANY_MAX = 16, HELD_MAX = WEIR_HOLDS_MAX, OPENINGS_MAX = 24 };
 
 static struct weir_publisher *publisher;
 static struct weir_subscriber *subscriber;
@@ -37,6 +37,8 @@ static bool is_late;   /* a call of this execution was */
 static bool has_loan, has_batch, has_ended;
 static unsigned char *loan;
 static size_t loan_bytes;
+static unsigned loan_count; /* its places; 0: it is one of a single message */
+static void *places[MANY_MAX];
 
 static struct weir_message held[HELD_MAX];
 static unsigned held_count, openings;
@@ -244,6 +246,7 @@ static void do_loan(unsigned size, unsigned wait)
         !guard_holds(data, size_bytes))
         world_fail("a loan of %zu bytes is not inside the ring", size_bytes);
     has_loan = true;
+    loan_count = 0;
     loan = data;
     loan_bytes = size_bytes;
     memset(loan, 0xee, loan_bytes);
@@ -258,6 +261,83 @@ static void do_commit(unsigned part, uint32_t type)
         world_fail("commit: %s", weir_last_error());
     sent_count += has_loan;
     has_loan = false;
+}
+
+static void do_send_many(unsigned size, unsigned count, unsigned type_and_wait)
+{
+    static unsigned char bytes[MANY_MAX][MOST + 64];
+    struct weir_outgoing messages[MANY_MAX];
+    size_t size_bytes = size_of(size);
+    uint64_t before = sent_count;
+    count = count % (MANY_MAX + 1);
+    for (unsigned i = 0; i < count; i++) { /* the last one may have a type that is none */
+        uint32_t type = type_and_wait & 64 && i == count - 1 ? 65536 : type_and_wait & 63;
+        size_t shorter = size_bytes > i ? size_bytes - i : 0;
+        fill(bytes[i], shorter, type);
+        messages[i] = (struct weir_outgoing){ bytes[i], shorter, type };
+        sent_count++;
+    }
+    int64_t before_ns = weir_now_ns();
+    int result = weir_publisher_send_many_until(publisher, messages, count,
+                                                deadline_of(type_and_wait));
+    EXPECT("send_many", result < 0 ? result : 0, EAGAIN, ETIMEDOUT, EINTR, EUCLEAN, EPROTO,
+           EMSGSIZE, EINVAL, EPIPE);
+    if (result > (int)count || (result == 0) != (count == 0) ||
+        (result == -EINVAL) > (has_loan || (type_and_wait & 64) != 0) ||
+        (result == -EMSGSIZE) > (size_bytes > MOST) || (result == -EPIPE) > has_ended ||
+        (result > 0 && messages[result - 1].size_bytes > MOST))
+        world_fail("send_many of %u gives %d", count, result);
+    sent_count = before + (result > 0 ? (uint64_t)result : 0);
+}
+
+static void do_loan_many(unsigned size, unsigned count, unsigned wait)
+{
+    void *given[MANY_MAX];
+    size_t size_bytes = size_of(size);
+    count = count % (MANY_MAX + 1);
+    int64_t before_ns = weir_now_ns();
+    int result = weir_publisher_loan_many_until(publisher, size_bytes, given, count,
+                                                deadline_of(wait));
+    EXPECT("loan_many", result < 0 ? result : 0, EAGAIN, ETIMEDOUT, EINTR, EUCLEAN, EPROTO,
+           EMSGSIZE, EINVAL, EPIPE);
+    if (result > (int)count || (result == 0) != (count == 0) || (result == -EINVAL) > has_loan ||
+        (result == -EMSGSIZE) > (size_bytes > MOST) || (result == -EPIPE) > has_ended ||
+        (result > 0 && size_bytes > MOST))
+        world_fail("loan_many of %u gives %d", count, result);
+    if (result <= 0)
+        return;
+    has_loan = true;
+    loan_bytes = size_bytes;
+    loan_count = (unsigned)result;
+    loan = given[0];
+    for (unsigned i = 0; i < loan_count; i++) {
+        places[i] = given[i];
+        if (!guard_holds(places[i], size_bytes))
+            world_fail("a place of %zu bytes is not inside the ring", size_bytes);
+        memset(places[i], 0xee, size_bytes);
+    }
+}
+
+static void do_commit_many(unsigned part, unsigned count, uint32_t type)
+{
+    size_t sizes[MANY_MAX];
+    uint32_t types[MANY_MAX];
+    uint64_t before = sent_count;
+    bool is_sound = has_loan && loan_count > 0;
+    count = is_sound ? count % (loan_count + 1) : count % MANY_MAX;
+    for (unsigned i = 0; i < count; i++) {
+        sizes[i] = is_sound ? loan_bytes * (i % 2 ? part + 1 : 256) / 256 : 0;
+        types[i] = type;
+        if (is_sound)
+            fill(places[i], sizes[i], type);
+        sent_count += is_sound;
+    }
+    if (weir_publisher_commit_many(publisher, sizes, types, count) != (is_sound ? 0 : -EINVAL))
+        world_fail("commit_many: %s", weir_last_error());
+    if (!is_sound)
+        sent_count = before;
+    else
+        has_loan = false;
 }
 
 static void do_batch(bool is_begin)
@@ -353,6 +433,75 @@ static void do_receive(unsigned size, unsigned count, unsigned wait)
     }
 }
 
+static void do_take_many(unsigned count, unsigned wait)
+{
+    struct weir_message messages[HELD_MAX];
+    unsigned most = HELD_MAX - held_count;
+    count %= HELD_MAX + 1;
+    int64_t before_ns = weir_now_ns();
+    int result = weir_subscriber_take_many_until(subscriber, messages, count, deadline_of(wait));
+    EXPECT("take_many", result < 0 ? result : 0, EAGAIN, ETIMEDOUT, EINTR, ENODATA, EPIPE, ENOBUFS,
+           EUCLEAN, EPROTO);
+    if ((result == -ENOBUFS) != (most == 0 && count > 0) || (result == 0) != (count == 0) ||
+        result > (int)count || result > (int)most)
+        world_fail("take_many of %u gives %d with %u held", count, result, held_count);
+    for (int i = 0; i < result; i++) {
+        check_place(&messages[i]);
+        check_message(&messages[i], true);
+        held[held_count++] = messages[i];
+    }
+}
+
+static void do_release_many(unsigned from, unsigned count, unsigned how)
+{
+    struct weir_message messages[HELD_MAX + 1];
+    if (held_count == 0)
+        return;
+    check_held();
+    from %= held_count;
+    count %= held_count - from + 1;
+    for (unsigned i = 0; i < count; i++)
+        messages[i] = held[how & 1 ? from + count - 1 - i : from + i];
+    if (how & 2) { /* one twice: nothing is released */
+        messages[count] = messages[0] = held[from];
+        if (weir_subscriber_release_many(subscriber, messages, count + 1) !=
+            (count > 0 ? -EINVAL : 0))
+            world_fail("a message was released twice");
+        count = count > 0 ? 0 : 1;
+    } else if (weir_subscriber_release_many(subscriber, messages, count) != 0) {
+        world_fail("release_many: %s", weir_last_error());
+    }
+    held_count -= count;
+    memmove(&held[from], &held[from + count], (held_count - from) * sizeof *held);
+}
+
+static void do_receive_many(unsigned size, unsigned count, unsigned wait)
+{
+    static unsigned char *end;
+    struct weir_message messages[MANY_MAX];
+    size_t room = size_of(size);
+    if (!end)
+        end = (unsigned char *)guard_new(4 * MOST) + 4 * MOST;
+    room &= ~(size_t)7; /* so that what is there is aligned */
+    count %= MANY_MAX + 1;
+    int64_t before_ns = weir_now_ns();
+    int result = weir_subscriber_receive_many_until(subscriber, end - room, room, messages, count,
+                                                    deadline_of(wait));
+    EXPECT("receive_many", result < 0 ? result : 0, EAGAIN, ETIMEDOUT, EINTR, ENODATA, EPIPE,
+           EMSGSIZE, EUCLEAN, EPROTO);
+    if ((result == -EMSGSIZE && messages[0].size_bytes <= room) ||
+        (result == 0) != (count == 0) || result > (int)count)
+        world_fail("receive_many of %u gives %d", count, result);
+    const unsigned char *free_from = end - room;
+    for (int i = 0; i < result; i++) {
+        const unsigned char *data = messages[i].data;
+        if (data < free_from || messages[i].size_bytes > (size_t)(end - data))
+            world_fail("a message of %zu bytes is not in its room", messages[i].size_bytes);
+        free_from = data + messages[i].size_bytes;
+        check_message(&messages[i], true);
+    }
+}
+
 static void do_descriptor(void)
 {
     int64_t before_ns = weir_now_ns();
@@ -386,6 +535,15 @@ static void do_publisher(unsigned what, const uint8_t *step)
     case FUZZ_END:
         do_end();
         break;
+    case FUZZ_SEND_MANY:
+        do_send_many(step[1], step[2], step[3]);
+        break;
+    case FUZZ_LOAN_MANY:
+        do_loan_many(step[1], step[2], step[3]);
+        break;
+    case FUZZ_COMMIT_MANY:
+        do_commit_many(step[1], step[2], step[3]);
+        break;
     default:
         do_wait(what == FUZZ_TAKEN, step[3]);
     }
@@ -402,6 +560,15 @@ static void do_subscriber(unsigned what, const uint8_t *step)
         break;
     case FUZZ_RECEIVE:
         do_receive(step[1], step[2], step[3]);
+        break;
+    case FUZZ_TAKE_MANY:
+        do_take_many(step[2], step[3]);
+        break;
+    case FUZZ_RELEASE_MANY:
+        do_release_many(step[1], step[2], step[3]);
+        break;
+    case FUZZ_RECEIVE_MANY:
+        do_receive_many(step[1], step[2], step[3]);
         break;
     default:
         if (step[1] < 32)

@@ -130,6 +130,8 @@ static void lane_image(struct seed *seed, const struct traffic *traffic)
     step(seed, FUZZ_TAKE, 0, 1, 0);
     step(seed, FUZZ_DESCRIPTOR, 0, 0, 0);
     step(seed, FUZZ_RECEIVE, 60, 0, 0);
+    step(seed, FUZZ_TAKE_MANY, 0, 3, 0);
+    step(seed, FUZZ_RECEIVE_MANY, 60, 3, 0);
     step(seed, FUZZ_RELEASE, 1, 0, 0);
     step(seed, FUZZ_RELEASE, 0, 0, 0);
     literal(seed, FALSE_LANE + LANE_ENDED, 1);
@@ -173,6 +175,9 @@ static void page_image(struct seed *seed, const struct traffic *traffic)
     step(seed, FUZZ_BATCH, 0, 0, 0);
     step(seed, FUZZ_SEND, 64 | 40, 7, 0);
     step(seed, FUZZ_BATCH_END, 0, 0, 0);
+    step(seed, FUZZ_SEND_MANY, 192 | 40, 15, 0);
+    step(seed, FUZZ_LOAN_MANY, 192 | 20, 15, 0);
+    step(seed, FUZZ_COMMIT_MANY, 255, 15, 0);
     step(seed, FUZZ_WRITE, FALSE_PAGE + PAGE_CURSOR, FUZZ_TAIL, 0);
     step(seed, FUZZ_TAKEN, 0, 0, 128);
     step(seed, FUZZ_END, 0, 0, 0);
@@ -196,8 +201,15 @@ static void honest(struct seed *seed, const struct traffic *traffic)
     step(seed, FUZZ_BATCH, 0, 0, 0);
     step(seed, FUZZ_SEND, 20, 9, 0);
     step(seed, FUZZ_BATCH_END, 0, 0, 0);
+    step(seed, FUZZ_SEND_MANY, 30, 9, 3);
+    step(seed, FUZZ_LOAN_MANY, 40, 7, 0);
+    step(seed, FUZZ_COMMIT_MANY, 200, 5, 2);
     step(seed, FUZZ_TAKE, 0, 4, 0);
     step(seed, FUZZ_DESCRIPTOR, 0, 0, 0);
+    step(seed, FUZZ_TAKE_MANY, 0, 9, 0);
+    step(seed, FUZZ_RELEASE_MANY, 0, 3, 0);
+    step(seed, FUZZ_RELEASE_MANY, 1, 2, 1);
+    step(seed, FUZZ_RECEIVE_MANY, 192 | 63, 4, 0);
     step(seed, FUZZ_RELEASE, 2, 0, 0);
     step(seed, FUZZ_SEND, 64 | 40, 15, 0);
     step(seed, FUZZ_TAKEN, 0, 0, 128);
@@ -239,6 +251,7 @@ static void falsified(struct seed *seed, unsigned which, unsigned how, bool is_a
     step(seed, FUZZ_TAKE, 0, 1, 0);
     step(seed, FUZZ_SEND, 64 | 40, 5, 0);
     step(seed, FUZZ_TAKEN, 0, 0, 0);
+    step(seed, FUZZ_TAKE_MANY, 0, 1, 0);
     step(seed, FUZZ_RECEIVE, 192 | 63, 3, 0);
 }
 

@@ -27,7 +27,7 @@ static unsigned held_count;
 static unsigned own_stream, read_stream;
 static uint32_t read_session; /* of the messages read; 0: none yet */
 static unsigned next_number;  /* of the next to be sent */
-static unsigned loan_bytes;
+static unsigned loan_bytes, loan_count;
 static uint64_t payload[BATCH_MAX][MOST_BYTES / 8];
 static struct reply reply;
 
@@ -216,6 +216,58 @@ static int batch(const struct order *order)
     return result;
 }
 
+static int send_burst(const struct order *order)
+{
+    struct stream *stream = &accounts->stream[own_stream];
+    struct weir_outgoing messages[BATCH_MAX];
+    for (unsigned i = 0; i < order->count; i++) {
+        fill(payload[i], order->size_bytes, next_number + i);
+        messages[i] = (struct weir_outgoing){ payload[i], order->size_bytes,
+                                              (next_number + i) & 0xffff };
+    }
+    peer_enter(order);
+    stream->begun = next_number + order->count;
+    int result = weir_publisher_send_many_until(publisher, messages, order->count, 0);
+    stream->committed = next_number + order->count;
+    peer_leave(order);
+    next_number += order->count;
+    return result == (int)order->count ? 0 : result < 0 ? result : -EAGAIN;
+}
+
+static unsigned part_of_loan(unsigned index)
+{
+    return index % 2 ? loan_bytes / 2 : loan_bytes;
+}
+
+static int loan_many(const struct order *order)
+{
+    void *places[BATCH_MAX];
+    loan_bytes = order->size_bytes;
+    int result = weir_publisher_loan_many_until(publisher, loan_bytes, places, order->count, 0);
+    loan_count = result < 0 ? 0 : (unsigned)result;
+    for (unsigned i = 0; i < loan_count; i++)
+        fill(places[i], part_of_loan(i), next_number + i);
+    return result == (int)order->count ? 0 : result < 0 ? result : -EAGAIN;
+}
+
+static int commit_many(const struct order *order)
+{
+    struct stream *stream = &accounts->stream[own_stream];
+    size_t sizes[BATCH_MAX];
+    uint32_t types[BATCH_MAX];
+    for (unsigned i = 0; i < loan_count; i++) {
+        sizes[i] = part_of_loan(i);
+        types[i] = (next_number + i) & 0xffff;
+    }
+    peer_enter(order);
+    stream->begun = next_number + loan_count;
+    int result = weir_publisher_commit_many(publisher, sizes, types, loan_count);
+    stream->committed = next_number + loan_count;
+    peer_leave(order);
+    next_number += loan_count;
+    return result;
+}
+
 static int wait_for(const struct order *order)
 {
     int64_t before_ns = weir_now_ns(), deadline_ns = before_ns + order->wait_ns;
@@ -315,6 +367,44 @@ static int receive(const struct order *order)
     return peer_timed(order, before_ns, result);
 }
 
+static int take_many(const struct order *order)
+{
+    struct weir_message messages[BATCH_MAX];
+    peer_enter(order);
+    int result = weir_subscriber_take_many_until(subscriber, messages, order->count, 0);
+    peer_leave(order);
+    for (int i = 0; i < result; i++) {
+        note(messages[i].data, &messages[i]);
+        held[held_count++] = messages[i];
+    }
+    return result == (int)order->count ? 0 : result < 0 ? result : -EAGAIN;
+}
+
+static int release_many(const struct order *order)
+{
+    struct weir_message *first = &held[order->size_bytes];
+    for (unsigned i = 0; i < order->count; i++)
+        check_words(first[i].data, &first[i]);
+    peer_enter(order);
+    int result = weir_subscriber_release_many(subscriber, first, order->count);
+    peer_leave(order);
+    held_count -= order->count;
+    memmove(first, first + order->count, (held_count - order->size_bytes) * sizeof *first);
+    return result;
+}
+
+static int receive_many(const struct order *order)
+{
+    struct weir_message messages[BATCH_MAX];
+    peer_enter(order);
+    int result = weir_subscriber_receive_many_until(subscriber, payload, sizeof payload, messages,
+                                                    order->count, 0);
+    peer_leave(order);
+    for (int i = 0; i < result; i++)
+        note(messages[i].data, &messages[i]);
+    return result == (int)order->count ? 0 : result < 0 ? result : -EAGAIN;
+}
+
 static bool is_end(int result)
 {
     return result == -ENODATA || result == -EPIPE;
@@ -393,6 +483,12 @@ static int obey(const struct order *order)
         [READ_THERE] = read_messages,
         [READ_END] = read_messages,
         [DESCRIPTOR] = arm_descriptor,
+        [SEND_MANY] = send_burst,
+        [LOAN_MANY] = loan_many,
+        [COMMIT_MANY] = commit_many,
+        [TAKE_MANY] = take_many,
+        [RELEASE_MANY] = release_many,
+        [RECEIVE_MANY] = receive_many,
         [COLLECT] = collect,
     };
     return order->verb > QUIT ? sync_obey(order, accounts) : how[order->verb](order);

@@ -82,6 +82,12 @@ enum verb {
     READ_THERE, /* what is there without waiting */
     READ_END,   /* until an end; wait_ns 0: polling */
     DESCRIPTOR,
+    SEND_MANY,    /* count messages of size_bytes, in one call */
+    LOAN_MANY,    /* count places of size_bytes, filled */
+    COMMIT_MANY,  /* those, every second one with half its size: closed up */
+    TAKE_MANY,    /* count, in one call, and hold them */
+    RELEASE_MANY, /* count, from the hold number size_bytes on */
+    RECEIVE_MANY, /* count */
     COLLECT,
     QUIT,
     /* Floor 2: sync_peer.c. */

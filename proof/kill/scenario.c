@@ -89,6 +89,12 @@ static void loan_is_out_and_reader_asleep(struct round *round)
     order(round, VICTIM, LOAN, 0, SMALL);
 }
 
+static void loan_of_many_is_out(struct round *round)
+{
+    reader_is_awake(round);
+    order(round, VICTIM, LOAN_MANY, 3, 64);
+}
+
 static void publisher_alone(struct round *round)
 {
     order(round, VICTIM, OPEN_PUBLISHER, 0, 0);
@@ -332,6 +338,33 @@ const struct scenario scenarios[] = {
       0,
       NULL,
       0 },
+    { "send_many",
+      "of three",
+      PUBLISHER,
+      WHOLE,
+      reader_is_awake,
+      { .verb = SEND_MANY, .count = 3, .size_bytes = 64 },
+      0,
+      NULL,
+      0 },
+    { "send_many",
+      "reader asleep",
+      PUBLISHER,
+      WHOLE,
+      reader_is_asleep,
+      { .verb = SEND_MANY, .count = 3, .size_bytes = 64 },
+      0,
+      NULL,
+      0 },
+    { "commit_many",
+      "of three, one short",
+      PUBLISHER,
+      WHOLE,
+      loan_of_many_is_out,
+      { .verb = COMMIT_MANY },
+      0,
+      NULL,
+      0 },
     { "wait_subscriber",
       "in vain",
       PUBLISHER,
@@ -382,6 +415,8 @@ const struct scenario scenarios[] = {
       0 },
     { "take", "", SUBSCRIBER, 0, messages_wait, { .verb = TAKE, .count = 1 }, 0, NULL, 0 },
     { "receive", "", SUBSCRIBER, 0, messages_wait, { RECEIVE, .count = 1 }, 0, NULL, 0 },
+    { "take_many", "", SUBSCRIBER, 0, messages_wait, { TAKE_MANY, .count = 4 }, 0, NULL, 0 },
+    { "receive_many", "", SUBSCRIBER, 0, messages_wait, { RECEIVE_MANY, .count = 4 }, 0, NULL, 0 },
     { "receive",
       "behind a pad",
       SUBSCRIBER,
@@ -406,6 +441,24 @@ const struct scenario scenarios[] = {
       0,
       four_are_held,
       { .verb = RELEASE, .count = 1, .size_bytes = 2 },
+      0,
+      NULL,
+      0 },
+    { "release_many",
+      "the oldest",
+      SUBSCRIBER,
+      0,
+      four_are_held,
+      { .verb = RELEASE_MANY, .count = 3 },
+      0,
+      NULL,
+      0 },
+    { "release_many",
+      "others",
+      SUBSCRIBER,
+      0,
+      four_are_held,
+      { .verb = RELEASE_MANY, .count = 2, .size_bytes = 1 },
       0,
       NULL,
       0 },
