@@ -79,6 +79,9 @@ void victim_expect(const char *call, int result, int64_t before_ns, int64_t wait
 unsigned victim_seen(int result);
 void victim_forget(void);
 
+/* The calls for many messages find what there is before those for one. */
+extern bool victim_bursts_first;
+
 /* All that one can call, in both forms; each waits for wait_ns at most. */
 void victim_use_publisher(int64_t wait_ns);
 void victim_use_subscriber(int64_t wait_ns);

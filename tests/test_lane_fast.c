@@ -80,8 +80,9 @@ static void batch(unsigned count)
 static void burst(size_t size)
 {
     static unsigned char bytes[8 * 64];
-    static const struct weir_outgoing sent[4] = { { bytes, 64, 0 }, { bytes, 8, 1 },
-                                                  { bytes, 0, 2 },  { bytes, 33, 3 } };
+    static const struct weir_outgoing sent[4] = {
+        { bytes, 64, 0 }, { bytes, 8, 1 }, { bytes, 0, 2 }, { bytes, 33, 3 }
+    };
     struct weir_message messages[8];
     void *places[4];
     need(weir_publisher_send_many_until(publisher, sent, 4, NOW) == 4);

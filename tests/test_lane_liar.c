@@ -178,6 +178,7 @@ static unsigned suffer(bool is_publisher)
             assert_true(poll(&poll_fd, 1, 1) >= 0);
         }
         for (int i = 0; i < 4; i++) {
+            victim_bursts_first = i % 2;
             if (is_publisher)
                 victim_use_publisher(MS_NS / 20);
             else

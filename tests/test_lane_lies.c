@@ -139,8 +139,18 @@ static unsigned tell_all(bool (*tell)(unsigned, unsigned, bool), bool argument)
 static void test_lies_in_use(void **state)
 {
     (void)state;
+    victim_bursts_first = false;
     /* 11 words of the header, 6 of the directory, 8 of the lane, 7 of the page, 4 records. */
     assert_int_equal(tell_all(lie_attached, false), 36 * liar_value_count());
+}
+
+static void test_lies_in_use_behind_a_message(void **state)
+{
+    (void)state;
+    victim_bursts_first = true;
+    assert_int_equal(tell_all(lie_attached, false), 36 * liar_value_count());
+    assert_int_equal(tell_all(lie_attached, true), 37 * liar_value_count());
+    victim_bursts_first = false;
 }
 
 static void test_lies_at_the_rings_end(void **state)
@@ -166,6 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lies_in_use),
+        cmocka_unit_test(test_lies_in_use_behind_a_message),
         cmocka_unit_test(test_lies_at_the_rings_end),
         cmocka_unit_test(test_lies_to_a_subscriber_that_joins),
         cmocka_unit_test(test_lies_to_a_publisher_that_joins),

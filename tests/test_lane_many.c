@@ -93,8 +93,8 @@ static const struct weir_outgoing *outgoing(unsigned n, unsigned count)
     static struct weir_outgoing messages[MANY];
     for (unsigned i = 0; i < count; i++) {
         fill(bytes[i], size_of(n + i), n + i);
-        messages[i] =
-            (struct weir_outgoing){ size_of(n + i) ? bytes[i] : NULL, size_of(n + i), type_of(n + i) };
+        messages[i] = (struct weir_outgoing){ size_of(n + i) ? bytes[i] : NULL, size_of(n + i),
+                                              type_of(n + i) };
     }
     return messages;
 }
@@ -242,8 +242,8 @@ static void test_loans_of_many(void **state)
         void *places[PLACES];
         size_t sizes[PLACES];
         uint32_t types[PLACES];
-        int count = weir_publisher_loan_many_until(pair.publisher, MESSAGE_BYTES_MAX, places,
-                                                   PLACES, NOW);
+        int count =
+            weir_publisher_loan_many_until(pair.publisher, MESSAGE_BYTES_MAX, places, PLACES, NOW);
         assert_in_range(count, 1, PLACES);
         short_loans += count < PLACES;
         for (int i = 0; i < count; i++) {
@@ -353,9 +353,8 @@ static void test_room_is_looked_for(void **state)
     for (unsigned i = 0; i < 80; i++) { /* the look was at 55 KiB of the first lap */
         size_t size_bytes = i == 40 || i == 41 ? 15352 : 1016;
         assert_result(weir_publisher_send_until(pair.publisher, bytes, size_bytes, 0, NOW), 0);
-        assert_result(weir_subscriber_receive_until(pair.subscriber, bytes, sizeof bytes, NULL,
-                                                    NOW),
-                      0);
+        assert_result(
+            weir_subscriber_receive_until(pair.subscriber, bytes, sizeof bytes, NULL, NOW), 0);
     }
     assert_result(weir_publisher_batch_begin(pair.publisher), 0);
     assert_result(weir_publisher_send(pair.publisher, "held", 4), 0);
@@ -600,9 +599,9 @@ static void test_descriptors(void **state)
         assert_false(is_readable(out, 0));
         assert_result(weir_subscriber_release_many(pair.subscriber, taken, 4), 0);
         assert_true(is_readable(out, 5000));
-        assert_result(weir_subscriber_receive_many_until(pair.subscriber, bytes, sizeof bytes,
-                                                         taken, 8, NOW),
-                      1);
+        assert_result(
+            weir_subscriber_receive_many_until(pair.subscriber, bytes, sizeof bytes, taken, 8, NOW),
+            1);
         assert_true(is_readable(in, 0));
         assert_result(weir_subscriber_take_many_until(pair.subscriber, taken, 8, NOW), sent - 5);
         assert_result(weir_subscriber_release_many(pair.subscriber, taken, (size_t)sent - 5), 0);

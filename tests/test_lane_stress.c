@@ -159,14 +159,15 @@ static bool publish_one(struct publishing *now)
 }
 
 /* Places in one loan, some of them used in part, and not all of them at times. */
-static int loan_burst(struct publishing *now, size_t most_bytes, unsigned count, int64_t deadline_ns)
+static int loan_burst(struct publishing *now, size_t most_bytes, unsigned count,
+                      int64_t deadline_ns)
 {
     struct role *role = now->role;
     void *places[BURST];
     size_t sizes[BURST];
     uint32_t types[BURST];
-    int given = weir_publisher_loan_many_until(now->publisher, most_bytes, places, count,
-                                               deadline_ns);
+    int given =
+        weir_publisher_loan_many_until(now->publisher, most_bytes, places, count, deadline_ns);
     if (given <= 0)
         return given;
     unsigned used = (unsigned)given - (unsigned)draw(role, draw(role, 4) ? 1 : (unsigned)given);
@@ -179,7 +180,8 @@ static int loan_burst(struct publishing *now, size_t most_bytes, unsigned count,
     return (int)used;
 }
 
-static int send_burst(struct publishing *now, size_t most_bytes, unsigned count, int64_t deadline_ns)
+static int send_burst(struct publishing *now, size_t most_bytes, unsigned count,
+                      int64_t deadline_ns)
 {
     static unsigned char bytes[BURST][1024];
     struct weir_outgoing messages[BURST];

@@ -16,6 +16,8 @@ struct weir_subscriber *victim_subscriber;
 static const struct weir_channel_options options = { .size = sizeof options,
                                                      .ring_bytes = CAPACITY };
 
+bool victim_bursts_first;
+
 static pid_t test_pid;
 static unsigned seen[EHWPOISON + 1];
 
@@ -89,9 +91,8 @@ static void use_bursts(int64_t wait_ns)
     victim_expect("take_many", count < 0 ? count : 0, before_ns, wait_ns);
     for (int i = 0; i < count; i++)
         expect_inside(&messages[i]);
-    if (count > MANY ||
-        (count > 0 &&
-         weir_subscriber_release_many(victim_subscriber, messages, (size_t)count) != 0))
+    if (count > MANY || (count > 0 && weir_subscriber_release_many(victim_subscriber, messages,
+                                                                   (size_t)count) != 0))
         complain("messages that are held cannot be released");
     before_ns = weir_now_ns();
     count = weir_subscriber_receive_many_until(victim_subscriber, bytes, room, messages, MANY,
@@ -110,6 +111,8 @@ void victim_use_subscriber(int64_t wait_ns)
     int results[3];
     if (!bytes)
         bytes = guard_new(CAPACITY / 4 - 8);
+    if (victim_bursts_first)
+        use_bursts(wait_ns);
     for (int i = 0; i < 3; i++) {
         int64_t before_ns = weir_now_ns();
         results[i] = weir_subscriber_take_until(victim_subscriber, &held[i],
@@ -118,7 +121,8 @@ void victim_use_subscriber(int64_t wait_ns)
         if (results[i] == 0)
             expect_inside(&held[i]);
     }
-    use_bursts(wait_ns);
+    if (!victim_bursts_first)
+        use_bursts(wait_ns);
     for (int i = 0; i < 2; i++) { /* into much room, and into little */
         size_t room = i == 0 ? CAPACITY / 4 - 8 : 8;
         int64_t before_ns = weir_now_ns();
@@ -181,8 +185,8 @@ static void use_sends(int64_t wait_ns)
     for (unsigned i = 0; i < MANY; i++)
         messages[i] = (struct weir_outgoing){ bytes, i * 60, i };
     int64_t before_ns = weir_now_ns();
-    int count = weir_publisher_send_many_until(victim_publisher, messages, MANY,
-                                               weir_deadline_ns(wait_ns));
+    int count =
+        weir_publisher_send_many_until(victim_publisher, messages, MANY, weir_deadline_ns(wait_ns));
     victim_expect("send_many", count < 0 ? count : 0, before_ns, wait_ns * MANY);
     if (count > MANY)
         complain("more was sent than there was");

@@ -93,8 +93,8 @@ static inline void lane_put_many(struct lane *lane, unsigned count)
 
 static inline unsigned lane_loan_many(struct lane *lane, size_t size, unsigned count)
 {
-    return need_some(weir_publisher_loan_many_until(lane->publisher, size, lane->places, count,
-                                                    WEIR_NEVER));
+    return need_some(
+        weir_publisher_loan_many_until(lane->publisher, size, lane->places, count, WEIR_NEVER));
 }
 
 static inline void *lane_place(struct lane *lane, unsigned index)
@@ -109,15 +109,15 @@ static inline void lane_commit_many(struct lane *lane, unsigned count)
 
 static inline unsigned lane_get_many(struct lane *lane, unsigned most)
 {
-    return need_some(weir_subscriber_receive_many_until(
-        lane->subscriber, lane->player->sink, lane->burst * lane->player->work.size_bytes,
-        lane->messages, most, WEIR_NEVER));
+    return need_some(weir_subscriber_receive_many_until(lane->subscriber, lane->player->sink,
+                                                        lane->burst * lane->player->work.size_bytes,
+                                                        lane->messages, most, WEIR_NEVER));
 }
 
 static inline unsigned lane_take_many(struct lane *lane, unsigned most)
 {
-    return need_some(weir_subscriber_take_many_until(lane->subscriber, lane->messages, most,
-                                                     WEIR_NEVER));
+    return need_some(
+        weir_subscriber_take_many_until(lane->subscriber, lane->messages, most, WEIR_NEVER));
 }
 
 static inline const void *lane_found(const struct lane *lane, unsigned index, size_t *size)

@@ -278,8 +278,8 @@ static void do_send_many(unsigned size, unsigned count, unsigned type_and_wait)
         sent_count++;
     }
     int64_t before_ns = weir_now_ns();
-    int result = weir_publisher_send_many_until(publisher, messages, count,
-                                                deadline_of(type_and_wait));
+    int result =
+        weir_publisher_send_many_until(publisher, messages, count, deadline_of(type_and_wait));
     EXPECT("send_many", result < 0 ? result : 0, EAGAIN, ETIMEDOUT, EINTR, EUCLEAN, EPROTO,
            EMSGSIZE, EINVAL, EPIPE);
     if (result > (int)count || (result == 0) != (count == 0) ||
@@ -296,8 +296,8 @@ static void do_loan_many(unsigned size, unsigned count, unsigned wait)
     size_t size_bytes = size_of(size);
     count = count % (MANY_MAX + 1);
     int64_t before_ns = weir_now_ns();
-    int result = weir_publisher_loan_many_until(publisher, size_bytes, given, count,
-                                                deadline_of(wait));
+    int result =
+        weir_publisher_loan_many_until(publisher, size_bytes, given, count, deadline_of(wait));
     EXPECT("loan_many", result < 0 ? result : 0, EAGAIN, ETIMEDOUT, EINTR, EUCLEAN, EPROTO,
            EMSGSIZE, EINVAL, EPIPE);
     if (result > (int)count || (result == 0) != (count == 0) || (result == -EINVAL) > has_loan ||
@@ -489,8 +489,8 @@ static void do_receive_many(unsigned size, unsigned count, unsigned wait)
                                                     deadline_of(wait));
     EXPECT("receive_many", result < 0 ? result : 0, EAGAIN, ETIMEDOUT, EINTR, ENODATA, EPIPE,
            EMSGSIZE, EUCLEAN, EPROTO);
-    if ((result == -EMSGSIZE && messages[0].size_bytes <= room) ||
-        (result == 0) != (count == 0) || result > (int)count)
+    if ((result == -EMSGSIZE && messages[0].size_bytes <= room) || (result == 0) != (count == 0) ||
+        result > (int)count)
         world_fail("receive_many of %u gives %d", count, result);
     const unsigned char *free_from = end - room;
     for (int i = 0; i < result; i++) {

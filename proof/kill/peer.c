@@ -222,8 +222,8 @@ static int send_burst(const struct order *order)
     struct weir_outgoing messages[BATCH_MAX];
     for (unsigned i = 0; i < order->count; i++) {
         fill(payload[i], order->size_bytes, next_number + i);
-        messages[i] = (struct weir_outgoing){ payload[i], order->size_bytes,
-                                              (next_number + i) & 0xffff };
+        messages[i] =
+            (struct weir_outgoing){ payload[i], order->size_bytes, (next_number + i) & 0xffff };
     }
     peer_enter(order);
     stream->begun = next_number + order->count;

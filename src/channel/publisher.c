@@ -196,7 +196,8 @@ static __attribute__((cold)) int refuse_commit(const struct weir_publisher *publ
 
 int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes, uint32_t type)
 {
-    if (__builtin_expect(!weir__side_is_ours(&publisher->side) || !weir__publisher_has_loan(publisher) ||
+    if (__builtin_expect(!weir__side_is_ours(&publisher->side) ||
+                             !weir__publisher_has_loan(publisher) ||
                              size_bytes > publisher->loan_bytes || type > UINT16_MAX,
                          0))
         return refuse_commit(publisher, size_bytes, type);

@@ -47,8 +47,8 @@ struct weir_publisher {
     uint64_t cursor;                   /* the subscriber's, when we last looked */
     uint64_t wanted;                   /* for the wait: limit must reach it */
 
-    uint64_t many_at;                  /* equals loan_at while a loan of many is out */
-    uint64_t many_count;               /* its places, loan_bytes in each */
+    uint64_t many_at;    /* equals loan_at while a loan of many is out */
+    uint64_t many_count; /* its places, loan_bytes in each */
 
     enum weir__refused refused;          /* by the last call that came to a look */
     struct weir__descriptor *descriptor; /* for poll, or NULL */

@@ -12,8 +12,6 @@
 #include <limits.h>
 #include <string.h>
 
-#include <weir/clock.h>
-
 #include "base/copy.h"
 #include "base/error.h"
 
@@ -70,8 +68,8 @@ static size_t put_messages(struct weir_publisher *publisher, const struct weir_o
     for (; done < count; done++) {
         uint64_t length = messages[done].size_bytes, bytes = weir__record_bytes(length);
         uint32_t type = messages[done].type;
-        if (__builtin_expect(
-                length > most_bytes || type > UINT16_MAX || run.tail + bytes > stop, 0))
+        if (__builtin_expect(length > most_bytes || type > UINT16_MAX || run.tail + bytes > stop,
+                             0))
             break;
         copy(run.at + WEIR__RECORD_HEADER_BYTES, &messages[done]);
         put_record(&run, weir__record_header(length, type, 0), bytes);
@@ -103,9 +101,8 @@ static int make_way(struct weir_publisher *publisher, const struct weir_outgoing
     int result = weir__side_check(&publisher->side);
     if (result == 0 && message->type > UINT16_MAX)
         result = weir__fail(EINVAL, "type %u: types go to 65535", message->type);
-    return result == 0
-               ? weir__publisher_make_ready(publisher, message->size_bytes, deadline_ns)
-               : result;
+    return result == 0 ? weir__publisher_make_ready(publisher, message->size_bytes, deadline_ns)
+                       : result;
 }
 
 int weir_publisher_send_many_until(struct weir_publisher *publisher,

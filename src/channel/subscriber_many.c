@@ -10,8 +10,6 @@
 #include <limits.h>
 #include <string.h>
 
-#include <weir/clock.h>
-
 #include "base/copy.h"
 #include "base/error.h"
 
@@ -53,8 +51,7 @@ static inline uint64_t look_behind(struct reader *reader)
 {
     for (int pads = 0; pads <= 1; pads++) {
         uint64_t header = weir__load_header(reader->lane, reader->head);
-        if (__builtin_expect(
-                header != 0 && weir__is_message(reader->lane, reader->at, header), 1))
+        if (__builtin_expect(header != 0 && weir__is_message(reader->lane, reader->at, header), 1))
             return header;
         if (header == 0 || !weir__is_pad(reader->lane, reader->head, header))
             break;
