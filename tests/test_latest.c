@@ -114,6 +114,60 @@ static void test_a_loan_is_seen_when_committed(void **state)
     close_pair(&pair);
 }
 
+/* Another value than its own for a word of a head, or of the hot cell. Returns what it was. */
+static uint64_t exchange(weir__atomic_u64 *word, uint64_t value)
+{
+    return atomic_exchange_explicit(word, value, memory_order_relaxed);
+}
+
+/* A value of size bytes: found without its buffer if it is small, and without the hot cell. */
+static void expect_twice(struct pair *pair, uint64_t number, uint64_t size)
+{
+    struct weir__latest_values_shm *values = pair->world.memory.values;
+    bool is_hot = size <= WEIR__LATEST_HOT_MAX;
+    uint64_t stride = (64 + MAX_BYTES + 127) / 128 * 128;
+    uint64_t buffer = atomic_load(&values->index) & WEIR__LATEST_BUFFER_MASK;
+    struct weir__latest_head_shm *head =
+        (void *)((char *)values + WEIR__LATEST_BUFFERS_OFFSET + buffer * stride);
+    weir__atomic_u64 *part = size > WEIR__LATEST_HOT_FIRST ? &values->more_seq : &values->hot_seq;
+    struct weir_latest_value value;
+    unsigned char bytes[MAX_BYTES];
+    uint64_t seq = exchange(&head->seq, 0);
+    memset(bytes, 0xee, sizeof bytes);
+    assert_result(weir_latest_read(pair->reader, bytes, sizeof bytes, &value),
+                  is_hot ? 0 : -EUCLEAN);
+    if (is_hot) {
+        assert_int_equal(value_number(bytes, size), number);
+        assert_int_equal(bytes[size], 0xee);
+        assert_int_equal(value.size_bytes, size);
+        assert_int_equal(weir__latest_index(value.version, value.buffer), seq);
+    }
+    uint64_t word = exchange(part, 0); /* as while it is written */
+    assert_result(weir_latest_read(pair->reader, bytes, sizeof bytes, &value), -EUCLEAN);
+    exchange(&head->seq, seq);
+    expect_number(pair->reader, number, size);
+    exchange(part, word);
+}
+
+static void test_a_small_value_stands_twice(void **state)
+{
+    struct weir_latest_options options = latest_options(MAX_BYTES, 3, 1);
+    struct weir_latest_value value;
+    unsigned char bytes[MAX_BYTES];
+    struct pair pair;
+    (void)state;
+    open_pair(&pair, &options);
+    for (uint64_t size = 0; size <= WEIR__LATEST_HOT_MAX + 2; size++) {
+        write_number(pair.writer, size, size);
+        expect_twice(&pair, size, size);
+        if (size == 0)
+            continue;
+        assert_result(weir_latest_read(pair.reader, bytes, size - 1, &value), -EMSGSIZE);
+        assert_int_equal(value.size_bytes, size);
+    }
+    close_pair(&pair);
+}
+
 static void refused(const char *what, struct weir_latest_options options)
 {
     struct weir_latest_memory memory;
@@ -647,6 +701,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_each_size_comes_whole, latest_check),
+        cmocka_unit_test_teardown(test_a_small_value_stands_twice, latest_check),
         cmocka_unit_test_teardown(test_a_loan_is_seen_when_committed, latest_check),
         cmocka_unit_test_teardown(test_geometry_is_checked, latest_check),
         cmocka_unit_test_teardown(test_what_is_not_ours_is_refused, latest_check),

@@ -73,6 +73,8 @@ static void list_words(void)
         add_word("seq", head, 8);
         add_word("size_bytes", head + 8, 8);
     }
+    add_word("hot_seq", &values->hot_seq, 8);
+    add_word("more_seq", &values->more_seq, 8);
     add_word("readers.magic", &readers->ready.magic, 8);
     add_word("readers.geometry", &readers->ready.geometry, 8);
     add_word("watch", &readers->watch, 4);
@@ -170,9 +172,11 @@ static bool is_inside(const struct weir_latest_value *value)
 static void use_reader(struct weir_latest_reader *who)
 {
     struct weir_latest_value value, held;
-    static unsigned char bytes[MAX_BYTES];
+    static unsigned char bytes[3 * MAX_BYTES];
     int result;
     TRY(weir_latest_read(who, bytes, sizeof bytes, &value), -EAGAIN, -EUCLEAN);
+    if (result == 0)
+        assert_true(value.size_bytes <= MAX_BYTES);
     TRY(weir_latest_read(who, bytes, 1, &value), -EAGAIN, -EUCLEAN, -EMSGSIZE);
     TRY(weir_latest_peek(who, &value), -EAGAIN, -EUCLEAN);
     if (result == 0) {
@@ -241,38 +245,54 @@ static void end(void)
     weir_latest_reader_close(poor);
 }
 
+/* The hot cell says nothing: whoever reads has to go over the index. */
+static void cool(void)
+{
+    struct weir__latest_values_shm *values = memory.values;
+    atomic_store_explicit(&values->hot_seq, 0, memory_order_relaxed);
+}
+
+static void tell_each_lie(struct word *word, bool is_cold)
+{
+    for (unsigned which = 0; which < LIES; which++) {
+        start_afresh();
+        uint64_t value = lie(which, load(word));
+        snprintf(place, sizeof place, "%s %u is 0x%llx%s", word->what, (unsigned)(word - words),
+                 (unsigned long long)value, is_cold ? ", the hot cell is empty" : "");
+        if (is_cold)
+            cool();
+        store(word, value);
+        use_openings();
+        use_reader(reader);
+        use_reader(poor);
+        store(word, value);
+        use_writer();
+        if (is_cold)
+            cool();
+        store(word, value);
+        use_reader(reader);
+        use_reader(poor);
+        end();
+    }
+}
+
 static void test_each_word_each_lie(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < word_count; i++) {
-        for (unsigned which = 0; which < LIES; which++) {
-            struct word *word = &words[i];
-            start_afresh();
-            uint64_t value = lie(which, load(word));
-            snprintf(place, sizeof place, "%s %u is 0x%llx", word->what, i,
-                     (unsigned long long)value);
-            store(word, value);
-            use_openings();
-            use_reader(reader);
-            use_reader(poor);
-            store(word, value);
-            use_writer();
-            store(word, value);
-            use_reader(reader);
-            use_reader(poor);
-            end();
-        }
+        tell_each_lie(&words[i], false);
+        tell_each_lie(&words[i], true);
     }
 }
 
-/* The latest value is there again with the next write, whatever was done to the index and the heads. */
+/* The latest value is there again with the next write, whatever was done to index, heads and hot cell. */
 static void test_a_write_mends_the_index(void **state)
 {
     unsigned char bytes[MAX_BYTES], copy[MAX_BYTES];
     struct weir_latest_value value;
     (void)state;
     start_afresh();
-    for (unsigned i = 4; i < 5 + 2 * BUFFERS; i++) {
+    for (unsigned i = 4; i < 7 + 2 * BUFFERS; i++) {
         store(&words[i], UINT64_C(0x1234567));
         value_fill(bytes, sizeof bytes, i);
         assert_result(weir_latest_write(writer, bytes, sizeof bytes), 0);

@@ -18,8 +18,9 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
-#define SIZE 200
-#define BEFORE 6 /* the value that is there before the call */
+#define SIZE 200     /* the largest */
+#define HOT_SIZE 100 /* has its copy in the hot cell */
+#define BEFORE 6     /* the value that is there before the call */
 
 enum verb { WRITE, COMMIT, OPEN, CLOSE, HOLD, READ, VERBS };
 
@@ -46,6 +47,7 @@ static struct weir_latest_reader *own; /* the test's, which holds a value all th
 static struct weir_latest_value own_value;
 
 static enum verb verb;
+static uint64_t size_bytes = SIZE;
 static struct weir_latest_writer *writer;
 static struct weir_latest_reader *reader;
 static void *loan;
@@ -56,14 +58,14 @@ static void die_as_writer(void *argument)
     (void)argument;
     CHECK_RESULT(weir_latest_writer_open(&writer, &world.memory), 0);
     CHECK_RESULT(weir_latest_loan(writer, &loan), 0);
-    memset(loan, 0xaa, SIZE / 2);
+    memset(loan, 0xaa, size_bytes / 2);
     raise(SIGKILL);
 }
 
 static void put(struct weir_latest_writer *to, uint64_t number)
 {
-    value_fill(bytes, SIZE, number);
-    assert_result(weir_latest_write(to, bytes, SIZE), 0);
+    value_fill(bytes, size_bytes, number);
+    assert_result(weir_latest_write(to, bytes, size_bytes), 0);
 }
 
 /* Values 1 to BEFORE, of which the test holds one. */
@@ -87,7 +89,7 @@ static void stage(void)
 
 static void unstage(void)
 {
-    assert_int_equal(value_number(own_value.data, SIZE), 4);
+    assert_int_equal(value_number(own_value.data, size_bytes), 4);
     assert_result(weir_latest_check(own, &own_value), 0);
     weir_latest_reader_close(own);
     world_close(&world);
@@ -108,10 +110,10 @@ static void prepare(void *argument)
         CHECK_RESULT(weir_latest_hold(reader, &value), 0);
         CHECK_RESULT(weir_latest_release(reader, &value), 0);
     }
-    value_fill(bytes, SIZE, BEFORE + 1);
+    value_fill(bytes, size_bytes, BEFORE + 1);
     if (verb == COMMIT) {
         CHECK_RESULT(weir_latest_loan(writer, &loan), 0);
-        memcpy(loan, bytes, SIZE);
+        memcpy(loan, bytes, size_bytes);
     }
 }
 
@@ -121,9 +123,9 @@ static void act(void *argument)
     int result = 0;
     (void)argument;
     if (verb == WRITE)
-        result = weir_latest_write(writer, bytes, SIZE);
+        result = weir_latest_write(writer, bytes, size_bytes);
     if (verb == COMMIT)
-        result = weir_latest_commit(writer, SIZE);
+        result = weir_latest_commit(writer, size_bytes);
     if (verb == OPEN)
         result = weir_latest_writer_open(&writer, &world.memory) == WEIR_OWNER_DIED ? 0 : -1;
     if (verb == CLOSE)
@@ -156,8 +158,8 @@ static uint64_t expect_a_value(void)
     struct weir_latest_value value;
     unsigned char copy[SIZE];
     assert_result(weir_latest_read(own, copy, SIZE, &value), 0);
-    assert_int_equal(value.size_bytes, SIZE);
-    assert_int_equal(value_number(copy, SIZE), value.version);
+    assert_int_equal(value.size_bytes, size_bytes);
+    assert_int_equal(value_number(copy, size_bytes), value.version);
     uint64_t most = verb == WRITE || verb == COMMIT ? BEFORE + 1 : BEFORE;
     assert_true(value.version >= BEFORE && value.version <= most);
     return value.version;
@@ -176,7 +178,7 @@ static void go_on(int expected)
         put(next, number);
         assert_int_equal(weir_latest_version(own), number);
         assert_result(weir_latest_hold(own, &value), 0);
-        assert_int_equal(value_number(value.data, SIZE), number);
+        assert_int_equal(value_number(value.data, size_bytes), number);
         assert_result(weir_latest_release(own, &value), 0);
     }
     weir_latest_writer_close(next);
@@ -232,7 +234,8 @@ static void walk(enum verb which)
         is_in = try_point(instructions, true);
         try_point(instructions, false);
     }
-    print_message("           %s: %u instructions\n", verbs[which].name, instructions);
+    print_message("           %s, %d bytes: %u instructions\n", verbs[which].name, (int)size_bytes,
+                  instructions);
     assert_true(instructions > 20);
 }
 
@@ -245,6 +248,10 @@ static void test_each_moment(void **state)
     }
     for (enum verb which = 0; which < VERBS; which++)
         walk(which);
+    size_bytes = HOT_SIZE;
+    walk(WRITE);
+    walk(COMMIT);
+    walk(READ);
 }
 
 static int moments_start(void **state)

@@ -54,9 +54,10 @@ static void pin_to(int cpu)
 
 static void must(int result, const char *what)
 {
-    errno = 0;
-    if (result < 0)
+    if (result < 0) {
+        errno = 0; /* the sentence is weir's */
         give_up(what);
+    }
 }
 
 static void await(atomic_int *word, int value)

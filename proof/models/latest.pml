@@ -10,6 +10,8 @@
  * - COPIERS readers that copy a value of two words and check; HOLDERS that hold it, read it in place
  *   twice, and give it back; one of these may be killed at any step, too, and the other one takes
  *   its hold word over;
+ * - with HOT the hot cell: two lines, each with a seq and one of the two words, which the copiers look
+ *   at first; a value that is not there whole they read from its buffer;
  * - the writer's stores: each becomes visible at any later time, and they overtake one another, but
  *   where an order says that they must not. A release store waits for what was stored before it, and
  *   holds back nothing that is stored after it; a release fence holds back what comes after from
@@ -61,7 +63,18 @@
 #define INDEX 0
 #define SEQ(b) (1 + (b))
 #define DATA(b, w) (1 + BUFFERS + 2 * (b) + (w))
-#define WORDS (1 + 3 * BUFFERS)
+#define PLAIN (1 + 3 * BUFFERS)
+#ifdef HOT
+#define HOT_SEQ(line) (PLAIN + 2 * (line))
+#define HOT_DATA(line) (PLAIN + 2 * (line) + 1)
+#define WORDS (PLAIN + 4)
+#define HOT_NOT_BEFORE(l)                                                                          \
+    &&NOT_BEFORE(l, HOT_SEQ(0)) && NOT_BEFORE(l, HOT_DATA(0)) && NOT_BEFORE(l, HOT_SEQ(1)) &&       \
+        NOT_BEFORE(l, HOT_DATA(1))
+#else
+#define WORDS PLAIN
+#define HOT_NOT_BEFORE(l)
+#endif
 
 #define MAKE(version, b) ((version) * 4 + (b))
 #define BUFFER(index) ((index) % 4)
@@ -126,12 +139,12 @@ inline full_fence()
 #if BUFFERS == 2
 #define IS_FIRST(l)                                                                                \
     (pending[l] && NOT_BEFORE(l, 0) && NOT_BEFORE(l, 1) && NOT_BEFORE(l, 2) && NOT_BEFORE(l, 3) &&   \
-     NOT_BEFORE(l, 4) && NOT_BEFORE(l, 5) && NOT_BEFORE(l, 6))
+     NOT_BEFORE(l, 4) && NOT_BEFORE(l, 5) && NOT_BEFORE(l, 6) HOT_NOT_BEFORE(l))
 #else
 #define IS_FIRST(l)                                                                                \
     (pending[l] && NOT_BEFORE(l, 0) && NOT_BEFORE(l, 1) && NOT_BEFORE(l, 2) && NOT_BEFORE(l, 3) &&   \
      NOT_BEFORE(l, 4) && NOT_BEFORE(l, 5) && NOT_BEFORE(l, 6) && NOT_BEFORE(l, 7) &&                 \
-     NOT_BEFORE(l, 8) && NOT_BEFORE(l, 9))
+     NOT_BEFORE(l, 8) && NOT_BEFORE(l, 9) HOT_NOT_BEFORE(l))
 #endif
 
 proctype memory()
@@ -149,6 +162,12 @@ end:
     :: d_step { IS_FIRST(7) -> visible(7) }
     :: d_step { IS_FIRST(8) -> visible(8) }
     :: d_step { IS_FIRST(9) -> visible(9) }
+#endif
+#ifdef HOT
+    :: d_step { IS_FIRST(HOT_SEQ(0)) -> visible(HOT_SEQ(0)) }
+    :: d_step { IS_FIRST(HOT_DATA(0)) -> visible(HOT_DATA(0)) }
+    :: d_step { IS_FIRST(HOT_SEQ(1)) -> visible(HOT_SEQ(1)) }
+    :: d_step { IS_FIRST(HOT_DATA(1)) -> visible(HOT_DATA(1)) }
 #endif
     od
 }
@@ -256,6 +275,26 @@ inline reserve()
     fi
 }
 
+/* One line of the hot cell, but for its seq. */
+inline fill_line(line)
+{
+#ifndef MUTANT_HOT_NOT_EMPTIED
+    store(HOT_SEQ(line), 0);
+#endif
+#ifndef MUTANT_HOT_UNFENCED
+    release(); /* Release [latest.hot], a fence */
+#endif
+    store(HOT_DATA(line), version + 1)
+}
+
+inline complete_line(line)
+{
+#ifndef MUTANT_HOT_RELAXED
+    release(); /* Release [latest.hot] */
+#endif
+    store(HOT_SEQ(line), version + 1)
+}
+
 proctype writer(byte number)
 {
     byte version, latest, cursor, b, i, count, avoided, spares, next;
@@ -286,10 +325,18 @@ proctype writer(byte number)
             store(DATA(b, 0), version + 1);
             store(DATA(b, 1), version + 1);
             store(SEQ(b), MAKE(version + 1, b));
+#ifdef HOT
+            fill_line(0);
+#endif
 #ifndef MUTANT_RELAXED_INDEX
             release(); /* Release [latest.value] */
 #endif
             store(INDEX, MAKE(version + 1, b));
+#ifdef HOT
+            complete_line(0);
+            fill_line(1);
+            complete_line(1);
+#endif
             d_step { version++; latest = b; next++; b = 0 }
         :: else -> break
         od;
@@ -310,17 +357,57 @@ proctype writer(byte number)
     }
 }
 
+#ifdef HOT
+#ifdef MUTANT_HOT_ONE_SEQ
+#define IS_IN_LINE(line, version) (line == 1 || mem[HOT_SEQ(line)] == (version))
+#else
+#define IS_IN_LINE(line, version) (mem[HOT_SEQ(line)] == (version))
+#endif
+#ifdef MUTANT_HOT_UNCHECKED
+#define IS_STILL_IN_LINE(line, version) true
+#else
+#define IS_STILL_IN_LINE(line, version) IS_IN_LINE(line, version)
+#endif
+
+/* Falls through to the buffer with found == 0. */
+inline copy_line(line, to)
+{
+    if
+    :: found && IS_IN_LINE(line, VERSION(index)) ->
+        to = mem[HOT_DATA(line)];
+        found = IS_STILL_IN_LINE(line, VERSION(index)) /* Acquire [latest.hot], a fence */
+    :: else -> found = false
+    fi
+}
+#endif
+
 proctype copier()
 {
     byte index, first, second, seq, last, n;
+#ifdef HOT
+    bool found;
+#endif
 
     do
     :: n < READS ->
         n++;
         index = mem[INDEX]; /* Acquire [latest.value] */
+#ifdef HOT
+        found = (index != 0);
+        copy_line(0, first);
+        copy_line(1, second);
+#endif
         if
         :: index == 0
+#ifdef HOT
+        :: index != 0 && found ->
+            assert(first == VERSION(index) && second == VERSION(index));
+            assert(VERSION(index) >= last);
+            last = VERSION(index)
+        :: index != 0 && !found ->
+#else
         :: else ->
+#endif
             first = mem[DATA(BUFFER(index), 0)];
             second = mem[DATA(BUFFER(index), 1)];
 #ifdef MUTANT_UNCHECKED
@@ -337,7 +424,12 @@ proctype copier()
             fi
         fi;
         skip;
-        d_step { index = 0; first = 0; second = 0; seq = 0 }
+        d_step {
+            index = 0; first = 0; second = 0; seq = 0;
+#ifdef HOT
+            found = false
+#endif
+        }
     :: else -> break
     od
 }

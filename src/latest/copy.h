@@ -28,6 +28,11 @@ weir__copy_racing(void *to, const void *from, size_t size)
     for (size_t i = 0; i < size; i++)
         ((volatile unsigned char *)to)[i] = ((const volatile unsigned char *)from)[i];
 }
+
+static inline void weir__copy_racing_line(void *to, const void *from, size_t size)
+{
+    weir__copy_racing(to, from, size);
+}
 #else
 static inline void weir__copy_racing(void *to, const void *from, size_t size)
 {
@@ -35,6 +40,22 @@ static inline void weir__copy_racing(void *to, const void *from, size_t size)
         weir__copy_small(to, from, size);
     else
         memcpy(to, from, size);
+}
+
+/* size: 64 at most. By wide loads: these bytes were not written on this processor just before. */
+static inline __attribute__((always_inline)) void
+weir__copy_racing_line(unsigned char *to, const unsigned char *from, size_t size)
+{
+    if (size < 16) {
+        weir__copy_small(to, from, size);
+        return;
+    }
+    if (size > 32) {
+        memcpy(to + 16, from + 16, 16);
+        memcpy(to + size - 32, from + size - 32, 16);
+    }
+    memcpy(to, from, 16);
+    memcpy(to + size - 16, from + size - 16, 16);
 }
 #endif
 

@@ -245,6 +245,8 @@ int weir__latest_attach(struct weir__latest *latest, const struct weir_latest_me
     latest->stride_bytes = stride_of(options.value_bytes_max);
     latest->head_bytes = head_of(options.value_bytes_max);
     latest->max_bytes = options.value_bytes_max;
+    latest->hot_max_bytes = options.value_bytes_max < WEIR__LATEST_HOT_MAX ? options.value_bytes_max
+                                                                           : WEIR__LATEST_HOT_MAX;
     latest->buffer_count = options.buffers;
     latest->flags = options.flags;
     if (memory->readers && needs.readers_bytes > 0)

@@ -25,6 +25,7 @@ struct weir__latest {
     uint64_t stride_bytes;
     uint64_t head_bytes; /* from a head to its value */
     uint64_t max_bytes;
+    uint64_t hot_max_bytes; /* of what the hot cell may say of itself */
     uint32_t buffer_count;
     uint32_t holds; /* 0 without the readers' part, too */
     uint32_t flags;

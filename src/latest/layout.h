@@ -16,12 +16,19 @@
  *   index      | each value         | release store [latest.value], after all of it
  *   head.seq   | each value, twice  | 0: release [latest.reserve]; its index, before that of all
  *   head.size  | each value         | relaxed, between the two, as the value itself
+ *   hot_seq,   | each value of 104  | 0: relaxed, then a release fence; its word again: release,
+ *   more_seq   | bytes at most      | both [latest.hot]; its bytes between the two
  *
  *   index 0                   no value yet
  *   index version << 8 | b    the latest value lies complete in buffer b
  *
  *   seq 0                     reserved: whatever lies there is nobody's
  *   seq v << 8 | b            value v lies here complete; it was, is or never will be the latest
+ *
+ *   hot_seq 0, or of another
+ *   version than index        nothing to be had here: the buffer has it
+ *   hot_seq v << 8 | size     the first 48 bytes of value v stand behind it; index has named v
+ *   more_seq v << 8 | size    the bytes of value v from the 49th on stand behind it; likewise
  *
  * The readers' part, written by several:
  *
@@ -43,6 +50,7 @@
  * L2: a buffer is written only while its seq is 0, and after a look, behind the seq and a fence, at
  *     all hold words has not found it there.
  * L3: versions rise; none is published twice.
+ * L7: a hot_seq or more_seq that is not 0 has the bytes of its value behind it.
  */
 
 #include <assert.h>
@@ -60,6 +68,15 @@
 #define WEIR__LATEST_VALUES_MAGIC UINT64_C(0x3174736574616c77)  /* "wlatest1" */
 #define WEIR__LATEST_READERS_MAGIC UINT64_C(0x3173646c6f686c77) /* "wlholds1" */
 
+/*
+ * The hot cell: a second copy of a small value, where readers find it without a way over the
+ * index: in the index's own cache line, and the next one. Each line has its own seq, so that each
+ * is checked by itself, and one that goes back to the writer does not spoil what was read of the other.
+ */
+#define WEIR__LATEST_HOT_FIRST 48
+#define WEIR__LATEST_HOT_MORE 56
+#define WEIR__LATEST_HOT_MAX (WEIR__LATEST_HOT_FIRST + WEIR__LATEST_HOT_MORE)
+
 /* The first words of either part. */
 struct weir__latest_ready_shm {
     weir__atomic_u64 magic;
@@ -73,6 +90,10 @@ struct weir__latest_values_shm {
         weir__atomic_u64 index;
         weir__atomic_u32 index_low; /* changes with each value: slept on, never stored */
     };
+    weir__atomic_u64 hot_seq;
+    unsigned char hot[WEIR__LATEST_HOT_FIRST];
+    weir__atomic_u64 more_seq;
+    unsigned char more[WEIR__LATEST_HOT_MORE];
 };
 
 struct weir__latest_readers_shm {
@@ -88,6 +109,7 @@ struct weir__latest_readers_shm {
 #define WEIR__LATEST_BUFFERS_OFFSET 512
 
 static_assert(sizeof(struct weir__latest_values_shm) <= WEIR__LATEST_BUFFERS_OFFSET, "in front");
+static_assert(offsetof(struct weir__latest_values_shm, more_seq) % 64 == 0, "a line each");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "index_low is the low half");
 
 /*
@@ -114,6 +136,14 @@ static inline uint64_t weir__latest_index(uint64_t version, uint64_t buffer)
 {
     return version << WEIR__LATEST_BUFFER_BITS | buffer;
 }
+
+/* What hot_seq and more_seq say of a value. */
+static inline uint64_t weir__latest_hot_word(uint64_t version, uint64_t size_bytes)
+{
+    return version << WEIR__LATEST_BUFFER_BITS | size_bytes;
+}
+
+static_assert(WEIR__LATEST_HOT_MAX <= WEIR__LATEST_BUFFER_MASK, "a size fits beside a version");
 
 static inline uint64_t weir__latest_version_of(uint64_t index)
 {

@@ -160,8 +160,53 @@ static __attribute__((noinline)) int read_patiently(struct weir_latest_reader *r
                       TRIES);
 }
 
-int weir_latest_read(struct weir_latest_reader *reader, void *buffer, size_t capacity_bytes,
-                     struct weir_latest_value *value)
+/* One line of the hot cell. False: it is not that value's, or was overwritten meanwhile. */
+static inline __attribute__((always_inline)) bool
+copy_line(const weir__atomic_u64 *seq, uint64_t word, void *to, const void *from, size_t size_bytes)
+{
+    /* Acquire [latest.hot]: the bytes. Pairs with put_hot(). */
+    if (__builtin_expect(atomic_load_explicit(seq, memory_order_acquire) != word, 0))
+        return false;
+    weir__copy_racing_line(to, from, size_bytes);
+    /* Acquire [latest.hot]: the bytes before the seq. Pairs with fill_line(). */
+    atomic_thread_fence(memory_order_acquire);
+    return __builtin_expect(atomic_load_explicit(seq, memory_order_relaxed) == word, 1);
+}
+
+/*
+ * A small value, from the hot cell. It is the one that index named when it was looked for: so there
+ * is none older after a newer one. Whatever does not fit, or cannot be true, is left to
+ * the way over the buffers, which tells what is wrong. Few instructions, and none that depends
+ * on whether the value is new: what a processor has under way while a line comes is more than one read.
+ */
+static inline __attribute__((always_inline)) bool copy_hot(const struct weir__latest *memory,
+                                                           void *buffer, size_t capacity_bytes,
+                                                           struct weir__latest_seen *seen)
+{
+    const struct weir__latest_values_shm *values = memory->values;
+    /* Acquire [latest.value]: a version that others can see, too. Pairs with publish(). */
+    uint64_t index = atomic_load_explicit(&values->index, memory_order_acquire);
+    /* Relaxed: copy_line() looks at it again. */
+    uint64_t word = atomic_load_explicit(&values->hot_seq, memory_order_relaxed);
+    uint64_t size_bytes = word & WEIR__LATEST_BUFFER_MASK;
+    uint64_t most = memory->hot_max_bytes < capacity_bytes ? memory->hot_max_bytes : capacity_bytes;
+    if (__builtin_expect((index ^ word) > WEIR__LATEST_BUFFER_MASK ||
+                             index <= WEIR__LATEST_BUFFER_MASK || size_bytes > most,
+                         0))
+        return false;
+    seen->index = index;
+    seen->size_bytes = size_bytes;
+    if (size_bytes <= WEIR__LATEST_HOT_FIRST)
+        return copy_line(&values->hot_seq, word, buffer, values->hot, size_bytes);
+    return copy_line(&values->hot_seq, word, buffer, values->hot, WEIR__LATEST_HOT_FIRST) &&
+           copy_line(&values->more_seq, word, (unsigned char *)buffer + WEIR__LATEST_HOT_FIRST,
+                     values->more, size_bytes - WEIR__LATEST_HOT_FIRST);
+}
+
+/* From the buffers. */
+static __attribute__((noinline)) int read_buffer(struct weir_latest_reader *reader, void *buffer,
+                                                 size_t capacity_bytes,
+                                                 struct weir_latest_value *value)
 {
     const struct weir__latest *memory = &reader->memory;
     struct weir__latest_seen seen = { .index = 0 };
@@ -181,6 +226,16 @@ int weir_latest_read(struct weir_latest_reader *reader, void *buffer, size_t cap
     if (result == 0 || result == -EMSGSIZE)
         tell(value, buffer, &seen);
     return result;
+}
+
+int weir_latest_read(struct weir_latest_reader *reader, void *buffer, size_t capacity_bytes,
+                     struct weir_latest_value *value)
+{
+    struct weir__latest_seen seen;
+    if (__builtin_expect(!copy_hot(&reader->memory, buffer, capacity_bytes, &seen), 0))
+        return read_buffer(reader, buffer, capacity_bytes, value);
+    tell(value, buffer, &seen);
+    return 0;
 }
 
 int weir_latest_peek(struct weir_latest_reader *reader, struct weir_latest_value *value)

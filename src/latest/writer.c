@@ -148,19 +148,66 @@ static __attribute__((cold, noinline)) void wake(struct weir_latest_writer *writ
     weir__futex_wake(&memory->values->index_low);
 }
 
-/* The value in buffer is complete: all see it from here on. */
-static inline void publish(struct weir_latest_writer *writer, uint32_t buffer, uint64_t size_bytes)
+static inline void copy(void *to, const void *from, uint64_t size_bytes)
+{
+    if (size_bytes <= WEIR__COPY_SMALL_MAX)
+        weir__copy_small(to, from, size_bytes);
+    else
+        memcpy(to, from, size_bytes);
+}
+
+/* One line of the hot cell, from nothing to its bytes; its seq is stored afterwards. */
+static inline void fill_line(weir__atomic_u64 *seq, void *to, const void *from, uint64_t size_bytes)
+{
+    /* Relaxed [latest.hot]: the fence behind it counts. */
+    atomic_store_explicit(seq, 0, memory_order_relaxed);
+    /* Release [latest.hot]: who saw a byte of the next value sees that the seq has changed. Pairs
+     * with copy_line(). */
+    atomic_thread_fence(memory_order_release);
+    copy(to, from, size_bytes);
+}
+
+/* Behind the index, and behind the first line's bytes. */
+static inline void put_hot(struct weir__latest_values_shm *values, uint64_t word, const void *data,
+                           uint64_t size_bytes)
+{
+    /* Release [latest.hot]: the bytes, and the index. Pairs with copy_line(). */
+    atomic_store_explicit(&values->hot_seq, word, memory_order_release);
+    if (size_bytes <= WEIR__LATEST_HOT_FIRST)
+        return;
+    fill_line(&values->more_seq, values->more, (const unsigned char *)data + WEIR__LATEST_HOT_FIRST,
+              size_bytes - WEIR__LATEST_HOT_FIRST);
+    /* Release [latest.hot]: as above. */
+    atomic_store_explicit(&values->more_seq, word, memory_order_release);
+}
+
+/*
+ * The value in buffer is complete, and data is where its bytes are to be had: all see it from here
+ * on. The hot cell's lines one after the other, the first one first: a reader that has taken it
+ * keeps the writer there until both have been read.
+ */
+static inline void publish(struct weir_latest_writer *writer, uint32_t buffer, const void *data,
+                           uint64_t size_bytes)
 {
     struct weir__latest *memory = &writer->memory;
+    struct weir__latest_values_shm *values = memory->values;
     struct weir__latest_head_shm *head = weir__latest_head(memory, buffer);
     uint64_t index = weir__latest_index(writer->version + 1, buffer);
     /* Relaxed, both: before the index. */
     atomic_store_explicit(&head->size_bytes, size_bytes, memory_order_relaxed);
     atomic_store_explicit(&head->seq, index, memory_order_relaxed);
     /* CRASH latest.filled */
+    bool is_hot = size_bytes <= WEIR__LATEST_HOT_MAX;
+    uint64_t first_bytes =
+        size_bytes < WEIR__LATEST_HOT_FIRST ? size_bytes : WEIR__LATEST_HOT_FIRST;
+    if (is_hot)
+        fill_line(&values->hot_seq, values->hot, data, first_bytes);
+    /* CRASH latest.hot */
     /* Release [latest.value]: the value, its size and its seq before the index. Pairs with
      * weir__latest_look(). */
-    atomic_store_explicit(&memory->values->index, index, memory_order_release);
+    atomic_store_explicit(&values->index, index, memory_order_release);
+    if (is_hot)
+        put_hot(values, weir__latest_hot_word(writer->version + 1, size_bytes), data, size_bytes);
     /* CRASH latest.unwoken */
     writer->version++;
     writer->latest = buffer;
@@ -193,11 +240,8 @@ int weir_latest_write(struct weir_latest_writer *writer, const void *data, size_
     uint32_t buffer = take_spare(writer);
     unsigned char *payload =
         weir__latest_payload(&writer->memory, weir__latest_head(&writer->memory, buffer));
-    if (size_bytes <= WEIR__COPY_SMALL_MAX)
-        weir__copy_small(payload, data, size_bytes);
-    else
-        memcpy(payload, data, size_bytes);
-    publish(writer, buffer, size_bytes);
+    copy(payload, data, size_bytes);
+    publish(writer, buffer, data, size_bytes);
     return 0;
 }
 
@@ -218,7 +262,9 @@ int weir_latest_commit(struct weir_latest_writer *writer, uint64_t size_bytes)
         return weir__fail(EINVAL, "no loan is out");
     uint32_t buffer = writer->loan;
     writer->loan = WEIR__LATEST_NONE;
-    publish(writer, buffer, size_bytes);
+    publish(writer, buffer,
+            weir__latest_payload(&writer->memory, weir__latest_head(&writer->memory, buffer)),
+            size_bytes);
     return 0;
 }
 
