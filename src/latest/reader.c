@@ -161,8 +161,8 @@ static __attribute__((noinline)) int read_patiently(struct weir_latest_reader *r
 }
 
 /* One line of the hot cell. False: it is not that value's, or was overwritten meanwhile. */
-static inline __attribute__((always_inline)) bool
-copy_line(const weir__atomic_u64 *seq, uint64_t word, void *to, const void *from, size_t size_bytes)
+static WEIR__LATEST_INLINE bool copy_line(const weir__atomic_u64 *seq, uint64_t word, void *to,
+                                          const void *from, size_t size_bytes)
 {
     /* Acquire [latest.hot]: the bytes. Pairs with put_hot(). */
     if (__builtin_expect(atomic_load_explicit(seq, memory_order_acquire) != word, 0))
@@ -179,9 +179,8 @@ copy_line(const weir__atomic_u64 *seq, uint64_t word, void *to, const void *from
  * the way over the buffers, which tells what is wrong. Few instructions, and none that depends
  * on whether the value is new: what a processor has under way while a line comes is more than one read.
  */
-static inline __attribute__((always_inline)) bool copy_hot(const struct weir__latest *memory,
-                                                           void *buffer, size_t capacity_bytes,
-                                                           struct weir__latest_seen *seen)
+static WEIR__LATEST_INLINE bool copy_hot(const struct weir__latest *memory, void *buffer,
+                                         size_t capacity_bytes, struct weir__latest_seen *seen)
 {
     const struct weir__latest_values_shm *values = memory->values;
     /* Acquire [latest.value]: a version that others can see, too. Pairs with publish(). */
