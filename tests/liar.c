@@ -62,20 +62,40 @@ bool liar_attach(void)
         return false;
     liar_directory = weir_segment_data(directory_handle);
     liar_header = (void *)((char *)liar_directory - WEIR__HEADER_BYTES);
-    page_shown = atomic_load(&liar_directory->subscriber.page);
-    liar_page =
-        attach_shown(page_shown, WEIR__PAGE_MAGIC, sizeof(struct weir__page_shm), &size_bytes);
-    lane_shown = atomic_load(&liar_directory->publisher.page);
+    page_shown = atomic_load(&liar_directory->slots[WEIR_CHANNEL_MEMBERS_DEFAULT].page);
+    liar_page = attach_shown(page_shown, WEIR__PAGE_MAGIC,
+                             weir__page_bytes(WEIR_CHANNEL_MEMBERS_DEFAULT), &size_bytes);
+    lane_shown = atomic_load(&liar_directory->slots[0].page);
     liar_lane = attach_shown(lane_shown, WEIR__LANE_MAGIC,
                              WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, &size_bytes);
     capacity = size_bytes - WEIR__LANE_RING_OFFSET;
     return true;
 }
 
+void liar_restore_directory(void)
+{
+    static const uint32_t counts[WEIR__ROLES] = { WEIR_CHANNEL_MEMBERS_DEFAULT,
+                                                  WEIR_CHANNEL_MEMBERS_DEFAULT };
+    const size_t head_bytes = offsetof(struct weir__directory_shm, roles);
+    /* The head is never false in between: who is killed in here leaves one that can be opened. */
+    liar_directory->magic = WEIR__DIRECTORY_MAGIC;
+    memcpy(liar_directory->counts, counts, sizeof counts);
+    memset((char *)liar_directory + head_bytes, 0, weir__directory_bytes(counts) - head_bytes);
+}
+
+void liar_show(enum weir__role role, int id, uint64_t owner)
+{
+    struct weir__slot_shm *slot =
+        &liar_directory->slots[role == WEIR__SUBSCRIBER ? WEIR_CHANNEL_MEMBERS_DEFAULT : 0];
+    atomic_store(&slot->owner, owner);
+    atomic_store(&slot->page, ((uint64_t)(uint32_t)id + 1) << 13 | (owner & 0x1fff));
+    atomic_fetch_add(&liar_directory->roles[role].changes, 1);
+}
+
 bool liar_is_current(void)
 {
-    return liar_directory && atomic_load(&liar_directory->publisher.page) == lane_shown &&
-           atomic_load(&liar_directory->subscriber.page) == page_shown;
+    return liar_directory && atomic_load(&liar_directory->slots[0].page) == lane_shown &&
+           atomic_load(&liar_directory->slots[WEIR_CHANNEL_MEMBERS_DEFAULT].page) == page_shown;
 }
 
 #define WORD(object, field)                                                                        \
@@ -106,9 +126,17 @@ static size_t list_header(struct liar_word *words, size_t count)
 static size_t list_directory(struct liar_word *words, size_t count)
 {
     const struct liar_word list[] = {
-        WORD(liar_directory, publisher.owner),    WORD(liar_directory, publisher.page),
-        WORD(liar_directory, publisher.doorbell), WORD(liar_directory, subscriber.owner),
-        WORD(liar_directory, subscriber.page),    WORD(liar_directory, subscriber.doorbell),
+        WORD(liar_directory, magic),
+        WORD(liar_directory, counts[WEIR__PUBLISHER]),
+        WORD(liar_directory, counts[WEIR__SUBSCRIBER]),
+        WORD(liar_directory, roles[WEIR__PUBLISHER].changes),
+        WORD(liar_directory, roles[WEIR__SUBSCRIBER].changes),
+        WORD(liar_directory, slots[0].owner),
+        WORD(liar_directory, slots[0].page),
+        WORD(liar_directory, slots[0].doorbell),
+        WORD(liar_directory, slots[WEIR_CHANNEL_MEMBERS_DEFAULT].owner),
+        WORD(liar_directory, slots[WEIR_CHANNEL_MEMBERS_DEFAULT].page),
+        WORD(liar_directory, slots[WEIR_CHANNEL_MEMBERS_DEFAULT].doorbell),
     };
     return append(words, count, list, ARRAY_SIZE(list));
 }
@@ -127,9 +155,12 @@ static size_t list_lane(struct liar_word *words, size_t count)
 static size_t list_page(struct liar_word *words, size_t count)
 {
     const struct liar_word list[] = {
-        WORD(liar_page, member.magic), WORD(liar_page, member.owner),
-        WORD(liar_page, cursor),       WORD(liar_page, member.needs_fence),
-        WORD(liar_page, lane),         WORD(liar_page, finished),
+        WORD(liar_page, member.magic),
+        WORD(liar_page, member.owner),
+        WORD(liar_page, entries[0].cursor),
+        WORD(liar_page, member.needs_fence),
+        WORD(liar_page, entries[0].lane),
+        WORD(liar_page, entries[0].finished),
         WORD(liar_page, epoch),
     };
     return append(words, count, list, ARRAY_SIZE(list));
@@ -143,8 +174,8 @@ static size_t list_records(struct liar_word *words, size_t count)
                                                          "header 6", "header 7" };
     unsigned char *ring = (unsigned char *)liar_lane + WEIR__LANE_RING_OFFSET;
     uint64_t position = atomic_load(&liar_lane->boundary);
-    if (liar_page && atomic_load(&liar_page->lane) != 0)
-        position = atomic_load(&liar_page->cursor);
+    if (liar_page && atomic_load(&liar_page->entries[0].lane) != 0)
+        position = atomic_load(&liar_page->entries[0].cursor);
     for (size_t i = 0; i < LIAR_HEADERS_MAX; i++) {
         weir__atomic_u64 *at = weir__header_at(ring, capacity, position & ~UINT64_C(7));
         words[count++] = (struct liar_word){ names[i], at, 8 };

@@ -34,6 +34,12 @@ void liar_detach(void);
 /* Whether the slots still show what is attached. */
 bool liar_is_current(void);
 
+/* The directory as when it was made: nobody in it, and its head true. */
+void liar_restore_directory(void);
+
+/* A segment of this id, shown in the first slot of the role by a false owner. */
+void liar_show(enum weir__role role, int id, uint64_t owner);
+
 /* A word that somebody may lie with. */
 struct liar_word {
     const char *what;

@@ -314,10 +314,10 @@ static void test_without_a_subscriber_nothing_waits(void **state)
     assert_result(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
     for (int i = 0; i < 1000; i++)
         assert_result(weir_publisher_send_until(pair.publisher, bytes, (size_t)i * 3, 0, NOW), 0);
-    assert_result(weir_publisher_wait_subscriber(pair.publisher, NOW), -EAGAIN);
+    assert_result(weir_publisher_wait_subscribers(pair.publisher, 1, NOW), -EAGAIN);
     assert_result(weir_publisher_wait_taken(pair.publisher, NOW), -EPIPE);
     assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
-    assert_result(weir_publisher_wait_subscriber(pair.publisher, NOW), 0);
+    assert_result(weir_publisher_wait_subscribers(pair.publisher, 1, NOW), 0);
     assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EAGAIN);
     assert_result(weir_publisher_send_until(pair.publisher, "now", 3, 0, NOW), 0);
     assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), 0);
@@ -332,7 +332,10 @@ static void test_one_of_each(void **state)
     struct weir_publisher *publisher;
     struct weir_subscriber *subscriber;
     (void)state;
-    open_pair(&pair);
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    options.publishers_max = options.subscribers_max = 1;
+    assert_result(weir_publisher_open(&pair.publisher, "lane", &options), 0);
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
     assert_result(weir_publisher_open(&publisher, "lane", NULL), -EBUSY);
     assert_result(weir_subscriber_open(&subscriber, "lane", NULL), -EBUSY);
     close_pair(&pair);
@@ -418,7 +421,7 @@ static void publish_and_wait(struct companion *companion, void *argument)
     struct weir_publisher *publisher;
     int count = *(int *)argument;
     CHECK_RESULT(weir_publisher_open(&publisher, "lane", &small_ring), 0);
-    CHECK_RESULT(weir_publisher_wait_subscriber(publisher, SOON), 0);
+    CHECK_RESULT(weir_publisher_wait_subscribers(publisher, 1, SOON), 0);
     for (int i = 0; i < count; i++)
         CHECK_RESULT(weir_publisher_send(publisher, &i, sizeof i), 0);
     companion_arrive(companion);
@@ -477,7 +480,7 @@ static void test_killed_subscriber(void **state)
     (void)state;
     assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
     companion_start(&companion, subscribe_and_wait, NULL);
-    assert_result(weir_publisher_wait_subscriber(publisher, SOON), 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, SOON), 0);
     /* It takes one message, and holds it: the ring fills up behind it. */
     int result;
     while ((result = weir_publisher_send_until(publisher, bytes, sizeof bytes, 0, NOW)) == 0)
@@ -507,7 +510,7 @@ static void echo(struct companion *companion, void *argument)
     struct weir_message message;
     CHECK_RESULT(weir_subscriber_open(&there, "there", &options), 0);
     CHECK_RESULT(weir_publisher_open(&back, "back", &options), 0);
-    CHECK_RESULT(weir_publisher_wait_subscriber(back, SOON), 0);
+    CHECK_RESULT(weir_publisher_wait_subscribers(back, 1, SOON), 0);
     companion_arrive(companion);
     for (int i = 0; i < ROUNDS; i++) {
         CHECK_RESULT(weir_subscriber_take_until(there, &message, SOON), 0);
@@ -530,7 +533,7 @@ static void ping_pong(const struct weir_channel_options *options)
     assert_result(weir_publisher_open(&there, "there", options), 0);
     assert_result(weir_subscriber_open(&back, "back", options), 0);
     companion_start(&companion, echo, &copy);
-    assert_result(weir_publisher_wait_subscriber(there, SOON), 0);
+    assert_result(weir_publisher_wait_subscribers(there, 1, SOON), 0);
     /* Attaches the lane of "back", so that its publisher sees us. */
     assert_result(weir_subscriber_take_until(back, &message, weir_deadline_ns(SECOND_NS / 4)),
                   -ETIMEDOUT);
@@ -565,7 +568,7 @@ static void flood(struct companion *companion, void *argument)
     uint64_t words[64];
     int count = *(int *)argument;
     CHECK_RESULT(weir_publisher_open(&publisher, "lane", &small_ring), 0);
-    CHECK_RESULT(weir_publisher_wait_subscriber(publisher, SOON), 0);
+    CHECK_RESULT(weir_publisher_wait_subscribers(publisher, 1, SOON), 0);
     for (int i = 0; i < count; i++) {
         size_t words_now = (size_t)i * 7 % 64 + 1;
         for (size_t k = 0; k < words_now; k++)

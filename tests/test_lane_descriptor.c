@@ -192,16 +192,16 @@ static void test_waiting_for_a_subscriber(void **state)
     int result;
     (void)state;
     open_publisher();
-    assert_result(weir_publisher_wait_subscriber(publisher, NOW), -EAGAIN);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), -EAGAIN);
     assert_false(is_readable(300));
     assert_result(send_bytes(8), 0); /* to nobody; that is not refused */
     assert_true(is_readable(0));
-    assert_result(weir_publisher_wait_subscriber(publisher, NOW), -EAGAIN);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), -EAGAIN);
     assert_false(is_readable(0));
     assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
     do
         assert_true(is_readable(5000));
-    while ((result = weir_publisher_wait_subscriber(publisher, NOW)) == -EAGAIN);
+    while ((result = weir_publisher_wait_subscribers(publisher, 1, NOW)) == -EAGAIN);
     assert_result(result, 0);
     assert_true(is_readable(0));
     close_both();
@@ -212,7 +212,7 @@ static void test_waiting_until_all_is_taken(void **state)
     struct weir_message message;
     (void)state;
     open_both();
-    assert_result(weir_publisher_wait_subscriber(publisher, NOW), 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), 0);
     assert_result(send_bytes(8), 0);
     assert_result(weir_publisher_end(publisher), 0);
     assert_true(is_readable(0));
@@ -316,7 +316,7 @@ static void send_silently(struct companion *companion, void *argument)
 {
     (void)argument;
     CHECK_RESULT(weir_publisher_open(&publisher, "lane", &small_ring), 0);
-    CHECK_RESULT(weir_publisher_wait_subscriber(publisher, SOON), 0);
+    CHECK_RESULT(weir_publisher_wait_subscribers(publisher, 1, SOON), 0);
     companion_arrive(companion);
     if (!silence())
         _exit(77);
@@ -479,7 +479,7 @@ static void test_loops(void **state)
     }
     open_publisher();
     companion_start(&companion, take_by_poll, NULL);
-    while ((result = weir_publisher_wait_subscriber(publisher, NOW)) == -EAGAIN)
+    while ((result = weir_publisher_wait_subscribers(publisher, 1, NOW)) == -EAGAIN)
         assert_true(is_readable(20000));
     assert_result(result, 0);
     for (unsigned number = 0; number < LOOP_MESSAGES; number++) {
@@ -677,15 +677,16 @@ static void test_late_ring(void **state)
     fd = weir_subscriber_fd(subscriber);
     assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
     struct weir__directory_shm *slots = open_directory();
-    const struct weir__page_shm *page = attach_page(&slots->subscriber, &base);
+    const struct weir__page_shm *page =
+        attach_page(&slots->slots[WEIR_CHANNEL_MEMBERS_DEFAULT], &base);
     uint32_t epoch = atomic_load(&page->epoch);
     for (uint32_t late = 1; late < 32; late++)
-        weir__ring_for(&slots->subscriber.doorbell, epoch - late);
+        weir__ring_for(&slots->slots[WEIR_CHANNEL_MEMBERS_DEFAULT].doorbell, epoch - late);
     assert_false(is_readable(100));
     /* Where nobody looks, one that is later still, or a liar's, is believed, once. */
     for (uint32_t late = 0; late <= 32; late += 32) {
         epoch = atomic_load(&page->epoch);
-        weir__ring_for(&slots->subscriber.doorbell, epoch - late);
+        weir__ring_for(&slots->slots[WEIR_CHANNEL_MEMBERS_DEFAULT].doorbell, epoch - late);
         assert_int_equal(is_readable(100), rings_now());
         assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
         assert_false(is_readable(0));
@@ -732,8 +733,9 @@ static void test_fork_with_a_ring(void **state)
         assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
         assert_false(is_readable(0));
         weir_subscriber_close(subscriber); /* before the publisher, which rings */
-        assert_int_equal(
-            syscall(SYS_futex, &slots->subscriber.doorbell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0), 0);
+        assert_int_equal(syscall(SYS_futex, &slots->slots[WEIR_CHANNEL_MEMBERS_DEFAULT].doorbell,
+                                 FUTEX_WAKE, INT_MAX, NULL, NULL, 0),
+                         0);
         weir_publisher_close(publisher);
         companion_release(&companion);
         assert_int_equal(companion_end(&companion), 0);

@@ -27,7 +27,9 @@
 
 static const struct weir_channel_options small_ring = { .size = sizeof small_ring,
                                                         .flags = WEIR_CHANNEL_SLEEP_ONLY,
-                                                        .ring_bytes = WEIR_RING_BYTES_MIN };
+                                                        .ring_bytes = WEIR_RING_BYTES_MIN,
+                                                        .publishers_max = 1,
+                                                        .subscribers_max = 1 };
 
 /* What the three processes tell one another beside the channel. */
 static struct notes {
@@ -104,7 +106,7 @@ static void publish(void *argument)
     (void)argument;
     CHECK_RESULT(weir_publisher_open(&publisher, "lane", &small_ring), 0);
     atomic_store(&notes->is_in, true);
-    CHECK_RESULT(weir_publisher_wait_subscriber(publisher, SOON), 0);
+    CHECK_RESULT(weir_publisher_wait_subscribers(publisher, 1, SOON), 0);
     atomic_store(&notes->is_attached, true);
     while (number < 8) {
         atomic_store(&notes->begun, number + 1);

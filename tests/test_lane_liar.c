@@ -64,7 +64,8 @@ static void turn_headers(uint64_t *random)
     uint64_t lie = lies[liar_random(random) % ARRAY_SIZE(lies)];
     for (int i = 0; i < 300; i++) {
         uint64_t cursor =
-            atomic_load_explicit(&liar_page->cursor, memory_order_relaxed) & ~UINT64_C(7);
+            atomic_load_explicit(&liar_page->entries[0].cursor, memory_order_relaxed) &
+            ~UINT64_C(7);
         for (unsigned at = 0; at <= 32; at += 16) {
             weir__atomic_u64 *header = weir__header_at(ring, CAPACITY, cursor + at);
             atomic_store_explicit(header, sound, memory_order_relaxed);
@@ -77,21 +78,21 @@ static void turn_headers(uint64_t *random)
 /* Likewise the cursor, which the publisher looks at when it needs room. */
 static void turn_cursor(uint64_t *random)
 {
-    uint64_t truth = atomic_load(&liar_page->cursor);
+    uint64_t truth = atomic_load(&liar_page->entries[0].cursor);
     const uint64_t lies[] = { truth - 8, truth + 8, truth + CAPACITY, UINT64_MAX, 0 };
     uint64_t lie = lies[liar_random(random) % ARRAY_SIZE(lies)];
     for (int i = 0; i < 300; i++) {
-        atomic_store_explicit(&liar_page->cursor, lie, memory_order_relaxed);
-        atomic_store_explicit(&liar_page->cursor, truth, memory_order_relaxed);
+        atomic_store_explicit(&liar_page->entries[0].cursor, lie, memory_order_relaxed);
+        atomic_store_explicit(&liar_page->entries[0].cursor, truth, memory_order_relaxed);
     }
 }
 
 /* What keeps everybody from joining, or the victim from meeting us, would end the test. */
 static bool is_of_a_header(const struct liar_word *word)
 {
-    const void *const headers[] = { liar_header, liar_lane, liar_page };
-    const size_t sizes[] = { sizeof *liar_header, sizeof liar_lane->member,
-                             sizeof liar_page->member };
+    const void *const headers[] = { liar_header, liar_directory, liar_lane, liar_page };
+    const size_t sizes[] = { sizeof *liar_header, offsetof(struct weir__directory_shm, roles),
+                             sizeof liar_lane->member, sizeof liar_page->member };
     bool is_of_one = false;
     for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
         is_of_one |= headers[i] && (uintptr_t)word->at - (uintptr_t)headers[i] < sizes[i];
@@ -137,7 +138,7 @@ static void lie_on(struct companion *companion, void *argument)
         if (liar_random(&random) % 16 == 0) {
             victim_close();
             if (part->is_everywhere)
-                memset((void *)liar_directory, 0, sizeof *liar_directory);
+                liar_restore_directory();
             liar_detach();
         }
     }
@@ -225,7 +226,7 @@ static void against(bool is_publisher, bool is_everywhere)
     assert_true(is_enough(rounds));
     if (is_everywhere) { /* the directory's writers may block one another: put it right */
         *liar_header = header;
-        memset((void *)liar_directory, 0, sizeof *liar_directory);
+        liar_restore_directory();
     }
     expect_sound();
     liar_detach();

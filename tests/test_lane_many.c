@@ -546,7 +546,7 @@ static void flow(uint32_t flags)
     companion_start(&companion, drink, &flags);
     companion_meet(&companion);
     companion_release(&companion);
-    assert_result(weir_publisher_wait_subscriber(publisher, SOON), 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, SOON), 0);
     while (next < 300000) {
         for (unsigned i = 0; i < 50; i++) {
             numbers[i] = next++;

@@ -109,7 +109,7 @@ static bool send_after(unsigned instructions, bool *is_slow)
     board->looks = 0;
     board->poll_ns = 0;
     pid_t child = tracee_start(subscribe_to_poll, take_by_poll, NULL);
-    assert_result(weir_publisher_wait_subscriber(publisher, SOON), 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, SOON), 0);
     for (unsigned i = 0; i < instructions; i++)
         step(child);
     bool is_first = board->looks == 0;
@@ -149,7 +149,7 @@ static bool end_after(unsigned instructions, bool leaves)
     assert_result(weir_publisher_open(&publisher, "lane", NULL), 0);
     board->looks = 0;
     pid_t child = tracee_start(subscribe, take_one_and_the_end, NULL);
-    assert_result(weir_publisher_wait_subscriber(publisher, SOON), 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, SOON), 0);
     for (unsigned i = 0; i < instructions; i++)
         step(child);
     bool is_first = board->looks == 0;
@@ -234,7 +234,7 @@ static void test_who_sleeps_is_woken(void **state)
         _exit(0);
     }
     assert_true(child > 0);
-    assert_result(weir_publisher_wait_subscriber(publisher, SOON), 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, SOON), 0);
     for (unsigned i = 1; i <= WAKES; i++) {
         wait_until_it_sleeps(child);
         int64_t before_ns = weir_now_ns();

@@ -244,7 +244,7 @@ static void publish_a_life(struct role *role)
         return;
     if (draw(role, 2)) {
         int64_t deadline_ns = weir_deadline_ns((int64_t)draw(role, 2000000));
-        int result = weir_publisher_wait_subscriber(now.publisher, deadline_ns);
+        int result = weir_publisher_wait_subscribers(now.publisher, 1, deadline_ns);
         WANT(role, result == 0 || is_late(result));
     }
     for (uint64_t left = draw(role, 30); left > 0 && !now.has_batch && goes_on(role); left--) {

@@ -198,7 +198,7 @@ static void test_subscriber_sessions_come_round(void **state)
     weir_subscriber_close(subscriber);
     for (unsigned i = 0; i < 2; i++) { /* the first has the number again */
         assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
-        assert_result(weir_publisher_wait_subscriber(publisher, NOW), 0);
+        assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), 0);
         send_text("two");
         take_text("two");
         weir_subscriber_close(subscriber);
@@ -286,9 +286,9 @@ static void test_wait_for_a_publisher(void **state)
                   -ETIMEDOUT);
     for (unsigned turn = 1; turn <= 2; turn++) {
         assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
-        assert_result(weir_publisher_wait_subscriber(publisher, NOW), -EAGAIN);
+        assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), -EAGAIN);
         assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
-        assert_result(weir_publisher_wait_subscriber(publisher, NOW), 0);
+        assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), 0);
         send_text("mine");
         message = take_text("mine");
         assert_int_equal(message.session, turn);
@@ -329,7 +329,7 @@ static void test_who_waits_for_a_publisher_is_rung(void **state)
     int64_t before_ns = weir_now_ns();
     for (int i = 0; i < ROUNDS; i++) {
         assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
-        assert_result(weir_publisher_wait_subscriber(publisher, SOON), 0);
+        assert_result(weir_publisher_wait_subscribers(publisher, 1, SOON), 0);
         weir_publisher_close(publisher);
         companion_meet(&companion); /* it waits for the next one, or will */
     }
@@ -509,10 +509,11 @@ static void test_a_lane_of_huge_pages(void **state)
     options.kind = WEIR__DIRECTORY_KIND;
     assert_result(weir_segment_open(&handle, weir_by_name("lane"), 0, &options), 0);
     struct weir__directory_shm *directory = weir_segment_data(handle);
-    atomic_store(&directory->publisher.owner, identity | 5);
-    atomic_store(&directory->publisher.page, ((uint64_t)(uint32_t)id + 1) << 13 | 5);
+    atomic_store(&directory->slots[0].owner, identity | 5);
+    atomic_store(&directory->slots[0].page, ((uint64_t)(uint32_t)id + 1) << 13 | 5);
+    atomic_fetch_add(&directory->roles[WEIR__PUBLISHER].changes, 1);
     assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EPROTO);
-    atomic_store(&directory->publisher.owner, 0);
+    atomic_store(&directory->slots[0].owner, 0);
     shmctl(id, IPC_RMID, NULL);
     weir_segment_close(handle);
     weir_subscriber_close(subscriber);

@@ -216,7 +216,7 @@ void victim_use_publisher(int64_t wait_ns)
                   before_ns, 0);
     before_ns = weir_now_ns();
     victim_expect("wait_subscriber",
-                  weir_publisher_wait_subscriber(victim_publisher, weir_deadline_ns(wait_ns)),
+                  weir_publisher_wait_subscribers(victim_publisher, 1, weir_deadline_ns(wait_ns)),
                   before_ns, wait_ns);
     use_loan(1000, 0);
     use_batch();

@@ -156,7 +156,7 @@ static void *open_lane(struct player *player)
     meet(player); /* a subscriber that opens now is attached by its open */
     need(weir_subscriber_open(&lane.subscriber, is_driver ? back : there, &options));
     meet(player);
-    need(weir_publisher_wait_subscriber(lane.publisher, WEIR_NEVER));
+    need(weir_publisher_wait_subscribers(lane.publisher, 1, WEIR_NEVER));
     return &lane;
 }
 

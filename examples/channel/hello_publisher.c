@@ -8,7 +8,7 @@ int main(void)
     struct weir_publisher *publisher;
     int result = weir_publisher_open(&publisher, "hello", NULL);
     if (result == 0)
-        result = weir_publisher_wait_subscriber(publisher, WEIR_NEVER);
+        result = weir_publisher_wait_subscribers(publisher, 1, WEIR_NEVER);
     for (int i = 0; result == 0 && i < 3; i++)
         result = weir_publisher_send(publisher, &i, sizeof i);
     if (result != 0)

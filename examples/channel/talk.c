@@ -31,7 +31,7 @@ struct talk {
 /* Sends what there is. Returns 0: all is sent; -EAGAIN: poll; else the end. */
 static int say(struct talk *talk)
 {
-    int result = talk->is_met ? 0 : weir_publisher_wait_subscriber(talk->publisher, NOW);
+    int result = talk->is_met ? 0 : weir_publisher_wait_subscribers(talk->publisher, 1, NOW);
     talk->is_met = result == 0;
     if (result == 0 && talk->length > 0)
         result = weir_publisher_send_until(talk->publisher, talk->line, talk->length, 0, NOW);

@@ -3,22 +3,23 @@
 #define WEIR_CHANNEL_H
 
 /*
- * A channel: messages from one publisher to one subscriber, through a ring that
- * they share, at the speed of the memory. Either side may start first; either may
- * leave and come back.
+ * A channel: messages from any number of publishers to any number of subscribers, each publisher
+ * through a ring of its own, at the speed of the memory. Every subscriber gets every message.
+ * Anyone may start first; anyone may leave and come back.
  *
  * Ordering and delivery. What was committed while a subscriber was attached is
- * delivered to it once, whole and in order, whoever is killed afterwards; a
+ * delivered to it once, whole, and in the order of its publisher, whoever is killed afterwards;
+ * between the messages of two publishers there is no order. A
  * publisher may exit, or die, the instant after its commit. What is committed
- * while nobody has subscribed is gone: weir_publisher_wait_subscriber() waits for
- * somebody. The channel is reliable: a publisher that finds the ring full waits
- * (or says -EAGAIN, or -ETIMEDOUT); nothing is dropped. A send does not tell that the
- * subscriber has gone: weir_publisher_wait_taken() does.
+ * while nobody has subscribed is gone: weir_publisher_wait_subscribers() waits for
+ * somebody. The channel is reliable: a publisher that finds its ring full waits
+ * (or says -EAGAIN, or -ETIMEDOUT); nothing is dropped. Its slowest subscriber sets the pace.
+ * A send does not tell that subscribers have gone: weir_publisher_wait_taken() does.
  *
  * Progress. While both sides are awake, sending and taking make no system call,
  * no read-modify-write and no full fence. Who waits spins for options.spin_ns,
  * then sleeps; the other side pays one system call to wake it, once a sleep. A side
- * that is killed at any instruction never holds the other up: the survivor learns
+ * that is killed at any instruction never holds the others up: the survivors learn
  * it from the kernel within a second. A side that is stopped (SIGSTOP) is alive.
  *
  * Threads. A handle is one thread's at a time: give it from one to another with a
@@ -66,25 +67,32 @@ enum weir_channel_flags {
 #define WEIR_RING_BYTES_MIN (UINT64_C(64) << 10)
 #define WEIR_RING_BYTES_DEFAULT (UINT64_C(1) << 20)
 
+/* Publishers, and subscribers, of a channel: unless its maker says otherwise, and at most. */
+#define WEIR_CHANNEL_MEMBERS_DEFAULT 64
+#define WEIR_CHANNEL_MEMBERS_MAX 4096
+
 /* Takes that a subscriber may hold at once. */
 #define WEIR_HOLDS_MAX 64
 
 /* Options of both sides. Start from WEIR_CHANNEL_OPTIONS; NULL means exactly that. */
 struct weir_channel_options {
-    uint32_t size;        /* sizeof(struct weir_channel_options) */
-    uint32_t flags;       /* enum weir_channel_flags */
-    uint32_t mode;        /* of what this side creates; 0 means 0600 */
-    uint32_t trust;       /* enum weir_trust: whom to meet */
-    uint32_t trust_uid;   /* for WEIR_TRUST_UID */
-    uint32_t spin_ns;     /* how long to spin before sleeping; 0 means the default, 20 µs */
-    uint64_t ring_bytes;  /* publisher: a power of two from WEIR_RING_BYTES_MIN; 0 means
+    uint32_t size;       /* sizeof(struct weir_channel_options) */
+    uint32_t flags;      /* enum weir_channel_flags */
+    uint32_t mode;       /* of what this side creates; 0 means 0600 */
+    uint32_t trust;      /* enum weir_trust: whom to meet */
+    uint32_t trust_uid;  /* for WEIR_TRUST_UID */
+    uint32_t spin_ns;    /* how long to spin before sleeping; 0 means the default, 20 µs */
+    uint64_t ring_bytes; /* publisher: a power of two from WEIR_RING_BYTES_MIN; 0 means
                             WEIR_RING_BYTES_DEFAULT. The memory is there before open returns */
+    /* For how many the channel is made, to WEIR_CHANNEL_MEMBERS_MAX; 0 takes it as it is, or makes
+     * it for WEIR_CHANNEL_MEMBERS_DEFAULT. Of one that is there for others: -EINVAL. */
+    uint32_t publishers_max, subscribers_max;
     uint64_t reserved[2]; /* 0 */
 };
 
 #define WEIR_CHANNEL_OPTIONS                                                                       \
     {                                                                                              \
-        sizeof(struct weir_channel_options), 0, 0, 0, 0, 0, 0,                                     \
+        sizeof(struct weir_channel_options), 0, 0, 0, 0, 0, 0, 0, 0,                               \
         {                                                                                          \
             0, 0                                                                                   \
         }                                                                                          \
@@ -94,9 +102,10 @@ struct weir_channel_options {
 struct weir_message {
     const void *data;  /* aligned to 8 bytes */
     size_t size_bytes; /* 0 is allowed */
-    uint64_t sequence; /* of this publisher's messages, from 0: no gap in what one receives */
+    uint64_t sequence; /* of its publisher's messages, from 0: no gap in what one receives */
     uint32_t type;     /* what the publisher gave: 0 to 65,535 */
-    uint32_t session;  /* this subscriber's number for the publisher: from 1, another for each */
+    uint32_t
+        session; /* this subscriber's number for its publisher: from 1, another for each joining */
     uint64_t position; /* weir's: where it lies */
 };
 
@@ -108,13 +117,14 @@ struct weir_outgoing {
 };
 
 /*
- * weir_publisher_open() - become the publisher of a channel
+ * weir_publisher_open() - become a publisher of a channel
  *
  * publisher: receives the handle; untouched on failure. name: of the channel, see
  * weir_name_check(). options: may be NULL.
  *
  * Returns: 0.
- * Errors: -EBUSY (the channel has a living publisher), -EINVAL, -EPERM (the effective uid
+ * Errors: -EBUSY (the channel has as many living publishers as it was made for), -EINVAL (also:
+ *     it was made for other numbers than options say), -EPERM (the effective uid
  *     is not what it was when this process first used weir: others would ask the kernel
  *     for the wrong one), those of weir_segment_create_or_open() and weir_identity().
  * Blocking: never waits for a process; makes and prefaults the ring.
@@ -126,7 +136,7 @@ WEIR_EXPORT int weir_publisher_open(struct weir_publisher **publisher, const cha
 /*
  * weir_publisher_close() - leave the channel
  *
- * What was committed stays with the subscriber. A loan is abandoned; what an
+ * What was committed stays with the subscribers. A loan is abandoned; what an
  * open batch still holds back is as if never sent. publisher: NULL is allowed. Never fails.
  */
 WEIR_EXPORT void weir_publisher_close(struct weir_publisher *publisher);
@@ -148,11 +158,11 @@ WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publish
  * Returns: 0.
  * Errors: -EAGAIN (no room, deadline_ns 0), -ETIMEDOUT, -EINTR, -EMSGSIZE (above
  *     weir_publisher_max_bytes()), -EINVAL (type; a loan is out), -EPIPE (after
- *     weir_publisher_end()), -EUCLEAN (the subscriber writes nonsense), -EPROTO (what it
+ *     weir_publisher_end()), -EUCLEAN (a subscriber writes nonsense), -EPROTO (what it
  *     shows is no subscriber's page), -EPERM or -EACCES (it is not to be trusted, or not to
  *     be attached: see options), -ECHILD.
- * Blocking: while the ring is full, or a subscriber that has just come is attaching;
- *     never when nobody has subscribed.
+ * Blocking: while the ring has no room because of the slowest subscriber, or while one that has
+ *     just come is attaching; never when nobody has subscribed.
  */
 WEIR_EXPORT int weir_publisher_send_until(struct weir_publisher *publisher, const void *data,
                                           size_t size_bytes, uint32_t type, int64_t deadline_ns);
@@ -246,7 +256,7 @@ WEIR_EXPORT void weir_publisher_abandon(struct weir_publisher *publisher);
  *
  * Messages are written into the ring and become visible all at once, with
  * weir_publisher_batch_end(); or earlier, when the ring has no room for more of them, and
- * with weir_publisher_wait_subscriber() and weir_publisher_wait_taken(). One commit for
+ * with weir_publisher_wait_subscribers() and weir_publisher_wait_taken(). One commit for
  * many messages is faster than one for each. Loans may be made and committed in a batch.
  *
  * Returns: 0; -EINVAL (a batch is open, or a loan is out), -ECHILD. Blocking: never.
@@ -263,7 +273,8 @@ WEIR_EXPORT int weir_publisher_batch_end(struct weir_publisher *publisher);
 /*
  * weir_publisher_end() - say that this was all
  *
- * The subscriber's calls give -ENODATA once it has taken what is there. Nothing can
+ * A subscriber's calls give -ENODATA once it has taken what is there, if no other publisher is
+ * left. Nothing can
  * be sent afterwards (-EPIPE).
  *
  * Returns: 0, the second time, too; -EINVAL (a loan or batch is out), -ECHILD. Blocking: never.
@@ -271,20 +282,23 @@ WEIR_EXPORT int weir_publisher_batch_end(struct weir_publisher *publisher);
 WEIR_EXPORT int weir_publisher_end(struct weir_publisher *publisher);
 
 /*
- * weir_publisher_wait_subscriber() - wait until a subscriber is attached
+ * weir_publisher_wait_subscribers() - wait until subscribers are attached
  *
- * Returns: 0; -EAGAIN, -ETIMEDOUT, -EINTR, -EUCLEAN, -EPROTO, -EPERM, -EACCES, -ECHILD: see
- *     weir_publisher_send_until(). Blocking: see deadline_ns.
+ * count: how many, at least; more than the channel was made for: -EINVAL. 0 only meets who is
+ * there.
+ *
+ * Returns: 0; -EINVAL, -EAGAIN, -ETIMEDOUT, -EINTR, -EUCLEAN, -EPROTO, -EPERM, -EACCES, -ECHILD:
+ *     see weir_publisher_send_until(). Blocking: see deadline_ns.
  */
-WEIR_EXPORT int weir_publisher_wait_subscriber(struct weir_publisher *publisher,
-                                               int64_t deadline_ns);
+WEIR_EXPORT int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t count,
+                                                int64_t deadline_ns);
 
 /*
- * weir_publisher_wait_taken() - wait until the subscriber has released every message
+ * weir_publisher_wait_taken() - wait until every subscriber has released every message
  *
- * Returns: 0; -EPIPE (the subscriber left or died before, and no other has come: one that
- *     has is asked for what it has received, not for what the former had), and as
- *     weir_publisher_wait_subscriber().
+ * Returns: 0; -EPIPE (nobody is there, and the last to leave or die had not released all: one
+ *     that has come since is asked for what it has received, not for what the former had), and
+ *     as weir_publisher_wait_subscribers().
  */
 WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline_ns);
 
@@ -292,9 +306,9 @@ WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int6
  * weir_publisher_fd() - a descriptor for poll, epoll and event loops
  *
  * What is refused for now (-EAGAIN, and -ETIMEDOUT and -EINTR alike) is what it stands for:
- * after a send, loan, wait_subscriber or wait_taken that was refused, it is readable
+ * after a send, loan, wait_subscribers or wait_taken that was refused, it is readable
  * (POLLIN) exactly while the same call would not wait: there is room for a message of that
- * size, the subscriber is attached, everything is released; or nobody is there to wait for,
+ * size, the subscribers are attached, everything is released; or nobody is there to wait for,
  * the channel has failed, or another subscriber has come, whom the next call meets. After
  * any of these calls that was not refused, and before the first, it is readable: try. So a
  * loop that has something to send tries, and polls only while it is refused.
@@ -310,12 +324,13 @@ WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int6
 WEIR_EXPORT int weir_publisher_fd(struct weir_publisher *publisher);
 
 /*
- * weir_subscriber_open() - become the subscriber of a channel
+ * weir_subscriber_open() - become a subscriber of a channel
  *
- * Messages that are committed from now on are received. Parameters, results and
+ * Messages that are committed from now on are received: it returns when the ring of every
+ * publisher that is there is attached. Parameters, results and
  * behaviour as weir_publisher_open(); ring_bytes must be valid or 0, and is not used.
  *
- * Returns: 0; -EBUSY (the channel has a living subscriber); else as
+ * Returns: 0; -EBUSY (the channel has as many living subscribers as it was made for); else as
  *     weir_publisher_open(), and what weir_subscriber_take_until() gives of a publisher
  *     that is there and writes nonsense.
  */
@@ -350,12 +365,15 @@ WEIR_EXPORT int weir_subscriber_wait_publisher(struct weir_subscriber *subscribe
  * all.
  *
  * Returns: 0.
- * Errors: -EAGAIN (no message, deadline_ns 0), -ETIMEDOUT, -EINTR, -ENODATA (the
+ * Errors: -EAGAIN (no message, deadline_ns 0), -ETIMEDOUT, -EINTR, -ENODATA (the last
  *     publisher has said that this was all, or has left; the next call waits for
- *     another), -EPIPE (the publisher was killed; likewise), -ENOBUFS
- *     (WEIR_HOLDS_MAX are held), -EUCLEAN (the publisher writes nonsense; its lane is left,
- *     and the next call waits for another publisher), -EPROTO (what it shows is no lane), -EPERM or -EACCES (it is not to be trusted, or not to be attached:
- *     see options), -ECHILD.
+ *     another), -EPIPE (the last publisher was killed; likewise), -ENOBUFS
+ *     (WEIR_HOLDS_MAX are held), -ECHILD; and, once for each publisher, which is left alone from
+ *     then on: -EUCLEAN (it writes nonsense), -EPROTO (what it shows is no lane), -EPERM or
+ *     -EACCES (it is not to be trusted, or not to be attached: see options).
+ *
+ * Of several publishers that have messages each has its turn, 8 KiB or a message long. That one
+ * of them ends, while others are there, is not told.
  * Blocking: until a message or the deadline.
  */
 WEIR_EXPORT int weir_subscriber_take_until(struct weir_subscriber *subscriber,

@@ -37,7 +37,7 @@ static int publish(const char *name, unsigned long count, int stays)
     struct weir_publisher *publisher;
     options.ring_bytes = WEIR_RING_BYTES_MIN; /* it is full again and again: both sides wait */
     if (weir_publisher_open(&publisher, name, &options) != 0 ||
-        weir_publisher_wait_subscriber(publisher, SOON) != 0)
+        weir_publisher_wait_subscribers(publisher, 1, SOON) != 0)
         return give_up("no subscriber");
     for (unsigned long i = 0; i < count; i++) {
         size_t size_bytes = fill(bytes, i);

@@ -156,16 +156,17 @@ static bool is_all(uint64_t cursor, uint64_t committed)
 static void check_cursor(bool is_taken)
 {
     struct weir__directory_shm *directory = world_directory();
-    uint64_t shown = atomic_load(&directory->subscriber.page);
+    uint64_t shown = atomic_load(&directory->slots[WORLD_MEMBERS].page);
     struct world_memory memory = world_by_id((int)((shown >> 13) - 1));
     const struct weir__page_shm *page = memory.memory;
     const struct weir__lane_shm *lane = world_lane().memory;
-    bool is_there = page && memory.size_bytes >= sizeof *page;
-    if (is_taken && (!is_there || atomic_load(&page->lane) != lane->member.owner))
+    bool is_there = page && memory.size_bytes >= weir__page_bytes(WORLD_MEMBERS);
+    if (is_taken && (!is_there || atomic_load(&page->entries[0].lane) != lane->member.owner))
         return;
     if (!is_there)
         world_fail("attached, and no page is shown");
-    uint64_t cursor = atomic_load(&page->cursor), committed = atomic_load(&lane->boundary);
+    uint64_t cursor = atomic_load(&page->entries[0].cursor),
+             committed = atomic_load(&lane->boundary);
     if (cursor > committed || committed - cursor > WORLD_CAPACITY ||
         (is_taken && !is_all(cursor, committed)))
         world_fail("the cursor %llu was believed, %llu is committed", (unsigned long long)cursor,
@@ -178,15 +179,17 @@ static void do_open(bool is_publisher, unsigned flags)
     if (openings++ >= OPENINGS_MAX)
         return;
     options.ring_bytes = WORLD_CAPACITY;
+    options.publishers_max = options.subscribers_max = WORLD_MEMBERS;
     options.spin_ns = 1000;
     options.flags = flags & 1 ? WEIR_CHANNEL_SLEEP_ONLY : 0;
     int64_t before_ns = weir_now_ns();
     if (is_publisher && !publisher) {
         has_loan = has_batch = has_ended = false;
-        EXPECT("publisher_open", weir_publisher_open(&publisher, "fuzz", &options), EBUSY);
+        EXPECT("publisher_open", weir_publisher_open(&publisher, "fuzz", &options), EBUSY, EUCLEAN,
+               EPROTO, EINVAL); /* of the directory's head */
     } else if (!is_publisher && !subscriber) {
         EXPECT("subscriber_open", weir_subscriber_open(&subscriber, "fuzz", &options), EBUSY,
-               EUCLEAN, EPROTO);
+               EUCLEAN, EPROTO, EINVAL);
     }
 }
 
@@ -364,7 +367,7 @@ static void do_wait(bool is_taken, unsigned wait)
 {
     int64_t before_ns = weir_now_ns();
     int result = is_taken ? weir_publisher_wait_taken(publisher, deadline_of(wait))
-                          : weir_publisher_wait_subscriber(publisher, deadline_of(wait));
+                          : weir_publisher_wait_subscribers(publisher, 1, deadline_of(wait));
     EXPECT(is_taken ? "wait_taken" : "wait_subscriber", result, EAGAIN, ETIMEDOUT, EINTR, EUCLEAN,
            EPROTO, EPIPE);
     if (result == -EPIPE && !is_taken)

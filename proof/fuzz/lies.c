@@ -113,7 +113,7 @@ static uint64_t position_of(unsigned which, uint8_t offset)
     uint64_t position = 0;
     switch (which >> 1 & 3) {
     case 0:
-        position = page ? atomic_load(&page->cursor) : 0;
+        position = page ? atomic_load(&page->entries[0].cursor) : 0;
         break;
     case 1:
         position = lane ? atomic_load(&lane->boundary) : 0;
@@ -158,7 +158,7 @@ static void show(const uint8_t *step)
 {
     struct weir__directory_shm *directory = world_directory();
     bool is_lane = step[1] & 1;
-    struct weir__slot_shm *slot = is_lane ? &directory->publisher : &directory->subscriber;
+    struct weir__slot_shm *slot = is_lane ? &directory->slots[0] : &directory->slots[WORLD_MEMBERS];
     struct world_memory memory =
         is_lane ? world_false_lane(step[1] >> 1) : world_false_page(step[1] >> 1);
     uint64_t owner = world_owner(step[2]);
@@ -168,6 +168,7 @@ static void show(const uint8_t *step)
                                    .owner = owner };
     atomic_store(&slot->owner, owner);
     atomic_store(&slot->page, ((uint64_t)(uint32_t)id + 1) << 13 | (owner & 0x1fff));
+    atomic_fetch_add(&directory->roles[is_lane ? WEIR__PUBLISHER : WEIR__SUBSCRIBER].changes, 1);
 }
 
 size_t lies_tell(const uint8_t *step, size_t left_bytes)

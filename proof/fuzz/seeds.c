@@ -78,6 +78,7 @@ static void begin(const struct traffic *traffic)
                                                   : traffic->size;
     world_reset();
     options.ring_bytes = WORLD_CAPACITY;
+    options.publishers_max = options.subscribers_max = WORLD_MEMBERS;
     if (weir_publisher_open(&publisher, "fuzz", &options) != 0 ||
         weir_subscriber_open(&subscriber, "fuzz", &options) != 0)
         world_fail("seeds: %s", weir_last_error());
@@ -112,8 +113,8 @@ static void lane_image(struct seed *seed, const struct traffic *traffic)
     snprintf(seed->name, sizeof seed->name, "a lane, %s", traffic->name);
     begin(traffic);
     const struct weir__page_shm *page = world_page().memory;
-    weir_publisher_wait_subscriber(publisher, 0);
-    uint64_t tail = atomic_load(&page->cursor);
+    weir_publisher_wait_subscribers(publisher, 1, 0);
+    uint64_t tail = atomic_load(&page->entries[0].cursor);
     const struct weir__lane_shm *lane = world_lane().memory;
     step(seed, FUZZ_SHOW, 1, 0, 0);
     literal(seed, FALSE_LANE + LANE_BOUNDARY_BEFORE, atomic_load(&lane->boundary_before));
@@ -167,7 +168,7 @@ static void page_image(struct seed *seed, const struct traffic *traffic)
         step(seed, FUZZ_SEND, traffic->size, traffic->count - 1, 3);
     begin(traffic);
     const struct weir__page_shm *page = world_page().memory;
-    literal(seed, FALSE_PAGE + PAGE_CURSOR, atomic_load(&page->cursor));
+    literal(seed, FALSE_PAGE + PAGE_CURSOR, atomic_load(&page->entries[0].cursor));
     end();
     step(seed, FUZZ_TAKEN, 0, 0, 0);
     step(seed, FUZZ_LOAN, 10, 0, 0);

@@ -25,11 +25,11 @@ int __wrap_weir__segment_create(struct weir_segment **segment, struct weir_ref r
                                 uint64_t size_bytes, const struct weir_segment_options *options,
                                 struct weir__rundir *dir);
 int __real_weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
-                                        uint64_t size_bytes,
+                                        const struct weir__segment_making *making,
                                         const struct weir_segment_options *options,
                                         struct weir__rundir *dir);
 int __wrap_weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
-                                        uint64_t size_bytes,
+                                        const struct weir__segment_making *making,
                                         const struct weir_segment_options *options,
                                         struct weir__rundir *dir);
 void __real_weir_segment_close(struct weir_segment *segment);
@@ -79,6 +79,8 @@ int __wrap_weir__segment_create(struct weir_segment **segment, struct weir_ref r
                                 struct weir__rundir *dir)
 {
     struct stored *found = NULL;
+    if (!(options->flags & WEIR_SEGMENT_PREFAULT)) /* the beacon */
+        return __real_weir__segment_create(segment, ref, size_bytes, options, dir);
     for (size_t i = 0; i < stored_count && !found; i++) {
         if (!store[i].is_used && store[i].memory.size_bytes == size_bytes)
             found = &store[i];
@@ -102,12 +104,12 @@ int __wrap_weir__segment_create(struct weir_segment **segment, struct weir_ref r
 }
 
 int __wrap_weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
-                                        uint64_t size_bytes,
+                                        const struct weir__segment_making *making,
                                         const struct weir_segment_options *options,
                                         struct weir__rundir *dir)
 {
     if (!directory) {
-        int result = __real_weir__segment_create_or_open(&directory, ref, size_bytes, options, dir);
+        int result = __real_weir__segment_create_or_open(&directory, ref, making, options, dir);
         if (result < 0)
             return result;
     }
@@ -154,9 +156,10 @@ void world_begin(void)
                                          WEIR__LANE_RING_OFFSET + WORLD_CAPACITY + 8,
                                          WEIR__LANE_RING_OFFSET,
                                          sizeof(struct weir__member_shm) + 1 };
-    const size_t page_bytes = sizeof(struct weir__page_shm);
+    const size_t page_bytes = (size_t)weir__page_bytes(WORLD_MEMBERS);
     const size_t page_sizes[] = { page_bytes, page_bytes - 8, page_bytes + 8, page_bytes + 4096,
                                   page_bytes + 4104 };
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
     struct weir_subscriber *first;
     for (size_t i = 0; i < ARRAY_SIZE(false_lanes); i++)
         false_lanes[i] = make(lane_sizes[i]);
@@ -165,8 +168,9 @@ void world_begin(void)
     struct world_memory gone = make(64);
     gone_id = gone.id;
     shmdt(gone.memory);
+    options.publishers_max = options.subscribers_max = WORLD_MEMBERS;
     /* Opened once, for the identity and the directory. */
-    if (weir_subscriber_open(&first, "fuzz", NULL) != 0 || weir_identity(&identity) != 0)
+    if (weir_subscriber_open(&first, "fuzz", &options) != 0 || weir_identity(&identity) != 0)
         world_fail("no channel can be opened: %s", weir_last_error());
     weir_subscriber_close(first);
     dead_identity = weir__identity_pack(&(struct weir__beacon){ gone_id, 64 });
@@ -176,7 +180,11 @@ void world_begin(void)
 
 void world_reset(void)
 {
-    memset((void *)world_directory(), 0, sizeof(struct weir__directory_shm));
+    static const uint32_t counts[WEIR__ROLES] = { WORLD_MEMBERS, WORLD_MEMBERS };
+    struct weir__directory_shm *shm = world_directory();
+    memset((void *)shm, 0, weir__directory_bytes(counts));
+    shm->magic = WEIR__DIRECTORY_MAGIC;
+    memcpy(shm->counts, counts, sizeof counts);
     for (size_t i = 0; i < stored_count; i++)
         store[i].is_used = false;
     for (size_t i = 0; i < ARRAY_SIZE(false_lanes); i++) {
@@ -263,9 +271,9 @@ uint64_t world_owner(unsigned number)
     case 0:
         return identity | 5;
     case 1:
-        return atomic_load(&slots->publisher.owner);
+        return atomic_load(&slots->slots[0].owner);
     case 2:
-        return atomic_load(&slots->subscriber.owner);
+        return atomic_load(&slots->slots[WORLD_MEMBERS].owner);
     case 3:
         return dead_identity | 5;
     case 4:
@@ -303,8 +311,12 @@ static struct world_word word_of_page(void *memory, unsigned number)
     if (!memory)
         return (struct world_word){ NULL, 0 };
     const struct world_word words[] = {
-        WORD(at->member.magic), WORD(at->member.owner), WORD(at->member.needs_fence),
-        WORD(at->cursor),       WORD(at->lane),         WORD(at->finished),
+        WORD(at->member.magic),
+        WORD(at->member.owner),
+        WORD(at->member.needs_fence),
+        WORD(at->entries[0].cursor),
+        WORD(at->entries[0].lane),
+        WORD(at->entries[0].finished),
         WORD(at->epoch),
     };
     return words[number];
@@ -314,13 +326,21 @@ struct world_word world_word(unsigned number)
 {
     struct weir__directory_shm *at = world_directory();
     const struct world_word words[] = {
-        WORD(at->publisher.owner),  WORD(at->publisher.page),  WORD(at->publisher.doorbell),
-        WORD(at->subscriber.owner), WORD(at->subscriber.page), WORD(at->subscriber.doorbell),
+        WORD(at->counts[0]),
+        WORD(at->roles[0].changes),
+        WORD(at->counts[1]),
+        WORD(at->roles[1].changes),
+        WORD(at->slots[0].owner),
+        WORD(at->slots[0].page),
+        WORD(at->slots[0].doorbell),
+        WORD(at->slots[WORLD_MEMBERS].owner),
+        WORD(at->slots[WORLD_MEMBERS].page),
+        WORD(at->slots[WORLD_MEMBERS].doorbell),
     };
     number %= WORLD_WORDS;
-    return number < 6    ? words[number]
-           : number < 14 ? word_of_lane(lane.memory, number - 6)
-           : number < 21 ? word_of_page(page.memory, number - 14)
-           : number < 29 ? word_of_lane(world_false_lane(0).memory, number - 21)
-                         : word_of_page(false_pages[0].memory, number - 29);
+    return number < 10   ? words[number]
+           : number < 18 ? word_of_lane(lane.memory, number - 10)
+           : number < 25 ? word_of_page(page.memory, number - 18)
+           : number < 33 ? word_of_lane(world_false_lane(0).memory, number - 25)
+                         : word_of_page(false_pages[0].memory, number - 33);
 }

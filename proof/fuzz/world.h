@@ -20,6 +20,9 @@
 
 #define WORLD_CAPACITY WEIR_RING_BYTES_MIN
 
+/* Slots of each role. */
+#define WORLD_MEMBERS 1
+
 /* Ends the program, so that the fuzzer keeps the input. */
 void world_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
@@ -58,7 +61,7 @@ struct world_word {
     void *at; /* NULL: none */
     size_t size_bytes;
 };
-enum { WORLD_WORDS = 36 };
+enum { WORLD_WORDS = 40 };
 struct world_word world_word(unsigned number);
 
 #endif

@@ -17,7 +17,9 @@
 
 static const struct weir_channel_options small_ring = { .size = sizeof small_ring,
                                                         .flags = WEIR_CHANNEL_SLEEP_ONLY,
-                                                        .ring_bytes = WEIR_RING_BYTES_MIN };
+                                                        .ring_bytes = WEIR_RING_BYTES_MIN,
+                                                        .publishers_max = 1,
+                                                        .subscribers_max = 1 };
 
 static struct accounts *accounts;
 static struct weir_publisher *publisher;
@@ -272,8 +274,9 @@ static int wait_for(const struct order *order)
 {
     int64_t before_ns = weir_now_ns(), deadline_ns = before_ns + order->wait_ns;
     peer_enter(order);
-    int result = order->verb == WAIT_TAKEN ? weir_publisher_wait_taken(publisher, deadline_ns)
-                                           : weir_publisher_wait_subscriber(publisher, deadline_ns);
+    int result = order->verb == WAIT_TAKEN
+                     ? weir_publisher_wait_taken(publisher, deadline_ns)
+                     : weir_publisher_wait_subscribers(publisher, 1, deadline_ns);
     peer_leave(order);
     return peer_timed(order, before_ns, result);
 }

@@ -36,7 +36,7 @@ static int publish(const char *name, long rounds, int asked)
     struct weir_publisher *publisher;
     char byte;
     if (weir_publisher_open(&publisher, name, NULL) != 0 ||
-        weir_publisher_wait_subscriber(publisher, WEIR_NEVER) != 0)
+        weir_publisher_wait_subscribers(publisher, 1, WEIR_NEVER) != 0)
         return fail();
     for (long round = 0; round < rounds && read(asked, &byte, 1) == 1; round++) {
         nanosleep(&moment, NULL);

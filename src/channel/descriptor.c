@@ -35,9 +35,10 @@ struct weir__descriptor {
     bool is_busy; /* the thread looks at its copy */
     bool is_idle; /* the thread sleeps until it is told of something to do */
     bool is_ending;
-    bool is_readable; /* of one that never had a ring: the eventfd's count is not 0 */
-    void *view;       /* what to look at, the handle's copy */
-    void *copy;       /* the thread's, while busy */
+    bool is_readable;  /* of one that never had a ring: the eventfd's count is not 0 */
+    void *view;        /* what to look at, the handle's copy */
+    size_t used_bytes; /* of it */
+    void *copy;        /* the thread's, while busy */
 
     weir__atomic_u32 turn; /* changes when the thread shall look up from its wait */
 };
@@ -84,14 +85,14 @@ static void set_readable(struct weir__descriptor *descriptor, bool is_readable)
 static void wait_in_place(struct weir__descriptor *descriptor)
 {
     struct turn turn = { .descriptor = descriptor };
-    memcpy(descriptor->copy, descriptor->view, descriptor->watch.view_bytes);
+    memcpy(descriptor->copy, descriptor->view, descriptor->used_bytes);
     /* Relaxed: the lock orders it. */
     turn.turn = atomic_load_explicit(&descriptor->turn, memory_order_relaxed);
     descriptor->is_busy = true;
     pthread_mutex_unlock(&descriptor->lock);
     int result = weir__wait(&descriptor->waiter, is_over, &turn, WEIR_NEVER);
     if (result == WEIR__WAITED_SLICE)
-        descriptor->watch.at_slice(descriptor->copy);
+        descriptor->watch.ask(descriptor->copy);
     pthread_mutex_lock(&descriptor->lock);
     bool is_current = turn.turn == atomic_load_explicit(&descriptor->turn, memory_order_relaxed);
     if (is_current && descriptor->is_armed && descriptor->watch.is_ready(descriptor->copy)) {
@@ -139,7 +140,7 @@ static void watch_slice(struct weir__descriptor *descriptor)
         return;
     if (ready < 0 || !descriptor->is_armed)
         return;
-    descriptor->watch.at_slice(descriptor->view);
+    descriptor->watch.ask(descriptor->view);
     if (descriptor->watch.is_ready(descriptor->view)) {
         descriptor->is_armed = false;
         set_readable(descriptor, true);
@@ -297,13 +298,14 @@ static bool wait_by_ring(struct weir__descriptor *descriptor)
     return descriptor->uring != NULL;
 }
 
-void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view)
+void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view, size_t bytes)
 {
     bool is_ready = descriptor->watch.is_ready(view);
     if (is_ready && descriptor->is_settled)
         return;
     pthread_mutex_lock(&descriptor->lock);
-    memcpy(descriptor->view, view, descriptor->watch.view_bytes);
+    memcpy(descriptor->view, view, bytes);
+    descriptor->used_bytes = bytes;
     if (!is_ready && descriptor->uring)
         is_ready = wait_by_ring(descriptor); /* clears the eventfd, too */
     if (is_ready || !descriptor->uring)

@@ -36,8 +36,8 @@ struct weir__descriptor;
 struct weir__descriptor_watch {
     const struct weir__waiter *waiter;
     bool (*is_ready)(void *view); /* cheap, changes nothing that others see */
-    void (*at_slice)(void *view); /* asks the kernel whether the other side lives */
-    size_t view_bytes;
+    bool (*ask)(void *view);      /* the kernel, whether the others live */
+    size_t view_bytes;            /* at most */
     /* Of a watch by io_uring alone: */
     bool is_ring_enough;                /* whoever rings for an epoch says by it that is_ready */
     uint64_t (*peer)(const void *view); /* whose death is_ready waits for; 0: nobody's */
@@ -53,8 +53,8 @@ void weir__descriptor_close(struct weir__descriptor *descriptor, bool is_ours);
 
 int weir__descriptor_fd(const struct weir__descriptor *descriptor);
 
-/* Readable if is_ready(view); else not, and armed for it. */
-void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view);
+/* Readable if is_ready(view), which has bytes; else not, and armed for it. */
+void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view, size_t bytes);
 
 /* Idle when it returns; the descriptor stays as it is. */
 void weir__descriptor_disarm(struct weir__descriptor *descriptor);

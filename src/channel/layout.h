@@ -20,11 +20,16 @@
 #define WEIR__LINE_BYTES 128
 
 /*
- * The directory: the user's bytes of a named segment of kind "channel". All zero is
- * its first state, so that it is whole as soon as it exists.
+ * The directory: the user's bytes of a named segment of kind "channel". Its head is written by
+ * who makes it, before anybody sees it; behind the head stand the publishers' slots, then the
+ * subscribers'.
  *
  *   word      | written by | how
  *   ----------+------------+---------------------------------------------------
+ *   magic,    | its maker  | plain, before it is published; never change. Read once,
+ *   counts    |            | checked, and kept in private
+ *   changes   | anyone     | atomic add after a change of a slot of that role; only ever a
+ *             |            | reason to look at the slots
  *   owner     | anyone     | compare-and-swap: 0 or a dead owner -> me; mine -> 0;
  *             |            | a dead one's -> 0
  *   page      | the owner  | release store [slot.page], with its session
@@ -35,17 +40,30 @@
  *   owner dead         free for whoever swaps exactly this value
  */
 struct weir__slot_shm {
-    _Alignas(WEIR__LINE_BYTES) weir__atomic_u64 owner; /* identity and session */
-    weir__atomic_u64 page;                             /* (segment id + 1) << 13 | session */
-    _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 doorbell;
+    _Alignas(32) weir__atomic_u64 owner; /* identity and session */
+    weir__atomic_u64 page;               /* (segment id + 1) << 13 | session */
+    weir__atomic_u32 doorbell;
 };
 
 #define WEIR__DIRECTORY_KIND "channel"
+#define WEIR__DIRECTORY_MAGIC UINT64_C(0x3172696477) /* "wdir1" */
+
+enum weir__role { WEIR__PUBLISHER = 0, WEIR__SUBSCRIBER = 1, WEIR__ROLES = 2 };
 
 struct weir__directory_shm {
-    struct weir__slot_shm publisher;
-    struct weir__slot_shm subscriber;
+    uint64_t magic;
+    uint32_t counts[WEIR__ROLES]; /* slots of each role */
+    struct {
+        _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 changes;
+    } roles[WEIR__ROLES];
+    _Alignas(WEIR__LINE_BYTES) struct weir__slot_shm slots[]; /* publishers, then subscribers */
 };
+
+static inline uint64_t weir__directory_bytes(const uint32_t counts[WEIR__ROLES])
+{
+    return sizeof(struct weir__directory_shm) +
+           ((uint64_t)counts[0] + counts[1]) * sizeof(struct weir__slot_shm);
+}
 
 /* The first words of a lane and of a page: what a segment is, and whose. */
 struct weir__member_shm {
@@ -82,27 +100,38 @@ struct weir__lane_shm {
 static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before the ring");
 
 /*
- * The page: a private segment that the subscriber alone writes.
+ * The page: a private segment that the subscriber alone writes. An entry for each publisher's
+ * slot, by its number. Four of them share a line: a publisher reads its own once a ring or when
+ * it waits, which is too seldom to slow the subscriber down.
  *
  *   word    | written              | how
  *   --------+----------------------+------------------------------------------------
  *   member  | before it is listed  | plain; ordered by [slot.page]
+ *   epoch   | before each sleep    | see wait.h
  *   cursor  | each release         | release [lane.free]; never falls within a lane
  *   lane    | at the attach        | release [lane.attached]; 0 before the cursor
  *           |                      | changes lanes
  *   finished| when a lane is left  | release [lane.finished]; the cursor stays that lane's
  *           |                      | until the next attach
- *   epoch   | before each sleep    | see wait.h
  */
-#define WEIR__PAGE_MAGIC UINT64_C(0x316567617077) /* "wpage1" */
+#define WEIR__PAGE_MAGIC UINT64_C(0x326567617077) /* "wpage2" */
+
+struct weir__entry_shm {
+    _Alignas(32) weir__atomic_u64 cursor;
+    weir__atomic_u64 lane;     /* the publisher, identity and session, whose lane is attached */
+    weir__atomic_u64 finished; /* the one whose lane was read to its end */
+};
 
 struct weir__page_shm {
     struct weir__member_shm member;
-    _Alignas(WEIR__LINE_BYTES) weir__atomic_u64 cursor;
-    weir__atomic_u64 lane;     /* the publisher, identity and session, whose lane is attached */
-    weir__atomic_u64 finished; /* the one whose lane was read to its end */
     _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 epoch;
+    _Alignas(WEIR__LINE_BYTES) struct weir__entry_shm entries[]; /* one for each publishers' slot */
 };
+
+static inline uint64_t weir__page_bytes(uint32_t publishers)
+{
+    return sizeof(struct weir__page_shm) + (uint64_t)publishers * sizeof(struct weir__entry_shm);
+}
 
 /*
  * A record: one word of header, then the payload, up to a multiple of 8.

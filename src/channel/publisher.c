@@ -18,17 +18,19 @@
 #include "base/error.h"
 
 /* After a commit. */
-static inline void wake_subscriber(struct weir_publisher *publisher)
+static inline void wake_subscribers(struct weir_publisher *publisher)
 {
     /* CRASH lane.unrung */
-    struct weir__side *side = &publisher->side;
-    weir__waker_order(&side->waker);
+    weir__wake_order(publisher->must_fence);
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
      * weir__sleep_begin(). */
-    uint32_t epoch = atomic_load_explicit(side->waker.epoch, memory_order_relaxed);
-    uint64_t owner = atomic_load_explicit(&side->other->owner, memory_order_relaxed);
-    if (__builtin_expect(epoch != side->waker.rung || owner != side->peer, 0))
-        weir__publisher_ring(publisher);
+    uint32_t epoch = atomic_load_explicit(publisher->waker.epoch, memory_order_relaxed);
+    /* Relaxed [slot.changes]: likewise; who joins raises it before it sleeps. */
+    uint32_t changes = atomic_load_explicit(publisher->changes, memory_order_relaxed);
+    if (__builtin_expect(epoch != publisher->waker.rung || changes != publisher->changes_seen ||
+                             publisher->more != 0,
+                         0))
+        weir__publisher_wake(publisher);
 }
 
 static inline void zero_header(struct weir_publisher *publisher, uint64_t position)
@@ -49,7 +51,7 @@ void weir__publisher_commit_batch(struct weir_publisher *publisher)
         weir__header_at(publisher->ring, publisher->capacity, publisher->batch_start),
         publisher->batch_header, memory_order_release);
     publisher->batch_header = 0;
-    wake_subscriber(publisher);
+    wake_subscribers(publisher);
 }
 
 /*
@@ -90,7 +92,7 @@ static inline void put_message(struct weir_publisher *publisher, uint64_t length
     put_header(publisher, weir__record_header(length, type, 0), weir__record_bytes(length));
     publisher->count++;
     if (__builtin_expect(!publisher->has_batch, 1))
-        wake_subscriber(publisher);
+        wake_subscribers(publisher);
 }
 
 /* From tail to the ring's end. */
@@ -283,7 +285,7 @@ int weir_publisher_end(struct weir_publisher *publisher)
     /* Release [lane.end]: the last commit before it. Pairs with look_for_end(). */
     atomic_store_explicit(&publisher->lane->ended, 1, memory_order_release);
     /* CRASH lane.ended */
-    weir__ring(&publisher->side.other->doorbell);
+    weir__slots_ring(weir__side_others(&publisher->side));
     return weir__publisher_note(publisher, WEIR__REFUSED_NOTHING, 0);
 }
 
@@ -292,23 +294,55 @@ size_t weir_publisher_max_bytes(const struct weir_publisher *publisher)
     return (size_t)publisher->most_bytes;
 }
 
-static int open_publisher(struct weir_publisher *publisher, const char *name,
-                          const struct weir_channel_options *options)
+/* Room for all that may come, so that nothing is allocated later. */
+static int make_readers(struct weir_publisher *publisher)
 {
-    uint64_t ring_bytes =
-        options && options->ring_bytes ? options->ring_bytes : WEIR_RING_BYTES_DEFAULT;
-    int result = weir__side_join(&publisher->side, name, true, WEIR__LANE_MAGIC,
-                                 WEIR__LANE_RING_OFFSET + ring_bytes, options);
+    uint32_t most = weir__side_others(&publisher->side)->count;
+    publisher->readers = calloc(most, sizeof *publisher->readers);
+    publisher->wakers = calloc(most, sizeof *publisher->wakers);
+    publisher->known = calloc(most, sizeof *publisher->known);
+    publisher->refusal = calloc(1, weir__refusal_bytes(most));
+    if (!publisher->readers || !publisher->wakers || !publisher->known || !publisher->refusal)
+        return weir__fail(ENOMEM, "no memory for %u subscribers", most);
+    publisher->changes = weir__side_others(&publisher->side)->changes;
+    /* Relaxed: any other number would do as well; the first look reads all slots. */
+    publisher->changes_seen = atomic_load_explicit(publisher->changes, memory_order_relaxed) - 1;
+    weir__publisher_settle_wakers(publisher);
+    return 0;
+}
+
+static int open_publisher(struct weir_publisher *publisher, const char *name,
+                          const struct weir_channel_options *options, struct weir__rundir *dir)
+{
+    struct weir__side *side = &publisher->side;
+    int result = weir__side_join(side, name, WEIR__PUBLISHER, options, dir);
+    if (result == 0)
+        result = make_readers(publisher);
+    if (result == 0)
+        result = weir__side_make(side, WEIR__LANE_MAGIC,
+                                 WEIR__LANE_RING_OFFSET + side->options.ring_bytes, dir);
     if (result != 0)
         return result;
-    publisher->lane = weir_segment_data(publisher->side.memory);
+    publisher->lane = weir_segment_data(side->memory);
     publisher->ring = (unsigned char *)publisher->lane + WEIR__LANE_RING_OFFSET;
-    publisher->capacity = ring_bytes;
-    publisher->most_bytes = weir__record_max(ring_bytes);
+    publisher->capacity = side->options.ring_bytes;
+    publisher->most_bytes = weir__record_max(publisher->capacity);
     publisher->loan_at = publisher->many_at = WEIR__NOWHERE;
-    publisher->side.waiter.epoch = &publisher->lane->epoch;
-    weir__side_list(&publisher->side);
+    side->waiter.epoch = &publisher->lane->epoch;
+    weir__side_list(side);
     return 0;
+}
+
+static void free_publisher(struct weir_publisher *publisher)
+{
+    for (uint32_t i = 0; i < publisher->reader_count; i++)
+        weir__peer_part(&publisher->readers[i].peer);
+    weir__side_leave(&publisher->side);
+    free(publisher->readers);
+    free(publisher->wakers);
+    free(publisher->known);
+    free(publisher->refusal);
+    free(publisher);
 }
 
 int weir_publisher_open(struct weir_publisher **publisher, const char *name,
@@ -318,14 +352,16 @@ int weir_publisher_open(struct weir_publisher **publisher, const char *name,
     struct weir_publisher *made = calloc(1, sizeof *made);
     if (!made)
         return weir__fail(ENOMEM, "no memory for a publisher's handle");
+    struct weir__rundir dir;
+    weir__rundir_init(&dir);
     weir__error_save(&saved);
-    int result = open_publisher(made, name, options);
+    int result = open_publisher(made, name, options, &dir);
+    weir__rundir_close(&dir);
     if (result == 0) {
         *publisher = made;
     } else {
         weir__error_save(&saved);
-        weir__side_leave(&made->side);
-        free(made);
+        free_publisher(made);
     }
     weir__error_restore(&saved);
     return result;
@@ -340,6 +376,5 @@ void weir_publisher_close(struct weir_publisher *publisher)
         atomic_store_explicit(&publisher->lane->ended, 1, memory_order_release);
     /* CRASH lane.ended */
     weir__descriptor_close(publisher->descriptor, weir__side_is_ours(&publisher->side));
-    weir__side_leave(&publisher->side);
-    free(publisher);
+    free_publisher(publisher);
 }

@@ -10,9 +10,10 @@
  * P2: a look is made only when nothing is held back.
  * P3: tail + 8 <= limit once a record is reserved: its next header is ours to zero.
  * P5: stop is 0, or at most limit - 8 and the end of the ring that tail is in.
- * P4: with a subscriber attached, limit <= its cursor + capacity; with one that is
+ * P4: limit <= the cursor + capacity of each subscriber that is attached; with one that is
  *     listed but not attached, limit = tail; with none, all from the boundary on
  *     is in the ring.
+ * P6: readers[i] is woken by waker i: the first stands in the handle, the others in wakers.
  */
 
 #include <stdbool.h>
@@ -33,6 +34,13 @@ struct weir_publisher {
     uint64_t stop;       /* a record that ends here at most needs no look, no pad; 0: ended */
     uint64_t most_bytes; /* of a message */
     bool has_batch;
+    bool
+        must_fence; /* one of those whom we wake is not reached by membarrier, or not we by theirs */
+    uint32_t more;  /* readers beside the first */
+    uint32_t changes_seen;           /* of the subscribers' slots, at the last look */
+    const weir__atomic_u32 *changes; /* as they are now */
+    struct weir__waker waker;        /* of the first reader; of nobody */
+    struct weir__waker *wakers;      /* of the others */
     struct weir__side side;
 
     bool has_ended;
@@ -42,15 +50,18 @@ struct weir_publisher {
     uint64_t pad_start, pad_end; /* of the last pad */
 
     struct weir__lane_shm *lane;
-    const struct weir__page_shm *page; /* the subscriber's, or NULL */
-    bool is_attached;                  /* and it has our lane, when we last looked */
-    uint64_t cursor;                   /* the subscriber's, when we last looked */
-    uint64_t wanted;                   /* for the wait: limit must reach it */
+    struct weir__reader *readers; /* subscribers, met or found */
+    uint32_t reader_count;
+    uint32_t attached_count;     /* of them, at the last look */
+    uint64_t *known;             /* by slot: the owner that is among the readers; 0: none */
+    uint64_t wanted;             /* for the wait: limit must reach it */
+    uint32_t wanted_subscribers; /* likewise */
 
     uint64_t many_at;    /* equals loan_at while a loan of many is out */
     uint64_t many_count; /* its places, loan_bytes in each */
 
     enum weir__refused refused;          /* by the last call that came to a look */
+    struct weir__refusal *refusal;       /* room for all that a wait looks at */
     struct weir__descriptor *descriptor; /* for poll, or NULL */
 };
 
@@ -92,7 +103,16 @@ int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t wanted,
  */
 int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused refused, int result);
 
-/* Rings the subscriber, or whoever has come in its place since the last look. */
-void weir__publisher_ring(struct weir_publisher *publisher) __attribute__((cold));
+/* Wakes the subscribers, and whoever has come since the last look. */
+void weir__publisher_wake(struct weir_publisher *publisher);
+
+/*
+ * Who is there: forgets who has gone, finds who has come since the last time, and meets who has
+ * shown its page. 0; else the reason why one of them was not met.
+ */
+int weir__publisher_update_readers(struct weir_publisher *publisher);
+
+/* What waking costs and whom it wakes follows from who is there. */
+void weir__publisher_settle_wakers(struct weir_publisher *publisher);
 
 #endif

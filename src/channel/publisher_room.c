@@ -6,6 +6,7 @@
 #include "channel/publisher.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <weir/clock.h>
 
@@ -29,96 +30,99 @@ static void store_boundary(struct weir_publisher *publisher)
     atomic_store_explicit(&lane->boundary, position, memory_order_release);
 }
 
-static void forget_subscriber(struct weir_publisher *publisher)
+/* The credit of one subscriber: no more is written than it has room for. */
+static int credit(struct weir_publisher *publisher, struct weir__reader *reader, uint64_t *limit)
 {
-    if (publisher->descriptor) /* its thread must not look into what is detached */
-        weir__descriptor_disarm(publisher->descriptor);
-    weir__side_part(&publisher->side, NULL);
-    publisher->page = NULL;
-    publisher->is_attached = false;
-    publisher->cursor = 0;
-}
-
-/* Whether the page's cursor is one of our lane. */
-static bool is_reading(const struct weir_publisher *publisher)
-{
-    /* Acquire [lane.attached]: then its cursor is one of our lane. Pairs with attach_lane(). */
-    if (atomic_load_explicit(&publisher->page->lane, memory_order_acquire) == publisher->side.me)
-        return true;
-    /* Acquire [lane.finished]: likewise, once it has seen our end. Pairs with weir__subscriber_finish_lane(). */
-    return publisher->has_ended && atomic_load_explicit(&publisher->page->finished,
-                                                        memory_order_acquire) == publisher->side.me;
-}
-
-/* The credit of the subscriber that is attached. */
-static int look_at_page(struct weir_publisher *publisher)
-{
-    publisher->limit = publisher->tail;
-    publisher->is_attached = is_reading(publisher);
-    if (!publisher->is_attached)
+    reader->is_attached =
+        reader->page && weir__reader_is_reading(reader, publisher->side.me, publisher->has_ended);
+    if (!reader->is_attached) {
+        *limit = publisher->tail; /* no credit until attached */
         return 0;
+    }
+    publisher->attached_count++;
     /* Acquire [lane.free]: it has read what we overwrite. Pairs with store_cursor() and
-     * weir__subscriber_store_cursor(). */
-    uint64_t cursor = atomic_load_explicit(&publisher->page->cursor, memory_order_acquire);
-    if (cursor < publisher->cursor || cursor > publisher->tail ||
+     * weir__lane_store_cursor(). */
+    uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_acquire);
+    if (cursor < reader->cursor || cursor > publisher->tail ||
         publisher->tail - cursor > publisher->capacity)
         return weir__fail(EUCLEAN, "the subscriber's cursor is %llu, which cannot be",
                           (unsigned long long)cursor);
-    publisher->cursor = cursor;
-    publisher->limit = cursor + publisher->capacity;
+    reader->cursor = cursor;
+    if (cursor + publisher->capacity < *limit)
+        *limit = cursor + publisher->capacity;
     return 0;
-}
-
-static int meet_subscriber(struct weir_publisher *publisher, uint64_t owner)
-{
-    int result = weir__side_meet(&publisher->side, owner, WEIR__PAGE_MAGIC,
-                                 sizeof(struct weir__page_shm), sizeof(struct weir__page_shm));
-    publisher->limit = publisher->tail;
-    if (result == -EAGAIN)
-        return 0; /* listed, and has not shown its page: no credit */
-    if (result != 0)
-        return result;
-    publisher->page = weir_segment_data(publisher->side.peer_memory);
-    publisher->side.waker.epoch = &publisher->page->epoch;
-    return look_at_page(publisher);
 }
 
 /* Who is there, and how far we may write. No batch holds anything back here. */
 static int look(struct weir_publisher *publisher)
 {
     publisher->stop = 0; /* whatever it was worked out from */
+    publisher->limit = publisher->tail;
+    publisher->attached_count = 0;
     store_boundary(publisher);
-    /* Full fence [slot.owner]: the boundary, then the slot. Pairs with claim(): either we see
-     * the joiner, or it reads this boundary or a later one. */
+    /* Full fence [slot.changes]: the boundary, then the slots. Pairs with weir__slots_changed():
+     * either we see the joiner, or it reads this boundary or a later one. */
     atomic_thread_fence(memory_order_seq_cst);
-    uint64_t owner = weir__side_other(&publisher->side);
-    if (publisher->page && weir__side_is_peer(&publisher->side, owner))
-        return look_at_page(publisher);
-    if (publisher->page)
-        forget_subscriber(publisher);
-    if (owner != 0)
-        return meet_subscriber(publisher, owner);
-    publisher->limit = publisher->tail + publisher->capacity / 8;
-    if (publisher->limit < publisher->wanted)
-        publisher->limit = publisher->wanted; /* at most half a ring beyond the boundary */
-    return 0;
+    int result = weir__publisher_update_readers(publisher);
+    if (result != 0)
+        return result;
+    uint64_t limit = publisher->tail + publisher->capacity;
+    if (publisher->reader_count == 0) {
+        limit = publisher->tail + publisher->capacity / 8;
+        if (limit < publisher->wanted)
+            limit = publisher->wanted; /* at most half a ring beyond the boundary */
+    }
+    for (uint32_t i = 0; i < publisher->reader_count && result == 0; i++)
+        result = credit(publisher, &publisher->readers[i], &limit);
+    if (result == 0)
+        publisher->limit = limit;
+    return result;
 }
 
-/* Cheap, changes nothing: whether a look may find more. */
-static bool may_have_room(void *argument)
+/* What a wait looks at, now; of which refusal. */
+static struct weir__refusal *take_stock(struct weir_publisher *publisher,
+                                        enum weir__refused refused)
 {
-    struct weir_publisher *publisher = argument;
-    uint64_t owner = weir__side_other(&publisher->side);
-    if (!publisher->page)
-        return owner == 0 || weir__side_is_shown(&publisher->side, owner);
-    if (!weir__side_is_peer(&publisher->side, owner))
-        return true;
-    /* Relaxed: the look that follows acquires. */
-    return atomic_load_explicit(&publisher->page->lane, memory_order_relaxed) ==
-               publisher->side.me &&
-           atomic_load_explicit(&publisher->page->cursor, memory_order_relaxed) +
-                   publisher->capacity >=
-               publisher->wanted;
+    struct weir__refusal *refusal = publisher->refusal;
+    *refusal = (struct weir__refusal){
+        .side = &publisher->side,
+        .refused = refused,
+        .has_ended = publisher->has_ended,
+        .capacity = publisher->capacity,
+        .wanted = publisher->wanted,
+        .last_end = weir__publisher_last_end(publisher),
+        .committed = publisher->tail, /* at a look nothing is held back */
+        .subscribers = publisher->wanted_subscribers,
+        .changes_seen = publisher->changes_seen,
+        .reader_count = publisher->reader_count,
+    };
+    memcpy(refusal->readers, publisher->readers,
+           publisher->reader_count * sizeof *publisher->readers);
+    return refusal;
+}
+
+static int wait_for(struct weir_publisher *publisher, enum weir__refused refused,
+                    int64_t deadline_ns)
+{
+    const struct weir__watch watch = { .is_ready = weir__refusal_is_over,
+                                       .ask = weir__refusal_ask,
+                                       .argument = take_stock(publisher, refused) };
+    return weir__side_wait(&publisher->side, &watch, deadline_ns);
+}
+
+/* The lowest cursor, as it is now; the tail, if there is none. */
+static uint64_t slowest(const struct weir_publisher *publisher)
+{
+    uint64_t lowest = publisher->tail;
+    for (uint32_t i = 0; i < publisher->reader_count; i++) {
+        const struct weir__reader *reader = &publisher->readers[i];
+        /* Relaxed: the look that follows acquires. */
+        uint64_t cursor =
+            reader->page ? atomic_load_explicit(&reader->entry->cursor, memory_order_relaxed) : 0;
+        if (reader->page && cursor < lowest)
+            lowest = cursor;
+    }
+    return lowest;
 }
 
 /*
@@ -128,11 +132,10 @@ static bool may_have_room(void *argument)
 static void spin_for_room(const struct weir_publisher *publisher, uint64_t wanted)
 {
     uint64_t enough = wanted - publisher->capacity + publisher->capacity / ROOM_SHARE;
-    if (!publisher->page || publisher->side.waiter.spin_ns == 0)
+    if (publisher->reader_count == 0 || publisher->side.waiter.spin_ns == 0)
         return;
     for (int i = 0; i < BRIEF_SPINS; i++) {
-        /* Relaxed: the look that follows acquires. */
-        uint64_t cursor = atomic_load_explicit(&publisher->page->cursor, memory_order_relaxed);
+        uint64_t cursor = slowest(publisher);
         if ((int64_t)(cursor - enough) >= 0 || cursor == publisher->tail)
             return;
         weir__cpu_relax();
@@ -152,93 +155,72 @@ int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t wanted,
         result = look(publisher);
         if (result != 0 || publisher->limit >= wanted)
             break;
-        result = weir__side_wait(&publisher->side, may_have_room, publisher, deadline_ns);
+        result = wait_for(publisher, WEIR__REFUSED_ROOM, deadline_ns);
     } while (result == 0);
     return weir__publisher_note(publisher, WEIR__REFUSED_ROOM, result);
 }
 
-void weir__publisher_ring(struct weir_publisher *publisher)
-{
-    struct weir__side *side = &publisher->side;
-    weir__wake(&side->waker);
-    /* One that came since the last look, perhaps in another's place, and sleeps already, must
-     * be rung: its claim stands before its epoch, and the same membarrier orders both. */
-    /* Relaxed [sleep.epoch]. Pairs with weir__sleep_begin(). */
-    uint64_t owner = atomic_load_explicit(&side->other->owner, memory_order_relaxed);
-    if (owner == side->peer)
-        return;
-    publisher->limit = publisher->tail; /* the next record looks, and meets it, or parts */
-    publisher->stop = 0;
-    if (owner != 0)
-        weir__ring(&side->other->doorbell);
-}
-
-/* Cheap, changes nothing: whether a look may find the subscriber attached. */
-static bool may_be_attached(void *argument)
-{
-    const struct weir_publisher *publisher = argument;
-    uint64_t owner = weir__side_other(&publisher->side);
-    if (!publisher->page)
-        return owner != 0 && weir__side_is_shown(&publisher->side, owner);
-    /* Relaxed: the look that follows acquires. */
-    return !weir__side_is_peer(&publisher->side, owner) || is_reading(publisher);
-}
-
-/* Cheap, changes nothing: whether a look may find everything released. */
-static bool may_be_taken(void *argument)
-{
-    const struct weir_publisher *publisher = argument;
-    return !may_be_attached(argument) || !publisher->page ||
-           !weir__side_is_peer(&publisher->side, weir__side_other(&publisher->side)) ||
-           atomic_load_explicit(&publisher->page->cursor, memory_order_relaxed) >=
-               weir__publisher_last_end(publisher);
-}
-
-/*
- * Whether all was released by the subscriber whose page we have, although it may have left since:
- * a look would forget it, and what it has released with it.
- */
-static bool was_taken(const struct weir_publisher *publisher)
-{
-    const struct weir__page_shm *page = publisher->page;
-    if (!page)
-        return false;
-    /* Acquire [lane.attached], [lane.finished]: then its cursor is one of our lane. Pairs with
-     * attach_lane() and weir__subscriber_finish_lane(). */
-    if (atomic_load_explicit(&page->lane, memory_order_acquire) != publisher->side.me &&
-        atomic_load_explicit(&page->finished, memory_order_acquire) != publisher->side.me)
-        return false;
-    /* Acquire [lane.free]: all that it read comes before. Pairs with store_cursor() and
-     * weir__subscriber_store_cursor(). */
-    uint64_t cursor = atomic_load_explicit(&page->cursor, memory_order_acquire);
-    return cursor >= weir__publisher_last_end(publisher) && cursor <= publisher->tail;
-}
-
-/* Looks until the subscriber is attached (0), or there is nobody at all and that ends it. */
-static int wait_attached(struct weir_publisher *publisher, bool may_be_nobody, int64_t deadline_ns)
+/* Looks until so many subscribers are attached (0), or there is nobody at all and that ends it. */
+static int wait_attached(struct weir_publisher *publisher, uint32_t count, bool may_be_nobody,
+                         int64_t deadline_ns)
 {
     for (;;) {
         publisher->wanted = publisher->tail;
+        publisher->wanted_subscribers = count;
         int result = look(publisher);
-        if (result != 0 || publisher->is_attached)
+        if (result != 0 || publisher->attached_count >= count)
             return result;
-        if (may_be_nobody && weir__side_other(&publisher->side) == 0)
-            return weir__fail(EPIPE, "the subscriber is gone");
-        result = weir__side_wait(&publisher->side, may_be_attached, publisher, deadline_ns);
+        if (may_be_nobody && publisher->reader_count == 0)
+            return weir__fail(EPIPE, "no subscriber is left");
+        result = wait_for(publisher, WEIR__REFUSED_SUBSCRIBER, deadline_ns);
         if (result != 0)
             return result;
     }
 }
 
-int weir_publisher_wait_subscriber(struct weir_publisher *publisher, int64_t deadline_ns)
+int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t count,
+                                    int64_t deadline_ns)
 {
     int result = weir__side_check(&publisher->side);
+    uint32_t most = weir__side_others(&publisher->side)->count;
+    if (result == 0 && count > most)
+        result = weir__fail(EINVAL, "%u subscribers: this channel was made for %u", count, most);
     if (result != 0)
         return result;
     weir__publisher_commit_batch(publisher);
     publisher->side.looks = 0;
-    result = wait_attached(publisher, false, deadline_ns);
+    result = wait_attached(publisher, count, false, deadline_ns);
     return weir__publisher_note(publisher, WEIR__REFUSED_SUBSCRIBER, result);
+}
+
+/*
+ * Whether all was released by every subscriber that we know, although it may have left since:
+ * a look would forget it, and what it has released with it.
+ */
+static bool was_taken(const struct weir_publisher *publisher)
+{
+    uint64_t end = weir__publisher_last_end(publisher), me = publisher->side.me;
+    for (uint32_t i = 0; i < publisher->reader_count; i++) {
+        const struct weir__reader *reader = &publisher->readers[i];
+        if (!reader->page || !weir__reader_is_reading(reader, me, true))
+            return false;
+        /* Acquire [lane.free]: all that it read comes before. Pairs with store_cursor() and
+         * weir__lane_store_cursor(). */
+        uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_acquire);
+        if (cursor < end || cursor > publisher->tail)
+            return false;
+    }
+    return publisher->reader_count > 0;
+}
+
+/* Whether all that a look found has been released. */
+static bool is_taken(const struct weir_publisher *publisher)
+{
+    for (uint32_t i = 0; i < publisher->reader_count; i++)
+        if (!publisher->readers[i].is_attached ||
+            publisher->readers[i].cursor < weir__publisher_last_end(publisher))
+            return false;
+    return true;
 }
 
 int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline_ns)
@@ -254,10 +236,10 @@ int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline
             store_boundary(publisher); /* as at a look: who joins begins behind it */
             break;
         }
-        result = wait_attached(publisher, true, deadline_ns);
-        if (result != 0 || publisher->cursor >= weir__publisher_last_end(publisher))
+        result = wait_attached(publisher, 1, true, deadline_ns);
+        if (result != 0 || is_taken(publisher))
             break;
-        result = weir__side_wait(&publisher->side, may_be_taken, publisher, deadline_ns);
+        result = wait_for(publisher, WEIR__REFUSED_TAKEN, deadline_ns);
     } while (result == 0);
     return weir__publisher_note(publisher, WEIR__REFUSED_TAKEN, result);
 }
@@ -265,22 +247,9 @@ int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline
 /* The descriptor, if there is one, as it should be after a call. */
 static void update_descriptor(struct weir_publisher *publisher)
 {
-    if (!publisher->descriptor)
-        return;
-    struct weir__refusal view = {
-        .side = &publisher->side,
-        .page = publisher->page,
-        .refused = publisher->refused,
-        .has_ended = publisher->has_ended,
-        .peer = publisher->side.peer,
-        .peer_page = publisher->side.peer_page,
-        .capacity = publisher->capacity,
-        .wanted = publisher->wanted,
-        .cursor = publisher->cursor,
-        .committed = publisher->tail, /* at a look nothing is held back */
-        .last_end = weir__publisher_last_end(publisher),
-    };
-    weir__descriptor_arm(publisher->descriptor, &view);
+    if (publisher->descriptor)
+        weir__descriptor_arm(publisher->descriptor, take_stock(publisher, publisher->refused),
+                             weir__refusal_bytes(publisher->reader_count));
 }
 
 int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused refused, int result)
@@ -297,10 +266,12 @@ int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused re
 
 int weir_publisher_fd(struct weir_publisher *publisher)
 {
-    const struct weir__descriptor_watch watch = { .waiter = &publisher->side.waiter,
-                                                  .is_ready = weir__refusal_is_over,
-                                                  .at_slice = weir__refusal_ask,
-                                                  .view_bytes = sizeof(struct weir__refusal) };
+    const struct weir__descriptor_watch watch = {
+        .waiter = &publisher->side.waiter,
+        .is_ready = weir__refusal_is_over,
+        .ask = weir__refusal_ask,
+        .view_bytes = weir__refusal_bytes(weir__side_others(&publisher->side)->count),
+    };
     int result = weir__side_check(&publisher->side);
     if (result == 0 && !publisher->descriptor) {
         result = weir__descriptor_open(&publisher->descriptor, &watch);

@@ -1,44 +1,93 @@
 /* SPDX-License-Identifier: MIT */
 #include "channel/refusal.h"
 
-/* Whether the page's cursor is one of our lane; see is_reading() in publisher_room.c. */
-static bool is_reading(const struct weir__refusal *refusal)
+bool weir__reader_is_reading(const struct weir__reader *reader, uint64_t me, bool has_ended)
 {
-    uint64_t me = refusal->side->me;
-    /* Acquire [lane.attached]: the cursor below is one of our lane. Pairs with attach_lane(). */
-    if (atomic_load_explicit(&refusal->page->lane, memory_order_acquire) == me)
+    /* Acquire [lane.attached]: then its cursor is one of our lane. Pairs with attach_lane(). */
+    if (atomic_load_explicit(&reader->entry->lane, memory_order_acquire) == me)
         return true;
-    /* Acquire [lane.finished]. Pairs with weir__subscriber_finish_lane(). */
-    return refusal->has_ended &&
-           atomic_load_explicit(&refusal->page->finished, memory_order_acquire) == me;
+    /* Acquire [lane.finished]: likewise, once it has seen our end. Pairs with
+     * weir__lane_finish(). */
+    return has_ended && atomic_load_explicit(&reader->entry->finished, memory_order_acquire) == me;
+}
+
+/* What one of the readers means for the wait. */
+enum state {
+    ABSENT,   /* it has left, or was put out: nobody waits for it */
+    BLOCKING, /* it is what we wait for */
+    CONTENT,
+    NEWS, /* the call should look */
+};
+
+static enum state state_of(const struct weir__refusal *refusal, const struct weir__reader *reader)
+{
+    const struct weir__side *side = refusal->side;
+    if (!weir__peer_is_there(side, &reader->peer))
+        return ABSENT;
+    if (!reader->page)
+        return weir__peer_is_shown(side, &reader->peer) ? NEWS : BLOCKING;
+    if (!weir__reader_is_reading(reader, side->me, refusal->has_ended))
+        return BLOCKING;
+    /* Relaxed: the call that follows acquires. */
+    uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_relaxed);
+    if (refusal->refused == WEIR__REFUSED_SUBSCRIBER)
+        return CONTENT;
+    if ((reader->is_attached && cursor < reader->cursor) || cursor > refusal->committed)
+        return NEWS;
+    bool is_enough = refusal->refused == WEIR__REFUSED_ROOM
+                         ? cursor + refusal->capacity >= refusal->wanted
+                         : cursor >= refusal->last_end;
+    return is_enough ? CONTENT : BLOCKING;
+}
+
+static bool is_known(const struct weir__refusal *refusal, uint32_t number, uint64_t owner)
+{
+    for (uint32_t i = 0; i < refusal->reader_count; i++)
+        if (refusal->readers[i].peer.number == number && refusal->readers[i].peer.owner == owner)
+            return true;
+    return false;
+}
+
+/* One who came since the readers were looked for: BLOCKING until it shows its page; ABSENT: none. */
+static enum state newcomer(const struct weir__refusal *refusal)
+{
+    const struct weir__slots *slots = weir__side_others(refusal->side);
+    enum state state = ABSENT;
+    if (weir__slots_changes(slots) == refusal->changes_seen)
+        return ABSENT;
+    for (uint32_t i = 0; i < slots->count; i++) {
+        uint64_t owner = weir__slot_owner(&slots->at[i]);
+        if (owner == 0 || is_known(refusal, i, owner))
+            continue;
+        if (weir__shown_id(weir__slot_page(&slots->at[i]), owner) >= 0)
+            return NEWS;
+        state = BLOCKING;
+    }
+    return state;
 }
 
 bool weir__refusal_is_over(void *argument)
 {
     const struct weir__refusal *refusal = argument;
-    const struct weir__side *side = refusal->side;
+    uint32_t counts[NEWS + 1] = { 0 };
     if (refusal->refused == WEIR__REFUSED_NOTHING)
         return true;
-    uint64_t owner = weir__side_other(side);
-    bool is_peer =
-        refusal->page && owner == refusal->peer && weir__side_page(side) == refusal->peer_page;
-    if (!is_peer)
-        return owner == 0 ? refusal->refused != WEIR__REFUSED_SUBSCRIBER
-                          : weir__side_is_shown(side, owner);
-    if (!is_reading(refusal))
-        return false;
-    if (refusal->refused == WEIR__REFUSED_SUBSCRIBER)
+    counts[newcomer(refusal)]++;
+    for (uint32_t i = 0; i < refusal->reader_count; i++)
+        counts[state_of(refusal, &refusal->readers[i])]++;
+    if (counts[NEWS] > 0)
         return true;
-    /* Relaxed: the call that follows acquires. */
-    uint64_t cursor = atomic_load_explicit(&refusal->page->cursor, memory_order_relaxed);
-    if (cursor < refusal->cursor || cursor > refusal->committed)
-        return true;
-    return refusal->refused == WEIR__REFUSED_ROOM ? cursor + refusal->capacity >= refusal->wanted
-                                                  : cursor >= refusal->last_end;
+    return refusal->refused == WEIR__REFUSED_SUBSCRIBER ? counts[CONTENT] >= refusal->subscribers
+                                                        : counts[BLOCKING] == 0;
 }
 
-void weir__refusal_ask(void *argument)
+bool weir__refusal_ask(void *argument)
 {
     const struct weir__refusal *refusal = argument;
-    weir__side_reap(refusal->side, weir__side_other(refusal->side));
+    const struct weir__slots *slots = weir__side_others(refusal->side);
+    bool is_dead = false;
+    for (uint32_t i = 0; i < slots->count; i++)
+        if (weir__slot_reap(slots, i, weir__slot_owner(&slots->at[i])))
+            is_dead = true;
+    return is_dead;
 }

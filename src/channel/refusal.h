@@ -3,24 +3,36 @@
 #define WEIR_CHANNEL_REFUSAL_H
 
 /*
- * What a publisher was refused, and whether the same call would wait again: for the
- * publisher's descriptor, whose thread looks at a copy.
+ * What a publisher waits for, or was refused, and whether the same call would wait again: for
+ * the call's own wait, and for the descriptor, whose thread looks at a copy.
  *
- *   refused    | over when                                     | else
- *   -----------+-----------------------------------------------+-------------------
- *   nothing    | always                                        |
- *   room       | the cursor leaves it, or nobody is there      | somebody else shows
- *   subscriber | its page has our lane                         | his page: the next
- *   taken      | the cursor is at the last, or nobody is there | call meets him
+ *   refused    | over when, of the subscribers that are there
+ *   -----------+---------------------------------------------------------------------
+ *   nothing    | always
+ *   room       | all have our lane, and their cursors leave room; or nobody is there
+ *   subscriber | as many as are wanted have our lane
+ *   taken      | all cursors are at the last message; or nobody is there
  *
- * A cursor that cannot be is the end of waiting, too: the call says -EUCLEAN.
+ * Whatever is refused, it is over when one shows its memory that we have not attached: the
+ * next call meets it. A cursor that cannot be is the end of waiting, too: the call says
+ * -EUCLEAN.
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "channel/layout.h"
-#include "channel/side.h"
+#include "channel/peer.h"
+
+/* A subscriber, as a publisher knows it. */
+struct weir__reader {
+    struct weir__peer peer;
+    const struct weir__page_shm *page;   /* NULL: it was found, and not met yet */
+    const struct weir__entry_shm *entry; /* ours, in its page */
+    bool is_attached;                    /* it had our lane, when we last looked */
+    uint64_t cursor;                     /* at that look */
+};
 
 enum weir__refused {
     WEIR__REFUSED_NOTHING = 0,
@@ -31,20 +43,30 @@ enum weir__refused {
 
 struct weir__refusal {
     const struct weir__side *side; /* of it only what never changes, and the slots */
-    const struct weir__page_shm *page;
     enum weir__refused refused;
     bool has_ended;
-    uint64_t peer, peer_page; /* whose page it is */
     uint64_t capacity;
-    uint64_t wanted;            /* room: up to here */
-    uint64_t last_end;          /* taken: up to here */
-    uint64_t cursor, committed; /* between them the page's cursor must stand */
+    uint64_t wanted;       /* room: up to here */
+    uint64_t last_end;     /* taken: up to here */
+    uint64_t committed;    /* no cursor may be above it */
+    uint32_t subscribers;  /* subscriber: so many */
+    uint32_t changes_seen; /* of the slots, when readers were looked for */
+    uint32_t reader_count;
+    struct weir__reader readers[];
 };
+
+static inline size_t weir__refusal_bytes(uint32_t readers)
+{
+    return sizeof(struct weir__refusal) + readers * sizeof(struct weir__reader);
+}
+
+/* Whether the reader's cursor is one of our lane. */
+bool weir__reader_is_reading(const struct weir__reader *reader, uint64_t me, bool has_ended);
 
 /* Of a struct weir__refusal. Cheap, changes nothing that others see. */
 bool weir__refusal_is_over(void *argument);
 
-/* Asks the kernel for the subscriber, and puts a dead one out. */
-void weir__refusal_ask(void *argument);
+/* Asks the kernel for the subscribers, and puts the dead out. true: there was one. */
+bool weir__refusal_ask(void *argument);
 
 #endif

@@ -32,9 +32,10 @@ struct place {
 static inline struct place place_of(const struct weir_subscriber *subscriber)
 {
     struct weir__lane *lane = subscriber->lane;
-    if (__builtin_expect(!weir__side_is_ours(&subscriber->side) || !lane, 0))
+    if (__builtin_expect(
+            !weir__side_is_ours(&subscriber->side) || !lane || lane->head >= lane->turn_end, 0))
         return (struct place){ NULL, NULL };
-    return (struct place){ lane, weir__ring_at(lane->ring, lane->capacity, subscriber->head) };
+    return (struct place){ lane, weir__ring_at(lane->ring.bytes, lane->ring.capacity, lane->head) };
 }
 
 static inline uint64_t load_at(const struct place *place)
@@ -74,7 +75,7 @@ static inline uint64_t spin(struct weir_subscriber *subscriber, const struct pla
 
 static inline bool is_message(const struct place *place, uint64_t header)
 {
-    return header != 0 && weir__is_message(place->lane, place->at, header);
+    return header != 0 && weir__is_message(&place->lane->ring, place->at, header);
 }
 
 /* 0 and the header of the message at head, checked; or why there is none by the deadline. */
@@ -97,29 +98,30 @@ int weir__subscriber_find(struct weir_subscriber *subscriber, uint64_t *header, 
 
 /* Each of these is the last thing that a call does: the rare ones are jumped to. All give 0. */
 
-static __attribute__((noinline, cold)) int store_oldest(struct weir_subscriber *subscriber)
+static __attribute__((noinline, cold)) int store_oldest(struct weir_subscriber *subscriber,
+                                                        struct weir__lane *lane)
 {
-    weir__subscriber_store_cursor(subscriber);
+    weir__lane_store_cursor(subscriber, lane);
     return 0;
 }
 
-static __attribute__((noinline, cold)) int wake_publisher(struct weir_subscriber *subscriber)
+static __attribute__((noinline, cold)) int wake_publisher(struct weir__lane *lane)
 {
-    weir__wake(&subscriber->side.waker);
+    weir__wake(&lane->waker);
     return 0;
 }
 
-/* Gives back what is not held. */
+/* Gives back what is not held, of the lane whose turn it is. */
 static inline int store_cursor(struct weir_subscriber *subscriber)
 {
-    if (__builtin_expect(subscriber->taken != subscriber->dropped, 0))
-        return store_oldest(subscriber);
-    /* Release [lane.free]: all reads of what is given back come before. Pairs with
-     * look_at_page(). */
-    atomic_store_explicit(&subscriber->page->cursor, subscriber->head, memory_order_release);
-    if (__builtin_expect(weir__waker_look(&subscriber->side.waker) != subscriber->side.waker.rung,
-                         0))
-        return wake_publisher(subscriber);
+    struct weir__lane *lane = subscriber->lane;
+    if (__builtin_expect(lane->held != 0, 0))
+        return store_oldest(subscriber, lane);
+    /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
+     * was_taken(). */
+    atomic_store_explicit(&lane->cursor->cursor, lane->head, memory_order_release);
+    if (__builtin_expect(weir__waker_look(&lane->waker) != lane->waker.rung, 0))
+        return wake_publisher(lane);
     return 0;
 }
 
@@ -140,9 +142,10 @@ static inline int hold(struct weir_subscriber *subscriber, const struct place *p
     uint32_t taken = subscriber->taken;
     subscriber->taken = taken + 1;
     subscriber->holds[taken % WEIR_HOLDS_MAX] =
-        (struct weir__hold){ .lane = place->lane, .position = subscriber->head };
-    weir__subscriber_describe(subscriber, header, place->at + WEIR__RECORD_HEADER_BYTES, message);
-    weir__subscriber_step_over(subscriber, header);
+        (struct weir__hold){ .lane = place->lane, .position = place->lane->head };
+    place->lane->held++;
+    weir__lane_describe(place->lane, header, place->at + WEIR__RECORD_HEADER_BYTES, message);
+    weir__lane_step_over(place->lane, header);
     return update_descriptor(subscriber);
     /* CRASH page.taken */
 }
@@ -218,10 +221,6 @@ static __attribute__((noinline)) int release_any(struct weir_subscriber *subscri
         return weir__fail(EINVAL, "the message at position %llu is not held",
                           (unsigned long long)message->position);
     weir__subscriber_drop_hold(subscriber, index);
-    if (subscriber->number)
-        weir__subscriber_store_cursor(subscriber);
-    if (!subscriber->lane)
-        weir__ring(&subscriber->side.other->doorbell); /* it has ended, and may wait for this */
     return 0;
 }
 
@@ -232,17 +231,18 @@ int weir_subscriber_release(struct weir_subscriber *subscriber, const struct wei
     if (__builtin_expect(!weir__side_is_ours(&subscriber->side) ||
                              subscriber->taken - dropped != 1 || only->lane != subscriber->lane ||
                              only->position != message->position ||
-                             subscriber->number != message->session,
+                             only->lane->number != message->session,
                          0))
         return release_any(subscriber, message);
     subscriber->dropped = dropped + 1;
+    subscriber->lane->held = 0;
     return store_cursor(subscriber);
 }
 
 static __attribute__((noinline)) int give_back_watched(struct weir_subscriber *subscriber)
 {
     weir__subscriber_pause_descriptor(subscriber);
-    weir__subscriber_store_cursor(subscriber);
+    weir__lane_store_cursor(subscriber, subscriber->lane);
     weir__subscriber_update_descriptor(subscriber);
     return 0;
 }
@@ -273,7 +273,7 @@ static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscri
     size_t size_bytes = weir__record_length(header);
     if (size_bytes > capacity_bytes) { /* it stays the next one */
         if (message)
-            weir__subscriber_describe(subscriber, header, data, message);
+            weir__lane_describe(place.lane, header, data, message);
         update_descriptor(subscriber);
         return weir__fail(EMSGSIZE, "the message has %zu bytes, there is room for %zu", size_bytes,
                           capacity_bytes);
@@ -281,8 +281,8 @@ static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscri
     if (size_bytes > 0)
         memcpy(data, place.at + WEIR__RECORD_HEADER_BYTES, size_bytes);
     if (message)
-        weir__subscriber_describe(subscriber, header, data, message);
-    weir__subscriber_step_over(subscriber, header);
+        weir__lane_describe(place.lane, header, data, message);
+    weir__lane_step_over(place.lane, header);
     return give_back(subscriber);
 }
 
@@ -297,8 +297,8 @@ receive_found(struct weir_subscriber *subscriber, const struct place *place, uin
         return receive_any(subscriber, data, capacity_bytes, message, deadline_ns);
     weir__copy_small(data, place->at + WEIR__RECORD_HEADER_BYTES, size_bytes);
     if (message)
-        weir__subscriber_describe(subscriber, header, data, message);
-    weir__subscriber_step_over(subscriber, header);
+        weir__lane_describe(place->lane, header, data, message);
+    weir__lane_step_over(place->lane, header);
     return give_back(subscriber);
 }
 
@@ -327,18 +327,35 @@ int weir_subscriber_receive(struct weir_subscriber *subscriber, void *data, size
     return weir_subscriber_receive_until(subscriber, data, capacity_bytes, NULL, WEIR_NEVER);
 }
 
-static int open_subscriber(struct weir_subscriber *subscriber, const char *name,
-                           const struct weir_channel_options *options)
+/* Room for all that may come, so that only lanes are allocated later. */
+static int make_lanes(struct weir_subscriber *subscriber)
 {
-    int result = weir__side_join(&subscriber->side, name, false, WEIR__PAGE_MAGIC,
-                                 sizeof(struct weir__page_shm), options);
+    const struct weir__slots *others = weir__side_others(&subscriber->side);
+    subscriber->lanes = calloc(others->count, sizeof(struct weir__lane *));
+    subscriber->berths = calloc(others->count, sizeof *subscriber->berths);
+    if (!subscriber->lanes || !subscriber->berths)
+        return weir__fail(ENOMEM, "no memory for %u publishers", others->count);
+    subscriber->changes_seen = weir__slots_changes(others) - 1;
+    return weir__subscriber_make_view(subscriber);
+}
+
+static int open_subscriber(struct weir_subscriber *subscriber, const char *name,
+                           const struct weir_channel_options *options, struct weir__rundir *dir)
+{
+    struct weir__side *side = &subscriber->side;
+    int result = weir__side_join(side, name, WEIR__SUBSCRIBER, options, dir);
+    if (result == 0)
+        result = make_lanes(subscriber);
+    if (result == 0)
+        result = weir__side_make(side, WEIR__PAGE_MAGIC,
+                                 weir__page_bytes(weir__side_others(side)->count), dir);
     if (result != 0)
         return result;
-    subscriber->page = weir_segment_data(subscriber->side.memory);
-    subscriber->side.waiter.epoch = &subscriber->page->epoch;
-    weir__side_list(&subscriber->side);
+    subscriber->page = weir_segment_data(side->memory);
+    side->waiter.epoch = &subscriber->page->epoch;
+    weir__side_list(side);
     /* CRASH page.unattached */
-    return weir__subscriber_find_lane(subscriber);
+    return weir__subscriber_attach_new(subscriber);
 }
 
 int weir_subscriber_open(struct weir_subscriber **subscriber, const char *name,
@@ -348,8 +365,11 @@ int weir_subscriber_open(struct weir_subscriber **subscriber, const char *name,
     struct weir_subscriber *made = calloc(1, sizeof *made);
     if (!made)
         return weir__fail(ENOMEM, "no memory for a subscriber's handle");
+    struct weir__rundir dir;
+    weir__rundir_init(&dir);
     weir__error_save(&saved);
-    int result = open_subscriber(made, name, options);
+    int result = open_subscriber(made, name, options, &dir);
+    weir__rundir_close(&dir);
     if (result == 0) {
         *subscriber = made;
         weir__error_restore(&saved);
@@ -365,12 +385,14 @@ void weir_subscriber_close(struct weir_subscriber *subscriber)
 {
     if (!subscriber)
         return;
-    if (subscriber->lane && weir__side_is_ours(&subscriber->side)) /* a child has no page */
-        weir__subscriber_finish_lane(subscriber); /* what it has released stays said */
-    weir__descriptor_close(subscriber->descriptor, weir__side_is_ours(&subscriber->side));
-    while (weir__hold_count(subscriber) > 0)
-        weir__subscriber_drop_hold(subscriber, 0);
+    bool is_ours = weir__side_is_ours(&subscriber->side);
+    while (is_ours && subscriber->lane_count > 0) /* what it has released stays said */
+        weir__lane_finish(subscriber, subscriber->lanes[subscriber->lane_count - 1]);
+    weir__descriptor_close(subscriber->descriptor, is_ours);
+    weir__subscriber_forget(subscriber);
     weir__side_leave(&subscriber->side);
-    free(subscriber->lane); /* in a child of fork, which did not leave it */
+    free(subscriber->lanes);
+    free(subscriber->berths);
+    free(subscriber->view);
     free(subscriber);
 }

@@ -7,18 +7,36 @@
 
 #include "base/error.h"
 
-static void free_lane(struct weir__lane *lane)
+static struct weir__berth *berth_of(struct weir_subscriber *subscriber,
+                                    const struct weir__lane *lane)
 {
-    weir_segment_close(lane->segment);
+    return &subscriber->berths[lane->peer.number];
+}
+
+static void free_lane(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    if (berth_of(subscriber, lane)->lane == lane)
+        berth_of(subscriber, lane)->lane = NULL;
+    weir__peer_part(&lane->peer);
     free(lane);
 }
 
-static bool is_held(struct weir_subscriber *subscriber, const struct weir__lane *lane)
+void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    for (unsigned i = 0; i < weir__hold_count(subscriber); i++)
-        if (weir__hold_at(subscriber, i)->lane == lane)
-            return true;
-    return false;
+    uint64_t cursor = lane->head;
+    if (berth_of(subscriber, lane)->lane != lane)
+        return; /* the entry is a later lane's, or nobody's */
+    for (unsigned i = 0; lane->held > 0 && i < weir__hold_count(subscriber); i++) {
+        const struct weir__hold *hold = weir__hold_at(subscriber, i);
+        if (hold->lane == lane) {
+            cursor = hold->position;
+            break;
+        }
+    }
+    /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
+     * was_taken(). */
+    atomic_store_explicit(&lane->cursor->cursor, cursor, memory_order_release);
+    weir__wake(&lane->waker);
 }
 
 void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned index)
@@ -27,178 +45,251 @@ void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned ind
     for (; index > 0; index--)
         *weir__hold_at(subscriber, index) = *weir__hold_at(subscriber, index - 1);
     subscriber->dropped++;
-    if (lane != subscriber->lane && !is_held(subscriber, lane))
-        free_lane(lane);
+    lane->held--;
+    weir__lane_store_cursor(subscriber, lane);
+    if (!lane->is_left)
+        return;
+    weir__ring(lane->waker.doorbell); /* it has ended, and may wait for this */
+    if (lane->held == 0)
+        free_lane(subscriber, lane);
 }
 
-void weir__subscriber_store_cursor(struct weir_subscriber *subscriber)
+void weir__subscriber_forget(struct weir_subscriber *subscriber)
 {
-    uint64_t cursor = subscriber->head;
-    for (unsigned i = 0; i < weir__hold_count(subscriber); i++) {
-        const struct weir__hold *hold = weir__hold_at(subscriber, i);
-        if (hold->lane->number == subscriber->number) {
-            cursor = hold->position;
-            break;
-        }
+    while (weir__hold_count(subscriber) > 0) {
+        struct weir__lane *lane = weir__hold_at(subscriber, 0)->lane;
+        subscriber->dropped++;
+        if (--lane->held == 0 && lane->is_left)
+            free_lane(subscriber, lane);
     }
-    /* Release [lane.free]: all reads of what is given back come before. Pairs with
-     * look_at_page(). */
-    atomic_store_explicit(&subscriber->page->cursor, cursor, memory_order_release);
-    weir__wake(&subscriber->side.waker);
+    while (subscriber->lane_count > 0)
+        free_lane(subscriber, subscriber->lanes[--subscriber->lane_count]);
 }
 
-void weir__subscriber_leave_lane(struct weir_subscriber *subscriber)
+static void remove_lane(struct weir_subscriber *subscriber, const struct weir__lane *lane)
 {
-    struct weir__lane *lane = subscriber->lane;
+    uint32_t at = 0;
+    while (subscriber->lanes[at] != lane)
+        at++;
+    subscriber->lane_count--;
+    for (; at < subscriber->lane_count; at++)
+        subscriber->lanes[at] = subscriber->lanes[at + 1];
+    if (subscriber->lane == lane)
+        subscriber->lane = NULL;
+}
+
+void weir__lane_leave(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    struct weir__berth *berth = berth_of(subscriber, lane);
     if (subscriber->descriptor) /* its thread must not look into what is detached */
         weir__descriptor_disarm(subscriber->descriptor);
-    /* Relaxed [lane.attached]: nobody of that lane looks any more. Pairs with look_at_page(). */
-    atomic_store_explicit(&subscriber->page->lane, 0, memory_order_relaxed);
+    /* Relaxed [lane.attached]: nobody of that lane looks any more. Pairs with
+     * weir__reader_is_reading(). */
+    atomic_store_explicit(&lane->cursor->lane, 0, memory_order_relaxed);
     /* CRASH page.leaving */
-    subscriber->finished = lane->owner;
-    subscriber->finished_page = subscriber->side.peer_page;
-    subscriber->lane = NULL;
-    weir__side_part(&subscriber->side, &lane->segment);
-    if (!is_held(subscriber, lane))
-        free_lane(lane);
+    berth->finished = lane->peer.owner;
+    berth->finished_page = lane->peer.page;
+    berth->is_attached = false;
+    lane->is_left = true;
+    remove_lane(subscriber, lane);
+    subscriber->changes_seen--; /* another may stand in its slot by now: look again */
+    if (lane->held == 0)
+        free_lane(subscriber, lane);
 }
 
-void weir__subscriber_finish_lane(struct weir_subscriber *subscriber)
+void weir__lane_finish(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    weir__subscriber_store_cursor(subscriber); /* over a pad */
-    /* Release [lane.finished]: the cursor before it. Pairs with is_reading(). */
-    atomic_store_explicit(&subscriber->page->finished, subscriber->lane->owner,
-                          memory_order_release);
-    weir__subscriber_leave_lane(subscriber);
-    weir__ring(&subscriber->side.other->doorbell);
+    weir__atomic_u32 *doorbell = lane->waker.doorbell;
+    weir__lane_store_cursor(subscriber, lane); /* over a pad */
+    /* Release [lane.finished]: the cursor before it. Pairs with weir__reader_is_reading(). */
+    atomic_store_explicit(&lane->cursor->finished, lane->peer.owner, memory_order_release);
+    weir__lane_leave(subscriber, lane);
+    weir__ring(doorbell);
 }
 
-static int corrupt(struct weir_subscriber *subscriber)
+static int corrupt(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    uint64_t head = subscriber->head;
-    weir__subscriber_leave_lane(subscriber);
-    subscriber->number = 0;
+    uint64_t head = lane->head;
+    berth_of(subscriber, lane)->lane = NULL; /* the cursor is nobody's from now on */
+    weir__lane_leave(subscriber, lane);
     return weir__fail(EUCLEAN, "the publisher's record at position %llu cannot be true",
                       (unsigned long long)head);
 }
 
-bool weir__is_pad(const struct weir__lane *lane, uint64_t position, uint64_t header)
+bool weir__is_pad(const struct weir__ring *ring, uint64_t position, uint64_t header)
 {
-    uint64_t to_end = lane->capacity - (position & (lane->capacity - 1));
+    uint64_t to_end = ring->capacity - (position & (ring->capacity - 1));
     return (header & WEIR__RECORD_FLAGS) == (WEIR__RECORD_MARK | WEIR__RECORD_PAD) &&
            (uint64_t)weir__record_length(header) + WEIR__RECORD_HEADER_BYTES == to_end &&
-           to_end <= lane->capacity / 4 && weir__record_type(header) == 0;
+           to_end <= ring->capacity / 4 && weir__record_type(header) == 0;
 }
 
-int weir__subscriber_next(struct weir_subscriber *subscriber, uint64_t *header)
+int weir__lane_next(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t *header)
 {
-    const struct weir__lane *lane = subscriber->lane;
+    const struct weir__ring *ring = &lane->ring;
     for (int pads = 0; pads <= 1; pads++) {
-        *header = weir__load_header(lane, subscriber->head);
-        const unsigned char *at = weir__ring_at(lane->ring, lane->capacity, subscriber->head);
-        if (*header == 0 || weir__is_message(lane, at, *header))
+        *header = weir__load_header(ring, lane->head);
+        const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, lane->head);
+        if (*header == 0 && pads > 0)
+            weir__lane_store_cursor(subscriber, lane); /* the pad is given back */
+        if (*header == 0 || weir__is_message(ring, at, *header))
             return 0;
-        if (!weir__is_pad(lane, subscriber->head, *header))
+        if (!weir__is_pad(ring, lane->head, *header))
             break;
-        subscriber->head += weir__record_bytes(weir__record_length(*header));
+        lane->head += weir__record_bytes(weir__record_length(*header));
     }
-    return corrupt(subscriber);
+    return corrupt(subscriber, lane);
 }
 
 #define BOUNDARY_ATTEMPTS 1000
 
 /* A position that was committed, and the count of messages before it: both of one moment. */
-static int read_boundary(struct weir_subscriber *subscriber)
+static int read_boundary(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    const struct weir__lane_shm *shm = subscriber->lane->shm;
+    const struct weir__lane_shm *shm = lane->shm;
     for (int attempt = 0; attempt < BOUNDARY_ATTEMPTS; attempt++) {
         /* Acquire [lane.boundary]: three loads in this order. Pairs with store_boundary(). */
         uint64_t position = atomic_load_explicit(&shm->boundary, memory_order_acquire);
         uint64_t count = atomic_load_explicit(&shm->boundary_count, memory_order_acquire);
         uint64_t before = atomic_load_explicit(&shm->boundary_before, memory_order_acquire);
         if (position == before) {
-            subscriber->head = position;
-            subscriber->count = count;
-            return (position & 7) == 0 ? 0 : corrupt(subscriber);
+            lane->head = position;
+            lane->count = count;
+            return (position & 7) == 0 ? 0 : corrupt(subscriber, lane);
         }
     }
     /* It stands between the stores, or has died there. Later, perhaps. */
-    weir__side_reap(&subscriber->side, subscriber->lane->owner);
-    weir__subscriber_leave_lane(subscriber);
-    subscriber->finished = 0;
-    subscriber->number = 0;
+    struct weir__berth *berth = berth_of(subscriber, lane);
+    weir__slot_reap(weir__side_others(&subscriber->side), lane->peer.number, lane->peer.owner);
+    weir__lane_leave(subscriber, lane);
+    berth->finished = 0;
     return -EAGAIN;
 }
 
 /* From the boundary to now: what was committed before we came is not for us. */
-static int walk_to_now(struct weir_subscriber *subscriber)
+static int walk_to_now(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    uint64_t start = subscriber->head, header;
+    uint64_t start = lane->head, header;
     for (;;) {
-        int result = weir__subscriber_next(subscriber, &header);
-        if (result != 0)
-            return result;
+        const struct weir__ring *ring = &lane->ring;
+        header = weir__load_header(ring, lane->head);
         if (header == 0)
             return 0;
-        subscriber->head += weir__record_bytes(weir__record_length(header));
-        subscriber->count++;
-        if (subscriber->head - start > subscriber->lane->capacity)
-            return corrupt(subscriber);
+        bool is_pad = weir__is_pad(ring, lane->head, header);
+        if (!is_pad &&
+            !weir__is_message(ring, weir__ring_at(ring->bytes, ring->capacity, lane->head), header))
+            return corrupt(subscriber, lane);
+        lane->head += weir__record_bytes(weir__record_length(header));
+        lane->count += !is_pad;
+        if (lane->head - start > ring->capacity)
+            return corrupt(subscriber, lane);
     }
 }
 
-static int attach_lane(struct weir_subscriber *subscriber, uint64_t owner)
+/* What was met, as a lane; nothing of it is read yet. -EPROTO, -ENOMEM: it was parted from. */
+static int make_lane(struct weir_subscriber *subscriber, struct weir__peer *peer,
+                     struct weir__lane **made)
 {
-    struct weir__side *side = &subscriber->side;
-    if (subscriber->descriptor) /* its thread must not look while the peer changes */
-        weir__descriptor_disarm(subscriber->descriptor);
-    int result = weir__side_meet(side, owner, WEIR__LANE_MAGIC,
-                                 WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, INT64_MAX);
-    if (result != 0)
-        return result;
-    uint64_t capacity = weir_segment_size(side->peer_memory) - WEIR__LANE_RING_OFFSET;
-    struct weir__lane *lane = calloc(1, sizeof *lane);
-    if (!lane || (capacity & (capacity - 1)) != 0) {
-        free(lane);
-        weir__side_part(side, NULL);
-        return lane ? weir__fail(EPROTO, "the publisher's ring has no size that weir makes")
-                    : weir__fail(ENOMEM, "no memory for a lane");
+    unsigned char *memory = weir_segment_data(peer->memory);
+    uint64_t capacity = weir_segment_size(peer->memory) - WEIR__LANE_RING_OFFSET;
+    bool is_possible = (capacity & (capacity - 1)) == 0;
+    struct weir__lane *lane =
+        is_possible ? aligned_alloc(_Alignof(struct weir__lane), sizeof *lane) : NULL;
+    if (!lane) {
+        weir__peer_part(peer);
+        return is_possible ? weir__fail(ENOMEM, "no memory for a lane")
+                           : weir__fail(EPROTO, "the publisher's ring has no size that weir makes");
     }
-    lane->segment = side->peer_memory;
-    lane->shm = weir_segment_data(lane->segment);
-    lane->ring = (unsigned char *)weir_segment_data(lane->segment) + WEIR__LANE_RING_OFFSET;
-    lane->capacity = capacity;
-    lane->end = lane->ring + capacity;
-    lane->most_header = weir__record_max(capacity) << 32 | UINT32_MAX;
-    lane->owner = owner;
-    lane->number = subscriber->number = ++subscriber->lanes;
-    subscriber->lane = lane;
-    /* Relaxed [lane.finished]: nobody of that lane looks any more. Pairs with is_reading(). */
-    atomic_store_explicit(&subscriber->page->finished, 0, memory_order_relaxed);
-    result = read_boundary(subscriber);
-    if (result == 0)
-        result = walk_to_now(subscriber);
-    if (result != 0)
-        return result;
-    side->waker.epoch = &lane->shm->epoch;
-    weir__subscriber_store_cursor(subscriber);
-    /* Release [lane.attached]: the cursor before the credit. Pairs with look_at_page(). */
-    atomic_store_explicit(&subscriber->page->lane, owner, memory_order_release);
-    weir__ring(side->waker.doorbell);
+    *lane = (struct weir__lane){
+        .ring = { .bytes = memory + WEIR__LANE_RING_OFFSET,
+                  .end = memory + WEIR__LANE_RING_OFFSET + capacity,
+                  .capacity = capacity,
+                  .most_header = weir__record_max(capacity) << 32 | UINT32_MAX },
+        .cursor = &subscriber->page->entries[peer->number],
+        .number = ++subscriber->numbers,
+        .shm = (const struct weir__lane_shm *)(const void *)memory,
+        .peer = *peer,
+    };
+    lane->waker = weir__peer_waker(&subscriber->side, peer, &lane->shm->epoch);
+    berth_of(subscriber, lane)->lane = lane; /* that of a former one moves the cursor no more */
+    berth_of(subscriber, lane)->is_attached = true;
+    subscriber->lanes[subscriber->lane_count++] = lane;
+    *made = lane;
     return 0;
 }
 
-static bool is_finished(const struct weir_subscriber *subscriber, uint64_t owner)
+static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
 {
-    return owner == subscriber->finished &&
-           weir__side_page(&subscriber->side) == subscriber->finished_page;
+    struct weir__peer peer = { .owner = owner, .number = number };
+    struct weir__lane *lane = NULL;
+    int result = weir__peer_meet(&subscriber->side, &peer, WEIR__LANE_MAGIC,
+                                 WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, INT64_MAX);
+    if (result == 0)
+        result = make_lane(subscriber, &peer, &lane);
+    if (result != 0)
+        return result;
+    /* Relaxed [lane.finished]: nobody of that lane looks any more. Pairs with
+     * weir__reader_is_reading(). */
+    atomic_store_explicit(&lane->cursor->finished, 0, memory_order_relaxed);
+    result = read_boundary(subscriber, lane);
+    if (result == 0)
+        result = walk_to_now(subscriber, lane);
+    if (result != 0)
+        return result;
+    weir__lane_store_cursor(subscriber, lane);
+    /* Release [lane.attached]: the cursor before the credit. Pairs with
+     * weir__reader_is_reading(). */
+    atomic_store_explicit(&lane->cursor->lane, owner, memory_order_release);
+    weir__ring(lane->waker.doorbell);
+    return 0;
 }
 
-int weir__subscriber_find_lane(struct weir_subscriber *subscriber)
+/* Whether there is something to attach in a slot: shown, and neither attached nor finished. */
+static bool is_new(const struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
 {
-    uint64_t owner = weir__side_other(&subscriber->side);
-    if (owner == 0 || is_finished(subscriber, owner))
+    const struct weir__slot_shm *slot = &weir__side_others(&subscriber->side)->at[number];
+    const struct weir__berth *berth = &subscriber->berths[number];
+    uint64_t page = weir__slot_page(slot);
+    if (owner == 0 || weir__shown_id(page, owner) < 0 || berth->is_attached)
+        return false;
+    return owner != berth->finished || page != berth->finished_page;
+}
+
+/* One that is not for us is told of once, and then left alone. */
+static void refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
+{
+    struct weir__berth *berth = &subscriber->berths[number];
+    berth->finished = owner;
+    berth->finished_page = weir__slot_page(&weir__side_others(&subscriber->side)->at[number]);
+}
+
+bool weir__subscriber_has_new(const struct weir_subscriber *subscriber)
+{
+    const struct weir__slots *slots = weir__side_others(&subscriber->side);
+    for (uint32_t i = 0; i < slots->count; i++)
+        if (is_new(subscriber, i, weir__slot_owner(&slots->at[i])))
+            return true;
+    return false;
+}
+
+int weir__subscriber_attach_new(struct weir_subscriber *subscriber)
+{
+    const struct weir__slots *slots = weir__side_others(&subscriber->side);
+    uint32_t changes = weir__slots_changes(slots);
+    if (changes == subscriber->changes_seen)
         return 0;
-    int result = attach_lane(subscriber, owner);
-    return result == -EAGAIN ? 0 : result;
+    if (subscriber->descriptor)
+        weir__descriptor_disarm(subscriber->descriptor);
+    subscriber->changes_seen = changes;
+    for (uint32_t i = 0; i < slots->count; i++) {
+        uint64_t owner = weir__slot_owner(&slots->at[i]);
+        int result = is_new(subscriber, i, owner) ? attach_lane(subscriber, i, owner) : 0;
+        if (result != 0)
+            subscriber->changes_seen = changes - 1; /* look again, at this or at those behind it */
+        if (result == -EPROTO || result == -EPERM || result == -EACCES)
+            refuse(subscriber, i, owner);
+        if (result != 0 && result != -EAGAIN)
+            return result;
+    }
+    return 0;
 }

@@ -18,29 +18,35 @@
  * may, for all that the compiler knows, be a field of the handle.
  */
 struct reader {
-    const struct weir__lane *lane;
+    const struct weir__ring *ring;
     unsigned char *at;
     uint64_t head, count;
+    uint64_t end; /* no message from there on: it is another lane's turn */
     uint32_t number;
 };
 
 static inline struct reader begin_reading(const struct weir_subscriber *subscriber)
 {
     const struct weir__lane *lane = subscriber->lane;
-    return (struct reader){ lane, weir__ring_at(lane->ring, lane->capacity, subscriber->head),
-                            subscriber->head, subscriber->count, subscriber->number };
+    const struct weir__ring *ring = &lane->ring;
+    return (struct reader){ .ring = ring,
+                            .at = weir__ring_at(ring->bytes, ring->capacity, lane->head),
+                            .head = lane->head,
+                            .count = lane->count,
+                            .end = subscriber->lane_count > 1 ? lane->turn_end : UINT64_MAX,
+                            .number = lane->number };
 }
 
 static inline void end_reading(struct weir_subscriber *subscriber, const struct reader *reader)
 {
-    subscriber->head = reader->head;
-    subscriber->count = reader->count;
+    subscriber->lane->head = reader->head;
+    subscriber->lane->count = reader->count;
 }
 
 static inline void step_to(struct reader *reader, uint64_t head)
 {
     reader->head = head;
-    reader->at = weir__ring_at(reader->lane->ring, reader->lane->capacity, head);
+    reader->at = weir__ring_at(reader->ring->bytes, reader->ring->capacity, head);
 }
 
 /*
@@ -49,11 +55,11 @@ static inline void step_to(struct reader *reader, uint64_t head)
  */
 static inline uint64_t look_behind(struct reader *reader)
 {
-    for (int pads = 0; pads <= 1; pads++) {
-        uint64_t header = weir__load_header(reader->lane, reader->head);
-        if (__builtin_expect(header != 0 && weir__is_message(reader->lane, reader->at, header), 1))
+    for (int pads = 0; pads <= 1 && reader->head < reader->end; pads++) {
+        uint64_t header = weir__load_header(reader->ring, reader->head);
+        if (__builtin_expect(header != 0 && weir__is_message(reader->ring, reader->at, header), 1))
             return header;
-        if (header == 0 || !weir__is_pad(reader->lane, reader->head, header))
+        if (header == 0 || !weir__is_pad(reader->ring, reader->head, header))
             break;
         step_to(reader, reader->head + weir__record_bytes(weir__record_length(header)));
     }
@@ -96,6 +102,7 @@ static size_t hold_many(struct weir_subscriber *subscriber, uint64_t header,
     } while (done < count && (header = look_behind(&reader)) != 0);
     end_reading(subscriber, &reader);
     subscriber->taken = taken;
+    subscriber->lane->held += (uint32_t)done;
     return done;
 }
 
@@ -122,13 +129,13 @@ static bool are_oldest(const struct weir_subscriber *subscriber,
                        const struct weir_message *messages, size_t count)
 {
     const struct weir__lane *lane = subscriber->lane;
-    uint32_t number = subscriber->number, dropped = subscriber->dropped;
+    uint32_t dropped = subscriber->dropped;
     if (count > weir__hold_count(subscriber))
         return false;
     for (size_t i = 0; i < count; i++) {
         const struct weir__hold *hold = &subscriber->holds[(dropped + i) % WEIR_HOLDS_MAX];
         if (hold->lane != lane || hold->position != messages[i].position ||
-            messages[i].session != number)
+            messages[i].session != lane->number)
             return false;
     }
     return true;
@@ -171,15 +178,12 @@ int weir_subscriber_release_many(struct weir_subscriber *subscriber,
     int result = weir__side_check(&subscriber->side);
     if (result != 0 || count == 0)
         return result;
-    if (subscriber->lane && are_oldest(subscriber, messages, count))
-        subscriber->dropped += (uint32_t)count;
-    else
-        result = release_any(subscriber, messages, count);
-    if (result == 0 && subscriber->number)
-        weir__subscriber_store_cursor(subscriber);
-    if (result == 0 && !subscriber->lane)
-        weir__ring(&subscriber->side.other->doorbell); /* it has ended, and may wait for this */
-    return result;
+    if (!subscriber->lane || !are_oldest(subscriber, messages, count))
+        return release_any(subscriber, messages, count);
+    subscriber->dropped += (uint32_t)count;
+    subscriber->lane->held -= (uint32_t)count;
+    weir__lane_store_cursor(subscriber, subscriber->lane);
+    return 0;
 }
 
 static inline void copy(unsigned char *to, const unsigned char *from, size_t size_bytes)
@@ -223,7 +227,7 @@ int weir_subscriber_receive_many_until(struct weir_subscriber *subscriber, void 
     if (result != 0)
         return update_descriptor(subscriber, result);
     if (weir__record_length(header) > capacity_bytes) { /* it stays the next one */
-        weir__subscriber_describe(subscriber, header, data, messages);
+        weir__lane_describe(subscriber->lane, header, data, messages);
         update_descriptor(subscriber, 0);
         return weir__fail(EMSGSIZE, "the message has %zu bytes, there is room for %zu",
                           messages->size_bytes, capacity_bytes);

@@ -3,6 +3,9 @@
 #include "channel/subscriber.h"
 
 #include <errno.h>
+#include <stdlib.h>
+
+#include <weir/clock.h>
 
 #include "base/error.h"
 
@@ -12,76 +15,158 @@
 #define STREAM_RUN 64
 
 /* What a wait for a message looks at: of the handle itself, or a copy for another thread. */
-struct view {
-    const struct weir_subscriber *subscriber; /* its side alone is read */
-    struct weir__lane lane;                   /* owner 0: none */
+struct watched {
+    struct weir__ring ring;
     uint64_t head;
-    uint64_t finished, finished_page;
+    const struct weir__lane_shm *shm;
+    struct weir__peer peer;
 };
 
-static struct view view_of(const struct weir_subscriber *subscriber)
+struct view {
+    const struct weir__side *side;            /* of it only what never changes, and the slots */
+    const struct weir_subscriber *subscriber; /* of it only the berths */
+    uint32_t changes_seen;
+    uint32_t lane_count;
+    struct watched lanes[];
+};
+
+static size_t view_bytes(uint32_t lanes)
 {
-    struct view view = { .subscriber = subscriber,
-                         .head = subscriber->head,
-                         .finished = subscriber->finished,
-                         .finished_page = subscriber->finished_page };
-    if (subscriber->lane)
-        view.lane = *subscriber->lane;
+    return sizeof(struct view) + lanes * sizeof(struct watched);
+}
+
+int weir__subscriber_make_view(struct weir_subscriber *subscriber)
+{
+    subscriber->view = calloc(1, view_bytes(weir__side_others(&subscriber->side)->count));
+    return subscriber->view ? 0 : weir__fail(ENOMEM, "no memory for a subscriber's view");
+}
+
+static struct view *take_view(struct weir_subscriber *subscriber)
+{
+    struct view *view = subscriber->view;
+    view->side = &subscriber->side;
+    view->subscriber = subscriber;
+    view->changes_seen = subscriber->changes_seen;
+    view->lane_count = subscriber->lane_count;
+    for (uint32_t i = 0; i < subscriber->lane_count; i++) {
+        const struct weir__lane *lane = subscriber->lanes[i];
+        view->lanes[i] = (struct watched){
+            .ring = lane->ring, .head = lane->head, .shm = lane->shm, .peer = lane->peer
+        };
+    }
     return view;
 }
 
 /* A message, or a header that cannot be true; a pad alone is neither. */
-static bool has_header(const struct view *view)
+static bool has_header(const struct watched *lane)
 {
-    uint64_t header = weir__load_header(&view->lane, view->head);
-    if (header == 0 || !weir__is_pad(&view->lane, view->head, header))
+    uint64_t header = weir__load_header(&lane->ring, lane->head);
+    if (header == 0 || !weir__is_pad(&lane->ring, lane->head, header))
         return header != 0;
-    uint64_t next = view->head + weir__record_bytes(weir__record_length(header));
-    return weir__load_header(&view->lane, next) != 0;
+    uint64_t next = lane->head + weir__record_bytes(weir__record_length(header));
+    return weir__load_header(&lane->ring, next) != 0;
 }
 
-/* Cheap, changes nothing: whether a look may find a message, or an end. */
+/* Cheap, changes nothing: whether a look may find a message, an end, or another publisher. */
 static bool may_have_message(void *argument)
 {
     const struct view *view = argument;
-    const struct weir__side *side = &view->subscriber->side;
-    uint64_t owner = weir__side_other(side);
-    if (view->lane.owner == 0)
-        return owner != 0 && weir__side_is_shown(side, owner) &&
-               (owner != view->finished || weir__side_page(side) != view->finished_page);
-    return has_header(view) || !weir__side_is_peer(side, owner) ||
-           atomic_load_explicit(&view->lane.shm->ended, memory_order_relaxed);
+    for (uint32_t i = 0; i < view->lane_count; i++) {
+        const struct watched *lane = &view->lanes[i];
+        if (has_header(lane) || !weir__peer_is_there(view->side, &lane->peer) ||
+            atomic_load_explicit(&lane->shm->ended, memory_order_relaxed))
+            return true;
+    }
+    return weir__slots_changes(weir__side_others(view->side)) != view->changes_seen &&
+           weir__subscriber_has_new(view->subscriber);
 }
 
-static void ask_for_the_publisher(void *argument)
+static bool ask_for_publishers(const struct weir__slots *slots)
+{
+    bool is_dead = false;
+    for (uint32_t i = 0; i < slots->count; i++)
+        if (weir__slot_reap(slots, i, weir__slot_owner(&slots->at[i])))
+            is_dead = true;
+    return is_dead;
+}
+
+static bool ask(void *argument)
 {
     const struct view *view = argument;
-    const struct weir__side *side = &view->subscriber->side;
-    weir__side_reap(side, weir__side_other(side));
+    return ask_for_publishers(weir__side_others(view->side));
 }
 
 /*
  * The lane is empty: is it for good? 0: not yet. The end, or the death, was seen first;
- * so a header that is still 0 after it stays 0.
+ * so a header that is still 0 after it stays 0. Else it was left.
  */
-static int look_for_end(struct weir_subscriber *subscriber)
+static int look_for_end(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    struct weir__lane *lane = subscriber->lane;
     uint64_t header;
     /* Acquire [lane.end]. Pairs with weir_publisher_end(). */
     bool has_ended = atomic_load_explicit(&lane->shm->ended, memory_order_acquire);
     /* Only a dead owner's slot, or one that was left, has another owner. */
-    bool is_gone = !weir__side_is_peer(&subscriber->side, weir__side_other(&subscriber->side));
+    bool is_gone = !weir__peer_is_there(&subscriber->side, &lane->peer);
     if (!has_ended && !is_gone)
         return 0;
     /* It may have ended, and then left, between the two looks above. */
     has_ended = atomic_load_explicit(&lane->shm->ended, memory_order_acquire);
-    int result = weir__subscriber_next(subscriber, &header);
+    int result = weir__lane_next(subscriber, lane, &header);
     if (result != 0 || header != 0)
         return result;
-    weir__subscriber_finish_lane(subscriber);
+    weir__lane_finish(subscriber, lane);
     return has_ended ? weir__fail(ENODATA, "the publisher has ended")
                      : weir__fail(EPIPE, "the publisher was killed");
+}
+
+/* All lanes are empty: are some for good? The end of the last one, alone, is told. */
+static int look_for_ends(struct weir_subscriber *subscriber)
+{
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    for (uint32_t i = subscriber->lane_count; i > 0; i--) {
+        int result = look_for_end(subscriber, subscriber->lanes[i - 1]);
+        if (result == -EUCLEAN || (result != 0 && subscriber->lane_count == 0))
+            return result;
+    }
+    weir__error_restore(&saved);
+    return 0;
+}
+
+/* How much of one lane is read before it is the next one's turn: what others wait for at most. */
+#define TURN_BYTES 8192
+
+/* Who always finds messages asks for the dead as well: looked at once in so many rounds. */
+#define ROUNDS_A_CLOCK 256
+
+static void ask_if_due(struct weir_subscriber *subscriber)
+{
+    if (++subscriber->rounds % ROUNDS_A_CLOCK != 0 || subscriber->lane_count < 2)
+        return;
+    int64_t now_ns = weir_now_ns();
+    if (now_ns - subscriber->side.asked_ns < WEIR__SLICE_NS)
+        return;
+    subscriber->side.asked_ns = now_ns;
+    ask_for_publishers(weir__side_others(&subscriber->side));
+}
+
+/* The next message, of the lane whose turn it is then; header 0: there is none. */
+static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
+{
+    int result = weir__subscriber_attach_new(subscriber);
+    ask_if_due(subscriber);
+    *header = 0;
+    for (uint32_t i = subscriber->lane_count; result == 0 && i > 0; i--) {
+        subscriber->turn = (subscriber->turn + 1) % subscriber->lane_count;
+        struct weir__lane *lane = subscriber->lanes[subscriber->turn];
+        result = weir__lane_next(subscriber, lane, header);
+        if (result == 0 && *header != 0) {
+            subscriber->lane = lane;
+            lane->turn_end = lane->head + TURN_BYTES;
+            return 0;
+        }
+    }
+    return result;
 }
 
 /*
@@ -93,8 +178,9 @@ static int look_for_end(struct weir_subscriber *subscriber)
  */
 static void look_away(struct weir_subscriber *subscriber)
 {
-    uint64_t run = subscriber->count - subscriber->waited;
-    subscriber->waited = subscriber->count;
+    struct weir__lane *lane = subscriber->lane;
+    uint64_t run = lane->count - lane->waited;
+    lane->waited = lane->count;
     if (run < 2)
         subscriber->turns = 0;
     else if (subscriber->turns == 0)
@@ -103,17 +189,25 @@ static void look_away(struct weir_subscriber *subscriber)
         subscriber->turns *= 2;
     for (unsigned i = 0; i < subscriber->turns; i++)
         weir__cpu_relax();
-    if (weir__load_header(subscriber->lane, subscriber->head) == 0)
+    if (weir__load_header(&lane->ring, lane->head) == 0)
         subscriber->turns = 0;
 }
 
 bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadline_ns)
 {
-    if (!weir__side_is_ours(&subscriber->side) || !subscriber->lane || deadline_ns == 0 ||
-        subscriber->side.waiter.spin_ns == 0)
+    if (!weir__side_is_ours(&subscriber->side) || subscriber->lane_count != 1 ||
+        !subscriber->lane || deadline_ns == 0 || subscriber->side.waiter.spin_ns == 0)
         return false;
     look_away(subscriber);
     return true;
+}
+
+static int wait_a_while(struct weir_subscriber *subscriber, int64_t deadline_ns)
+{
+    const struct weir__watch watch = { .is_ready = may_have_message,
+                                       .ask = ask,
+                                       .argument = take_view(subscriber) };
+    return weir__side_wait(&subscriber->side, &watch, deadline_ns);
 }
 
 int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, int64_t deadline_ns)
@@ -122,19 +216,12 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
     if (subscriber->descriptor)
         weir__subscriber_pause_descriptor(subscriber); /* a pad may be given back */
     for (;;) {
-        int result = subscriber->lane ? 0 : weir__subscriber_find_lane(subscriber);
-        if (result == 0 && subscriber->lane)
-            result = weir__subscriber_next(subscriber, header);
-        if (result != 0 || (subscriber->lane && *header != 0))
+        int result = look_around(subscriber, header);
+        if (result != 0 || *header != 0)
             return result;
-        if (subscriber->lane)
-            result = look_for_end(subscriber);
-        if (result != 0)
-            return result;
-        if (subscriber->lane)
-            weir__subscriber_store_cursor(subscriber); /* over a pad */
-        struct view view = view_of(subscriber);
-        result = weir__side_wait(&subscriber->side, may_have_message, &view, deadline_ns);
+        result = look_for_ends(subscriber);
+        if (result == 0)
+            result = wait_a_while(subscriber, deadline_ns);
         if (result != 0)
             return result;
     }
@@ -145,16 +232,18 @@ void weir__subscriber_pause_descriptor(struct weir_subscriber *subscriber)
     weir__descriptor_disarm(subscriber->descriptor);
 }
 
+/* Of one alone: of several the slices tell. */
 static uint64_t peer_of(const void *argument)
 {
     const struct view *view = argument;
-    return view->lane.owner;
+    return view->lane_count == 1 ? view->lanes[0].peer.owner : 0;
 }
 
 static int open_pidfd(void *argument)
 {
     const struct view *view = argument;
-    return weir__side_pidfd(&view->subscriber->side, view->lane.owner);
+    const struct weir__peer *peer = &view->lanes[0].peer;
+    return weir__peer_pidfd(weir__peer_slot(view->side, peer), peer->owner);
 }
 
 void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber)
@@ -162,24 +251,22 @@ void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber)
     if (!weir__side_is_ours(&subscriber->side))
         return; /* a child of fork has neither the thread nor what it watches */
     weir__subscriber_pause_descriptor(subscriber); /* the former head may be given back soon */
-    struct view view = view_of(subscriber);
-    weir__descriptor_arm(subscriber->descriptor, &view);
+    weir__descriptor_arm(subscriber->descriptor, take_view(subscriber),
+                         view_bytes(subscriber->lane_count));
 }
 
 /* Looks until there is a lane. */
 static int wait_for_lane(struct weir_subscriber *subscriber, int64_t deadline_ns)
 {
     subscriber->side.looks = 0;
-    while (!subscriber->lane) {
-        int result = weir__subscriber_find_lane(subscriber);
-        if (result != 0 || subscriber->lane)
+    for (;;) {
+        int result = weir__subscriber_attach_new(subscriber);
+        if (result != 0 || subscriber->lane_count > 0)
             return result;
-        struct view view = view_of(subscriber);
-        result = weir__side_wait(&subscriber->side, may_have_message, &view, deadline_ns);
+        result = wait_a_while(subscriber, deadline_ns);
         if (result != 0)
             return result;
     }
-    return 0;
 }
 
 int weir_subscriber_wait_publisher(struct weir_subscriber *subscriber, int64_t deadline_ns)
@@ -194,10 +281,11 @@ int weir_subscriber_wait_publisher(struct weir_subscriber *subscriber, int64_t d
 
 int weir_subscriber_fd(struct weir_subscriber *subscriber)
 {
+    uint32_t most = weir__side_others(&subscriber->side)->count;
     const struct weir__descriptor_watch watch = { .waiter = &subscriber->side.waiter,
                                                   .is_ready = may_have_message,
-                                                  .at_slice = ask_for_the_publisher,
-                                                  .view_bytes = sizeof(struct view),
+                                                  .ask = ask,
+                                                  .view_bytes = view_bytes(most),
                                                   .is_ring_enough = true,
                                                   .peer = peer_of,
                                                   .open_pidfd = open_pidfd };

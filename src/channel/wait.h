@@ -79,10 +79,10 @@ static inline uint32_t weir__epoch_bit(uint32_t epoch)
 /* Always 0, so that a wake need not ask whether there is anybody. */
 extern const weir__atomic_u32 weir__nobody_epoch;
 
-/* Between a commit and the load of the epoch. */
-static inline void weir__waker_order(const struct weir__waker *waker)
+/* Between a commit and the load of an epoch. */
+static inline void weir__wake_order(bool must_fence)
 {
-    if (__builtin_expect(waker->must_fence, 0))
+    if (__builtin_expect(must_fence, 0))
         atomic_thread_fence(memory_order_seq_cst); /* in place of the waiter's membarrier */
     else
         atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order, too */
@@ -91,7 +91,7 @@ static inline void weir__waker_order(const struct weir__waker *waker)
 /* After a commit: the epoch. Another one than was rung for: the waiter sleeps, or is about to. */
 static inline uint32_t weir__waker_look(const struct weir__waker *waker)
 {
-    weir__waker_order(waker);
+    weir__wake_order(waker->must_fence);
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
      * weir__sleep_begin(). */
     return atomic_load_explicit(waker->epoch, memory_order_relaxed);

@@ -124,6 +124,7 @@ int weir__segment_ask(struct weir__segment_ask *ask, struct weir_ref ref, uint64
     ask->ref = ref;
     ask->size_bytes = size_bytes;
     ask->dir = NULL;
+    ask->making = NULL;
     ask->is_probe = false;
     weir__ref_text(ref, ask->what);
     int result = copy_options(&ask->options, options);

@@ -201,6 +201,8 @@ static int fill_draft(struct weir_segment *segment, const struct weir__segment_a
         return result;
     if (segment->offset_bytes)
         weir__header_write(segment->memory, segment->segsz, draft->entry.record.nonce, geteuid());
+    if (ask->making && ask->making->fill)
+        ask->making->fill((char *)segment->memory + segment->offset_bytes, ask->making->argument);
     result = set_rights(segment->id, ask);
     return result == 0
                ? weir__pages_apply(segment->memory, segment->segsz, options->flags, &segment->pages)

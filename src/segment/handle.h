@@ -53,6 +53,15 @@ static inline void *weir__segment_base(const struct weir_segment *segment, void 
     return !address ? NULL : base ? (void *)base : (void *)1;
 }
 
+/* How an object is made: whole, before anybody sees it. */
+struct weir__segment_making {
+    uint64_t size_bytes;
+    uint64_t least_bytes; /* that one which is there already must have */
+    void (*fill)(void *memory,
+                 const void *argument); /* by name: the user's bytes, 0 before; or NULL */
+    const void *argument;
+};
+
 /* What the caller asked for, with every default filled in and checked. */
 struct weir__segment_ask {
     struct weir_ref ref;
@@ -60,6 +69,7 @@ struct weir__segment_ask {
     struct weir_segment_options options; /* mode, kind and size are never 0 or NULL */
     char what[WEIR__REF_TEXT_BYTES];     /* the reference as text */
     struct weir__rundir *dir;            /* to be entered by who needs it; its owner closes it */
+    const struct weir__segment_making *making;
     bool is_probe; /* to open what is not there is no error that is told to anybody */
 };
 
@@ -94,7 +104,8 @@ int weir__segment_finish(struct weir_segment **segment, struct weir_segment *mad
 int weir__segment_create(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
                          const struct weir_segment_options *options, struct weir__rundir *dir);
 int weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
-                                 uint64_t size_bytes, const struct weir_segment_options *options,
+                                 const struct weir__segment_making *making,
+                                 const struct weir_segment_options *options,
                                  struct weir__rundir *dir);
 
 /* Remembers where the object's record stands. -ENOMEM. */

@@ -23,22 +23,31 @@ int weir__segment_finish(struct weir_segment **segment, struct weir_segment *mad
     return result;
 }
 
-int weir__segment_create(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
-                         const struct weir_segment_options *options, struct weir__rundir *dir)
+static int create_in(struct weir_segment **segment, struct weir_ref ref,
+                     const struct weir__segment_making *making,
+                     const struct weir_segment_options *options, struct weir__rundir *dir)
 {
     struct weir__segment_ask ask;
     struct weir__error_saved saved;
     struct weir_segment *made = NULL;
     weir__error_save(&saved);
-    int result = weir__segment_ask(&ask, ref, size_bytes, options, WEIR__ASK_CREATE);
+    int result = weir__segment_ask(&ask, ref, making->size_bytes, options, WEIR__ASK_CREATE);
     if (result == 0)
         result = weir__segment_new(&made);
     if (result != 0)
         return result;
     made->backend = weir__backend_of(ref);
     ask.dir = dir;
+    ask.making = making;
     return weir__segment_finish(segment, made, ask.options.flags, made->backend->create(made, &ask),
                                 &saved);
+}
+
+int weir__segment_create(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
+                         const struct weir_segment_options *options, struct weir__rundir *dir)
+{
+    const struct weir__segment_making making = { .size_bytes = size_bytes };
+    return create_in(segment, ref, &making, options, dir);
 }
 
 static int open_in(struct weir_segment **segment, struct weir_ref ref, uint64_t size_bytes,
@@ -62,7 +71,8 @@ static int open_in(struct weir_segment **segment, struct weir_ref ref, uint64_t 
 }
 
 int weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
-                                 uint64_t size_bytes, const struct weir_segment_options *options,
+                                 const struct weir__segment_making *making,
+                                 const struct weir_segment_options *options,
                                  struct weir__rundir *dir)
 {
     int result = -ENOENT;
@@ -70,14 +80,14 @@ int weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref 
     for (int attempt = 0; attempt < WEIR__RETRIES; attempt++) {
         struct weir__segment_ask ask;
         /* What cannot be created is refused before it is opened. */
-        result = weir__segment_ask(&ask, ref, size_bytes, options, WEIR__ASK_CREATE);
+        result = weir__segment_ask(&ask, ref, making->size_bytes, options, WEIR__ASK_CREATE);
         if (result != 0)
             return result;
         if (!is_private)
-            result = open_in(segment, ref, size_bytes, options, dir, true);
+            result = open_in(segment, ref, making->least_bytes, options, dir, true);
         if (!is_private && result != -ENOENT)
             return result;
-        result = weir__segment_create(segment, ref, size_bytes, options, dir);
+        result = create_in(segment, ref, making, options, dir);
         if (result != -EEXIST)
             return result == 0 ? WEIR_CREATED : result;
     }
@@ -107,9 +117,11 @@ int weir_segment_open(struct weir_segment **segment, struct weir_ref ref, uint64
 int weir_segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
                                 uint64_t size_bytes, const struct weir_segment_options *options)
 {
+    const struct weir__segment_making making = { .size_bytes = size_bytes,
+                                                 .least_bytes = size_bytes };
     struct weir__rundir dir;
     weir__rundir_init(&dir);
-    int result = weir__segment_create_or_open(segment, ref, size_bytes, options, &dir);
+    int result = weir__segment_create_or_open(segment, ref, &making, options, &dir);
     weir__rundir_close(&dir);
     return result;
 }

@@ -9,6 +9,7 @@
  *   twice      a sender that leaves in the middle, and comes back to go on from there
  *   early      a receiver that has everything before the end
  *   unread     a receiver that says it has failed, with no errno
+ *   many       a publisher of a channel for more than one of each
  *
  * Exits with 0 when it has got as far as it meant to.
  */
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <weir/weir.h>
 
@@ -27,6 +29,9 @@
 static struct weir_publisher *publisher;
 static struct weir_subscriber *subscriber;
 static const char *name;
+
+/* A stream's channel is for one of each; "many" is of a channel for more. */
+static struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
 
 static int check(int result)
 {
@@ -42,8 +47,8 @@ static int send_message(uint32_t type, const void *data, size_t bytes)
 
 static int publish(void)
 {
-    int result = check(weir_publisher_open(&publisher, name, NULL)) ||
-                 check(weir_publisher_wait_subscriber(publisher, SOON)) ||
+    int result = check(weir_publisher_open(&publisher, name, &options)) ||
+                 check(weir_publisher_wait_subscribers(publisher, 1, SOON)) ||
                  send_message(0, "hello", 5);
     if (result == 0)
         weir_publisher_wait_taken(publisher, SOON);
@@ -56,9 +61,9 @@ static int greet(uint64_t magic)
     struct stream_hello hello = { magic, 0, BACK };
     char back[256];
     snprintf(back, sizeof back, "%s.back-%08x", name, BACK);
-    return check(weir_subscriber_open(&subscriber, back, NULL)) ||
-           check(weir_publisher_open(&publisher, name, NULL)) ||
-           check(weir_publisher_wait_subscriber(publisher, SOON)) ||
+    return check(weir_subscriber_open(&subscriber, back, &options)) ||
+           check(weir_publisher_open(&publisher, name, &options)) ||
+           check(weir_publisher_wait_subscribers(publisher, 1, SOON)) ||
            send_message(STREAM_HELLO, &hello, sizeof hello);
 }
 
@@ -70,7 +75,7 @@ static int send_wrongly(bool twice)
                  send_message(STREAM_DATA, "hello", 5);
     if (result == 0 && twice) {
         weir_publisher_close(publisher);
-        result = check(weir_publisher_open(&publisher, name, NULL)) ||
+        result = check(weir_publisher_open(&publisher, name, &options)) ||
                  send_message(STREAM_DATA, "hello", 5);
     }
     if (result == 0)
@@ -86,15 +91,15 @@ static int receive_wrongly(bool answers, uint32_t word)
     struct weir_message message;
     char back[256];
     struct stream_hello hello;
-    if (check(weir_subscriber_open(&subscriber, name, NULL)) ||
+    if (check(weir_subscriber_open(&subscriber, name, &options)) ||
         check(weir_subscriber_take_until(subscriber, &message, SOON)))
         return 1;
     memcpy(&hello, message.data, sizeof hello);
     snprintf(back, sizeof back, "%s.back-%08x", name, (unsigned)hello.back);
-    if (answers && check(weir_publisher_open(&publisher, back, NULL)))
+    if (answers && check(weir_publisher_open(&publisher, back, &options)))
         return 1;
     if (answers && (check(weir_subscriber_release(subscriber, &message)) ||
-                    check(weir_publisher_wait_subscriber(publisher, SOON)) ||
+                    check(weir_publisher_wait_subscribers(publisher, 1, SOON)) ||
                     send_message(STREAM_READY, NULL, 0) || send_message(word, NULL, 0)))
         return 1;
     do
@@ -105,8 +110,12 @@ static int receive_wrongly(bool answers, uint32_t word)
 
 static int run(const char *lie)
 {
+    if (strcmp(lie, "many") != 0)
+        options.publishers_max = options.subscribers_max = 1;
     if (strcmp(lie, "publish") == 0)
         return publish();
+    if (strcmp(lie, "many") == 0) /* nobody is to come */
+        return check(weir_publisher_open(&publisher, name, &options)) || pause();
     if (strcmp(lie, "subscribe") == 0)
         return receive_wrongly(false, 0);
     if (strcmp(lie, "version") == 0)

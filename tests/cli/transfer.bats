@@ -433,6 +433,21 @@ lies() {
     check_nothing_left
 }
 
+@test "a channel for more than one of each is none of a stream" {
+    "$WEIR_BUILD/tests/stranger" many x 3>&- &
+    local stranger=$!
+    until "$WEIR" list --noheadings -o NAME | grep -qx x; do sleep 0.05; done
+    for command in recv send; do
+        run --separate-stderr timeout 30 "$WEIR" $command x </dev/zero
+        [ "$status" -eq 1 ]
+        [[ "$stderr" == *"'x' is a channel of another program"* ]]
+    done
+    kill $stranger
+    wait $stranger || true
+    "$WEIR" gc
+    check_nothing_left
+}
+
 @test "a sender that comes back in the middle is not taken for the former one" {
     lies twice recv "the sender was killed, or ended too soon, after 5 B"
     [ "$output" = hello ]

@@ -30,9 +30,11 @@
     W(weir__header_shm, reserved, 52, 60)                                                          \
     W(weir__slot_shm, owner, 0, 8)                                                                 \
     W(weir__slot_shm, page, 8, 8)                                                                  \
-    W(weir__slot_shm, doorbell, 128, 4)                                                            \
-    W(weir__directory_shm, publisher, 0, 256)                                                      \
-    W(weir__directory_shm, subscriber, 256, 256)                                                   \
+    W(weir__slot_shm, doorbell, 16, 4)                                                             \
+    W(weir__directory_shm, magic, 0, 8)                                                            \
+    W(weir__directory_shm, counts, 8, 8)                                                           \
+    W(weir__directory_shm, roles[0].changes, 128, 4)                                               \
+    W(weir__directory_shm, roles[1].changes, 256, 4)                                               \
     W(weir__member_shm, magic, 0, 8)                                                               \
     W(weir__member_shm, owner, 8, 8)                                                               \
     W(weir__member_shm, needs_fence, 16, 4)                                                        \
@@ -43,10 +45,10 @@
     W(weir__lane_shm, ended, 152, 4)                                                               \
     W(weir__lane_shm, epoch, 256, 4)                                                               \
     W(weir__page_shm, member, 0, 24)                                                               \
-    W(weir__page_shm, cursor, 128, 8)                                                              \
-    W(weir__page_shm, lane, 136, 8)                                                                \
-    W(weir__page_shm, finished, 144, 8)                                                            \
-    W(weir__page_shm, epoch, 256, 4)
+    W(weir__page_shm, epoch, 128, 4)                                                               \
+    W(weir__entry_shm, cursor, 0, 8)                                                               \
+    W(weir__entry_shm, lane, 8, 8)                                                                 \
+    W(weir__entry_shm, finished, 16, 8)
 
 #define CHECK_WORD(type, word, offset, bytes)                                                      \
     static_assert(offsetof(struct type, word) == (offset), #type "." #word " has moved");          \
@@ -54,10 +56,11 @@
 WORDS(CHECK_WORD)
 
 static_assert(sizeof(struct weir__header_shm) == 112, "the header");
-static_assert(sizeof(struct weir__slot_shm) == 256, "a slot");
-static_assert(sizeof(struct weir__directory_shm) == 512, "the directory");
+static_assert(sizeof(struct weir__slot_shm) == 32, "a slot");
+static_assert(sizeof(struct weir__directory_shm) == 384, "the directory before its slots");
 static_assert(sizeof(struct weir__lane_shm) == 384, "a lane before its ring");
-static_assert(sizeof(struct weir__page_shm) == 384, "a page");
+static_assert(sizeof(struct weir__page_shm) == 256, "a page before its entries");
+static_assert(sizeof(struct weir__entry_shm) == 32, "an entry");
 static_assert(WEIR__LANE_RING_OFFSET == 4096, "the ring");
 static_assert(WEIR__HEADER_BYTES == 4096, "the user's bytes");
 

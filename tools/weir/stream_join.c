@@ -50,6 +50,7 @@ static int open_role(struct stream *stream)
 {
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
     options.ring_bytes = STREAM_RING_BYTES;
+    options.publishers_max = options.subscribers_max = 1;
     options.spin_ns = STREAM_SPIN_NS;
     return stream->role == STREAM_SENDER
                ? weir_publisher_open(&stream->publisher, stream->name, &options)
@@ -62,6 +63,8 @@ static int claim_role(struct stream *stream, int64_t deadline_ns)
     int64_t until_ns = earlier(deadline_ns, weir_deadline_ns(GRACE_NS));
     for (;;) {
         int result = open_role(stream);
+        if (result == -EINVAL && weir_name_check(stream->name) == 0)
+            return -EBADMSG; /* for other numbers than ours */
         if (result != -EBUSY || weir_now_ns() >= until_ns)
             return result;
         clock_nanosleep(CLOCK_MONOTONIC, 0, &step, NULL);
@@ -83,6 +86,7 @@ static int open_back_to_listen(struct stream *stream, struct stream_hello *hello
         return -errno;
     *hello = (struct stream_hello){ STREAM_MAGIC, stream->expected, number };
     options.flags = WEIR_CHANNEL_SLEEP_ONLY; /* it is the second thread that waits there */
+    options.publishers_max = options.subscribers_max = 1;
     name_back(stream, number, name);
     return weir_subscriber_open(&stream->subscriber, name, &options);
 }
@@ -91,7 +95,7 @@ static int await_subscriber(struct stream *stream, int64_t deadline_ns)
 {
     int result;
     do
-        result = weir_publisher_wait_subscriber(stream->publisher, deadline_ns);
+        result = weir_publisher_wait_subscribers(stream->publisher, 1, deadline_ns);
     while (stream_again(stream, result));
     return result;
 }
@@ -187,6 +191,7 @@ static int answer(struct stream *stream, const struct stream_hello *hello, int64
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
     char name[NAME_BYTES_MAX + 1];
     options.ring_bytes = WEIR_RING_BYTES_MIN;
+    options.publishers_max = options.subscribers_max = 1;
     options.flags = WEIR_CHANNEL_SLEEP_ONLY;
     name_back(stream, hello->back & UINT32_MAX, name);
     int result = weir_publisher_open(&stream->publisher, name, &options);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "channel/directory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/shm.h>
+
+#include <weir/identity.h>
+
+#include "base/error.h"
+#include "channel/wait.h"
+#include "segment/handle.h"
+#include "segment/sysv.h"
+
+#define SESSION_BITS 13
+
+/* How often a slot may change hands under us before we give up. */
+#define RETRIES 100
+
+static const char *const plurals[WEIR__ROLES] = { "publishers", "subscribers" };
+
+static void write_head(void *memory, const void *argument)
+{
+    struct weir__directory_shm *shm = memory;
+    shm->magic = WEIR__DIRECTORY_MAGIC;
+    memcpy(shm->counts, argument, sizeof shm->counts);
+}
+
+/* What the head says, copied once and held against the segment's size. */
+static int read_head(struct weir__directory *directory, const char *name,
+                     const uint32_t asked[WEIR__ROLES])
+{
+    struct weir__directory_shm *shm = weir_segment_data(directory->segment);
+    uint64_t size_bytes = weir_segment_size(directory->segment), magic = 0;
+    uint32_t counts[WEIR__ROLES] = { 0, 0 };
+    if (size_bytes >= sizeof *shm) {
+        memcpy(&magic, &shm->magic, sizeof magic);
+        memcpy(counts, shm->counts, sizeof counts);
+    }
+    if (magic != WEIR__DIRECTORY_MAGIC)
+        return weir__fail(EPROTO, "'%s' is no channel's directory that this weir knows", name);
+    for (int role = 0; role < WEIR__ROLES; role++)
+        if (counts[role] == 0 || counts[role] > WEIR_CHANNEL_MEMBERS_MAX)
+            return weir__fail(EUCLEAN, "channel '%s' says that it has %u %s, which cannot be", name,
+                              counts[role], plurals[role]);
+    if (weir__directory_bytes(counts) > size_bytes)
+        return weir__fail(EUCLEAN, "channel '%s' says that it has more slots than its memory",
+                          name);
+    for (int role = 0; role < WEIR__ROLES; role++) {
+        if (asked[role] != 0 && asked[role] != counts[role])
+            return weir__fail(EINVAL, "channel '%s' was made for %u %s, not for %u", name,
+                              counts[role], plurals[role], asked[role]);
+        directory->roles[role] = (struct weir__slots){
+            .at = shm->slots + (role == WEIR__SUBSCRIBER ? counts[WEIR__PUBLISHER] : 0),
+            .count = counts[role],
+            .changes = &shm->roles[role].changes,
+        };
+    }
+    return 0;
+}
+
+int weir__directory_open(struct weir__directory *directory, const char *name,
+                         const uint32_t asked[WEIR__ROLES],
+                         const struct weir_segment_options *options, struct weir__rundir *dir)
+{
+    uint32_t counts[WEIR__ROLES];
+    for (int role = 0; role < WEIR__ROLES; role++)
+        counts[role] = asked[role] ? asked[role] : WEIR_CHANNEL_MEMBERS_DEFAULT;
+    struct weir__segment_making making = { .size_bytes = weir__directory_bytes(counts),
+                                           .fill = write_head,
+                                           .argument = counts };
+    int result = weir__segment_create_or_open(&directory->segment, weir_by_name(name), &making,
+                                              options, dir);
+    return result < 0 ? result : read_head(directory, name, asked);
+}
+
+void weir__slots_changed(const struct weir__slots *slots)
+{
+    /* Sequentially consistent [slot.changes]: a joiner's claim and this, then its look at the
+     * boundary; a publisher's boundary, then its look at this. Pairs with weir__slots_changes()
+     * and the fence in look(). */
+    atomic_fetch_add(slots->changes, 1);
+}
+
+int weir__shown_id(uint64_t page, uint64_t owner)
+{
+    if (page == 0 || (page & WEIR_IDENTITY_SESSION_MAX) != (owner & WEIR_IDENTITY_SESSION_MAX))
+        return -1;
+    uint64_t id = (page >> SESSION_BITS) - 1;
+    return id <= INT32_MAX ? (int)id : -1;
+}
+
+int weir__slot_life(const struct weir__slot_shm *slot, uint64_t owner)
+{
+    struct weir__error_saved saved;
+    struct shmid_ds found;
+    uint32_t uid = WEIR_UID_ANY;
+    int id = weir__shown_id(weir__slot_page(slot), owner);
+    weir__error_save(&saved);
+    if (id >= 0 && weir__shm_stat(id, &found) == 0)
+        uid = found.shm_perm.cuid;
+    int verdict = weir_life(owner, uid);
+    weir__error_restore(&saved);
+    return verdict;
+}
+
+/* A slot that is free, or else one whose owner is dead; -1: none. */
+static int find_place(const struct weir__slots *slots, uint64_t *owner)
+{
+    for (uint32_t i = 0; i < slots->count; i++) {
+        *owner = weir__slot_owner(&slots->at[i]);
+        if (*owner == 0)
+            return (int)i;
+    }
+    for (uint32_t i = 0; i < slots->count; i++) {
+        *owner = weir__slot_owner(&slots->at[i]);
+        if (*owner == 0 || weir__slot_life(&slots->at[i], *owner) == WEIR_LIFE_DEAD)
+            return (int)i;
+    }
+    return -1;
+}
+
+int weir__slot_claim(const struct weir__slots *slots, uint64_t me)
+{
+    for (uint32_t attempt = 0; attempt < RETRIES + slots->count; attempt++) {
+        uint64_t owner;
+        int number = find_place(slots, &owner);
+        if (number < 0)
+            return -EBUSY;
+        struct weir__slot_shm *slot = &slots->at[number];
+        /* Acquire and release [slot.owner]: whatever a dead one did there comes before. Pairs with
+         * weir__slot_owner(). */
+        if (!atomic_compare_exchange_strong(&slot->owner, &owner, me))
+            continue;
+        /* Relaxed: a dead owner's page means nothing; should its session, of 13 bits, be ours
+         * by chance, it shall not be taken for our page. */
+        atomic_store_explicit(&slot->page, 0, memory_order_relaxed);
+        return number;
+    }
+    return -EBUSY;
+}
+
+void weir__slot_show(const struct weir__slots *slots, uint32_t number, uint64_t me, int id)
+{
+    uint64_t page = ((uint64_t)(uint32_t)id + 1) << SESSION_BITS | (me & WEIR_IDENTITY_SESSION_MAX);
+    /* Release [slot.page]: our memory is whole. Pairs with weir__slot_page(). */
+    atomic_store_explicit(&slots->at[number].page, page, memory_order_release);
+    weir__slots_changed(slots);
+    /* CRASH side.listed */
+}
+
+void weir__slot_leave(const struct weir__slots *slots, uint32_t number, uint64_t me)
+{
+    /* Release [slot.owner]: all that we did comes before. Pairs with weir__slot_owner(). */
+    atomic_compare_exchange_strong_explicit(&slots->at[number].owner, &me, 0, memory_order_release,
+                                            memory_order_relaxed);
+    /* CRASH side.left */
+    weir__slots_changed(slots);
+}
+
+bool weir__slot_reap(const struct weir__slots *slots, uint32_t number, uint64_t owner)
+{
+    struct weir__slot_shm *slot = &slots->at[number];
+    if (owner == 0 || weir__slot_life(slot, owner) != WEIR_LIFE_DEAD)
+        return false;
+    /* CRASH side.reap: the next one does it; a late one fails, the session is new. */
+    /* Acquire and release [slot.owner]: what we do with the dead one's memory comes after. */
+    if (atomic_compare_exchange_strong(&slot->owner, &owner, 0))
+        weir__slots_changed(slots);
+    return true;
+}
+
+void weir__slots_ring(const struct weir__slots *slots)
+{
+    for (uint32_t i = 0; i < slots->count; i++)
+        if (weir__slot_owner(&slots->at[i]) != 0)
+            weir__ring(&slots->at[i].doorbell);
+}

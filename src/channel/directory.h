@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_CHANNEL_DIRECTORY_H
+#define WEIR_CHANNEL_DIRECTORY_H
+
+/*
+ * The directory of a channel: who publishes and who subscribes. Its slots are claimed, shown,
+ * left, and taken from the dead.
+ *
+ *   step of joining                  | killed here, it leaves       (CRASH ...)
+ *   ---------------------------------+--------------------------------------------
+ *   claim: owner 0 or dead -> me     | side.claimed: a dead owner without memory
+ *   own memory made, page stored     | side.listed: a dead owner; the kernel frees
+ *                                    | its memory with the last who attached it
+ *   leaving: owner me -> 0           | side.left: nothing
+ *
+ * A dead owner is put out by one compare-and-swap of exactly its value: a recoverer
+ * that comes late fails, since each joining has a session of its own.
+ *
+ * `changes` of a role is raised after each of these steps. Who keeps a copy of it looks at the
+ * slots only when it differs; who claims raises it before it looks at anybody's memory.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/channel.h>
+#include <weir/segment.h>
+
+#include "channel/layout.h"
+#include "segment/rundir.h"
+
+/* The slots of one role. */
+struct weir__slots {
+    struct weir__slot_shm *at;
+    uint32_t count;
+    weir__atomic_u32 *changes;
+};
+
+struct weir__directory {
+    struct weir_segment *segment;
+    struct weir__slots roles[WEIR__ROLES];
+};
+
+/*
+ * Opens the channel's directory, or makes it. counts: slots of each role that are asked for,
+ * 0: as it is, or the default. -EINVAL with both numbers when it has others; -EPROTO, -EUCLEAN;
+ * and those of weir_segment_create_or_open().
+ */
+int weir__directory_open(struct weir__directory *directory, const char *name,
+                         const uint32_t counts[WEIR__ROLES],
+                         const struct weir_segment_options *options, struct weir__rundir *dir);
+
+static inline uint32_t weir__slots_changes(const struct weir__slots *slots)
+{
+    /* Acquire [slot.changes]: the slots as they were then, or later. Pairs with weir__slots_changed(). */
+    return atomic_load_explicit(slots->changes, memory_order_acquire);
+}
+
+/* After a change of a slot. */
+void weir__slots_changed(const struct weir__slots *slots);
+
+static inline uint64_t weir__slot_owner(const struct weir__slot_shm *slot)
+{
+    /* Acquire [slot.owner]. Pairs with weir__slot_claim() and weir__slot_leave(). */
+    return atomic_load_explicit(&slot->owner, memory_order_acquire);
+}
+
+static inline uint64_t weir__slot_page(const struct weir__slot_shm *slot)
+{
+    /* Acquire [slot.page]: the memory is whole. Pairs with weir__slot_show(). */
+    return atomic_load_explicit(&slot->page, memory_order_acquire);
+}
+
+/* The id of the segment that owner shows with this page; -1: none yet. */
+int weir__shown_id(uint64_t page, uint64_t owner);
+
+/* Claims a free slot, or a dead one's, for me: its number; -EBUSY: all are the living's. */
+int weir__slot_claim(const struct weir__slots *slots, uint64_t me);
+
+/* Shows the segment of this id, whole, in our slot. */
+void weir__slot_show(const struct weir__slots *slots, uint32_t number, uint64_t me, int id);
+
+void weir__slot_leave(const struct weir__slots *slots, uint32_t number, uint64_t me);
+
+/* Whether owner, found in the slot, lives: enum weir_life. Asks the kernel. */
+int weir__slot_life(const struct weir__slot_shm *slot, uint64_t owner);
+
+/* Asks the kernel for the slot's owner; puts a dead one out. true: it was dead. */
+bool weir__slot_reap(const struct weir__slots *slots, uint32_t number, uint64_t owner);
+
+/* Rings all owners of slots of this role. */
+void weir__slots_ring(const struct weir__slots *slots);
+
+#endif

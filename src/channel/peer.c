@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "channel/peer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <weir/identity.h>
+
+#include "base/error.h"
+#include "segment/header.h"
+#include "segment/pages.h"
+#include "segment/sysv.h"
+
+/* Of more than this of another's memory, only what is there already is touched ahead. */
+#define LARGE_BYTES (UINT64_C(64) << 20)
+
+/*
+ * Whether all of a large segment is present already, so that to touch it all takes no
+ * memory: a liar's may be of terabytes, and empty. What cannot be known is "no".
+ */
+static bool is_present(int id)
+{
+    char line[256];
+    int found = -1;
+    unsigned long size = 1, present = 0, swapped = 0;
+    FILE *table = fopen("/proc/sysvipc/shm", "re");
+    if (!table)
+        return false;
+    while (found != id && fgets(line, sizeof line, table)) {
+        if (sscanf(line, "%*d %d %*o %lu %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %lu %lu", &found,
+                   &size, &present, &swapped) != 4)
+            found = -1;
+    }
+    fclose(table);
+    return found == id && present + swapped >= size;
+}
+
+/*
+ * What was shown is not what the owner should show. Between our looks at the owner and at the
+ * page another one may have come, whose session happens to be the same: then look again.
+ */
+static int refuse(const struct weir__side *side, const struct weir__peer *peer, uint64_t page)
+{
+    const struct weir__slot_shm *slot = weir__peer_slot(side, peer);
+    if (weir__slot_owner(slot) != peer->owner || weir__slot_page(slot) != page)
+        return -EAGAIN;
+    return weir__fail(EPROTO, "the other side shows a segment of another kind (%d)",
+                      weir__shown_id(page, peer->owner));
+}
+
+/* Before it is attached: what the kernel says of its size, and whether to touch all of it. */
+static bool is_small_enough(int id, uint64_t most_bytes, bool *is_prefaulted)
+{
+    struct weir__error_saved saved;
+    struct shmid_ds found;
+    weir__error_save(&saved);
+    int result = weir__shm_stat(id, &found);
+    weir__error_restore(&saved);
+    if (result != 0)
+        return true; /* the attach says why */
+    if (found.shm_segsz > most_bytes + WEIR__HEADER_BYTES)
+        return false;
+    *is_prefaulted = found.shm_segsz <= LARGE_BYTES || is_present(id);
+    return true;
+}
+
+/*
+ * Whether it is of huge pages, of which weir makes no lane and no page: such a mapping takes no
+ * advice for a part of one. Who touches a page of it that is not there is killed (SIGBUS).
+ */
+static bool is_of_huge_pages(const struct weir_segment *memory)
+{
+    int saved_errno = errno;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    bool is_huge = madvise(weir_segment_data(memory), page, MADV_RANDOM) != 0;
+    madvise(weir_segment_data(memory), page, MADV_NORMAL);
+    errno = saved_errno;
+    return is_huge;
+}
+
+/* Its first words, once it is known that they can be read; and all of it touched ahead. */
+static int read_member(struct weir_segment *memory, uint64_t least_bytes, bool is_prefaulted,
+                       struct weir__member_shm *member)
+{
+    uint32_t pages;
+    uint64_t size_bytes = weir_segment_size(memory);
+    *member = (struct weir__member_shm){ .magic = 0 };
+    if (size_bytes < least_bytes || is_of_huge_pages(memory))
+        return 0;
+    memcpy(member, weir_segment_data(memory), sizeof *member);
+    return is_prefaulted ? weir__pages_apply(weir_segment_data(memory), size_bytes,
+                                             WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_PREFAULT, &pages)
+                         : 0;
+}
+
+/* Whom to attach memory of: the directory's trust is in who may write the directory. */
+static struct weir_segment_options attach_options(const struct weir__side *side)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
+    options.trust = side->options.trust == WEIR_TRUST_DIRECTORY ? (uint32_t)WEIR_TRUST_ANYONE
+                                                                : side->options.trust;
+    options.trust_uid = side->options.trust_uid;
+    return options;
+}
+
+int weir__peer_meet(const struct weir__side *side, struct weir__peer *peer, uint64_t magic,
+                    uint64_t least_bytes, uint64_t most_bytes)
+{
+    const struct weir_segment_options options = attach_options(side);
+    const struct weir__slot_shm *slot = weir__peer_slot(side, peer);
+    struct weir_segment *memory;
+    uint64_t page = weir__slot_page(slot);
+    int id = weir__shown_id(page, peer->owner);
+    if (id < 0)
+        return -EAGAIN;
+    bool is_prefaulted = false;
+    if (!is_small_enough(id, most_bytes, &is_prefaulted))
+        return refuse(side, peer, page);
+    int result = weir_segment_open(&memory, weir_by_id(id), 0, &options);
+    if (result == -ENOENT || result == -EIDRM) {
+        /* It has left; or it is dying: the kernel lets go of one mapping after the other, and
+         * this one went before the beacon. So the next look will tell. */
+        weir__slot_reap(weir__side_others(side), peer->number, peer->owner);
+        return -EAGAIN;
+    }
+    if (result != 0) /* not for us; unless it is another one's by now */
+        return weir__slot_owner(slot) != peer->owner ? -EAGAIN : result;
+    struct weir__member_shm member;
+    result = read_member(memory, least_bytes, is_prefaulted, &member);
+    if (result != 0 || member.magic != magic || member.owner != peer->owner) {
+        weir_segment_close(memory);
+        return result != 0 ? result : refuse(side, peer, page);
+    }
+    peer->page = page;
+    peer->memory = memory;
+    peer->needs_fence = member.needs_fence;
+    return 0;
+}
+
+void weir__peer_part(struct weir__peer *peer)
+{
+    weir_segment_close(peer->memory);
+    *peer = (struct weir__peer){ .owner = 0 };
+}
+
+struct weir__waker weir__peer_waker(const struct weir__side *side, const struct weir__peer *peer,
+                                    const weir__atomic_u32 *epoch)
+{
+    return (struct weir__waker){
+        .epoch = epoch,
+        .must_fence = !side->has_membarrier || peer->needs_fence,
+        .doorbell = &weir__side_others(side)->at[peer->number].doorbell,
+    };
+}
+
+int weir__peer_pidfd(const struct weir__slot_shm *slot, uint64_t owner)
+{
+    struct weir__error_saved saved;
+    struct shmid_ds found;
+    int id = weir__shown_id(weir__slot_page(slot), owner), pidfd = -1;
+    weir__error_save(&saved);
+    /* Who made the memory that owner shows, as the kernel translates it: 0 where not visible. */
+    if (id >= 0 && weir__shm_stat(id, &found) == 0 && found.shm_cpid > 0)
+        pidfd = (int)syscall(SYS_pidfd_open, found.shm_cpid, 0);
+    /* Alive only now: so the number was not another's when it was opened. */
+    if (pidfd >= 0 && weir__slot_life(slot, owner) != WEIR_LIFE_ALIVE) {
+        close(pidfd);
+        pidfd = -1;
+    }
+    weir__error_restore(&saved);
+    return pidfd;
+}

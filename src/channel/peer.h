@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_CHANNEL_PEER_H
+#define WEIR_CHANNEL_PEER_H
+
+/*
+ * One of the other role: found in a slot, met when its memory is attached, and parted from.
+ *
+ *   owner | memory | state
+ *   ------+--------+------------------------------------------------------------
+ *   0     | NULL   | nobody
+ *   set   | NULL   | found: in its slot, and has shown nothing that we attached
+ *   set   | set    | met: page says which showing it was, since a session comes round
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "channel/side.h"
+
+struct weir__peer {
+    uint64_t owner;
+    uint64_t page; /* the slot's, when it was met */
+    struct weir_segment *memory;
+    uint32_t number;  /* its slot */
+    bool needs_fence; /* it cannot call membarrier */
+};
+
+static inline const struct weir__slot_shm *weir__peer_slot(const struct weir__side *side,
+                                                           const struct weir__peer *peer)
+{
+    return &weir__side_others(side)->at[peer->number];
+}
+
+/* Whether the slot is still that of the peer; of one that was met, in the same showing. */
+static inline bool weir__peer_is_there(const struct weir__side *side, const struct weir__peer *peer)
+{
+    const struct weir__slot_shm *slot = weir__peer_slot(side, peer);
+    return weir__slot_owner(slot) == peer->owner &&
+           (!peer->memory || weir__slot_page(slot) == peer->page);
+}
+
+/* Whether the memory of one that was found can be attached by now. Reads only. */
+static inline bool weir__peer_is_shown(const struct weir__side *side, const struct weir__peer *peer)
+{
+    return weir__shown_id(weir__slot_page(weir__peer_slot(side, peer)), peer->owner) >= 0;
+}
+
+/*
+ * Attaches the memory of one that was found, read-only: 0. -EAGAIN: not shown yet, or gone in
+ * this moment; -EPERM, -EPROTO: refused, with a sentence. A segment of more than most_bytes is
+ * not even mapped.
+ */
+int weir__peer_meet(const struct weir__side *side, struct weir__peer *peer, uint64_t magic,
+                    uint64_t least_bytes, uint64_t most_bytes);
+
+/* Nobody again; its memory is detached. */
+void weir__peer_part(struct weir__peer *peer);
+
+/* How to wake one that was met, by the epoch in its memory; nobody: never. */
+struct weir__waker weir__peer_waker(const struct weir__side *side, const struct weir__peer *peer,
+                                    const weir__atomic_u32 *epoch);
+
+/*
+ * A pidfd of the process that the owner of a slot is, which becomes readable when that ends: a
+ * reason to ask, sooner than a slice; the verdict is the beacon's. -1: its pid is not visible
+ * here, or the like.
+ */
+int weir__peer_pidfd(const struct weir__slot_shm *slot, uint64_t owner);
+
+#endif

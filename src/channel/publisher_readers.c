@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* The subscribers that a publisher knows: found, met, woken and forgotten. */
+#include "channel/publisher.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+
+/* Never equal to what is seen: look at the slots again. */
+static void look_again(struct weir_publisher *publisher, uint32_t changes)
+{
+    publisher->changes_seen = changes - 1;
+}
+
+static struct weir__waker *waker_at(struct weir_publisher *publisher, uint32_t index)
+{
+    return index == 0 ? &publisher->waker : &publisher->wakers[index - 1];
+}
+
+static const struct weir__waker nobody = { .epoch = &weir__nobody_epoch };
+
+void weir__publisher_settle_wakers(struct weir_publisher *publisher)
+{
+    uint32_t count = publisher->reader_count;
+    publisher->must_fence = !publisher->side.has_membarrier;
+    if (count == 0)
+        publisher->waker = nobody;
+    for (uint32_t i = 0; i < count; i++)
+        publisher->must_fence |= waker_at(publisher, i)->must_fence;
+    publisher->more = count > 1 ? count - 1 : 0;
+}
+
+static void forget(struct weir_publisher *publisher, uint32_t index)
+{
+    struct weir__reader *reader = &publisher->readers[index];
+    if (publisher->descriptor) /* its thread must not look into what is detached */
+        weir__descriptor_disarm(publisher->descriptor);
+    publisher->known[reader->peer.number] = 0;
+    weir__peer_part(&reader->peer);
+    publisher->reader_count--;
+    for (uint32_t i = index; i < publisher->reader_count; i++) {
+        publisher->readers[i] = publisher->readers[i + 1];
+        *waker_at(publisher, i) = *waker_at(publisher, i + 1);
+    }
+}
+
+static void forget_absent(struct weir_publisher *publisher)
+{
+    for (uint32_t i = publisher->reader_count; i > 0; i--)
+        if (!weir__peer_is_there(&publisher->side, &publisher->readers[i - 1].peer))
+            forget(publisher, i - 1);
+}
+
+static void find_new(struct weir_publisher *publisher)
+{
+    const struct weir__slots *slots = weir__side_others(&publisher->side);
+    uint32_t changes = weir__slots_changes(slots);
+    if (changes == publisher->changes_seen)
+        return;
+    publisher->changes_seen = changes;
+    for (uint32_t i = 0; i < slots->count; i++) {
+        uint64_t owner = weir__slot_owner(&slots->at[i]);
+        if (owner == 0 || publisher->known[i] == owner)
+            continue;
+        if (publisher->known[i] != 0) { /* it has changed hands since forget_absent() */
+            look_again(publisher, changes);
+            continue;
+        }
+        publisher->known[i] = owner;
+        *waker_at(publisher, publisher->reader_count) = nobody;
+        publisher->readers[publisher->reader_count++] =
+            (struct weir__reader){ .peer = { .owner = owner, .number = i } };
+    }
+}
+
+/* Attaches the page of one that was found, if it shows one. */
+static int meet(struct weir_publisher *publisher, uint32_t index)
+{
+    const struct weir__side *side = &publisher->side;
+    struct weir__reader *reader = &publisher->readers[index];
+    uint64_t bytes = weir__page_bytes(weir__side_own(side)->count);
+    int result = weir__peer_meet(side, &reader->peer, WEIR__PAGE_MAGIC, bytes, bytes);
+    if (result != 0)
+        return result == -EAGAIN ? 0 : result; /* listed, and has not shown its page: no credit */
+    reader->page = weir_segment_data(reader->peer.memory);
+    reader->entry = &reader->page->entries[side->number];
+    *waker_at(publisher, index) = weir__peer_waker(side, &reader->peer, &reader->page->epoch);
+    return 0;
+}
+
+int weir__publisher_update_readers(struct weir_publisher *publisher)
+{
+    int result = 0;
+    forget_absent(publisher);
+    find_new(publisher);
+    for (uint32_t i = 0; i < publisher->reader_count && result == 0; i++)
+        if (!publisher->readers[i].page)
+            result = meet(publisher, i);
+    weir__publisher_settle_wakers(publisher);
+    return result;
+}
+
+/* Who came since the last look, perhaps in another's place, and may sleep already. */
+static void ring_newcomers(const struct weir_publisher *publisher)
+{
+    const struct weir__slots *slots = weir__side_others(&publisher->side);
+    for (uint32_t i = 0; i < slots->count; i++) {
+        uint64_t owner = weir__slot_owner(&slots->at[i]);
+        if (owner != 0 && owner != publisher->known[i])
+            weir__ring(&slots->at[i].doorbell);
+    }
+}
+
+void weir__publisher_wake(struct weir_publisher *publisher)
+{
+    for (uint32_t i = 0; i <= publisher->more; i++)
+        weir__wake(waker_at(publisher, i));
+    /* A newcomer's claim, and this, stand before its epoch, and the same membarrier orders both. */
+    /* Relaxed [slot.changes]. Pairs with weir__slots_changed(). */
+    if (atomic_load_explicit(publisher->changes, memory_order_relaxed) == publisher->changes_seen)
+        return;
+    publisher->limit = publisher->tail; /* the next record looks, and meets it, or parts */
+    publisher->stop = 0;
+    ring_newcomers(publisher);
+}
