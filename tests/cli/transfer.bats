@@ -444,7 +444,7 @@ lies() {
     done
     kill $stranger
     wait $stranger || true
-    "$WEIR" gc
+    "$WEIR" gc --yes
     check_nothing_left
 }
 
