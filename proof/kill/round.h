@@ -14,16 +14,9 @@
 #include "peer.h"
 #include "step.h"
 
-enum role { PUBLISHER, SUBSCRIBER, COLLECTOR, SYNC };
-
 enum scenario_flags {
-    OPENING = 1 << 0,   /* the order opens: the place may be another's before */
-    CLOSING = 1 << 1,   /* and after */
-    ENDING = 1 << 2,    /* the order ends the stream */
-    WHOLE = 1 << 3,     /* all of the order's messages arrive, or none */
-    LOANING = 1 << 4,   /* a loan is out afterwards */
-    RECOVERY = 1 << 5,  /* of what another one has left that was killed before */
-    GIVING_UP = 1 << 6, /* SYNC: afterwards the mutex may be not recoverable */
+    RECOVERY = 1 << 0,     /* of what another one has left that was killed before */
+    SUBJECT_FLAG = 1 << 8, /* and above: the subject's own */
 };
 
 struct round;
@@ -31,28 +24,37 @@ struct round;
 struct scenario {
     const char *operation;
     const char *variant;
-    enum role role; /* of the victim */
+    int role; /* of the victim, as its subject knows it */
     unsigned flags;
     void (*stage)(struct round *round); /* all that comes before the order */
     struct order order;
     int expected;
     void (*cue)(struct round *round); /* what wakes the victim when it sleeps; may be NULL */
-    unsigned dead_at; /* RECOVERY: the one before was killed after so many attaches of its open,
-                         or at its last wake of the other side (DEAD_LISTED) */
+    unsigned dead_at; /* RECOVERY: how far the one before came, as its subject counts */
 };
 
-extern const struct scenario scenarios[];
-extern const unsigned scenario_count;
+/* What is swept: who stands where, and what must hold afterwards. */
+struct subject {
+    const struct scenario *scenarios;
+    const unsigned *count;
+    bool is_in_accounts; /* what it works on: each instruction of an order is swept */
+    void (*begin)(struct round *round);      /* before there is anybody; may be NULL */
+    void (*after_kill)(struct round *round); /* the victim is dead: the others go on, and leave */
+    void (*after_stop)(struct round *round); /* it stands; it goes on; all leave */
+};
 
-/* The open attaches three segments: the beacon, the directory, its own memory. */
-#define DEAD_LISTED 4
+extern const struct subject channel_subject, sync_subject;
 
 enum mode { SURVEY, KILL, STOP, MODES };
 
 enum who { VICTIM, OLD, NEXT, FRESH, RIVAL, DEAD, PEERS };
 
+extern const char *const who_names[PEERS];
+
 struct round {
+    const struct subject *subject;
     const struct scenario *scenario;
+    unsigned number; /* of the scenario, in the whole list */
     enum mode mode;
     struct point point;
     unsigned turn; /* odd: the survivor waits asleep; even: it polls */
@@ -65,7 +67,7 @@ struct round {
     const char *doing;
     char failure[600];
     jmp_buf out;
-    unsigned seen; /* messages of the victim's that arrived */
+    int seen; /* messages of the victim's that arrived, where they are counted: else -1 */
 };
 
 /* What a survey finds. */
@@ -98,11 +100,7 @@ void start(struct round *round, enum who who);
 void see_asleep(struct round *round, enum who who);
 /* Kills it; how it ended is known. */
 void slay(struct round *round, enum who who);
-/* Sends count from one to the other, who reads unread messages of that stream before. */
-void exchange(struct round *round, enum who writer, enum who reader, unsigned count,
-              unsigned unread);
-
-/* Inside of a round: round.c, survey.c and sync.c. */
+/* Inside of a round. */
 void begin_round(struct round *round);
 void set_up(struct round *round); /* all that comes before the first instruction of the order */
 void clear_everything(struct round *round);
@@ -110,8 +108,9 @@ void must_be(struct round *round, enum who who, const struct reply *reply, int e
 void quit(struct round *round, enum who who);
 void nothing_is_left(struct round *round);
 void note_wait(struct round *round, int64_t since_ns);
-/* Of SYNC: after the victim was killed, or has finished; and while it is stopped, and after. */
-void sync_go_on(struct round *round);
-void sync_after_stop(struct round *round);
+/* What was to come when it sleeps, and has not come. */
+bool is_cue_due(const struct round *round);
+/* All leave, and nothing is left. */
+void quit_all(struct round *round);
 
 #endif

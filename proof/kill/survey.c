@@ -116,8 +116,8 @@ bool round_survey(struct round *round, struct survey *survey, bool every)
     }
     clear_everything(round);
     /* What floor 2 works on is no segment, whose bytes could be compared. */
-    bool is_whole =
-        survey->instructions <= WHOLE_MOST || (round->scenario->role == SYNC && !survey->is_sample);
+    bool is_whole = survey->instructions <= WHOLE_MOST ||
+                    (round->subject->is_in_accounts && !survey->is_sample);
     if (is_well && !every && is_whole)
         return round_survey(round, survey, true);
     survey->is_whole = every;

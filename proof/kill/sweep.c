@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCENARIOS_MAX 128
+#define SCENARIOS_MAX 256
 #define POINTS_MAX 400000 /* of one scenario; memory that is not used is not there */
 #define FAILURES_SHOWN 20
 #define SKIPPED 77
@@ -66,6 +66,21 @@ struct task {
 static struct task *tasks;
 static unsigned task_count;
 
+/* All scenarios, subject by subject. */
+static struct entry {
+    const struct subject *subject;
+    const struct scenario *scenario;
+} entries[SCENARIOS_MAX];
+static unsigned entry_count;
+
+static void list_scenarios(void)
+{
+    static const struct subject *const subjects[] = { &channel_subject, &sync_subject };
+    for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++)
+        for (unsigned k = 0; k < *subjects[i]->count && entry_count < SCENARIOS_MAX; k++)
+            entries[entry_count++] = (struct entry){ subjects[i], &subjects[i]->scenarios[k] };
+}
+
 static void *share(size_t bytes)
 {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
@@ -82,7 +97,7 @@ static const char *const modes[] = { "surveyed", "killed", "stopped" };
 static void complain(const struct round *round)
 {
     const struct scenario *scenario = round->scenario;
-    atomic_fetch_add(&shared->row[scenario - scenarios].failed, 1);
+    atomic_fetch_add(&shared->row[round->number].failed, 1);
     if (atomic_fetch_add(&shared->failures, 1) >= FAILURES_SHOWN)
         return;
     fprintf(stderr, "FAILED: %s, %s, %s at stop %u, instruction %u%s, turn %u: %s\n",
@@ -108,15 +123,22 @@ static void print_longest(void)
     unsigned index = (longest >> 34) & 0xff, mode = (longest >> 32) & 3;
     struct point point = shared->row[index].survey.points[(uint32_t)longest];
     printf("longest wait %u ms (%s, %s, %s at stop %u, instruction %u)", (unsigned)(longest >> 42),
-           scenarios[index].operation, scenarios[index].variant, modes[mode], point.stops,
-           point.steps);
+           entries[index].scenario->operation, entries[index].scenario->variant, modes[mode],
+           point.stops, point.steps);
+}
+
+static void set_scenario(struct round *round, unsigned number)
+{
+    round->number = number;
+    round->subject = entries[number].subject;
+    round->scenario = entries[number].scenario;
 }
 
 static void survey_one(struct round *round, unsigned index)
 {
     struct row *row = &shared->row[index];
     int64_t before_ns = weir_now_ns();
-    round->scenario = &scenarios[index];
+    set_scenario(round, index);
     round->mode = SURVEY;
     round->point = (struct point){ 0, 0, 0 };
     row->is_surveyed = round_survey(round, &row->survey, options.every);
@@ -129,7 +151,7 @@ static void run_task(struct round *round, const struct task *task)
 {
     struct row *row = &shared->row[task->scenario];
     int64_t before_ns = weir_now_ns();
-    round->scenario = &scenarios[task->scenario];
+    set_scenario(round, task->scenario);
     round->mode = (enum mode)task->mode;
     round->point = row->survey.points[task->point];
     round->turn = task->point + options.seed;
@@ -140,7 +162,7 @@ static void run_task(struct round *round, const struct task *task)
     else if (result == 0)
         atomic_fetch_add(&row->missed, 1);
     else if (task->mode == KILL)
-        seen[task->scenario][task->point] = (int32_t)round->seen;
+        seen[task->scenario][task->point] = round->seen;
     note_longest(round, task);
     atomic_fetch_add(&row->took_ns, weir_now_ns() - before_ns);
 }
@@ -161,7 +183,7 @@ static void work(unsigned number, bool is_survey)
     round.directory = path;
     round.accounts = share(sizeof *round.accounts);
     if (is_survey) {
-        while ((next = atomic_fetch_add(&shared->next_survey, 1)) < scenario_count)
+        while ((next = atomic_fetch_add(&shared->next_survey, 1)) < entry_count)
             if (shared->row[next].is_wanted)
                 survey_one(&round, next);
     } else {
@@ -186,7 +208,7 @@ static void show_progress(bool is_survey)
     shown_ns = weir_now_ns();
     if (is_survey)
         fprintf(stderr, "kill (%s): surveying, %u of %u begun\n", options.compiler,
-                shared->next_survey, scenario_count);
+                shared->next_survey, entry_count);
     else
         fprintf(stderr, "kill (%s): %u rounds of %u, %u failures\n", options.compiler,
                 shared->next_round, task_count, shared->failures);
@@ -235,10 +257,10 @@ static void run_workers(bool is_survey)
 static void list_tasks(void)
 {
     size_t most = 0;
-    for (unsigned i = 0; i < scenario_count; i++)
+    for (unsigned i = 0; i < entry_count; i++)
         most += (size_t)2 * shared->row[i].survey.count;
     tasks = share((most + 1) * sizeof *tasks);
-    for (unsigned i = 0; i < scenario_count; i++) {
+    for (unsigned i = 0; i < entry_count; i++) {
         const struct row *row = &shared->row[i];
         unsigned stride = options.is_quick ? row->survey.count / 5 + 1 : 1;
         for (unsigned point = options.seed % stride; row->is_surveyed && point < row->survey.count;
@@ -261,14 +283,12 @@ static void check_commits(unsigned index)
 {
     const struct survey *survey = &shared->row[index].survey;
     int32_t most = -1;
-    if (scenarios[index].role != PUBLISHER || (scenarios[index].flags & OPENING) ||
-        scenarios[index].cue)
-        return;
     for (unsigned i = 0; i < survey->count; i++) {
         int32_t found = seen[index][i];
         if (found >= 0 && found < most) {
             fprintf(stderr, "FAILED: %s, %s: %d messages at point %u, %d before\n",
-                    scenarios[index].operation, scenarios[index].variant, found, i, most);
+                    entries[index].scenario->operation, entries[index].scenario->variant, found, i,
+                    most);
             atomic_fetch_add(&shared->row[index].failed, 1);
             shared->failures++;
         }
@@ -278,7 +298,7 @@ static void check_commits(unsigned index)
 
 static void print_row(FILE *table, unsigned index)
 {
-    const struct scenario *scenario = &scenarios[index];
+    const struct scenario *scenario = entries[index].scenario;
     const struct row *row = &shared->row[index];
     bool is_recovery = scenario->flags & RECOVERY;
     unsigned kills = row->done[KILL];
@@ -295,7 +315,7 @@ static void print_table(FILE *table)
             "| operation | compiler | instructions | system call stops | points | collapsed | "
             "killed | recoverer killed | stopped | failures | time |\n"
             "|---|---|---|---|---|---|---|---|---|---|---|\n");
-    for (unsigned i = 0; i < scenario_count; i++)
+    for (unsigned i = 0; i < entry_count; i++)
         if (shared->row[i].is_wanted)
             print_row(table, i);
 }
@@ -303,7 +323,7 @@ static void print_table(FILE *table)
 static int report(int64_t began_ns)
 {
     unsigned rounds = 0, missed = 0;
-    for (unsigned i = 0; i < scenario_count; i++) {
+    for (unsigned i = 0; i < entry_count; i++) {
         if (shared->row[i].is_surveyed)
             check_commits(i);
         rounds += shared->row[i].done[KILL] + shared->row[i].done[STOP];
@@ -357,10 +377,11 @@ static bool wants(const struct scenario *scenario, char **operations)
 static void prepare(char **operations)
 {
     bool is_any = false;
+    list_scenarios();
     shared = share(sizeof *shared);
-    for (unsigned i = 0; i < scenario_count; i++) {
+    for (unsigned i = 0; i < entry_count; i++) {
         struct survey *survey = &shared->row[i].survey;
-        shared->row[i].is_wanted = wants(&scenarios[i], operations);
+        shared->row[i].is_wanted = wants(entries[i].scenario, operations);
         is_any |= shared->row[i].is_wanted;
         survey->most = POINTS_MAX;
         survey->is_sample = options.is_quick;
@@ -455,7 +476,7 @@ int main(int argc, char **argv)
     options.end_ns = began_ns + (int64_t)(options.minutes * 60e9);
     prepare(argv + optind);
     run_workers(true);
-    for (unsigned i = 0; i < scenario_count; i++)
+    for (unsigned i = 0; i < entry_count; i++)
         memset(seen[i], 0xff, (shared->row[i].survey.count + 1) * sizeof *seen[i]);
     list_tasks();
     shared->next_round = options.first;

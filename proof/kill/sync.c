@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Floor 2: who stands where before each order, and what must hold when the victim is gone. */
-#include "sync.h"
+#include "round.h"
 
 #include <errno.h>
+
+#define SHORT_NS INT64_C(30000000)
+
+enum sync_flags {
+    GIVING_UP = SUBJECT_FLAG, /* afterwards the mutex may be not recoverable */
+};
 
 static struct order with_wait(enum verb verb, int64_t wait_ns)
 {
@@ -20,19 +26,19 @@ static void know_it(struct round *round, enum who who)
 
 /* --- who stands where ----------------------------------------------------------------------------- */
 
-void all_know_it(struct round *round)
+static void all_know_it(struct round *round)
 {
     know_it(round, OLD);
     know_it(round, VICTIM);
 }
 
-void other_holds(struct round *round)
+static void other_holds(struct round *round)
 {
     all_know_it(round);
     must(round, OLD, with_wait(LOCK, BOUND_NS));
 }
 
-void holder_died(struct round *round)
+static void holder_died(struct round *round)
 {
     all_know_it(round);
     know_it(round, DEAD);
@@ -40,7 +46,7 @@ void holder_died(struct round *round)
     slay(round, DEAD);
 }
 
-void victim_holds(struct round *round)
+static void victim_holds(struct round *round)
 {
     all_know_it(round);
     must(round, VICTIM, with_wait(LOCK, BOUND_NS));
@@ -52,26 +58,26 @@ static void other_sleeps(struct round *round, enum verb verb)
     see_asleep(round, OLD);
 }
 
-void victim_holds_other_sleeps(struct round *round)
+static void victim_holds_other_sleeps(struct round *round)
 {
     victim_holds(round);
     other_sleeps(round, LOCK);
 }
 
-void victim_inherits(struct round *round)
+static void victim_inherits(struct round *round)
 {
     holder_died(round);
     struct reply reply = ask(round, VICTIM, with_wait(LOCK, BOUND_NS));
     must_be(round, VICTIM, &reply, WEIR_OWNER_DIED);
 }
 
-void victim_inherits_other_sleeps(struct round *round)
+static void victim_inherits_other_sleeps(struct round *round)
 {
     victim_inherits(round);
     other_sleeps(round, LOCK);
 }
 
-void other_waits_for_condition(struct round *round)
+static void other_waits_for_condition(struct round *round)
 {
     all_know_it(round);
     must(round, OLD, with_wait(LOCK, BOUND_NS));
@@ -79,25 +85,25 @@ void other_waits_for_condition(struct round *round)
     must(round, VICTIM, with_wait(CHANGE, 0));
 }
 
-void other_waits_for_event(struct round *round)
+static void other_waits_for_event(struct round *round)
 {
     all_know_it(round);
     other_sleeps(round, EVENT_WAIT);
 }
 
-void other_waits_for_unit(struct round *round)
+static void other_waits_for_unit(struct round *round)
 {
     all_know_it(round);
     other_sleeps(round, SEMAPHORE_WAIT);
 }
 
-void unit_is_there(struct round *round)
+static void unit_is_there(struct round *round)
 {
     all_know_it(round);
     must(round, OLD, with_wait(SEMAPHORE_POST, 0));
 }
 
-void builder_died(struct round *round)
+static void builder_died(struct round *round)
 {
     all_know_it(round);
     start(round, DEAD);
@@ -106,7 +112,7 @@ void builder_died(struct round *round)
     slay(round, DEAD);
 }
 
-void victim_builds_other_waits(struct round *round)
+static void victim_builds_other_waits(struct round *round)
 {
     all_know_it(round);
     struct reply reply = ask(round, VICTIM, with_wait(ONCE_BEGIN, BOUND_NS));
@@ -114,23 +120,23 @@ void victim_builds_other_waits(struct round *round)
     other_sleeps(round, ONCE_BEGIN);
 }
 
-void other_unlocks(struct round *round)
+static void other_unlocks(struct round *round)
 {
     must(round, OLD, with_wait(UNLOCK, 0));
 }
 
-void other_signals(struct round *round)
+static void other_signals(struct round *round)
 {
     must(round, OLD, with_wait(CHANGE, 0));
     must(round, OLD, with_wait(SIGNAL, 0));
 }
 
-void other_notifies(struct round *round)
+static void other_notifies(struct round *round)
 {
     must(round, OLD, with_wait(NOTIFY, 0));
 }
 
-void other_posts(struct round *round)
+static void other_posts(struct round *round)
 {
     must(round, OLD, with_wait(SEMAPHORE_POST, 0));
 }
@@ -188,14 +194,14 @@ static void see_survivor(struct round *round)
 
 static void count_units(struct round *round)
 {
-    const struct shared_state *sync = &round->accounts->sync;
+    const struct sync_state *sync = &round->accounts->sync;
     int value = weir_semaphore_value(&sync->semaphore);
     int least = (int)(sync->posted - sync->taking), most = (int)(sync->posting - sync->taken);
     require(round, value >= least && value <= most, "%d units; %d to %d can be there", value, least,
             most);
 }
 
-void sync_go_on(struct round *round)
+static void after_kill(struct round *round)
 {
     start(round, FRESH);
     see_survivor(round);
@@ -212,9 +218,7 @@ void sync_go_on(struct round *round)
     count_units(round);
     must(round, FRESH, with_wait(SEMAPHORE_POST, 0));
     must(round, OLD, with_wait(SEMAPHORE_WAIT, BOUND_NS));
-    for (unsigned who = 0; who < PEERS; who++)
-        quit(round, (enum who)who);
-    nothing_is_left(round);
+    quit_all(round);
 }
 
 /* A stopped holder is alive: nobody is told of its death, nobody gets what it has. */
@@ -246,7 +250,7 @@ static bool try_rival_begin(struct round *round)
     return is_heir;
 }
 
-void sync_after_stop(struct round *round)
+static void after_stop(struct round *round)
 {
     const struct scenario *scenario = round->scenario;
     start(round, RIVAL);
@@ -254,15 +258,15 @@ void sync_after_stop(struct round *round)
     has_inherited |= try_rival_lock(round, 3000000);
     bool has_begun = try_rival_begin(round);
     quit(round, RIVAL);
-    bool is_cue_due = scenario->cue && !round->stepper.has_cued;
+    bool is_due = is_cue_due(round);
     /* Who changes what a condition waits for needs the mutex, which a stopped one may hold. */
     bool is_possible = scenario->order.verb != CONDITION_WAIT ||
                        weir_mutex_owner(&round->accounts->sync.mutex) == WEIR_IDENTITY_NOBODY;
-    bool is_before = is_cue_due && is_possible && (round->turn & 1);
+    bool is_before = is_due && is_possible && (round->turn & 1);
     if (is_before)
         scenario->cue(round);
     stepper_release(&round->stepper);
-    if (is_cue_due && !is_before)
+    if (is_due && !is_before)
         scenario->cue(round);
     struct reply reply = answer(round, VICTIM);
     /* The rival was faster: what was to be inherited is free, or was just then another's. */
@@ -272,5 +276,46 @@ void sync_after_stop(struct round *round)
         must_be(round, VICTIM, &reply, scenario->expected);
     let_go(round, VICTIM);
     quit(round, VICTIM);
-    sync_go_on(round);
+    after_kill(round);
 }
+
+/* --- the table ------------------------------------------------------------------------------------ */
+
+#define ROW(operation, variant, flags, stage, verb, count, wait, expected, cue)                    \
+    { operation, variant, 0, flags, stage, { verb, count, 0, wait, false }, expected, cue, 0 },
+
+/* clang-format off */
+static const struct scenario scenarios[] = {
+    ROW("lock", "free", 0, all_know_it, LOCK, 0, BOUND_NS, 0, NULL)
+    ROW("lock", "try, held", 0, other_holds, LOCK, 0, 0, -EAGAIN, NULL)
+    ROW("lock", "in vain", 0, other_holds, LOCK, 0, SHORT_NS, -ETIMEDOUT, NULL)
+    ROW("lock", "woken", 0, other_holds, LOCK, 0, PATIENT_NS, 0, other_unlocks)
+    ROW("lock", "inherited", RECOVERY, holder_died, LOCK, 0, BOUND_NS, WEIR_OWNER_DIED, NULL)
+    ROW("lock", "try, inherited", RECOVERY, holder_died, LOCK, 0, 0, WEIR_OWNER_DIED, NULL)
+    ROW("unlock", "nobody waits", 0, victim_holds, UNLOCK, 0, 0, 0, NULL)
+    ROW("unlock", "one sleeps", 0, victim_holds_other_sleeps, UNLOCK, 0, 0, 0, NULL)
+    ROW("unlock", "gives up", GIVING_UP, victim_inherits, UNLOCK, 0, 0, 0, NULL)
+    ROW("unlock", "gives up, one sleeps", GIVING_UP, victim_inherits_other_sleeps, UNLOCK, 0, 0, 0, NULL)
+    ROW("consistent", "", RECOVERY, victim_inherits_other_sleeps, REPAIR, 0, 0, 0, NULL)
+    ROW("condition wait", "in vain", 0, victim_holds, CONDITION_WAIT, 0, SHORT_NS, -ETIMEDOUT, NULL)
+    ROW("condition wait", "signalled", 0, victim_holds, CONDITION_WAIT, 0, PATIENT_NS, 0, other_signals)
+    ROW("signal", "one sleeps", 0, other_waits_for_condition, SIGNAL, 0, 0, 0, NULL)
+    ROW("broadcast", "one sleeps", 0, other_waits_for_condition, SIGNAL, 1, 0, 0, NULL)
+    ROW("event wait", "notified", 0, all_know_it, EVENT_WAIT, 0, PATIENT_NS, 0, other_notifies)
+    ROW("notify", "one sleeps", 0, other_waits_for_event, NOTIFY, 0, 0, 0, NULL)
+    ROW("notify all", "one sleeps", 0, other_waits_for_event, NOTIFY, 1, 0, 0, NULL)
+    ROW("semaphore wait", "there is one", 0, unit_is_there, SEMAPHORE_WAIT, 0, BOUND_NS, 0, NULL)
+    ROW("semaphore wait", "in vain", 0, all_know_it, SEMAPHORE_WAIT, 0, SHORT_NS, -ETIMEDOUT, NULL)
+    ROW("semaphore wait", "posted", 0, all_know_it, SEMAPHORE_WAIT, 0, PATIENT_NS, 0, other_posts)
+    ROW("semaphore post", "nobody waits", 0, all_know_it, SEMAPHORE_POST, 0, 0, 0, NULL)
+    ROW("semaphore post", "one sleeps", 0, other_waits_for_unit, SEMAPHORE_POST, 0, 0, 0, NULL)
+    ROW("once begin", "first", 0, all_know_it, ONCE_BEGIN, 0, BOUND_NS, WEIR_ONCE_BEGUN, NULL)
+    ROW("once begin", "inherited", RECOVERY, builder_died, ONCE_BEGIN, 0, BOUND_NS, WEIR_OWNER_DIED, NULL)
+    ROW("once end", "one waits", 0, victim_builds_other_waits, ONCE_END, 0, 0, 0, NULL)
+    ROW("once abandon", "one waits", 0, victim_builds_other_waits, ONCE_ABANDON, 0, 0, 0, NULL)
+};
+/* clang-format on */
+
+static const unsigned count = sizeof scenarios / sizeof scenarios[0];
+
+const struct subject sync_subject = { scenarios, &count, true, NULL, after_kill, after_stop };

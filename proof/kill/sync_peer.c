@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* What a peer does with floor 2, and what it must find there. */
-#include "peer.h"
+/* What a peer does with a mutex, condition, event, semaphore or once, and must find there. */
+#include "act.h"
 
 #include <errno.h>
 #include <unistd.h>
 
 static bool is_holder, is_heir, is_builder;
 
-static int64_t deadline_of(const struct order *order, int64_t before_ns)
-{
-    return order->wait_ns ? before_ns + order->wait_ns : 0;
-}
-
 /* The mutex is ours: nobody else says the same, and what it guards is whole, or a death was told. */
-static int check_in(struct shared_state *sync, int result)
+static int check_in(int result)
 {
+    struct sync_state *sync = &accounts->sync;
     if (result < 0)
         return result;
     if (result == 0 && sync->holder != 0)
@@ -27,18 +23,20 @@ static int check_in(struct shared_state *sync, int result)
     return result;
 }
 
-static int lock(const struct order *order, struct shared_state *sync)
+static int lock(const struct order *order)
 {
-    int64_t before_ns = weir_now_ns(), deadline_ns = deadline_of(order, before_ns);
+    struct sync_state *sync = &accounts->sync;
+    int64_t before_ns = weir_now_ns(), deadline_ns = peer_deadline(order, before_ns);
     peer_enter(order);
     int result = weir_mutex_lock_until(&sync->mutex, deadline_ns);
     peer_leave(order);
-    return peer_timed(order, before_ns, check_in(sync, result));
+    return peer_timed(order, before_ns, check_in(result));
 }
 
 /* It has changed what it guards, in two steps. */
-static int unlock(const struct order *order, struct shared_state *sync)
+static int unlock(const struct order *order)
 {
+    struct sync_state *sync = &accounts->sync;
     if (!is_holder)
         return 0;
     is_holder = is_heir = false;
@@ -52,8 +50,9 @@ static int unlock(const struct order *order, struct shared_state *sync)
     return result;
 }
 
-static int repair(const struct order *order, struct shared_state *sync)
+static int repair(const struct order *order)
 {
+    struct sync_state *sync = &accounts->sync;
     if (!is_heir)
         return 0;
     is_heir = false;
@@ -64,16 +63,17 @@ static int repair(const struct order *order, struct shared_state *sync)
     return result;
 }
 
-static int condition_wait(const struct order *order, struct shared_state *sync)
+static int condition_wait(const struct order *order)
 {
-    int64_t before_ns = weir_now_ns(), deadline_ns = deadline_of(order, before_ns);
+    struct sync_state *sync = &accounts->sync;
+    int64_t before_ns = weir_now_ns(), deadline_ns = peer_deadline(order, before_ns);
     int result = 0;
     peer_enter(order);
     while (result == 0 && sync->state == order->count) {
         sync->holder = 0;
         is_holder = false;
         result = weir_condition_wait_until(&sync->condition, &sync->mutex, deadline_ns);
-        int held = check_in(sync, result == -ETIMEDOUT ? 0 : result);
+        int held = check_in(result == -ETIMEDOUT ? 0 : result);
         result = result == -ETIMEDOUT && held == 0 ? result : held;
     }
     peer_leave(order);
@@ -81,21 +81,23 @@ static int condition_wait(const struct order *order, struct shared_state *sync)
 }
 
 /* With the mutex, whoever held it before. */
-static int change(const struct order *order, struct shared_state *sync)
+static int change(const struct order *order)
 {
+    struct sync_state *sync = &accounts->sync;
     struct order in_time = { .wait_ns = BOUND_NS };
     (void)order;
-    int result = lock(&in_time, sync);
+    int result = lock(&in_time);
     if (result == WEIR_OWNER_DIED)
-        result = repair(&in_time, sync);
+        result = repair(&in_time);
     if (result == -ENOTRECOVERABLE)
         result = 0;
     sync->state++;
-    return result != 0 ? result : unlock(&in_time, sync);
+    return result != 0 ? result : unlock(&in_time);
 }
 
-static int send_signal(const struct order *order, struct shared_state *sync)
+static int send_signal(const struct order *order)
 {
+    struct sync_state *sync = &accounts->sync;
     peer_enter(order);
     int result = order->count ? weir_condition_broadcast(&sync->condition)
                               : weir_condition_signal(&sync->condition);
@@ -103,9 +105,10 @@ static int send_signal(const struct order *order, struct shared_state *sync)
     return result;
 }
 
-static int event_wait(const struct order *order, struct shared_state *sync)
+static int event_wait(const struct order *order)
 {
-    int64_t before_ns = weir_now_ns(), deadline_ns = deadline_of(order, before_ns);
+    struct sync_state *sync = &accounts->sync;
+    int64_t before_ns = weir_now_ns(), deadline_ns = peer_deadline(order, before_ns);
     uint32_t ticket;
     int result = 0;
     peer_enter(order);
@@ -119,8 +122,9 @@ static int event_wait(const struct order *order, struct shared_state *sync)
     return peer_timed(order, before_ns, result);
 }
 
-static int notify(const struct order *order, struct shared_state *sync)
+static int notify(const struct order *order)
 {
+    struct sync_state *sync = &accounts->sync;
     peer_enter(order);
     sync->state++;
     int result =
@@ -129,9 +133,10 @@ static int notify(const struct order *order, struct shared_state *sync)
     return result;
 }
 
-static int semaphore_wait(const struct order *order, struct shared_state *sync)
+static int semaphore_wait(const struct order *order)
 {
-    int64_t before_ns = weir_now_ns(), deadline_ns = deadline_of(order, before_ns);
+    struct sync_state *sync = &accounts->sync;
+    int64_t before_ns = weir_now_ns(), deadline_ns = peer_deadline(order, before_ns);
     peer_enter(order);
     sync->taking++;
     int result = weir_semaphore_wait_until(&sync->semaphore, deadline_ns);
@@ -143,8 +148,9 @@ static int semaphore_wait(const struct order *order, struct shared_state *sync)
     return peer_timed(order, before_ns, result);
 }
 
-static int semaphore_post(const struct order *order, struct shared_state *sync)
+static int semaphore_post(const struct order *order)
 {
+    struct sync_state *sync = &accounts->sync;
     peer_enter(order);
     sync->posting++;
     int result = weir_semaphore_post(&sync->semaphore);
@@ -153,9 +159,10 @@ static int semaphore_post(const struct order *order, struct shared_state *sync)
     return result;
 }
 
-static int once_begin(const struct order *order, struct shared_state *sync)
+static int once_begin(const struct order *order)
 {
-    int64_t before_ns = weir_now_ns(), deadline_ns = deadline_of(order, before_ns);
+    struct sync_state *sync = &accounts->sync;
+    int64_t before_ns = weir_now_ns(), deadline_ns = peer_deadline(order, before_ns);
     peer_enter(order);
     int result = weir_once_begin_until(&sync->once, deadline_ns);
     peer_leave(order);
@@ -167,8 +174,9 @@ static int once_begin(const struct order *order, struct shared_state *sync)
     return peer_timed(order, before_ns, result);
 }
 
-static int once_end(const struct order *order, struct shared_state *sync)
+static int once_end(const struct order *order)
 {
+    struct sync_state *sync = &accounts->sync;
     if (!is_builder)
         return 0;
     is_builder = false;
@@ -180,8 +188,9 @@ static int once_end(const struct order *order, struct shared_state *sync)
     return result;
 }
 
-static int once_abandon(const struct order *order, struct shared_state *sync)
+static int once_abandon(const struct order *order)
 {
+    struct sync_state *sync = &accounts->sync;
     if (!is_builder)
         return 0;
     is_builder = false;
@@ -191,22 +200,4 @@ static int once_abandon(const struct order *order, struct shared_state *sync)
     return result;
 }
 
-int sync_obey(const struct order *order, struct accounts *accounts)
-{
-    static int (*const how[])(const struct order *, struct shared_state *) = {
-        [LOCK] = lock,
-        [UNLOCK] = unlock,
-        [REPAIR] = repair,
-        [CONDITION_WAIT] = condition_wait,
-        [CHANGE] = change,
-        [SIGNAL] = send_signal,
-        [EVENT_WAIT] = event_wait,
-        [NOTIFY] = notify,
-        [SEMAPHORE_WAIT] = semaphore_wait,
-        [SEMAPHORE_POST] = semaphore_post,
-        [ONCE_BEGIN] = once_begin,
-        [ONCE_END] = once_end,
-        [ONCE_ABANDON] = once_abandon,
-    };
-    return how[order->verb](order, &accounts->sync);
-}
+act *const sync_acts[VERBS] = { SYNC_VERBS(VERB_ACT) };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who stands where before each order that is swept. */
-#include "round.h"
-#include "sync.h"
+/* Channels: who stands where before each order that is swept. */
+#include "channel.h"
 
 #include <errno.h>
 #include <sys/syscall.h>
@@ -277,284 +276,67 @@ static void subscriber_died_before_us(struct round *round)
     subscriber_dies(round, VICTIM);
 }
 
-#define ORDER_SEND(size, wait)                                                                     \
-    {                                                                                              \
-        .verb = SEND, .count = 1, .size_bytes = (size), .wait_ns = (wait)                          \
-    }
+/* A macro's argument has no commas: an order is a verb, a count, a size and a time. */
+#define ROW(operation, variant, role, flags, stage, verb, count, size, wait, expected, cue, dead)  \
+    { operation, variant, role, flags, stage, { verb, count, size, wait, false },                  \
+      expected,  cue,     dead },
 
-const struct scenario scenarios[] = {
-    { "publisher open",
-      "alone",
-      PUBLISHER,
-      OPENING,
-      nobody,
-      { .verb = OPEN_PUBLISHER },
-      0,
-      NULL,
-      0 },
-    { "publisher open",
-      "a subscriber waits",
-      PUBLISHER,
-      OPENING,
-      subscriber_waits,
-      { .verb = OPEN_PUBLISHER },
-      0,
-      NULL,
-      0 },
-    { "send", "reader awake", PUBLISHER, 0, reader_is_awake, ORDER_SEND(SMALL, 0), 0, NULL, 0 },
-    { "send", "reader asleep", PUBLISHER, 0, reader_is_asleep, ORDER_SEND(SMALL, 0), 0, NULL, 0 },
-    { "send", "over the ring's end", PUBLISHER, 0, end_of_ring_is_near, ORDER_SEND(LARGE, 0), 0,
-      NULL, 0 },
-    { "send", "credit used up", PUBLISHER, 0, credit_is_used_up, ORDER_SEND(LARGE, 0), 0, NULL, 0 },
-    { "wait for room", "in vain", PUBLISHER, 0, ring_is_full, ORDER_SEND(LARGE, SHORT_NS),
-      -ETIMEDOUT, NULL, 0 },
-    { "wait for room", "woken", PUBLISHER, 0, ring_is_full, ORDER_SEND(LARGE, PATIENT_NS), 0,
-      reader_makes_room, 0 },
-    { "loan",
-      "",
-      PUBLISHER,
-      LOANING,
-      reader_is_awake,
-      { .verb = LOAN, .size_bytes = SMALL },
-      0,
-      NULL,
-      0 },
-    { "commit", "reader awake", PUBLISHER, 0, loan_is_out, { .verb = COMMIT }, 0, NULL, 0 },
-    { "commit",
-      "reader asleep",
-      PUBLISHER,
-      0,
-      loan_is_out_and_reader_asleep,
-      { .verb = COMMIT },
-      0,
-      NULL,
-      0 },
-    { "batch",
-      "of three",
-      PUBLISHER,
-      WHOLE,
-      reader_is_awake,
-      { .verb = BATCH, .count = 3, .size_bytes = 64 },
-      0,
-      NULL,
-      0 },
-    { "send_many",
-      "of three",
-      PUBLISHER,
-      WHOLE,
-      reader_is_awake,
-      { .verb = SEND_MANY, .count = 3, .size_bytes = 64 },
-      0,
-      NULL,
-      0 },
-    { "send_many",
-      "reader asleep",
-      PUBLISHER,
-      WHOLE,
-      reader_is_asleep,
-      { .verb = SEND_MANY, .count = 3, .size_bytes = 64 },
-      0,
-      NULL,
-      0 },
-    { "commit_many",
-      "of three, one short",
-      PUBLISHER,
-      WHOLE,
-      loan_of_many_is_out,
-      { .verb = COMMIT_MANY },
-      0,
-      NULL,
-      0 },
-    { "wait_subscriber",
-      "in vain",
-      PUBLISHER,
-      0,
-      publisher_alone,
-      { .verb = WAIT_SUBSCRIBER, .wait_ns = SHORT_NS },
-      -ETIMEDOUT,
-      NULL,
-      0 },
-    { "wait_subscriber",
-      "one comes",
-      PUBLISHER,
-      0,
-      publisher_alone,
-      { .verb = WAIT_SUBSCRIBER, .wait_ns = PATIENT_NS },
-      0,
-      subscriber_waits,
-      0 },
-    { "wait_taken",
-      "woken",
-      PUBLISHER,
-      0,
-      some_unread,
-      { .verb = WAIT_TAKEN, .wait_ns = PATIENT_NS },
-      0,
-      reader_takes_all,
-      0 },
-    { "end", "", PUBLISHER, ENDING, some_unread, { .verb = END }, 0, NULL, 0 },
-    { "publisher close", "", PUBLISHER, CLOSING, some_unread, { .verb = CLOSE }, 0, NULL, 0 },
+/* clang-format off */
+const struct scenario channel_scenarios[] = {
+    ROW("publisher open", "alone", PUBLISHER, OPENING, nobody, OPEN_PUBLISHER, 0, 0, 0, 0, NULL, 0)
+    ROW("publisher open", "a subscriber waits", PUBLISHER, OPENING, subscriber_waits, OPEN_PUBLISHER, 0, 0, 0, 0, NULL, 0)
+    ROW("send", "reader awake", PUBLISHER, 0, reader_is_awake, SEND, 1, SMALL, 0, 0, NULL, 0)
+    ROW("send", "reader asleep", PUBLISHER, 0, reader_is_asleep, SEND, 1, SMALL, 0, 0, NULL, 0)
+    ROW("send", "over the ring's end", PUBLISHER, 0, end_of_ring_is_near, SEND, 1, LARGE, 0, 0, NULL, 0)
+    ROW("send", "credit used up", PUBLISHER, 0, credit_is_used_up, SEND, 1, LARGE, 0, 0, NULL, 0)
+    ROW("wait for room", "in vain", PUBLISHER, 0, ring_is_full, SEND, 1, LARGE, SHORT_NS, -ETIMEDOUT, NULL, 0)
+    ROW("wait for room", "woken", PUBLISHER, 0, ring_is_full, SEND, 1, LARGE, PATIENT_NS, 0, reader_makes_room, 0)
+    ROW("loan", "", PUBLISHER, LOANING, reader_is_awake, LOAN, 0, SMALL, 0, 0, NULL, 0)
+    ROW("commit", "reader awake", PUBLISHER, 0, loan_is_out, COMMIT, 0, 0, 0, 0, NULL, 0)
+    ROW("commit", "reader asleep", PUBLISHER, 0, loan_is_out_and_reader_asleep, COMMIT, 0, 0, 0, 0, NULL, 0)
+    ROW("batch", "of three", PUBLISHER, WHOLE, reader_is_awake, BATCH, 3, 64, 0, 0, NULL, 0)
+    ROW("send_many", "of three", PUBLISHER, WHOLE, reader_is_awake, SEND_MANY, 3, 64, 0, 0, NULL, 0)
+    ROW("send_many", "reader asleep", PUBLISHER, WHOLE, reader_is_asleep, SEND_MANY, 3, 64, 0, 0, NULL, 0)
+    ROW("commit_many", "of three, one short", PUBLISHER, WHOLE, loan_of_many_is_out, COMMIT_MANY, 0, 0, 0, 0, NULL, 0)
+    ROW("wait_subscriber", "in vain", PUBLISHER, 0, publisher_alone, WAIT_SUBSCRIBER, 0, 0, SHORT_NS, -ETIMEDOUT, NULL, 0)
+    ROW("wait_subscriber", "one comes", PUBLISHER, 0, publisher_alone, WAIT_SUBSCRIBER, 0, 0, PATIENT_NS, 0, subscriber_waits, 0)
+    ROW("wait_taken", "woken", PUBLISHER, 0, some_unread, WAIT_TAKEN, 0, 0, PATIENT_NS, 0, reader_takes_all, 0)
+    ROW("end", "", PUBLISHER, ENDING, some_unread, END, 0, 0, 0, 0, NULL, 0)
+    ROW("publisher close", "", PUBLISHER, CLOSING, some_unread, CLOSE, 0, 0, 0, 0, NULL, 0)
 
-    { "subscriber open",
-      "alone",
-      SUBSCRIBER,
-      OPENING,
-      nobody,
-      { .verb = OPEN_SUBSCRIBER },
-      0,
-      NULL,
-      0 },
-    { "subscriber open",
-      "a publisher sends",
-      SUBSCRIBER,
-      OPENING,
-      publisher_sends,
-      { .verb = OPEN_SUBSCRIBER },
-      0,
-      NULL,
-      0 },
-    { "take", "", SUBSCRIBER, 0, messages_wait, { .verb = TAKE, .count = 1 }, 0, NULL, 0 },
-    { "receive", "", SUBSCRIBER, 0, messages_wait, { RECEIVE, .count = 1 }, 0, NULL, 0 },
-    { "take_many", "", SUBSCRIBER, 0, messages_wait, { TAKE_MANY, .count = 4 }, 0, NULL, 0 },
-    { "receive_many", "", SUBSCRIBER, 0, messages_wait, { RECEIVE_MANY, .count = 4 }, 0, NULL, 0 },
-    { "receive",
-      "behind a pad",
-      SUBSCRIBER,
-      0,
-      message_behind_a_pad,
-      { .verb = RECEIVE },
-      0,
-      NULL,
-      0 },
-    { "release",
-      "in order",
-      SUBSCRIBER,
-      0,
-      four_are_held,
-      { .verb = RELEASE, .count = 1 },
-      0,
-      NULL,
-      0 },
-    { "release",
-      "out of order",
-      SUBSCRIBER,
-      0,
-      four_are_held,
-      { .verb = RELEASE, .count = 1, .size_bytes = 2 },
-      0,
-      NULL,
-      0 },
-    { "release_many",
-      "the oldest",
-      SUBSCRIBER,
-      0,
-      four_are_held,
-      { .verb = RELEASE_MANY, .count = 3 },
-      0,
-      NULL,
-      0 },
-    { "release_many",
-      "others",
-      SUBSCRIBER,
-      0,
-      four_are_held,
-      { .verb = RELEASE_MANY, .count = 2, .size_bytes = 1 },
-      0,
-      NULL,
-      0 },
-    { "release",
-      "writer asleep",
-      SUBSCRIBER,
-      0,
-      writer_wants_room,
-      { .verb = RELEASE, .count = 1 },
-      0,
-      NULL,
-      0 },
-    { "wait for a message",
-      "in vain",
-      SUBSCRIBER,
-      0,
-      attached,
-      { .verb = TAKE, .count = 1, .wait_ns = SHORT_NS },
-      -ETIMEDOUT,
-      NULL,
-      0 },
-    { "wait for a message",
-      "woken",
-      SUBSCRIBER,
-      0,
-      attached,
-      { .verb = TAKE, .count = 1, .wait_ns = PATIENT_NS },
-      0,
-      writer_sends_one,
-      0 },
-    { "fd", "", SUBSCRIBER, 0, attached, { .verb = DESCRIPTOR }, 0, NULL, 0 },
-    { "receive", "with fd", SUBSCRIBER, 0, descriptor_is_armed, { .verb = RECEIVE }, 0, NULL, 0 },
-    { "subscriber close",
-      "four held",
-      SUBSCRIBER,
-      CLOSING,
-      four_are_held,
-      { .verb = CLOSE },
-      0,
-      NULL,
-      0 },
-    { "subscriber close",
-      "with fd",
-      SUBSCRIBER,
-      CLOSING,
-      held_and_armed,
-      { .verb = CLOSE },
-      0,
-      NULL,
-      0 },
+    ROW("subscriber open", "alone", SUBSCRIBER, OPENING, nobody, OPEN_SUBSCRIBER, 0, 0, 0, 0, NULL, 0)
+    ROW("subscriber open", "a publisher sends", SUBSCRIBER, OPENING, publisher_sends, OPEN_SUBSCRIBER, 0, 0, 0, 0, NULL, 0)
+    ROW("take", "", SUBSCRIBER, 0, messages_wait, TAKE, 1, 0, 0, 0, NULL, 0)
+    ROW("receive", "", SUBSCRIBER, 0, messages_wait, RECEIVE, 1, 0, 0, 0, NULL, 0)
+    ROW("take_many", "", SUBSCRIBER, 0, messages_wait, TAKE_MANY, 4, 0, 0, 0, NULL, 0)
+    ROW("receive_many", "", SUBSCRIBER, 0, messages_wait, RECEIVE_MANY, 4, 0, 0, 0, NULL, 0)
+    ROW("receive", "behind a pad", SUBSCRIBER, 0, message_behind_a_pad, RECEIVE, 0, 0, 0, 0, NULL, 0)
+    ROW("release", "in order", SUBSCRIBER, 0, four_are_held, RELEASE, 1, 0, 0, 0, NULL, 0)
+    ROW("release", "out of order", SUBSCRIBER, 0, four_are_held, RELEASE, 1, 2, 0, 0, NULL, 0)
+    ROW("release_many", "the oldest", SUBSCRIBER, 0, four_are_held, RELEASE_MANY, 3, 0, 0, 0, NULL, 0)
+    ROW("release_many", "others", SUBSCRIBER, 0, four_are_held, RELEASE_MANY, 2, 1, 0, 0, NULL, 0)
+    ROW("release", "writer asleep", SUBSCRIBER, 0, writer_wants_room, RELEASE, 1, 0, 0, 0, NULL, 0)
+    ROW("wait for a message", "in vain", SUBSCRIBER, 0, attached, TAKE, 1, 0, SHORT_NS, -ETIMEDOUT, NULL, 0)
+    ROW("wait for a message", "woken", SUBSCRIBER, 0, attached, TAKE, 1, 0, PATIENT_NS, 0, writer_sends_one, 0)
+    ROW("fd", "", SUBSCRIBER, 0, attached, DESCRIPTOR, 0, 0, 0, 0, NULL, 0)
+    ROW("receive", "with fd", SUBSCRIBER, 0, descriptor_is_armed, RECEIVE, 0, 0, 0, 0, NULL, 0)
+    ROW("subscriber close", "four held", SUBSCRIBER, CLOSING, four_are_held, CLOSE, 0, 0, 0, 0, NULL, 0)
+    ROW("subscriber close", "with fd", SUBSCRIBER, CLOSING, held_and_armed, CLOSE, 0, 0, 0, 0, NULL, 0)
 
 #define RECOVERY_OPEN(variant, role, stage, opens, at)                                             \
-    {                                                                                              \
-        "recovery", variant, role, OPENING | RECOVERY, stage, { .verb = opens }, 0, NULL, at       \
-    }
-    RECOVERY_OPEN("claim of a publisher's place", PUBLISHER, publisher_died, OPEN_PUBLISHER, 0),
-    RECOVERY_OPEN("the same, killed claimed", PUBLISHER, publisher_died_opening, OPEN_PUBLISHER, 3),
-    RECOVERY_OPEN("the same, killed listed", PUBLISHER, publisher_died_opening, OPEN_PUBLISHER,
-                  DEAD_LISTED),
-    RECOVERY_OPEN("open over a half-made directory", PUBLISHER, all_died_opening, OPEN_PUBLISHER,
-                  2),
-    RECOVERY_OPEN("claim of a subscriber's place", SUBSCRIBER, subscriber_died, OPEN_SUBSCRIBER, 0),
-    RECOVERY_OPEN("the same, killed claimed", SUBSCRIBER, subscriber_died_opening, OPEN_SUBSCRIBER,
-                  3),
-    RECOVERY_OPEN("the same, killed listed", SUBSCRIBER, subscriber_died_opening, OPEN_SUBSCRIBER,
-                  DEAD_LISTED),
-    { "recovery",
-      "a reader puts a dead publisher out",
-      SUBSCRIBER,
-      RECOVERY,
-      publisher_died_before_us,
-      { .verb = TAKE, .count = 1 },
-      -EPIPE,
-      NULL,
-      0 },
-    { "recovery", "a writer puts a dead subscriber out", PUBLISHER, RECOVERY,
-      subscriber_died_before_us, ORDER_SEND(LARGE, PATIENT_NS), 0, NULL, 0 },
-    { "recovery",
-      "collector, directory half made",
-      COLLECTOR,
-      RECOVERY,
-      all_died_opening,
-      { .verb = COLLECT },
-      0,
-      NULL,
-      2 },
-    { "recovery",
-      "collector, lane half made",
-      COLLECTOR,
-      RECOVERY,
-      all_died_opening,
-      { .verb = COLLECT },
-      0,
-      NULL,
-      3 },
-    SYNC_SCENARIOS
+    ROW("recovery", variant, role, OPENING | RECOVERY, stage, opens, 0, 0, 0, 0, NULL, at)
+    RECOVERY_OPEN("claim of a publisher's place", PUBLISHER, publisher_died, OPEN_PUBLISHER, 0)
+    RECOVERY_OPEN("the same, killed claimed", PUBLISHER, publisher_died_opening, OPEN_PUBLISHER, 3)
+    RECOVERY_OPEN("the same, killed listed", PUBLISHER, publisher_died_opening, OPEN_PUBLISHER, DEAD_LISTED)
+    RECOVERY_OPEN("open over a half-made directory", PUBLISHER, all_died_opening, OPEN_PUBLISHER, 2)
+    RECOVERY_OPEN("claim of a subscriber's place", SUBSCRIBER, subscriber_died, OPEN_SUBSCRIBER, 0)
+    RECOVERY_OPEN("the same, killed claimed", SUBSCRIBER, subscriber_died_opening, OPEN_SUBSCRIBER, 3)
+    RECOVERY_OPEN("the same, killed listed", SUBSCRIBER, subscriber_died_opening, OPEN_SUBSCRIBER, DEAD_LISTED)
+    ROW("recovery", "a reader puts a dead publisher out", SUBSCRIBER, RECOVERY, publisher_died_before_us, TAKE, 1, 0, 0, -EPIPE, NULL, 0)
+    ROW("recovery", "a writer puts a dead subscriber out", PUBLISHER, RECOVERY, subscriber_died_before_us, SEND, 1, LARGE, PATIENT_NS, 0, NULL, 0)
+    ROW("recovery", "collector, directory half made", COLLECTOR, RECOVERY, all_died_opening, COLLECT, 0, 0, 0, 0, NULL, 2)
+    ROW("recovery", "collector, lane half made", COLLECTOR, RECOVERY, all_died_opening, COLLECT, 0, 0, 0, 0, NULL, 3)
 };
+/* clang-format on */
 
-const unsigned scenario_count = sizeof scenarios / sizeof scenarios[0];
+const unsigned channel_scenario_count = sizeof channel_scenarios / sizeof channel_scenarios[0];

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_PROOF_VERB_H
+#define WEIR_PROOF_VERB_H
+
+/*
+ * What a peer can be told: the verb, the function that does it (in the subject's _peer.c) and its
+ * name in messages. An order says how often or what (count, size_bytes), and how long (wait_ns; 0:
+ * without waiting).
+ */
+
+/* clang-format off */
+#define CHANNEL_VERBS(V) \
+    V(OPEN_PUBLISHER, open_publisher, "open publisher") \
+    V(OPEN_SUBSCRIBER, open_subscriber, "open subscriber") \
+    V(SEND, send_many, "send")            /* count messages of size_bytes (0: by number), each within wait_ns */ \
+    V(FILL, send_many, "fill")            /* until -EAGAIN, count at most */ \
+    V(LOAN, loan, "loan")                 /* of size_bytes, filled */ \
+    V(COMMIT, commit, "commit")           /* that loan */ \
+    V(BATCH, batch, "batch")              /* begin, count messages, end */ \
+    V(WAIT_SUBSCRIBER, wait_for, "wait_subscriber") \
+    V(WAIT_TAKEN, wait_for, "wait_taken") \
+    V(END, end, "end") \
+    V(CLOSE, close_it, "close")           /* whichever is open */ \
+    V(TAKE, take, "take")                 /* count, and hold them */ \
+    V(RECEIVE, receive, "receive")        /* count */ \
+    V(RELEASE, release, "release")        /* the hold number size_bytes, 0 is the oldest, count times */ \
+    V(READ, read_messages, "read")        /* count messages of the stream that size_bytes names, whatever ends before */ \
+    V(READ_THERE, read_messages, "read what is there") \
+    V(READ_END, read_messages, "read to the end") /* wait_ns 0: polling */ \
+    V(DESCRIPTOR, arm_descriptor, "fd") \
+    V(SEND_MANY, send_burst, "send_many")        /* count messages of size_bytes, in one call */ \
+    V(LOAN_MANY, loan_many, "loan_many")         /* count places of size_bytes, filled */ \
+    V(COMMIT_MANY, commit_many, "commit_many")   /* those, every second one with half its size: closed up */ \
+    V(TAKE_MANY, take_many, "take_many")         /* count, in one call, and hold them */ \
+    V(RELEASE_MANY, release_many, "release_many") /* count, from the hold number size_bytes on */ \
+    V(RECEIVE_MANY, receive_many, "receive_many") /* count */ \
+    V(COLLECT, collect, "collect")
+
+#define SYNC_VERBS(V) \
+    V(LOCK, lock, "lock") \
+    V(UNLOCK, unlock, "unlock")           /* if it holds the mutex */ \
+    V(REPAIR, repair, "repair")           /* what it inherited, and says so; if it did */ \
+    V(CONDITION_WAIT, condition_wait, "condition wait") /* with the mutex, until the state is not count any more */ \
+    V(CHANGE, change, "change")           /* the state, with the mutex */ \
+    V(SIGNAL, send_signal, "signal")      /* count 1: broadcast */ \
+    V(EVENT_WAIT, event_wait, "event wait") /* until the state is not count */ \
+    V(NOTIFY, notify, "notify")           /* count 1: all */ \
+    V(SEMAPHORE_WAIT, semaphore_wait, "semaphore wait") \
+    V(SEMAPHORE_POST, semaphore_post, "semaphore post") \
+    V(ONCE_BEGIN, once_begin, "once begin") \
+    V(ONCE_END, once_end, "once end")     /* if it has begun */ \
+    V(ONCE_ABANDON, once_abandon, "once abandon") /* the same */
+/* clang-format on */
+
+#define EVERY_VERB(V)                                                                              \
+    CHANNEL_VERBS(V)                                                                               \
+    SYNC_VERBS(V)
+
+#define VERB_ENUMERATOR(verb, how, name) verb,
+enum verb { EVERY_VERB(VERB_ENUMERATOR) QUIT, VERBS };
+
+extern const char *const verb_names[VERBS];
+
+#endif
