@@ -23,13 +23,13 @@
 #if defined(__x86_64__)
 #define KNOWS_MACHINE 1
 
-static bool is_at_call(pid_t pid)
+static bool is_at_call(pid_t pid, uintptr_t *at)
 {
     errno = 0;
-    long at = ptrace(PTRACE_PEEKUSER, pid, (void *)offsetof(struct user, regs.rip), NULL);
+    *at = (uintptr_t)ptrace(PTRACE_PEEKUSER, pid, (void *)offsetof(struct user, regs.rip), NULL);
     if (errno != 0)
         return false;
-    long code = ptrace(PTRACE_PEEKTEXT, pid, (void *)at, NULL);
+    long code = ptrace(PTRACE_PEEKTEXT, pid, (void *)*at, NULL);
     return errno == 0 && (code & 0xffff) == 0x050f; /* syscall */
 }
 
@@ -41,9 +41,10 @@ static long entered_call(pid_t pid)
 /* On arm64 a step clears the monitor of an exclusive load, so that its loop never ends. */
 #define KNOWS_MACHINE 0
 
-static bool is_at_call(pid_t pid)
+static bool is_at_call(pid_t pid, uintptr_t *at)
 {
     (void)pid;
+    *at = 0;
     return false;
 }
 
@@ -137,21 +138,15 @@ static enum step cross_call(struct stepper *stepper)
     return STEP_EXIT;
 }
 
-enum step stepper_next(struct stepper *stepper)
+/* An instruction that is no system call. */
+static enum step step_instruction(const struct stepper *stepper)
 {
     int status;
-    if (stepper->is_entered)
-        return cross_call(stepper);
-    bool is_call = is_at_call(stepper->pid);
-    if (ptrace(is_call ? PTRACE_SYSCALL : PTRACE_SINGLESTEP, stepper->pid, NULL, NULL) != 0 ||
+    if (ptrace(PTRACE_SINGLESTEP, stepper->pid, NULL, NULL) != 0 ||
         waitpid(stepper->pid, &status, 0) != stepper->pid || !WIFSTOPPED(status) ||
         (WSTOPSIG(status) & 0x7f) != SIGTRAP)
         return STEP_LOST;
-    if (!is_call)
-        return STEP_INSTRUCTION;
-    stepper->is_entered = true;
-    stepper->call = entered_call(stepper->pid);
-    return STEP_ENTRY;
+    return STEP_INSTRUCTION;
 }
 
 /* To the next stop at a system call, at full speed. */
@@ -167,6 +162,13 @@ static enum step next_call(struct stepper *stepper)
     stepper->is_entered = true;
     stepper->call = entered_call(stepper->pid);
     return STEP_ENTRY;
+}
+
+enum step stepper_next(struct stepper *stepper)
+{
+    if (stepper->is_entered || is_at_call(stepper->pid, &stepper->from))
+        return next_call(stepper);
+    return step_instruction(stepper);
 }
 
 bool stepper_is_over(const struct stepper *stepper)
@@ -207,8 +209,8 @@ bool stepper_reach(struct stepper *stepper, struct point point)
         stepper->at.stops += step == STEP_EXIT; /* this time it did not sleep */
         return step != STEP_LOST && !stepper_is_over(stepper);
     }
-    while (stepper->at.steps < point.steps && !is_at_call(stepper->pid)) {
-        if (stepper_next(stepper) != STEP_INSTRUCTION || stepper_is_over(stepper))
+    while (stepper->at.steps < point.steps && !is_at_call(stepper->pid, &stepper->from)) {
+        if (step_instruction(stepper) != STEP_INSTRUCTION || stepper_is_over(stepper))
             return false;
         stepper->at.steps++;
     }
@@ -282,10 +284,11 @@ void memory_free(struct memory *memory)
 {
     free(memory->before);
     free(memory->now);
+    free(memory->shared_before);
     *memory = (struct memory){ .count = 0 };
 }
 
-bool memory_changed(struct memory *memory, pid_t pid)
+static bool segments_changed(struct memory *memory, pid_t pid)
 {
     struct iovec there[16], here;
     size_t total = 0;
@@ -307,4 +310,24 @@ bool memory_changed(struct memory *memory, pid_t pid)
     memory->before = memory->now;
     memory->now = turn;
     return was_known && !is_same;
+}
+
+static bool shared_changed(struct memory *memory)
+{
+    bool was_known = memory->shared_before;
+    if (memory->shared_bytes == 0)
+        return false;
+    if (!was_known)
+        memory->shared_before = malloc(memory->shared_bytes);
+    bool is_same =
+        was_known && memcmp(memory->shared_before, memory->shared, memory->shared_bytes) == 0;
+    if (!is_same)
+        memcpy(memory->shared_before, memory->shared, memory->shared_bytes);
+    return was_known && !is_same;
+}
+
+bool memory_changed(struct memory *memory, pid_t pid)
+{
+    bool has_changed = segments_changed(memory, pid);
+    return shared_changed(memory) || has_changed;
 }

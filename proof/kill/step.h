@@ -39,6 +39,7 @@ struct stepper {
     bool is_detached;    /* stopped by SIGSTOP, and not traced any more */
     struct point at;     /* since the order began */
     long call;           /* the last system call that was entered */
+    uintptr_t from;      /* where the last instruction stood */
     void (*cue)(void *); /* what wakes it, once, when it sleeps; may be NULL */
     void *argument;
     bool has_cued;
@@ -62,10 +63,14 @@ bool stepper_halt(struct stepper *stepper);
 void stepper_release(struct stepper *stepper);
 
 /*
- * What the process has mapped of System V segments and can write, but for its beacon.
+ * What the process has mapped of System V segments and can write, but for its beacon; and other
+ * memory that it shares with us.
  * memory_changed(): since the last call; the first, and one after an attach, says false.
  */
 struct memory {
+    const void *shared;
+    size_t shared_bytes; /* 0: none */
+    unsigned char *shared_before;
     struct {
         uintptr_t start;
         size_t bytes;
