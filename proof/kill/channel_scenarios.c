@@ -196,7 +196,7 @@ static void die_opening(struct round *round, enum verb verb)
     tell(round, DEAD, (struct order){ .verb = verb, .is_marked = true });
     require(round, stepper_enter(&stepper), "it does not begin");
     for (;;) {
-        struct point next = { stepper.at.stops + 1, 0, 0 };
+        struct point next = { .stops = stepper.at.stops + 1 };
         require(round, stepper_reach(&stepper, next), "the one before has opened already");
         bool is_exit = !stepper.is_entered;
         attaches += is_exit && stepper.call == SYS_shmat;

@@ -12,10 +12,11 @@
 #include <unistd.h>
 
 #define VERB_NAME(verb, how, name) [verb] = (name),
-const char *const verb_names[VERBS] = { EVERY_VERB(VERB_NAME) };
+const char *const verb_names[VERBS] = { EVERY_VERB(VERB_NAME)[QUIT] = "quit" };
 
 struct accounts *accounts;
 struct reply reply;
+enum who peer_self;
 
 int peer_broken(const char *format, ...)
 {
@@ -57,7 +58,8 @@ void peer_leave(const struct order *order)
 
 static int obey(const struct order *order)
 {
-    static act *const *const subjects[] = { channel_acts, sync_acts };
+    static act *const *const subjects[] = { channel_acts, sync_acts, rwlock_acts, permits_acts,
+                                            barrier_acts };
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++)
         if (subjects[i][order->verb])
             return subjects[i][order->verb](order);
@@ -81,7 +83,7 @@ static _Noreturn void serve(int orders, int replies)
     _exit(0);
 }
 
-bool peer_start(struct peer *peer, struct accounts *shared)
+bool peer_start(struct peer *peer, struct accounts *shared, enum who who)
 {
     int down[2], up[2];
     if (pipe(down) != 0)
@@ -92,6 +94,7 @@ bool peer_start(struct peer *peer, struct accounts *shared)
     if (peer->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         accounts = shared;
+        peer_self = who;
         serve(down[0], up[1]);
     }
     close(down[0]);

@@ -15,6 +15,7 @@
 
 #include <weir/weir.h>
 
+#include "places.h"
 #include "sync.h"
 #include "verb.h"
 
@@ -50,6 +51,9 @@ struct accounts {
     atomic_llong longest_ns; /* that a call with a bound took */
     struct stream stream[STREAMS_MAX];
     struct sync_state sync;
+    struct rwlock_state rwlock;
+    struct permits_state permits;
+    struct barrier_state barrier;
 };
 
 struct order {
@@ -73,7 +77,7 @@ struct peer {
 };
 
 /* Forks. False: no process, or no pipe. */
-bool peer_start(struct peer *peer, struct accounts *accounts);
+bool peer_start(struct peer *peer, struct accounts *accounts, enum who who);
 /* False when it has gone. */
 bool peer_tell(const struct peer *peer, struct order order);
 /* False when there is no answer in time: as long as some calls that are bounded may take. */

@@ -33,9 +33,27 @@ void require(struct round *round, bool condition, const char *format, ...)
 
 void start(struct round *round, enum who who)
 {
-    require(round, peer_start(&round->peer[who], round->accounts), "no process: %s",
+    require(round, peer_start(&round->peer[who], round->accounts, who), "no process: %s",
             strerror(errno));
     round->is_busy[who] = false;
+}
+
+struct order within(enum verb verb, int64_t wait_ns)
+{
+    return (struct order){ .verb = verb, .wait_ns = wait_ns };
+}
+
+void simply(struct round *round, enum who who, enum verb verb)
+{
+    must(round, who, within(verb, 0));
+}
+
+void give_identity(struct round *round, enum who who)
+{
+    if (round->peer[who].pid == 0)
+        start(round, who);
+    must(round, who, within(LOCK, BOUND_NS));
+    simply(round, who, UNLOCK);
 }
 
 void tell(struct round *round, enum who who, struct order order)
@@ -118,6 +136,7 @@ void quit(struct round *round, enum who who)
     if (peer->pid == 0)
         return;
     tell(round, who, (struct order){ .verb = QUIT });
+    round->is_busy[who] = false;
     pid_t found = waitpid(peer->pid, &status, 0);
     bool is_well = found == peer->pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     peer_forget(peer);

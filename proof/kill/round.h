@@ -43,11 +43,10 @@ struct subject {
     void (*after_stop)(struct round *round); /* it stands; it goes on; all leave */
 };
 
-extern const struct subject channel_subject, sync_subject;
+extern const struct subject channel_subject, sync_subject, rwlock_subject, permits_subject,
+    barrier_subject, latest_subject, alloc_subject, segment_subject;
 
 enum mode { SURVEY, KILL, STOP, MODES };
-
-enum who { VICTIM, OLD, NEXT, FRESH, RIVAL, DEAD, PEERS };
 
 extern const char *const who_names[PEERS];
 
@@ -96,6 +95,11 @@ void must(struct round *round, enum who who, struct order order);
 void tell(struct round *round, enum who who, struct order order);
 struct reply answer(struct round *round, enum who who);
 void start(struct round *round, enum who who);
+/* The same, if it is not the victim, or there already; and it has its identity, by a mutex. */
+void give_identity(struct round *round, enum who who);
+struct order within(enum verb verb, int64_t wait_ns);
+/* A bare order, whose result must be 0. */
+void simply(struct round *round, enum who who, enum verb verb);
 /* Until it waits for a message or for room. */
 void see_asleep(struct round *round, enum who who);
 /* Kills it; how it ended is known. */

@@ -23,10 +23,24 @@
 #if defined(__x86_64__)
 #define KNOWS_MACHINE 1
 
+static uintptr_t where(pid_t pid)
+{
+    return (uintptr_t)ptrace(PTRACE_PEEKUSER, pid, (void *)offsetof(struct user, regs.rip), NULL);
+}
+
+/* A breakpoint of the processor's; at 0 there is none. */
+static bool break_at(pid_t pid, uintptr_t at)
+{
+    return ptrace(PTRACE_POKEUSER, pid, (void *)offsetof(struct user, u_debugreg[0]), (void *)at) ==
+               0 &&
+           ptrace(PTRACE_POKEUSER, pid, (void *)offsetof(struct user, u_debugreg[7]),
+                  (void *)(uintptr_t)(at != 0)) == 0;
+}
+
 static bool is_at_call(pid_t pid, uintptr_t *at)
 {
     errno = 0;
-    *at = (uintptr_t)ptrace(PTRACE_PEEKUSER, pid, (void *)offsetof(struct user, regs.rip), NULL);
+    *at = where(pid);
     if (errno != 0)
         return false;
     long code = ptrace(PTRACE_PEEKTEXT, pid, (void *)*at, NULL);
@@ -40,6 +54,19 @@ static long entered_call(pid_t pid)
 #else
 /* On arm64 a step clears the monitor of an exclusive load, so that its loop never ends. */
 #define KNOWS_MACHINE 0
+
+static uintptr_t where(pid_t pid)
+{
+    (void)pid;
+    return 0;
+}
+
+static bool break_at(pid_t pid, uintptr_t at)
+{
+    (void)pid;
+    (void)at;
+    return false;
+}
 
 static bool is_at_call(pid_t pid, uintptr_t *at)
 {
@@ -171,6 +198,11 @@ enum step stepper_next(struct stepper *stepper)
     return step_instruction(stepper);
 }
 
+uintptr_t stepper_where(const struct stepper *stepper)
+{
+    return where(stepper->pid);
+}
+
 bool stepper_is_over(const struct stepper *stepper)
 {
     return stepper->accounts->place == AFTER;
@@ -193,6 +225,33 @@ static void give_cue(struct stepper *stepper)
     stepper->has_cued = true;
 }
 
+/* So few are stepped. */
+#define FEW_STEPS 8
+
+/* With a breakpoint there. Or to the next system call, if that comes sooner than at the survey. */
+static bool run_to(struct stepper *stepper, struct point point)
+{
+    int status = 0;
+    bool is_at_point = false;
+    for (uint32_t visit = 0; visit < point.visit; visit++) {
+        if (ptrace(PTRACE_SYSCALL, stepper->pid, NULL, NULL) != 0 ||
+            waitpid(stepper->pid, &status, 0) != stepper->pid || !WIFSTOPPED(status))
+            return false;
+        is_at_point = WSTOPSIG(status) == SIGTRAP;
+        if (!is_at_point)
+            break;
+    }
+    break_at(stepper->pid, 0);
+    if (is_at_point) {
+        stepper->at.steps = point.steps;
+    } else {
+        stepper->is_entered = true;
+        stepper->call = entered_call(stepper->pid);
+        stepper->at.stops++;
+    }
+    return (is_at_point || WSTOPSIG(status) == (SIGTRAP | 0x80)) && !stepper_is_over(stepper);
+}
+
 bool stepper_reach(struct stepper *stepper, struct point point)
 {
     while (stepper->at.stops < point.stops) {
@@ -209,6 +268,9 @@ bool stepper_reach(struct stepper *stepper, struct point point)
         stepper->at.stops += step == STEP_EXIT; /* this time it did not sleep */
         return step != STEP_LOST && !stepper_is_over(stepper);
     }
+    if (point.steps > FEW_STEPS && point.visit != 0 && point.visit <= point.steps / FEW_STEPS &&
+        break_at(stepper->pid, point.there))
+        return run_to(stepper, point);
     while (stepper->at.steps < point.steps && !is_at_call(stepper->pid, &stepper->from)) {
         if (step_instruction(stepper) != STEP_INSTRUCTION || stepper_is_over(stepper))
             return false;

@@ -21,6 +21,8 @@ struct point {
     uint32_t stops;
     uint32_t steps : 31;
     uint32_t is_blocked : 1; /* inside the call that was entered */
+    uint32_t visit; /* the same, faster: it stands there for the so-manieth time; 0: not known */
+    uintptr_t there;
 };
 
 enum step {
@@ -50,6 +52,8 @@ bool stepper_works(void);
 /* Halts a peer that waits for orders. */
 bool stepper_begin(struct stepper *stepper, const struct peer *peer,
                    const struct accounts *accounts);
+/* Where it stands. */
+uintptr_t stepper_where(const struct stepper *stepper);
 /* One stop further. */
 enum step stepper_next(struct stepper *stepper);
 /* It has been told a marked order: on to where that begins. */

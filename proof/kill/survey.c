@@ -7,81 +7,126 @@
 
 /* Which instructions are points, between two stores or stops. */
 enum grain {
-    ENDS,  /* the first and the last */
-    TURNS, /* all; of a loop its first two turns, and the last */
+    ENDS,    /* the first and the last */
+    LIBRARY, /* all of the library's own; of a loop its first two turns, and the last */
+    TURNS,   /* all, and of a loop the same */
     ALL,
 };
-
-#define PLACES 4096 /* of instructions; a power of two */
-
-struct tracker {
-    struct survey *survey;
-    enum grain grain;
-    unsigned gap;     /* stops before */
-    unsigned length;  /* instructions in it so far */
-    unsigned planned; /* instructions of the gap that are points, or 0 */
-    unsigned char visits[PLACES];
-};
-
-static void add_point(struct survey *survey, unsigned stops, unsigned steps, bool is_blocked)
-{
-    if (survey->count < survey->most)
-        survey->points[survey->count++] = (struct point){ stops, steps, is_blocked };
-}
 
 /* An order of no more instructions than these is swept at each of them (TURNS). */
 #define WHOLE_MOST 1000
 
-/* Only what lies between two stores or stops, and is neither the first nor the last, is left out. */
-static void add_step(struct tracker *tracker, unsigned steps)
+/* How often each instruction was come to. */
+#define CODE_PLACES 16384 /* a power of two */
+#define UNCOUNTED UINT32_MAX
+struct visits {
+    struct {
+        uintptr_t there;
+        uint32_t in_gap, since_store;
+        uint32_t gap, store; /* when that was */
+    } place[CODE_PLACES];
+};
+
+struct tracker {
+    struct survey *survey;
+    enum grain grain;
+    unsigned gap;          /* stops before */
+    unsigned length;       /* instructions in it so far */
+    unsigned planned;      /* instructions of the gap that are points, or 0 */
+    struct point now, was; /* it stands, and stood an instruction before */
+    struct visits *visits;
+};
+
+static void add_point(struct survey *survey, struct point point)
 {
-    if (steps <= tracker->planned)
-        return;
-    add_point(tracker->survey, tracker->gap, steps, false);
-    tracker->planned = steps;
+    if (survey->count < survey->most)
+        survey->points[survey->count++] = point;
 }
 
-/* Two places of code that meet in one count make a point of a later turn less, never of a first one. */
-static bool is_first_turn(struct tracker *tracker, uintptr_t from)
+/* At a stop, or asleep behind one. */
+static void add_stop(struct survey *survey, unsigned stops, bool is_blocked)
 {
-    return tracker->grain == ALL ||
-           (tracker->grain == TURNS && tracker->visits[from % PLACES]++ < 2);
+    add_point(survey, (struct point){ .stops = stops, .is_blocked = is_blocked });
+}
+
+/* Only what lies between two stores or stops, and is neither the first nor the last, is left out. */
+static void add_step(struct tracker *tracker, struct point point)
+{
+    if (point.steps == 0 || point.steps <= tracker->planned)
+        return;
+    add_point(tracker->survey, point);
+    tracker->planned = point.steps;
+}
+
+/* It has come to an instruction; which time since the last store that is. 0: not known. */
+static uint32_t come_to(struct tracker *tracker, uintptr_t there, bool is_same)
+{
+    uint32_t store = tracker->survey->stores + 1, gap = tracker->gap + 1, tries = 0;
+    size_t at = there % CODE_PLACES;
+    while (tracker->visits->place[at].gap == gap && tracker->visits->place[at].there != there)
+        if (at = (at + 1) % CODE_PLACES, ++tries == CODE_PLACES)
+            return 0;
+    if (tracker->visits->place[at].gap != gap)
+        tracker->visits->place[at].in_gap = tracker->visits->place[at].store = 0;
+    if (tracker->visits->place[at].store != store)
+        tracker->visits->place[at].since_store = 0;
+    tracker->visits->place[at].there = there;
+    tracker->visits->place[at].gap = gap;
+    tracker->visits->place[at].store = store;
+    if (is_same) /* one that repeats itself: how often a breakpoint sees it is not said */
+        tracker->visits->place[at].in_gap = UNCOUNTED;
+    else if (tracker->visits->place[at].in_gap != UNCOUNTED)
+        tracker->visits->place[at].in_gap++;
+    tracker->now.there = there;
+    tracker->now.visit =
+        tracker->visits->place[at].in_gap == UNCOUNTED ? 0 : tracker->visits->place[at].in_gap;
+    return ++tracker->visits->place[at].since_store;
+}
+
+/* Whether the instruction that it has come to is one of the library's, and not of libc's. */
+static bool is_library(uintptr_t there)
+{
+    extern const char __executable_start, etext;
+    return there >= (uintptr_t)&__executable_start && there < (uintptr_t)&etext;
 }
 
 static void end_gap(struct tracker *tracker)
 {
-    memset(tracker->visits, 0, sizeof tracker->visits);
     if (tracker->length > 0)
-        add_step(tracker, tracker->length);
+        add_step(tracker, tracker->now);
     tracker->gap++;
     tracker->length = tracker->planned = 0;
+    tracker->now = (struct point){ .stops = tracker->gap };
 }
 
-static void track_instruction(struct tracker *tracker, uintptr_t from, bool is_store)
+static void track_instruction(struct tracker *tracker, uintptr_t from, uintptr_t to, bool is_store)
 {
     struct survey *survey = tracker->survey;
-    unsigned steps = ++tracker->length;
+    if (tracker->length == 0)
+        come_to(tracker, from, false);
+    tracker->was = tracker->now;
     survey->instructions++;
     survey->stores += is_store;
-    if (is_store && steps > 1)
-        add_step(tracker, steps - 1);
+    tracker->now.steps = ++tracker->length;
+    uint32_t turn = come_to(tracker, to, to == from);
     if (is_store)
-        memset(tracker->visits, 0, sizeof tracker->visits);
-    if (is_first_turn(tracker, from) || is_store || steps == 1)
-        add_step(tracker, steps);
+        add_step(tracker, tracker->was);
+    if (is_store || tracker->length == 1 || tracker->grain == ALL ||
+        (turn <= 2 && (tracker->grain == TURNS || (tracker->grain == LIBRARY && is_library(to)))))
+        add_step(tracker, tracker->now);
 }
 
 /* The rest of a long order, for a sample: its stops alone. */
 static bool hurry(struct stepper *stepper, struct tracker *tracker)
 {
     struct survey *survey = tracker->survey;
-    stepper->at = (struct point){ 0, 0, 0 };
-    while (stepper_reach(stepper, (struct point){ stepper->at.stops + 1, 0, 0 })) {
+    stepper->at = (struct point){ .stops = 0 };
+    while (stepper_reach(stepper, (struct point){ .stops = stepper->at.stops + 1 })) {
         tracker->gap++;
         survey->stops++;
-        add_point(survey, tracker->gap, 0, false);
+        add_stop(survey, tracker->gap, false);
         if (!stepper->is_entered)
-            add_point(survey, tracker->gap, 1, false);
+            add_point(survey, (struct point){ .stops = tracker->gap, .steps = 1 });
     }
     return stepper_is_over(stepper);
 }
@@ -89,12 +134,14 @@ static bool hurry(struct stepper *stepper, struct tracker *tracker)
 static bool follow(struct round *round, struct survey *survey, enum grain grain)
 {
     struct stepper *stepper = &round->stepper;
-    struct tracker tracker = { .survey = survey, .grain = grain };
+    static struct visits visits;
+    struct tracker tracker = { .survey = survey, .grain = grain, .visits = &visits };
     struct memory memory = { .count = 0 };
     if (round->subject->is_in_accounts) {
         memory.shared = round->accounts;
         memory.shared_bytes = sizeof *round->accounts;
     }
+    memset(&visits, 0, sizeof visits);
     memory_changed(&memory, stepper->pid);
     while (!stepper_is_over(stepper)) {
         if (survey->is_sample && survey->instructions > WHOLE_MOST && !stepper->is_entered)
@@ -103,11 +150,12 @@ static bool follow(struct round *round, struct survey *survey, enum grain grain)
         if (step == STEP_LOST)
             break;
         if (step == STEP_INSTRUCTION) {
-            track_instruction(&tracker, stepper->from, memory_changed(&memory, stepper->pid));
+            track_instruction(&tracker, stepper->from, stepper_where(stepper),
+                              memory_changed(&memory, stepper->pid));
             continue;
         }
         if (step == STEP_BLOCKED) {
-            add_point(survey, tracker.gap, 0, true);
+            add_stop(survey, tracker.gap, true);
             if (stepper->cue && !stepper->has_cued)
                 stepper->cue(stepper->argument);
             stepper->has_cued = true;
@@ -119,7 +167,7 @@ static bool follow(struct round *round, struct survey *survey, enum grain grain)
             memory_changed(&memory, stepper->pid);
         end_gap(&tracker);
         survey->stops++;
-        add_point(survey, tracker.gap, 0, false);
+        add_stop(survey, tracker.gap, false);
     }
     end_gap(&tracker);
     memory_free(&memory);
@@ -147,10 +195,11 @@ bool round_survey(struct round *round, struct survey *survey, bool every)
 {
     enum grain grain = every ? ALL : ENDS;
     bool is_well = survey_at(round, survey, grain);
-    bool is_short = survey->instructions <= WHOLE_MOST ||
-                    (round->subject->is_in_accounts && !survey->is_sample);
+    bool is_short = survey->instructions <= WHOLE_MOST;
     if (is_well && !every && is_short)
         is_well = survey_at(round, survey, grain = TURNS);
+    else if (is_well && !every && round->subject->is_in_accounts && !survey->is_sample)
+        is_well = survey_at(round, survey, grain = LIBRARY);
     survey->is_whole = grain != ENDS;
     unsigned blocked = 0;
     for (unsigned i = 0; i < survey->count; i++)

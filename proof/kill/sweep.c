@@ -75,7 +75,9 @@ static unsigned entry_count;
 
 static void list_scenarios(void)
 {
-    static const struct subject *const subjects[] = { &channel_subject, &sync_subject };
+    static const struct subject *const subjects[] = { &channel_subject, &sync_subject,
+                                                      &rwlock_subject, &permits_subject,
+                                                      &barrier_subject };
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++)
         for (unsigned k = 0; k < *subjects[i]->count && entry_count < SCENARIOS_MAX; k++)
             entries[entry_count++] = (struct entry){ subjects[i], &subjects[i]->scenarios[k] };
@@ -140,7 +142,7 @@ static void survey_one(struct round *round, unsigned index)
     int64_t before_ns = weir_now_ns();
     set_scenario(round, index);
     round->mode = SURVEY;
-    round->point = (struct point){ 0, 0, 0 };
+    round->point = (struct point){ .stops = 0 };
     row->is_surveyed = round_survey(round, &row->survey, options.every);
     if (!row->is_surveyed)
         complain(round);

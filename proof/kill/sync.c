@@ -10,51 +10,37 @@ enum sync_flags {
     GIVING_UP = SUBJECT_FLAG, /* afterwards the mutex may be not recoverable */
 };
 
-static struct order with_wait(enum verb verb, int64_t wait_ns)
-{
-    return (struct order){ .verb = verb, .wait_ns = wait_ns };
-}
-
-/* Each has its identity, and has locked it once. */
-static void know_it(struct round *round, enum who who)
-{
-    if (who != VICTIM)
-        start(round, who);
-    must(round, who, with_wait(LOCK, BOUND_NS));
-    must(round, who, with_wait(UNLOCK, 0));
-}
-
 /* --- who stands where ----------------------------------------------------------------------------- */
 
 static void all_know_it(struct round *round)
 {
-    know_it(round, OLD);
-    know_it(round, VICTIM);
+    give_identity(round, OLD);
+    give_identity(round, VICTIM);
 }
 
 static void other_holds(struct round *round)
 {
     all_know_it(round);
-    must(round, OLD, with_wait(LOCK, BOUND_NS));
+    must(round, OLD, within(LOCK, BOUND_NS));
 }
 
 static void holder_died(struct round *round)
 {
     all_know_it(round);
-    know_it(round, DEAD);
-    must(round, DEAD, with_wait(LOCK, BOUND_NS));
+    give_identity(round, DEAD);
+    must(round, DEAD, within(LOCK, BOUND_NS));
     slay(round, DEAD);
 }
 
 static void victim_holds(struct round *round)
 {
     all_know_it(round);
-    must(round, VICTIM, with_wait(LOCK, BOUND_NS));
+    must(round, VICTIM, within(LOCK, BOUND_NS));
 }
 
 static void other_sleeps(struct round *round, enum verb verb)
 {
-    tell(round, OLD, with_wait(verb, PATIENT_NS));
+    tell(round, OLD, within(verb, PATIENT_NS));
     see_asleep(round, OLD);
 }
 
@@ -67,7 +53,7 @@ static void victim_holds_other_sleeps(struct round *round)
 static void victim_inherits(struct round *round)
 {
     holder_died(round);
-    struct reply reply = ask(round, VICTIM, with_wait(LOCK, BOUND_NS));
+    struct reply reply = ask(round, VICTIM, within(LOCK, BOUND_NS));
     must_be(round, VICTIM, &reply, WEIR_OWNER_DIED);
 }
 
@@ -80,9 +66,9 @@ static void victim_inherits_other_sleeps(struct round *round)
 static void other_waits_for_condition(struct round *round)
 {
     all_know_it(round);
-    must(round, OLD, with_wait(LOCK, BOUND_NS));
+    must(round, OLD, within(LOCK, BOUND_NS));
     other_sleeps(round, CONDITION_WAIT);
-    must(round, VICTIM, with_wait(CHANGE, 0));
+    must(round, VICTIM, within(CHANGE, 0));
 }
 
 static void other_waits_for_event(struct round *round)
@@ -100,14 +86,14 @@ static void other_waits_for_unit(struct round *round)
 static void unit_is_there(struct round *round)
 {
     all_know_it(round);
-    must(round, OLD, with_wait(SEMAPHORE_POST, 0));
+    must(round, OLD, within(SEMAPHORE_POST, 0));
 }
 
 static void builder_died(struct round *round)
 {
     all_know_it(round);
     start(round, DEAD);
-    struct reply reply = ask(round, DEAD, with_wait(ONCE_BEGIN, BOUND_NS));
+    struct reply reply = ask(round, DEAD, within(ONCE_BEGIN, BOUND_NS));
     must_be(round, DEAD, &reply, WEIR_ONCE_BEGUN);
     slay(round, DEAD);
 }
@@ -115,39 +101,39 @@ static void builder_died(struct round *round)
 static void victim_builds_other_waits(struct round *round)
 {
     all_know_it(round);
-    struct reply reply = ask(round, VICTIM, with_wait(ONCE_BEGIN, BOUND_NS));
+    struct reply reply = ask(round, VICTIM, within(ONCE_BEGIN, BOUND_NS));
     must_be(round, VICTIM, &reply, WEIR_ONCE_BEGUN);
     other_sleeps(round, ONCE_BEGIN);
 }
 
 static void other_unlocks(struct round *round)
 {
-    must(round, OLD, with_wait(UNLOCK, 0));
+    must(round, OLD, within(UNLOCK, 0));
 }
 
 static void other_signals(struct round *round)
 {
-    must(round, OLD, with_wait(CHANGE, 0));
-    must(round, OLD, with_wait(SIGNAL, 0));
+    must(round, OLD, within(CHANGE, 0));
+    must(round, OLD, within(SIGNAL, 0));
 }
 
 static void other_notifies(struct round *round)
 {
-    must(round, OLD, with_wait(NOTIFY, 0));
+    must(round, OLD, within(NOTIFY, 0));
 }
 
 static void other_posts(struct round *round)
 {
-    must(round, OLD, with_wait(SEMAPHORE_POST, 0));
+    must(round, OLD, within(SEMAPHORE_POST, 0));
 }
 
 /* --- afterwards ------------------------------------------------------------------------------------- */
 
 static void let_go(struct round *round, enum who who)
 {
-    must(round, who, with_wait(ONCE_END, 0));
-    must(round, who, with_wait(REPAIR, 0));
-    must(round, who, with_wait(UNLOCK, 0));
+    must(round, who, within(ONCE_END, 0));
+    must(round, who, within(REPAIR, 0));
+    must(round, who, within(UNLOCK, 0));
 }
 
 /* What a lock may give to one that comes later. */
@@ -176,7 +162,7 @@ static void see_survivor(struct round *round)
             must(round, FRESH, (struct order){ .verb = NOTIFY, .count = 1 });
             break;
         case SEMAPHORE_POST:
-            must(round, FRESH, with_wait(SEMAPHORE_POST, 0));
+            must(round, FRESH, within(SEMAPHORE_POST, 0));
             break;
         default:
             break;
@@ -206,18 +192,18 @@ static void after_kill(struct round *round)
     start(round, FRESH);
     see_survivor(round);
     for (int i = 0; i < 2; i++) {
-        struct reply reply = ask(round, FRESH, with_wait(LOCK, BOUND_NS));
+        struct reply reply = ask(round, FRESH, within(LOCK, BOUND_NS));
         expect_lock(round, FRESH, &reply);
         require(round, i == 0 || reply.result != WEIR_OWNER_DIED, "a death is told twice");
         let_go(round, FRESH);
-        reply = ask(round, FRESH, with_wait(ONCE_BEGIN, BOUND_NS));
+        reply = ask(round, FRESH, within(ONCE_BEGIN, BOUND_NS));
         require(round, reply.result >= 0, "a newcomer's begin gives %s: %s",
                 weir_strerror_name(reply.result), reply.sentence);
         let_go(round, FRESH);
     }
     count_units(round);
-    must(round, FRESH, with_wait(SEMAPHORE_POST, 0));
-    must(round, OLD, with_wait(SEMAPHORE_WAIT, BOUND_NS));
+    must(round, FRESH, within(SEMAPHORE_POST, 0));
+    must(round, OLD, within(SEMAPHORE_WAIT, BOUND_NS));
     quit_all(round);
 }
 
@@ -226,7 +212,7 @@ static bool try_rival_lock(struct round *round, int64_t wait_ns)
 {
     bool may_inherit = round->scenario->flags & RECOVERY;
     bool may_be_lost = round->scenario->flags & GIVING_UP;
-    struct reply reply = ask(round, RIVAL, with_wait(LOCK, wait_ns));
+    struct reply reply = ask(round, RIVAL, within(LOCK, wait_ns));
     bool is_heir = reply.result == WEIR_OWNER_DIED;
     require(round,
             reply.result == 0 || reply.result == (wait_ns ? -ETIMEDOUT : -EAGAIN) ||
@@ -239,14 +225,14 @@ static bool try_rival_lock(struct round *round, int64_t wait_ns)
 
 static bool try_rival_begin(struct round *round)
 {
-    struct reply reply = ask(round, RIVAL, with_wait(ONCE_BEGIN, 0));
+    struct reply reply = ask(round, RIVAL, within(ONCE_BEGIN, 0));
     bool is_heir = reply.result == WEIR_OWNER_DIED;
     require(round,
             reply.result >= 0 ? !is_heir || (round->scenario->flags & RECOVERY)
                               : reply.result == -EAGAIN,
             "beside a stopped one, a rival's begin gives %s%d: %s",
             weir_strerror_name(reply.result), reply.result, reply.sentence);
-    must(round, RIVAL, with_wait(ONCE_ABANDON, 0));
+    must(round, RIVAL, within(ONCE_ABANDON, 0));
     return is_heir;
 }
 

@@ -50,15 +50,40 @@
     V(ONCE_BEGIN, once_begin, "once begin") \
     V(ONCE_END, once_end, "once end")     /* if it has begun */ \
     V(ONCE_ABANDON, once_abandon, "once abandon") /* the same */
+
+#define RWLOCK_VERBS(V) \
+    V(READ_LOCK, read_lock, "read lock")  /* made and opened if need be */ \
+    V(READ_UNLOCK, read_unlock, "read unlock")    /* if it reads */ \
+    V(WRITE_LOCK, write_lock, "write lock") \
+    V(WRITE_UNLOCK, write_unlock, "write unlock") /* if it writes */ \
+    V(REPAIR_WRITTEN, repair_written, "consistent") /* what it inherited, and says so; if it did */ \
+    V(DOWNGRADE, downgrade, "downgrade") \
+    V(COUNT_READERS, count_readers, "readers")
+
+#define PERMITS_VERBS(V) \
+    V(TAKE_PERMIT, take_permit, "take a permit")  /* made and opened if need be */ \
+    V(GIVE_BACK, give_back, "release a permit")   /* count of those it has */ \
+    V(COUNT_PERMITS, count_permits, "value")
+
+#define BARRIER_VERBS(V) \
+    V(JOIN, join, "join")                 /* made and opened if need be */ \
+    V(MEET, meet, "wait at the barrier") /* it is round number count */ \
+    V(LEAVE, leave, "leave")              /* if it is a party */
 /* clang-format on */
 
 #define EVERY_VERB(V)                                                                              \
     CHANNEL_VERBS(V)                                                                               \
-    SYNC_VERBS(V)
+    SYNC_VERBS(V)                                                                                  \
+    RWLOCK_VERBS(V)                                                                                \
+    PERMITS_VERBS(V)                                                                               \
+    BARRIER_VERBS(V)
 
 #define VERB_ENUMERATOR(verb, how, name) verb,
 enum verb { EVERY_VERB(VERB_ENUMERATOR) QUIT, VERBS };
 
 extern const char *const verb_names[VERBS];
+
+/* The processes of a round. */
+enum who { VICTIM, OLD, NEXT, FRESH, RIVAL, DEAD, PEERS };
 
 #endif
