@@ -23,7 +23,11 @@ static int claim(struct weir_latest_writer *writer)
     for (int attempt = 0; attempt < RETRIES; attempt++) {
         /* Acquire [latest.owner]: all that the former writer did. Pairs with leave(). */
         uint64_t owner = atomic_load_explicit(&place->word, memory_order_acquire);
-        if (owner != 0 && !weir__owned_is_dead(place, owner))
+        bool is_taken = owner != 0 && !weir__owned_is_dead(place, owner);
+        /* Acquire [latest.owner]: as above. Another one may have come and gone while we asked. */
+        if (is_taken && atomic_load_explicit(&place->word, memory_order_acquire) != owner)
+            continue;
+        if (is_taken)
             return weir__fail(EBUSY,
                               "there is a writer already, which lives (segment %d is its beacon)",
                               weir__identity_unpack(owner).id);
