@@ -15,7 +15,10 @@
 
 #include <weir/weir.h>
 
+#include "alloc.h"
+#include "latest.h"
 #include "places.h"
+#include "segment.h"
 #include "sync.h"
 #include "verb.h"
 
@@ -54,6 +57,9 @@ struct accounts {
     struct rwlock_state rwlock;
     struct permits_state permits;
     struct barrier_state barrier;
+    struct segment_state segment;
+    struct alloc_state alloc;
+    struct latest_state latest;
 };
 
 struct order {

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
@@ -98,24 +100,39 @@ void must(struct round *round, enum who who, struct order order)
     must_be(round, who, &reply, 0);
 }
 
+/* Asleep on a word. */
+static bool is_asleep(const struct round *round, enum who who, char text[16])
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%d/syscall", (int)round->peer[who].pid);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = file >= 0 ? read(file, text, 15) : -1;
+    if (file >= 0)
+        close(file);
+    text[length > 0 ? length : 0] = 0;
+    return length > 0 && text[0] >= '0' && text[0] <= '9' && strtol(text, NULL, 10) == SYS_futex;
+}
+
 void see_asleep(struct round *round, enum who who)
 {
     const struct timespec nap = { 0, 100000 };
-    char path[40], text[16];
+    char text[16];
     int64_t until_ns = weir_now_ns() + BOUND_NS;
-    snprintf(path, sizeof path, "/proc/%d/syscall", (int)round->peer[who].pid);
-    for (;;) {
-        int file = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t length = file >= 0 ? read(file, text, sizeof text - 1) : -1;
-        if (file >= 0)
-            close(file);
-        text[length > 0 ? length : 0] = 0;
-        if (length > 0 && text[0] >= '0' && text[0] <= '9' && strtol(text, NULL, 10) == SYS_futex)
-            return;
+    while (!is_asleep(round, who, text)) {
         require(round, weir_now_ns() < until_ns, "%s does not fall asleep: %s", who_names[who],
                 text);
         nanosleep(&nap, NULL);
     }
+}
+
+void see_settled(struct round *round, enum who who)
+{
+    struct pollfd wait = { .fd = round->peer[who].replies, .events = POLLIN };
+    char text[16];
+    int64_t until_ns = weir_now_ns() + BOUND_NS;
+    while (poll(&wait, 1, 1) == 0 && !is_asleep(round, who, text))
+        require(round, weir_now_ns() < until_ns, "%s does neither answer nor sleep: %s",
+                who_names[who], text);
 }
 
 void slay(struct round *round, enum who who)
@@ -205,6 +222,7 @@ void clear_everything(struct round *round)
             shmctl(id, IPC_RMID, NULL);
     }
     nftw(round->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    shm_unlink(SEGMENT_NAME);
 }
 
 /* One that waits since before the kill: its bound counts from there. */

@@ -102,6 +102,8 @@ struct order within(enum verb verb, int64_t wait_ns);
 void simply(struct round *round, enum who who, enum verb verb);
 /* Until it waits for a message or for room. */
 void see_asleep(struct round *round, enum who who);
+/* The same, or it has answered. */
+void see_settled(struct round *round, enum who who);
 /* Kills it; how it ended is known. */
 void slay(struct round *round, enum who who);
 /* Inside of a round. */

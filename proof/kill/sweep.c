@@ -5,13 +5,12 @@
  * sweep [--quick] [--every] [--minutes N] [--seed N] [--workers N] [--table FILE]
  *       [--compiler NAME] [OPERATION]...
  *
- * Workers, each in an IPC namespace and a run directory of its own, take rounds from one
+ * Workers, each in an IPC namespace and with a /dev/shm of its own, take rounds from one
  * list: first the surveys, one a scenario, then the points that these found.
  */
 #include "round.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <getopt.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,7 +54,6 @@ static struct {
     double minutes;
     const char *table, *compiler;
     int64_t end_ns;
-    char directory[64];
 } options = { .minutes = 60, .compiler = "cc" };
 
 /* A round of the list. */
@@ -76,8 +76,9 @@ static unsigned entry_count;
 static void list_scenarios(void)
 {
     static const struct subject *const subjects[] = { &channel_subject, &sync_subject,
-                                                      &rwlock_subject, &permits_subject,
-                                                      &barrier_subject };
+                                                      &rwlock_subject,  &permits_subject,
+                                                      &barrier_subject, &segment_subject,
+                                                      &alloc_subject,   &latest_subject };
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++)
         for (unsigned k = 0; k < *subjects[i]->count && entry_count < SCENARIOS_MAX; k++)
             entries[entry_count++] = (struct entry){ subjects[i], &subjects[i]->scenarios[k] };
@@ -174,15 +175,19 @@ static bool is_time_left(void)
     return weir_now_ns() < options.end_ns;
 }
 
-static void work(unsigned number, bool is_survey)
+#define RUN_DIRECTORY "/dev/shm/run"
+
+static void work(bool is_survey)
 {
-    static char path[100];
     static struct round round;
     unsigned next;
-    snprintf(path, sizeof path, "%s/%u", options.directory, number);
-    if (unshare(CLONE_NEWIPC) != 0 || setenv("WEIR_DIR", path, 1) != 0)
+    /* An IPC namespace and a /dev/shm of its own; the run directory is there, too. */
+    if (unshare(CLONE_NEWIPC | CLONE_NEWNS) != 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/dev/shm", "tmpfs", 0, "mode=1777") != 0 ||
+        mkdir(RUN_DIRECTORY, 0700) != 0 || setenv("WEIR_DIR", RUN_DIRECTORY, 1) != 0)
         _exit(SKIPPED);
-    round.directory = path;
+    round.directory = RUN_DIRECTORY;
     round.accounts = share(sizeof *round.accounts);
     if (is_survey) {
         while ((next = atomic_fetch_add(&shared->next_survey, 1)) < entry_count)
@@ -221,7 +226,7 @@ static void judge_worker(int status)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return;
     if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
-        fprintf(stderr, "kill: skipped, no IPC namespace of its own is allowed here\n");
+        fprintf(stderr, "kill: skipped, no namespaces of its own are allowed here\n");
         exit(SKIPPED);
     }
     fprintf(stderr, "kill: a worker ended with wait status 0x%x\n", (unsigned)status);
@@ -237,7 +242,7 @@ static void run_workers(bool is_survey)
         pid_t pid = fork();
         if (pid == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            work(i, is_survey);
+            work(is_survey);
         }
         if (pid < 0) {
             perror("kill: fork");
@@ -353,19 +358,6 @@ static int report(int64_t began_ns)
     return shared->failures == 0 ? 0 : 1;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-static void remove_directory(void)
-{
-    nftw(options.directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 static bool wants(const struct scenario *scenario, char **operations)
 {
     if (!*operations)
@@ -394,18 +386,6 @@ static void prepare(char **operations)
         fprintf(stderr, "kill: there is no such operation\n");
         exit(2);
     }
-    strcpy(options.directory, "/dev/shm/weir-kill-XXXXXX");
-    if (!mkdtemp(options.directory)) {
-        perror("kill: mkdtemp");
-        exit(1);
-    }
-    atexit(remove_directory); /* workers end with _exit() */
-    for (unsigned i = 0; i < options.workers; i++) {
-        char path[100];
-        snprintf(path, sizeof path, "%s/%u", options.directory, i);
-        if (mkdir(path, 0700) != 0)
-            perror("kill: mkdir");
-    }
 }
 
 static int usage(void)
@@ -430,7 +410,7 @@ static bool take_options(int argc, char **argv)
         { NULL, 0, NULL, 0 },
     };
     options.seed = (unsigned)(weir_now_ns() / 1000000) % 100000;
-    options.workers = (unsigned)sysconf(_SC_NPROCESSORS_ONLN) * 3;
+    options.workers = (unsigned)sysconf(_SC_NPROCESSORS_ONLN) * 5;
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
         case 'q':

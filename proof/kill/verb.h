@@ -69,6 +69,41 @@
     V(JOIN, join, "join")                 /* made and opened if need be */ \
     V(MEET, meet, "wait at the barrier") /* it is round number count */ \
     V(LEAVE, leave, "leave")              /* if it is a party */
+
+#define LATEST_VERBS(V) \
+    V(MAKE_READY, make_ready, "init") \
+    V(BE_WRITER, be_writer, "writer open") \
+    V(WRITE, write_values, "write")       /* count values */ \
+    V(LEND, lend, "loan")                 /* filled */ \
+    V(PUBLISH, publish, "commit")         /* that loan */ \
+    V(ABANDON, abandon, "abandon") \
+    V(WRITER_CLOSE, writer_close, "writer close") \
+    V(READER_OPEN, reader_open, "reader open") \
+    V(COPY, copy, "read") \
+    V(PEEK, peek, "peek and check") \
+    V(HOLD, hold, "hold")                 /* count of them */ \
+    V(LET_GO, let_go, "release")          /* the one that is held longest */ \
+    V(AWAIT, await_newer, "wait for a version") /* above size_bytes */ \
+    V(READER_CLOSE, reader_close, "reader close")
+
+#define ALLOC_VERBS(V) \
+    V(POOL_ALLOC, pool_alloc, "pool alloc")   /* to its place number count */ \
+    V(POOL_FREE, pool_free, "pool free")      /* from that of the peer number size_bytes */ \
+    V(POOL_RECOVER, pool_recover, "pool recover") \
+    V(ARENA_ALLOC, arena_alloc, "arena alloc") /* size_bytes, to its place number count */ \
+    V(ARENA_RECOVER, arena_recover, "arena recover") \
+    V(ARENA_RESET, arena_reset, "arena reset") \
+    V(COUNT_BLOCKS, count_blocks, "count all that is allocated")
+
+#define SEGMENT_VERBS(V) \
+    V(SEGMENT_CREATE, segment_create, "create") \
+    V(SEGMENT_MEET, segment_meet, "create or open") \
+    V(SEGMENT_OPEN, segment_open, "open") \
+    V(SEGMENT_CLOSE, segment_close, "close") \
+    V(SEGMENT_REMOVE, segment_remove, "remove") \
+    V(MEMFD_CREATE, memfd_create_one, "create a memfd") /* whose number is count */ \
+    V(MEMFD_SEND, memfd_send, "send") \
+    V(MEMFD_RECEIVE, memfd_receive, "receive")
 /* clang-format on */
 
 #define EVERY_VERB(V)                                                                              \
@@ -76,7 +111,10 @@
     SYNC_VERBS(V)                                                                                  \
     RWLOCK_VERBS(V)                                                                                \
     PERMITS_VERBS(V)                                                                               \
-    BARRIER_VERBS(V)
+    BARRIER_VERBS(V)                                                                               \
+    LATEST_VERBS(V)                                                                                \
+    ALLOC_VERBS(V)                                                                                 \
+    SEGMENT_VERBS(V)
 
 #define VERB_ENUMERATOR(verb, how, name) verb,
 enum verb { EVERY_VERB(VERB_ENUMERATOR) QUIT, VERBS };
