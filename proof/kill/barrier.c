@@ -54,8 +54,8 @@ static void three_have_joined(struct round *round)
 static void one_of_three_died(struct round *round)
 {
     three_have_joined(round);
+    state_of(round)->membership[DEAD] = OUTSIDE; /* before: others may be quick */
     slay(round, DEAD);
-    state_of(round)->membership[DEAD] = OUTSIDE;
 }
 
 static void victim_is_the_third(struct round *round)
@@ -85,8 +85,8 @@ static void one_sleeps_one_died(struct round *round)
     join_all(round, (const enum who[]){ OLD, DEAD, VICTIM }, 3);
     others_come(round);
     see_asleep(round, OLD);
+    state_of(round)->membership[DEAD] = OUTSIDE; /* before: others may be quick */
     slay(round, DEAD);
-    state_of(round)->membership[DEAD] = OUTSIDE;
 }
 
 /* --- afterwards ----------------------------------------------------------------------------------- */
@@ -182,14 +182,21 @@ static bool has_dead_party(const struct round *round)
     return round->scenario->stage == one_sleeps_one_died;
 }
 
-static void after_kill(struct round *round)
+static void before_kill(struct round *round)
 {
     struct barrier_state *state = state_of(round);
-    int dead = has_dead_party(round), was = state->membership[VICTIM];
-    bool may_have_come = state->came[VICTIM] == state->ended + 1;
+    state->victim_was = (enum membership)state->membership[VICTIM];
     state->membership[VICTIM] = OUTSIDE;
-    go_on(round, dead + (was == PARTY && !may_have_come), dead + (was != OUTSIDE),
-          dead + (was == PARTY), dead + (was != OUTSIDE));
+}
+
+static void after_kill(struct round *round)
+{
+    const struct barrier_state *state = state_of(round);
+    int dead = has_dead_party(round);
+    bool was = state->victim_was == PARTY, may_have_been = state->victim_was != OUTSIDE;
+    bool may_have_come = state->came[VICTIM] == state->ended + 1;
+    go_on(round, dead + (was && !may_have_come), dead + may_have_been, dead + was,
+          dead + may_have_been);
 }
 
 /*
@@ -301,4 +308,5 @@ static const struct scenario scenarios[] = {
 
 static const unsigned count = sizeof scenarios / sizeof scenarios[0];
 
-const struct subject barrier_subject = { scenarios, &count, true, NULL, after_kill, after_stop };
+const struct subject barrier_subject = { scenarios,   &count,     true,      NULL,
+                                         before_kill, after_kill, after_stop };

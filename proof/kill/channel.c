@@ -252,5 +252,5 @@ static void after_stop(struct round *round)
 }
 
 const struct subject channel_subject = {
-    channel_scenarios, &channel_scenario_count, false, NULL, after_kill, after_stop
+    channel_scenarios, &channel_scenario_count, false, NULL, NULL, after_kill, after_stop
 };

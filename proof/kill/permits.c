@@ -202,4 +202,4 @@ static const struct scenario scenarios[] = {
 
 static const unsigned count = sizeof scenarios / sizeof scenarios[0];
 
-const struct subject permits_subject = { scenarios, &count, true, NULL, go_on, after_stop };
+const struct subject permits_subject = { scenarios, &count, true, NULL, NULL, go_on, after_stop };

@@ -35,6 +35,7 @@ struct barrier_state {
     atomic_int membership[PEERS]; /* enum membership */
     atomic_uint came[PEERS];      /* the last round that it has come to, or was about to */
     unsigned ended;               /* rounds, as the sweep counts them */
+    enum membership victim_was;   /* when it was killed */
 };
 
 #endif

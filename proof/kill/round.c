@@ -278,6 +278,8 @@ void set_up(struct round *round)
 
 static void after_kill(struct round *round)
 {
+    if (round->subject->before_kill)
+        round->subject->before_kill(round);
     slay(round, VICTIM);
     round->subject->after_kill(round);
 }

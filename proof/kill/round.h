@@ -38,9 +38,10 @@ struct subject {
     const struct scenario *scenarios;
     const unsigned *count;
     bool is_in_accounts; /* what it works on: each instruction of an order is swept */
-    void (*begin)(struct round *round);      /* before there is anybody; may be NULL */
-    void (*after_kill)(struct round *round); /* the victim is dead: the others go on, and leave */
-    void (*after_stop)(struct round *round); /* it stands; it goes on; all leave */
+    void (*begin)(struct round *round);       /* before there is anybody; may be NULL */
+    void (*before_kill)(struct round *round); /* the victim stands: what will not be any more */
+    void (*after_kill)(struct round *round);  /* the victim is dead: the others go on, and leave */
+    void (*after_stop)(struct round *round);  /* it stands; it goes on; all leave */
 };
 
 extern const struct subject channel_subject, sync_subject, rwlock_subject, permits_subject,

@@ -30,8 +30,8 @@ static void know_it(struct round *round, enum who who)
 
 static void lose(struct round *round, enum who who)
 {
+    round->accounts->rwlock.reading[who] = 0; /* before: others may be quick */
     slay(round, who);
-    round->accounts->rwlock.reading[who] = 0;
 }
 
 /* --- who stands where ----------------------------------------------------------------------------- */
@@ -257,10 +257,9 @@ static void go_on(struct round *round)
     quit_all(round);
 }
 
-static void after_kill(struct round *round)
+static void before_kill(struct round *round)
 {
     round->accounts->rwlock.reading[VICTIM] = 0;
-    go_on(round);
 }
 
 /* Beside one that stands: what it has it keeps, and nobody is told that it is dead. */
@@ -344,4 +343,5 @@ static const struct scenario scenarios[] = {
 
 static const unsigned count = sizeof scenarios / sizeof scenarios[0];
 
-const struct subject rwlock_subject = { scenarios, &count, true, NULL, after_kill, after_stop };
+const struct subject rwlock_subject = { scenarios,   &count, true,      NULL,
+                                        before_kill, go_on,  after_stop };

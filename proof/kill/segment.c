@@ -243,4 +243,4 @@ static const struct scenario scenarios[] = {
 
 static const unsigned count = sizeof scenarios / sizeof scenarios[0];
 
-const struct subject segment_subject = { scenarios, &count, false, begin, go_on, after_stop };
+const struct subject segment_subject = { scenarios, &count, false, begin, NULL, go_on, after_stop };

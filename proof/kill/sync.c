@@ -304,4 +304,4 @@ static const struct scenario scenarios[] = {
 
 static const unsigned count = sizeof scenarios / sizeof scenarios[0];
 
-const struct subject sync_subject = { scenarios, &count, true, NULL, after_kill, after_stop };
+const struct subject sync_subject = { scenarios, &count, true, NULL, NULL, after_kill, after_stop };
