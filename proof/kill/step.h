@@ -19,7 +19,8 @@
 
 struct point {
     uint32_t stops;
-    uint32_t steps : 31;
+    uint32_t steps : 30;
+    uint32_t is_alike : 1;   /* a kill there leaves what one at a point next to it leaves */
     uint32_t is_blocked : 1; /* inside the call that was entered */
     uint32_t visit; /* the same, faster: it stands there for the so-manieth time; 0: not known */
     uintptr_t there;

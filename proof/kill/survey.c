@@ -52,9 +52,14 @@ static void add_stop(struct survey *survey, unsigned stops, bool is_blocked)
 /* Only what lies between two stores or stops, and is neither the first nor the last, is left out. */
 static void add_step(struct tracker *tracker, struct point point)
 {
-    if (point.steps == 0 || point.steps <= tracker->planned)
+    struct survey *survey = tracker->survey;
+    if (point.steps == 0)
         return;
-    add_point(tracker->survey, point);
+    if (point.steps == tracker->planned && !point.is_alike && survey->count > 0)
+        survey->points[survey->count - 1].is_alike = false;
+    if (point.steps <= tracker->planned)
+        return;
+    add_point(survey, point);
     tracker->planned = point.steps;
 }
 
@@ -111,9 +116,12 @@ static void track_instruction(struct tracker *tracker, uintptr_t from, uintptr_t
     uint32_t turn = come_to(tracker, to, to == from);
     if (is_store)
         add_step(tracker, tracker->was);
-    if (is_store || tracker->length == 1 || tracker->grain == ALL ||
-        (turn <= 2 && (tracker->grain == TURNS || (tracker->grain == LIBRARY && is_library(to)))))
-        add_step(tracker, tracker->now);
+    bool is_turn =
+        turn <= 2 && (tracker->grain == TURNS || (tracker->grain == LIBRARY && is_library(to)));
+    struct point point = tracker->now;
+    point.is_alike = tracker->grain == LIBRARY && !is_store && tracker->length > 1;
+    if (is_store || tracker->length == 1 || tracker->grain == ALL || is_turn)
+        add_step(tracker, point);
 }
 
 /* The rest of a long order, for a sample: its stops alone. */
@@ -191,15 +199,42 @@ static bool survey_at(struct round *round, struct survey *survey, enum grain gra
     return is_well;
 }
 
+/*
+ * An order may take another way each time: where a search begins hangs on an identity, and a clock that
+ * is stepped through while it ticks is read again. One that takes the short way most often does not come
+ * to the points of the long one: so the short one it is, if that comes.
+ */
+#define SURVEYS 4
+
+static bool survey_shortest(struct round *round, struct survey *survey, enum grain grain,
+                            unsigned shortest)
+{
+    for (unsigned i = 0; i < SURVEYS; i++) {
+        if (!survey_at(round, survey, grain))
+            return false;
+        if (survey->instructions <= shortest + shortest / 50)
+            break;
+    }
+    return true;
+}
+
 bool round_survey(struct round *round, struct survey *survey, bool every)
 {
     enum grain grain = every ? ALL : ENDS;
     bool is_well = survey_at(round, survey, grain);
-    bool is_short = survey->instructions <= WHOLE_MOST;
-    if (is_well && !every && is_short)
-        is_well = survey_at(round, survey, grain = TURNS);
-    else if (is_well && !every && round->subject->is_in_accounts && !survey->is_sample)
-        is_well = survey_at(round, survey, grain = LIBRARY);
+    unsigned shortest = survey->instructions;
+    bool is_deep = round->subject->is_in_accounts && !survey->is_sample;
+    bool may_be_short = shortest <= WHOLE_MOST || is_deep;
+    for (unsigned i = 1; i < SURVEYS && is_well && !every && may_be_short; i++) {
+        is_well = survey_at(round, survey, grain);
+        if (survey->instructions < shortest)
+            shortest = survey->instructions;
+    }
+    bool is_short = shortest <= WHOLE_MOST;
+    if (is_well && !every && (is_short || is_deep)) {
+        grain = is_short ? TURNS : LIBRARY;
+        is_well = survey_shortest(round, survey, grain, shortest);
+    }
     survey->is_whole = grain != ENDS;
     unsigned blocked = 0;
     for (unsigned i = 0; i < survey->count; i++)

@@ -272,7 +272,8 @@ static void list_tasks(void)
         unsigned stride = options.is_quick ? row->survey.count / 5 + 1 : 1;
         for (unsigned point = options.seed % stride; row->is_surveyed && point < row->survey.count;
              point += stride) {
-            tasks[task_count++] = (struct task){ (uint16_t)i, KILL, point };
+            if (!row->survey.points[point].is_alike)
+                tasks[task_count++] = (struct task){ (uint16_t)i, KILL, point };
             tasks[task_count++] = (struct task){ (uint16_t)i, STOP, point };
         }
     }
