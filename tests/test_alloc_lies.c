@@ -55,8 +55,10 @@ static struct weir__intent *intent_at(uint64_t head, unsigned geometry_words)
     return (struct weir__intent *)(void *)((uint64_t *)space.base + head / 8 + geometry_words);
 }
 
-/* Fresh, or one has died when he had said what he would do. */
-static void make(unsigned state)
+enum parts { POOL = 1, ARENA = 2, BOTH = POOL | ARENA };
+
+/* Fresh, or one has died there when he had said what he would do. (To learn of a death takes 2 ms.) */
+static void make(unsigned state, enum parts parts)
 {
     memset(page, CANARY, page_bytes);
     memset(space.base, 0, space.size_bytes);
@@ -74,8 +76,10 @@ static void make(unsigned state)
     struct weir__intent *of_arena = intent_at(arena_at, ARENA_GEOMETRY_WORDS);
     weir__intend(of_pool, state, state == 1 ? 8 : 16, state == 1 ? 0 : 1);
     weir__intend(of_arena, 1, 8 * 6, arena_at + WEIR_ARENA_HEADER_BYTES + 24);
-    memcpy(&of_pool->mutex, &dead, sizeof dead);
-    memcpy(&of_arena->mutex, &dead, sizeof dead);
+    if (parts & POOL)
+        memcpy(&of_pool->mutex, &dead, sizeof dead);
+    if (parts & ARENA)
+        memcpy(&of_arena->mutex, &dead, sizeof dead);
 }
 
 static void expect_known(const char *call, int result)
@@ -178,17 +182,25 @@ static bool is_of_a_mutex(size_t word)
     return false;
 }
 
+/* Of a block, or of what the arena gives. */
+static bool is_of_a_user(size_t word)
+{
+    return (8 * word >= pool.blocks_offset && 8 * word < arena_at) ||
+           8 * word >= arena_at + WEIR_ARENA_HEADER_BYTES;
+}
+
 static void test_every_word(void **state)
 {
     unsigned lies = 0;
     (void)state;
+    make(0, BOTH);
     for (unsigned n = 0; n < space.size_bytes / 8 * VALUES * STATES; n++) {
         unsigned before = n % STATES, which = n / STATES % VALUES;
         size_t at = n / STATES / VALUES;
         uint64_t *word = (uint64_t *)space.base + at;
-        if (is_of_a_mutex(at))
+        if (is_of_a_mutex(at) || is_of_a_user(at))
             continue;
-        make(before);
+        make(before, at < POOL_AT / 8 ? BOTH : at < arena_at / 8 ? POOL : ARENA);
         snprintf(where, sizeof where, "byte %zu, state %u: 0x%llx in place of 0x%llx", 8 * at,
                  before, (unsigned long long)lie_of(which, *word), (unsigned long long)*word);
         *word = lie_of(which, *word);
@@ -198,7 +210,7 @@ static void test_every_word(void **state)
     print_message("           %u lies\n", lies);
     assert_true(lies > 1000);
     for (unsigned before = 0; before < STATES; before++) { /* and without a lie */
-        make(before);
+        make(before, BOTH);
         snprintf(where, sizeof where, "no lie, state %u", before);
         assert_result(weir_pool_recover(&pool), before ? WEIR_OWNER_DIED : 0);
         assert_result(weir_arena_recover(&arena), before ? WEIR_OWNER_DIED : 0);
@@ -227,7 +239,7 @@ static void test_a_liar_at_work(void **state)
     unsigned calls = 0;
     int status;
     (void)state;
-    make(0);
+    make(0, BOTH);
     snprintf(where, sizeof where, "a liar at work");
     is_under_fire = true;
     fflush(NULL);
