@@ -2,7 +2,7 @@
 /*
  * Goal: the rare turns of a channel: the end while the publisher waits for it, session
  * numbers that come round, another subscriber in the place of the former, polling beside
- * a dead one, a publisher halted between two stores. Method: each is brought about in
+ * a dead one, a publisher halted between two stores, one that comes where another one has left. Method: each is brought about in
  * order, in one process or with a child that is killed.
  */
 #include "fixture.h"
@@ -519,6 +519,37 @@ static void test_a_lane_of_huge_pages(void **state)
     weir_subscriber_close(subscriber);
 }
 
+/*
+ * The lane of one that has left is left by a subscriber that finds messages always: who comes in
+ * the same slot waits for no more than that.
+ */
+static void test_the_next_publisher_beside_a_stream(void **state)
+{
+    char bytes[1000] = { 0 };
+    struct weir_publisher *left, *next;
+    struct weir_message message;
+    (void)state;
+    open_both();
+    assert_result(weir_publisher_open(&left, "lane", &small_ring), 0);
+    for (int i = 0; i < 20; i++)
+        assert_result(weir_publisher_send_until(publisher, bytes, sizeof bytes, 0, NOW), 0);
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), 0);
+    assert_result(weir_subscriber_release(subscriber, &message), 0);
+    assert_result(weir_publisher_send_until(left, "last", 4, 1, NOW), 0);
+    weir_publisher_close(left);
+    assert_result(weir_publisher_open(&next, "lane", &small_ring), 0);
+    int result = -EAGAIN;
+    for (int i = 0; i < 1000 && result == -EAGAIN; i++) {
+        assert_result(weir_publisher_send_until(publisher, bytes, sizeof bytes, 0, NOW), 0);
+        assert_result(weir_subscriber_receive_until(subscriber, bytes, sizeof bytes, &message, NOW),
+                      0);
+        result = weir_publisher_send_until(next, "next", 4, 2, NOW);
+    }
+    assert_result(result, 0);
+    weir_publisher_close(next);
+    close_both();
+}
+
 int main(void)
 {
 #define TURNS_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, turns_check)
@@ -539,6 +570,7 @@ int main(void)
         TURNS_TEST(test_a_child_with_a_full_table),
         TURNS_TEST(test_a_child_with_a_descriptor),
         TURNS_TEST(test_a_beacon_of_another_uid),
+        TURNS_TEST(test_the_next_publisher_beside_a_stream),
     };
     return cmocka_run_group_tests(tests, turns_start, fixture_end);
 }

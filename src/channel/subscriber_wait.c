@@ -155,6 +155,7 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
 {
     int result = weir__subscriber_attach_new(subscriber);
     ask_if_due(subscriber);
+    bool is_one_gone = false;
     *header = 0;
     for (uint32_t i = subscriber->lane_count; result == 0 && i > 0; i--) {
         subscriber->turn = (subscriber->turn + 1) % subscriber->lane_count;
@@ -163,8 +164,10 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
         if (result == 0 && *header != 0) {
             subscriber->lane = lane;
             lane->turn_end = lane->head + TURN_BYTES;
-            return 0;
+            /* Its slot's next owner waits until it is left; and we may never come to wait. */
+            return is_one_gone ? look_for_ends(subscriber) : 0;
         }
+        is_one_gone |= result == 0 && !weir__peer_is_there(&subscriber->side, &lane->peer);
     }
     return result;
 }
