@@ -550,6 +550,25 @@ static void test_the_next_publisher_beside_a_stream(void **state)
     close_both();
 }
 
+/* Who has come since the last look, and has a message, is asked for it, too. */
+static void test_wait_taken_asks_a_newcomer(void **state)
+{
+    struct weir_subscriber *newcomer;
+    char bytes[8];
+    (void)state;
+    open_both();
+    send_text("first"); /* room for more is known from now on */
+    assert_result(weir_subscriber_receive_until(subscriber, bytes, sizeof bytes, NULL, NOW), 0);
+    assert_result(weir_subscriber_open(&newcomer, "lane", NULL), 0);
+    send_text("second");
+    assert_result(weir_subscriber_receive_until(subscriber, bytes, sizeof bytes, NULL, NOW), 0);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EAGAIN);
+    assert_result(weir_subscriber_receive_until(newcomer, bytes, sizeof bytes, NULL, NOW), 0);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+    weir_subscriber_close(newcomer);
+    close_both();
+}
+
 int main(void)
 {
 #define TURNS_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, turns_check)
@@ -571,6 +590,7 @@ int main(void)
         TURNS_TEST(test_a_child_with_a_descriptor),
         TURNS_TEST(test_a_beacon_of_another_uid),
         TURNS_TEST(test_the_next_publisher_beside_a_stream),
+        TURNS_TEST(test_wait_taken_asks_a_newcomer),
     };
     return cmocka_run_group_tests(tests, turns_start, fixture_end);
 }

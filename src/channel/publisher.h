@@ -112,6 +112,9 @@ void weir__publisher_wake(struct weir_publisher *publisher);
  */
 int weir__publisher_update_readers(struct weir_publisher *publisher);
 
+/* Whether a subscriber has come since the last look. Reads slots alone. */
+bool weir__publisher_has_new(const struct weir_publisher *publisher);
+
 /* What waking costs and whom it wakes follows from who is there. */
 void weir__publisher_settle_wakers(struct weir_publisher *publisher);
 

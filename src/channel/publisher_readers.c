@@ -101,15 +101,34 @@ int weir__publisher_update_readers(struct weir_publisher *publisher)
     return result;
 }
 
-/* Who came since the last look, perhaps in another's place, and may sleep already. */
-static void ring_newcomers(const struct weir_publisher *publisher)
+/* Whether the slot's owner came since the last look, perhaps in another's place. */
+static bool is_new(const struct weir_publisher *publisher, uint32_t number)
+{
+    uint64_t owner = weir__slot_owner(&weir__side_others(&publisher->side)->at[number]);
+    return owner != 0 && owner != publisher->known[number];
+}
+
+bool weir__publisher_has_new(const struct weir_publisher *publisher)
 {
     const struct weir__slots *slots = weir__side_others(&publisher->side);
-    for (uint32_t i = 0; i < slots->count; i++) {
-        uint64_t owner = weir__slot_owner(&slots->at[i]);
-        if (owner != 0 && owner != publisher->known[i])
+    if (weir__slots_changes(slots) == publisher->changes_seen)
+        return false;
+    for (uint32_t i = 0; i < slots->count; i++)
+        if (is_new(publisher, i))
+            return true;
+    return false;
+}
+
+/* Those who may sleep already, and whose epochs we do not know. */
+static void ring_unmet(const struct weir_publisher *publisher)
+{
+    const struct weir__slots *slots = weir__side_others(&publisher->side);
+    for (uint32_t i = 0; i < slots->count; i++)
+        if (is_new(publisher, i))
             weir__ring(&slots->at[i].doorbell);
-    }
+    for (uint32_t i = 0; i < publisher->reader_count; i++)
+        if (!publisher->readers[i].page) /* found before it had shown it; a loan was out then */
+            weir__ring(&slots->at[publisher->readers[i].peer.number].doorbell);
 }
 
 void weir__publisher_wake(struct weir_publisher *publisher)
@@ -122,5 +141,5 @@ void weir__publisher_wake(struct weir_publisher *publisher)
         return;
     publisher->limit = publisher->tail; /* the next record looks, and meets it, or parts */
     publisher->stop = 0;
-    ring_newcomers(publisher);
+    ring_unmet(publisher);
 }

@@ -200,6 +200,8 @@ int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t c
 static bool was_taken(const struct weir_publisher *publisher)
 {
     uint64_t end = weir__publisher_last_end(publisher), me = publisher->side.me;
+    if (weir__publisher_has_new(publisher)) /* it may have a message, too */
+        return false;
     for (uint32_t i = 0; i < publisher->reader_count; i++) {
         const struct weir__reader *reader = &publisher->readers[i];
         if (!reader->page || !weir__reader_is_reading(reader, me, true))
