@@ -263,13 +263,15 @@ static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscri
                                                  size_t capacity_bytes,
                                                  struct weir_message *message, int64_t deadline_ns)
 {
-    uint64_t header;
-    int result = find(subscriber, &header, deadline_ns);
+    struct place place = place_of(subscriber);
+    uint64_t header = load_header(&place);
+    /* One that did not fit stays the next one: another look could give another lane its turn. */
+    int result = is_message(&place, header) ? 0 : find(subscriber, &header, deadline_ns);
     if (result != 0) {
         update_descriptor(subscriber);
         return result;
     }
-    struct place place = place_of(subscriber);
+    place = place_of(subscriber);
     size_t size_bytes = weir__record_length(header);
     if (size_bytes > capacity_bytes) { /* it stays the next one */
         if (message)

@@ -73,6 +73,7 @@ struct weir_subscriber {
     uint32_t numbers;           /* lanes attached so far */
     uint32_t rounds;            /* looks over all lanes */
     unsigned turns;             /* that it looks away, in a stream, before it waits */
+    int untold_end;             /* -ENODATA, -EPIPE: the last lane's; no other was attached since */
     struct weir__berth *berths; /* by slot */
     struct view *view;          /* room for all that a wait looks at */
     struct weir__hold holds[WEIR_HOLDS_MAX]; /* a queue: each at its number, round and round */

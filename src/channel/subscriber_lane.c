@@ -240,6 +240,7 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
     /* Release [lane.attached]: the cursor before the credit. Pairs with
      * weir__reader_is_reading(). */
     atomic_store_explicit(&lane->cursor->lane, owner, memory_order_release);
+    subscriber->untold_end = 0;
     weir__ring(lane->waker.doorbell);
     return 0;
 }

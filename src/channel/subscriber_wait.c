@@ -98,7 +98,8 @@ static bool ask(void *argument)
 
 /*
  * The lane is empty: is it for good? 0: not yet. The end, or the death, was seen first;
- * so a header that is still 0 after it stays 0. Else it was left.
+ * so a header that is still 0 after it stays 0. -ENODATA, -EPIPE: yes, and it was left; without
+ * a sentence. -EUCLEAN.
  */
 static int look_for_end(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
@@ -115,22 +116,36 @@ static int look_for_end(struct weir_subscriber *subscriber, struct weir__lane *l
     if (result != 0 || header != 0)
         return result;
     weir__lane_finish(subscriber, lane);
-    return has_ended ? weir__fail(ENODATA, "the publisher has ended")
-                     : weir__fail(EPIPE, "the publisher was killed");
+    return has_ended ? -ENODATA : -EPIPE;
+}
+
+/*
+ * The end of the last lane; not yet, while another publisher is shown: it may have been there
+ * before. But in a channel for one publisher it is the next one.
+ */
+static int tell_end(struct weir_subscriber *subscriber)
+{
+    int end = subscriber->untold_end;
+    bool is_for_one = weir__side_others(&subscriber->side)->count == 1;
+    if (end == 0 || subscriber->lane_count > 0 ||
+        (!is_for_one && weir__subscriber_has_new(subscriber)))
+        return 0;
+    subscriber->untold_end = 0;
+    return end == -ENODATA ? weir__fail(ENODATA, "the last publisher has ended")
+                           : weir__fail(EPIPE, "the last publisher was killed");
 }
 
 /* All lanes are empty: are some for good? The end of the last one, alone, is told. */
 static int look_for_ends(struct weir_subscriber *subscriber)
 {
-    struct weir__error_saved saved;
-    weir__error_save(&saved);
     for (uint32_t i = subscriber->lane_count; i > 0; i--) {
         int result = look_for_end(subscriber, subscriber->lanes[i - 1]);
-        if (result == -EUCLEAN || (result != 0 && subscriber->lane_count == 0))
+        if (result == -EUCLEAN)
             return result;
+        if (result != 0)
+            subscriber->untold_end = result;
     }
-    weir__error_restore(&saved);
-    return 0;
+    return tell_end(subscriber);
 }
 
 /* How much of one lane is read before it is the next one's turn: what others wait for at most. */
@@ -150,12 +165,26 @@ static void ask_if_due(struct weir_subscriber *subscriber)
     ask_for_publishers(weir__side_others(&subscriber->side));
 }
 
+/*
+ * Who always finds messages leaves what has ended as well, one lane a round at most: another
+ * publisher may stand in its slot by now, and wait for us.
+ */
+static int look_for_an_end(struct weir_subscriber *subscriber)
+{
+    if (subscriber->lane_count < 2)
+        return 0;
+    int result =
+        look_for_end(subscriber, subscriber->lanes[subscriber->rounds % subscriber->lane_count]);
+    return result == -EUCLEAN ? result : 0;
+}
+
 /* The next message, of the lane whose turn it is then; header 0: there is none. */
 static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
 {
-    int result = weir__subscriber_attach_new(subscriber);
     ask_if_due(subscriber);
-    bool is_one_gone = false;
+    int result = look_for_an_end(subscriber);
+    if (result == 0)
+        result = weir__subscriber_attach_new(subscriber);
     *header = 0;
     for (uint32_t i = subscriber->lane_count; result == 0 && i > 0; i--) {
         subscriber->turn = (subscriber->turn + 1) % subscriber->lane_count;
@@ -164,10 +193,8 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
         if (result == 0 && *header != 0) {
             subscriber->lane = lane;
             lane->turn_end = lane->head + TURN_BYTES;
-            /* Its slot's next owner waits until it is left; and we may never come to wait. */
-            return is_one_gone ? look_for_ends(subscriber) : 0;
+            return 0;
         }
-        is_one_gone |= result == 0 && !weir__peer_is_there(&subscriber->side, &lane->peer);
     }
     return result;
 }

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: a subscriber of several publishers gives each its turn; nobody starves while others
+ *       flood, not even one that comes into another's place; held messages of several lanes are
+ *       released in any order; and a message that did not fit stays the next one.
+ * Method: handles of one process, so that who has messages at which moment is certain.
+ */
+#include "crowd.h"
+#include "fixture.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { FLOODS = 8, BYTES = 512 };
+
+/* A turn, and the message that goes beyond it. */
+#define TURN_MOST (8192 / (BYTES + 8) + 1)
+
+/* Who sent the next message, and released. */
+static uint32_t next_sender(struct weir_subscriber *subscriber)
+{
+    struct weir_message message;
+    uint32_t who;
+    uint64_t number;
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), 0);
+    crowd_note(0, &message);
+    crowd_read(&message, &who, &number);
+    assert_result(weir_subscriber_release(subscriber, &message), 0);
+    return who;
+}
+
+static void flood(struct weir_publisher *publisher, uint32_t who)
+{
+    int result;
+    do
+        result = crowd_send(publisher, who, BYTES, NOW);
+    while (result == 0);
+    assert_result(result, -EAGAIN);
+}
+
+/* All have messages: each round of turns is one of each, and none is longer than a turn. */
+static void test_turns(void **state)
+{
+    (void)state;
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir_publisher *publishers[FLOODS];
+    for (uint32_t i = 0; i < FLOODS; i++)
+        publishers[i] = crowd_publisher(WEIR_RING_BYTES_MIN);
+    for (uint32_t i = 0; i < FLOODS; i++) {
+        assert_result(crowd_take(subscriber, 0, NOW), -EAGAIN); /* meets the next one */
+        flood(publishers[i], i);
+        while (crowd_take(subscriber, 0, NOW) == 0)
+            ;
+    }
+    for (uint32_t i = 0; i < FLOODS; i++)
+        flood(publishers[i], i);
+    uint32_t order[FLOODS], turns = 0, run = 0, last = UINT32_MAX;
+    while (turns <= 4 * FLOODS) {
+        uint32_t who = next_sender(subscriber);
+        run = who == last ? run + 1 : 1;
+        assert_true(run <= TURN_MOST);
+        if (who != last && turns < FLOODS)
+            order[turns] = who;
+        turns += who != last;
+        if (who != last && turns > FLOODS)
+            assert_int_equal(who, order[(turns - 1) % FLOODS]);
+        last = who;
+        flood(publishers[who], who);
+    }
+    /* The one with a single message waits for a turn of each of the others at most. */
+    struct weir_publisher *quiet = crowd_publisher(WEIR_RING_BYTES_MIN);
+    uint32_t others = 0;
+    while (crowd_send(quiet, FLOODS, BYTES, NOW) == -EAGAIN) { /* until it is met */
+        flood(publishers[last], last);
+        last = next_sender(subscriber);
+        assert_true(++others <= TURN_MOST + 1);
+    }
+    for (int i = 0; i < 20; i++) {
+        others = 0;
+        while ((last = next_sender(subscriber)) != FLOODS) {
+            flood(publishers[last], last);
+            assert_true(++others <= (FLOODS + 1) * TURN_MOST);
+        }
+        assert_int_equal(crowd_send(quiet, FLOODS, BYTES, NOW), 0);
+    }
+    weir_publisher_close(quiet);
+    for (uint32_t i = 0; i < FLOODS; i++)
+        weir_publisher_close(publishers[i]);
+    weir_subscriber_close(subscriber);
+}
+
+/* While one floods without a pause, others come and go in one place: each is met and heard. */
+static void test_place_taken_again(void **state)
+{
+    (void)state;
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_publisher *flooding, *publisher;
+    options.ring_bytes = WEIR_RING_BYTES_MIN;
+    options.publishers_max = 2;
+    assert_result(weir_publisher_open(&flooding, CHANNEL, &options), 0);
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    for (uint32_t who = 1; who <= 100; who++) {
+        unsigned taken = 0;
+        assert_result(weir_publisher_open(&publisher, CHANNEL, &options), 0);
+        flood(flooding, 0);
+        while (crowd_send(publisher, who, BYTES, NOW) == -EAGAIN) {
+            next_sender(subscriber);
+            flood(flooding, 0);
+            assert_true(++taken <= 4 * TURN_MOST);
+        }
+        weir_publisher_close(publisher); /* it is read all the same */
+        for (taken = 0; atomic_load(&board->seen[0][who].next) != 1; taken++) {
+            next_sender(subscriber);
+            flood(flooding, 0);
+            assert_true(taken <= 4 * TURN_MOST);
+        }
+    }
+    weir_publisher_close(flooding);
+    weir_subscriber_close(subscriber);
+}
+
+/* The place has another owner while messages of the former one are held: they stay whole. */
+static void test_held_of_a_former(void **state)
+{
+    (void)state;
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_publisher *publisher;
+    struct weir_message held[6], message;
+    uint32_t who;
+    uint64_t number;
+    options.ring_bytes = WEIR_RING_BYTES_MIN;
+    options.publishers_max = 1;
+    assert_result(weir_publisher_open(&publisher, CHANNEL, &options), 0);
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    for (uint32_t life = 0; life < 3; life++) {
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(crowd_send(publisher, life, 1000, NOW), 0);
+        for (int i = 0; i < 2; i++)
+            assert_result(
+                weir_subscriber_take_until(subscriber, &held[2 * life + (unsigned)i], NOW), 0);
+        weir_publisher_close(publisher);
+        assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -ENODATA);
+        assert_result(weir_publisher_open(&publisher, CHANNEL, &options), 0);
+        assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
+    }
+    /* The last one's ring goes round a few times meanwhile. */
+    for (int i = 0; i < 500; i++) {
+        assert_int_equal(crowd_send(publisher, 3, 1000, NOW), 0);
+        assert_result(crowd_take(subscriber, 0, NOW), 0);
+        assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+    }
+    static const int order[6] = { 3, 0, 5, 4, 1, 2 };
+    for (int i = 0; i < 6; i++) {
+        crowd_read(&held[order[i]], &who, &number);
+        assert_int_equal(who, order[i] / 2);
+        assert_int_equal(number, order[i] % 2);
+        assert_result(weir_subscriber_release(subscriber, &held[order[i]]), 0);
+        assert_result(weir_subscriber_release(subscriber, &held[order[i]]), -EINVAL);
+        assert_int_equal(crowd_send(publisher, 3, 1000, NOW), 0);
+        assert_result(crowd_take(subscriber, 0, NOW), 0);
+    }
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
+/* Holds of several lanes, released in any order: each lane is given back by its own oldest. */
+static void test_held_of_several(void **state)
+{
+    (void)state;
+    enum { LANES = 4, EACH = WEIR_HOLDS_MAX / LANES };
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir_publisher *publishers[LANES];
+    struct weir_message held[WEIR_HOLDS_MAX], message;
+    uint64_t seed = 88172645463325252;
+    for (uint32_t i = 0; i < LANES; i++)
+        publishers[i] = crowd_publisher(WEIR_RING_BYTES_MIN);
+    assert_result(crowd_take(subscriber, 0, NOW), -EAGAIN);
+    for (int round = 0; round < 200; round++) {
+        unsigned left[LANES];
+        for (uint32_t i = 0; i < LANES; i++) {
+            left[i] = EACH;
+            for (int j = 0; j < EACH; j++)
+                assert_int_equal(crowd_send(publishers[i], i, 16 + crowd_draw(&seed, 900), NOW), 0);
+        }
+        for (unsigned i = 0; i < WEIR_HOLDS_MAX; i++) {
+            assert_result(weir_subscriber_take_until(subscriber, &held[i], NOW), 0);
+            crowd_note(0, &held[i]);
+        }
+        assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -ENOBUFS);
+        for (unsigned count = WEIR_HOLDS_MAX; count > 0; count--) {
+            unsigned at = (unsigned)crowd_draw(&seed, count);
+            uint32_t who;
+            uint64_t number;
+            crowd_read(&held[at], &who, &number);
+            assert_result(weir_subscriber_release(subscriber, &held[at]), 0);
+            held[at] = held[count - 1];
+            left[who]--;
+            for (uint32_t i = 0; i < LANES; i++)
+                assert_result(weir_publisher_wait_taken(publishers[i], NOW), left[i] ? -EAGAIN : 0);
+        }
+    }
+    for (uint32_t i = 0; i < LANES; i++)
+        weir_publisher_close(publishers[i]);
+    weir_subscriber_close(subscriber);
+}
+
+static void test_too_large_stays(void **state)
+{
+    (void)state;
+    static unsigned char bytes[CROWD_BYTES_MAX];
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir_publisher *publishers[3];
+    struct weir_message message;
+    for (uint32_t i = 0; i < 3; i++)
+        publishers[i] = crowd_publisher(WEIR_RING_BYTES_MIN);
+    assert_result(crowd_take(subscriber, 0, NOW), -EAGAIN);
+    for (uint32_t i = 0; i < 3; i++)
+        for (int j = 0; j < 8; j++)
+            assert_int_equal(crowd_send(publishers[i], i, 3000 + 100 * i, NOW), 0);
+    for (int i = 0; i < 24; i++) {
+        struct weir_message refused;
+        for (int again = 0; again < 3; again++)
+            assert_result(weir_subscriber_receive_until(subscriber, bytes, 16, &refused, NOW),
+                          -EMSGSIZE);
+        assert_result(
+            weir_subscriber_receive_until(subscriber, bytes, refused.size_bytes, &message, NOW), 0);
+        assert_int_equal(message.session, refused.session);
+        assert_int_equal(message.sequence, refused.sequence);
+        crowd_note(0, &message);
+    }
+    for (uint32_t i = 0; i < 3; i++)
+        weir_publisher_close(publishers[i]);
+    weir_subscriber_close(subscriber);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CROWD_TEST(test_turns),
+        CROWD_TEST(test_place_taken_again),
+        CROWD_TEST(test_held_of_a_former),
+        CROWD_TEST(test_held_of_several),
+        CROWD_TEST(test_too_large_stays),
+    };
+    return cmocka_run_group_tests(tests, crowd_start, fixture_end);
+}
