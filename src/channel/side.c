@@ -195,8 +195,11 @@ int weir__side_wait(struct weir__side *side, const struct weir__watch *watch, in
     }
     bool is_last = side->looks > LOOKS_MAX;
     side->looks = 0;
-    if (result != WEIR__WAITED_SLICE && (is_last || now_ns - side->asked_ns < WEIR__SLICE_NS))
+    bool is_due = now_ns - side->asked_ns >= WEIR__SLICE_NS;
+    if (result != WEIR__WAITED_SLICE && (is_last || !is_due))
         return result;
+    if (!is_due) /* rung for nothing, or a nap: of many others each ask costs system calls */
+        return 0;
     side->asked_ns = now_ns;
     bool is_dead = watch->ask(watch->argument);
     if (is_dead && result != WEIR__WAITED_SLICE)
