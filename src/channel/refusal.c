@@ -40,12 +40,20 @@ static enum state state_of(const struct weir__refusal *refusal, const struct wei
     return is_enough ? CONTENT : BLOCKING;
 }
 
-static bool is_known(const struct weir__refusal *refusal, uint32_t number, uint64_t owner)
+/* The slots that still are those of readers, a bit for each. */
+struct known {
+    uint64_t bits[WEIR_CHANNEL_MEMBERS_MAX / 64];
+};
+
+static void find_known(const struct weir__refusal *refusal, struct known *known)
 {
-    for (uint32_t i = 0; i < refusal->reader_count; i++)
-        if (refusal->readers[i].peer.number == number && refusal->readers[i].peer.owner == owner)
-            return true;
-    return false;
+    const struct weir__slots *slots = weir__side_others(refusal->side);
+    *known = (struct known){ { 0 } };
+    for (uint32_t i = 0; i < refusal->reader_count; i++) {
+        const struct weir__peer *peer = &refusal->readers[i].peer;
+        if (weir__slot_owner(&slots->at[peer->number]) == peer->owner)
+            known->bits[peer->number / 64] |= UINT64_C(1) << peer->number % 64;
+    }
 }
 
 /* One who came since the readers were looked for: BLOCKING until it shows its page; ABSENT: none. */
@@ -53,11 +61,13 @@ static enum state newcomer(const struct weir__refusal *refusal)
 {
     const struct weir__slots *slots = weir__side_others(refusal->side);
     enum state state = ABSENT;
+    struct known known;
     if (weir__slots_changes(slots) == refusal->changes_seen)
         return ABSENT;
+    find_known(refusal, &known);
     for (uint32_t i = 0; i < slots->count; i++) {
         uint64_t owner = weir__slot_owner(&slots->at[i]);
-        if (owner == 0 || is_known(refusal, i, owner))
+        if (owner == 0 || (known.bits[i / 64] >> i % 64 & 1))
             continue;
         if (weir__shown_id(weir__slot_page(&slots->at[i]), owner) >= 0)
             return NEWS;
