@@ -275,6 +275,36 @@ static void test_the_next_subscriber_is_rung(void **state)
     weir_publisher_close(publisher);
 }
 
+/*
+ * One that has claimed its slot and shown nothing is found by a look. It shows its page, attaches
+ * and sleeps while a loan from before that look is out; the commit rings it.
+ */
+static void test_who_was_found_is_rung_for_a_loan(void **state)
+{
+    struct weir_segment *directory_segment;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    uint64_t identity;
+    void *loan;
+    (void)state;
+    options.kind = WEIR__DIRECTORY_KIND;
+    assert_result(weir_identity(&identity), 0);
+    assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+    assert_result(weir_segment_open(&directory_segment, weir_by_name("lane"), 0, &options), 0);
+    struct weir__directory_shm *directory = weir_segment_data(directory_segment);
+    struct weir__slot_shm *slot = &directory->slots[WEIR_CHANNEL_MEMBERS_DEFAULT];
+    assert_result(weir_publisher_loan_until(publisher, 8, &loan, NOW), 0);
+    atomic_store(&slot->owner, identity | 5); /* claims */
+    atomic_fetch_add(&directory->roles[WEIR__SUBSCRIBER].changes, 1);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), -EAGAIN);
+    atomic_fetch_add(&directory->roles[WEIR__SUBSCRIBER].changes, 1); /* shows */
+    uint32_t bell = atomic_load(&slot->doorbell);
+    assert_result(weir_publisher_commit(publisher, 8, 0), 0);
+    assert_int_equal(atomic_load(&slot->doorbell), bell + 1);
+    atomic_store(&slot->owner, 0);
+    weir_segment_close(directory_segment);
+    weir_publisher_close(publisher);
+}
+
 /* Attached by the wait alone; an end is told before the next one is waited for. */
 static void test_wait_for_a_publisher(void **state)
 {
@@ -582,6 +612,7 @@ int main(void)
         TURNS_TEST(test_subscriber_sessions_come_round),
         TURNS_TEST(test_publisher_sessions_come_round),
         TURNS_TEST(test_the_next_subscriber_is_rung),
+        TURNS_TEST(test_who_was_found_is_rung_for_a_loan),
         TURNS_TEST(test_wait_for_a_publisher),
         TURNS_TEST(test_who_waits_for_a_publisher_is_rung),
         TURNS_TEST(test_pollers_learn_of_a_death),
