@@ -14,7 +14,11 @@
  *   it is stopped; it reaches a registered process alone;
  * - the doorbell as the futex: compared and slept on in one step, woken by a step after the add;
  * - a subscriber that leaves for good, at any message, and one that leaves and comes back (no
- *   credit meanwhile) with a new page and epoch: DETACHES times, 0 or 1;
+ *   credit meanwhile) with a new page and epoch: DETACHES times, 0 or 1. It claims, raises `changes`,
+ *   shows its page and raises again, attaches, and may sleep at once; the publisher reads `changes` after
+ *   its commit, and not the slot;
+ * - a publisher that has room from before (a loan) and looks who is there before it commits: it
+ *   finds one that has shown no page yet, and whose epoch it cannot read;
  * - a side that does other things for ever, alive and listed, after any message;
  * - a wait that returns for nothing (a signal, a slice): SPURIOUS times a side, at any time;
  * - the end of a slice: when nobody can do anything else. A sleeper that then finds what it
@@ -131,7 +135,10 @@ byte waits[2]; /* epochs that a side took */
 /* A subscriber that has come back has a new page, with an epoch of its own. The publisher
  * reads the epoch in the page that it found at its last look. */
 byte old_page_epoch;
-bool sub_is_new, pub_knows_it;
+byte changes, changes_seen; /* of the directory; as the publisher knows it */
+bool sub_is_new;            /* it has claimed anew */
+bool sub_is_shown;          /* its new page is */
+bool pub_found, pub_met;    /* the publisher knows of the new owner; of its page */
 
 inline flush(side)
 {
@@ -286,8 +293,15 @@ inline arm_and_poll()
     fi
 }
 
-#define IS_UNKNOWN(me) ((me) == PUB && sub_is_new && !pub_knows_it)
-#define EPOCH_READ(me) (IS_UNKNOWN(me) -> old_page_epoch : epoch[OTHER(me)])
+/* Of one that was found and not met there is no epoch to read. */
+#define EPOCH_READ(me)                                                                             \
+    ((me) == PUB && sub_is_new && !pub_met -> (pub_found -> rung : old_page_epoch)                 \
+                                           : epoch[OTHER(me)])
+#ifdef MUTANT_FOUND_IS_KNOWN
+#define IS_NEWCOMER (sub_is_new && !pub_found)
+#else
+#define IS_NEWCOMER (sub_is_new && !pub_met)
+#endif
 
 /* Waking, after the commit (6) or the cursor. */
 inline wake(me)
@@ -297,9 +311,15 @@ inline wake(me)
     :: else
     fi;
     if
-#ifndef MUTANT_NO_OWNER_LOOK
-    /* The slot's owner is another than at the last look: ring, and look at the next record. */
-    :: IS_UNKNOWN(me) -> limit = 0; ring(OTHER(me), EVERY); goto again
+#ifndef MUTANT_NO_CHANGES_LOOK
+    /* Somebody has come since the last look: ring who was not met, and look at the next record. */
+    :: me == PUB && changes != changes_seen ->
+        limit = 0;
+        if
+        :: IS_NEWCOMER -> ring(SUB, EVERY)
+        :: else
+        fi;
+        goto again
 #endif
     :: else
     fi;
@@ -330,6 +350,21 @@ inline leave(me)
 #endif
 }
 
+/* A look: whoever has raised `changes` is found, and met if its page is there. */
+inline meet()
+{
+    if
+    :: changes != changes_seen ->
+        changes_seen = changes;
+        pub_found = true
+    :: else
+    fi;
+    if
+    :: pub_found && sub_is_shown && !pub_met -> pub_met = true; rung = 0
+    :: else
+    fi
+}
+
 proctype publisher()
 {
     byte bell, seen, rung, spurious, limit;
@@ -341,16 +376,17 @@ again:
         :: own_data[PUB] > 0 -> idle[PUB] = true; goto done
         :: own_data[PUB] == MESSAGES -> goto end_of_stream
         :: own_data[PUB] < MESSAGES && own_data[PUB] < limit
+        /* A loan is out, and it looks who is there: whoever has raised `changes` is found. */
+        :: own_data[PUB] < MESSAGES && own_data[PUB] < limit && changes != changes_seen ->
+            d_step { meet() }
         :: own_data[PUB] < MESSAGES && own_data[PUB] >= limit ->
             if
             :: !listed[SUB] || verdict[SUB] -> goto end_of_stream
             :: ROOM_SEEN ->
+                /* The look by itself: what has changed since gives no credit. */
                 d_step {
-                    limit = data[SUB] + ROOM;
-                    if
-                    :: sub_is_new && !pub_knows_it -> pub_knows_it = true; rung = 0
-                    :: else
-                    fi
+                    meet();
+                    limit = (attached -> data[SUB] + ROOM : 0)
                 }
             :: else ->
                 wait(PUB);
@@ -405,12 +441,13 @@ again:
             /* Leaves and comes back: a read-modify-write on the slot each time, and a ring. */
             d_step { flush(SUB); detaches++; attached = false };
             ring(PUB, EVERY);
-            d_step { /* claim, and a new page */
-                flush(SUB);
-                old_page_epoch = epoch[SUB];
+            d_step { flush(SUB); sub_is_new = true; old_page_epoch = epoch[SUB] }; /* claim */
+            changes++;
+            d_step { /* show: a new page */
                 own_epoch[SUB] = 0;
                 epoch[SUB] = 0;
-                sub_is_new = true
+                sub_is_shown = true;
+                changes++
             };
             d_step { flush(SUB); attached = true };
             ring(PUB, EVERY);
