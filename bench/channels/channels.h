@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_CHANNELS_H
+#define BENCH_CHANNELS_H
+
+#include "lane/lane.h"
+
+enum { ALONE_ROUNDS_MAX = 31 };
+
+/* A figure and what it means to reach: medians over the rounds. */
+struct row {
+    const char *name, *what;
+    enum tag tag; /* MIXED: the figure is one processor's alone */
+    bool is_alone;
+    double bounce_ns;
+    unsigned pairs, rounds;
+    double value, lowest, highest;
+    double aim; /* 0: none */
+    bool is_at_most;
+    const char *unit; /* of value: "" for ratios */
+};
+
+/* many.c: one publisher, and eight that take turns, to one subscriber. */
+extern const struct transport transport_one, transport_eight;
+
+/* alone.c: what one process measures by itself. */
+struct alone {
+    unsigned rounds;
+    uint64_t messages;
+    double ticks_per_ns;
+};
+
+/* ns that a message costs its publisher for each awake subscriber beside the first; count of them. */
+void measure_awake(const struct alone *alone, unsigned subscribers, struct row *row);
+/* µs for a subscriber to join and leave, with so many others there. */
+void measure_join(const struct alone *alone, unsigned others, struct row *row);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* One publisher, or eight in one process that take turns, to one subscriber in another. */
+#include "channels.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <weir/channel.h>
+#include <weir/error.h>
+
+enum { MOST = 8, TURN = 16, BYTES_MAX = 4096 };
+
+struct many {
+    struct player *player;
+    unsigned count;
+    uint64_t sent[MOST], received[MOST];
+    struct weir_publisher *publishers[MOST];
+    struct weir_subscriber *subscriber;
+};
+
+static inline void need(int result)
+{
+    if (__builtin_expect(result != 0, 0))
+        give_up("weir: %s", weir_last_error());
+}
+
+/* Both processes count alike, whose turn it is. A message says whose it is, and which. */
+static void send_all(void *state, uint64_t messages)
+{
+    struct many *many = state;
+    size_t size = many->player->work.size_bytes;
+    unsigned char *bytes = many->player->source;
+    for (uint64_t i = 0; i < messages; i++) {
+        uint64_t which = i / TURN % many->count, number = many->sent[which]++;
+        memcpy(bytes, &which, 8);
+        memcpy(bytes + size - 8, &number, 8);
+        need(weir_publisher_send(many->publishers[which], bytes, size));
+    }
+}
+
+static void receive_all(void *state, uint64_t messages)
+{
+    struct many *many = state;
+    size_t size = many->player->work.size_bytes;
+    unsigned char *bytes = many->player->sink;
+    for (uint64_t i = 0; i < messages; i++) {
+        uint64_t which, number;
+        need(weir_subscriber_receive_until(many->subscriber, bytes, size, NULL, WEIR_NEVER));
+        memcpy(&which, bytes, 8);
+        memcpy(&number, bytes + size - 8, 8);
+        if (which >= many->count || number != many->received[which]++)
+            give_up("%u publishers: a message is not the next one of its publisher", many->count);
+    }
+}
+
+static void *open_many(struct player *player, struct many *many, unsigned count)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    char name[64];
+    snprintf(name, sizeof name, "%s/of-%u", player->channel, count);
+    *many = (struct many){ .player = player, .count = count };
+    options.flags = WEIR_CHANNEL_SPIN_ONLY;
+    options.ring_bytes = player->work.ring_bytes;
+    for (unsigned i = 0; player->role == 0 && i < count; i++)
+        need(weir_publisher_open(&many->publishers[i], name, &options));
+    meet(player);
+    if (player->role == 1)
+        need(weir_subscriber_open(&many->subscriber, name, &options));
+    meet(player);
+    for (unsigned i = 0; player->role == 0 && i < count; i++)
+        need(weir_publisher_wait_subscribers(many->publishers[i], 1, WEIR_NEVER));
+    return many;
+}
+
+static void *open_one(struct player *player)
+{
+    static struct many many;
+    return open_many(player, &many, 1);
+}
+
+static void *open_eight(struct player *player)
+{
+    static struct many many;
+    return open_many(player, &many, MOST);
+}
+
+static void close_many(void *state)
+{
+    struct many *many = state;
+    meet(many->player);
+    weir_subscriber_close(many->subscriber);
+    for (unsigned i = 0; i < many->count; i++)
+        weir_publisher_close(many->publishers[i]);
+}
+
+const struct transport transport_one = { .name = "1 publisher",
+                                         .open = open_one,
+                                         .send = send_all,
+                                         .receive = receive_all,
+                                         .close = close_many };
+
+const struct transport transport_eight = { .name = "8 publishers",
+                                           .open = open_eight,
+                                           .send = send_all,
+                                           .receive = receive_all,
+                                           .close = close_many };
