@@ -38,8 +38,9 @@
  * committed, to make room). A handler that runs while a call spins is not noticed: with
  * WEIR_CHANNEL_SPIN_ONLY never, so give such calls a deadline.
  *
- * Trust. Lengths and flags that the other side writes are read once and checked: a
- * side that writes nonsense gets -EUCLEAN for the channel, never memory. The payload
+ * Trust. Lengths and flags that others write are read once and checked: who writes
+ * nonsense makes calls of others say -EUCLEAN (a subscriber's once, and it leaves that
+ * publisher alone from then on), and never reach memory that is not theirs. The payload
  * of a message that was taken in place is still the publisher's memory: copy what
  * you check and then use.
  */
@@ -424,9 +425,9 @@ WEIR_EXPORT int weir_subscriber_release_many(struct weir_subscriber *subscriber,
 /*
  * weir_subscriber_fd() - a descriptor for poll, epoll and event loops
  *
- * Readable (POLLIN) while a take would not wait: a message is there, or the publisher has
- * ended or was killed; and once when another has come: a take with deadline 0 attaches its
- * ring, and may say -EAGAIN. After a take that says -EAGAIN it is not readable until there is
+ * Readable (POLLIN) while a take would not wait: a message is there, or the last publisher has
+ * ended or was killed; and once when another has come, or one of several has gone: a take with
+ * deadline 0 attaches its ring, or leaves it, and may say -EAGAIN. After a take that says -EAGAIN it is not readable until there is
  * something again. Do not read, write or close it; it lives until weir_subscriber_close().
  * With it a take or receive that finds nothing, and the next one, cost a few system calls;
  * without it, none.
