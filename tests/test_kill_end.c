@@ -223,7 +223,7 @@ static void test_collect_drafts(void **state)
         unsigned stops = 0;
         draft.scene = &scenes[i];
         clear_everything();
-        for (draft.stop = 1; leave_draft(); draft.stop += SANITIZED ? 17 : 4) {
+        for (draft.stop = 1; leave_draft(); draft.stop += SANITIZED ? 7 : 4) {
             int result = weir_collect(WEIR_COLLECT_DRY_RUN, NULL, NULL);
             assert_true(result >= 0);
             clear_everything();
