@@ -68,12 +68,14 @@ extern const struct command command_get;
 extern const struct command command_info;
 extern const struct command command_list;
 extern const struct command command_lock;
+extern const struct command command_pub;
 extern const struct command command_read;
 extern const struct command command_recv;
 extern const struct command command_remove;
 extern const struct command command_sem;
 extern const struct command command_send;
 extern const struct command command_set;
+extern const struct command command_sub;
 extern const struct command command_watch;
 extern const struct command command_write;
 

@@ -112,6 +112,22 @@ const char *number_parse(const char *text, uint64_t limit, uint64_t *number)
     return why;
 }
 
+bool number_option(const char *option, const char *text, uint64_t least, uint64_t limit,
+                   uint64_t *number)
+{
+    const char *why = number_parse(text, limit, number);
+    if (!why && *number >= least)
+        return true;
+    char *shown = text_escape(text, false);
+    if (!why || strcmp(why, "not a number") != 0)
+        command_usage("%s '%s': %s: %llu to %llu", option, shown, why ? why : "too small",
+                      (unsigned long long)least, (unsigned long long)limit);
+    else
+        command_usage("%s '%s': %s", option, shown, why);
+    free(shown);
+    return false;
+}
+
 char *size_format(uint64_t bytes)
 {
     unsigned unit = 0;

@@ -24,6 +24,10 @@ bool mode_option(const char *option, const char *text, uint32_t *mode);
 /* Reads a decimal number up to limit; NULL or why it is none. */
 const char *number_parse(const char *text, uint64_t limit, uint64_t *number);
 
+/* number_parse() for an option's argument, least at least: true, or the usage error is told. */
+bool number_option(const char *option, const char *text, uint64_t least, uint64_t limit,
+                   uint64_t *number);
+
 /* "4K", "1.5M": at most one place behind the point, powers of 1024. New memory. */
 char *size_format(uint64_t bytes);
 

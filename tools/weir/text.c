@@ -94,3 +94,15 @@ size_t text_width(const char *text)
         width += ((unsigned char)*text & 0xc0) != 0x80;
     return width;
 }
+
+char *text_hex(const unsigned char *bytes, size_t count)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *hex = text_memory(malloc(2 * count + 1));
+    for (size_t i = 0; i < count; i++) {
+        hex[2 * i] = digits[bytes[i] >> 4];
+        hex[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    hex[2 * count] = '\0';
+    return hex;
+}

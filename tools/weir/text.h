@@ -22,6 +22,9 @@ char *text_escape(const char *text, bool blanks);
 /* A copy in which only bytes that are no UTF-8 stand as \xHH: for JSON. */
 char *text_utf8(const char *text);
 
+/* Bytes as pairs of hexadecimal digits. New memory. */
+char *text_hex(const unsigned char *bytes, size_t count);
+
 /* How many places it takes on a terminal: its characters. */
 size_t text_width(const char *text);
 

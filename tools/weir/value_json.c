@@ -17,22 +17,10 @@ bool value_json_possible(void)
     return true;
 }
 
-static char *hex_of(const unsigned char *bytes, uint64_t count)
-{
-    static const char digits[] = "0123456789abcdef";
-    char *hex = text_memory(malloc(2 * count + 1));
-    for (uint64_t i = 0; i < count; i++) {
-        hex[2 * i] = digits[bytes[i] >> 4];
-        hex[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    hex[2 * count] = '\0';
-    return hex;
-}
-
 int value_print_json(const struct value_reader *reader)
 {
     const struct weir_latest_value *value = &reader->value;
-    char *hex = hex_of(reader->buffer, value->size_bytes);
+    char *hex = text_hex(reader->buffer, value->size_bytes);
     json_t *object = text_memory(json_object());
     json_t *text = json_stringn((const char *)reader->buffer, value->size_bytes);
     json_object_set_new(object, "name", json_string(reader->object.argument));

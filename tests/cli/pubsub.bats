@@ -1,0 +1,374 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Goal: weir pub and weir sub: every message once and in order, whoever comes, goes or is killed;
+#       the forms in and out are inverse; each error is clear; nothing is left behind.
+# Method: processes of the two commands; who has subscribed is asked by 'weir pub --wait-for'.
+#
+# PUBSUB_ROUNDS: how often 'echo x | weir pub c' is tried; 200 without it.
+
+load common.bash
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    children=()
+}
+
+teardown() {
+    [ "${#children[@]}" -eq 0 ] || kill -KILL "${children[@]}" 2>/dev/null || true
+    wait
+    remove_all
+}
+
+# sub FILE ARGUMENT...: 'weir sub' into FILE, and until it has subscribed, as one of $subscribed.
+subscribed=0
+sub() {
+    local file=$1
+    shift
+    "$WEIR" sub "$@" >"$file" 2>"$file.err" 3>&- &
+    sub_pid=$!
+    children+=("$sub_pid")
+    subscribed=$((subscribed + 1))
+    "$WEIR" pub --wait-for "$subscribed" --wait 20 c </dev/null
+}
+
+# ends PID STATUS
+ends() {
+    local got=0
+    wait "$1" || got=$?
+    [ "$got" -eq "$2" ] || {
+        echo "process $1 ended with $got, not $2"
+        return 1
+    }
+}
+
+# lines FILE N: until it has so many.
+lines() {
+    until [ "$(wc -l <"$1")" -ge "$2" ]; do read -rt 0.01 <> <(:) || true; done
+}
+
+@test "a message a line, to all who subscribe" {
+    sub one -c 4 c
+    local first=$sub_pid
+    sub two --count=4 c
+    works "$WEIR" pub c <<<$'a b\n\n-c\nd'
+    [ -z "$output" ]
+    ends "$first" 0
+    ends "$sub_pid" 0
+    printf 'a b\n\n-c\nd\n' | tee expected | cmp - one
+    cmp expected two
+    [ ! -s one.err ]
+    [ -z "$("$WEIR" list -w --noheadings)" ]
+}
+
+@test "the last line needs no end; no line is no message" {
+    sub out -c 2 c
+    printf '' | works "$WEIR" pub c
+    printf '\nlast' | "$WEIR" pub c
+    ends "$sub_pid" 0
+    printf '\nlast\n' | cmp - out
+}
+
+@test "options stand anywhere, and a file is a message" {
+    head -c 100000 /dev/urandom >one
+    : >two
+    sub out c --raw -c 3
+    printf 'from stdin\n' | works "$WEIR" pub c one two --quiet - --taken
+    ends "$sub_pid" 0
+    { cat one && echo from stdin; } | cmp - out
+}
+
+@test "what goes in length-prefixed comes out so" {
+    printf '\5\0\0\0a\nb\0c\0\0\0\0\2\0\0\0\377\n' >in
+    sub out -L -c 3 c
+    local first=$sub_pid
+    sub hex -x -c 3 c
+    works "$WEIR" pub -L c <in
+    ends "$first" 0
+    ends "$sub_pid" 0
+    cmp in out
+    printf '610a620063\n\nff0a\n' | cmp - hex
+    printf '\5\0\0\0abc' >cut
+    refused 1 'standard input ends in the midst of message 1' "$WEIR" pub -L c <cut
+    printf '\5\0' >cut
+    refused 1 'in the midst of message 1' "$WEIR" pub -L c <cut
+}
+
+@test "JSON says what a message is" {
+    [ "$WEIR_JSON" = 1 ] || skip "this weir writes no JSON"
+    sub out -J -c 3 c
+    printf 'a "b"\n\377\376\375\374\n\n' | "$WEIR" pub --type 7 c
+    ends "$sub_pid" 0
+    [ "$(jq -c 'del(.received, .session)' out)" = '{"sequence":0,"type":7,"size":5,"text":"a \"b\""}
+{"sequence":1,"type":7,"size":4,"base64":"//79/A=="}
+{"sequence":2,"type":7,"size":0,"text":""}' ]
+    [ "$(jq -r .base64 out | sed -n 2p | base64 -d | od -An -tx1)" = ' ff fe fd fc' ]
+    [ "$(jq -s 'map(.session) | unique | length' out)" = 1 ]
+    [ "$(jq -c '.session | . > 0' out | uniq)" = true ]
+    local now seen
+    now=$(date +%s)
+    seen=$(date -d "$(jq -r .received out | head -1)" +%s)
+    [ "$seen" -ge $((now - 20)) ] && [ "$seen" -le "$now" ]
+}
+
+@test "a line is seen at once" {
+    mkfifo in
+    sub out c
+    "$WEIR" pub c <in 3>&- &
+    children+=($!)
+    exec 5>in
+    for i in 1 2 3; do
+        echo "$i" >&5
+        lines out "$i"
+    done
+    exec 5>&-
+    ends "${children[1]}" 0
+    kill -TERM "$sub_pid"
+    ends "$sub_pid" 0
+}
+
+@test "all of many, and of several publishers each in order" {
+    sub out c
+    for name in a b c; do
+        seq -f "$name %.0f" 100000 >"in.$name"
+        "$WEIR" pub --taken --ring 64K c <"in.$name" 3>&- &
+        children+=($!)
+    done
+    for pid in "${children[@]:1}"; do ends "$pid" 0; done
+    kill -INT "$sub_pid" # ignored: started in the background, as a shell without jobs does
+    kill -TERM "$sub_pid"
+    ends "$sub_pid" 0
+    [ "$(wc -l <out)" -eq 300000 ]
+    for name in a b c; do grep "^$name " out | cmp - "in.$name"; done
+}
+
+@test "a message larger than any buffer, in every form" {
+    head -c 3000000 /dev/urandom >large
+    sub raw --raw c -c 1
+    local first=$sub_pid
+    sub hex --hex c -c 1
+    works "$WEIR" pub --ring 16M c large
+    ends "$first" 0
+    ends "$sub_pid" 0
+    cmp large raw
+    od -An -v -tx1 large | tr -d ' \n' | cmp - <(tr -d '\n' <hex)
+}
+
+@test "above the limit, and the option that cures it" {
+    head -c 300000 /dev/zero | tr '\0' x >line
+    refused 1 'line has 300000 bytes; .* 262136 at most: give --ring=2M' "$WEIR" pub c line
+    refused 1 'line 1 of standard input is longer than the 262136 bytes .*--ring=2M' \
+        "$WEIR" pub c <line
+    printf '\340\223\4\0' >prefixed
+    refused 1 'message 1 of standard input has 300000 bytes; .*--ring=2M' \
+        "$WEIR" pub -L c <prefixed
+    printf '\377\377\377\377' >prefixed
+    refused 1 'no message has more than 4 GiB less 16 bytes' "$WEIR" pub -L c <prefixed
+    works "$WEIR" pub --ring=2M c line
+    works "$WEIR" pub --ring=2M c <line
+    { echo one && cat line; } >two
+    sub out c -c 1
+    refused 1 'line 2 of .*' "$WEIR" pub c <two
+    [[ "$stderr" == *'1 messages were published before'* ]]
+    ends "$sub_pid" 0
+    [ "$(cat out)" = one ]
+}
+
+@test "again and again" {
+    printf '1' >file1
+    printf '2' >file2
+    sub out c -c 12
+    seq 2 | works "$WEIR" pub --repeat 3 c
+    works "$WEIR" pub -n 3 c file1 file2
+    ends "$sub_pid" 0
+    [ "$(tr -d '\n' <out)" = 121212121212 ]
+    works "$WEIR" pub --repeat 1000000 c </dev/null
+}
+
+@test "more than --repeat keeps of standard input" {
+    sub out c
+    refused 1 'more than the 256 MiB that --repeat keeps' \
+        "$WEIR" pub --repeat 2 c < <(yes "$(printf '%01000d' 1)" | head -c 270000000)
+    kill -TERM "$sub_pid"
+    ends "$sub_pid" 0
+    [ ! -s out ] # not a message
+}
+
+@test "a rate is kept by the clock" {
+    local before after
+    sub out c -c 21
+    before=$(date +%s%N)
+    seq 21 | "$WEIR" pub --rate 40 c # the last one 500 ms after the first
+    after=$(date +%s%N)
+    ends "$sub_pid" 0
+    [ $((after - before)) -ge 500000000 ]
+    [ $((after - before)) -lt 5000000000 ]
+}
+
+@test "waiting for subscribers" {
+    refused 1 "fewer than 1 had subscribed to 'c' within 0.1 s" \
+        "$WEIR" pub --wait-for 1 --wait 0.1 c </dev/null
+    refused 1 'fewer than 1 had' "$WEIR" pub -s 1 -w 0 c </dev/null
+    echo hello | "$WEIR" pub --wait-for 2 c 3>&- &
+    children+=($!)
+    "$WEIR" sub -c 1 c >one 3>&- &
+    children+=($!)
+    "$WEIR" sub -c 1 c >two 3>&- &
+    children+=($!)
+    for pid in "${children[@]}"; do ends "$pid" 0; done
+    [ "$(cat one two)" = $'hello\nhello' ]
+}
+
+@test "taken is written; and it is told who has not taken" {
+    sub out c
+    echo hello | works "$WEIR" pub --taken c
+    [ "$(cat out)" = hello ]
+    kill -STOP "$sub_pid"
+    echo lost | "$WEIR" pub --taken c 2>err 3>&- &
+    local pub=$!
+    kill -KILL "$sub_pid"
+    ends "$pub" 1
+    grep -q "left, or was killed, before it had taken everything" err
+}
+
+# A publisher waits for both, and then for what is written into the pipe "in".
+with_end() {
+    mkfifo in
+    "$WEIR" pub --wait-for 2 c <in 3>&- &
+    pub_pid=$!
+    exec 5>in
+    "$WEIR" sub c >on 2>on.err 3>&- 5>&- &
+    on_pid=$!
+    "$WEIR" sub c --until-end >end 2>end.err 3>&- 5>&- &
+    end_pid=$!
+    children+=("$pub_pid" "$on_pid" "$end_pid")
+    echo before >&5
+    lines on 1
+    lines end 1
+}
+
+@test "the end of the last publisher, only when asked for" {
+    with_end
+    exec 5>&-
+    ends "$pub_pid" 0
+    ends "$end_pid" 0
+    echo again | "$WEIR" pub c
+    lines on 2
+    kill -TERM "$on_pid"
+    ends "$on_pid" 0
+    [ "$(cat on)" = $'before\nagain' ]
+    [ "$(cat end)" = before ]
+    [ ! -s on.err ]
+}
+
+@test "a publisher that is killed" {
+    with_end
+    kill -KILL "$pub_pid"
+    exec 5>&-
+    ends "$end_pid" 1
+    grep -q "the last publisher of 'c' was killed" end.err
+    echo after | "$WEIR" pub c
+    lines on 2
+    kill -TERM "$on_pid"
+    ends "$on_pid" 0
+    grep -q 'waiting for another one' on.err
+    [ -z "$("$WEIR" list -w --noheadings)" ]
+}
+
+@test "no message for so long" {
+    works timeout 20 "$WEIR" sub --timeout 0.2 c
+    [ -z "$output" ]
+    works "$WEIR" sub -t 0 c
+}
+
+@test "nobody reads what it prints" {
+    (
+        "$WEIR" sub c 2>err 3>&- || echo $? >status
+    ) | head -1 >out &
+    echo hello | "$WEIR" pub --wait-for 1 --wait 20 c
+    wait # it notices that head has gone, though nothing comes any more
+    [ "$(cat out)" = hello ]
+    [ "$(cat status)" = 1 ]
+    grep -q 'cannot write the output: Broken pipe' err
+    subscribed=0
+    "$WEIR" sub c >/dev/full 2>err 3>&- &
+    children+=($!)
+    echo hello | "$WEIR" pub --wait-for 1 --wait 20 c
+    ends "$!" 1
+    grep -q 'No space left on device' err
+}
+
+@test "interrupted while it waits for whatever" {
+    mkfifo in full
+    exec 5<>in 6<>full
+    "$WEIR" pub c <in 3>&- & # for standard input
+    children+=($!)
+    "$WEIR" pub --wait-for 1 other </dev/null 3>&- & # for subscribers
+    children+=($!)
+    "$WEIR" sub third >full 3>&- & # to write
+    children+=($!)
+    seq 1000000 | "$WEIR" pub --wait-for 1 --ring 64K third 3>&- & # for room
+    children+=($!)
+    "$WEIR" pub --rate 0.001 fourth < <(seq 2) 3>&- & # for its turn
+    children+=($!)
+    until [ "$("$WEIR" list -w --noheadings -o NAME | sort | tr '\n' ' ')" = \
+        'c fourth other third ' ]; do read -rt 0.01 <> <(:) || true; done
+    until [ "$(grep -c channel <("$WEIR" list -w --noheadings -o KIND))" -eq 4 ]; do :; done
+    read -rt 0.2 <> <(:) || true # so that most of them wait; whether they do, it must go right
+    kill -TERM "${children[@]}"
+    for i in 0 1 3 4; do ends "${children[i]}" 143; done
+    ends "${children[2]}" 0
+    exec 5>&- 6>&-
+    [ -z "$("$WEIR" list -w --noheadings)" ]
+}
+
+@test "killed, it leaves nothing" {
+    for i in 1 2 3; do
+        mkfifo "in$i"
+        sub "out$i" c
+        "$WEIR" pub c <"in$i" 3>&- &
+        children+=($!)
+    done
+    exec 5>in1 6>in2 7>in3
+    kill -KILL "${children[@]}"
+    wait
+    children=()
+    exec 5>&- 6>&- 7>&-
+    [ -z "$("$WEIR" list -w --noheadings)" ]
+}
+
+@test "called wrongly" {
+    refused 2 'which CHANNEL' "$WEIR" pub
+    refused 2 'which CHANNEL' "$WEIR" sub
+    refused 2 "'d' is too much" "$WEIR" sub c d
+    refused 2 'name' "$WEIR" pub ''
+    refused 2 'name' "$WEIR" sub ../c
+    refused 2 'one of them at most' "$WEIR" sub --raw --hex c
+    refused 2 "--count '0': too small: 1 to" "$WEIR" sub -c 0 c
+    refused 2 "--timeout 'x'" "$WEIR" sub -t x c
+    refused 2 "--type '65536': too large: 0 to 65535" "$WEIR" pub -t 65536 c
+    refused 2 "--rate '0'" "$WEIR" pub --rate 0 c
+    refused 2 "--repeat 'x': not a number" "$WEIR" pub --repeat x c
+    refused 2 "--ring '3M': a power of two" "$WEIR" pub --ring 3M c
+    refused 2 "--ring '4K': a power of two" "$WEIR" pub --ring 4K c
+    refused 2 '--wait needs --wait-for' "$WEIR" pub --wait 1 c
+    refused 2 'a FILE is a message' "$WEIR" pub -L c file
+    refused 2 'unrecognized option' "$WEIR" pub --lossless c
+    refused 1 'cannot read missing: No such file' "$WEIR" pub c missing
+    refused 1 'cannot read .: Is a directory' "$WEIR" pub c .
+    [ -z "$("$WEIR" list -w --noheadings)" ]
+}
+
+# To subscribers that are there, every time, also from a publisher that is gone at once.
+@test "echo x | weir pub c: so often it arrives" {
+    local rounds=${PUBSUB_ROUNDS:-200}
+    sub one c -c "$rounds"
+    local first=$sub_pid
+    sub two c -c "$rounds"
+    for ((i = 1; i <= rounds; i++)); do
+        echo "$i" | "$WEIR" pub c
+    done
+    ends "$first" 0
+    ends "$sub_pid" 0
+    seq "$rounds" | tee expected | cmp - one
+    cmp expected two
+}

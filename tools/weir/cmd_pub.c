@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/* weir pub - messages to every 'weir sub', or program, of a channel. */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <weir/channel.h>
+#include <weir/clock.h>
+#include <weir/error.h>
+
+#include "command.h"
+#include "input.h"
+#include "named.h"
+#include "object.h"
+#include "size.h"
+#include "stop.h"
+#include "text.h"
+
+static const char help[] =
+    "Usage: weir pub [OPTION]... CHANNEL [FILE]...\n"
+    "\n"
+    "Publishes a message for each line of standard input, without its end, to all\n"
+    "who subscribe to CHANNEL: 'weir sub', or programs with <weir/channel.h>. With\n"
+    "FILEs, a message for each of them; '-' is the whole of standard input.\n"
+    "\n"
+    "Whoever has subscribed before a message gets it, also when this command has\n"
+    "ended, or was killed, since. Nothing is dropped: it waits for the slowest. What\n"
+    "is published while nobody subscribes is gone; --wait-for waits for somebody.\n"
+    "Any number may publish to a channel at once.\n"
+    "\n"
+    "Options:\n"
+    "  -L, --length-prefixed  standard input is, for each message, its length in 4\n"
+    "                         bytes, the lowest first (little-endian), then its bytes\n"
+    "  -s, --wait-for=N       begin when N have subscribed\n"
+    "  -w, --wait=SECONDS     give up when they have not by then; fractions are allowed\n"
+    "  -r, --rate=N           N messages a second, such as 100 or 0.5, by the clock: one\n"
+    "                         that was held up is made up for\n"
+    "  -n, --repeat=N         the whole N times; standard input is read to its end first,\n"
+    "                         and may have 256 MiB, FILEs are read anew each time\n"
+    "  -t, --type=N           the number that each message carries, 0 to 65535\n"
+    "      --ring=SIZE        of this publisher's ring, a power of two, 64K at least; a\n"
+    "                         message has a quarter of it less 8 bytes at most; without\n"
+    "                         it: 1M\n"
+    "      --taken            end only when all who subscribe have taken everything;\n"
+    "                         'weir sub' has written it by then\n"
+    "  -q, --quiet            no remarks\n"
+    "  -h, --help             this text\n"
+    "\n"
+    "Examples:\n"
+    "  echo 'door open' | weir pub house/events\n"
+    "  weir pub --wait-for 1 --rate 30 --ring 32M camera frame-*.ppm\n"
+    "\n"
+    "Exit status:\n"
+    "  0 all is committed (with --taken: taken), 1 not all, 2 called wrongly.\n";
+
+/* What --repeat keeps of standard input. */
+#define KEPT_BYTES_MAX ((uint64_t)256 << 20)
+
+struct request {
+    const char *channel;
+    char **files; /* NULL-terminated; empty: standard input */
+    enum input_form form;
+    uint64_t ring, repeat, wait_for, type;
+    double rate; /* 0: as fast as it goes */
+    double wait; /* below 0: for ever */
+    bool is_taken;
+};
+
+struct publication {
+    const struct request *request;
+    struct weir_publisher *publisher;
+    size_t most;
+    int64_t start_ns;
+    uint64_t sent;
+};
+
+/* Until it is this message's turn; each by its own time from the start, so that nothing adds up. */
+static void pace(const struct publication *publication)
+{
+    double at = (double)publication->sent / publication->request->rate * (double)WEIR_SECOND_NS;
+    if (at > (double)(INT64_MAX / 2))
+        at = (double)(INT64_MAX / 2);
+    int64_t due_ns = publication->start_ns + (int64_t)at;
+    const struct timespec due = { due_ns / WEIR_SECOND_NS, due_ns % WEIR_SECOND_NS };
+    while (!stop_signal() && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) == EINTR)
+        ;
+}
+
+/* A call that waits, once more unless a signal is to end us. */
+static bool is_again(int result)
+{
+    return result == -EINTR && !stop_signal();
+}
+
+static int fail(int result)
+{
+    return result == -EINTR ? STATUS_FAILURE : command_fail_weir(); /* the signal says it all */
+}
+
+static int publish(struct publication *publication, const unsigned char *data, size_t size)
+{
+    int result;
+    if (publication->request->rate > 0) {
+        if (publication->sent == 0)
+            publication->start_ns = weir_now_ns();
+        pace(publication);
+    }
+    if (stop_signal())
+        return STATUS_FAILURE;
+    do
+        result = weir_publisher_send_until(publication->publisher, data, size,
+                                           (uint32_t)publication->request->type, WEIR_NEVER);
+    while (is_again(result));
+    if (result != 0)
+        return fail(result);
+    publication->sent++;
+    return STATUS_OK;
+}
+
+/* All messages of one file. */
+static int publish_file(struct publication *publication, const char *path, enum input_form form)
+{
+    struct input input;
+    const unsigned char *data;
+    size_t size;
+    int more = 1;
+    int status = input_open(&input, path, form, publication->request->ring, publication->most);
+    while (status == STATUS_OK && (more = input_next(&input, &data, &size)) > 0)
+        status = publish(publication, data, size);
+    if (more < 0)
+        status = STATUS_FAILURE;
+    input_close(&input);
+    return status;
+}
+
+static int publish_files(struct publication *publication)
+{
+    const struct request *request = publication->request;
+    int status = STATUS_OK;
+    for (uint64_t turn = 0; turn < request->repeat; turn++)
+        for (char **file = request->files; *file && status == STATUS_OK; file++)
+            status = publish_file(publication, *file, INPUT_WHOLE);
+    return status;
+}
+
+/* Standard input, as it stands in memory: each message behind its length. */
+struct kept {
+    unsigned char *bytes;
+    size_t used, capacity;
+};
+
+static int keep(struct kept *kept, const unsigned char *data, size_t size)
+{
+    size_t wanted = kept->used + sizeof size + size;
+    if (wanted > KEPT_BYTES_MAX)
+        return command_fail("standard input has more than the 256 MiB that --repeat keeps in "
+                            "memory: give FILEs, which are read anew each time");
+    if (wanted > kept->capacity) {
+        kept->capacity = wanted > KEPT_BYTES_MAX / 2 ? KEPT_BYTES_MAX : 2 * wanted;
+        kept->bytes = text_memory(realloc(kept->bytes, kept->capacity));
+    }
+    memcpy(kept->bytes + kept->used, &size, sizeof size);
+    memcpy(kept->bytes + kept->used + sizeof size, data, size);
+    kept->used = wanted;
+    return STATUS_OK;
+}
+
+static int keep_all(const struct publication *publication, struct kept *kept)
+{
+    struct input input;
+    const unsigned char *data;
+    size_t size;
+    int more = 1;
+    int status = input_open(&input, "-", publication->request->form, publication->request->ring,
+                            publication->most);
+    while (status == STATUS_OK && (more = input_next(&input, &data, &size)) > 0)
+        status = keep(kept, data, size);
+    input_close(&input);
+    return more < 0 ? STATUS_FAILURE : status;
+}
+
+static int publish_repeated(struct publication *publication)
+{
+    struct kept kept = { .bytes = NULL };
+    int status = keep_all(publication, &kept);
+    for (uint64_t turn = 0; status == STATUS_OK && turn < publication->request->repeat; turn++) {
+        size_t at = 0, size;
+        if (kept.used == 0)
+            break;
+        while (status == STATUS_OK && at < kept.used) {
+            memcpy(&size, kept.bytes + at, sizeof size);
+            status = publish(publication, kept.bytes + at + sizeof size, size);
+            at += sizeof size + size;
+        }
+    }
+    free(kept.bytes);
+    return status;
+}
+
+static int publish_all(struct publication *publication)
+{
+    if (*publication->request->files)
+        return publish_files(publication);
+    if (publication->request->repeat > 1)
+        return publish_repeated(publication);
+    return publish_file(publication, "-", publication->request->form);
+}
+
+static int await_subscribers(const struct publication *publication)
+{
+    const struct request *request = publication->request;
+    int64_t deadline_ns = request->wait < 0 ? WEIR_NEVER : seconds_deadline(request->wait);
+    int result;
+    do
+        result = weir_publisher_wait_subscribers(publication->publisher,
+                                                 (uint32_t)request->wait_for, deadline_ns);
+    while (is_again(result));
+    if (result == -ETIMEDOUT || result == -EAGAIN)
+        return command_fail("fewer than %llu had subscribed to '%s' within %g s",
+                            (unsigned long long)request->wait_for, request->channel, request->wait);
+    return result == 0 ? STATUS_OK : fail(result);
+}
+
+static int await_taken(const struct publication *publication)
+{
+    int result;
+    do
+        result = weir_publisher_wait_taken(publication->publisher, WEIR_NEVER);
+    while (is_again(result));
+    if (result == -EPIPE)
+        return command_fail("the last subscriber of '%s' left, or was killed, before it had taken "
+                            "everything",
+                            publication->request->channel);
+    return result == 0 ? STATUS_OK : fail(result);
+}
+
+static int run_publication(const struct request *request)
+{
+    struct publication publication = { .request = request };
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    options.ring_bytes = request->ring;
+    object_collect_leftovers();
+    if (weir_publisher_open(&publication.publisher, request->channel, &options) != 0)
+        return command_fail_weir();
+    publication.most = weir_publisher_max_bytes(publication.publisher);
+    int status = STATUS_OK;
+    for (char **file = request->files; *file && status == STATUS_OK; file++)
+        status = input_check_whole(*file, request->ring, publication.most);
+    if (status == STATUS_OK && request->wait_for > 0)
+        status = await_subscribers(&publication);
+    if (status == STATUS_OK)
+        status = publish_all(&publication);
+    if (status == STATUS_OK && request->is_taken)
+        status = await_taken(&publication);
+    else if (status != STATUS_OK && publication.sent > 0)
+        command_note("%llu messages were published before", (unsigned long long)publication.sent);
+    weir_publisher_close(publication.publisher);
+    return status;
+}
+
+static bool rate_option(const char *text, double *rate)
+{
+    char *end;
+    errno = 0;
+    *rate = strtod(text, &end);
+    if (end != text && *end == '\0' && errno == 0 && isfinite(*rate) && *rate > 0)
+        return true;
+    char *shown = text_escape(text, false);
+    command_usage("--rate '%s': messages a second are wanted, more than 0: 100, 0.5", shown);
+    free(shown);
+    return false;
+}
+
+static bool ring_option(const char *text, uint64_t *ring)
+{
+    if (!size_option("--ring", text, ring))
+        return false;
+    if (*ring >= WEIR_RING_BYTES_MIN && (*ring & (*ring - 1)) == 0)
+        return true;
+    command_usage("--ring '%s': a power of two is wanted, 64K at least: 1M, 32M", text);
+    return false;
+}
+
+enum { OPTION_RING = 0x2000, OPTION_TAKEN };
+
+/* False: the usage error is told, or *status is what the command returns. */
+static bool take_option(struct request *request, int option, int *status)
+{
+    *status = STATUS_USAGE;
+    switch (option) {
+    case 'L':
+        request->form = INPUT_LENGTHS;
+        return true;
+    case 'n':
+        return number_option("--repeat", optarg, 1, UINT32_MAX, &request->repeat);
+    case 'r':
+        return rate_option(optarg, &request->rate);
+    case 's':
+        return number_option("--wait-for", optarg, 1, WEIR_CHANNEL_MEMBERS_MAX, &request->wait_for);
+    case 't':
+        return number_option("--type", optarg, 0, UINT16_MAX, &request->type);
+    case 'w':
+        return seconds_option("--wait", optarg, &request->wait);
+    case OPTION_RING:
+        return ring_option(optarg, &request->ring);
+    case OPTION_TAKEN:
+        request->is_taken = true;
+        return true;
+    default:
+        return command_option(option, status);
+    }
+}
+
+static int run(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        { "length-prefixed", no_argument, NULL, 'L' },
+        { "rate", required_argument, NULL, 'r' },
+        { "repeat", required_argument, NULL, 'n' },
+        { "ring", required_argument, NULL, OPTION_RING },
+        { "taken", no_argument, NULL, OPTION_TAKEN },
+        { "type", required_argument, NULL, 't' },
+        { "wait", required_argument, NULL, 'w' },
+        { "wait-for", required_argument, NULL, 's' },
+        COMMAND_LONG_OPTIONS,
+    };
+    struct request request = { .ring = WEIR_RING_BYTES_DEFAULT, .repeat = 1, .wait = -1 };
+    int option, status;
+    while ((option = getopt_long(argc, argv, "hLn:qr:s:t:w:", long_options, NULL)) != -1)
+        if (!take_option(&request, option, &status))
+            return status;
+    if (optind == argc)
+        return command_usage("which CHANNEL?");
+    request.channel = argv[optind];
+    request.files = argv + optind + 1;
+    if (weir_name_check(request.channel) != 0)
+        return command_usage("%s", weir_last_error());
+    if (*request.files && request.form == INPUT_LENGTHS)
+        return command_usage("--length-prefixed is for standard input: a FILE is a message");
+    if (request.wait >= 0 && request.wait_for == 0)
+        return command_usage("--wait needs --wait-for: how many to wait for");
+    status = stop_catch();
+    if (status == STATUS_OK)
+        status = run_publication(&request);
+    return stop_end(command_finish(status));
+}
+
+const struct command command_pub = {
+    .name = "pub",
+    .summary = "publish messages: lines, or files",
+    .help = help,
+    .run = run,
+};

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include "input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <weir/channel.h>
+
+#include "command.h"
+#include "size.h"
+#include "stop.h"
+#include "text.h"
+
+#define PIECE_BYTES ((size_t)64 << 10)
+#define LENGTH_BYTES 4
+
+static bool is_standard_input(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+static const char *name_of(const char *path)
+{
+    return is_standard_input(path) ? "standard input" : path;
+}
+
+/* size 0: longer than can be said. */
+static int tell_too_long(const char *what, uint64_t size, uint64_t ring, size_t most)
+{
+    char *has = size_format(ring);
+    uint64_t enough = 2 * ring;
+    while (enough < UINT64_MAX / 4 && enough / 4 - 8 < size)
+        enough *= 2;
+    char *wanted = size_format(enough);
+    if (size > UINT32_MAX - 16)
+        command_fail("%s has %llu bytes: no message has more than 4 GiB less 16 bytes", what,
+                     (unsigned long long)size);
+    else if (size > 0)
+        command_fail("%s has %llu bytes; with a ring of %s a message has %zu at most: give "
+                     "--ring=%s",
+                     what, (unsigned long long)size, has, most, wanted);
+    else
+        command_fail("%s is longer than the %zu bytes that a message has at most with a ring of "
+                     "%s: give a larger one, such as --ring=%s",
+                     what, most, has, wanted);
+    free(has);
+    free(wanted);
+    return STATUS_FAILURE;
+}
+
+static int fail_too_long(const struct input *input, uint64_t size)
+{
+    static const char *const nouns[] = { [INPUT_LINES] = "line", [INPUT_LENGTHS] = "message" };
+    char *shown = text_escape(input->name, false);
+    char *what = input->form == INPUT_WHOLE
+                     ? text_format("%s", shown)
+                     : text_format("%s %llu of %s", nouns[input->form],
+                                   (unsigned long long)input->number + 1, shown);
+    tell_too_long(what, size, input->ring, input->most);
+    free(what);
+    free(shown);
+    return -1;
+}
+
+static int fail_file(const char *verb, const char *path, int error)
+{
+    char *shown = text_escape(name_of(path), false);
+    int status = command_fail("cannot %s %s: %s", verb, shown, strerror(error));
+    free(shown);
+    return status;
+}
+
+int input_check_whole(const char *path, uint64_t ring, size_t most)
+{
+    struct stat found;
+    if (is_standard_input(path))
+        return STATUS_OK;
+    if (stat(path, &found) != 0 || access(path, R_OK) != 0)
+        return fail_file("read", path, errno);
+    if (S_ISDIR(found.st_mode))
+        return fail_file("read", path, EISDIR);
+    if (!S_ISREG(found.st_mode) || (uint64_t)found.st_size <= most)
+        return STATUS_OK;
+    char *shown = text_escape(path, false);
+    int status = tell_too_long(shown, (uint64_t)found.st_size, ring, most);
+    free(shown);
+    return status;
+}
+
+int input_open(struct input *input, const char *path, enum input_form form, uint64_t ring,
+               size_t most)
+{
+    *input = (struct input){
+        .form = form, .fd = STDIN_FILENO, .name = name_of(path), .ring = ring, .most = most
+    };
+    while (!is_standard_input(path)) {
+        /* A FIFO blocks here until somebody writes to it, as with cat. */
+        input->fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (input->fd >= 0)
+            break;
+        if (errno != EINTR)
+            return fail_file("open", path, errno);
+        if (stop_signal())
+            return STATUS_FAILURE;
+    }
+    return STATUS_OK;
+}
+
+void input_close(struct input *input)
+{
+    if (input->fd > STDIN_FILENO)
+        close(input->fd);
+    free(input->bytes);
+    input->bytes = NULL;
+}
+
+/* Room for at least one byte more behind what is there. */
+static void make_room(struct input *input)
+{
+    size_t used = input->end - input->begin;
+    if (input->begin > 0 && input->end == input->capacity) {
+        memmove(input->bytes, input->bytes + input->begin, used);
+        input->begin = 0;
+        input->end = used;
+    }
+    if (input->end < input->capacity)
+        return;
+    input->capacity = input->capacity ? 2 * input->capacity : PIECE_BYTES;
+    input->bytes = text_memory(realloc(input->bytes, input->capacity));
+}
+
+/* Reads once, what is there. False: failed, and told, or stopped. */
+static bool read_more(struct input *input)
+{
+    make_room(input);
+    for (;;) {
+        ssize_t length = read(input->fd, input->bytes + input->end, input->capacity - input->end);
+        if (length >= 0) {
+            input->end += (size_t)length;
+            input->is_at_end = length == 0;
+            return true;
+        }
+        struct pollfd in = { .fd = input->fd, .events = POLLIN };
+        if (errno == EAGAIN) /* somebody made it non-blocking: wait here instead */
+            poll(&in, 1, -1);
+        else if (errno != EINTR)
+            return fail_file("read", input->name, errno) == STATUS_OK;
+        if (stop_signal())
+            return false;
+    }
+}
+
+/* At least so many bytes of one message, or the end: false as read_more(). */
+static bool read_bytes(struct input *input, size_t count)
+{
+    while (!input->is_at_end && input->end - input->begin < count)
+        if (!read_more(input))
+            return false;
+    return true;
+}
+
+static int give(struct input *input, size_t skip, size_t size, size_t behind,
+                const unsigned char **data, size_t *given)
+{
+    static const unsigned char nothing[1];
+    *data = input->bytes ? input->bytes + input->begin + skip : nothing;
+    *given = size;
+    input->begin += skip + size + behind;
+    input->number++;
+    return 1;
+}
+
+static int next_line(struct input *input, const unsigned char **data, size_t *size)
+{
+    size_t searched = 0;
+    for (;;) {
+        size_t there = input->end - input->begin;
+        const unsigned char *from = input->bytes ? input->bytes + input->begin : NULL;
+        const unsigned char *end =
+            there > searched ? memchr(from + searched, '\n', there - searched) : NULL;
+        size_t length = end ? (size_t)(end - from) : there;
+        if (length > input->most)
+            return fail_too_long(input, end ? length : 0);
+        if (end)
+            return give(input, 0, length, 1, data, size);
+        if (input->is_at_end)
+            return there > 0 ? give(input, 0, there, 0, data, size) : 0;
+        searched = there;
+        if (!read_more(input))
+            return -1;
+    }
+}
+
+static int fail_cut(const struct input *input)
+{
+    char *shown = text_escape(input->name, false);
+    command_fail("%s ends in the midst of message %llu", shown,
+                 (unsigned long long)input->number + 1);
+    free(shown);
+    return -1;
+}
+
+static int next_length(struct input *input, const unsigned char **data, size_t *size)
+{
+    if (!read_bytes(input, LENGTH_BYTES))
+        return -1;
+    if (input->end == input->begin)
+        return 0;
+    if (input->end - input->begin < LENGTH_BYTES)
+        return fail_cut(input);
+    const unsigned char *at = input->bytes + input->begin;
+    size_t length = (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 | (size_t)at[3] << 24;
+    if (length > input->most)
+        return fail_too_long(input, length);
+    if (!read_bytes(input, LENGTH_BYTES + length))
+        return -1;
+    if (input->end - input->begin < LENGTH_BYTES + length)
+        return fail_cut(input);
+    return give(input, LENGTH_BYTES, length, 0, data, size);
+}
+
+static int next_whole(struct input *input, const unsigned char **data, size_t *size)
+{
+    if (input->number > 0)
+        return 0;
+    if (!read_bytes(input, input->most + 1))
+        return -1;
+    size_t there = input->end - input->begin;
+    if (there > input->most)
+        return fail_too_long(input, 0);
+    return give(input, 0, there, 0, data, size);
+}
+
+int input_next(struct input *input, const unsigned char **data, size_t *size)
+{
+    switch (input->form) {
+    case INPUT_LINES:
+        return next_line(input, data, size);
+    case INPUT_LENGTHS:
+        return next_length(input, data, size);
+    default:
+        return next_whole(input, data, size);
+    }
+}
