@@ -5,8 +5,9 @@
 /*
  * Read-only view of everything that is shared on this machine, weir's or not:
  * System V segments and semaphore sets of the caller's IPC namespace, POSIX
- * segments in /dev/shm, and weir's names. Attaches nothing, changes nothing,
- * and believes nothing that another user can write without checking it.
+ * segments in /dev/shm, and weir's names. Changes nothing, and believes nothing that
+ * another process can write without checking it. Attaches nothing, but for a moment the
+ * memory of a channel's members, for reading, when that is asked for.
  */
 
 #include <stddef.h>
@@ -95,6 +96,83 @@ WEIR_EXPORT int weir_inspect(uint32_t types,
  */
 WEIR_EXPORT int weir_inspect_one(struct weir_ref ref, uint32_t type, struct weir_object *object,
                                  char *names, size_t capacity_bytes);
+
+enum weir_member_role {
+    WEIR_MEMBER_PUBLISHER = 1,
+    WEIR_MEMBER_SUBSCRIBER = 2,
+};
+
+enum weir_member_state {
+    WEIR_MEMBER_JOINING = 1, /* has claimed its place, and shows no memory yet */
+    WEIR_MEMBER_SHOWN = 2,   /* what it writes could be read */
+    WEIR_MEMBER_HIDDEN = 3,  /* its memory may not be read by this process */
+    WEIR_MEMBER_GONE = 4,    /* its memory is gone: it is leaving, or dead */
+    WEIR_MEMBER_FALSE = 5,   /* what it shows is not what such a member shows, or cannot be true */
+};
+
+enum weir_reading_state {
+    WEIR_READING_ATTACHED = 1, /* reads from that publisher */
+    WEIR_READING_FINISHED = 2, /* has read all of it, to its end */
+};
+
+/* How far a subscriber is with one publisher. */
+struct weir_channel_reading {
+    uint32_t publisher;      /* its slot */
+    uint32_t state;          /* enum weir_reading_state */
+    uint64_t released_bytes; /* of what the publisher committed, headers included: so much is given
+                                back. What the subscriber says, be it true or not */
+};
+
+/* A member of a channel, alive or not: what its slot says, then what its memory says. */
+struct weir_channel_member {
+    uint32_t size;      /* sizeof(struct weir_channel_member), set by the library */
+    uint32_t role;      /* enum weir_member_role */
+    uint32_t slot;      /* its place among those of its role, from 0 */
+    uint32_t state;     /* enum weir_member_state */
+    uint32_t life;      /* enum weir_life: the kernel's word */
+    uint32_t uid;       /* WEIR_UID_ANY: not known */
+    int32_t pid;        /* as the kernel shows it here; 0: not known, or not visible */
+    uint32_t has_ended; /* publisher: 1: has said that this was all */
+    uint64_t identity;  /* its process, and the session of this joining: see weir_identity() */
+    /* Only of WEIR_MEMBER_SHOWN: */
+    uint32_t sleeps;   /* how often it began to wait, so far; goes round. Two looks that differ: it
+                          had nothing to do, or no room, in between */
+    uint32_t is_exact; /* publisher: 1: committed_... is of now; 0: of its last look at its
+                          subscribers, a ring ago at most */
+    uint64_t ring_bytes;      /* publisher */
+    uint64_t committed_bytes; /* publisher: so far, headers included; where its next message is */
+    uint64_t committed_messages;                 /* publisher */
+    const struct weir_channel_reading *readings; /* subscriber: one for each publisher that it
+                                                    reads from. Valid in the callback */
+    size_t reading_count;
+};
+
+/*
+ * weir_inspect_channel() - the members of a channel, without being one
+ *
+ * name: of the channel, see weir_name_check(). visit: called for each member, the publishers
+ * first, in the order of their slots; a value other than 0 ends the walk and is returned.
+ * argument: handed to it.
+ *
+ * Takes no slot, wakes nobody and writes nothing: members do not notice. What a subscriber has
+ * released is read before what the publishers have committed.
+ *
+ * Returns: 0, what visit returned, or -errno: those of weir_segment_open(); -EPROTO (the name is of
+ *     something else); -EUCLEAN (the channel's directory cannot be true); -ENOMEM.
+ * Blocking: never waits for a process; reads up to a million message headers of each publisher.
+ * Threads: any. Signals: not safe.
+ */
+WEIR_EXPORT int weir_inspect_channel(const char *name,
+                                     int (*visit)(const struct weir_channel_member *member,
+                                                  void *argument),
+                                     void *argument);
+
+/*
+ * weir_member_state_name() - "joining", "shown", "hidden", "gone" or "false"
+ *
+ * Returns: static memory, never NULL. Threads: any. Signals: safe.
+ */
+WEIR_EXPORT const char *weir_member_state_name(uint32_t state);
 
 /*
  * weir_state_name() - "live", "idle" or "orphan"

@@ -26,9 +26,9 @@ static void write_head(void *memory, const void *argument)
     memcpy(shm->counts, argument, sizeof shm->counts);
 }
 
-/* What the head says, copied once and held against the segment's size. */
-static int read_head(struct weir__directory *directory, const char *name,
-                     const uint32_t asked[WEIR__ROLES])
+/* What the head says is copied once and held against the segment's size. */
+int weir__directory_read(struct weir__directory *directory, const char *name,
+                         const uint32_t asked[WEIR__ROLES])
 {
     struct weir__directory_shm *shm = weir_segment_data(directory->segment);
     uint64_t size_bytes = weir_segment_size(directory->segment), magic = 0;
@@ -71,7 +71,7 @@ int weir__directory_open(struct weir__directory *directory, const char *name,
                                            .argument = counts };
     int result = weir__segment_create_or_open(&directory->segment, weir_by_name(name), &making,
                                               options, dir);
-    return result < 0 ? result : read_head(directory, name, asked);
+    return result < 0 ? result : weir__directory_read(directory, name, asked);
 }
 
 void weir__slots_changed(const struct weir__slots *slots)

@@ -50,6 +50,13 @@ int weir__directory_open(struct weir__directory *directory, const char *name,
                          const uint32_t counts[WEIR__ROLES],
                          const struct weir_segment_options *options, struct weir__rundir *dir);
 
+/*
+ * Reads the head of a segment that is attached: from then on the slots are known. counts as above.
+ * -EPROTO, -EUCLEAN, -EINVAL.
+ */
+int weir__directory_read(struct weir__directory *directory, const char *name,
+                         const uint32_t counts[WEIR__ROLES]);
+
 static inline uint32_t weir__slots_changes(const struct weir__slots *slots)
 {
     /* Acquire [slot.changes]: the slots as they were then, or later. Pairs with weir__slots_changed(). */

@@ -69,11 +69,7 @@ static bool is_small_enough(int id, uint64_t most_bytes, bool *is_prefaulted)
     return true;
 }
 
-/*
- * Whether it is of huge pages, of which weir makes no lane and no page: such a mapping takes no
- * advice for a part of one. Who touches a page of it that is not there is killed (SIGBUS).
- */
-static bool is_of_huge_pages(const struct weir_segment *memory)
+bool weir__is_of_huge_pages(const struct weir_segment *memory)
 {
     int saved_errno = errno;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -90,7 +86,7 @@ static int read_member(struct weir_segment *memory, uint64_t least_bytes, bool i
     uint32_t pages;
     uint64_t size_bytes = weir_segment_size(memory);
     *member = (struct weir__member_shm){ .magic = 0 };
-    if (size_bytes < least_bytes || is_of_huge_pages(memory))
+    if (size_bytes < least_bytes || weir__is_of_huge_pages(memory))
         return 0;
     memcpy(member, weir_segment_data(memory), sizeof *member);
     return is_prefaulted ? weir__pages_apply(weir_segment_data(memory), size_bytes,
@@ -109,34 +105,47 @@ static struct weir_segment_options attach_options(const struct weir__side *side)
     return options;
 }
 
+int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
+                       const struct weir__wanted *wanted,
+                       const struct weir_segment_options *options, struct weir__member_shm *member)
+{
+    bool is_prefaulted = false;
+    if (!is_small_enough(id, wanted->most_bytes, &is_prefaulted))
+        return -EPROTO;
+    int result = weir_segment_open(memory, weir_by_id(id), 0, options);
+    if (result != 0)
+        return result;
+    result = read_member(*memory, wanted->least_bytes, is_prefaulted && wanted->is_touched, member);
+    if (result == 0 && (member->magic != wanted->magic || member->owner != owner))
+        result = -EPROTO;
+    if (result != 0)
+        weir_segment_close(*memory);
+    return result;
+}
+
 int weir__peer_meet(const struct weir__side *side, struct weir__peer *peer, uint64_t magic,
                     uint64_t least_bytes, uint64_t most_bytes)
 {
     const struct weir_segment_options options = attach_options(side);
+    const struct weir__wanted wanted = { magic, least_bytes, most_bytes, true };
     const struct weir__slot_shm *slot = weir__peer_slot(side, peer);
     struct weir_segment *memory;
+    struct weir__member_shm member;
     uint64_t page = weir__slot_page(slot);
     int id = weir__shown_id(page, peer->owner);
     if (id < 0)
         return -EAGAIN;
-    bool is_prefaulted = false;
-    if (!is_small_enough(id, most_bytes, &is_prefaulted))
-        return refuse(side, peer, page);
-    int result = weir_segment_open(&memory, weir_by_id(id), 0, &options);
+    int result = weir__shown_attach(&memory, id, peer->owner, &wanted, &options, &member);
     if (result == -ENOENT || result == -EIDRM) {
         /* It has left; or it is dying: the kernel lets go of one mapping after the other, and
          * this one went before the beacon. So the next look will tell. */
         weir__slot_reap(weir__side_others(side), peer->number, peer->owner);
         return -EAGAIN;
     }
+    if (result == -EPROTO)
+        return refuse(side, peer, page);
     if (result != 0) /* not for us; unless it is another one's by now */
         return weir__slot_owner(slot) != peer->owner ? -EAGAIN : result;
-    struct weir__member_shm member;
-    result = read_member(memory, least_bytes, is_prefaulted, &member);
-    if (result != 0 || member.magic != magic || member.owner != peer->owner) {
-        weir_segment_close(memory);
-        return result != 0 ? result : refuse(side, peer, page);
-    }
     peer->page = page;
     peer->memory = memory;
     peer->needs_fence = member.needs_fence;

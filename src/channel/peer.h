@@ -45,6 +45,29 @@ static inline bool weir__peer_is_shown(const struct weir__side *side, const stru
     return weir__shown_id(weir__slot_page(weir__peer_slot(side, peer)), peer->owner) >= 0;
 }
 
+/* What the memory of a member must be. */
+struct weir__wanted {
+    uint64_t magic;
+    uint64_t least_bytes, most_bytes; /* one with more is not even mapped */
+    bool is_touched;                  /* all of it is to be touched ahead */
+};
+
+/*
+ * Attaches the segment that owner shows, read-only, and copies its first words. -EPROTO, without a
+ * sentence: it is not what owner should show; -ENOENT, -EIDRM: it is gone; and those of
+ * weir_segment_open().
+ */
+int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
+                       const struct weir__wanted *wanted,
+                       const struct weir_segment_options *options, struct weir__member_shm *member);
+
+/*
+ * Whether it is of huge pages, of which weir makes no lane, no page and no directory: such a
+ * mapping takes no advice for a part of one. Who touches a page of it that is not there is killed
+ * (SIGBUS).
+ */
+bool weir__is_of_huge_pages(const struct weir_segment *memory);
+
 /*
  * Attaches the memory of one that was found, read-only: 0. -EAGAIN: not shown yet, or gone in
  * this moment; -EPERM, -EPROTO: refused, with a sentence. A segment of more than most_bytes is

@@ -336,6 +336,38 @@ with_end() {
     [ -z "$("$WEIR" list -w --noheadings)" ]
 }
 
+@test "weir info shows the members of a channel" {
+    mkfifo in
+    sub one c
+    sub two c
+    "$WEIR" pub c <in 3>&- &
+    local pub=$!
+    children+=("$pub")
+    exec 5>in
+    seq 3 >&5
+    lines one 3
+    lines two 3
+    kill -STOP "$sub_pid"
+    seq 2 >&5
+    lines one 5
+    "$WEIR" info -q c >info
+    grep -Eq "^publisher +0 +$pub .* alive +shown +1M +5 +80B +yes +no " info
+    grep -Eq "^subscriber +1 +$sub_pid .* alive +shown .* 32B " info
+    grep -Eqx " +0 +0 attached +80B +0B" info
+    grep -Eqx " +1 +0 attached +48B +32B" info
+    if [ "$WEIR_JSON" = 1 ]; then
+        "$WEIR" info -qJ c >json
+        [ "$(jq -c '[.members[] | [.role, .slot, .life, .messages, .lag]]' json)" = \
+            '[["publisher",0,"alive",5,null],["subscriber",0,"alive",null,0],["subscriber",1,"alive",null,32]]' ]
+        [ "$(jq -c '.readings[1] | [.subscriber, .publisher, .reading, .released, .lag]' json)" = \
+            '[1,0,"attached",48,32]' ]
+    fi
+    kill -CONT "$sub_pid"
+    exec 5>&-
+    ends "$pub" 0
+    lines two 5
+}
+
 @test "called wrongly" {
     refused 2 'which CHANNEL' "$WEIR" pub
     refused 2 'which CHANNEL' "$WEIR" sub

@@ -3,6 +3,8 @@
 #include <getopt.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <weir/error.h>
 #include <weir/inspect.h>
@@ -10,9 +12,11 @@
 #include "command.h"
 #include "fields.h"
 #include "maps.h"
+#include "members.h"
 #include "object.h"
 #include "semaphores.h"
 #include "table.h"
+#include "text.h"
 
 static const char help[] =
     "Usage: weir info [OPTION]... OBJECT\n"
@@ -20,7 +24,11 @@ static const char help[] =
     "Shows all that is known of one object. Of a segment, which processes have it\n"
     "mapped, as far as /proc/PID/maps shows that to this user; of a set, each\n"
     "semaphore: its value, how many wait for it to grow (NCNT) and to be zero\n"
-    "(ZCNT), and who used it last. Attaches nothing.\n"
+    "(ZCNT), and who used it last. Of a channel, its publishers and subscribers:\n"
+    "who they are, whether they live, how much of the publishers' messages the\n"
+    "subscribers have not released (LAG, in bytes, the largest), and how often each\n"
+    "began to wait (SLEEPS); then each subscriber with each publisher. Takes no\n"
+    "part in anything, and changes nothing.\n"
     "\n"
     "OBJECT is NAME, id:N (a segment), sem:N (a semaphore set), key:0x1234,\n"
     "ftok:PATH:PROJ or posix:/NAME.\n"
@@ -59,28 +67,50 @@ static void find_parts(struct table *parts, const struct weir_object *object)
         command_note("%zu processes of other users may not be looked at", hidden);
 }
 
+/* The tables behind the facts: PARTS, and of a channel its members. */
+enum { PARTS, MEMBERS, READINGS, TABLES };
+
+static void find_tables(struct table tables[TABLES], const struct weir_object *object)
+{
+    find_parts(&tables[PARTS], object);
+    table_init(&tables[MEMBERS], member_columns, member_column_count);
+    table_init(&tables[READINGS], reading_columns, reading_column_count);
+    if (!object->weirs || !object->name || strcmp(object->kind, "channel") != 0 ||
+        members_find(&tables[MEMBERS], &tables[READINGS], object->name) == 0)
+        return;
+    char *sentence = text_escape(weir_last_error(), false);
+    command_note("its members cannot be seen: %s", sentence);
+    free(sentence);
+}
+
 static int show(const struct weir_object *object, const struct table_options *options)
 {
-    struct table facts, parts = { .row_count = 0 };
+    struct table facts, tables[TABLES] = { { .row_count = 0 } };
     table_init(&facts, object_columns, object_column_count);
     object_row(&facts, object);
     int status = STATUS_OK;
     if (!options->columns)
-        find_parts(&parts, object);
+        find_tables(tables, object);
     if (options->json) {
         const char *name = object->type == WEIR_OBJECT_SEMSET ? "semaphores" : "mappings";
+        bool is_channel = strcmp(object->kind, "channel") == 0;
         const struct table_section sections[] = { { "object", &facts, true },
-                                                  { name, &parts, false } };
-        status = table_print_json(sections, options->columns ? 1 : 2, options);
+                                                  { name, &tables[PARTS], false },
+                                                  { "members", &tables[MEMBERS], false },
+                                                  { "readings", &tables[READINGS], false } };
+        status = table_print_json(sections, options->columns ? 1 : is_channel ? 4 : 2, options);
     } else {
         table_print_pairs(&facts, options);
-        if (parts.row_count > 0) {
+        for (int i = 0; i < TABLES; i++) {
+            if (tables[i].row_count == 0)
+                continue;
             putchar('\n');
-            table_print(&parts, options);
+            table_print(&tables[i], options);
         }
     }
     table_free(&facts);
-    table_free(&parts);
+    for (int i = 0; i < TABLES; i++)
+        table_free(&tables[i]);
     return status;
 }
 

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The members of a channel, seen from outside: no slot, no word written. Whatever is read may be a
+ * lie, or change under us: counts and sizes are those of the directory's checked head and of the
+ * kernel, each loop has its own bound, and what cannot be true is said to be false.
+ */
+#include <weir/inspect.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/shm.h>
+
+#include <weir/channel.h>
+#include <weir/identity.h>
+
+#include "base/error.h"
+#include "channel/peer.h"
+#include "channel/subscriber.h"
+#include "segment/identity.h"
+#include "segment/sysv.h"
+
+/* A lane that is walked on: attempts while it moves, and headers. */
+#define ATTEMPTS 100
+#define HEADERS_MAX (1 << 20)
+
+struct seen {
+    struct weir_channel_member member;
+    struct weir_channel_reading *readings;
+};
+
+struct walk {
+    const char *name;
+    struct weir__directory directory;
+    struct seen *seen;
+    size_t count;
+};
+
+/* Whose the memory is, or else the beacon, by the kernel. */
+static void ask_kernel(struct weir_channel_member *member, int id)
+{
+    struct shmid_ds found;
+    if (weir__shm_stat(id, &found) != 0)
+        return;
+    member->uid = found.shm_perm.cuid;
+    member->pid = found.shm_cpid;
+}
+
+/* Attaches what the member shows. False: its state says why there is nothing to read. */
+static bool attach(const struct weir__slot_shm *slot, const struct weir__wanted *wanted,
+                   struct weir_channel_member *member, struct weir_segment **memory)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir__member_shm words;
+    int id = weir__shown_id(weir__slot_page(slot), member->identity);
+    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
+    options.trust = WEIR_TRUST_ANYONE; /* of whom we only read, and check, what we read */
+    member->state = WEIR_MEMBER_JOINING;
+    if (id < 0)
+        return false;
+    int result = weir__shown_attach(memory, id, member->identity, wanted, &options, &words);
+    member->state = result == 0                             ? WEIR_MEMBER_SHOWN
+                    : result == -ENOENT || result == -EIDRM ? WEIR_MEMBER_GONE
+                    : result == -EACCES || result == -EPERM ? WEIR_MEMBER_HIDDEN
+                                                            : WEIR_MEMBER_FALSE;
+    if (result == 0)
+        ask_kernel(member, id); /* attached: the id cannot become another's */
+    return result == 0;
+}
+
+/* One of the pair that the publisher stored last; false: it stands between the stores. */
+static bool read_boundary(const struct weir__lane_shm *shm, uint64_t *position, uint64_t *count)
+{
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        /* Acquire [lane.boundary]: three loads in this order. Pairs with store_boundary(). */
+        *position = atomic_load_explicit(&shm->boundary, memory_order_acquire);
+        *count = atomic_load_explicit(&shm->boundary_count, memory_order_acquire);
+        if (atomic_load_explicit(&shm->boundary_before, memory_order_acquire) == *position)
+            return true;
+    }
+    return false;
+}
+
+enum found { FOUND_NOW, FOUND_NOT_ALL, FOUND_FALSE };
+
+/* From the boundary on, to the header that is 0. */
+static enum found walk_to_now(const struct weir__ring *ring, uint64_t *position, uint64_t *count)
+{
+    uint64_t start = *position;
+    for (int headers = 0; headers < HEADERS_MAX; headers++) {
+        uint64_t header = weir__load_header(ring, *position);
+        if (header == 0)
+            return FOUND_NOW;
+        bool is_pad = weir__is_pad(ring, *position, header);
+        const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, *position);
+        if (!is_pad && !weir__is_message(ring, at, header))
+            return FOUND_FALSE;
+        *position += weir__record_bytes(weir__record_length(header));
+        *count += !is_pad;
+        if (*position - start > ring->capacity)
+            return FOUND_FALSE;
+    }
+    return FOUND_NOT_ALL;
+}
+
+/*
+ * How far the publisher is. While the boundary stays what it was, all behind it stays in the ring:
+ * what was read in between is what stood there.
+ */
+static void read_progress(const struct weir__lane_shm *shm, const struct weir__ring *ring,
+                          struct weir_channel_member *member)
+{
+    uint64_t start, start_count, again, again_count;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        if (!read_boundary(shm, &start, &start_count))
+            return;
+        uint64_t position = start, count = start_count;
+        enum found found = start % 8 == 0 ? walk_to_now(ring, &position, &count) : FOUND_FALSE;
+        /* Acquire [lane.boundary]: the headers before the boundary. Pairs with store_boundary(). */
+        atomic_thread_fence(memory_order_acquire);
+        bool is_still = read_boundary(shm, &again, &again_count) && again == start;
+        member->committed_bytes = start;
+        member->committed_messages = start_count;
+        if (!is_still)
+            continue;
+        member->is_exact = found == FOUND_NOW;
+        if (found == FOUND_FALSE)
+            member->state = WEIR_MEMBER_FALSE;
+        if (found == FOUND_NOW) {
+            member->committed_bytes = position;
+            member->committed_messages = count;
+        }
+        return;
+    }
+}
+
+static void read_publisher(const struct weir__slot_shm *slot, struct weir_channel_member *member)
+{
+    static const struct weir__wanted wanted = { WEIR__LANE_MAGIC,
+                                                WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN,
+                                                INT64_MAX, false };
+    struct weir_segment *memory;
+    if (!attach(slot, &wanted, member, &memory))
+        return;
+    unsigned char *bytes = weir_segment_data(memory);
+    uint64_t capacity = weir_segment_size(memory) - WEIR__LANE_RING_OFFSET;
+    if ((capacity & (capacity - 1)) == 0) {
+        const struct weir__lane_shm *shm = (const struct weir__lane_shm *)(const void *)bytes;
+        const struct weir__ring ring = {
+            .bytes = bytes + WEIR__LANE_RING_OFFSET,
+            .end = bytes + WEIR__LANE_RING_OFFSET + capacity,
+            .capacity = capacity,
+            .most_header = weir__record_max(capacity) << 32 | UINT32_MAX,
+        };
+        member->ring_bytes = capacity;
+        /* Relaxed [sleep.epoch]: shown, and no more. Pairs with weir__sleep_begin(). */
+        member->sleeps = atomic_load_explicit(&shm->epoch, memory_order_relaxed);
+        /* Acquire [lane.end]: all that it committed. Pairs with weir_publisher_end(). */
+        member->has_ended = atomic_load_explicit(&shm->ended, memory_order_acquire) != 0;
+        read_progress(shm, &ring, member);
+    } else {
+        member->state = WEIR_MEMBER_FALSE;
+    }
+    weir_segment_close(memory);
+}
+
+/* Which publishers it reads from. False: no memory. */
+static bool read_entries(const struct weir__slots *publishers, const struct weir__page_shm *page,
+                         struct seen *seen)
+{
+    struct weir_channel_member *member = &seen->member;
+    seen->readings = calloc(publishers->count, sizeof *seen->readings);
+    if (!seen->readings)
+        return false;
+    member->readings = seen->readings;
+    for (uint32_t i = 0; i < publishers->count; i++) {
+        const struct weir__entry_shm *entry = &page->entries[i];
+        uint64_t owner = weir__slot_owner(&publishers->at[i]);
+        /* Acquire [lane.attached]: the cursor is that lane's. Pairs with attach_lane(). */
+        uint64_t lane = atomic_load_explicit(&entry->lane, memory_order_acquire);
+        /* Acquire [lane.finished]: likewise. Pairs with weir__lane_finish(). */
+        uint64_t finished = atomic_load_explicit(&entry->finished, memory_order_acquire);
+        if (owner == 0 || (lane != owner && finished != owner))
+            continue;
+        /* Acquire [lane.free]: so much it had released. Pairs with weir__lane_store_cursor(). */
+        uint64_t cursor = atomic_load_explicit(&entry->cursor, memory_order_acquire);
+        seen->readings[member->reading_count++] = (struct weir_channel_reading){
+            .publisher = i,
+            .state = lane == owner ? WEIR_READING_ATTACHED : WEIR_READING_FINISHED,
+            .released_bytes = cursor,
+        };
+    }
+    return true;
+}
+
+static int read_subscriber(const struct weir__slots *publishers, const struct weir__slot_shm *slot,
+                           struct seen *seen)
+{
+    struct weir_channel_member *member = &seen->member;
+    const uint64_t bytes = weir__page_bytes(publishers->count);
+    const struct weir__wanted wanted = { WEIR__PAGE_MAGIC, bytes, bytes, false };
+    struct weir_segment *memory;
+    if (!attach(slot, &wanted, member, &memory))
+        return 0;
+    const struct weir__page_shm *page = weir_segment_data(memory);
+    /* Relaxed [sleep.epoch]: shown, and no more. Pairs with weir__sleep_begin(). */
+    member->sleeps = atomic_load_explicit(&page->epoch, memory_order_relaxed);
+    bool is_read = read_entries(publishers, page, seen);
+    weir_segment_close(memory);
+    return is_read ? 0 : weir__fail(ENOMEM, "no memory for what a subscriber reads");
+}
+
+/* All of one role, behind those that are there. */
+static int gather(struct walk *walk, enum weir__role role)
+{
+    const struct weir__slots *slots = &walk->directory.roles[role];
+    for (uint32_t i = 0; i < slots->count; i++) {
+        const struct weir__slot_shm *slot = &slots->at[i];
+        uint64_t owner = weir__slot_owner(slot);
+        struct seen *seen = &walk->seen[walk->count];
+        struct weir_channel_member *member = &seen->member;
+        int result = 0;
+        if (owner == 0)
+            continue;
+        *seen = (struct seen){ .readings = NULL };
+        *member = (struct weir_channel_member){
+            .size = sizeof *member,
+            .role = role == WEIR__PUBLISHER ? WEIR_MEMBER_PUBLISHER : WEIR_MEMBER_SUBSCRIBER,
+            .slot = i,
+            .uid = WEIR_UID_ANY,
+            .identity = owner,
+        };
+        member->life = (uint32_t)weir__slot_life(slot, owner);
+        if (member->life == WEIR_LIFE_ALIVE)
+            ask_kernel(member, weir__identity_unpack(owner).id);
+        if (role == WEIR__PUBLISHER)
+            read_publisher(slot, member);
+        else
+            result = read_subscriber(&walk->directory.roles[WEIR__PUBLISHER], slot, seen);
+        walk->count++;
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+static int open_directory(struct walk *walk)
+{
+    static const uint32_t any[WEIR__ROLES] = { 0, 0 };
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
+    options.trust = WEIR_TRUST_DIRECTORY;
+    options.kind = WEIR__DIRECTORY_KIND;
+    int result = weir_segment_open(&walk->directory.segment, weir_by_name(walk->name), 0, &options);
+    if (result != 0)
+        return result;
+    result = weir__is_of_huge_pages(walk->directory.segment)
+                 ? weir__fail(EPROTO, "'%s' is no channel's directory", walk->name)
+                 : weir__directory_read(&walk->directory, walk->name, any);
+    if (result != 0)
+        weir_segment_close(walk->directory.segment);
+    return result;
+}
+
+static int show(const struct walk *walk, uint32_t role,
+                int (*visit)(const struct weir_channel_member *member, void *argument),
+                void *argument)
+{
+    int result = 0;
+    for (size_t i = 0; i < walk->count && result == 0; i++)
+        if (walk->seen[i].member.role == role)
+            result = visit(&walk->seen[i].member, argument);
+    return result;
+}
+
+int weir_inspect_channel(const char *name,
+                         int (*visit)(const struct weir_channel_member *member, void *argument),
+                         void *argument)
+{
+    struct walk walk = { .name = name };
+    struct weir__error_saved saved;
+    int result = open_directory(&walk);
+    if (result != 0)
+        return result;
+    const struct weir__slots *roles = walk.directory.roles;
+    walk.seen = calloc((size_t)roles[0].count + roles[1].count, sizeof *walk.seen);
+    if (!walk.seen)
+        result = weir__fail(ENOMEM, "no memory for the members of channel '%s'", name);
+    weir__error_save(&saved);
+    if (result == 0) /* cursors before commits: nobody seems to have read what is not there */
+        result = gather(&walk, WEIR__SUBSCRIBER);
+    if (result == 0)
+        result = gather(&walk, WEIR__PUBLISHER);
+    if (result == 0)
+        weir__error_restore(&saved); /* what a member did not let us see is no failure */
+    weir_segment_close(walk.directory.segment);
+    if (result == 0)
+        result = show(&walk, WEIR_MEMBER_PUBLISHER, visit, argument);
+    if (result == 0)
+        result = show(&walk, WEIR_MEMBER_SUBSCRIBER, visit, argument);
+    for (size_t i = 0; i < walk.count; i++)
+        free(walk.seen[i].readings);
+    free(walk.seen);
+    return result;
+}
+
+const char *weir_member_state_name(uint32_t state)
+{
+    static const char *const names[] = {
+        [WEIR_MEMBER_JOINING] = "joining", [WEIR_MEMBER_SHOWN] = "shown",
+        [WEIR_MEMBER_HIDDEN] = "hidden",   [WEIR_MEMBER_GONE] = "gone",
+        [WEIR_MEMBER_FALSE] = "false",
+    };
+    return state < sizeof names / sizeof *names && names[state] ? names[state] : "false";
+}

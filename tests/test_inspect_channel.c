@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: the members of a channel are seen from outside as they are, nobody notices it, and
+ *       nothing that stands in shared memory makes who looks read outside of it, hang or crash.
+ * Method: members of this process and of others, alive, dead and busy; then every word of the
+ *       shared memory with every lie, and a liar that writes while we look, between guard pages.
+ */
+#include "fixture.h"
+#include "guard.h"
+#include "liar.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/shm.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SEEN_MAX = 8 };
+
+struct seen {
+    unsigned count;
+    struct weir_channel_member members[SEEN_MAX];
+    struct weir_channel_reading readings[SEEN_MAX]; /* the first one's of each */
+};
+
+static int visit(const struct weir_channel_member *member, void *argument)
+{
+    struct seen *seen = argument;
+    assert_int_equal(member->size, sizeof *member);
+    assert_true(seen->count < SEEN_MAX);
+    if (member->reading_count > 0)
+        seen->readings[seen->count] = member->readings[0];
+    seen->members[seen->count++] = *member;
+    return 0;
+}
+
+static struct seen look(void)
+{
+    struct seen seen = { .count = 0 };
+    assert_result(weir_inspect_channel("lane", visit, &seen), 0);
+    return seen;
+}
+
+static int start(void **state)
+{
+    uint64_t identity;
+    int result = fixture_start(state);
+    return result == 0 ? weir_identity(&identity) : result;
+}
+
+static void begin(void)
+{
+    assert_result(victim_open(true), 0);
+    assert_result(victim_open(false), 0);
+    for (int i = 0; i < 3; i++) /* 48 bytes */
+        assert_result(weir_publisher_send_until(victim_publisher, "abcdefgh", 8, 0, NOW), 0);
+    assert_true(liar_attach());
+}
+
+static void end(void)
+{
+    victim_close();
+    liar_restore_directory();
+    liar_detach();
+}
+
+static void test_what_is_true(void **state)
+{
+    struct weir_message message;
+    (void)state;
+    begin();
+    struct seen seen = look();
+    assert_int_equal(seen.count, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(seen.members[i].state, WEIR_MEMBER_SHOWN);
+        assert_int_equal(seen.members[i].life, WEIR_LIFE_ALIVE);
+        assert_int_equal(seen.members[i].pid, getpid());
+        assert_int_equal(seen.members[i].uid, geteuid());
+        assert_int_equal(seen.members[i].slot, 0);
+    }
+    assert_int_equal(seen.members[0].role, WEIR_MEMBER_PUBLISHER);
+    assert_int_equal(seen.members[0].ring_bytes, CAPACITY);
+    assert_int_equal(seen.members[0].committed_bytes, 48);
+    assert_int_equal(seen.members[0].committed_messages, 3);
+    assert_int_equal(seen.members[0].is_exact, 1);
+    assert_int_equal(seen.members[0].has_ended, 0);
+    assert_int_equal(seen.members[1].role, WEIR_MEMBER_SUBSCRIBER);
+    assert_int_equal(seen.members[1].reading_count, 1);
+    assert_int_equal(seen.readings[1].state, WEIR_READING_ATTACHED);
+    assert_int_equal(seen.readings[1].released_bytes, 0);
+    assert_result(weir_subscriber_take_until(victim_subscriber, &message, NOW), 0);
+    assert_result(weir_subscriber_release(victim_subscriber, &message), 0);
+    assert_result(weir_publisher_batch_begin(victim_publisher), 0);
+    assert_result(weir_publisher_send_until(victim_publisher, "a", 1, 0, NOW), 0);
+    seen = look();
+    assert_int_equal(seen.members[0].committed_messages, 3); /* a batch is not committed */
+    assert_int_equal(seen.readings[1].released_bytes, 16);
+    assert_result(weir_publisher_batch_end(victim_publisher), 0);
+    assert_result(weir_publisher_end(victim_publisher), 0);
+    seen = look();
+    assert_int_equal(seen.members[0].committed_messages, 4);
+    assert_int_equal(seen.members[0].has_ended, 1);
+    end();
+}
+
+/* Several times round the ring, so that the boundary is not at its begin. */
+static void test_round_the_ring(void **state)
+{
+    static const unsigned char data[1000];
+    struct weir_message message;
+    (void)state;
+    begin();
+    for (int i = 0; i < 1000; i++) {
+        assert_result(weir_publisher_send_until(victim_publisher, data, sizeof data, 0, NOW), 0);
+        if (i % 30 != 29)
+            continue;
+        while (weir_subscriber_take_until(victim_subscriber, &message, NOW) == 0)
+            assert_result(weir_subscriber_release(victim_subscriber, &message), 0);
+        assert_int_equal(look().members[0].committed_messages, i + 4);
+        assert_int_equal(look().members[0].is_exact, 1);
+        assert_int_equal(look().members[0].committed_bytes, look().readings[1].released_bytes);
+    }
+    end();
+}
+
+static void test_nobody_notices(void **state)
+{
+    static unsigned char before[4096], page[512];
+    (void)state;
+    begin();
+    size_t attached = guard_count(), bytes = weir__directory_bytes(liar_directory->counts);
+    uint64_t segments = segments_now();
+    memcpy(before, liar_directory, bytes < sizeof before ? bytes : sizeof before);
+    memcpy(page, liar_page, sizeof page);
+    look();
+    assert_memory_equal(before, liar_directory, bytes < sizeof before ? bytes : sizeof before);
+    assert_memory_equal(page, liar_page, sizeof page);
+    assert_int_equal(guard_count(), attached);
+    assert_int_equal(segments_now(), segments);
+    end();
+}
+
+static void publish_and_die(void *argument)
+{
+    struct weir_publisher *publisher;
+    (void)argument;
+    CHECK_RESULT(weir_publisher_open(&publisher, "lane", NULL), 0);
+    raise(SIGKILL);
+}
+
+static void test_the_dead(void **state)
+{
+    (void)state;
+    assert_result(victim_open(false), 0);
+    assert_int_equal(WTERMSIG(status_in_child(publish_and_die, NULL)), SIGKILL);
+    struct seen seen = look();
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(seen.members[0].role, WEIR_MEMBER_PUBLISHER);
+    assert_int_equal(seen.members[0].life, WEIR_LIFE_DEAD);
+    assert_int_equal(seen.members[0].state, WEIR_MEMBER_GONE);
+    assert_int_equal(seen.members[0].pid, 0);
+    victim_close();
+}
+
+static void test_what_is_no_channel(void **state)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+    struct seen seen = { .count = 0 };
+    (void)state;
+    assert_result(weir_inspect_channel("lane", visit, &seen), -ENOENT);
+    assert_result(weir_inspect_channel("", visit, &seen), -EINVAL);
+    assert_result(weir_segment_create(&segment, weir_by_name("lane"), 4096, NULL), 0);
+    assert_result(weir_inspect_channel("lane", visit, &seen), -EPROTO);
+    weir_segment_close(segment);
+    options.kind = WEIR__DIRECTORY_KIND;
+    assert_result(weir_segment_create(&segment, weir_by_name("lane"), 8, &options), 0);
+    assert_result(weir_inspect_channel("lane", visit, &seen), -EPROTO);
+    weir_segment_close(segment);
+    assert_int_equal(seen.count, 0);
+}
+
+static int stop_at_first(const struct weir_channel_member *member, void *argument)
+{
+    (void)member;
+    ++*(int *)argument;
+    return 42;
+}
+
+static void test_a_visit_that_ends_it(void **state)
+{
+    int visits = 0;
+    (void)state;
+    begin();
+    assert_int_equal(weir_inspect_channel("lane", stop_at_first, &visits), 42);
+    assert_int_equal(visits, 1);
+    end();
+}
+
+static int tolerate(const struct weir_channel_member *member, void *argument)
+{
+    ++*(unsigned *)argument;
+    CHECK(member->reading_count <= WEIR_CHANNEL_MEMBERS_DEFAULT);
+    CHECK(member->state >= WEIR_MEMBER_JOINING && member->state <= WEIR_MEMBER_FALSE);
+    for (size_t i = 0; i < member->reading_count; i++)
+        CHECK(member->readings[i].publisher < WEIR_CHANNEL_MEMBERS_DEFAULT);
+    return 0;
+}
+
+/* A lie's result, which is one that can be, soon. */
+static void look_at_lies(const char *what)
+{
+    unsigned visits = 0;
+    int64_t before_ns = weir_now_ns();
+    int result = weir_inspect_channel("lane", tolerate, &visits);
+    if (result != 0 && result != -EPROTO && result != -EPROTONOSUPPORT && result != -EUCLEAN)
+        fail_msg("%s: %d, %s", what, result, weir_last_error());
+    assert_true(weir_now_ns() - before_ns < (SANITIZED ? 5 : 1) * SECOND_NS);
+}
+
+static void test_each_lie(void **state)
+{
+    struct liar_word words[LIAR_WORDS_MAX];
+    (void)state;
+    begin();
+    size_t count = liar_words(words, LIAR_ALL), attached = guard_count();
+    assert_true(count > 30);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t truth = liar_load(&words[i]), value;
+        for (unsigned lie = 0; liar_value(lie, truth, &value); lie++) {
+            liar_store(&words[i], value);
+            look_at_lies(words[i].what);
+            liar_store(&words[i], truth);
+        }
+    }
+    assert_int_equal(guard_count(), attached);
+    struct seen seen = look();
+    assert_int_equal(seen.members[0].committed_messages, 3);
+    end();
+}
+
+static void test_lies_by_name(void **state)
+{
+    (void)state;
+    begin();
+    uint64_t *ring = (void *)((char *)liar_lane + WEIR__LANE_RING_OFFSET);
+    ring[2] = (uint64_t)UINT32_MAX << 32 | 1;
+    assert_int_equal(look().members[0].state, WEIR_MEMBER_FALSE);
+    ring[2] = weir__record_header(8, 0, 0);
+    assert_int_equal(look().members[0].state, WEIR_MEMBER_SHOWN);
+    /* A ring without an end: the walk has one. */
+    for (size_t i = 0; i < CAPACITY / 8; i += 2)
+        ring[i] = weir__record_header(8, 0, 0);
+    assert_int_equal(look().members[0].state, WEIR_MEMBER_FALSE);
+    atomic_store(&liar_lane->boundary, 4);
+    atomic_store(&liar_lane->boundary_before, 4);
+    assert_int_equal(look().members[0].state, WEIR_MEMBER_FALSE);
+    atomic_store(&liar_lane->boundary, 8); /* for ever between two stores */
+    assert_int_equal(look().members[0].is_exact, 0);
+    liar_page->member.owner ^= 1;
+    assert_int_equal(look().members[1].state, WEIR_MEMBER_FALSE);
+    end();
+}
+
+/* Until it is killed: lies, and the truth again, at full speed. */
+static void lie_on(struct companion *companion, void *argument)
+{
+    struct liar_word words[LIAR_WORDS_MAX];
+    uint64_t random = 88172645463325252;
+    (void)argument;
+    CHECK(liar_attach());
+    size_t count = liar_words(words, LIAR_ALL & ~(unsigned)LIAR_HEADER);
+    companion_arrive(companion);
+    for (;;) {
+        struct liar_word *word = &words[liar_random(&random) % count];
+        uint64_t truth = liar_load(word), value = liar_random(&random);
+        liar_value((unsigned)(value >> 8) % liar_value_count(), truth, &value);
+        liar_store(word, value);
+        liar_store(word, truth);
+    }
+}
+
+static void test_lies_while_we_look(void **state)
+{
+    struct companion companion;
+    int64_t until_ns = weir_deadline_ns(SECOND_NS);
+    (void)state;
+    begin();
+    companion_start(&companion, lie_on, NULL);
+    companion_meet(&companion);
+    int written = (int)write(companion.to_child, "g", 1); /* go on: it never arrives again */
+    assert_int_equal(written, 1);
+    while (weir_now_ns() < until_ns)
+        look_at_lies("while we look");
+    kill(companion.pid, SIGKILL);
+    waitpid(companion.pid, NULL, 0);
+    close(companion.to_child);
+    close(companion.from_child);
+    end();
+}
+
+/* Both ends of traffic, until it is killed. */
+static void be_busy(struct companion *companion, void *argument)
+{
+    struct weir_message message;
+    (void)argument;
+    CHECK(victim_open(true) == 0 && victim_open(false) == 0);
+    companion_arrive(companion);
+    for (;;) {
+        for (unsigned i = 0; i < 50; i++)
+            CHECK_RESULT(weir_publisher_send(victim_publisher, &message, i), 0);
+        while (weir_subscriber_take_until(victim_subscriber, &message, NOW) == 0)
+            weir_subscriber_release(victim_subscriber, &message);
+    }
+}
+
+static void test_traffic(void **state)
+{
+    struct companion companion;
+    int64_t until_ns = weir_deadline_ns(SECOND_NS);
+    uint64_t committed = 0, released = 0;
+    unsigned exact = 0;
+    (void)state;
+    companion_start(&companion, be_busy, NULL);
+    companion_meet(&companion);
+    int written = (int)write(companion.to_child, "g", 1);
+    assert_int_equal(written, 1);
+    while (weir_now_ns() < until_ns) {
+        struct seen seen = look();
+        assert_int_equal(seen.count, 2);
+        assert_int_equal(seen.members[0].state, WEIR_MEMBER_SHOWN);
+        assert_true(seen.readings[1].released_bytes >= released);
+        released = seen.readings[1].released_bytes;
+        if (!seen.members[0].is_exact)
+            continue;
+        exact++;
+        assert_true(seen.members[0].committed_bytes >= committed);
+        assert_true(seen.members[0].committed_bytes >= released);
+        committed = seen.members[0].committed_bytes;
+    }
+    assert_true(exact > 10);
+    assert_true(released > 0);
+    kill(companion.pid, SIGKILL);
+    waitpid(companion.pid, NULL, 0);
+    close(companion.to_child);
+    close(companion.from_child);
+    clear_everything();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_true),       cmocka_unit_test(test_round_the_ring),
+        cmocka_unit_test(test_nobody_notices),     cmocka_unit_test(test_the_dead),
+        cmocka_unit_test(test_what_is_no_channel), cmocka_unit_test(test_a_visit_that_ends_it),
+        cmocka_unit_test(test_each_lie),           cmocka_unit_test(test_lies_by_name),
+        cmocka_unit_test(test_lies_while_we_look), cmocka_unit_test(test_traffic),
+    };
+    return cmocka_run_group_tests(tests, start, fixture_end);
+}
