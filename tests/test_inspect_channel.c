@@ -264,6 +264,45 @@ static void test_lies_by_name(void **state)
     end();
 }
 
+/* A segment of that size with a member's words, shown in the first slot: what is said of it. */
+static void look_at_size(enum weir__role role, uint64_t magic, size_t size_bytes)
+{
+    uint64_t identity;
+    assert_result(weir_identity(&identity), 0);
+    int id = shmget(IPC_PRIVATE, size_bytes, 0600 | SHM_NORESERVE);
+    assert_true(id >= 0);
+    struct weir__member_shm *member = shmat(id, NULL, 0);
+    assert_true(member != (void *)-1);
+    *member = (struct weir__member_shm){ .magic = magic, .owner = identity | 5 };
+    shmdt(member);
+    liar_show(role, id, identity | 5);
+    struct seen seen = look();
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.members[0].state, WEIR_MEMBER_FALSE);
+    shmctl(id, IPC_RMID, NULL);
+    assert_int_equal(look().members[0].state, WEIR_MEMBER_GONE);
+    liar_restore_directory();
+}
+
+static void test_other_sizes(void **state)
+{
+    static const size_t lanes[] = { sizeof(struct weir__member_shm), WEIR__LANE_RING_OFFSET,
+                                    WEIR__LANE_RING_OFFSET + CAPACITY - 8,
+                                    WEIR__LANE_RING_OFFSET + 3 * CAPACITY };
+    const size_t page = weir__page_bytes(WEIR_CHANNEL_MEMBERS_DEFAULT);
+    const size_t pages[] = { sizeof(struct weir__member_shm), sizeof(struct weir__page_shm),
+                             page - 8, page + WEIR__HEADER_BYTES + 8,
+                             (size_t)1 << (SANITIZED ? 38 : 40) };
+    (void)state;
+    begin();
+    liar_restore_directory();
+    for (size_t i = 0; i < ARRAY_SIZE(lanes); i++)
+        look_at_size(WEIR__PUBLISHER, WEIR__LANE_MAGIC, lanes[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
+        look_at_size(WEIR__SUBSCRIBER, WEIR__PAGE_MAGIC, pages[i]);
+    end();
+}
+
 /* Until it is killed: lies, and the truth again, at full speed. */
 static void lie_on(struct companion *companion, void *argument)
 {
@@ -352,11 +391,17 @@ static void test_traffic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_true),       cmocka_unit_test(test_round_the_ring),
-        cmocka_unit_test(test_nobody_notices),     cmocka_unit_test(test_the_dead),
-        cmocka_unit_test(test_what_is_no_channel), cmocka_unit_test(test_a_visit_that_ends_it),
-        cmocka_unit_test(test_each_lie),           cmocka_unit_test(test_lies_by_name),
-        cmocka_unit_test(test_lies_while_we_look), cmocka_unit_test(test_traffic),
+        cmocka_unit_test(test_what_is_true),
+        cmocka_unit_test(test_round_the_ring),
+        cmocka_unit_test(test_nobody_notices),
+        cmocka_unit_test(test_the_dead),
+        cmocka_unit_test(test_what_is_no_channel),
+        cmocka_unit_test(test_a_visit_that_ends_it),
+        cmocka_unit_test(test_each_lie),
+        cmocka_unit_test(test_lies_by_name),
+        cmocka_unit_test(test_other_sizes),
+        cmocka_unit_test(test_lies_while_we_look),
+        cmocka_unit_test(test_traffic),
     };
     return cmocka_run_group_tests(tests, start, fixture_end);
 }

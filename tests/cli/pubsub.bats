@@ -321,6 +321,21 @@ with_end() {
     [ -z "$("$WEIR" list -w --noheadings)" ]
 }
 
+# The first signal cuts a write(2) short; nothing but another one ends the next.
+@test "interrupted in a message that nobody reads on" {
+    mkfifo full
+    exec 6<>full
+    head -c 250000 /dev/zero >large
+    "$WEIR" sub --raw c >full 3>&- &
+    children+=($!)
+    "$WEIR" pub --wait-for 1 --wait 20 c large
+    [ "$(head -c 1 <&6 | od -An -tx1)" = ' 00' ]
+    kill -TERM "${children[0]}"
+    ends "${children[0]}" 0
+    exec 6>&-
+    [ -z "$("$WEIR" list -w --noheadings)" ]
+}
+
 @test "killed, it leaves nothing" {
     for i in 1 2 3; do
         mkfifo "in$i"
