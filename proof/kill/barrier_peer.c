@@ -34,12 +34,15 @@ static int join(const struct order *order)
     return result;
 }
 
-/* The round is over: all that are parties for certain have come to it. */
-static int check_all_came(int result, unsigned number)
+/*
+ * The round is over: all that were parties for certain before we came to it have come to it. Who
+ * has joined since may have joined the next one: the round may end before any of us hears of it.
+ */
+static int check_all_came(int result, unsigned number, const bool *were_parties)
 {
     const struct barrier_state *state = &accounts->barrier;
     for (unsigned who = 0; who < PEERS; who++)
-        if (state->membership[who] == PARTY && state->came[who] < number)
+        if (were_parties[who] && state->membership[who] == PARTY && state->came[who] < number)
             return peer_broken("round %u is over, and peer %u has come to %u only", number, who,
                                state->came[who]);
     return result;
@@ -49,13 +52,17 @@ static int meet(const struct order *order)
 {
     struct barrier_state *state = &accounts->barrier;
     int64_t before_ns = weir_now_ns(), deadline_ns = peer_deadline(order, before_ns);
+    bool were_parties[PEERS];
+    for (unsigned who = 0; who < PEERS; who++)
+        were_parties[who] = state->membership[who] == PARTY;
     peer_enter(order);
     state->came[peer_self] = order->count;
     int result = weir_barrier_wait_until(&handle, party, deadline_ns);
     if (result < 0)
         state->came[peer_self] = order->count - 1;
     peer_leave(order);
-    return peer_timed(order, before_ns, result < 0 ? result : check_all_came(result, order->count));
+    return peer_timed(order, before_ns,
+                      result < 0 ? result : check_all_came(result, order->count, were_parties));
 }
 
 static int leave(const struct order *order)
