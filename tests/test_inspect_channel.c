@@ -343,13 +343,14 @@ static void test_lies_while_we_look(void **state)
 /* Both ends of traffic, until it is killed. */
 static void be_busy(struct companion *companion, void *argument)
 {
+    static const char bytes[50];
     struct weir_message message;
     (void)argument;
     CHECK(victim_open(true) == 0 && victim_open(false) == 0);
     companion_arrive(companion);
     for (;;) {
         for (unsigned i = 0; i < 50; i++)
-            CHECK_RESULT(weir_publisher_send(victim_publisher, &message, i), 0);
+            CHECK_RESULT(weir_publisher_send(victim_publisher, bytes, i), 0);
         while (weir_subscriber_take_until(victim_subscriber, &message, NOW) == 0)
             weir_subscriber_release(victim_subscriber, &message);
     }
