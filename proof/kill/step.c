@@ -102,6 +102,13 @@ bool stepper_works(void)
     return works;
 }
 
+bool stepper_timed_out(const struct stepper *stepper)
+{
+    return stepper->call == SYS_futex &&
+           ptrace(PTRACE_PEEKUSER, stepper->pid, (void *)offsetof(struct user, regs.rax), NULL) ==
+               -ETIMEDOUT;
+}
+
 bool stepper_begin(struct stepper *stepper, const struct peer *peer,
                    const struct accounts *accounts)
 {

@@ -55,6 +55,8 @@ bool stepper_begin(struct stepper *stepper, const struct peer *peer,
                    const struct accounts *accounts);
 /* Where it stands. */
 uintptr_t stepper_where(const struct stepper *stepper);
+/* Whether the call that it has returned from was a wait that was over by its time. */
+bool stepper_timed_out(const struct stepper *stepper);
 /* One stop further. */
 enum step stepper_next(struct stepper *stepper);
 /* It has been told a marked order: on to where that begins. */

@@ -139,6 +139,18 @@ static bool hurry(struct stepper *stepper, struct tracker *tracker)
     return stepper_is_over(stepper);
 }
 
+/*
+ * It sleeps, or would: stepped through, one turn of its loop may take longer than the slice for which
+ * it would have slept, and so it never does.
+ */
+static void see_asleep_at(struct stepper *stepper, const struct tracker *tracker)
+{
+    add_stop(tracker->survey, tracker->gap, true);
+    if (stepper->cue && !stepper->has_cued)
+        stepper->cue(stepper->argument);
+    stepper->has_cued = true;
+}
+
 static bool follow(struct round *round, struct survey *survey, enum grain grain)
 {
     struct stepper *stepper = &round->stepper;
@@ -162,13 +174,11 @@ static bool follow(struct round *round, struct survey *survey, enum grain grain)
                               memory_changed(&memory, stepper->pid));
             continue;
         }
-        if (step == STEP_BLOCKED) {
-            add_stop(survey, tracker.gap, true);
-            if (stepper->cue && !stepper->has_cued)
-                stepper->cue(stepper->argument);
-            stepper->has_cued = true;
+        bool is_too_slow = step == STEP_EXIT && !stepper->has_cued && stepper_timed_out(stepper);
+        if (step == STEP_BLOCKED || is_too_slow)
+            see_asleep_at(stepper, &tracker);
+        if (step == STEP_BLOCKED)
             continue;
-        }
         if (step == STEP_EXIT && (stepper->call == SYS_shmat || stepper->call == SYS_shmdt))
             memory_forget(&memory);
         if (step == STEP_EXIT) /* what the call itself stored is the call's */
