@@ -1,0 +1,187 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Goal: the examples from real use do what their heads say, also when their partners are killed.
+# Method: the programs, as unrelated processes; who has subscribed is asked by 'weir info'.
+
+load common.bash
+
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    examples=$WEIR_BUILD/examples
+    children=()
+}
+
+teardown() {
+    [ "${#children[@]}" -eq 0 ] || kill -KILL "${children[@]}" 2>/dev/null || true
+    wait
+    remove_all
+}
+
+# start COMMAND...: in the background, as the last of children.
+start() {
+    "$@" <&0 3>&- & # else the input would be /dev/null
+    children+=("$!")
+}
+
+# subscribed CHANNEL N: until so many are.
+subscribed() {
+    until "$WEIR" info --json "$1" 2>/dev/null | jq -e --argjson count "$2" \
+        '[.members[] | select(.role == "subscriber" and .state == "shown")] | length == $count' \
+        >/dev/null
+    do :; done
+}
+
+# holds FILE PATTERN: until a line of it matches.
+holds() {
+    until grep -qs -- "$2" "$1"; do read -rt 0.01 <> <(:) || true; done
+}
+
+@test "fan-in: eight sensors, every reading of each, in order" {
+    start "$examples/fan_in_hub" 8 >told
+    local hub=$!
+    subscribed sensors 1
+    for sensor in {0..7}; do start "$examples/fan_in_sensor" "$sensor" 20000; done
+    wait "$hub"
+    [ "$(wc -l <told)" -eq 8 ]
+    [ "$(grep -c '^sensor [0-7]: 20000 readings, mean 2[0-7].[45][0-9]$' told)" -eq 8 ]
+}
+
+@test "fan-in: a sensor that is killed holds up nobody, and what it had sent counts" {
+    start "$examples/fan_in_hub" 3 >told
+    local hub=$!
+    subscribed sensors 1
+    "$examples/fan_in_sensor" 0 100000000 1000 3>&- &
+    local killed=$!
+    children+=("$killed")
+    until "$WEIR" info --json sensors | jq -e '[.members[].messages // 0] | max > 10' >/dev/null
+    do :; done
+    start "$examples/fan_in_sensor" 1 3000
+    kill -KILL "$killed"
+    wait "$killed" || true
+    start "$examples/fan_in_sensor" 2 3000
+    wait "$hub"
+    grep -q '^sensor 1: 3000 ' told
+    grep -q '^sensor 2: 3000 ' told
+    [[ "$(head -n 1 told)" =~ ^'sensor 0: '([0-9]+)' readings' ]]
+    [ "${BASH_REMATCH[1]}" -gt 10 ]
+}
+
+@test "log: the collector survives its writers, and has each line that was said to be sent" {
+    start "$examples/log_collector" log file
+    local collector=$! round writer
+    subscribed log 1
+    for round in {1..8}; do
+        yes "round $round" | "$examples/log_writer" log >"said$round" 2>/dev/null 3>&- &
+        writer=$!
+        children+=("$writer")
+        holds "said$round" .
+        kill -KILL "$writer"
+        wait "$writer" || true
+    done
+    "$examples/log_writer" log <<<$'the last\tone' >/dev/null
+    kill -TERM "$collector"
+    wait "$collector"
+    for round in {1..8}; do
+        # The last one may have been killed between its commit and its word.
+        local said got
+        said=$(grep -c "^round $round\$" "said$round")
+        got=$(grep -c " round $round\$" file)
+        [ "$got" -eq "$said" ] || [ "$got" -eq $((said + 1)) ]
+    done
+    [[ "$(tail -n 1 file)" =~ ^20[0-9-]+T[0-9:.]+'Z '[0-9]+' the last\x09one'$ ]]
+}
+
+@test "log: each who writes waits for a collector" {
+    "$examples/log_writer" log <<<"early" >said 3>&- &
+    local writer=$!
+    children+=("$writer")
+    start "$examples/log_collector" log file
+    wait "$writer"
+    kill -TERM "${children[1]}"
+    wait "${children[1]}"
+    [ "$(cat said)" = early ]
+    grep -q ' early$' file
+}
+
+@test "epoll server: lines of clients to a channel, messages of a channel to clients" {
+    start "$examples/epoll_server" socket in out
+    local server=$!
+    "$WEIR" sub --count 2 out >heard 3>&- &
+    local sub=$!
+    children+=("$sub")
+    subscribed in 1
+    subscribed out 1
+    python3 - <<'END'
+import socket, subprocess, os
+clients = []
+for name in "ab":
+    client = socket.socket(socket.AF_UNIX)
+    client.connect("socket")
+    client.sendall(b"from " + name.encode())
+    client.sendall(b" here\n")
+    clients.append(client)
+while len(open("heard").readlines()) < 2:
+    pass
+subprocess.run([os.environ["WEIR"], "pub", "in"], input=b"to all\n", check=True)
+for client in clients:
+    file = client.makefile("rb")
+    assert file.readline() == b"to all\n"
+END
+    wait "$sub"
+    [ "$(sort heard)" = $'from a here\nfrom b here' ]
+    wait "$server" # its channel has ended
+    [ ! -e socket ]
+}
+
+@test "epoll server: a full ring stops the clients, and their lines wait" {
+    start "$examples/epoll_server" socket in out
+    local server=$!
+    subscribed in 1
+    "$WEIR" sub out >heard 3>&- &
+    local sub=$!
+    children+=("$sub")
+    subscribed out 1
+    kill -STOP "$sub"
+    python3 - "$sub" <<'END'
+import os, signal, socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.connect("socket")
+client.setblocking(False)
+sent, stopped = 0, False
+line = b"%06d " + b"x" * 1000 + b"\n"
+rest = b""
+while sent < 5000 or rest:
+    try:
+        if not rest:
+            rest = line % sent
+            sent += 1
+        rest = rest[client.send(rest):]
+    except BlockingIOError:
+        if not stopped:
+            stopped = True
+            os.kill(int(sys.argv[1]), signal.SIGCONT)
+assert stopped, "five megabytes went into a ring of one"
+client.close()
+END
+    [ "$(wc -l <heard)" -le 5000 ]
+    until [ "$(wc -l <heard)" -eq 5000 ]; do :; done
+    cut -c 1-6 heard | cmp - <(seq -f %06g 0 4999)
+    kill -TERM "$sub" "$server"
+    wait "$sub" "$server" || true
+}
+
+@test "embed: a channel among the sources of libuv's loop" {
+    [ -x "$examples/embed" ] || skip "there is no libuv"
+    mkfifo keys
+    exec 7<>keys
+    start "$examples/embed" c <keys >told
+    local loop=$!
+    subscribed c 1
+    echo hello >&7
+    holds told 'you said: hello'
+    seq 100000 | "$WEIR" pub c
+    wait "$loop"
+    exec 7>&-
+    [ "$(tail -n 1 told)" = "100000 messages, 488895 bytes" ]
+}
