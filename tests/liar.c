@@ -80,6 +80,8 @@ void liar_restore_directory(void)
     /* The head is never false in between: who is killed in here leaves one that can be opened. */
     liar_directory->magic = WEIR__DIRECTORY_MAGIC;
     memcpy(liar_directory->counts, counts, sizeof counts);
+    liar_directory->delivery = liar_directory->type_bytes = 0;
+    memset(liar_directory->type_name, 0, sizeof liar_directory->type_name);
     memset((char *)liar_directory + head_bytes, 0, weir__directory_bytes(counts) - head_bytes);
 }
 
@@ -127,6 +129,11 @@ static size_t list_directory(struct liar_word *words, size_t count)
 {
     const struct liar_word list[] = {
         WORD(liar_directory, magic),
+        WORD(liar_directory, delivery),
+        WORD(liar_directory, type_bytes),
+        { "directory.type_name, its begin", liar_directory->type_name, 8 },
+        { "directory.type_name, its end", liar_directory->type_name + WEIR__TYPE_NAME_BYTES - 8,
+          8 },
         WORD(liar_directory, counts[WEIR__PUBLISHER]),
         WORD(liar_directory, counts[WEIR__SUBSCRIBER]),
         WORD(liar_directory, roles[WEIR__PUBLISHER].changes),

@@ -22,37 +22,68 @@ static const char *const plurals[WEIR__ROLES] = { "publishers", "subscribers" };
 static void write_head(void *memory, const void *argument)
 {
     struct weir__directory_shm *shm = memory;
+    const struct weir__terms *terms = argument;
     shm->magic = WEIR__DIRECTORY_MAGIC;
-    memcpy(shm->counts, argument, sizeof shm->counts);
+    memcpy(shm->counts, terms->counts, sizeof shm->counts);
+    shm->delivery = terms->delivery;
+    shm->type_bytes = terms->type_bytes;
+    memcpy(shm->type_name, terms->type_name, sizeof shm->type_name);
 }
 
-/* What the head says is copied once and held against the segment's size. */
+/* A name of weir's making: what can be printed, and nothing but NULs behind it. */
+static bool is_type_name(const char name[WEIR__TYPE_NAME_BYTES])
+{
+    size_t length = strnlen(name, WEIR__TYPE_NAME_BYTES);
+    for (size_t i = 0; i < WEIR__TYPE_NAME_BYTES; i++)
+        if (i < length ? name[i] < ' ' || name[i] > '~' : name[i] != '\0')
+            return false;
+    return length < WEIR__TYPE_NAME_BYTES;
+}
+
+/* What was copied from the head, held against the segment's size. */
+static int check_terms(const struct weir__terms *terms, const char *name, uint64_t size_bytes)
+{
+    for (int role = 0; role < WEIR__ROLES; role++)
+        if (terms->counts[role] == 0 || terms->counts[role] > WEIR_CHANNEL_MEMBERS_MAX)
+            return weir__fail(EUCLEAN, "channel '%s' says that it has %u %s, which cannot be", name,
+                              terms->counts[role], plurals[role]);
+    if (weir__directory_bytes(terms->counts) > size_bytes)
+        return weir__fail(EUCLEAN, "channel '%s' says that it has more slots than its memory",
+                          name);
+    if (terms->delivery > 1)
+        return weir__fail(EUCLEAN, "channel '%s' says that its delivery is %u, which cannot be",
+                          name, terms->delivery);
+    if (!is_type_name(terms->type_name) || (terms->type_bytes != 0 && !terms->type_name[0]))
+        return weir__fail(EUCLEAN, "channel '%s' has a type that cannot be", name);
+    return 0;
+}
+
+/* What the head says is copied once: what is written over it later is not read. */
 int weir__directory_read(struct weir__directory *directory, const char *name,
-                         const uint32_t asked[WEIR__ROLES])
+                         const struct weir__terms *asked)
 {
     struct weir__directory_shm *shm = weir_segment_data(directory->segment);
     uint64_t size_bytes = weir_segment_size(directory->segment), magic = 0;
-    uint32_t counts[WEIR__ROLES] = { 0, 0 };
-    if (size_bytes >= sizeof *shm) {
+    struct weir__terms *terms = &directory->terms;
+    if (size_bytes >= sizeof *shm)
         memcpy(&magic, &shm->magic, sizeof magic);
-        memcpy(counts, shm->counts, sizeof counts);
-    }
     if (magic != WEIR__DIRECTORY_MAGIC)
         return weir__fail(EPROTO, "'%s' is no channel's directory that this weir knows", name);
-    for (int role = 0; role < WEIR__ROLES; role++)
-        if (counts[role] == 0 || counts[role] > WEIR_CHANNEL_MEMBERS_MAX)
-            return weir__fail(EUCLEAN, "channel '%s' says that it has %u %s, which cannot be", name,
-                              counts[role], plurals[role]);
-    if (weir__directory_bytes(counts) > size_bytes)
-        return weir__fail(EUCLEAN, "channel '%s' says that it has more slots than its memory",
-                          name);
+    memcpy(terms->counts, shm->counts, sizeof terms->counts);
+    memcpy(&terms->delivery, &shm->delivery, sizeof terms->delivery);
+    memcpy(&terms->type_bytes, &shm->type_bytes, sizeof terms->type_bytes);
+    memcpy(terms->type_name, shm->type_name, sizeof terms->type_name);
+    int result = check_terms(terms, name, size_bytes);
+    if (result != 0)
+        return result;
     for (int role = 0; role < WEIR__ROLES; role++) {
-        if (asked[role] != 0 && asked[role] != counts[role])
-            return weir__fail(EINVAL, "channel '%s' was made for %u %s, not for %u", name,
-                              counts[role], plurals[role], asked[role]);
+        uint32_t count = terms->counts[role];
+        if (asked->counts[role] != 0 && asked->counts[role] != count)
+            return weir__fail(EINVAL, "channel '%s' was made for %u %s, not for %u", name, count,
+                              plurals[role], asked->counts[role]);
         directory->roles[role] = (struct weir__slots){
-            .at = shm->slots + (role == WEIR__SUBSCRIBER ? counts[WEIR__PUBLISHER] : 0),
-            .count = counts[role],
+            .at = shm->slots + (role == WEIR__SUBSCRIBER ? terms->counts[WEIR__PUBLISHER] : 0),
+            .count = count,
             .changes = &shm->roles[role].changes,
         };
     }
@@ -60,15 +91,16 @@ int weir__directory_read(struct weir__directory *directory, const char *name,
 }
 
 int weir__directory_open(struct weir__directory *directory, const char *name,
-                         const uint32_t asked[WEIR__ROLES],
+                         const struct weir__terms *asked,
                          const struct weir_segment_options *options, struct weir__rundir *dir)
 {
-    uint32_t counts[WEIR__ROLES];
+    struct weir__terms terms = *asked;
     for (int role = 0; role < WEIR__ROLES; role++)
-        counts[role] = asked[role] ? asked[role] : WEIR_CHANNEL_MEMBERS_DEFAULT;
-    struct weir__segment_making making = { .size_bytes = weir__directory_bytes(counts),
+        if (terms.counts[role] == 0)
+            terms.counts[role] = WEIR_CHANNEL_MEMBERS_DEFAULT;
+    struct weir__segment_making making = { .size_bytes = weir__directory_bytes(terms.counts),
                                            .fill = write_head,
-                                           .argument = counts };
+                                           .argument = &terms };
     int result = weir__segment_create_or_open(&directory->segment, weir_by_name(name), &making,
                                               options, dir);
     return result < 0 ? result : weir__directory_read(directory, name, asked);

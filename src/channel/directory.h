@@ -36,26 +36,35 @@ struct weir__slots {
     weir__atomic_u32 *changes;
 };
 
+/* What its head says; or what is asked of it, where 0 and "" take it as it is. */
+struct weir__terms {
+    uint32_t counts[WEIR__ROLES];
+    uint32_t delivery;
+    uint32_t type_bytes;
+    char type_name[WEIR__TYPE_NAME_BYTES];
+};
+
 struct weir__directory {
     struct weir_segment *segment;
+    struct weir__terms terms; /* copied once, and checked */
     struct weir__slots roles[WEIR__ROLES];
 };
 
 /*
- * Opens the channel's directory, or makes it. counts: slots of each role that are asked for,
- * 0: as it is, or the default. -EINVAL with both numbers when it has others; -EPROTO, -EUCLEAN;
+ * Opens the channel's directory, or makes it as is asked; with the default number of slots of a
+ * role that is 0. -EINVAL with both numbers when it has others; -EPROTO, -EUCLEAN;
  * and those of weir_segment_create_or_open().
  */
 int weir__directory_open(struct weir__directory *directory, const char *name,
-                         const uint32_t counts[WEIR__ROLES],
+                         const struct weir__terms *asked,
                          const struct weir_segment_options *options, struct weir__rundir *dir);
 
 /*
- * Reads the head of a segment that is attached: from then on the slots are known. counts as above.
+ * Reads the head of a segment that is attached: from then on the slots are known. asked as above.
  * -EPROTO, -EUCLEAN, -EINVAL.
  */
 int weir__directory_read(struct weir__directory *directory, const char *name,
-                         const uint32_t counts[WEIR__ROLES]);
+                         const struct weir__terms *asked);
 
 static inline uint32_t weir__slots_changes(const struct weir__slots *slots)
 {

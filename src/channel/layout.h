@@ -27,7 +27,9 @@
  *   word      | written by | how
  *   ----------+------------+---------------------------------------------------
  *   magic,    | its maker  | plain, before it is published; never change. Read once,
- *   counts    |            | checked, and kept in private
+ *   counts,   |            | checked, and kept in private
+ *   delivery, |            |
+ *   type_...  |            |
  *   changes   | anyone     | atomic add after a change of a slot of that role; only ever a
  *             |            | reason to look at the slots
  *   owner     | anyone     | compare-and-swap: 0 or a dead owner -> me; mine -> 0;
@@ -46,13 +48,17 @@ struct weir__slot_shm {
 };
 
 #define WEIR__DIRECTORY_KIND "channel"
-#define WEIR__DIRECTORY_MAGIC UINT64_C(0x3172696477) /* "wdir1" */
+#define WEIR__DIRECTORY_MAGIC UINT64_C(0x3272696477) /* "wdir2" */
+#define WEIR__TYPE_NAME_BYTES 64                     /* its NUL included */
 
 enum weir__role { WEIR__PUBLISHER = 0, WEIR__SUBSCRIBER = 1, WEIR__ROLES = 2 };
 
 struct weir__directory_shm {
     uint64_t magic;
-    uint32_t counts[WEIR__ROLES]; /* slots of each role */
+    uint32_t counts[WEIR__ROLES];          /* slots of each role */
+    uint32_t delivery;                     /* 0: reliable, 1: lossy */
+    uint32_t type_bytes;                   /* of each message; 0: any */
+    char type_name[WEIR__TYPE_NAME_BYTES]; /* "": the messages have no type; NULs behind it */
     struct {
         _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 changes;
     } roles[WEIR__ROLES];

@@ -78,15 +78,16 @@ int weir__side_check(const struct weir__side *side)
 
 static int open_directory(struct weir__side *side, const char *name, struct weir__rundir *dir)
 {
-    const uint32_t counts[WEIR__ROLES] = { side->options.publishers_max,
-                                           side->options.subscribers_max };
+    const struct weir__terms asked = {
+        .counts = { side->options.publishers_max, side->options.subscribers_max },
+    };
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     options.mode = side->options.mode;
     options.trust = side->options.trust;
     options.trust_uid = side->options.trust_uid;
     options.kind = WEIR__DIRECTORY_KIND;
     options.flags = WEIR_SEGMENT_NO_FORK;
-    return weir__directory_open(&side->directory, name, counts, &options, dir);
+    return weir__directory_open(&side->directory, name, &asked, &options, dir);
 }
 
 static int claim(struct weir__side *side, const char *name)

@@ -246,7 +246,7 @@ static int gather(struct walk *walk, enum weir__role role)
 
 static int open_directory(struct walk *walk)
 {
-    static const uint32_t any[WEIR__ROLES] = { 0, 0 };
+    static const struct weir__terms any = { .counts = { 0, 0 } };
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
     options.trust = WEIR_TRUST_DIRECTORY;
@@ -256,7 +256,7 @@ static int open_directory(struct walk *walk)
         return result;
     result = weir__is_of_huge_pages(walk->directory.segment)
                  ? weir__fail(EPROTO, "'%s' is no channel's directory", walk->name)
-                 : weir__directory_read(&walk->directory, walk->name, any);
+                 : weir__directory_read(&walk->directory, walk->name, &any);
     if (result != 0)
         weir_segment_close(walk->directory.segment);
     return result;

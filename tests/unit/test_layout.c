@@ -33,6 +33,9 @@
     W(weir__slot_shm, doorbell, 16, 4)                                                             \
     W(weir__directory_shm, magic, 0, 8)                                                            \
     W(weir__directory_shm, counts, 8, 8)                                                           \
+    W(weir__directory_shm, delivery, 16, 4)                                                        \
+    W(weir__directory_shm, type_bytes, 20, 4)                                                      \
+    W(weir__directory_shm, type_name, 24, 64)                                                      \
     W(weir__directory_shm, roles[0].changes, 128, 4)                                               \
     W(weir__directory_shm, roles[1].changes, 256, 4)                                               \
     W(weir__member_shm, magic, 0, 8)                                                               \
