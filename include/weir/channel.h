@@ -75,6 +75,20 @@ enum weir_channel_flags {
 /* Takes that a subscriber may hold at once. */
 #define WEIR_HOLDS_MAX 64
 
+/* How a subscriber is treated that does not keep up. */
+enum weir_delivery {
+    WEIR_DELIVERY_CHANNEL = 0,  /* as the channel was made */
+    WEIR_DELIVERY_RELIABLE = 1, /* the publisher waits for it, see options.lag_max_bytes */
+    WEIR_DELIVERY_LOSSY = 2,    /* it misses messages, and learns how many: message.missed */
+};
+
+/* Where a subscriber begins with the publishers that are there when it opens. */
+enum weir_start {
+    WEIR_START_NOW = 0,    /* with what is committed from now on */
+    WEIR_START_OLDEST = 1, /* with the oldest that is kept, see weir_subscriber_open() */
+    WEIR_START_BACK = 2,   /* with the last options.start_back messages of each publisher */
+};
+
 /* Options of both sides. Start from WEIR_CHANNEL_OPTIONS; NULL means exactly that. */
 struct weir_channel_options {
     uint32_t size;       /* sizeof(struct weir_channel_options) */
@@ -88,12 +102,21 @@ struct weir_channel_options {
     /* For how many the channel is made, to WEIR_CHANNEL_MEMBERS_MAX; 0 takes it as it is, or makes
      * it for WEIR_CHANNEL_MEMBERS_DEFAULT. Of one that is there for others: -EINVAL. */
     uint32_t publishers_max, subscribers_max;
+    /* enum weir_delivery. A subscriber's is its own; a publisher's is the channel's, if it makes
+     * it: -EINVAL if it is there with the other one. Who makes it otherwise makes it reliable. */
+    uint32_t delivery;
+    uint32_t start;      /* subscriber: enum weir_start */
+    uint64_t start_back; /* subscriber: for WEIR_START_BACK */
+    /* Publisher: 0 waits for reliable subscribers for ever. Else, once the ring is full, one that
+     * is so many bytes behind, or half the ring, is not waited for: see -EOVERFLOW of
+     * weir_subscriber_take_until(). ring_bytes at most. */
+    uint64_t lag_max_bytes;
     uint64_t reserved[2]; /* 0 */
 };
 
 #define WEIR_CHANNEL_OPTIONS                                                                       \
     {                                                                                              \
-        sizeof(struct weir_channel_options), 0, 0, 0, 0, 0, 0, 0, 0,                               \
+        sizeof(struct weir_channel_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,                   \
         {                                                                                          \
             0, 0                                                                                   \
         }                                                                                          \
@@ -103,11 +126,12 @@ struct weir_channel_options {
 struct weir_message {
     const void *data;  /* aligned to 8 bytes */
     size_t size_bytes; /* 0 is allowed */
-    uint64_t sequence; /* of its publisher's messages, from 0: no gap in what one receives */
+    uint64_t sequence; /* of its publisher's messages, from 0: a gap only where some were missed */
     uint32_t type;     /* what the publisher gave: 0 to 65,535 */
     uint32_t
         session; /* this subscriber's number for its publisher: from 1, another for each joining */
     uint64_t position; /* weir's: where it lies */
+    uint64_t missed;   /* of its publisher, before this one, since the last one that was taken */
 };
 
 /* A message to be sent with others. */
@@ -387,6 +411,19 @@ WEIR_EXPORT int weir_subscriber_take_until(struct weir_subscriber *subscriber,
  */
 WEIR_EXPORT int weir_subscriber_take(struct weir_subscriber *subscriber,
                                      struct weir_message *message);
+
+/*
+ * weir_subscriber_check() - whether a message that is held is still what it was
+ *
+ * A lossy subscriber's, and one of a publisher with options.lag_max_bytes, may be overwritten
+ * while it is held. What was read of it before this call says 0 can be believed.
+ *
+ * Returns: 0: it is whole until now; always, where the publisher waits for us. -EOVERFLOW: it was
+ *     overwritten, or may be at this moment: forget what was read. -EINVAL (it is not held),
+ *     -ECHILD. Blocking: never.
+ */
+WEIR_EXPORT int weir_subscriber_check(struct weir_subscriber *subscriber,
+                                      const struct weir_message *message);
 
 /*
  * weir_subscriber_release() - give a message back

@@ -40,7 +40,16 @@
  *   owner 0            free
  *   owner alive        its place; page with the same session: its memory
  *   owner dead         free for whoever swaps exactly this value
+ *   owner odd          of a subscriber: it is lossy, and no publisher ever waits for it
  */
+#define WEIR__SESSION_LOSSY UINT64_C(1)
+
+/* Of a subscriber: the lowest bit of its session, so that it is known with the claim. */
+static inline bool weir__owner_is_lossy(uint64_t owner)
+{
+    return owner & WEIR__SESSION_LOSSY;
+}
+
 struct weir__slot_shm {
     _Alignas(32) weir__atomic_u64 owner; /* identity and session */
     weir__atomic_u64 page;               /* (segment id + 1) << 13 | session */
@@ -83,24 +92,39 @@ struct weir__member_shm {
  *
  *   word            | written              | how
  *   ----------------+----------------------+----------------------------------------
- *   member          | before it is listed  | plain; ordered by [slot.page]
+ *   member, evicts  | before it is listed  | plain; ordered by [slot.page]
  *   boundary...     | at looks             | three release stores [lane.boundary]
  *   ended           | once, at the end     | release [lane.end]
  *   epoch           | before each sleep    | see wait.h
+ *   reserved        | a stride, a look     | relaxed, then a full fence, then what it allows
+ *                   |                      | [lane.reserved]; lowered only if nothing followed
+ *   marks           | a stride, before it  | three release stores [lane.mark]
  *   ring: headers   | each message         | 0 relaxed; then release [lane.commit]; behind
  *                   |                      | a batch's first one relaxed
  *   ring: payloads  | each message         | plain, before the commit
  */
-#define WEIR__LANE_MAGIC UINT64_C(0x31656e616c77) /* "wlane1" */
+#define WEIR__LANE_MAGIC UINT64_C(0x32656e616c77) /* "wlane2" */
 #define WEIR__LANE_RING_OFFSET 4096
+#define WEIR__MARKS 16       /* kept; each new one takes the place of the oldest */
+#define WEIR__STRIDE_SHARE 8 /* of the ring, one in so many is reserved at a time */
+
+/* Where a reader may begin: a position that was committed, and the messages before it. */
+struct weir__mark_shm {
+    weir__atomic_u64 before; /* the position again: differs while it is being written */
+    weir__atomic_u64 count;
+    weir__atomic_u64 position;
+};
 
 struct weir__lane_shm {
     struct weir__member_shm member;
+    uint32_t evicts; /* 1: what a reliable subscriber has not read may be overwritten */
     _Alignas(WEIR__LINE_BYTES) weir__atomic_u64 boundary_before;
     weir__atomic_u64 boundary_count;
     weir__atomic_u64 boundary;
     weir__atomic_u32 ended;
     _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 epoch;
+    _Alignas(WEIR__LINE_BYTES) weir__atomic_u64 reserved; /* nothing is written from here on */
+    struct weir__mark_shm marks[WEIR__MARKS];
 };
 
 static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before the ring");

@@ -63,6 +63,7 @@ static inline void put_batched(struct weir_publisher *publisher, uint64_t header
     if (publisher->batch_header == 0) {
         publisher->batch_header = header;
         publisher->batch_start = publisher->tail;
+        publisher->batch_count = publisher->count;
     } else {
         /* Relaxed: behind the one that is held back. */
         atomic_store_explicit(
@@ -114,13 +115,12 @@ static inline bool is_ready(const struct weir_publisher *publisher, uint64_t len
            publisher->tail + weir__record_bytes(length) <= publisher->stop;
 }
 
-/* How far records may go: see is_ready(). */
-static void set_stop(struct weir_publisher *publisher)
+void weir__publisher_set_stop(struct weir_publisher *publisher)
 {
     uint64_t end = publisher->tail + to_end(publisher);
-    publisher->stop = publisher->limit - WEIR__RECORD_HEADER_BYTES < end
-                          ? publisher->limit - WEIR__RECORD_HEADER_BYTES
-                          : end;
+    uint64_t room = publisher->limit < publisher->reserved ? publisher->limit : publisher->reserved;
+    publisher->stop =
+        room - WEIR__RECORD_HEADER_BYTES < end ? room - WEIR__RECORD_HEADER_BYTES : end;
 }
 
 /* Room for one record at tail, contiguous, a pad in front of it if need be. */
@@ -128,7 +128,8 @@ static int make_room(struct weir_publisher *publisher, uint64_t bytes, int64_t d
 {
     uint64_t pad = bytes > to_end(publisher) ? to_end(publisher) : 0;
     uint64_t wanted = publisher->tail + pad + bytes + WEIR__RECORD_HEADER_BYTES;
-    if (wanted > publisher->limit) {
+    if (wanted > publisher->limit ||
+        (wanted > publisher->reserved && !weir__publisher_reserve(publisher, wanted))) {
         weir__publisher_commit_batch(publisher); /* a look must find nothing held back */
         int result = weir__publisher_wait_room(publisher, wanted, deadline_ns);
         if (result != 0)
@@ -140,7 +141,7 @@ static int make_room(struct weir_publisher *publisher, uint64_t bytes, int64_t d
         put_header(publisher,
                    weir__record_header(pad - WEIR__RECORD_HEADER_BYTES, 0, WEIR__RECORD_PAD), pad);
     }
-    set_stop(publisher);
+    weir__publisher_set_stop(publisher);
     return 0;
 }
 
@@ -328,6 +329,11 @@ static int open_publisher(struct weir_publisher *publisher, const char *name,
     publisher->capacity = side->options.ring_bytes;
     publisher->most_bytes = weir__record_max(publisher->capacity);
     publisher->loan_at = publisher->many_at = WEIR__NOWHERE;
+    /* Who is in the way of a record and its pad is half a ring behind, at least. */
+    publisher->lag_bytes = side->options.lag_max_bytes < publisher->capacity / 2
+                               ? side->options.lag_max_bytes
+                               : publisher->capacity / 2;
+    publisher->lane->evicts = publisher->lag_bytes != 0;
     side->waiter.epoch = &publisher->lane->epoch;
     weir__side_list(side);
     return 0;

@@ -8,11 +8,13 @@
  * P1: all before tail is committed, and the header at tail is 0; but while a batch holds
  *     a header back, all before batch_start is, and the header there is 0.
  * P2: a look is made only when nothing is held back.
- * P3: tail + 8 <= limit once a record is reserved: its next header is ours to zero.
- * P5: stop is 0, or at most limit - 8 and the end of the ring that tail is in.
- * P4: limit <= the cursor + capacity of each subscriber that is attached; with one that is
- *     listed but not attached, limit = tail; with none, all from the boundary on
- *     is in the ring.
+ * P3: tail + 8 <= limit once a record is reserved: its next header is ours to zero; and
+ *     <= reserved, which stands in the lane, behind a full fence.
+ * P5: stop is 0, or at most limit - 8, reserved - 8 and the end of the ring that tail is in.
+ * P4: limit <= the cursor + capacity of each reliable subscriber that is attached and not
+ *     evicted; with one that is listed but not attached, limit = tail, or it is evicted; with
+ *     none, all from the boundary on is in the ring.
+ * P7: reserved <= limit as it was at some look, so <= the cursor + capacity of each that counted.
  * P6: readers[i] is woken by waker i: the first stands in the handle, the others in wakers.
  */
 
@@ -44,15 +46,22 @@ struct weir_publisher {
     struct weir__side side;
 
     bool has_ended;
-    uint64_t limit;        /* below it we may write without a look */
-    uint64_t batch_header; /* of the record at batch_start, held back; 0: none */
-    uint64_t batch_start;
-    uint64_t pad_start, pad_end; /* of the last pad */
+    uint64_t limit;                    /* below it we may write without a look */
+    uint64_t batch_header;             /* of the record at batch_start, held back; 0: none */
+    uint64_t batch_start, batch_count; /* and the messages before it */
+    uint64_t pad_start, pad_end;       /* of the last pad */
+
+    uint64_t reserved;  /* as the lane has it */
+    uint64_t mark_at;   /* the position of the last mark */
+    uint32_t mark_next; /* where the next one goes */
+    uint64_t lag_bytes; /* who is so far behind when the room is spent is evicted; 0: nobody */
+    uint64_t evictions; /* so far */
 
     struct weir__lane_shm *lane;
     struct weir__reader *readers; /* subscribers, met or found */
     uint32_t reader_count;
     uint32_t attached_count;     /* of them, at the last look */
+    uint32_t counted;            /* of them, those that set the limit */
     uint64_t *known;             /* by slot: the owner that is among the readers; 0: none */
     uint64_t wanted;             /* for the wait: limit must reach it */
     uint32_t wanted_subscribers; /* likewise */
@@ -86,6 +95,22 @@ static inline uint64_t weir__publisher_last_end(const struct weir_publisher *pub
  */
 int weir__publisher_make_ready(struct weir_publisher *publisher, uint64_t length,
                                int64_t deadline_ns);
+
+/*
+ * Room that is known becomes ours to overwrite: to wanted, which is limit at most, and to the end
+ * of a stride beyond. false: somebody has come since the last look, and a look must come first.
+ */
+bool weir__publisher_reserve(struct weir_publisher *publisher, uint64_t wanted);
+
+/*
+ * The two halves of the same at a look, whose full fence stands between them: before it, what will
+ * be reserved if there is room; behind it, what there was room for.
+ */
+void weir__publisher_announce(struct weir_publisher *publisher, uint64_t reserved);
+void weir__publisher_settle(struct weir_publisher *publisher, uint64_t reserved);
+
+/* How far records may go without a look, a stride or a pad. */
+void weir__publisher_set_stop(struct weir_publisher *publisher);
 
 /* Makes what a batch holds back visible. */
 void weir__publisher_commit_batch(struct weir_publisher *publisher);

@@ -45,6 +45,8 @@ static inline void put_record(struct run *run, uint64_t header, uint64_t bytes)
 static inline void end_run(struct weir_publisher *publisher, const struct run *run, uint64_t count)
 {
     publisher->tail = run->tail;
+    if (publisher->batch_header == 0)
+        publisher->batch_count = publisher->count; /* of what the run has held back, if anything */
     publisher->count += count;
     publisher->batch_header = run->held;
     publisher->batch_start = run->held_at;
@@ -146,6 +148,24 @@ static void forget_little_room(struct weir_publisher *publisher, uint64_t bytes,
     }
 }
 
+/* Of more than this nothing is reserved at once: history is what is not. */
+#define RESERVE_SHARE 4
+
+/* Where a stride is too little for all of a loan, and there is more room, it is made longer. */
+static void reserve_more(struct weir_publisher *publisher, uint64_t bytes, size_t count)
+{
+    uint64_t most = publisher->capacity / RESERVE_SHARE;
+    uint64_t wanted = count < most / bytes ? count * bytes + WEIR__RECORD_HEADER_BYTES : most;
+    bool is_limited = publisher->stop == publisher->reserved - WEIR__RECORD_HEADER_BYTES;
+    if (!is_limited || publisher->stop - publisher->tail >= count * bytes)
+        return;
+    wanted += publisher->tail;
+    if (wanted > publisher->limit)
+        wanted = publisher->limit;
+    if (wanted > publisher->reserved && weir__publisher_reserve(publisher, wanted))
+        weir__publisher_set_stop(publisher);
+}
+
 /* As many places as there is room for, behind the first one, which there is. */
 static size_t place_count(const struct weir_publisher *publisher, uint64_t bytes, size_t count)
 {
@@ -169,6 +189,7 @@ int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size
         if (result != 0)
             return result;
     }
+    reserve_more(publisher, bytes, count);
     count = place_count(publisher, bytes, count);
     publisher->loan_at = publisher->many_at = publisher->tail;
     publisher->loan_bytes = size_bytes;

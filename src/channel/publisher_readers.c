@@ -70,7 +70,9 @@ static void find_new(struct weir_publisher *publisher)
         publisher->known[i] = owner;
         *waker_at(publisher, publisher->reader_count) = nobody;
         publisher->readers[publisher->reader_count++] =
-            (struct weir__reader){ .peer = { .owner = owner, .number = i } };
+            (struct weir__reader){ .peer = { .owner = owner, .number = i },
+                                   .is_lossy = weir__owner_is_lossy(owner),
+                                   .found_at = publisher->tail };
     }
 }
 

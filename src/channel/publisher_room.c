@@ -30,52 +30,100 @@ static void store_boundary(struct weir_publisher *publisher)
     atomic_store_explicit(&lane->boundary, position, memory_order_release);
 }
 
+/*
+ * Whether one that has read up to cursor is not waited for: it is in the way, and so far behind
+ * that it is evicted.
+ */
+static bool is_evicted(struct weir_publisher *publisher, struct weir__reader *reader,
+                       uint64_t cursor)
+{
+    bool is_in_the_way = cursor + publisher->capacity < publisher->wanted;
+    bool was_evicted = reader->is_evicted;
+    reader->is_evicted = publisher->lag_bytes != 0 && is_in_the_way &&
+                         publisher->tail - cursor >= publisher->lag_bytes;
+    publisher->evictions += reader->is_evicted && !was_evicted;
+    return reader->is_evicted;
+}
+
 /* The credit of one subscriber: no more is written than it has room for. */
 static int credit(struct weir_publisher *publisher, struct weir__reader *reader, uint64_t *limit)
 {
+    uint64_t cursor = reader->found_at;
     reader->is_attached =
         reader->page && weir__reader_is_reading(reader, publisher->side.me, publisher->has_ended);
-    if (!reader->is_attached) {
+    publisher->attached_count += reader->is_attached;
+    if (reader->is_lossy)
+        return 0;
+    if (!reader->is_attached && publisher->lag_bytes == 0) {
+        publisher->counted++;
         *limit = publisher->tail; /* no credit until attached */
         return 0;
     }
-    publisher->attached_count++;
-    /* Acquire [lane.free]: it has read what we overwrite. Pairs with store_cursor() and
+    if (reader->is_attached) {
+        /* Acquire [lane.free]: it has read what we overwrite. Pairs with store_cursor() and
      * weir__lane_store_cursor(). */
-    uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_acquire);
-    if (cursor < reader->cursor || cursor > publisher->tail ||
-        publisher->tail - cursor > publisher->capacity)
-        return weir__fail(EUCLEAN, "the subscriber's cursor is %llu, which cannot be",
-                          (unsigned long long)cursor);
-    reader->cursor = cursor;
+        cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_acquire);
+        if (cursor < reader->cursor || cursor > publisher->tail ||
+            (publisher->tail - cursor > publisher->capacity && publisher->lag_bytes == 0))
+            return weir__fail(EUCLEAN, "the subscriber's cursor is %llu, which cannot be",
+                              (unsigned long long)cursor);
+        reader->cursor = cursor;
+    }
+    if (is_evicted(publisher, reader, cursor))
+        return 0;
+    publisher->counted++;
     if (cursor + publisher->capacity < *limit)
         *limit = cursor + publisher->capacity;
     return 0;
 }
 
-/* Who is there, and how far we may write. No batch holds anything back here. */
-static int look(struct weir_publisher *publisher)
+/* How far we may write, as those who are there allow it. */
+static int find_limit(struct weir_publisher *publisher)
 {
-    publisher->stop = 0; /* whatever it was worked out from */
-    publisher->limit = publisher->tail;
-    publisher->attached_count = 0;
-    store_boundary(publisher);
-    /* Full fence [slot.changes]: the boundary, then the slots. Pairs with weir__slots_changed():
-     * either we see the joiner, or it reads this boundary or a later one. */
-    atomic_thread_fence(memory_order_seq_cst);
+    uint64_t limit = publisher->tail + publisher->capacity;
+    publisher->attached_count = publisher->counted = 0;
     int result = weir__publisher_update_readers(publisher);
+    for (uint32_t i = 0; i < publisher->reader_count && result == 0; i++)
+        result = credit(publisher, &publisher->readers[i], &limit);
     if (result != 0)
         return result;
-    uint64_t limit = publisher->tail + publisher->capacity;
-    if (publisher->reader_count == 0) {
+    if (publisher->counted == 0) {
         limit = publisher->tail + publisher->capacity / 8;
         if (limit < publisher->wanted)
             limit = publisher->wanted; /* at most half a ring beyond the boundary */
     }
-    for (uint32_t i = 0; i < publisher->reader_count && result == 0; i++)
-        result = credit(publisher, &publisher->readers[i], &limit);
-    if (result == 0)
-        publisher->limit = limit;
+    publisher->limit = limit;
+    return 0;
+}
+
+/*
+ * What is announced at a look. Who evicts announces no more than it needs: who is not in the way
+ * is not to be taken for evicted.
+ */
+static uint64_t look_ahead(const struct weir_publisher *publisher)
+{
+    uint64_t stride = publisher->tail + publisher->capacity / WEIR__STRIDE_SHARE;
+    if (publisher->wanted <= publisher->reserved)
+        return publisher->reserved;
+    return publisher->lag_bytes != 0 || publisher->wanted > stride ? publisher->wanted : stride;
+}
+
+/* Who is there, and how far we may write. No batch holds anything back here. */
+static int look(struct weir_publisher *publisher)
+{
+    uint64_t before = publisher->reserved;
+    publisher->stop = 0; /* whatever it was worked out from */
+    publisher->limit = publisher->tail;
+    store_boundary(publisher);
+    weir__publisher_announce(publisher, look_ahead(publisher));
+    /* Full fence [slot.changes] [lane.reserved]: the boundary, and what is reserved, then the
+     * slots. Pairs with weir__slots_changed() and weir__lane_is_intact(): either we see the joiner,
+     * or it reads these or later ones. */
+    atomic_thread_fence(memory_order_seq_cst);
+    int result = find_limit(publisher);
+    weir__publisher_settle(publisher, publisher->limit < publisher->wanted ? before
+                                      : publisher->limit > before          ? publisher->limit
+                                                                           : before);
     return result;
 }
 
@@ -117,6 +165,8 @@ static uint64_t slowest(const struct weir_publisher *publisher)
     for (uint32_t i = 0; i < publisher->reader_count; i++) {
         const struct weir__reader *reader = &publisher->readers[i];
         /* Relaxed: the look that follows acquires. */
+        if (reader->is_lossy || reader->is_evicted)
+            continue;
         uint64_t cursor =
             reader->page ? atomic_load_explicit(&reader->entry->cursor, memory_order_relaxed) : 0;
         if (reader->page && cursor < lowest)
@@ -200,27 +250,32 @@ int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t c
 static bool was_taken(const struct weir_publisher *publisher)
 {
     uint64_t end = weir__publisher_last_end(publisher), me = publisher->side.me;
+    uint32_t asked = 0;
     if (weir__publisher_has_new(publisher)) /* it may have a message, too */
         return false;
     for (uint32_t i = 0; i < publisher->reader_count; i++) {
         const struct weir__reader *reader = &publisher->readers[i];
+        if (reader->is_lossy)
+            continue;
         if (!reader->page || !weir__reader_is_reading(reader, me, true))
             return false;
+        asked++;
         /* Acquire [lane.free]: all that it read comes before. Pairs with store_cursor() and
          * weir__lane_store_cursor(). */
         uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_acquire);
         if (cursor < end || cursor > publisher->tail)
             return false;
     }
-    return publisher->reader_count > 0;
+    return asked > 0;
 }
 
 /* Whether all that a look found has been released. */
 static bool is_taken(const struct weir_publisher *publisher)
 {
     for (uint32_t i = 0; i < publisher->reader_count; i++)
-        if (!publisher->readers[i].is_attached ||
-            publisher->readers[i].cursor < weir__publisher_last_end(publisher))
+        if (!publisher->readers[i].is_lossy &&
+            (!publisher->readers[i].is_attached ||
+             publisher->readers[i].cursor < weir__publisher_last_end(publisher)))
             return false;
     return true;
 }

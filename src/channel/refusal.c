@@ -22,10 +22,13 @@ enum state {
 static enum state state_of(const struct weir__refusal *refusal, const struct weir__reader *reader)
 {
     const struct weir__side *side = refusal->side;
+    bool is_waited = !reader->is_lossy || refusal->refused == WEIR__REFUSED_SUBSCRIBER;
     if (!weir__peer_is_there(side, &reader->peer))
         return ABSENT;
     if (!reader->page)
-        return weir__peer_is_shown(side, &reader->peer) ? NEWS : BLOCKING;
+        return weir__peer_is_shown(side, &reader->peer) ? NEWS : is_waited ? BLOCKING : ABSENT;
+    if (!is_waited)
+        return ABSENT;
     if (!weir__reader_is_reading(reader, side->me, refusal->has_ended))
         return BLOCKING;
     /* Relaxed: the call that follows acquires. */
@@ -71,7 +74,8 @@ static enum state newcomer(const struct weir__refusal *refusal)
             continue;
         if (weir__shown_id(weir__slot_page(&slots->at[i]), owner) >= 0)
             return NEWS;
-        state = BLOCKING;
+        if (!weir__owner_is_lossy(owner))
+            state = BLOCKING;
     }
     return state;
 }

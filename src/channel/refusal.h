@@ -13,6 +13,7 @@
  *   subscriber | as many as are wanted have our lane
  *   taken      | all cursors are at the last message; or nobody is there
  *
+ * A lossy one counts for "subscriber" alone.
  * Whatever is refused, it is over when one shows its memory that we have not attached: the
  * next call meets it. A cursor that cannot be is the end of waiting, too: the call says
  * -EUCLEAN.
@@ -32,6 +33,9 @@ struct weir__reader {
     const struct weir__entry_shm *entry; /* ours, in its page */
     bool is_attached;                    /* it had our lane, when we last looked */
     uint64_t cursor;                     /* at that look */
+    uint64_t found_at;                   /* our tail when it was found */
+    bool is_lossy;                       /* never waited for */
+    bool is_evicted;                     /* not waited for, until it has caught up */
 };
 
 enum weir__refused {

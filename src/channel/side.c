@@ -46,6 +46,13 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
         to->subscribers_max > WEIR_CHANNEL_MEMBERS_MAX)
         return weir__fail(EINVAL, "a channel for %u publishers and %u subscribers: %d each at most",
                           to->publishers_max, to->subscribers_max, WEIR_CHANNEL_MEMBERS_MAX);
+    if (to->delivery > WEIR_DELIVERY_LOSSY || to->start > WEIR_START_BACK)
+        return weir__fail(EINVAL, "options: delivery %u, start %u: not known", to->delivery,
+                          to->start);
+    if (side->role == WEIR__PUBLISHER && to->lag_max_bytes > to->ring_bytes)
+        return weir__fail(EINVAL, "a lag of %llu bytes at most: the ring has %llu",
+                          (unsigned long long)to->lag_max_bytes,
+                          (unsigned long long)to->ring_bytes);
     side->waiter.spin_ns = to->flags & WEIR_CHANNEL_SPIN_ONLY    ? WEIR__SLICE_NS
                            : to->flags & WEIR_CHANNEL_SLEEP_ONLY ? 0
                            : to->spin_ns < WEIR__SLICE_NS        ? to->spin_ns
@@ -56,16 +63,20 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
 /*
  * A session of its own for each joining of this process. The count is a child's too, so the
  * identity is mixed in: else all children of one parent began with the same session.
+ * A subscriber's is odd if it is lossy, else even.
  */
-static uint64_t new_session(uint64_t identity)
+static uint64_t new_session(const struct weir__side *side)
 {
     static weir__atomic_u64 last;
-    uint64_t none = 0, mixed = identity * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+    uint64_t none = 0, mixed = side->identity * UINT64_C(0x9e3779b97f4a7c15) >> 32;
     /* Relaxed: only that each number is given once matters. */
     atomic_compare_exchange_strong_explicit(&last, &none, weir__random_nonzero(),
                                             memory_order_relaxed, memory_order_relaxed);
     uint64_t count = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed);
-    return (count + mixed) & WEIR_IDENTITY_SESSION_MAX;
+    uint64_t session = count + mixed;
+    if (side->role == WEIR__SUBSCRIBER)
+        session = session << 1 | (side->is_lossy ? WEIR__SESSION_LOSSY : 0);
+    return session & WEIR_IDENTITY_SESSION_MAX;
 }
 
 int weir__side_check(const struct weir__side *side)
@@ -78,8 +89,11 @@ int weir__side_check(const struct weir__side *side)
 
 static int open_directory(struct weir__side *side, const char *name, struct weir__rundir *dir)
 {
+    uint32_t delivery = side->options.delivery;
+    bool is_publisher = side->role == WEIR__PUBLISHER;
     const struct weir__terms asked = {
         .counts = { side->options.publishers_max, side->options.subscribers_max },
+        .delivery = is_publisher && delivery == WEIR_DELIVERY_LOSSY,
     };
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     options.mode = side->options.mode;
@@ -87,7 +101,18 @@ static int open_directory(struct weir__side *side, const char *name, struct weir
     options.trust_uid = side->options.trust_uid;
     options.kind = WEIR__DIRECTORY_KIND;
     options.flags = WEIR_SEGMENT_NO_FORK;
-    return weir__directory_open(&side->directory, name, &asked, &options, dir);
+    int result = weir__directory_open(&side->directory, name, &asked, &options, dir);
+    if (result != 0)
+        return result;
+    bool is_lossy = side->directory.terms.delivery != 0;
+    if (delivery != WEIR_DELIVERY_CHANNEL) {
+        if (is_publisher && is_lossy != (delivery == WEIR_DELIVERY_LOSSY))
+            return weir__fail(EINVAL, "channel '%s' was made %s: leave options.delivery 0", name,
+                              is_lossy ? "lossy" : "reliable");
+        is_lossy = delivery == WEIR_DELIVERY_LOSSY;
+    }
+    side->is_lossy = !is_publisher && is_lossy;
+    return 0;
 }
 
 static int claim(struct weir__side *side, const char *name)
@@ -130,10 +155,12 @@ int weir__side_join(struct weir__side *side, const char *name, enum weir__role r
                           "now: open channels before the change, or use weir only after it",
                           weir__identity_uid(), geteuid());
     side->identity_now = weir__identity_word();
-    side->me = side->identity | new_session(side->identity);
     side->has_membarrier = weir__membarrier_register();
     result = open_directory(side, name, dir);
-    return result == 0 ? claim(side, name) : result;
+    if (result != 0)
+        return result;
+    side->me = side->identity | new_session(side);
+    return claim(side, name);
 }
 
 int weir__side_make(struct weir__side *side, uint64_t magic, uint64_t size_bytes,

@@ -25,6 +25,7 @@ struct weir__side {
     struct weir_channel_options options;
     struct weir__directory directory;
     enum weir__role role;
+    bool is_lossy;               /* a subscriber for which nobody waits */
     uint32_t number;             /* our slot */
     struct weir_segment *memory; /* ours: lane or page */
     uint64_t me;                 /* identity and session, as in the slot */

@@ -38,6 +38,13 @@ static inline struct place place_of(const struct weir_subscriber *subscriber)
     return (struct place){ lane, weir__ring_at(lane->ring.bytes, lane->ring.capacity, lane->head) };
 }
 
+/* The place of a message that was found, whatever the fast path may know of its lane. */
+static inline struct place place_found(const struct weir_subscriber *subscriber)
+{
+    struct weir__lane *lane = subscriber->lane;
+    return (struct place){ lane, weir__ring_at(lane->ring.bytes, lane->ring.capacity, lane->head) };
+}
+
 static inline uint64_t load_at(const struct place *place)
 {
     /* Acquire [lane.commit]: the payload, and the next header, after it. Pairs with
@@ -161,8 +168,10 @@ static __attribute__((noinline)) int take_any(struct weir_subscriber *subscriber
     if (result == 0)
         result = find(subscriber, &header, deadline_ns);
     if (result == 0) {
-        struct place place = place_of(subscriber);
-        return hold(subscriber, &place, header, message);
+        struct place place = place_found(subscriber);
+        result = hold(subscriber, &place, header, message);
+        place.lane->missed = 0;
+        return result;
     }
     update_descriptor(subscriber);
     return result;
@@ -258,32 +267,70 @@ void weir__subscriber_give_back(struct weir_subscriber *subscriber)
     give_back(subscriber);
 }
 
-/* A message that may not be there yet, or is a large one. */
+/* Whether all of the message was copied, or it was overwritten meanwhile. */
+static inline bool copy_out(const struct place *place, uint64_t header, void *data)
+{
+    if (place->lane->is_validated)
+        return weir__lane_copy(place->lane, header, data);
+    if (weir__record_length(header) > 0)
+        memcpy(data, place->at + WEIR__RECORD_HEADER_BYTES, weir__record_length(header));
+    return true;
+}
+
+/* Why there is no message that fits: the descriptor is as it should be afterwards. */
+static int refuse_receive(struct weir_subscriber *subscriber, int result, uint64_t header,
+                          size_t capacity_bytes, void *data, struct weir_message *message)
+{
+    if (result == -EMSGSIZE) { /* it stays the next one */
+        if (message)
+            weir__lane_describe(subscriber->lane, header, data, message);
+        weir__subscriber_keep_turn(subscriber);
+    }
+    update_descriptor(subscriber);
+    if (result == -EMSGSIZE)
+        return weir__fail(EMSGSIZE, "the message has %u bytes, there is room for %zu",
+                          weir__record_length(header), capacity_bytes);
+    return result;
+}
+
+/* Messages that are overwritten while they are copied, in a row, before the clock is looked at. */
+#define ATTEMPTS 100
+
+int weir__subscriber_in_time(unsigned attempts, int64_t deadline_ns)
+{
+    if (attempts < ATTEMPTS || deadline_ns == WEIR_NEVER)
+        return 0;
+    if (deadline_ns == 0)
+        return weir__fail_plain(EAGAIN, "all was overwritten while it was copied");
+    return weir_now_ns() < deadline_ns
+               ? 0
+               : weir__fail_plain(ETIMEDOUT, "all was overwritten while it was copied");
+}
+
+/* A message that may not be there yet, is a large one, or can be overwritten while it is copied. */
 static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscriber, void *data,
                                                  size_t capacity_bytes,
                                                  struct weir_message *message, int64_t deadline_ns)
 {
     struct place place = place_of(subscriber);
     uint64_t header = load_header(&place);
-    /* One that did not fit stays the next one: another look could give another lane its turn. */
-    int result = is_message(&place, header) ? 0 : find(subscriber, &header, deadline_ns);
-    if (result != 0) {
-        update_descriptor(subscriber);
-        return result;
+    for (unsigned attempts = 0;; attempts++) {
+        /* One that did not fit stays the next one: another look could give another lane its turn. */
+        int result = is_message(&place, header) ? 0 : find(subscriber, &header, deadline_ns);
+        if (result == 0 && weir__record_length(header) > capacity_bytes)
+            result = -EMSGSIZE;
+        else if (result == 0)
+            result = weir__subscriber_in_time(attempts, deadline_ns);
+        if (result != 0)
+            return refuse_receive(subscriber, result, header, capacity_bytes, data, message);
+        place = place_found(subscriber);
+        if (copy_out(&place, header, data))
+            break;
+        header = 0; /* go on behind it */
     }
-    place = place_of(subscriber);
-    size_t size_bytes = weir__record_length(header);
-    if (size_bytes > capacity_bytes) { /* it stays the next one */
-        if (message)
-            weir__lane_describe(place.lane, header, data, message);
-        update_descriptor(subscriber);
-        return weir__fail(EMSGSIZE, "the message has %zu bytes, there is room for %zu", size_bytes,
-                          capacity_bytes);
-    }
-    if (size_bytes > 0)
-        memcpy(data, place.at + WEIR__RECORD_HEADER_BYTES, size_bytes);
     if (message)
         weir__lane_describe(place.lane, header, data, message);
+    place.lane->missed = 0;
     weir__lane_step_over(place.lane, header);
     return give_back(subscriber);
 }
@@ -357,7 +404,9 @@ static int open_subscriber(struct weir_subscriber *subscriber, const char *name,
     side->waiter.epoch = &subscriber->page->epoch;
     weir__side_list(side);
     /* CRASH page.unattached */
-    return weir__subscriber_attach_new(subscriber);
+    result = weir__subscriber_attach_new(subscriber);
+    subscriber->is_open = true;
+    return result;
 }
 
 int weir_subscriber_open(struct weir_subscriber **subscriber, const char *name,

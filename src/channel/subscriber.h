@@ -9,6 +9,8 @@
  *     cursor of its entry is that lane's.
  * S2: what was loaded from a lane was loaded once, and checked before it was used.
  * S3: a message that is held keeps its lane attached, also after the publisher is gone.
+ * S5: of a lane that is validated nothing is believed before reserved was loaded behind it; and
+ *     turn_end is 0, so that the fast paths, which do not ask, know nothing of it.
  * S4: lanes[] are those that were not left; of each slot there is one at most.
  */
 
@@ -37,8 +39,10 @@ struct weir__lane {
     uint32_t held;                  /* messages of it */
     uint32_t number; /* of the lanes of this subscriber: no two alike, as sessions may be */
 
-    uint64_t waited; /* the count when it was waited for last */
-    bool is_left;    /* no longer among the lanes */
+    uint64_t waited;   /* the count when it was waited for last */
+    uint64_t missed;   /* that the next message is to tell of */
+    bool is_left;      /* no longer among the lanes */
+    bool is_validated; /* what we read may be overwritten meanwhile */
     const struct weir__lane_shm *shm;
     struct weir__peer peer;
 };
@@ -56,6 +60,7 @@ struct weir__berth {
     struct weir__lane *lane;          /* that the cursor of the entry is of; NULL: of none */
     bool is_attached;                 /* there is a lane of this slot among the lanes */
     uint64_t finished, finished_page; /* whose lane was left, as the slot had it */
+    uint64_t first; /* who was there when we opened: of any other we read all, from its begin */
 };
 
 struct weir_subscriber {
@@ -73,6 +78,8 @@ struct weir_subscriber {
     uint32_t numbers;           /* lanes attached so far */
     uint32_t rounds;            /* looks over all lanes */
     unsigned turns;             /* that it looks away, in a stream, before it waits */
+    uint64_t missed;            /* messages so far, of whatever lane */
+    bool is_open;               /* all that were there at the open are attached */
     int untold_end;             /* -ENODATA, -EPIPE: the last lane's; no other was attached since */
     struct weir__berth *berths; /* by slot */
     struct view *view;          /* room for all that a wait looks at */
@@ -121,7 +128,8 @@ static inline void weir__lane_describe(const struct weir__lane *lane, uint64_t h
                                       .sequence = count,
                                       .type = weir__record_type(header),
                                       .session = number,
-                                      .position = head };
+                                      .position = head,
+                                      .missed = lane->missed };
 }
 
 static inline void weir__lane_step_over(struct weir__lane *lane, uint64_t header)
@@ -129,6 +137,69 @@ static inline void weir__lane_step_over(struct weir__lane *lane, uint64_t header
     lane->head += weir__record_bytes(weir__record_length(header));
     lane->count++;
 }
+
+/* Whether bytes that were read at this place of a lane, and behind it, can be believed. */
+static inline bool weir__is_intact(const struct weir__lane_shm *shm, uint64_t capacity,
+                                   uint64_t position)
+{
+    /* Acquire fence [lane.reserved]: what was read comes before the load. If any of it was written
+     * behind a fence of the publisher, the load sees what that fence stands behind. Pairs with
+     * weir__publisher_reserve() and look(). */
+    atomic_thread_fence(memory_order_acquire);
+    uint64_t reserved = atomic_load_explicit(&shm->reserved, memory_order_relaxed);
+    return reserved <= position || reserved - position <= capacity;
+}
+
+static inline bool weir__lane_is_intact(const struct weir__lane *lane, uint64_t position)
+{
+    return weir__is_intact(lane->shm, lane->ring.capacity, position);
+}
+
+/*
+ * The same as weir__lane_next(), of a lane that is validated: after an overrun it goes on at a
+ * mark. -EOVERFLOW: we are reliable, and were evicted.
+ */
+int weir__lane_next_validated(struct weir_subscriber *subscriber, struct weir__lane *lane,
+                              uint64_t *header);
+
+/*
+ * Copies the message at head, which has this header and fits, out of a lane that is validated.
+ * false: it was overwritten meanwhile.
+ */
+bool weir__lane_copy(const struct weir__lane *lane, uint64_t header, void *data);
+
+/*
+ * Holds, or copies, the message at head, which has this header, and those behind it, as far as
+ * they are there and can be believed; of a lane that is validated. Returns how many: none if the
+ * first of them was overwritten while it was copied.
+ */
+size_t weir__lane_hold_many(struct weir_subscriber *subscriber, uint64_t header,
+                            struct weir_message *messages, size_t count);
+size_t weir__lane_copy_many(struct weir_subscriber *subscriber, uint64_t header,
+                            unsigned char *data, size_t capacity_bytes,
+                            struct weir_message *messages, size_t count);
+
+/* Where a subscriber goes on, or begins. */
+enum weir__pick {
+    WEIR__PICK_OLDEST, /* the oldest place that is kept */
+    WEIR__PICK_NEWEST,
+    WEIR__PICK_BEHIND, /* the oldest of the newer half of the ring, else the newest */
+    WEIR__PICK_BEFORE, /* the newest with at most value messages before it, else the oldest */
+};
+
+struct weir__mark {
+    uint64_t position, count;
+};
+
+/* 0; -EAGAIN: it was overwritten meanwhile; -EUCLEAN, without a sentence: that cannot be. */
+int weir__lane_pick(const struct weir__lane *lane, enum weir__pick pick, uint64_t value,
+                    struct weir__mark *mark);
+
+/* The lane's head and count, where this subscriber is to begin. -EUCLEAN, -EAGAIN: it was left. */
+int weir__lane_begin(struct weir_subscriber *subscriber, struct weir__lane *lane);
+
+/* The lane is left: what it says cannot be true. -EUCLEAN. */
+int weir__lane_corrupt(struct weir_subscriber *subscriber, struct weir__lane *lane);
 
 /*
  * 0 and the header of the message at head, checked, after a brief spin and a wait if need be; or
@@ -179,6 +250,19 @@ bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadl
 /* 0 and the header of the next message, whose lane's turn it is; or why there is none by the deadline. */
 int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header,
                           int64_t deadline_ns);
+
+/*
+ * Who is overtaken at each copy is not kept from its deadline: 0; -EAGAIN, -ETIMEDOUT: so many
+ * were overwritten in a row, and it has passed.
+ */
+int weir__subscriber_in_time(unsigned attempts, int64_t deadline_ns);
+
+/* The message that was found stays the next one, although it is not read yet. */
+static inline void weir__subscriber_keep_turn(struct weir_subscriber *subscriber)
+{
+    if (subscriber->lane->is_validated)
+        subscriber->turn = (subscriber->turn + subscriber->lane_count - 1) % subscriber->lane_count;
+}
 
 /* Room for what a wait looks at, so that nothing is allocated later. -ENOMEM. */
 int weir__subscriber_make_view(struct weir_subscriber *subscriber);

@@ -107,7 +107,7 @@ void weir__lane_finish(struct weir_subscriber *subscriber, struct weir__lane *la
     weir__ring(doorbell);
 }
 
-static int corrupt(struct weir_subscriber *subscriber, struct weir__lane *lane)
+int weir__lane_corrupt(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
     uint64_t head = lane->head;
     berth_of(subscriber, lane)->lane = NULL; /* the cursor is nobody's from now on */
@@ -127,6 +127,8 @@ bool weir__is_pad(const struct weir__ring *ring, uint64_t position, uint64_t hea
 int weir__lane_next(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t *header)
 {
     const struct weir__ring *ring = &lane->ring;
+    if (lane->is_validated)
+        return weir__lane_next_validated(subscriber, lane, header);
     for (int pads = 0; pads <= 1; pads++) {
         *header = weir__load_header(ring, lane->head);
         const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, lane->head);
@@ -138,52 +140,7 @@ int weir__lane_next(struct weir_subscriber *subscriber, struct weir__lane *lane,
             break;
         lane->head += weir__record_bytes(weir__record_length(*header));
     }
-    return corrupt(subscriber, lane);
-}
-
-#define BOUNDARY_ATTEMPTS 1000
-
-/* A position that was committed, and the count of messages before it: both of one moment. */
-static int read_boundary(struct weir_subscriber *subscriber, struct weir__lane *lane)
-{
-    const struct weir__lane_shm *shm = lane->shm;
-    for (int attempt = 0; attempt < BOUNDARY_ATTEMPTS; attempt++) {
-        /* Acquire [lane.boundary]: three loads in this order. Pairs with store_boundary(). */
-        uint64_t position = atomic_load_explicit(&shm->boundary, memory_order_acquire);
-        uint64_t count = atomic_load_explicit(&shm->boundary_count, memory_order_acquire);
-        uint64_t before = atomic_load_explicit(&shm->boundary_before, memory_order_acquire);
-        if (position == before) {
-            lane->head = position;
-            lane->count = count;
-            return (position & 7) == 0 ? 0 : corrupt(subscriber, lane);
-        }
-    }
-    /* It stands between the stores, or has died there. Later, perhaps. */
-    struct weir__berth *berth = berth_of(subscriber, lane);
-    weir__slot_reap(weir__side_others(&subscriber->side), lane->peer.number, lane->peer.owner);
-    weir__lane_leave(subscriber, lane);
-    berth->finished = 0;
-    return -EAGAIN;
-}
-
-/* From the boundary to now: what was committed before we came is not for us. */
-static int walk_to_now(struct weir_subscriber *subscriber, struct weir__lane *lane)
-{
-    uint64_t start = lane->head, header;
-    for (;;) {
-        const struct weir__ring *ring = &lane->ring;
-        header = weir__load_header(ring, lane->head);
-        if (header == 0)
-            return 0;
-        bool is_pad = weir__is_pad(ring, lane->head, header);
-        if (!is_pad &&
-            !weir__is_message(ring, weir__ring_at(ring->bytes, ring->capacity, lane->head), header))
-            return corrupt(subscriber, lane);
-        lane->head += weir__record_bytes(weir__record_length(header));
-        lane->count += !is_pad;
-        if (lane->head - start > ring->capacity)
-            return corrupt(subscriber, lane);
-    }
+    return weir__lane_corrupt(subscriber, lane);
 }
 
 /* What was met, as a lane; nothing of it is read yet. -EPROTO, -ENOMEM: it was parted from. */
@@ -210,6 +167,7 @@ static int make_lane(struct weir_subscriber *subscriber, struct weir__peer *peer
         .shm = (const struct weir__lane_shm *)(const void *)memory,
         .peer = *peer,
     };
+    lane->is_validated = subscriber->side.is_lossy || lane->shm->evicts != 0;
     lane->waker = weir__peer_waker(&subscriber->side, peer, &lane->shm->epoch);
     berth_of(subscriber, lane)->lane = lane; /* that of a former one moves the cursor no more */
     berth_of(subscriber, lane)->is_attached = true;
@@ -231,9 +189,7 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
     /* Relaxed [lane.finished]: nobody of that lane looks any more. Pairs with
      * weir__reader_is_reading(). */
     atomic_store_explicit(&lane->cursor->finished, 0, memory_order_relaxed);
-    result = read_boundary(subscriber, lane);
-    if (result == 0)
-        result = walk_to_now(subscriber, lane);
+    result = weir__lane_begin(subscriber, lane);
     if (result != 0)
         return result;
     weir__lane_store_cursor(subscriber, lane);
@@ -284,6 +240,8 @@ int weir__subscriber_attach_new(struct weir_subscriber *subscriber)
     subscriber->changes_seen = changes;
     for (uint32_t i = 0; i < slots->count; i++) {
         uint64_t owner = weir__slot_owner(&slots->at[i]);
+        if (!subscriber->is_open && weir__slot_page(&slots->at[i]) != 0)
+            subscriber->berths[i].first = owner;
         int result = is_new(subscriber, i, owner) ? attach_lane(subscriber, i, owner) : 0;
         if (result != 0)
             subscriber->changes_seen = changes - 1; /* look again, at this or at those behind it */

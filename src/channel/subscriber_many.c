@@ -76,6 +76,7 @@ static inline void pass(struct reader *reader, uint64_t header, const void *data
     message->type = weir__record_type(header);
     message->session = reader->number;
     message->position = reader->head;
+    message->missed = 0;
     step_to(reader, reader->head + weir__record_bytes(weir__record_length(header)));
 }
 
@@ -120,7 +121,8 @@ int weir_subscriber_take_many_until(struct weir_subscriber *subscriber,
     else
         result = weir__subscriber_find(subscriber, &header, deadline_ns);
     if (result == 0)
-        result = (int)hold_many(subscriber, header, messages, count < most ? count : most);
+        result = (int)(subscriber->lane->is_validated ? weir__lane_hold_many : hold_many)(
+            subscriber, header, messages, count < most ? count : most);
     return update_descriptor(subscriber, result);
 }
 
@@ -218,21 +220,29 @@ int weir_subscriber_receive_many_until(struct weir_subscriber *subscriber, void 
                                        size_t count, int64_t deadline_ns)
 {
     uint64_t header;
+    size_t copied;
+    unsigned attempts = 0;
     int result = weir__side_check(&subscriber->side);
     if (result != 0 || count == 0)
         return result;
     if (count > INT_MAX)
         count = INT_MAX;
-    result = weir__subscriber_find(subscriber, &header, deadline_ns);
-    if (result != 0)
-        return update_descriptor(subscriber, result);
-    if (weir__record_length(header) > capacity_bytes) { /* it stays the next one */
-        weir__lane_describe(subscriber->lane, header, data, messages);
-        update_descriptor(subscriber, 0);
-        return weir__fail(EMSGSIZE, "the message has %zu bytes, there is room for %zu",
-                          messages->size_bytes, capacity_bytes);
-    }
-    result = (int)copy_many(subscriber, header, data, capacity_bytes, messages, count);
+    do {
+        result = weir__subscriber_find(subscriber, &header, deadline_ns);
+        if (result == 0)
+            result = weir__subscriber_in_time(attempts++, deadline_ns);
+        if (result != 0)
+            return update_descriptor(subscriber, result);
+        if (weir__record_length(header) > capacity_bytes) { /* it stays the next one */
+            weir__lane_describe(subscriber->lane, header, data, messages);
+            weir__subscriber_keep_turn(subscriber);
+            update_descriptor(subscriber, 0);
+            return weir__fail(EMSGSIZE, "the message has %zu bytes, there is room for %zu",
+                              messages->size_bytes, capacity_bytes);
+        }
+        copied = (subscriber->lane->is_validated ? weir__lane_copy_many : copy_many)(
+            subscriber, header, data, capacity_bytes, messages, count);
+    } while (copied == 0); /* overwritten while it was copied: go on behind it */
     weir__subscriber_give_back(subscriber);
-    return result;
+    return (int)copied;
 }

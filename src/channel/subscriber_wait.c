@@ -18,6 +18,7 @@
 struct watched {
     struct weir__ring ring;
     uint64_t head;
+    bool is_validated;
     const struct weir__lane_shm *shm;
     struct weir__peer peer;
 };
@@ -50,17 +51,21 @@ static struct view *take_view(struct weir_subscriber *subscriber)
     view->lane_count = subscriber->lane_count;
     for (uint32_t i = 0; i < subscriber->lane_count; i++) {
         const struct weir__lane *lane = subscriber->lanes[i];
-        view->lanes[i] = (struct watched){
-            .ring = lane->ring, .head = lane->head, .shm = lane->shm, .peer = lane->peer
-        };
+        view->lanes[i] = (struct watched){ .ring = lane->ring,
+                                           .head = lane->head,
+                                           .is_validated = lane->is_validated,
+                                           .shm = lane->shm,
+                                           .peer = lane->peer };
     }
     return view;
 }
 
-/* A message, or a header that cannot be true; a pad alone is neither. */
+/* A message, or a header that cannot be true; a pad alone is neither. An overrun is to be told, too. */
 static bool has_header(const struct watched *lane)
 {
     uint64_t header = weir__load_header(&lane->ring, lane->head);
+    if (lane->is_validated && !weir__is_intact(lane->shm, lane->ring.capacity, lane->head))
+        return true;
     if (header == 0 || !weir__is_pad(&lane->ring, lane->head, header))
         return header != 0;
     uint64_t next = lane->head + weir__record_bytes(weir__record_length(header));
@@ -115,6 +120,8 @@ static int look_for_end(struct weir_subscriber *subscriber, struct weir__lane *l
     int result = weir__lane_next(subscriber, lane, &header);
     if (result != 0 || header != 0)
         return result;
+    if (lane->is_validated && !weir__lane_is_intact(lane, lane->head))
+        return 0; /* overrun, and there is more */
     weir__lane_finish(subscriber, lane);
     return has_ended ? -ENODATA : -EPIPE;
 }
@@ -140,7 +147,7 @@ static int look_for_ends(struct weir_subscriber *subscriber)
 {
     for (uint32_t i = subscriber->lane_count; i > 0; i--) {
         int result = look_for_end(subscriber, subscriber->lanes[i - 1]);
-        if (result == -EUCLEAN)
+        if (result == -EUCLEAN || result == -EOVERFLOW)
             return result;
         if (result != 0)
             subscriber->untold_end = result;
@@ -175,7 +182,7 @@ static int look_for_an_end(struct weir_subscriber *subscriber)
         return 0;
     int result =
         look_for_end(subscriber, subscriber->lanes[subscriber->rounds % subscriber->lane_count]);
-    return result == -EUCLEAN ? result : 0;
+    return result == -EUCLEAN || result == -EOVERFLOW ? result : 0;
 }
 
 /* The next message, of the lane whose turn it is then; header 0: there is none. */
@@ -192,7 +199,7 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
         result = weir__lane_next(subscriber, lane, header);
         if (result == 0 && *header != 0) {
             subscriber->lane = lane;
-            lane->turn_end = lane->head + TURN_BYTES;
+            lane->turn_end = lane->is_validated ? 0 : lane->head + TURN_BYTES;
             return 0;
         }
     }

@@ -46,7 +46,13 @@
     W(weir__lane_shm, boundary_count, 136, 8)                                                      \
     W(weir__lane_shm, boundary, 144, 8)                                                            \
     W(weir__lane_shm, ended, 152, 4)                                                               \
+    W(weir__lane_shm, evicts, 24, 4)                                                               \
     W(weir__lane_shm, epoch, 256, 4)                                                               \
+    W(weir__lane_shm, reserved, 384, 8)                                                            \
+    W(weir__lane_shm, marks[0].before, 392, 8)                                                     \
+    W(weir__lane_shm, marks[0].count, 400, 8)                                                      \
+    W(weir__lane_shm, marks[0].position, 408, 8)                                                   \
+    W(weir__lane_shm, marks[1].before, 416, 8)                                                     \
     W(weir__page_shm, member, 0, 24)                                                               \
     W(weir__page_shm, epoch, 128, 4)                                                               \
     W(weir__entry_shm, cursor, 0, 8)                                                               \
@@ -61,7 +67,7 @@ WORDS(CHECK_WORD)
 static_assert(sizeof(struct weir__header_shm) == 112, "the header");
 static_assert(sizeof(struct weir__slot_shm) == 32, "a slot");
 static_assert(sizeof(struct weir__directory_shm) == 384, "the directory before its slots");
-static_assert(sizeof(struct weir__lane_shm) == 384, "a lane before its ring");
+static_assert(sizeof(struct weir__lane_shm) == 896, "a lane before its ring");
 static_assert(sizeof(struct weir__page_shm) == 256, "a page before its entries");
 static_assert(sizeof(struct weir__entry_shm) == 32, "an entry");
 static_assert(WEIR__LANE_RING_OFFSET == 4096, "the ring");

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* Where a subscriber begins in a lane: now, or with what is kept. docs/lane.md, "History". */
+#include "channel/subscriber.h"
+
+#include <errno.h>
+
+#include "base/error.h"
+
+#define BOUNDARY_ATTEMPTS 1000
+
+/* How often one may be overtaken on the way to where it begins; then it begins short of it. */
+#define WALK_ATTEMPTS 100
+
+/* A position that was committed, and the count of messages before it: both of one moment. */
+static bool read_boundary(const struct weir__lane *lane, struct weir__mark *mark)
+{
+    const struct weir__lane_shm *shm = lane->shm;
+    /* Acquire [lane.boundary]: three loads in this order. Pairs with store_boundary(). */
+    mark->position = atomic_load_explicit(&shm->boundary, memory_order_acquire);
+    mark->count = atomic_load_explicit(&shm->boundary_count, memory_order_acquire);
+    return atomic_load_explicit(&shm->boundary_before, memory_order_acquire) == mark->position;
+}
+
+static bool read_mark(const struct weir__lane *lane, unsigned index, struct weir__mark *mark)
+{
+    const struct weir__mark_shm *shm = &lane->shm->marks[index];
+    /* Acquire [lane.mark]: three loads in this order. Pairs with put_mark(). */
+    mark->position = atomic_load_explicit(&shm->position, memory_order_acquire);
+    mark->count = atomic_load_explicit(&shm->count, memory_order_acquire);
+    return atomic_load_explicit(&shm->before, memory_order_acquire) == mark->position;
+}
+
+static uint64_t load_reserved(const struct weir__lane *lane)
+{
+    /* Acquire [lane.reserved]: the marks that were made before it. Pairs with store_reserved(). */
+    return atomic_load_explicit(&lane->shm->reserved, memory_order_acquire);
+}
+
+static bool is_usable(const struct weir__lane *lane, const struct weir__mark *mark,
+                      uint64_t reserved)
+{
+    return (mark->position & 7) == 0 && mark->position <= reserved &&
+           reserved - mark->position <= lane->ring.capacity;
+}
+
+/* Whether a is to be taken rather than b. */
+static bool is_better(enum weir__pick pick, uint64_t value, const struct weir__mark *a,
+                      const struct weir__mark *b)
+{
+    bool is_older = a->position < b->position;
+    bool a_serves = pick == WEIR__PICK_BEHIND ? a->position >= value : a->count <= value;
+    bool b_serves = pick == WEIR__PICK_BEHIND ? b->position >= value : b->count <= value;
+    if (pick == WEIR__PICK_OLDEST)
+        return is_older;
+    if (pick == WEIR__PICK_NEWEST)
+        return !is_older;
+    if (a_serves != b_serves)
+        return a_serves;
+    return (pick == WEIR__PICK_BEHIND) == a_serves ? is_older : !is_older;
+}
+
+int weir__lane_pick(const struct weir__lane *lane, enum weir__pick pick, uint64_t value,
+                    struct weir__mark *best)
+{
+    uint64_t reserved = load_reserved(lane), half = lane->ring.capacity / 2;
+    bool is_found = false;
+    if (pick == WEIR__PICK_BEHIND)
+        value = reserved > half ? reserved - half : 0;
+    for (unsigned i = 0; i <= WEIR__MARKS; i++) {
+        struct weir__mark mark;
+        bool is_whole = i < WEIR__MARKS ? read_mark(lane, i, &mark) : read_boundary(lane, &mark);
+        if (!is_whole || !is_usable(lane, &mark, reserved))
+            continue;
+        if (!is_found || is_better(pick, value, &mark, best))
+            *best = mark;
+        is_found = true;
+    }
+    uint64_t again = load_reserved(lane);
+    if (is_found)
+        return is_usable(lane, best, again) ? 0 : -EAGAIN;
+    return again == reserved ? -EUCLEAN : -EAGAIN; /* of a row of marks one at most is not whole */
+}
+
+/* The next header, on the way; -EAGAIN: it was overwritten. */
+static int step(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t *header)
+{
+    const struct weir__ring *ring = &lane->ring;
+    *header = weir__load_header(ring, lane->head);
+    if (lane->is_validated && !weir__lane_is_intact(lane, lane->head))
+        return -EAGAIN;
+    if (*header == 0)
+        return 0;
+    bool is_pad = weir__is_pad(ring, lane->head, *header);
+    const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, lane->head);
+    if (!is_pad && !weir__is_message(ring, at, *header))
+        return weir__lane_corrupt(subscriber, lane);
+    lane->head += weir__record_bytes(weir__record_length(*header));
+    lane->count += !is_pad;
+    return 0;
+}
+
+/*
+ * To where so many messages lie before, or to the header that is 0; what lies on the way is not for
+ * us. Who can be overtaken, and goes on as long as the ring is, begins there: the publisher is as
+ * fast as we are. -EAGAIN: overtaken.
+ */
+static int walk(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t count)
+{
+    uint64_t start = lane->head, header = 1;
+    while (lane->count < count && header != 0) {
+        int result = step(subscriber, lane, &header);
+        if (result != 0)
+            return result;
+        if (lane->head - start > lane->ring.capacity)
+            return lane->is_validated ? 0 : weir__lane_corrupt(subscriber, lane);
+    }
+    return 0;
+}
+
+static void go_to(struct weir__lane *lane, const struct weir__mark *mark)
+{
+    lane->head = mark->position;
+    lane->count = mark->count;
+}
+
+/* It stands between the stores of the boundary, or has died there. Later, perhaps. */
+static int leave_torn(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    struct weir__berth *berth = &subscriber->berths[lane->peer.number];
+    weir__slot_reap(weir__side_others(&subscriber->side), lane->peer.number, lane->peer.owner);
+    weir__lane_leave(subscriber, lane);
+    berth->finished = 0;
+    return -EAGAIN;
+}
+
+/* From the boundary to now. */
+static int begin_now(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    struct weir__mark boundary = { 0, 0 };
+    int result = -EAGAIN;
+    for (int attempt = 0; attempt < WALK_ATTEMPTS && result == -EAGAIN; attempt++) {
+        int reads = 0;
+        while (!read_boundary(lane, &boundary))
+            if (++reads == BOUNDARY_ATTEMPTS)
+                return leave_torn(subscriber, lane);
+        if ((boundary.position & 7) != 0)
+            return weir__lane_corrupt(subscriber, lane);
+        go_to(lane, &boundary);
+        result = walk(subscriber, lane, UINT64_MAX);
+    }
+    if (result == -EAGAIN)
+        go_to(lane, &boundary);
+    return result == -EAGAIN ? 0 : result;
+}
+
+/* So many messages before now, or as many as are kept. */
+static int walk_back(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t back)
+{
+    struct weir__mark mark;
+    int result = weir__lane_pick(lane, WEIR__PICK_NEWEST, 0, &mark);
+    if (result != 0)
+        return result;
+    go_to(lane, &mark);
+    result = walk(subscriber, lane, UINT64_MAX);
+    if (result != 0)
+        return result;
+    uint64_t count = lane->count - (back < lane->count ? back : lane->count);
+    result = weir__lane_pick(lane, WEIR__PICK_BEFORE, count, &mark);
+    if (result != 0)
+        return result;
+    go_to(lane, &mark);
+    return walk(subscriber, lane, count);
+}
+
+static int begin_back(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    const struct weir_channel_options *options = &subscriber->side.options;
+    struct weir__mark mark = { 0, 0 };
+    int result = -EAGAIN;
+    for (int attempt = 0; attempt < WALK_ATTEMPTS && result == -EAGAIN; attempt++) {
+        if (options->start == WEIR_START_BACK) {
+            result = walk_back(subscriber, lane, options->start_back);
+        } else {
+            result = weir__lane_pick(lane, WEIR__PICK_OLDEST, 0, &mark);
+            go_to(lane, &mark);
+        }
+    }
+    if (result == -EAGAIN && lane->is_validated)
+        return 0; /* wherever we are: what was overwritten from there on is missed */
+    if (result == -EUCLEAN && !lane->is_left)
+        return weir__lane_corrupt(subscriber, lane);
+    return result == -EAGAIN ? leave_torn(subscriber, lane) : result;
+}
+
+int weir__lane_begin(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    bool was_there = subscriber->berths[lane->peer.number].first == lane->peer.owner;
+    /* Who comes later is read from its begin; a reliable one that nothing evicts finds that it has
+     * written nothing yet. */
+    if (!was_there && lane->is_validated)
+        return 0;
+    if (!was_there || subscriber->side.options.start == WEIR_START_NOW)
+        return begin_now(subscriber, lane);
+    return begin_back(subscriber, lane);
+}

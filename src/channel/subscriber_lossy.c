@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lanes whose publisher may overwrite what we read: nothing of them is believed, neither a header,
+ * nor a payload, nor that there is nothing, before it was asked again how far it may. docs/lane.md,
+ * "Overwriting".
+ */
+#include "channel/subscriber.h"
+
+#include <errno.h>
+
+#include "base/error.h"
+#include "latest/copy.h"
+
+/* How often one may be overtaken in a row, before another look. */
+#define ATTEMPTS 100
+
+/* How much of a lane is read in one call, while there are others. */
+#define BURST_BYTES 8192
+
+enum found {
+    FOUND_NOTHING,
+    FOUND_MESSAGE,
+    FOUND_NONSENSE,
+    FOUND_OVERRUN,
+};
+
+/* What stands at head, behind a pad perhaps: then head is moved over that. */
+static enum found look_at(struct weir__lane *lane, uint64_t *header)
+{
+    const struct weir__ring *ring = &lane->ring;
+    uint64_t head = lane->head;
+    enum found found = FOUND_NONSENSE;
+    for (int pads = 0; pads <= 1; pads++) {
+        *header = weir__load_header(ring, head);
+        const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, head);
+        if (*header == 0 || weir__is_message(ring, at, *header))
+            found = *header == 0 ? FOUND_NOTHING : FOUND_MESSAGE;
+        if (found != FOUND_NONSENSE || !weir__is_pad(ring, head, *header))
+            break;
+        head += weir__record_bytes(weir__record_length(*header));
+    }
+    if (!weir__lane_is_intact(lane, lane->head))
+        return FOUND_OVERRUN;
+    lane->head = head;
+    return found;
+}
+
+/*
+ * On at a mark in the newer half of what is kept, so that it is not overtaken at once. How many
+ * messages lie between is known, as both places are counted; each has 8 bytes at least. -EAGAIN:
+ * look again.
+ */
+static int go_on(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    struct weir__mark mark;
+    int result = weir__lane_pick(lane, WEIR__PICK_BEHIND, 0, &mark);
+    if (result == 0 && mark.position <= lane->head)
+        result = -EAGAIN; /* what was reserved has been lowered since */
+    if (result != 0)
+        return result;
+    uint64_t missed = mark.count - lane->count;
+    if (mark.count < lane->count ||
+        missed > (mark.position - lane->head) / WEIR__RECORD_HEADER_BYTES)
+        return -EUCLEAN;
+    lane->head = mark.position;
+    lane->count = mark.count;
+    lane->missed += missed;
+    subscriber->missed += missed;
+    weir__lane_store_cursor(subscriber, lane);
+    return 0;
+}
+
+static int tell_eviction(const struct weir_subscriber *subscriber, const struct weir__lane *lane)
+{
+    if (subscriber->side.is_lossy)
+        return 0;
+    return weir__fail(EOVERFLOW,
+                      "too far behind: a publisher has not waited, and overwrote %llu messages",
+                      (unsigned long long)lane->missed);
+}
+
+int weir__lane_next_validated(struct weir_subscriber *subscriber, struct weir__lane *lane,
+                              uint64_t *header)
+{
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        uint64_t former = lane->head;
+        enum found found = look_at(lane, header);
+        if (found == FOUND_NONSENSE)
+            return weir__lane_corrupt(subscriber, lane);
+        if (found == FOUND_NOTHING && lane->head != former)
+            weir__lane_store_cursor(subscriber, lane); /* the pad is given back */
+        if (found != FOUND_OVERRUN)
+            return 0;
+        int result = go_on(subscriber, lane);
+        if (result == -EUCLEAN)
+            return weir__lane_corrupt(subscriber, lane);
+        if (result == 0)
+            result = tell_eviction(subscriber, lane);
+        if (result == -EOVERFLOW)
+            return result;
+    }
+    *header = 0; /* overtaken again and again: the next look finds it so, and goes on */
+    return 0;
+}
+
+bool weir__lane_copy(const struct weir__lane *lane, uint64_t header, void *data)
+{
+    const struct weir__ring *ring = &lane->ring;
+    const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, lane->head);
+    weir__copy_racing(data, at + WEIR__RECORD_HEADER_BYTES, weir__record_length(header));
+    return weir__lane_is_intact(lane, lane->head);
+}
+
+/* Where a burst ends that began at head. */
+static uint64_t burst_end(const struct weir_subscriber *subscriber)
+{
+    return subscriber->lane_count > 1 ? subscriber->lane->head + BURST_BYTES : UINT64_MAX;
+}
+
+size_t weir__lane_hold_many(struct weir_subscriber *subscriber, uint64_t header,
+                            struct weir_message *messages, size_t count)
+{
+    struct weir__lane *lane = subscriber->lane;
+    const struct weir__ring *ring = &lane->ring;
+    uint64_t end = burst_end(subscriber);
+    size_t done = 0;
+    do {
+        const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, lane->head);
+        subscriber->holds[subscriber->taken++ % WEIR_HOLDS_MAX] =
+            (struct weir__hold){ .lane = lane, .position = lane->head };
+        lane->held++;
+        weir__lane_describe(lane, header, at + WEIR__RECORD_HEADER_BYTES, &messages[done]);
+        lane->missed = 0;
+        weir__lane_step_over(lane, header);
+        done++;
+    } while (done < count && lane->head < end && look_at(lane, &header) == FOUND_MESSAGE);
+    return done;
+}
+
+size_t weir__lane_copy_many(struct weir_subscriber *subscriber, uint64_t header,
+                            unsigned char *data, size_t capacity_bytes,
+                            struct weir_message *messages, size_t count)
+{
+    struct weir__lane *lane = subscriber->lane;
+    uint64_t end = burst_end(subscriber);
+    size_t done = 0, used = 0;
+    do {
+        size_t size_bytes = weir__record_length(header);
+        if (used > capacity_bytes || size_bytes > capacity_bytes - used ||
+            !weir__lane_copy(lane, header, data + used))
+            break;
+        weir__lane_describe(lane, header, data + used, &messages[done]);
+        lane->missed = 0;
+        weir__lane_step_over(lane, header);
+        done++;
+        used += (size_bytes + 7) & ~(size_t)7;
+    } while (done < count && lane->head < end && look_at(lane, &header) == FOUND_MESSAGE);
+    return done;
+}
+
+int weir_subscriber_check(struct weir_subscriber *subscriber, const struct weir_message *message)
+{
+    int result = weir__side_check(&subscriber->side);
+    if (result != 0)
+        return result;
+    for (unsigned i = 0; i < weir__hold_count(subscriber); i++) {
+        const struct weir__hold *hold = weir__hold_at(subscriber, i);
+        if (hold->position != message->position || hold->lane->number != message->session)
+            continue;
+        if (!hold->lane->is_validated || weir__lane_is_intact(hold->lane, hold->position))
+            return 0;
+        return weir__fail_plain(EOVERFLOW, "the message was overwritten while it was held");
+    }
+    return weir__fail(EINVAL, "the message at position %llu is not held",
+                      (unsigned long long)message->position);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: a lossy subscriber never holds a publisher up, stopped, half joined or slow; what it
+ *       gets is whole, and what it misses is counted exactly, whatever call reads it.
+ * Method: every message's bytes follow from its number; received and missed add up to what was
+ *       sent. One thread for what can be told in advance, and processes for what cannot.
+ */
+#include "fixture.h"
+#include "lossy.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+enum { RING = 64 << 10 };
+
+static size_t draw_size(uint64_t *seed)
+{
+    return 16 + crowd_draw(seed, crowd_draw(seed, 20) == 0 ? CROWD_BYTES_MAX - 15 : 200);
+}
+
+static void send_some(struct weir_publisher *publisher, uint64_t *seed, uint64_t count)
+{
+    bool is_batch = crowd_draw(seed, 3) == 0;
+    if (is_batch)
+        CHECK_RESULT(weir_publisher_batch_begin(publisher), 0);
+    for (; count > 0; count--)
+        CHECK_RESULT(crowd_send(publisher, 0, draw_size(seed), NOW), 0);
+    if (is_batch)
+        CHECK_RESULT(weir_publisher_batch_end(publisher), 0);
+}
+
+/* Rounds of more or fewer messages than the ring holds; all is read between them. */
+static void test_missed_is_exact(void **state)
+{
+    (void)state;
+    for (unsigned way = 0; way < 4; way++) {
+        struct weir_publisher *publisher = lossy_publisher(RING, 0);
+        struct books books = { .subscriber = lossy_open(WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0) };
+        uint64_t seed = 99 + way;
+        atomic_store(&board->sure[0], 0);
+        for (int round = 0; round < 300; round++) {
+            uint64_t before = books.missed, count = crowd_draw(&seed, 900);
+            send_some(publisher, &seed, count);
+            books.way = way;
+            assert_int_equal(lossy_drain(&books), -EAGAIN);
+            assert_int_equal(books.next, atomic_load(&board->sure[0]));
+            assert_true(count > 100 || books.missed == before);
+            assert_true(count < 700 || books.missed > before);
+        }
+        assert_int_equal(books.received + books.missed, atomic_load(&board->sure[0]));
+        assert_true(books.received > 10000 && books.missed > 10000);
+        assert_int_equal(books.evictions, 0);
+        weir_publisher_close(publisher);
+        weir_subscriber_close(books.subscriber);
+    }
+}
+
+/* Until all have ended; what it was sent is on the board by then. */
+static void follow(void *argument)
+{
+    unsigned number = *(const unsigned *)argument;
+    struct books books = { .is_in_place = number == 1 };
+    books.subscriber =
+        lossy_open(number == 2 ? WEIR_DELIVERY_RELIABLE : WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0);
+    int result;
+    atomic_fetch_add(&board->ready, 1);
+    do
+        result = lossy_read(&books, weir_deadline_ns(20 * SECOND_NS));
+    while (result == 0);
+    CHECK(result == -ENODATA || result == -EPIPE);
+    CHECK(number != 2 || books.missed == 0);
+    atomic_store(&board->notes[number], books.next);
+    atomic_store(&board->received[number], books.received);
+    atomic_store(&board->words[number], books.missed);
+    weir_subscriber_close(books.subscriber);
+}
+
+static void publish(void *argument)
+{
+    uint64_t seed = 5, count = *(const uint64_t *)argument;
+    struct weir_publisher *publisher = crowd_publisher(RING);
+    CHECK_RESULT(weir_publisher_wait_subscribers(publisher, 3, weir_deadline_ns(20 * SECOND_NS)),
+                 0);
+    for (uint64_t i = 0; i < count; i++)
+        CHECK_RESULT(crowd_send(publisher, 0, draw_size(&seed), weir_deadline_ns(20 * SECOND_NS)),
+                     0);
+    CHECK_RESULT(weir_publisher_wait_taken(publisher, weir_deadline_ns(20 * SECOND_NS)), 0);
+    if (count % 2)
+        raise(SIGKILL);
+    weir_publisher_close(publisher);
+}
+
+/* Two lossy ones and a reliable one, with a publisher that leaves or is killed. */
+static void test_at_full_speed(void **state)
+{
+    (void)state;
+    for (unsigned kill = 0; kill < 2; kill++) {
+        pid_t readers[3], publisher;
+        int status;
+        uint64_t count = (SANITIZED ? 10000 : 100000) + kill;
+        crowd_clear(NULL);
+        for (unsigned i = 0; i < 3; i++)
+            readers[i] = crowd_fork(follow, &i);
+        crowd_await_ready(3);
+        publisher = crowd_fork(publish, &count);
+        assert_int_equal(waitpid(publisher, &status, 0), publisher);
+        assert_int_equal(status, kill ? SIGKILL : 0);
+        for (unsigned i = 0; i < 3; i++) {
+            crowd_end(readers[i]);
+            print_message("           received %llu, missed %llu\n",
+                          (unsigned long long)atomic_load(&board->received[i]),
+                          (unsigned long long)atomic_load(&board->words[i]));
+            assert_int_equal(atomic_load(&board->notes[i]), count);
+            assert_int_equal(atomic_load(&board->received[i]) + atomic_load(&board->words[i]),
+                             count);
+        }
+    }
+}
+
+static void test_stopped(void **state)
+{
+    (void)state;
+    uint64_t seed = 3;
+    unsigned number = 0;
+    int status;
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    pid_t reader = crowd_fork(follow, &number);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, weir_deadline_ns(20 * SECOND_NS)),
+                  0);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(kill(reader, SIGSTOP), 0);
+        assert_int_equal(waitpid(reader, &status, WUNTRACED), reader);
+        send_some(publisher, &seed, 2000); /* none of them waits */
+        assert_int_equal(kill(reader, SIGCONT), 0);
+    }
+    assert_result(weir_publisher_end(publisher), 0);
+    crowd_end(reader);
+    assert_int_equal(atomic_load(&board->notes[0]), 40000);
+    assert_int_equal(atomic_load(&board->received[0]) + atomic_load(&board->words[0]), 40000);
+    assert_true(atomic_load(&board->words[0]) > 0);
+    weir_publisher_close(publisher);
+}
+
+/* One that has claimed its slot, and shows nothing yet, for whatever reason. */
+static void test_half_joined(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    struct weir_subscriber *subscriber = lossy_open(WEIR_DELIVERY_RELIABLE, WEIR_START_NOW, 0);
+    lossy_claim(true);
+    assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+    assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+    lossy_claim(false);
+    assert_result(crowd_send(publisher, 0, 100, NOW), 0); /* the commit that sees it */
+    assert_result(crowd_send(publisher, 0, 100, NOW), -EAGAIN);
+    lossy_unclaim();
+    assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+    weir_subscriber_close(subscriber);
+    weir_publisher_close(publisher);
+}
+
+static void test_held(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    struct weir_subscriber *lossy = lossy_open(WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0);
+    struct weir_message held, next;
+    assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+    assert_result(weir_subscriber_take_until(lossy, &held, NOW), 0);
+    assert_result(weir_subscriber_check(lossy, &held), 0);
+    for (int i = 0; i < 400; i++) /* five eighths of the ring */
+        assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+    assert_result(weir_subscriber_check(lossy, &held), 0);
+    for (int i = 0; i < 400; i++)
+        assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+    assert_result(weir_subscriber_check(lossy, &held), -EOVERFLOW);
+    assert_result(weir_subscriber_take_until(lossy, &next, NOW), 0);
+    assert_true(next.missed > 0 && next.sequence == 1 + next.missed);
+    assert_result(weir_subscriber_check(lossy, &next), 0);
+    assert_result(weir_subscriber_release(lossy, &held), 0);
+    assert_result(weir_subscriber_check(lossy, &held), -EINVAL);
+    assert_result(weir_subscriber_release(lossy, &next), 0);
+    weir_subscriber_close(lossy);
+    struct weir_subscriber *reliable = lossy_open(WEIR_DELIVERY_RELIABLE, WEIR_START_NOW, 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), 0);
+    assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+    assert_result(weir_subscriber_take_until(reliable, &held, NOW), 0);
+    while (crowd_send(publisher, 0, 100, NOW) == 0)
+        assert_result(weir_subscriber_check(reliable, &held), 0);
+    assert_result(weir_subscriber_release(reliable, &held), 0);
+    weir_subscriber_close(reliable);
+    weir_publisher_close(publisher);
+}
+
+/* wait_taken asks reliable ones alone; wait_subscribers counts both. */
+static void test_waits(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EPIPE);
+    struct weir_subscriber *lossy = lossy_open(WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), 0);
+    assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+    struct weir_subscriber *reliable = lossy_open(WEIR_DELIVERY_RELIABLE, WEIR_START_NOW, 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 2, NOW), 0);
+    assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EAGAIN);
+    struct books books = { .subscriber = reliable, .next = 1 };
+    assert_int_equal(lossy_drain(&books), -EAGAIN);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+    weir_subscriber_close(reliable);
+    weir_subscriber_close(lossy);
+    weir_publisher_close(publisher);
+}
+
+static bool is_readable(int fd)
+{
+    struct pollfd polled = { .fd = fd, .events = POLLIN };
+    assert_true(poll(&polled, 1, 0) >= 0);
+    return polled.revents & POLLIN;
+}
+
+static void test_descriptor(void **state)
+{
+    (void)state;
+    uint64_t seed = 17;
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    struct books books = { .subscriber = lossy_open(WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0) };
+    int fd = weir_subscriber_fd(books.subscriber);
+    assert_true(fd >= 0);
+    send_some(publisher, &seed, 1); /* meets it: from here on it rings for messages */
+    assert_int_equal(lossy_drain(&books), -EAGAIN);
+    assert_false(is_readable(fd));
+    for (int round = 0; round < 20; round++) {
+        send_some(publisher, &seed, 1 + crowd_draw(&seed, 2000));
+        struct pollfd polled = { .fd = fd, .events = POLLIN };
+        assert_int_equal(poll(&polled, 1, 20000), 1);
+        assert_int_equal(lossy_drain(&books), -EAGAIN);
+        assert_false(is_readable(fd));
+    }
+    assert_int_equal(books.received + books.missed, atomic_load(&board->sure[0]));
+    assert_true(books.missed > 0);
+    weir_subscriber_close(books.subscriber);
+    weir_publisher_close(publisher);
+}
+
+/* A publisher that comes later is read from its begin, or what was missed of that is told. */
+static void test_later_publisher(void **state)
+{
+    (void)state;
+    uint64_t seed = 23;
+    struct books books = { .subscriber = lossy_open(WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0) };
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    send_some(publisher, &seed, 10);
+    assert_int_equal(lossy_drain(&books), -EAGAIN);
+    assert_int_equal(books.received, 10);
+    weir_publisher_close(publisher);
+    assert_int_equal(lossy_read(&books, NOW), -ENODATA);
+    publisher = lossy_publisher(RING, 0);
+    atomic_store(&board->sure[0], 0);
+    books.next = books.received = 0;
+    send_some(publisher, &seed, 5000);
+    assert_int_equal(lossy_drain(&books), -EAGAIN);
+    assert_int_equal(books.received + books.missed, 5000);
+    assert_true(books.missed > 0);
+    weir_publisher_close(publisher);
+    weir_subscriber_close(books.subscriber);
+}
+
+static void expect_open(bool is_publisher, uint32_t delivery, int expected)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_publisher *publisher = NULL;
+    struct weir_subscriber *subscriber = NULL;
+    options.delivery = delivery;
+    if (is_publisher)
+        assert_result(weir_publisher_open(&publisher, CHANNEL, &options), expected);
+    else
+        assert_result(weir_subscriber_open(&subscriber, CHANNEL, &options), expected);
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
+/* Whether a subscriber that says so is lossy: a full ring does not hold the publisher up then. */
+static bool is_lossy(struct weir_publisher *publisher, enum weir_delivery delivery)
+{
+    struct weir_subscriber *subscriber = lossy_open(delivery, WEIR_START_NOW, 0);
+    int result = weir_publisher_wait_subscribers(publisher, 1, NOW);
+    for (int i = 0; i < 2000 && result == 0; i++)
+        result = crowd_send(publisher, 0, 100, NOW);
+    assert_true(result == 0 || result == -EAGAIN);
+    weir_subscriber_close(subscriber);
+    return result == 0;
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_publisher *publisher;
+    expect_open(true, 3, -EINVAL);
+    expect_open(false, 3, -EINVAL);
+    options.start = 3;
+    assert_result(weir_publisher_open(&publisher, CHANNEL, &options), -EINVAL);
+    options = (struct weir_channel_options)WEIR_CHANNEL_OPTIONS;
+    options.ring_bytes = RING;
+    options.delivery = WEIR_DELIVERY_LOSSY;
+    assert_result(weir_publisher_open(&publisher, CHANNEL, &options), 0);
+    expect_open(true, WEIR_DELIVERY_RELIABLE, -EINVAL);
+    expect_open(true, WEIR_DELIVERY_LOSSY, 0);
+    expect_open(true, WEIR_DELIVERY_CHANNEL, 0);
+    assert_true(is_lossy(publisher, WEIR_DELIVERY_CHANNEL));
+    assert_true(is_lossy(publisher, WEIR_DELIVERY_LOSSY));
+    assert_false(is_lossy(publisher, WEIR_DELIVERY_RELIABLE));
+    weir_publisher_close(publisher);
+    publisher = lossy_publisher(RING, 0);
+    expect_open(true, WEIR_DELIVERY_LOSSY, -EINVAL);
+    expect_open(true, WEIR_DELIVERY_RELIABLE, 0);
+    assert_false(is_lossy(publisher, WEIR_DELIVERY_CHANNEL));
+    assert_true(is_lossy(publisher, WEIR_DELIVERY_LOSSY));
+    weir_publisher_close(publisher);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CROWD_TEST(test_missed_is_exact),
+        CROWD_TEST(test_at_full_speed),
+        CROWD_TEST(test_stopped),
+        CROWD_TEST(test_half_joined),
+        CROWD_TEST(test_held),
+        CROWD_TEST(test_waits),
+        CROWD_TEST(test_descriptor),
+        CROWD_TEST(test_later_publisher),
+        CROWD_TEST(test_options),
+    };
+    return cmocka_run_group_tests(tests, crowd_start, fixture_end);
+}
