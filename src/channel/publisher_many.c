@@ -148,20 +148,18 @@ static void forget_little_room(struct weir_publisher *publisher, uint64_t bytes,
     }
 }
 
-/* Of more than this nothing is reserved at once: history is what is not. */
-#define RESERVE_SHARE 4
-
-/* Where a stride is too little for all of a loan, and there is more room, it is made longer. */
+/*
+ * Where a stride is too little for all of a loan, and there is more room, it is made longer: then
+ * less is left for who wants to begin in the past.
+ */
 static void reserve_more(struct weir_publisher *publisher, uint64_t bytes, size_t count)
 {
-    uint64_t most = publisher->capacity / RESERVE_SHARE;
-    uint64_t wanted = count < most / bytes ? count * bytes + WEIR__RECORD_HEADER_BYTES : most;
-    bool is_limited = publisher->stop == publisher->reserved - WEIR__RECORD_HEADER_BYTES;
-    if (!is_limited || publisher->stop - publisher->tail >= count * bytes)
+    uint64_t room = publisher->stop - publisher->tail, wanted = publisher->limit;
+    if (publisher->stop != publisher->reserved - WEIR__RECORD_HEADER_BYTES || room / bytes >= count)
         return;
-    wanted += publisher->tail;
-    if (wanted > publisher->limit)
-        wanted = publisher->limit;
+    if (count < publisher->capacity / bytes &&
+        publisher->tail + count * bytes + WEIR__RECORD_HEADER_BYTES < wanted)
+        wanted = publisher->tail + count * bytes + WEIR__RECORD_HEADER_BYTES;
     if (wanted > publisher->reserved && weir__publisher_reserve(publisher, wanted))
         weir__publisher_set_stop(publisher);
 }
