@@ -67,6 +67,45 @@ holds() {
     [ "${BASH_REMATCH[1]}" -gt 10 ]
 }
 
+@test "camera: two see every picture, and a viewer what it has time for" {
+    start "$examples/camera_consumer" >one
+    local one=$!
+    start "$examples/camera_consumer" >two
+    local two=$!
+    start "$examples/camera_viewer" 20 >three
+    local three=$!
+    subscribed camera 3
+    works "$examples/camera_source" 300
+    wait "$one"
+    wait "$two"
+    wait "$three"
+    [ "$(cat one)" = "300 pictures, 0 bad" ]
+    cmp one two
+    [[ "$(cat three)" =~ ^([0-9]+)' shown, '([0-9]+)' overwritten while it looked, '([0-9]+)' missed'$ ]]
+    local shown=${BASH_REMATCH[1]} torn=${BASH_REMATCH[2]} missed=${BASH_REMATCH[3]}
+    echo "$shown shown, $torn overwritten, $missed missed"
+    [ $((shown + torn + missed)) -eq 300 ]
+    [ "$shown" -gt 0 ]
+    [ "$missed" -gt 0 ]
+}
+
+@test "market: a slow reader is evicted and learns it, the others miss nothing" {
+    start "$examples/market_reader" >fast
+    local fast=$!
+    start "$examples/market_reader" 500 >slow
+    local slow=$!
+    subscribed market 2
+    works "$examples/market_feed" 2 60000 20000 # three seconds; the ring holds one
+    wait "$fast"
+    wait "$slow"
+    [ "$(cat fast)" = "60000 read, 0 missed, evicted 0 times" ]
+    [[ "$(cat slow)" =~ ^([0-9]+)' read, '([0-9]+)' missed, evicted '([0-9]+)' times'$ ]]
+    local read=${BASH_REMATCH[1]} missed=${BASH_REMATCH[2]} evicted=${BASH_REMATCH[3]}
+    [ "$evicted" -gt 0 ]
+    [ "$missed" -gt 0 ]
+    [ $((read + missed)) -le 60000 ]
+}
+
 @test "log: the collector survives its writers, and has each line that was said to be sent" {
     start "$examples/log_collector" log file
     local collector=$! round writer
