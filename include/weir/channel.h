@@ -33,6 +33,22 @@
  * return how many, as sendmmsg() and recvmmsg() do; a reason that comes after the first message
  * is told by the next call. Mix them with the others as you like.
  *
+ * Lifetime. Who opens a channel that is not there makes it. It goes with its last member, by
+ * whatever way that goes; unless it was made with WEIR_CHANNEL_PERSISTENT: then it stays
+ * until weir_segment_remove(), 'weir rm' or the next start of the machine. What stays is the
+ * channel: for how many it is, its delivery, its type, its mode. Messages never do: they are in the
+ * memory of their publisher, and live as long as that, or a subscriber that has it attached. Who
+ * opens one that is there for the time being with this flag gets -EINVAL; without it, either is
+ * opened. Members of a channel that was removed go on, and do not meet who comes later.
+ *
+ * Types. Who makes a channel may say what its messages are: options.type_name, and
+ * options.type_bytes if all have one size. Who opens it later with a type must say the same, name
+ * and size, else -EPROTOTYPE; and so must who comes with a type to a channel that has none, since
+ * there anything may be sent. Who gives no type is let in, and takes the channel's. With a
+ * size, a message of another one is not sent (-EMSGSIZE), and a publisher whose message has
+ * another one all the same has written nonsense (-EUCLEAN). weir compares names; that both
+ * programs mean the same by it is theirs to see to.
+ *
  * Signals. No call is async-signal-safe. Waiting calls return -EINTR when a handler
  * ran while they slept; nothing was sent or taken then (an open batch may have been
  * committed, to make room). A handler that runs while a call spins is not noticed: with
@@ -62,6 +78,7 @@ struct weir_subscriber;
 enum weir_channel_flags {
     WEIR_CHANNEL_SPIN_ONLY = 1 << 0,  /* never sleep: a core spins while it waits */
     WEIR_CHANNEL_SLEEP_ONLY = 1 << 1, /* never spin */
+    WEIR_CHANNEL_PERSISTENT = 1 << 2, /* the channel stays: see "Lifetime" above */
 };
 
 /* Ring sizes, in bytes: powers of two. */
@@ -111,16 +128,30 @@ struct weir_channel_options {
      * is so many bytes behind, or half the ring, is not waited for: see -EOVERFLOW of
      * weir_subscriber_take_until(). ring_bytes at most. */
     uint64_t lag_max_bytes;
+    /* What the messages are: see "Types" above. NULL: of no type, or whatever the channel has. */
+    const char *type_name;
+    uint32_t type_bytes;  /* of each message; 0: any size. Not without a name */
     uint64_t reserved[2]; /* 0 */
 };
 
 #define WEIR_CHANNEL_OPTIONS                                                                       \
     {                                                                                              \
-        sizeof(struct weir_channel_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,                   \
+        sizeof(struct weir_channel_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0,          \
         {                                                                                          \
             0, 0                                                                                   \
         }                                                                                          \
     }
+
+/* Longest type_name, in bytes, without the closing NUL. */
+#define WEIR_TYPE_NAME_MAX 63
+
+/*
+ * The messages are of this C type: WEIR_CHANNEL_TYPE(&options, struct point). Its name as it is
+ * written there, and its size.
+ */
+#define WEIR_CHANNEL_TYPE(options, ...)                                                            \
+    ((void)((options)->type_name = #__VA_ARGS__,                                                   \
+            (options)->type_bytes = (uint32_t)sizeof(__VA_ARGS__)))
 
 /* A message, as the subscriber sees it. */
 struct weir_message {
@@ -149,7 +180,8 @@ struct weir_outgoing {
  *
  * Returns: 0.
  * Errors: -EBUSY (the channel has as many living publishers as it was made for), -EINVAL (also:
- *     it was made for other numbers than options say), -EPERM (the effective uid
+ *     it was made for other numbers than options say; a ring too small for the channel's type),
+ *     -EPROTOTYPE (see "Types" above), -EPERM (the effective uid
  *     is not what it was when this process first used weir: others would ask the kernel
  *     for the wrong one), those of weir_segment_create_or_open() and weir_identity().
  * Blocking: never waits for a process; makes and prefaults the ring.
@@ -182,7 +214,7 @@ WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publish
  *
  * Returns: 0.
  * Errors: -EAGAIN (no room, deadline_ns 0), -ETIMEDOUT, -EINTR, -EMSGSIZE (above
- *     weir_publisher_max_bytes()), -EINVAL (type; a loan is out), -EPIPE (after
+ *     weir_publisher_max_bytes(), or another size than the channel's type has), -EINVAL (type; a loan is out), -EPIPE (after
  *     weir_publisher_end()), -EUCLEAN (a subscriber writes nonsense), -EPROTO (what it
  *     shows is no subscriber's page), -EPERM or -EACCES (it is not to be trusted, or not to
  *     be attached: see options), -ECHILD.
@@ -233,7 +265,8 @@ WEIR_EXPORT int weir_publisher_loan_until(struct weir_publisher *publisher, size
  *
  * size_bytes: at most what was asked for. type: 0 to 65,535.
  *
- * Returns: 0; -EINVAL (no loan, too large, type), -ECHILD. Blocking: never.
+ * Returns: 0; -EINVAL (no loan, too large, type), -EMSGSIZE (another size than the channel's type
+ *     has: the loan stays out), -ECHILD. Blocking: never.
  */
 WEIR_EXPORT int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes,
                                       uint32_t type);
@@ -263,7 +296,7 @@ WEIR_EXPORT int weir_publisher_loan_many_until(struct weir_publisher *publisher,
  * more, has those behind it moved, which costs a copy of each.
  *
  * Returns: 0; -EINVAL (no loan of many, more than it has, a size, a type: the loan stays out),
- *     -ECHILD. Blocking: never.
+ *     -EMSGSIZE (as weir_publisher_commit()), -ECHILD. Blocking: never.
  */
 WEIR_EXPORT int weir_publisher_commit_many(struct weir_publisher *publisher,
                                            const size_t *sizes_bytes, const uint32_t *types,

@@ -97,6 +97,28 @@ WEIR_EXPORT int weir_inspect(uint32_t types,
 WEIR_EXPORT int weir_inspect_one(struct weir_ref ref, uint32_t type, struct weir_object *object,
                                  char *names, size_t capacity_bytes);
 
+/* What a channel was made for, and stays. */
+struct weir_channel_terms {
+    uint32_t size;            /* sizeof(struct weir_channel_terms), set by the caller */
+    uint32_t lifetime;        /* enum weir_lifetime */
+    uint32_t publishers_max;  /* so many at once */
+    uint32_t subscribers_max; /* likewise */
+    uint32_t delivery;        /* 0: reliable, 1: lossy */
+    uint32_t type_bytes;      /* of each message; 0: any */
+    char type_name[64];       /* "": the messages are of no type */
+};
+
+/*
+ * weir_inspect_channel_terms() - what a channel was made for, without being a member
+ *
+ * name: of the channel, see weir_name_check(). terms: terms->size says how much the caller knows
+ * of the struct; untouched on failure.
+ *
+ * Returns: 0, or -errno: -EINVAL (terms->size), and as weir_inspect_channel().
+ * Blocking: never. Threads: any. Signals: not safe.
+ */
+WEIR_EXPORT int weir_inspect_channel_terms(const char *name, struct weir_channel_terms *terms);
+
 enum weir_member_role {
     WEIR_MEMBER_PUBLISHER = 1,
     WEIR_MEMBER_SUBSCRIBER = 2,

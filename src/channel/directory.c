@@ -2,6 +2,7 @@
 #include "channel/directory.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/shm.h>
 
@@ -30,14 +31,52 @@ static void write_head(void *memory, const void *argument)
     memcpy(shm->type_name, terms->type_name, sizeof shm->type_name);
 }
 
-/* A name of weir's making: what can be printed, and nothing but NULs behind it. */
-static bool is_type_name(const char name[WEIR__TYPE_NAME_BYTES])
+bool weir__is_type_name(const char *name, size_t length)
 {
-    size_t length = strnlen(name, WEIR__TYPE_NAME_BYTES);
-    for (size_t i = 0; i < WEIR__TYPE_NAME_BYTES; i++)
-        if (i < length ? name[i] < ' ' || name[i] > '~' : name[i] != '\0')
+    for (size_t i = 0; i < length; i++)
+        if (name[i] < ' ' || name[i] > '~')
             return false;
-    return length < WEIR__TYPE_NAME_BYTES;
+    return length > 0 && length <= WEIR_TYPE_NAME_MAX;
+}
+
+/* No type, or one with a name of weir's making: nothing but NULs behind it. */
+static bool is_type(const struct weir__terms *terms)
+{
+    size_t length = strnlen(terms->type_name, sizeof terms->type_name);
+    for (size_t i = length; i < sizeof terms->type_name; i++)
+        if (terms->type_name[i] != '\0')
+            return false;
+    return length == 0 ? terms->type_bytes == 0 : weir__is_type_name(terms->type_name, length);
+}
+
+/* A type as a sentence has it. */
+struct type_text {
+    char text[WEIR__TYPE_NAME_BYTES + 40];
+};
+
+static struct type_text describe(const struct weir__terms *terms)
+{
+    struct type_text type;
+    if (terms->type_name[0] == '\0')
+        snprintf(type.text, sizeof type.text, "no type");
+    else if (terms->type_bytes == 0)
+        snprintf(type.text, sizeof type.text, "'%s' of any size", terms->type_name);
+    else
+        snprintf(type.text, sizeof type.text, "'%s' of %u bytes", terms->type_name,
+                 terms->type_bytes);
+    return type;
+}
+
+/* Who gives no type takes the channel's; who gives one must find exactly that. */
+static int check_type(const struct weir__terms *terms, const struct weir__terms *asked,
+                      const char *name)
+{
+    if (asked->type_name[0] == '\0' ||
+        (strcmp(asked->type_name, terms->type_name) == 0 && asked->type_bytes == terms->type_bytes))
+        return 0;
+    struct type_text has = describe(terms), wants = describe(asked);
+    return weir__fail(EPROTOTYPE, "channel '%s' was made for messages of %s, not of %s", name,
+                      has.text, wants.text);
 }
 
 /* What was copied from the head, held against the segment's size. */
@@ -53,7 +92,7 @@ static int check_terms(const struct weir__terms *terms, const char *name, uint64
     if (terms->delivery > 1)
         return weir__fail(EUCLEAN, "channel '%s' says that its delivery is %u, which cannot be",
                           name, terms->delivery);
-    if (!is_type_name(terms->type_name) || (terms->type_bytes != 0 && !terms->type_name[0]))
+    if (!is_type(terms))
         return weir__fail(EUCLEAN, "channel '%s' has a type that cannot be", name);
     return 0;
 }
@@ -74,6 +113,8 @@ int weir__directory_read(struct weir__directory *directory, const char *name,
     memcpy(&terms->type_bytes, &shm->type_bytes, sizeof terms->type_bytes);
     memcpy(terms->type_name, shm->type_name, sizeof terms->type_name);
     int result = check_terms(terms, name, size_bytes);
+    if (result == 0)
+        result = check_type(terms, asked, name);
     if (result != 0)
         return result;
     for (int role = 0; role < WEIR__ROLES; role++) {

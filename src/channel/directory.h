@@ -52,16 +52,19 @@ struct weir__directory {
 
 /*
  * Opens the channel's directory, or makes it as is asked; with the default number of slots of a
- * role that is 0. -EINVAL with both numbers when it has others; -EPROTO, -EUCLEAN;
- * and those of weir_segment_create_or_open().
+ * role that is 0. -EINVAL with both numbers when it has others, -EPROTOTYPE with both types; -EPROTO,
+ * -EUCLEAN; and those of weir_segment_create_or_open().
  */
 int weir__directory_open(struct weir__directory *directory, const char *name,
                          const struct weir__terms *asked,
                          const struct weir_segment_options *options, struct weir__rundir *dir);
 
+/* Whether a type may have this name: what can be printed, and not too much of it. */
+bool weir__is_type_name(const char *name, size_t length);
+
 /*
  * Reads the head of a segment that is attached: from then on the slots are known. asked as above.
- * -EPROTO, -EUCLEAN, -EINVAL.
+ * -EPROTO, -EUCLEAN, -EINVAL, -EPROTOTYPE.
  */
 int weir__directory_read(struct weir__directory *directory, const char *name,
                          const struct weir__terms *asked);

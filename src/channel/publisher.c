@@ -155,6 +155,8 @@ __attribute__((noinline)) int weir__publisher_make_ready(struct weir_publisher *
         return weir__fail(EPIPE, "this publisher has said that it ends");
     if (weir__publisher_has_loan(publisher))
         return weir__fail(EINVAL, "a loan is out: commit or abandon it first");
+    if (!weir__publisher_is_of_type(publisher, length))
+        return weir__publisher_refuse_size(publisher, length);
     if (length > publisher->most_bytes)
         return weir__fail(EMSGSIZE, "a message of %llu bytes: this ring takes %llu at most",
                           (unsigned long long)length, (unsigned long long)publisher->most_bytes);
@@ -164,7 +166,7 @@ __attribute__((noinline)) int weir__publisher_make_ready(struct weir_publisher *
 static int lend(struct weir_publisher *publisher, uint64_t length, void **data)
 {
     publisher->loan_at = publisher->tail;
-    publisher->loan_bytes = length;
+    publisher->loan_end = length + 1;
     *data = payload(publisher);
     return 0;
 }
@@ -173,37 +175,56 @@ static __attribute__((noinline)) int loan_later(struct weir_publisher *publisher
                                                 void **data, int64_t deadline_ns)
 {
     int result = weir__publisher_make_ready(publisher, length, deadline_ns);
-    return result == 0 ? lend(publisher, length, data) : result;
+    if (result != 0)
+        return result;
+    lend(publisher, length, data);
+    if (publisher->type_bytes != 0)
+        publisher->loan_end = 0;
+    return 0;
 }
 
 int weir_publisher_loan_until(struct weir_publisher *publisher, size_t size_bytes, void **data,
                               int64_t deadline_ns)
 {
-    if (__builtin_expect(size_bytes > publisher->most_bytes || !is_ready(publisher, size_bytes), 0))
+    if (__builtin_expect(size_bytes >= publisher->plain_end || !is_ready(publisher, size_bytes), 0))
         return loan_later(publisher, size_bytes, data, deadline_ns);
     return lend(publisher, size_bytes, data);
 }
 
-/* Why there is nothing to commit. */
-static __attribute__((cold)) int refuse_commit(const struct weir_publisher *publisher,
-                                               size_t size_bytes, uint32_t type)
+int weir__publisher_refuse_size(const struct weir_publisher *publisher, uint64_t length)
+{
+    return weir__fail(EMSGSIZE, "a message of %llu bytes: this channel's type '%s' has %llu",
+                      (unsigned long long)length, publisher->side.directory.terms.type_name,
+                      (unsigned long long)publisher->type_bytes);
+}
+
+/* A loan of a channel with a type; or why there is nothing to commit. */
+static __attribute__((noinline)) int commit_any(struct weir_publisher *publisher, size_t size_bytes,
+                                                uint32_t type)
 {
     if (!weir__side_is_ours(&publisher->side))
         return weir__side_check(&publisher->side);
     if (!weir__publisher_has_loan(publisher))
         return weir__fail(EINVAL, "there is no loan to commit");
-    return weir__fail(EINVAL,
-                      "commit of %zu bytes, type %u: the loan is of %llu bytes, types go to 65535",
-                      size_bytes, type, (unsigned long long)publisher->loan_bytes);
+    uint64_t most = weir__publisher_loan_bytes(publisher);
+    if (size_bytes > most || type > UINT16_MAX)
+        return weir__fail(EINVAL,
+                          "commit of %zu bytes, type %u: the loan is of %llu bytes, types go to "
+                          "65535",
+                          size_bytes, type, (unsigned long long)most);
+    if (!weir__publisher_is_of_type(publisher, size_bytes))
+        return weir__publisher_refuse_size(publisher, size_bytes);
+    put_message(publisher, size_bytes, type);
+    return 0;
 }
 
 int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes, uint32_t type)
 {
     if (__builtin_expect(!weir__side_is_ours(&publisher->side) ||
                              !weir__publisher_has_loan(publisher) ||
-                             size_bytes > publisher->loan_bytes || type > UINT16_MAX,
+                             size_bytes >= publisher->loan_end || type > UINT16_MAX,
                          0))
-        return refuse_commit(publisher, size_bytes, type);
+        return commit_any(publisher, size_bytes, type);
     put_message(publisher, size_bytes, type);
     return 0;
 }
@@ -220,7 +241,7 @@ static __attribute__((noinline)) int send_any(struct weir_publisher *publisher, 
     if (type > UINT16_MAX)
         return weir__fail(EINVAL, "type %u: types go to 65535", type);
     /* The length first: is_ready() knows of no longest message, and adds to what it is given. */
-    bool is_there = size_bytes <= publisher->most_bytes && is_ready(publisher, size_bytes);
+    bool is_there = size_bytes < publisher->plain_end && is_ready(publisher, size_bytes);
     int result = is_there ? 0 : weir__publisher_make_ready(publisher, size_bytes, deadline_ns);
     if (result != 0)
         return result;
@@ -238,7 +259,7 @@ static __attribute__((noinline)) int send_any(struct weir_publisher *publisher, 
 int weir_publisher_send_until(struct weir_publisher *publisher, const void *data, size_t size_bytes,
                               uint32_t type, int64_t deadline_ns)
 {
-    if (__builtin_expect(size_bytes > WEIR__COPY_SMALL_MAX || type > UINT16_MAX ||
+    if (__builtin_expect(size_bytes >= publisher->small_end || type > UINT16_MAX ||
                              !is_ready(publisher, size_bytes),
                          0))
         return send_any(publisher, data, size_bytes, type, deadline_ns);
@@ -312,11 +333,32 @@ static int make_readers(struct weir_publisher *publisher)
     return 0;
 }
 
+/* Whether messages of the channel's type fit, and the way that they take. */
+static int take_type(struct weir_publisher *publisher)
+{
+    const struct weir__terms *terms = &publisher->side.directory.terms;
+    uint64_t most = weir__record_max(publisher->side.options.ring_bytes);
+    if (terms->type_bytes > most)
+        return weir__fail(EINVAL,
+                          "the channel's type '%s' has %u bytes: a ring of %llu bytes takes "
+                          "messages of %llu at most",
+                          terms->type_name, terms->type_bytes,
+                          (unsigned long long)publisher->side.options.ring_bytes,
+                          (unsigned long long)most);
+    publisher->most_bytes = most;
+    publisher->type_bytes = terms->type_bytes;
+    publisher->plain_end = terms->type_bytes == 0 ? most + 1 : 0;
+    publisher->small_end = terms->type_bytes == 0 ? WEIR__COPY_SMALL_MAX + 1 : 0;
+    return 0;
+}
+
 static int open_publisher(struct weir_publisher *publisher, const char *name,
                           const struct weir_channel_options *options, struct weir__rundir *dir)
 {
     struct weir__side *side = &publisher->side;
     int result = weir__side_join(side, name, WEIR__PUBLISHER, options, dir);
+    if (result == 0)
+        result = take_type(publisher);
     if (result == 0)
         result = make_readers(publisher);
     if (result == 0)
@@ -327,7 +369,6 @@ static int open_publisher(struct weir_publisher *publisher, const char *name,
     publisher->lane = weir_segment_data(side->memory);
     publisher->ring = (unsigned char *)publisher->lane + WEIR__LANE_RING_OFFSET;
     publisher->capacity = side->options.ring_bytes;
-    publisher->most_bytes = weir__record_max(publisher->capacity);
     publisher->loan_at = publisher->many_at = WEIR__NOWHERE;
     /* Who is in the way of a record and its pad is half a ring behind, at least. */
     publisher->lag_bytes = side->options.lag_max_bytes < publisher->capacity / 2

@@ -15,6 +15,8 @@
  *     evicted; with one that is listed but not attached, limit = tail, or it is evicted; with
  *     none, all from the boundary on is in the ring.
  * P7: reserved <= limit as it was at some look, so <= the cursor + capacity of each that counted.
+ * P8: with type_bytes, small_end, plain_end and loan_end are 0: each message takes the way on which
+ *     its size is compared with that of the type, and the others do not pay for it.
  * P6: readers[i] is woken by waker i: the first stands in the handle, the others in wakers.
  */
 
@@ -29,12 +31,13 @@ struct weir_publisher {
     /* Used for each message. */
     unsigned char *ring;
     uint64_t capacity;
-    uint64_t tail;       /* where the next record goes */
-    uint64_t count;      /* messages before tail */
-    uint64_t loan_at;    /* equals tail while a loan is out: a commit moves tail */
-    uint64_t loan_bytes; /* the most that it may have */
-    uint64_t stop;       /* a record that ends here at most needs no look, no pad; 0: ended */
-    uint64_t most_bytes; /* of a message */
+    uint64_t tail;      /* where the next record goes */
+    uint64_t count;     /* messages before tail */
+    uint64_t loan_at;   /* equals tail while a loan is out: a commit moves tail */
+    uint64_t loan_end;  /* a commit of fewer bytes needs no look at the type */
+    uint64_t stop;      /* a record that ends here at most needs no look, no pad; 0: ended */
+    uint64_t small_end; /* fewer bytes are copied by weir__copy_small(), if there is room */
+    uint64_t plain_end; /* fewer bytes can be sent, if there is room */
     bool has_batch;
     bool
         must_fence; /* one of those whom we wake is not reached by membarrier, or not we by theirs */
@@ -45,6 +48,8 @@ struct weir_publisher {
     struct weir__waker *wakers;      /* of the others */
     struct weir__side side;
 
+    uint64_t most_bytes; /* of a message */
+    uint64_t type_bytes; /* of each message; 0: any */
     bool has_ended;
     uint64_t limit;                    /* below it we may write without a look */
     uint64_t batch_header;             /* of the record at batch_start, held back; 0: none */
@@ -87,6 +92,22 @@ static inline bool weir__publisher_has_loan(const struct weir_publisher *publish
 static inline uint64_t weir__publisher_last_end(const struct weir_publisher *publisher)
 {
     return publisher->pad_end == publisher->tail ? publisher->pad_start : publisher->tail;
+}
+
+/* -EMSGSIZE, with a sentence: the channel's messages are of another size. */
+int weir__publisher_refuse_size(const struct weir_publisher *publisher, uint64_t length)
+    __attribute__((cold));
+
+static inline bool weir__publisher_is_of_type(const struct weir_publisher *publisher,
+                                              uint64_t length)
+{
+    return publisher->type_bytes == 0 || length == publisher->type_bytes;
+}
+
+/* The most that the loan which is out may have. */
+static inline uint64_t weir__publisher_loan_bytes(const struct weir_publisher *publisher)
+{
+    return publisher->type_bytes == 0 ? publisher->loan_end - 1 : publisher->type_bytes;
 }
 
 /*

@@ -107,6 +107,18 @@ static int make_way(struct weir_publisher *publisher, const struct weir_outgoing
                        : result;
 }
 
+/* How many, from the first on, have the size of the channel's type. */
+static size_t of_type(const struct weir_publisher *publisher, const struct weir_outgoing *messages,
+                      size_t count)
+{
+    size_t fit = 0;
+    if (publisher->type_bytes == 0)
+        return count;
+    while (fit < count && messages[fit].size_bytes == publisher->type_bytes)
+        fit++;
+    return fit;
+}
+
 int weir_publisher_send_many_until(struct weir_publisher *publisher,
                                    const struct weir_outgoing *messages, size_t count,
                                    int64_t deadline_ns)
@@ -117,11 +129,12 @@ int weir_publisher_send_many_until(struct weir_publisher *publisher,
         return weir__side_check(&publisher->side);
     if (count > INT_MAX)
         count = INT_MAX;
+    size_t fit = of_type(publisher, messages, count);
     bool is_ours = begin_batch(publisher);
     if (weir__publisher_has_loan(publisher))
         result = make_way(publisher, messages, deadline_ns);
     while (result == 0) {
-        done += put_messages(publisher, messages + done, count - done);
+        done += put_messages(publisher, messages + done, fit - done);
         if (done == count)
             break;
         result = make_way(publisher, &messages[done], deadline_ns);
@@ -181,7 +194,7 @@ int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size
     uint64_t bytes = weir__record_bytes(size_bytes);
     if (weir__side_is_ours(&publisher->side) && !weir__publisher_has_loan(publisher))
         forget_little_room(publisher, bytes, count);
-    if (!weir__side_is_ours(&publisher->side) || size_bytes > publisher->most_bytes ||
+    if (!weir__side_is_ours(&publisher->side) || size_bytes >= publisher->plain_end ||
         weir__publisher_has_loan(publisher) || publisher->tail + bytes > publisher->stop) {
         int result = weir__publisher_make_ready(publisher, size_bytes, deadline_ns);
         if (result != 0)
@@ -190,7 +203,7 @@ int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size
     reserve_more(publisher, bytes, count);
     count = place_count(publisher, bytes, count);
     publisher->loan_at = publisher->many_at = publisher->tail;
-    publisher->loan_bytes = size_bytes;
+    publisher->loan_end = publisher->type_bytes == 0 ? size_bytes + 1 : 0;
     publisher->many_count = count;
     unsigned char *at = weir__ring_at(publisher->ring, publisher->capacity, publisher->tail) +
                         WEIR__RECORD_HEADER_BYTES;
@@ -206,22 +219,26 @@ static int check_commit(const struct weir_publisher *publisher, const size_t *si
     if (!weir__publisher_has_loan(publisher) || publisher->many_at != publisher->loan_at ||
         count > publisher->many_count)
         return weir__fail(EINVAL, "commit of %zu messages: there is no loan of so many", count);
-    for (size_t i = 0; i < count; i++)
-        if ((sizes_bytes && sizes_bytes[i] > publisher->loan_bytes) ||
-            (types && types[i] > UINT16_MAX))
+    uint64_t most = weir__publisher_loan_bytes(publisher);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t size_bytes = sizes_bytes ? sizes_bytes[i] : most;
+        if (size_bytes > most || (types && types[i] > UINT16_MAX))
             return weir__fail(EINVAL,
-                              "commit of %zu bytes, type %u, at %zu: the loan is of %llu bytes "
+                              "commit of %llu bytes, type %u, at %zu: the loan is of %llu bytes "
                               "each, types go to 65535",
-                              sizes_bytes ? sizes_bytes[i] : (size_t)publisher->loan_bytes,
-                              types ? types[i] : 0, i, (unsigned long long)publisher->loan_bytes);
+                              (unsigned long long)size_bytes, types ? types[i] : 0, i,
+                              (unsigned long long)most);
+        if (!weir__publisher_is_of_type(publisher, size_bytes))
+            return weir__publisher_refuse_size(publisher, size_bytes);
+    }
     return 0;
 }
 
 /* All of one size, and type 0. */
 static void put_alike(struct weir_publisher *publisher, size_t count)
 {
-    uint64_t header = weir__record_header(publisher->loan_bytes, 0, 0);
-    uint64_t bytes = weir__record_bytes(publisher->loan_bytes);
+    uint64_t most = weir__publisher_loan_bytes(publisher);
+    uint64_t header = weir__record_header(most, 0, 0), bytes = weir__record_bytes(most);
     struct run run = begin_run(publisher);
     for (size_t i = 0; i < count; i++)
         put_record(&run, header, bytes);
@@ -232,7 +249,7 @@ static void put_alike(struct weir_publisher *publisher, size_t count)
 static void put_each(struct weir_publisher *publisher, const size_t *sizes_bytes,
                      const uint32_t *types, size_t count)
 {
-    uint64_t most = publisher->loan_bytes;
+    uint64_t most = weir__publisher_loan_bytes(publisher);
     struct run run = begin_run(publisher);
     const unsigned char *place = run.at;
     for (size_t i = 0; i < count; i++, place += weir__record_bytes(most)) {

@@ -36,7 +36,8 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
         to->ring_bytes = WEIR_RING_BYTES_DEFAULT;
     if (to->spin_ns == 0)
         to->spin_ns = SPIN_DEFAULT_NS;
-    if ((to->flags & ~both) || (to->flags & both) == both || to->reserved[0] || to->reserved[1])
+    if ((to->flags & ~(both | WEIR_CHANNEL_PERSISTENT)) || (to->flags & both) == both ||
+        to->reserved[0] || to->reserved[1])
         return weir__fail(EINVAL, "options: flags 0x%x are not known, or contradict", to->flags);
     if (to->ring_bytes < WEIR_RING_BYTES_MIN || (to->ring_bytes & (to->ring_bytes - 1)) != 0)
         return weir__fail(EINVAL, "a ring of %llu bytes: it must be a power of two, %llu at least",
@@ -87,23 +88,28 @@ int weir__side_check(const struct weir__side *side)
                               "own");
 }
 
-static int open_directory(struct weir__side *side, const char *name, struct weir__rundir *dir)
+/* The type that options give, into what is asked of the directory. */
+static int take_type(const struct weir_channel_options *options, struct weir__terms *asked)
+{
+    const char *name = options->type_name ? options->type_name : "";
+    if (options->type_bytes != 0 && !options->type_name)
+        return weir__fail(EINVAL, "options: type_bytes is %u without a type_name",
+                          options->type_bytes);
+    if (options->type_name && !weir__is_type_name(name, strlen(name)))
+        return weir__fail(EINVAL,
+                          "the type's name '%.100s' must have 1 to %d characters, all of them "
+                          "printable ASCII",
+                          name, WEIR_TYPE_NAME_MAX);
+    memcpy(asked->type_name, name, strlen(name) + 1);
+    asked->type_bytes = options->type_bytes;
+    return 0;
+}
+
+/* Of the channel that was opened, and what options say of it. */
+static int take_delivery(struct weir__side *side, const char *name)
 {
     uint32_t delivery = side->options.delivery;
     bool is_publisher = side->role == WEIR__PUBLISHER;
-    const struct weir__terms asked = {
-        .counts = { side->options.publishers_max, side->options.subscribers_max },
-        .delivery = is_publisher && delivery == WEIR_DELIVERY_LOSSY,
-    };
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    options.mode = side->options.mode;
-    options.trust = side->options.trust;
-    options.trust_uid = side->options.trust_uid;
-    options.kind = WEIR__DIRECTORY_KIND;
-    options.flags = WEIR_SEGMENT_NO_FORK;
-    int result = weir__directory_open(&side->directory, name, &asked, &options, dir);
-    if (result != 0)
-        return result;
     bool is_lossy = side->directory.terms.delivery != 0;
     if (delivery != WEIR_DELIVERY_CHANNEL) {
         if (is_publisher && is_lossy != (delivery == WEIR_DELIVERY_LOSSY))
@@ -113,6 +119,32 @@ static int open_directory(struct weir__side *side, const char *name, struct weir
     }
     side->is_lossy = !is_publisher && is_lossy;
     return 0;
+}
+
+static int open_directory(struct weir__side *side, const char *name, struct weir__rundir *dir)
+{
+    struct weir__terms asked = {
+        .counts = { side->options.publishers_max, side->options.subscribers_max },
+        .delivery = side->role == WEIR__PUBLISHER && side->options.delivery == WEIR_DELIVERY_LOSSY,
+    };
+    int result = take_type(&side->options, &asked);
+    if (result != 0)
+        return result;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.mode = side->options.mode;
+    options.trust = side->options.trust;
+    options.trust_uid = side->options.trust_uid;
+    options.kind = WEIR__DIRECTORY_KIND;
+    options.flags = WEIR_SEGMENT_NO_FORK;
+    bool is_to_stay = side->options.flags & WEIR_CHANNEL_PERSISTENT;
+    options.lifetime = is_to_stay ? WEIR_PERSISTENT : WEIR_EPHEMERAL;
+    result = weir__directory_open(&side->directory, name, &asked, &options, dir);
+    if (result == 0 && is_to_stay && side->directory.segment->record.lifetime != WEIR_PERSISTENT)
+        result = weir__fail(EINVAL,
+                            "channel '%s' was made for the time being: it goes with its last "
+                            "member, and cannot be made to stay",
+                            name);
+    return result == 0 ? take_delivery(side, name) : result;
 }
 
 static int claim(struct weir__side *side, const char *name)
@@ -157,6 +189,7 @@ int weir__side_join(struct weir__side *side, const char *name, enum weir__role r
     side->identity_now = weir__identity_word();
     side->has_membarrier = weir__membarrier_register();
     result = open_directory(side, name, dir);
+    side->options.type_name = NULL; /* the caller's memory, read by now */
     if (result != 0)
         return result;
     side->me = side->identity | new_session(side);

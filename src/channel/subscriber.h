@@ -25,7 +25,23 @@ struct weir__ring {
     unsigned char *bytes, *end;
     uint64_t capacity;
     uint64_t most_header; /* no message's is above it: that of the longest, all other bits set */
+    uint64_t mask, sound; /* of a message's header these bits are so: the flags, and the length if
+                             the channel's type has one */
 };
+
+/* Of a lane in a channel whose messages have type_bytes; 0: any size. */
+static inline struct weir__ring weir__ring_of(unsigned char *lane, uint64_t capacity,
+                                              uint64_t type_bytes)
+{
+    return (struct weir__ring){
+        .bytes = lane + WEIR__LANE_RING_OFFSET,
+        .end = lane + WEIR__LANE_RING_OFFSET + capacity,
+        .capacity = capacity,
+        .most_header = weir__record_max(capacity) << 32 | UINT32_MAX,
+        .mask = WEIR__RECORD_FLAGS | (type_bytes ? UINT64_C(0xffffffff) << 32 : 0),
+        .sound = WEIR__RECORD_MARK | type_bytes << 32,
+    };
+}
 
 /* A publisher's ring, as long as something of it is held or to come. */
 struct weir__lane {
@@ -110,7 +126,7 @@ static inline uint64_t weir__load_header(const struct weir__ring *ring, uint64_t
 static inline bool weir__is_message(const struct weir__ring *ring, const unsigned char *at,
                                     uint64_t header)
 {
-    return (header & WEIR__RECORD_FLAGS) == WEIR__RECORD_MARK && header <= ring->most_header &&
+    return (header & ring->mask) == ring->sound && header <= ring->most_header &&
            weir__record_bytes(weir__record_length(header)) <= (uint64_t)(ring->end - at);
 }
 
@@ -200,6 +216,9 @@ int weir__lane_begin(struct weir_subscriber *subscriber, struct weir__lane *lane
 
 /* The lane is left: what it says cannot be true. -EUCLEAN. */
 int weir__lane_corrupt(struct weir_subscriber *subscriber, struct weir__lane *lane);
+/* Likewise, since the header is no message's of this channel, and no pad's. */
+int weir__lane_corrupt_header(struct weir_subscriber *subscriber, struct weir__lane *lane,
+                              uint64_t header);
 
 /*
  * 0 and the header of the message at head, checked, after a brief spin and a wait if need be; or

@@ -93,7 +93,7 @@ static int step(struct weir_subscriber *subscriber, struct weir__lane *lane, uin
     bool is_pad = weir__is_pad(ring, lane->head, *header);
     const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, lane->head);
     if (!is_pad && !weir__is_message(ring, at, *header))
-        return weir__lane_corrupt(subscriber, lane);
+        return weir__lane_corrupt_header(subscriber, lane, *header);
     lane->head += weir__record_bytes(weir__record_length(*header));
     lane->count += !is_pad;
     return 0;

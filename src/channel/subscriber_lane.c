@@ -116,6 +116,20 @@ int weir__lane_corrupt(struct weir_subscriber *subscriber, struct weir__lane *la
                       (unsigned long long)head);
 }
 
+int weir__lane_corrupt_header(struct weir_subscriber *subscriber, struct weir__lane *lane,
+                              uint64_t header)
+{
+    const struct weir__terms *terms = &subscriber->side.directory.terms;
+    uint32_t length = weir__record_length(header);
+    int result = weir__lane_corrupt(subscriber, lane);
+    if (terms->type_bytes == 0 || (header & WEIR__RECORD_FLAGS) != WEIR__RECORD_MARK ||
+        length == terms->type_bytes)
+        return result;
+    return weir__fail(EUCLEAN,
+                      "the publisher sent a message of %u bytes: this channel's type '%s' has %u",
+                      length, terms->type_name, terms->type_bytes);
+}
+
 bool weir__is_pad(const struct weir__ring *ring, uint64_t position, uint64_t header)
 {
     uint64_t to_end = ring->capacity - (position & (ring->capacity - 1));
@@ -140,7 +154,7 @@ int weir__lane_next(struct weir_subscriber *subscriber, struct weir__lane *lane,
             break;
         lane->head += weir__record_bytes(weir__record_length(*header));
     }
-    return weir__lane_corrupt(subscriber, lane);
+    return weir__lane_corrupt_header(subscriber, lane, *header);
 }
 
 /* What was met, as a lane; nothing of it is read yet. -EPROTO, -ENOMEM: it was parted from. */
@@ -158,10 +172,7 @@ static int make_lane(struct weir_subscriber *subscriber, struct weir__peer *peer
                            : weir__fail(EPROTO, "the publisher's ring has no size that weir makes");
     }
     *lane = (struct weir__lane){
-        .ring = { .bytes = memory + WEIR__LANE_RING_OFFSET,
-                  .end = memory + WEIR__LANE_RING_OFFSET + capacity,
-                  .capacity = capacity,
-                  .most_header = weir__record_max(capacity) << 32 | UINT32_MAX },
+        .ring = weir__ring_of(memory, capacity, subscriber->side.directory.terms.type_bytes),
         .cursor = &subscriber->page->entries[peer->number],
         .number = ++subscriber->numbers,
         .shm = (const struct weir__lane_shm *)(const void *)memory,

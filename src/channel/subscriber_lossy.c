@@ -86,7 +86,7 @@ int weir__lane_next_validated(struct weir_subscriber *subscriber, struct weir__l
         uint64_t former = lane->head;
         enum found found = look_at(lane, header);
         if (found == FOUND_NONSENSE)
-            return weir__lane_corrupt(subscriber, lane);
+            return weir__lane_corrupt_header(subscriber, lane, *header);
         if (found == FOUND_NOTHING && lane->head != former)
             weir__lane_store_cursor(subscriber, lane); /* the pad is given back */
         if (found != FOUND_OVERRUN)

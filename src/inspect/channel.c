@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "channel/peer.h"
 #include "channel/subscriber.h"
+#include "segment/handle.h"
 #include "segment/identity.h"
 #include "segment/sysv.h"
 
@@ -134,7 +135,8 @@ static void read_progress(const struct weir__lane_shm *shm, const struct weir__r
     }
 }
 
-static void read_publisher(const struct weir__slot_shm *slot, struct weir_channel_member *member)
+static void read_publisher(const struct weir__slot_shm *slot, uint32_t type_bytes,
+                           struct weir_channel_member *member)
 {
     static const struct weir__wanted wanted = { WEIR__LANE_MAGIC,
                                                 WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN,
@@ -146,12 +148,7 @@ static void read_publisher(const struct weir__slot_shm *slot, struct weir_channe
     uint64_t capacity = weir_segment_size(memory) - WEIR__LANE_RING_OFFSET;
     if ((capacity & (capacity - 1)) == 0) {
         const struct weir__lane_shm *shm = (const struct weir__lane_shm *)(const void *)bytes;
-        const struct weir__ring ring = {
-            .bytes = bytes + WEIR__LANE_RING_OFFSET,
-            .end = bytes + WEIR__LANE_RING_OFFSET + capacity,
-            .capacity = capacity,
-            .most_header = weir__record_max(capacity) << 32 | UINT32_MAX,
-        };
+        const struct weir__ring ring = weir__ring_of(bytes, capacity, type_bytes);
         member->ring_bytes = capacity;
         /* Relaxed [sleep.epoch]: shown, and no more. Pairs with weir__sleep_begin(). */
         member->sleeps = atomic_load_explicit(&shm->epoch, memory_order_relaxed);
@@ -234,7 +231,7 @@ static int gather(struct walk *walk, enum weir__role role)
         if (member->life == WEIR_LIFE_ALIVE)
             ask_kernel(member, weir__identity_unpack(owner).id);
         if (role == WEIR__PUBLISHER)
-            read_publisher(slot, member);
+            read_publisher(slot, walk->directory.terms.type_bytes, member);
         else
             result = read_subscriber(&walk->directory.roles[WEIR__PUBLISHER], slot, seen);
         walk->count++;
@@ -302,6 +299,26 @@ int weir_inspect_channel(const char *name,
         free(walk.seen[i].readings);
     free(walk.seen);
     return result;
+}
+
+int weir_inspect_channel_terms(const char *name, struct weir_channel_terms *terms)
+{
+    struct walk walk = { .name = name };
+    if (terms->size != sizeof *terms)
+        return weir__fail(EINVAL, "terms.size is %u: set it to sizeof(struct weir_channel_terms)",
+                          terms->size);
+    int result = open_directory(&walk);
+    if (result != 0)
+        return result;
+    const struct weir__terms *found = &walk.directory.terms;
+    terms->lifetime = walk.directory.segment->record.lifetime;
+    terms->publishers_max = found->counts[WEIR__PUBLISHER];
+    terms->subscribers_max = found->counts[WEIR__SUBSCRIBER];
+    terms->delivery = found->delivery;
+    terms->type_bytes = found->type_bytes;
+    memcpy(terms->type_name, found->type_name, sizeof terms->type_name);
+    weir_segment_close(walk.directory.segment);
+    return 0;
 }
 
 const char *weir_member_state_name(uint32_t state)

@@ -24,7 +24,8 @@ static const char help[] =
     "Shows all that is known of one object. Of a segment, which processes have it\n"
     "mapped, as far as /proc/PID/maps shows that to this user; of a set, each\n"
     "semaphore: its value, how many wait for it to grow (NCNT) and to be zero\n"
-    "(ZCNT), and who used it last. Of a channel, its publishers and subscribers:\n"
+    "(ZCNT), and who used it last. Of a channel, for how many it was made and what\n"
+    "its messages are; its publishers and subscribers:\n"
     "who they are, whether they live, how much of the publishers' messages the\n"
     "subscribers have not released (LAG, in bytes, the largest), and how often each\n"
     "began to wait (SLEEPS); then each subscriber with each publisher. Takes no\n"
@@ -67,15 +68,18 @@ static void find_parts(struct table *parts, const struct weir_object *object)
         command_note("%zu processes of other users may not be looked at", hidden);
 }
 
-/* The tables behind the facts: PARTS, and of a channel its members. */
-enum { PARTS, MEMBERS, READINGS, TABLES };
+/* The tables behind the facts: PARTS, and of a channel what it is for, and its members. */
+enum { PARTS, TERMS, MEMBERS, READINGS, TABLES };
 
 static void find_tables(struct table tables[TABLES], const struct weir_object *object)
 {
     find_parts(&tables[PARTS], object);
+    table_init(&tables[TERMS], terms_columns, terms_column_count);
     table_init(&tables[MEMBERS], member_columns, member_column_count);
     table_init(&tables[READINGS], reading_columns, reading_column_count);
-    if (!object->weirs || !object->name || strcmp(object->kind, "channel") != 0 ||
+    if (!object->weirs || !object->name || strcmp(object->kind, "channel") != 0)
+        return;
+    if (terms_find(&tables[TERMS], object->name) == 0 &&
         members_find(&tables[MEMBERS], &tables[READINGS], object->name) == 0)
         return;
     char *sentence = text_escape(weir_last_error(), false);
@@ -96,9 +100,10 @@ static int show(const struct weir_object *object, const struct table_options *op
         bool is_channel = strcmp(object->kind, "channel") == 0;
         const struct table_section sections[] = { { "object", &facts, true },
                                                   { name, &tables[PARTS], false },
+                                                  { "channel", &tables[TERMS], true },
                                                   { "members", &tables[MEMBERS], false },
                                                   { "readings", &tables[READINGS], false } };
-        status = table_print_json(sections, options->columns ? 1 : is_channel ? 4 : 2, options);
+        status = table_print_json(sections, options->columns ? 1 : is_channel ? 5 : 2, options);
     } else {
         table_print_pairs(&facts, options);
         for (int i = 0; i < TABLES; i++) {

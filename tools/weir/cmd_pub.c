@@ -11,6 +11,7 @@
 #include <weir/clock.h>
 #include <weir/error.h>
 
+#include "channel.h"
 #include "command.h"
 #include "input.h"
 #include "named.h"
@@ -45,7 +46,7 @@ static const char help[] =
     "                         message has a quarter of it less 8 bytes at most; without\n"
     "                         it: 1M\n"
     "      --taken            end only when all who subscribe have taken everything;\n"
-    "                         'weir sub' has written it by then\n"
+    "                         'weir sub' has written it by then\n" CHANNEL_HELP
     "  -q, --quiet            no remarks\n"
     "  -h, --help             this text\n"
     "\n"
@@ -67,6 +68,7 @@ struct request {
     double rate; /* 0: as fast as it goes */
     double wait; /* below 0: for ever */
     bool is_taken;
+    struct weir_channel_options options;
 };
 
 struct publication {
@@ -240,7 +242,7 @@ static int await_taken(const struct publication *publication)
 static int run_publication(const struct request *request)
 {
     struct publication publication = { .request = request };
-    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_channel_options options = request->options;
     options.ring_bytes = request->ring;
     object_collect_leftovers();
     if (weir_publisher_open(&publication.publisher, request->channel, &options) != 0)
@@ -310,7 +312,7 @@ static bool take_option(struct request *request, int option, int *status)
         request->is_taken = true;
         return true;
     default:
-        return command_option(option, status);
+        return channel_option(&request->options, option, optarg, status);
     }
 }
 
@@ -325,9 +327,12 @@ static int run(int argc, char **argv)
         { "type", required_argument, NULL, 't' },
         { "wait", required_argument, NULL, 'w' },
         { "wait-for", required_argument, NULL, 's' },
+        CHANNEL_LONG_OPTIONS,
         COMMAND_LONG_OPTIONS,
     };
-    struct request request = { .ring = WEIR_RING_BYTES_DEFAULT, .repeat = 1, .wait = -1 };
+    struct request request = {
+        .ring = WEIR_RING_BYTES_DEFAULT, .repeat = 1, .wait = -1, .options = WEIR_CHANNEL_OPTIONS
+    };
     int option, status;
     while ((option = getopt_long(argc, argv, "hLn:qr:s:t:w:", long_options, NULL)) != -1)
         if (!take_option(&request, option, &status))

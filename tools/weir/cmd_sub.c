@@ -11,6 +11,7 @@
 #include <weir/clock.h>
 #include <weir/error.h>
 
+#include "channel.h"
 #include "command.h"
 #include "named.h"
 #include "object.h"
@@ -44,7 +45,7 @@ static const char help[] =
     "  -J, --json             a line of JSON a message: session (a number for its\n"
     "                         publisher), sequence (of that one's messages, from 0),\n"
     "                         type, size, received (when), and text or, when it is no\n"
-    "                         UTF-8, base64\n"
+    "                         UTF-8, base64\n" CHANNEL_HELP
     "  -q, --quiet            no remarks: not of a publisher's death, either\n"
     "  -h, --help             this text\n"
     "\n"
@@ -62,6 +63,7 @@ struct request {
     double timeout; /* below 0: none */
     bool until_end;
     bool has_form;
+    struct weir_channel_options options;
 };
 
 struct subscription {
@@ -187,7 +189,8 @@ static int subscribe(const struct request *request, enum output_form form)
         return command_fail("no memory");
     *subscription = (struct subscription){ .request = request, .output = { .form = form } };
     object_collect_leftovers();
-    int result = weir_subscriber_open(&subscription->subscriber, request->channel, NULL);
+    int result =
+        weir_subscriber_open(&subscription->subscriber, request->channel, &request->options);
     if (result == 0)
         result = subscription->fd = weir_subscriber_fd(subscription->subscriber);
     if (result < 0)
@@ -231,19 +234,24 @@ static bool take_option(struct request *request, enum output_form *form, int opt
     case 'x':
         return take_form(request, form, OUTPUT_HEX);
     default:
-        return command_option(option, status);
+        return channel_option(&request->options, option, optarg, status);
     }
 }
 
 static int run(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        { "count", required_argument, NULL, 'c' }, { "hex", no_argument, NULL, 'x' },
-        { "json", no_argument, NULL, 'J' },        { "length-prefixed", no_argument, NULL, 'L' },
-        { "raw", no_argument, NULL, 'r' },         { "timeout", required_argument, NULL, 't' },
-        { "until-end", no_argument, NULL, 'e' },   COMMAND_LONG_OPTIONS,
+        { "count", required_argument, NULL, 'c' },
+        { "hex", no_argument, NULL, 'x' },
+        { "json", no_argument, NULL, 'J' },
+        { "length-prefixed", no_argument, NULL, 'L' },
+        { "raw", no_argument, NULL, 'r' },
+        { "timeout", required_argument, NULL, 't' },
+        { "until-end", no_argument, NULL, 'e' },
+        CHANNEL_LONG_OPTIONS,
+        COMMAND_LONG_OPTIONS,
     };
-    struct request request = { .timeout = -1 };
+    struct request request = { .timeout = -1, .options = WEIR_CHANNEL_OPTIONS };
     enum output_form form = OUTPUT_LINE;
     int option, status;
     while ((option = getopt_long(argc, argv, "c:ehJLqrt:x", long_options, NULL)) != -1)

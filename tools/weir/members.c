@@ -65,6 +65,24 @@ const struct table_column reading_columns[READING_FIELDS] = {
 };
 const size_t reading_column_count = READING_FIELDS;
 
+enum terms_field {
+    PUBLISHERS,
+    SUBSCRIBERS,
+    DELIVERY,
+    TYPE,
+    TYPE_SIZE,
+    TERMS_FIELDS,
+};
+
+const struct table_column terms_columns[TERMS_FIELDS] = {
+    [PUBLISHERS] = { "PUBLISHERS", TABLE_NUMBER, 1 },
+    [SUBSCRIBERS] = { "SUBSCRIBERS", TABLE_NUMBER, 1 },
+    [DELIVERY] = { "DELIVERY", TABLE_TEXT, 1 },
+    [TYPE] = { "TYPE", TABLE_TEXT, 1 },
+    [TYPE_SIZE] = { "TYPE-SIZE", TABLE_SIZE, 1 },
+};
+const size_t terms_column_count = TERMS_FIELDS;
+
 /* How far a publisher is, by its slot, for those who read from it. */
 struct progress_of {
     uint64_t ring, committed;
@@ -155,6 +173,23 @@ static int visit(const struct weir_channel_member *member, void *argument)
     } else if (is_shown) {
         add_readings(gathering, member, row);
     }
+    return 0;
+}
+
+int terms_find(struct table *table, const char *channel)
+{
+    struct weir_channel_terms terms = { .size = sizeof terms };
+    int result = weir_inspect_channel_terms(channel, &terms);
+    if (result != 0)
+        return result;
+    struct table_value *row = table_row(table);
+    table_set_number(&row[PUBLISHERS], terms.publishers_max);
+    table_set_number(&row[SUBSCRIBERS], terms.subscribers_max);
+    table_set_text(&row[DELIVERY], terms.delivery == 0 ? "reliable" : "lossy");
+    if (terms.type_name[0] != '\0')
+        table_set_text(&row[TYPE], terms.type_name);
+    if (terms.type_bytes != 0)
+        table_set_number(&row[TYPE_SIZE], terms.type_bytes);
     return 0;
 }
 

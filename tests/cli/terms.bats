@@ -1,0 +1,77 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Goal: what a channel is made for, from the shell: its type, and whether it stays; who says
+#       otherwise is refused, and told both sides; info, list and rm know it.
+# Method: 'weir pub' and 'weir sub' that make channels, end, and come again.
+
+load common.bash
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    children=()
+}
+
+teardown() {
+    [ "${#children[@]}" -eq 0 ] || kill -KILL "${children[@]}" 2>/dev/null || true
+    wait
+    "$WEIR" rm -f c 2>/dev/null || true
+    remove_all
+}
+
+@test "a persistent channel stays, with its type, until it is removed" {
+    works "$WEIR" pub --persistent --typed 'struct point:16' c </dev/null
+    [ "$("$WEIR" list --noheadings --raw -o NAME,KIND)" = 'c channel' ]
+    "$WEIR" info -q c >info
+    grep -Eqx 'PUBLISHERS +SUBSCRIBERS +DELIVERY +TYPE +TYPE-SIZE' info
+    grep -Eqx ' +64 +64 +reliable +struct point +16B' info
+    if [ "$WEIR_JSON" = 1 ]; then
+        "$WEIR" info -qJ c >json
+        [ "$(jq -c '.channel | [.publishers, .subscribers, .delivery, .type, .["type-size"]]' json)" = \
+            '[64,64,"reliable","struct point",16]' ]
+    fi
+    # Who comes later: with the same, or with nothing.
+    printf 'x%.0s' {1..16} >right
+    works "$WEIR" pub --typed 'struct point:16' c right
+    works "$WEIR" pub --persistent c right
+    refused 1 "was made for messages of 'struct point' of 16 bytes, not of 'struct point' of 24 bytes" \
+        "$WEIR" pub --typed 'struct point:24' c right
+    refused 1 "not of 'points' of any size" "$WEIR" sub --typed points c
+    refused 1 "a message of 3 bytes: this channel's type 'struct point' has 16" \
+        "$WEIR" pub c <<<'abc'
+    works "$WEIR" rm c
+    refused 1 'c' "$WEIR" info c
+    # Anew, and otherwise.
+    works "$WEIR" pub --persistent c <<<'abc'
+    "$WEIR" info -q c >info
+    grep -Eqx ' +64 +64 +reliable +- +-' info
+    refused 1 'messages of no type, not of' "$WEIR" pub --typed p:16 c right
+    works "$WEIR" rm c
+    [ -z "$("$WEIR" list -w --noheadings)" ]
+}
+
+@test "a typed channel carries messages of its size" {
+    "$WEIR" sub --typed geometry::point:4 -c 2 c >out 3>&- &
+    local sub=$!
+    children+=("$sub")
+    printf 'abcd' >one
+    printf '1234' >two
+    works "$WEIR" pub --wait-for 1 --wait 20 --typed geometry::point:4 c one two
+    wait "$sub"
+    printf 'abcd\n1234\n' | cmp - out
+}
+
+@test "one for the time being cannot be made to stay" {
+    "$WEIR" sub c >out 3>&- &
+    children+=($!)
+    works "$WEIR" pub --wait-for 1 --wait 20 c </dev/null
+    refused 1 'goes with its last member' "$WEIR" pub --persistent c </dev/null
+}
+
+@test "called wrongly" {
+    refused 2 "--typed '': a name has 1 to 63 characters" "$WEIR" pub --typed '' c
+    refused 2 "--typed 'p:0': a size is 1 to" "$WEIR" pub --typed p:0 c
+    refused 2 "--typed 'p:1X': unknown unit" "$WEIR" sub --typed p:1X c
+    refused 2 'printable ASCII' "$WEIR" sub --typed $'p\n' c
+    refused 2 '--mode' "$WEIR" sub --mode 0777 c
+    [ -z "$("$WEIR" list -w --noheadings)" ]
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "channel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/ref.h>
+
+#include "command.h"
+#include "size.h"
+#include "text.h"
+
+static bool type_refused(const char *text, const char *why)
+{
+    char *shown = text_escape(text, false);
+    command_usage("--typed '%s': %s: NAME or NAME:SIZE is wanted, 'struct point:16'", shown, why);
+    free(shown);
+    return false;
+}
+
+/* "NAME" or "NAME:SIZE"; a name may have colons of its own, as in "geometry::point:16". */
+static bool type_option(struct weir_channel_options *options, char *text)
+{
+    char *colon = strrchr(text, ':');
+    uint64_t bytes = 0;
+    if (colon && colon[1] >= '0' && colon[1] <= '9') {
+        const char *why = size_parse(colon + 1, &bytes);
+        if (!why && (bytes == 0 || bytes > UINT32_MAX))
+            why = "a size is 1 to 4294967295";
+        if (why)
+            return type_refused(text, why);
+        *colon = '\0';
+    }
+    size_t length = strlen(text);
+    for (size_t i = 0; i < length; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            return type_refused(text, "a name is of printable ASCII");
+    if (length == 0 || length > WEIR_TYPE_NAME_MAX)
+        return type_refused(text, "a name has 1 to 63 characters");
+    options->type_name = text;
+    options->type_bytes = (uint32_t)bytes;
+    return true;
+}
+
+bool channel_option(struct weir_channel_options *options, int option, char *argument, int *status)
+{
+    *status = STATUS_USAGE;
+    switch (option) {
+    case CHANNEL_ANY_OWNER:
+        options->trust = WEIR_TRUST_ANYONE;
+        return true;
+    case CHANNEL_MODE:
+        return mode_option("--mode", argument, &options->mode);
+    case CHANNEL_PERSISTENT:
+        options->flags |= WEIR_CHANNEL_PERSISTENT;
+        return true;
+    case CHANNEL_TYPED:
+        return type_option(options, argument);
+    default:
+        return command_option(option, status);
+    }
+}

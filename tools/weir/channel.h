@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_TOOL_CHANNEL_H
+#define WEIR_TOOL_CHANNEL_H
+
+/* What 'weir pub' and 'weir sub' say alike of the channel that they open, or make. */
+
+#include <getopt.h>
+#include <stdbool.h>
+
+#include <weir/channel.h>
+
+#define CHANNEL_ANY_OWNER 0x3000
+#define CHANNEL_MODE 0x3001
+#define CHANNEL_PERSISTENT 0x3002
+#define CHANNEL_TYPED 0x3003
+#define CHANNEL_LONG_OPTIONS                                                                       \
+    { "any-owner", no_argument, NULL, CHANNEL_ANY_OWNER },                                         \
+        { "mode", required_argument, NULL, CHANNEL_MODE },                                         \
+        { "persistent", no_argument, NULL, CHANNEL_PERSISTENT },                                   \
+    {                                                                                              \
+        "typed", required_argument, NULL, CHANNEL_TYPED                                            \
+    }
+
+/* For the help: behind "Options:". */
+#define CHANNEL_HELP                                                                               \
+    "      --typed=NAME[:SIZE]  the channel's messages are of this type, and of SIZE\n"            \
+    "                         bytes each: as it was made for, or else this makes it so\n"          \
+    "      --persistent       if this makes the channel, it stays until 'weir rm'\n"               \
+    "      --mode=MODE        who else may join what this makes: 0660, a group; without\n"         \
+    "                         it: 0600, this user alone\n"                                         \
+    "      --any-owner        also a channel, and members, of other users\n"
+
+/* False: it is none of these, or *status is STATUS_USAGE, and that is told. */
+bool channel_option(struct weir_channel_options *options, int option, char *argument, int *status);
+
+#endif
