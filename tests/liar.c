@@ -155,6 +155,7 @@ static size_t list_lane(struct liar_word *words, size_t count)
         WORD(liar_lane, boundary_before), WORD(liar_lane, member.needs_fence),
         WORD(liar_lane, boundary_count),  WORD(liar_lane, boundary),
         WORD(liar_lane, ended),           WORD(liar_lane, epoch),
+        WORD(liar_lane, trust),           WORD(liar_lane, trust_uid),
     };
     return append(words, count, list, ARRAY_SIZE(list));
 }
@@ -162,13 +163,10 @@ static size_t list_lane(struct liar_word *words, size_t count)
 static size_t list_page(struct liar_word *words, size_t count)
 {
     const struct liar_word list[] = {
-        WORD(liar_page, member.magic),
-        WORD(liar_page, member.owner),
-        WORD(liar_page, entries[0].cursor),
-        WORD(liar_page, member.needs_fence),
-        WORD(liar_page, entries[0].lane),
-        WORD(liar_page, entries[0].finished),
-        WORD(liar_page, epoch),
+        WORD(liar_page, member.magic),       WORD(liar_page, member.owner),
+        WORD(liar_page, entries[0].cursor),  WORD(liar_page, member.needs_fence),
+        WORD(liar_page, entries[0].lane),    WORD(liar_page, entries[0].finished),
+        WORD(liar_page, entries[0].refused), WORD(liar_page, epoch),
     };
     return append(words, count, list, ARRAY_SIZE(list));
 }

@@ -362,7 +362,7 @@ static void test_bad_options(void **state)
 {
     struct weir_channel_options rows[] = {
         { .size = 4 },
-        { .size = sizeof rows[0], .flags = 4 },
+        { .size = sizeof rows[0], .flags = 1 << 15 },
         { .size = sizeof rows[0], .flags = 3 },
         { .size = sizeof rows[0], .ring_bytes = 65535 },
         { .size = sizeof rows[0], .ring_bytes = 32768 },

@@ -59,6 +59,34 @@
  * publisher alone from then on), and never reach memory that is not theirs. The payload
  * of a message that was taken in place is still the publisher's memory: copy what
  * you check and then use.
+ *
+ * Who may do what to whom. A channel is open to who may read and write its directory, a named
+ * segment with the options.mode, and the group, of who made it: 0600 for one user, 0660 for a
+ * group; who can use the run directory finds it. Each member makes a private
+ * segment, which it alone writes: a publisher its ring, a subscriber its page; the others
+ * need to read it, so each member gives the same options.mode. Users who have a group in
+ * common: WEIR_DIR names a setgid directory of the group (mode 2770), and all open with mode 0660,
+ * WEIR_CHANNEL_SET_GID and its gid, and WEIR_TRUST_DIRECTORY or WEIR_TRUST_ANYONE.
+ *
+ *                              | another's memory | another's messages  | another's progress
+ *   ---------------------------+------------------+---------------------+----------------------
+ *   any other user             | never            | never               | never
+ *   a subscriber               | never            | never               | holds up each publisher
+ *                              |                  |                     | that takes it, by not
+ *                              |                  |                     | releasing
+ *   a publisher                | never            | its own, taken in   | never
+ *                              |                  | place, until they   |
+ *                              |                  | are released        |
+ *   who may write the          | never            | by freeing a place  | may put others out of
+ *   directory                  |                  | that is not his:    | their places, and take
+ *                              |                  | what is read there  | all places
+ *                              |                  | may be overwritten  |
+ *
+ * Strangers. Members that cannot meet, since one does not trust the other or may not read its
+ * memory, go on without each other, and hold up nobody. A subscriber is told of such a publisher
+ * once, by a take, and gets nothing from it; a publisher of such a subscriber once, by a send (or
+ * loan, or wait), which has sent nothing then, and not at all if it is the subscriber alone that
+ * refuses. Neither counts in weir_publisher_wait_subscribers() and weir_publisher_wait_taken().
  */
 
 #include <stddef.h>
@@ -79,6 +107,7 @@ enum weir_channel_flags {
     WEIR_CHANNEL_SPIN_ONLY = 1 << 0,  /* never sleep: a core spins while it waits */
     WEIR_CHANNEL_SLEEP_ONLY = 1 << 1, /* never spin */
     WEIR_CHANNEL_PERSISTENT = 1 << 2, /* the channel stays: see "Lifetime" above */
+    WEIR_CHANNEL_SET_GID = 1 << 3,    /* what this side creates is given to options.gid */
 };
 
 /* Ring sizes, in bytes: powers of two. */
@@ -131,12 +160,13 @@ struct weir_channel_options {
     /* What the messages are: see "Types" above. NULL: of no type, or whatever the channel has. */
     const char *type_name;
     uint32_t type_bytes;  /* of each message; 0: any size. Not without a name */
+    uint32_t gid;         /* for WEIR_CHANNEL_SET_GID */
     uint64_t reserved[2]; /* 0 */
 };
 
 #define WEIR_CHANNEL_OPTIONS                                                                       \
     {                                                                                              \
-        sizeof(struct weir_channel_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0,          \
+        sizeof(struct weir_channel_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0,       \
         {                                                                                          \
             0, 0                                                                                   \
         }                                                                                          \
@@ -215,9 +245,11 @@ WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publish
  * Returns: 0.
  * Errors: -EAGAIN (no room, deadline_ns 0), -ETIMEDOUT, -EINTR, -EMSGSIZE (above
  *     weir_publisher_max_bytes(), or another size than the channel's type has), -EINVAL (type; a loan is out), -EPIPE (after
- *     weir_publisher_end()), -EUCLEAN (a subscriber writes nonsense), -EPROTO (what it
+ *     weir_publisher_end()), -EUCLEAN (a subscriber writes nonsense), -ECHILD; and, once for each
+ *     subscriber, which is not waited for from then on: -EPROTO (what it
  *     shows is no subscriber's page), -EPERM or -EACCES (it is not to be trusted, or not to
- *     be attached: see options), -ECHILD.
+ *     be attached: see "Strangers" above). Each time, as long as it is there: -EPERM or -EACCES,
+ *     when this process has become another user since it opened the channel.
  * Blocking: while the ring has no room because of the slowest subscriber, or while one that has
  *     just come is attaching; never when nobody has subscribed.
  */
@@ -388,9 +420,10 @@ WEIR_EXPORT int weir_publisher_fd(struct weir_publisher *publisher);
  * publisher that is there is attached. Parameters, results and
  * behaviour as weir_publisher_open(); ring_bytes must be valid or 0, and is not used.
  *
+ * Publishers that are there and not for us are told by the takes that follow.
+ *
  * Returns: 0; -EBUSY (the channel has as many living subscribers as it was made for); else as
- *     weir_publisher_open(), and what weir_subscriber_take_until() gives of a publisher
- *     that is there and writes nonsense.
+ *     weir_publisher_open().
  */
 WEIR_EXPORT int weir_subscriber_open(struct weir_subscriber **subscriber, const char *name,
                                      const struct weir_channel_options *options);
@@ -409,7 +442,8 @@ WEIR_EXPORT void weir_subscriber_close(struct weir_subscriber *subscriber);
  * WEIR_NEVER waits for ever, 0 not at all.
  *
  * Returns: 0, also when it has ended since, or was killed: the next take tells that; else
- *     -EAGAIN, -ETIMEDOUT, -EINTR, -EUCLEAN, -ECHILD. Blocking: see deadline_ns.
+ *     -EAGAIN, -ETIMEDOUT, -EINTR, -ECHILD, and what weir_subscriber_take_until() gives once of a
+ *     publisher. Blocking: see deadline_ns.
  */
 WEIR_EXPORT int weir_subscriber_wait_publisher(struct weir_subscriber *subscriber,
                                                int64_t deadline_ns);
@@ -428,7 +462,8 @@ WEIR_EXPORT int weir_subscriber_wait_publisher(struct weir_subscriber *subscribe
  *     another), -EPIPE (the last publisher was killed; likewise), -ENOBUFS
  *     (WEIR_HOLDS_MAX are held), -ECHILD; and, once for each publisher, which is left alone from
  *     then on: -EUCLEAN (it writes nonsense), -EPROTO (what it shows is no lane), -EPERM or
- *     -EACCES (it is not to be trusted, or not to be attached: see options).
+ *     -EACCES (one of us is not to be trusted by the other, or not to be attached: see "Strangers"
+ *     above).
  *
  * Of several publishers that have messages each has its turn, 8 KiB or a message long. That one
  * of them ends, while others are there, is not told.

@@ -92,7 +92,7 @@ struct weir__member_shm {
  *
  *   word            | written              | how
  *   ----------------+----------------------+----------------------------------------
- *   member, evicts  | before it is listed  | plain; ordered by [slot.page]
+ *   member to evicts| before it is listed  | plain; ordered by [slot.page]
  *   boundary...     | at looks             | three release stores [lane.boundary]
  *   ended           | once, at the end     | release [lane.end]
  *   epoch           | before each sleep    | see wait.h
@@ -117,7 +117,8 @@ struct weir__mark_shm {
 
 struct weir__lane_shm {
     struct weir__member_shm member;
-    uint32_t evicts; /* 1: what a reliable subscriber has not read may be overwritten */
+    uint32_t evicts;           /* 1: what a reliable subscriber has not read may be overwritten */
+    uint32_t trust, trust_uid; /* whom this publisher takes as a subscriber: enum weir_trust */
     _Alignas(WEIR__LINE_BYTES) weir__atomic_u64 boundary_before;
     weir__atomic_u64 boundary_count;
     weir__atomic_u64 boundary;
@@ -143,13 +144,16 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
  *           |                      | changes lanes
  *   finished| when a lane is left  | release [lane.finished]; the cursor stays that lane's
  *           |                      | until the next attach
+ *   refused | when a lane is none  | release [lane.refused]; 0, and a full fence, before its
+ *           | for us               | owner's lane is attached after all
  */
-#define WEIR__PAGE_MAGIC UINT64_C(0x326567617077) /* "wpage2" */
+#define WEIR__PAGE_MAGIC UINT64_C(0x336567617077) /* "wpage3" */
 
 struct weir__entry_shm {
     _Alignas(32) weir__atomic_u64 cursor;
     weir__atomic_u64 lane;     /* the publisher, identity and session, whose lane is attached */
     weir__atomic_u64 finished; /* the one whose lane was read to its end */
+    weir__atomic_u64 refused;  /* the one whose lane is not read, and that need not wait for us */
 };
 
 struct weir__page_shm {

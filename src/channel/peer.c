@@ -12,6 +12,7 @@
 #include <weir/identity.h>
 
 #include "base/error.h"
+#include "channel/consent.h"
 #include "segment/header.h"
 #include "segment/pages.h"
 #include "segment/sysv.h"
@@ -94,13 +95,25 @@ static int read_member(struct weir_segment *memory, uint64_t least_bytes, bool i
                          : 0;
 }
 
-/* Whom to attach memory of: the directory's trust is in who may write the directory. */
+uint32_t weir__peer_trust(const struct weir__side *side)
+{
+    return side->options.trust == WEIR_TRUST_DIRECTORY ? (uint32_t)WEIR_TRUST_ANYONE
+                                                       : side->options.trust;
+}
+
+int weir__peer_consent(int lane_id, uint32_t trust, uint32_t trust_uid, int page_id)
+{
+    struct weir__consent consent = { .trust = trust, .trust_uid = trust_uid };
+    if (weir__shm_stat(lane_id, &consent.lane) != 0 || weir__shm_stat(page_id, &consent.page) != 0)
+        return weir__fail(EACCES, "the kernel does not tell whose the other side's memory is");
+    return weir__consent(&consent);
+}
+
 static struct weir_segment_options attach_options(const struct weir__side *side)
 {
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
-    options.trust = side->options.trust == WEIR_TRUST_DIRECTORY ? (uint32_t)WEIR_TRUST_ANYONE
-                                                                : side->options.trust;
+    options.trust = weir__peer_trust(side);
     options.trust_uid = side->options.trust_uid;
     return options;
 }

@@ -76,6 +76,15 @@ bool weir__is_of_huge_pages(const struct weir_segment *memory);
 int weir__peer_meet(const struct weir__side *side, struct weir__peer *peer, uint64_t magic,
                     uint64_t least_bytes, uint64_t most_bytes);
 
+/* Whom to attach memory of: of peers the trust in the directory is that in who may write it. */
+uint32_t weir__peer_trust(const struct weir__side *side);
+
+/*
+ * weir__consent(), of a publisher whose lane has this id and trust, and the subscriber whose page has
+ * that id. Of what the kernel does not tell: -EACCES.
+ */
+int weir__peer_consent(int lane_id, uint32_t trust, uint32_t trust_uid, int page_id);
+
 /* Nobody again; its memory is detached. */
 void weir__peer_part(struct weir__peer *peer);
 

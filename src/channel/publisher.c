@@ -367,6 +367,8 @@ static int open_publisher(struct weir_publisher *publisher, const char *name,
     if (result != 0)
         return result;
     publisher->lane = weir_segment_data(side->memory);
+    publisher->lane->trust = weir__peer_trust(side);
+    publisher->lane->trust_uid = side->options.trust_uid;
     publisher->ring = (unsigned char *)publisher->lane + WEIR__LANE_RING_OFFSET;
     publisher->capacity = side->options.ring_bytes;
     publisher->loan_at = publisher->many_at = WEIR__NOWHERE;

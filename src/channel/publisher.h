@@ -67,6 +67,7 @@ struct weir_publisher {
     uint32_t reader_count;
     uint32_t attached_count;     /* of them, at the last look */
     uint32_t counted;            /* of them, those that set the limit */
+    uint32_t out_count;          /* likewise: those whom nobody waits for */
     uint64_t *known;             /* by slot: the owner that is among the readers; 0: none */
     uint64_t wanted;             /* for the wait: limit must reach it */
     uint32_t wanted_subscribers; /* likewise */

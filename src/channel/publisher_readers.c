@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "segment/handle.h"
 
 /* Never equal to what is seen: look at the slots again. */
 static void look_again(struct weir_publisher *publisher, uint32_t changes)
@@ -45,10 +46,18 @@ static void forget(struct weir_publisher *publisher, uint32_t index)
     }
 }
 
+/* Whether the slot is still that of the reader, in the same showing. */
+static bool is_there(const struct weir_publisher *publisher, const struct weir__reader *reader)
+{
+    const struct weir__slot_shm *slot = weir__peer_slot(&publisher->side, &reader->peer);
+    return weir__peer_is_there(&publisher->side, &reader->peer) &&
+           (reader->unmet_page == 0 || weir__slot_page(slot) == reader->unmet_page);
+}
+
 static void forget_absent(struct weir_publisher *publisher)
 {
     for (uint32_t i = publisher->reader_count; i > 0; i--)
-        if (!weir__peer_is_there(&publisher->side, &publisher->readers[i - 1].peer))
+        if (!is_there(publisher, &publisher->readers[i - 1]))
             forget(publisher, i - 1);
 }
 
@@ -76,15 +85,37 @@ static void find_new(struct weir_publisher *publisher)
     }
 }
 
-/* Attaches the page of one that was found, if it shows one. */
+/*
+ * Whether one whose page cannot be had is no reader of ours: what it shows is no page, or it
+ * knows by the same facts that we cannot have it, and has refused our lane. Else it may be
+ * reading from us, as when this process has changed its uid since: then we must not go on.
+ */
+static bool is_stranger(const struct weir__side *side, uint64_t owner, uint64_t page, int result)
+{
+    struct weir__error_saved saved;
+    if (result != -EPERM && result != -EACCES)
+        return result == -EPROTO;
+    weir__error_save(&saved);
+    bool is_refused = weir__peer_consent(side->memory->id, weir__peer_trust(side),
+                                         side->options.trust_uid, weir__shown_id(page, owner)) != 0;
+    weir__error_restore(&saved);
+    return is_refused;
+}
+
+/* Attaches the page of one that was found, if it shows one. A stranger is told of once. */
 static int meet(struct weir_publisher *publisher, uint32_t index)
 {
     const struct weir__side *side = &publisher->side;
     struct weir__reader *reader = &publisher->readers[index];
+    uint64_t page = weir__slot_page(weir__peer_slot(side, &reader->peer));
     uint64_t bytes = weir__page_bytes(weir__side_own(side)->count);
     int result = weir__peer_meet(side, &reader->peer, WEIR__PAGE_MAGIC, bytes, bytes);
+    if (result == -EAGAIN)
+        return 0; /* listed, and has not shown its page: no credit */
+    if (result != 0 && is_stranger(side, reader->peer.owner, page, result))
+        reader->unmet_page = page;
     if (result != 0)
-        return result == -EAGAIN ? 0 : result; /* listed, and has not shown its page: no credit */
+        return result;
     reader->page = weir_segment_data(reader->peer.memory);
     reader->entry = &reader->page->entries[side->number];
     *waker_at(publisher, index) = weir__peer_waker(side, &reader->peer, &reader->page->epoch);
@@ -97,7 +128,7 @@ int weir__publisher_update_readers(struct weir_publisher *publisher)
     forget_absent(publisher);
     find_new(publisher);
     for (uint32_t i = 0; i < publisher->reader_count && result == 0; i++)
-        if (!publisher->readers[i].page)
+        if (!publisher->readers[i].page && publisher->readers[i].unmet_page == 0)
             result = meet(publisher, i);
     weir__publisher_settle_wakers(publisher);
     return result;
@@ -129,7 +160,8 @@ static void ring_unmet(const struct weir_publisher *publisher)
         if (is_new(publisher, i))
             weir__ring(&slots->at[i].doorbell);
     for (uint32_t i = 0; i < publisher->reader_count; i++)
-        if (!publisher->readers[i].page) /* found before it had shown it; a loan was out then */
+        if (!publisher->readers[i].page && publisher->readers[i].unmet_page == 0)
+            /* Found before it had shown it; a loan was out then. */
             weir__ring(&slots->at[publisher->readers[i].peer.number].doorbell);
 }
 

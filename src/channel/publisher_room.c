@@ -51,8 +51,12 @@ static int credit(struct weir_publisher *publisher, struct weir__reader *reader,
     uint64_t cursor = reader->found_at;
     reader->is_attached =
         reader->page && weir__reader_is_reading(reader, publisher->side.me, publisher->has_ended);
+    reader->is_out = !reader->is_attached &&
+                     (reader->unmet_page != 0 ||
+                      (reader->page && weir__reader_refuses(reader, publisher->side.me)));
     publisher->attached_count += reader->is_attached;
-    if (reader->is_lossy)
+    publisher->out_count += reader->is_out;
+    if (reader->is_lossy || reader->is_out)
         return 0;
     if (!reader->is_attached && publisher->lag_bytes == 0) {
         publisher->counted++;
@@ -81,7 +85,7 @@ static int credit(struct weir_publisher *publisher, struct weir__reader *reader,
 static int find_limit(struct weir_publisher *publisher)
 {
     uint64_t limit = publisher->tail + publisher->capacity;
-    publisher->attached_count = publisher->counted = 0;
+    publisher->attached_count = publisher->counted = publisher->out_count = 0;
     int result = weir__publisher_update_readers(publisher);
     for (uint32_t i = 0; i < publisher->reader_count && result == 0; i++)
         result = credit(publisher, &publisher->readers[i], &limit);
@@ -169,7 +173,7 @@ static uint64_t slowest(const struct weir_publisher *publisher)
             continue;
         uint64_t cursor =
             reader->page ? atomic_load_explicit(&reader->entry->cursor, memory_order_relaxed) : 0;
-        if (reader->page && cursor < lowest)
+        if (reader->is_attached && cursor < lowest)
             lowest = cursor;
     }
     return lowest;
@@ -220,7 +224,7 @@ static int wait_attached(struct weir_publisher *publisher, uint32_t count, bool 
         int result = look(publisher);
         if (result != 0 || publisher->attached_count >= count)
             return result;
-        if (may_be_nobody && publisher->reader_count == 0)
+        if (may_be_nobody && publisher->reader_count == publisher->out_count)
             return weir__fail(EPIPE, "no subscriber is left");
         result = wait_for(publisher, WEIR__REFUSED_SUBSCRIBER, deadline_ns);
         if (result != 0)
@@ -255,9 +259,12 @@ static bool was_taken(const struct weir_publisher *publisher)
         return false;
     for (uint32_t i = 0; i < publisher->reader_count; i++) {
         const struct weir__reader *reader = &publisher->readers[i];
-        if (reader->is_lossy)
+        bool is_reading = reader->page && weir__reader_is_reading(reader, me, true);
+        bool is_out = !is_reading && (reader->unmet_page != 0 ||
+                                      (reader->page && weir__reader_refuses(reader, me)));
+        if (reader->is_lossy || is_out)
             continue;
-        if (!reader->page || !weir__reader_is_reading(reader, me, true))
+        if (!is_reading)
             return false;
         asked++;
         /* Acquire [lane.free]: all that it read comes before. Pairs with store_cursor() and
@@ -273,7 +280,7 @@ static bool was_taken(const struct weir_publisher *publisher)
 static bool is_taken(const struct weir_publisher *publisher)
 {
     for (uint32_t i = 0; i < publisher->reader_count; i++)
-        if (!publisher->readers[i].is_lossy &&
+        if (!publisher->readers[i].is_lossy && !publisher->readers[i].is_out &&
             (!publisher->readers[i].is_attached ||
              publisher->readers[i].cursor < weir__publisher_last_end(publisher)))
             return false;

@@ -11,9 +11,16 @@ bool weir__reader_is_reading(const struct weir__reader *reader, uint64_t me, boo
     return has_ended && atomic_load_explicit(&reader->entry->finished, memory_order_acquire) == me;
 }
 
+bool weir__reader_refuses(const struct weir__reader *reader, uint64_t me)
+{
+    /* Acquire [lane.refused]: all that it has read of our lane comes before. Pairs with
+     * say_refused(), and with take_back_refusal() by the fence in look(). */
+    return atomic_load_explicit(&reader->entry->refused, memory_order_acquire) == me;
+}
+
 /* What one of the readers means for the wait. */
 enum state {
-    ABSENT,   /* it has left, or was put out: nobody waits for it */
+    ABSENT,   /* it has left, was put out, or does not read from us: nobody waits for it */
     BLOCKING, /* it is what we wait for */
     CONTENT,
     NEWS, /* the call should look */
@@ -25,12 +32,15 @@ static enum state state_of(const struct weir__refusal *refusal, const struct wei
     bool is_waited = !reader->is_lossy || refusal->refused == WEIR__REFUSED_SUBSCRIBER;
     if (!weir__peer_is_there(side, &reader->peer))
         return ABSENT;
+    if (reader->unmet_page != 0)
+        return weir__slot_page(weir__peer_slot(side, &reader->peer)) == reader->unmet_page ? ABSENT
+                                                                                           : NEWS;
     if (!reader->page)
         return weir__peer_is_shown(side, &reader->peer) ? NEWS : is_waited ? BLOCKING : ABSENT;
     if (!is_waited)
         return ABSENT;
     if (!weir__reader_is_reading(reader, side->me, refusal->has_ended))
-        return BLOCKING;
+        return weir__reader_refuses(reader, side->me) ? ABSENT : BLOCKING;
     /* Relaxed: the call that follows acquires. */
     uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_relaxed);
     if (refusal->refused == WEIR__REFUSED_SUBSCRIBER)

@@ -14,6 +14,8 @@
  *   taken      | all cursors are at the last message; or nobody is there
  *
  * A lossy one counts for "subscriber" alone.
+ * Who has refused our lane, and whose page we cannot have, is nobody that is there.
+ *
  * Whatever is refused, it is over when one shows its memory that we have not attached: the
  * next call meets it. A cursor that cannot be is the end of waiting, too: the call says
  * -EUCLEAN.
@@ -31,11 +33,13 @@ struct weir__reader {
     struct weir__peer peer;
     const struct weir__page_shm *page;   /* NULL: it was found, and not met yet */
     const struct weir__entry_shm *entry; /* ours, in its page */
-    bool is_attached;                    /* it had our lane, when we last looked */
-    uint64_t cursor;                     /* at that look */
-    uint64_t found_at;                   /* our tail when it was found */
-    bool is_lossy;                       /* never waited for */
-    bool is_evicted;                     /* not waited for, until it has caught up */
+    uint64_t unmet_page; /* its slot's, of which we cannot be a reader: it refuses us; 0: none */
+    bool is_attached;    /* it had our lane, when we last looked */
+    bool is_out;         /* it had refused our lane, or we its page: nobody waits for it */
+    uint64_t cursor;     /* at that look */
+    uint64_t found_at;   /* our tail when it was found */
+    bool is_lossy;       /* never waited for */
+    bool is_evicted;     /* not waited for, until it has caught up */
 };
 
 enum weir__refused {
@@ -66,6 +70,9 @@ static inline size_t weir__refusal_bytes(uint32_t readers)
 
 /* Whether the reader's cursor is one of our lane. */
 bool weir__reader_is_reading(const struct weir__reader *reader, uint64_t me, bool has_ended);
+
+/* Whether it has refused our lane, and so will not read what we write. */
+bool weir__reader_refuses(const struct weir__reader *reader, uint64_t me);
 
 /* Of a struct weir__refusal. Cheap, changes nothing that others see. */
 bool weir__refusal_is_over(void *argument);

@@ -36,8 +36,8 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
         to->ring_bytes = WEIR_RING_BYTES_DEFAULT;
     if (to->spin_ns == 0)
         to->spin_ns = SPIN_DEFAULT_NS;
-    if ((to->flags & ~(both | WEIR_CHANNEL_PERSISTENT)) || (to->flags & both) == both ||
-        to->reserved[0] || to->reserved[1])
+    if ((to->flags & ~(both | WEIR_CHANNEL_PERSISTENT | WEIR_CHANNEL_SET_GID)) ||
+        (to->flags & both) == both || to->reserved[0] || to->reserved[1])
         return weir__fail(EINVAL, "options: flags 0x%x are not known, or contradict", to->flags);
     if (to->ring_bytes < WEIR_RING_BYTES_MIN || (to->ring_bytes & (to->ring_bytes - 1)) != 0)
         return weir__fail(EINVAL, "a ring of %llu bytes: it must be a power of two, %llu at least",
@@ -121,6 +121,15 @@ static int take_delivery(struct weir__side *side, const char *name)
     return 0;
 }
 
+/* Of all that this side makes. */
+static void set_rights(struct weir_segment_options *options, const struct weir__side *side)
+{
+    options->mode = side->options.mode;
+    options->gid = side->options.gid;
+    if (side->options.flags & WEIR_CHANNEL_SET_GID)
+        options->flags |= WEIR_SEGMENT_SET_GID;
+}
+
 static int open_directory(struct weir__side *side, const char *name, struct weir__rundir *dir)
 {
     struct weir__terms asked = {
@@ -131,11 +140,11 @@ static int open_directory(struct weir__side *side, const char *name, struct weir
     if (result != 0)
         return result;
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    options.mode = side->options.mode;
+    set_rights(&options, side);
     options.trust = side->options.trust;
     options.trust_uid = side->options.trust_uid;
     options.kind = WEIR__DIRECTORY_KIND;
-    options.flags = WEIR_SEGMENT_NO_FORK;
+    options.flags |= WEIR_SEGMENT_NO_FORK;
     bool is_to_stay = side->options.flags & WEIR_CHANNEL_PERSISTENT;
     options.lifetime = is_to_stay ? WEIR_PERSISTENT : WEIR_EPHEMERAL;
     result = weir__directory_open(&side->directory, name, &asked, &options, dir);
@@ -200,8 +209,8 @@ int weir__side_make(struct weir__side *side, uint64_t magic, uint64_t size_bytes
                     struct weir__rundir *dir)
 {
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    options.mode = side->options.mode;
-    options.flags = WEIR_SEGMENT_ONE_WRITER | WEIR_SEGMENT_PREFAULT | WEIR_SEGMENT_NO_FORK;
+    set_rights(&options, side);
+    options.flags |= WEIR_SEGMENT_ONE_WRITER | WEIR_SEGMENT_PREFAULT | WEIR_SEGMENT_NO_FORK;
     int result = weir__segment_create(&side->memory, weir_private(), size_bytes, &options, dir);
     if (result != 0)
         return result;

@@ -59,6 +59,7 @@ struct weir__lane {
     uint64_t missed;   /* that the next message is to tell of */
     bool is_left;      /* no longer among the lanes */
     bool is_validated; /* what we read may be overwritten meanwhile */
+    bool is_false;     /* its records cannot be true: refused, once nothing of it is held */
     const struct weir__lane_shm *shm;
     struct weir__peer peer;
 };
@@ -257,7 +258,10 @@ void weir__subscriber_forget(struct weir_subscriber *subscriber);
 /* Whether a publisher is shown that is new to us: reads slots and berths alone. */
 bool weir__subscriber_has_new(const struct weir_subscriber *subscriber);
 
-/* Attaches the lanes that are shown and new. 0; else why one of them was refused. */
+/*
+ * Attaches the lanes that are shown and new. 0; else why one of them was refused: each is told once.
+ * In an open that is left to the first take: all that are not refused are attached.
+ */
 int weir__subscriber_attach_new(struct weir_subscriber *subscriber);
 
 /*

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "segment/handle.h"
 
 static struct weir__berth *berth_of(struct weir_subscriber *subscriber,
                                     const struct weir__lane *lane)
@@ -39,6 +40,40 @@ void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__la
     weir__wake(&lane->waker);
 }
 
+/* To the publisher of a slot: we read nothing of its lane, so it need not wait for us. */
+static void say_refused(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
+{
+    /* Release [lane.refused]: all that we have read of it comes before. Pairs with
+     * weir__reader_refuses(). */
+    atomic_store_explicit(&subscriber->page->entries[number].refused, owner, memory_order_release);
+    /* CRASH page.refused */
+    weir__ring(&weir__side_others(&subscriber->side)->at[number].doorbell);
+}
+
+/* Of that owner we attach a lane after all: before it is read where that begins. */
+static void take_back_refusal(struct weir_subscriber *subscriber, struct weir__entry_shm *entry,
+                              uint64_t owner)
+{
+    /* Relaxed: our own word. */
+    if (atomic_load_explicit(&entry->refused, memory_order_relaxed) != owner)
+        return;
+    atomic_store_explicit(&entry->refused, 0, memory_order_relaxed);
+    /* As at a claim: the publisher's next look, or reservation, finds that we are to be waited for. */
+    weir__slots_changed(weir__side_own(&subscriber->side));
+    /* Full fence [lane.refused]: no longer refused, then the boundary. Pairs with that in look():
+     * either the publisher sees it, and gives no credit, or we read that boundary or a later one. */
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* A lane that was left, and of which nothing is held any more. */
+static void end_lane(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    const struct weir__slot_shm *slot = weir__peer_slot(&subscriber->side, &lane->peer);
+    if (lane->is_false && weir__slot_owner(slot) == lane->peer.owner)
+        say_refused(subscriber, lane->peer.number, lane->peer.owner);
+    free_lane(subscriber, lane);
+}
+
 void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned index)
 {
     struct weir__lane *lane = weir__hold_at(subscriber, index)->lane;
@@ -51,7 +86,7 @@ void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned ind
         return;
     weir__ring(lane->waker.doorbell); /* it has ended, and may wait for this */
     if (lane->held == 0)
-        free_lane(subscriber, lane);
+        end_lane(subscriber, lane);
 }
 
 void weir__subscriber_forget(struct weir_subscriber *subscriber)
@@ -94,7 +129,7 @@ void weir__lane_leave(struct weir_subscriber *subscriber, struct weir__lane *lan
     remove_lane(subscriber, lane);
     subscriber->changes_seen--; /* another may stand in its slot by now: look again */
     if (lane->held == 0)
-        free_lane(subscriber, lane);
+        end_lane(subscriber, lane);
 }
 
 void weir__lane_finish(struct weir_subscriber *subscriber, struct weir__lane *lane)
@@ -111,6 +146,7 @@ int weir__lane_corrupt(struct weir_subscriber *subscriber, struct weir__lane *la
 {
     uint64_t head = lane->head;
     berth_of(subscriber, lane)->lane = NULL; /* the cursor is nobody's from now on */
+    lane->is_false = true;
     weir__lane_leave(subscriber, lane);
     return weir__fail(EUCLEAN, "the publisher's record at position %llu cannot be true",
                       (unsigned long long)head);
@@ -187,6 +223,17 @@ static int make_lane(struct weir_subscriber *subscriber, struct weir__peer *peer
     return 0;
 }
 
+/* Whether the publisher would take us, too; else it is parted from. */
+static int ask_consent(struct weir_subscriber *subscriber, struct weir__peer *peer)
+{
+    const struct weir__lane_shm *shm = weir_segment_data(peer->memory);
+    int result = weir__peer_consent(peer->memory->id, shm->trust, shm->trust_uid,
+                                    subscriber->side.memory->id);
+    if (result != 0)
+        weir__peer_part(peer);
+    return result;
+}
+
 static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
 {
     struct weir__peer peer = { .owner = owner, .number = number };
@@ -194,9 +241,12 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
     int result = weir__peer_meet(&subscriber->side, &peer, WEIR__LANE_MAGIC,
                                  WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, INT64_MAX);
     if (result == 0)
+        result = ask_consent(subscriber, &peer);
+    if (result == 0)
         result = make_lane(subscriber, &peer, &lane);
     if (result != 0)
         return result;
+    take_back_refusal(subscriber, lane->cursor, owner);
     /* Relaxed [lane.finished]: nobody of that lane looks any more. Pairs with
      * weir__reader_is_reading(). */
     atomic_store_explicit(&lane->cursor->finished, 0, memory_order_relaxed);
@@ -223,12 +273,20 @@ static bool is_new(const struct weir_subscriber *subscriber, uint32_t number, ui
     return owner != berth->finished || page != berth->finished_page;
 }
 
-/* One that is not for us is told of once, and then left alone. */
-static void refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
+/* One that is not for us is told of once, and then left alone. In an open it is not told yet. */
+static bool refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner, int result)
 {
     struct weir__berth *berth = &subscriber->berths[number];
-    berth->finished = owner;
-    berth->finished_page = weir__slot_page(&weir__side_others(&subscriber->side)->at[number]);
+    bool is_refused = result == -EPROTO || result == -EPERM || result == -EACCES;
+    if (is_refused)
+        say_refused(subscriber, number, owner);
+    if (is_refused && subscriber->is_open) {
+        berth->finished = owner;
+        berth->finished_page = weir__slot_page(&weir__side_others(&subscriber->side)->at[number]);
+    }
+    if (result == -EUCLEAN && !subscriber->is_open)
+        berth->finished = 0; /* it was left; the take finds it so again */
+    return is_refused || result == -EUCLEAN;
 }
 
 bool weir__subscriber_has_new(const struct weir_subscriber *subscriber)
@@ -254,11 +312,11 @@ int weir__subscriber_attach_new(struct weir_subscriber *subscriber)
         if (!subscriber->is_open && weir__slot_page(&slots->at[i]) != 0)
             subscriber->berths[i].first = owner;
         int result = is_new(subscriber, i, owner) ? attach_lane(subscriber, i, owner) : 0;
-        if (result != 0)
-            subscriber->changes_seen = changes - 1; /* look again, at this or at those behind it */
-        if (result == -EPROTO || result == -EPERM || result == -EACCES)
-            refuse(subscriber, i, owner);
-        if (result != 0 && result != -EAGAIN)
+        if (result == 0)
+            continue;
+        subscriber->changes_seen = changes - 1; /* look again, at this or at those behind it */
+        bool is_refused = refuse(subscriber, i, owner, result);
+        if (result != -EAGAIN && !(is_refused && !subscriber->is_open))
             return result;
     }
     return 0;

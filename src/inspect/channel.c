@@ -177,14 +177,18 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
         uint64_t lane = atomic_load_explicit(&entry->lane, memory_order_acquire);
         /* Acquire [lane.finished]: likewise. Pairs with weir__lane_finish(). */
         uint64_t finished = atomic_load_explicit(&entry->finished, memory_order_acquire);
-        if (owner == 0 || (lane != owner && finished != owner))
+        /* Acquire [lane.refused]: likewise. Pairs with say_refused(). */
+        uint64_t refused = atomic_load_explicit(&entry->refused, memory_order_acquire);
+        if (owner == 0 || (lane != owner && finished != owner && refused != owner))
             continue;
         /* Acquire [lane.free]: so much it had released. Pairs with weir__lane_store_cursor(). */
         uint64_t cursor = atomic_load_explicit(&entry->cursor, memory_order_acquire);
         seen->readings[member->reading_count++] = (struct weir_channel_reading){
             .publisher = i,
-            .state = lane == owner ? WEIR_READING_ATTACHED : WEIR_READING_FINISHED,
-            .released_bytes = cursor,
+            .state = lane == owner       ? WEIR_READING_ATTACHED
+                     : finished == owner ? WEIR_READING_FINISHED
+                                         : WEIR_READING_REFUSED,
+            .released_bytes = lane == owner || finished == owner ? cursor : 0,
         };
     }
     return true;

@@ -148,19 +148,25 @@ int weir__segment_check_size(const struct weir__segment_ask *ask, uint64_t has_b
                       has_bytes, ask->size_bytes);
 }
 
+static bool is_one_of(uint32_t uid, uint32_t self, uint32_t other)
+{
+    return uid == self || uid == 0 || uid == other;
+}
+
+bool weir__trusts(uint32_t trust, uint32_t trust_uid, uint32_t self, uint32_t creator,
+                  uint32_t owner)
+{
+    uint32_t other = trust == WEIR_TRUST_UID ? trust_uid : self;
+    return trust == WEIR_TRUST_ANYONE ||
+           (is_one_of(creator, self, other) && is_one_of(owner, self, other));
+}
+
 int weir__trust_check(uint32_t trust, uint32_t trust_uid, uint32_t creator, uint32_t owner,
                       const uint32_t *entry_owner, const char *what)
 {
     uint32_t self = geteuid();
-    bool is_mine = (creator == self || creator == 0) && (owner == self || owner == 0);
-    if (is_mine || trust == WEIR_TRUST_ANYONE)
-        return 0;
-    if (trust == WEIR_TRUST_UID)
-        is_mine = (creator == trust_uid || creator == self || creator == 0) &&
-                  (owner == trust_uid || owner == self || owner == 0);
-    else if (trust == WEIR_TRUST_DIRECTORY)
-        is_mine = entry_owner && creator == *entry_owner;
-    if (is_mine)
+    if (weir__trusts(trust, trust_uid, self, creator, owner) ||
+        (trust == WEIR_TRUST_DIRECTORY && entry_owner && creator == *entry_owner))
         return 0;
     return weir__fail(EPERM,
                       "%s was made by uid %u and belongs to uid %u, you are uid %u: to accept "

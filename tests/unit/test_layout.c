@@ -42,6 +42,8 @@
     W(weir__member_shm, owner, 8, 8)                                                               \
     W(weir__member_shm, needs_fence, 16, 4)                                                        \
     W(weir__lane_shm, member, 0, 24)                                                               \
+    W(weir__lane_shm, trust, 28, 4)                                                                \
+    W(weir__lane_shm, trust_uid, 32, 4)                                                            \
     W(weir__lane_shm, boundary_before, 128, 8)                                                     \
     W(weir__lane_shm, boundary_count, 136, 8)                                                      \
     W(weir__lane_shm, boundary, 144, 8)                                                            \
@@ -57,7 +59,8 @@
     W(weir__page_shm, epoch, 128, 4)                                                               \
     W(weir__entry_shm, cursor, 0, 8)                                                               \
     W(weir__entry_shm, lane, 8, 8)                                                                 \
-    W(weir__entry_shm, finished, 16, 8)
+    W(weir__entry_shm, finished, 16, 8)                                                            \
+    W(weir__entry_shm, refused, 24, 8)
 
 #define CHECK_WORD(type, word, offset, bytes)                                                      \
     static_assert(offsetof(struct type, word) == (offset), #type "." #word " has moved");          \

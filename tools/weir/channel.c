@@ -49,6 +49,9 @@ bool channel_option(struct weir_channel_options *options, int option, char *argu
     case CHANNEL_ANY_OWNER:
         options->trust = WEIR_TRUST_ANYONE;
         return true;
+    case CHANNEL_GID:
+        options->flags |= WEIR_CHANNEL_SET_GID;
+        return group_option("--gid", argument, &options->gid);
     case CHANNEL_MODE:
         return mode_option("--mode", argument, &options->mode);
     case CHANNEL_PERSISTENT:

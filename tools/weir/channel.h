@@ -10,11 +10,13 @@
 #include <weir/channel.h>
 
 #define CHANNEL_ANY_OWNER 0x3000
+#define CHANNEL_GID 0x3004
 #define CHANNEL_MODE 0x3001
 #define CHANNEL_PERSISTENT 0x3002
 #define CHANNEL_TYPED 0x3003
 #define CHANNEL_LONG_OPTIONS                                                                       \
     { "any-owner", no_argument, NULL, CHANNEL_ANY_OWNER },                                         \
+        { "gid", required_argument, NULL, CHANNEL_GID },                                           \
         { "mode", required_argument, NULL, CHANNEL_MODE },                                         \
         { "persistent", no_argument, NULL, CHANNEL_PERSISTENT },                                   \
     {                                                                                              \
@@ -28,6 +30,7 @@
     "      --persistent       if this makes the channel, it stays until 'weir rm'\n"               \
     "      --mode=MODE        who else may join what this makes: 0660, a group; without\n"         \
     "                         it: 0600, this user alone\n"                                         \
+    "      --gid=GROUP        give what this makes to a group, a name or a number\n"               \
     "      --any-owner        also a channel, and members, of other users\n"
 
 /* False: it is none of these, or *status is STATUS_USAGE, and that is told. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* weir create - a persistent segment. */
 #include <getopt.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,24 +55,6 @@ struct request {
     struct weir_segment_options options;
     bool verbose;
 };
-
-static bool parse_group(const char *text, uint32_t *gid)
-{
-    uint64_t number;
-    if (number_parse(text, UINT32_MAX - 1, &number) == NULL) {
-        *gid = (uint32_t)number;
-        return true;
-    }
-    const struct group *group = getgrnam(text);
-    if (group) {
-        *gid = group->gr_gid;
-        return true;
-    }
-    char *shown = text_escape(text, false);
-    command_usage("--gid '%s': there is no such group", shown);
-    free(shown);
-    return false;
-}
 
 static int create(const char *text, const struct request *request)
 {
@@ -133,7 +114,7 @@ static int run(int argc, char **argv)
     while (good && (option = getopt_long(argc, argv, "g:hm:qs:v", long_options, NULL)) != -1) {
         switch (option) {
         case 'g':
-            good = parse_group(optarg, &request.options.gid);
+            good = group_option("--gid", optarg, &request.options.gid);
             request.options.flags |= WEIR_SEGMENT_SET_GID;
             break;
         case OPTION_HUGE:

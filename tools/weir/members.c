@@ -127,11 +127,12 @@ static void add_readings(struct gathering *gathering, const struct weir_channel_
     for (size_t i = 0; i < member->reading_count; i++) {
         const struct weir_channel_reading *reading = &member->readings[i];
         struct table_value *pair = table_row(gathering->readings);
-        int64_t lag = lag_of(gathering, reading);
+        int64_t lag = reading->state == WEIR_READING_REFUSED ? -1 : lag_of(gathering, reading);
         table_set_number(&pair[SUBSCRIBER], member->slot);
         table_set_number(&pair[PUBLISHER], reading->publisher);
-        table_set_text(&pair[READING],
-                       reading->state == WEIR_READING_ATTACHED ? "attached" : "finished");
+        table_set_text(&pair[READING], reading->state == WEIR_READING_ATTACHED   ? "attached"
+                                       : reading->state == WEIR_READING_FINISHED ? "finished"
+                                                                                 : "refused");
         if (reading->released_bytes <= INT64_MAX)
             table_set_number(&pair[RELEASED], (int64_t)reading->released_bytes);
         if (lag < 0)

@@ -2,6 +2,7 @@
 #include "size.h"
 
 #include <ctype.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,24 @@ bool mode_option(const char *option, const char *text, uint32_t *mode)
         command_usage("%s '%s': shared memory knows read (4) and write (2) alone: 0666 at most, "
                       "0640 for example",
                       option, shown);
+    free(shown);
+    return false;
+}
+
+bool group_option(const char *option, const char *text, uint32_t *gid)
+{
+    uint64_t number;
+    if (number_parse(text, UINT32_MAX - 1, &number) == NULL) {
+        *gid = (uint32_t)number;
+        return true;
+    }
+    const struct group *group = getgrnam(text);
+    if (group) {
+        *gid = group->gr_gid;
+        return true;
+    }
+    char *shown = text_escape(text, false);
+    command_usage("%s '%s': there is no such group", option, shown);
     free(shown);
     return false;
 }

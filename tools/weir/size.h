@@ -2,7 +2,7 @@
 #ifndef WEIR_TOOL_SIZE_H
 #define WEIR_TOOL_SIZE_H
 
-/* Numbers that users write and read: sizes, ages, modes. */
+/* Numbers that users write and read: sizes, ages, modes, groups. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +20,9 @@ bool size_option(const char *option, const char *text, uint64_t *bytes);
 
 /* Reads permission bits in octal, "0640" or "640"; true, or the usage error is told. */
 bool mode_option(const char *option, const char *text, uint32_t *mode);
+
+/* Reads a group, by name or number; true, or the usage error is told. */
+bool group_option(const char *option, const char *text, uint32_t *gid);
 
 /* Reads a decimal number up to limit; NULL or why it is none. */
 const char *number_parse(const char *text, uint64_t limit, uint64_t *number);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_CHANNEL_CONSENT_H
+#define WEIR_CHANNEL_CONSENT_H
+
+/*
+ * Whether a publisher can take a subscriber: whether it trusts who made the page, and the kernel
+ * lets it read it. A publisher that cannot goes on without that subscriber, and will overwrite
+ * what it reads; so the subscriber must have refused that lane. Both ask the same question here,
+ * of facts that both can see (docs/lane.md, "Strangers"): of either segment what the kernel says,
+ * and the publisher's trust, which stands in its lane.
+ */
+
+#include <stdint.h>
+#include <sys/shm.h>
+
+struct weir__consent {
+    struct shmid_ds lane, page;
+    uint32_t trust, trust_uid; /* the publisher's */
+};
+
+/*
+ * 0: the publisher takes that subscriber, as far as the kernel's facts tell. -EPERM: its trust
+ * refuses; -EACCES: the mode of the page does. With a sentence, for the subscriber.
+ */
+int weir__consent(const struct weir__consent *consent);
+
+#endif
