@@ -148,13 +148,20 @@ static void test_macro(void **state)
 
 /* --- sizes ------------------------------------------------------------------------------- */
 
-static void open_points(struct weir_publisher **publisher, struct weir_subscriber **subscriber)
+static void open_points_as(uint32_t delivery, struct weir_publisher **publisher,
+                           struct weir_subscriber **subscriber)
 {
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    options.delivery = delivery;
     options.ring_bytes = WEIR_RING_BYTES_MIN;
     WEIR_CHANNEL_TYPE(&options, struct point);
     assert_result(weir_publisher_open(publisher, CHANNEL, &options), 0);
     assert_result(weir_subscriber_open(subscriber, CHANNEL, &options), 0);
+}
+
+static void open_points(struct weir_publisher **publisher, struct weir_subscriber **subscriber)
+{
+    open_points_as(WEIR_DELIVERY_RELIABLE, publisher, subscriber);
 }
 
 static void expect_point(struct weir_subscriber *subscriber, double x)
@@ -345,15 +352,14 @@ static void test_type_of_any_size(void **state)
  * A publisher that believes in another size, as a broken one would: one error, that names both
  * sizes; the other publisher goes on.
  */
-static void test_wrong_size_in_the_ring(void **state)
+static void play_wrong_size(uint32_t delivery)
 {
-    (void)state;
     for (int way = 0; way < 3; way++) {
         struct weir_publisher *publisher, *liar;
         struct weir_subscriber *subscriber;
         struct weir_message messages[4];
         unsigned char room[256];
-        open_points(&publisher, &subscriber);
+        open_points_as(delivery, &publisher, &subscriber);
         assert_result(weir_publisher_open(&liar, CHANNEL, NULL), 0);
         expect_nothing(subscriber); /* and it is attached */
         liar->type_bytes = 8;
@@ -373,6 +379,13 @@ static void test_wrong_size_in_the_ring(void **state)
         weir_publisher_close(publisher);
         weir_subscriber_close(subscriber);
     }
+}
+
+static void test_wrong_size_in_the_ring(void **state)
+{
+    (void)state;
+    play_wrong_size(WEIR_DELIVERY_RELIABLE);
+    play_wrong_size(WEIR_DELIVERY_LOSSY);
 }
 
 /* Behind a good one, in a burst: the good one comes, then the error. */
