@@ -34,6 +34,9 @@
  * of one pair between two equal positions: no second try is needed then, so that a publisher
  * which is stopped between its stores holds no joiner up.
  *
+ * Variant REFUSES: a subscriber refuses the first lane that it finds, so that the publisher goes on
+ * without it; later it takes that back, and attaches the lane after all.
+ *
  * Not modelled: a subscriber stopped for ever (it holds the publishers up, by design, once one has found
  * it); the order of a side's loads on a weak machine (they are acquires, as the page says; that a
  * joiner's loads of the boundary stay behind its raise is its fence's work:
@@ -95,6 +98,9 @@ byte sub_owner[SLOTS], sub_page[SLOTS], sub_changes;
 #define ENTRY(sub, place) ((sub)*PLACES + (place))
 byte entry_lane[SUBS * PLACES]; /* the name of the lane that is attached */
 byte entry_cursor[SUBS * PLACES];
+#ifdef REFUSES
+byte entry_refused[SUBS * PLACES]; /* the name of the lane that is not read */
+#endif
 #ifdef MUTANT_LANE_BY_SESSION
 #define NAME(lane) 1 /* two processes have the same session number */
 #else
@@ -128,12 +134,19 @@ inline store(address, value)
 #define IS_DEAD(i) (sub_owner[i] != 0 && sub_dead[sub_owner[i] - 1])
 #define IS_READING(i)                                                                              \
     (sub_page[i] == known[i] && entry_lane[ENTRY(known[i] - 1, PLACE(lane))] == NAME(lane))
+#ifdef REFUSES
+#define IS_OUT(i)                                                                                  \
+    (sub_page[i] == known[i] && !IS_READING(i) &&                                                  \
+     entry_refused[ENTRY(known[i] - 1, PLACE(lane))] == NAME(lane))
+#else
+#define IS_OUT(i) false
+#endif
 #define HAS_ROOM(i) (IS_READING(i) && tail + 2 <= entry_cursor[ENTRY(known[i] - 1, PLACE(lane))] + R)
 /* ... and of one that has come since. */
 #define IS_NEWCOMER(i) (seen != sub_changes && sub_owner[i] != 0 && sub_owner[i] != known[i])
 #define IS_NEWS(i) (IS_NEWCOMER(i) && sub_page[i] == sub_owner[i])
 #define IS_BLOCKING(i)                                                                             \
-    (IS_NEWCOMER(i) || (known[i] != 0 && sub_owner[i] == known[i] && !HAS_ROOM(i)))
+    (IS_NEWCOMER(i) || (known[i] != 0 && sub_owner[i] == known[i] && !HAS_ROOM(i) && !IS_OUT(i)))
 #if SLOTS > 1
 #define ANY(predicate) (predicate(0) || predicate(1))
 #else
@@ -270,7 +283,8 @@ next:
 #ifdef MUTANT_CREDIT_UNATTACHED
             :: !IS_READING(i)
 #else
-            :: !IS_READING(i) -> limit = tail /* no credit until attached */
+            :: !IS_READING(i) && !IS_OUT(i) -> limit = tail /* no credit until attached */
+            :: IS_OUT(i) /* as if it were not there */
 #endif
             :: else ->
                 cursor = entry_cursor[ENTRY(known[i] - 1, PLACE(lane))]; /* Acquire [lane.free] */
@@ -383,6 +397,9 @@ proctype subscriber(byte me)
     byte lane_at[PLACES], head[PLACES], expected[PLACES], finished[PLACES];
 #ifdef MUTANT_RAISE_AFTER_BOUNDARY
     bool has_raised;
+#endif
+#ifdef REFUSES
+    bool has_refused;
 #endif
 
     {
@@ -512,6 +529,17 @@ attach:
             :: else -> seen = NEVER - 1; goto attached
             fi
         };
+#ifdef REFUSES
+        if
+        :: !has_refused ->
+            d_step { has_refused = true; entry_refused[ENTRY(me, i)] = NAME(lane) };
+#ifndef MUTANT_TAKEN_BACK_LATE
+            entry_refused[ENTRY(me, i)] = 0;
+            sub_changes++ /* and a full fence, as after the claim */
+#endif
+        :: else
+        fi;
+#endif
         /* The boundary. */
 #ifdef TWO_PAIRS
         index = memory[BOUNDARY_INDEX(lane)];
@@ -540,6 +568,10 @@ torn:
         :: !has_raised -> sub_changes++; has_raised = true
         :: else
         fi;
+#endif
+#ifdef MUTANT_TAKEN_BACK_LATE
+        entry_refused[ENTRY(me, i)] = 0;
+        sub_changes++;
 #endif
         /* The walk. */
 walk:

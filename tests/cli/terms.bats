@@ -75,3 +75,22 @@ teardown() {
     refused 2 '--mode' "$WEIR" sub --mode 0777 c
     [ -z "$("$WEIR" list -w --noheadings)" ]
 }
+
+# Publishers of one user and subscribers of another, by a group and its directory.
+@test "users with a group in common share a channel" {
+    nobody_can
+    mkdir run
+    chgrp 65533 run
+    chmod 2770 run
+    export WEIR_DIR=$PWD/run
+    chmod o+x "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR" "$(dirname "$BATS_TEST_TMPDIR")"
+    as() { setpriv --reuid "$1" --regid "$1" --groups "$2" "$nobody_folder/weir" "${@:3}"; }
+    as 65534 65533 sub -c 2 --mode 0660 --gid 65533 --any-owner c >out 3>&- &
+    local sub=$!
+    children+=("$sub")
+    printf '%s\n' a b | works as 65532 65533 pub --mode 0660 --gid 65533 --any-owner \
+        --wait-for 1 --wait 20 c
+    wait "$sub"
+    printf '%s\n' a b | cmp - out
+    refused 1 'ermission' as 65531 65531 pub --any-owner c </dev/null
+}
