@@ -151,11 +151,21 @@ static size_t list_directory(struct liar_word *words, size_t count)
 static size_t list_lane(struct liar_word *words, size_t count)
 {
     const struct liar_word list[] = {
-        WORD(liar_lane, member.magic),    WORD(liar_lane, member.owner),
-        WORD(liar_lane, boundary_before), WORD(liar_lane, member.needs_fence),
-        WORD(liar_lane, boundary_count),  WORD(liar_lane, boundary),
-        WORD(liar_lane, ended),           WORD(liar_lane, epoch),
-        WORD(liar_lane, trust),           WORD(liar_lane, trust_uid),
+        WORD(liar_lane, member.magic),
+        WORD(liar_lane, member.owner),
+        WORD(liar_lane, boundary_before),
+        WORD(liar_lane, member.needs_fence),
+        WORD(liar_lane, boundary_count),
+        WORD(liar_lane, boundary),
+        WORD(liar_lane, ended),
+        WORD(liar_lane, epoch),
+        WORD(liar_lane, evicts),
+        WORD(liar_lane, reserved),
+        WORD(liar_lane, marks[0].before),
+        WORD(liar_lane, marks[0].count),
+        WORD(liar_lane, marks[0].position),
+        WORD(liar_lane, trust),
+        WORD(liar_lane, trust_uid),
     };
     return append(words, count, list, ARRAY_SIZE(list));
 }

@@ -12,8 +12,11 @@
  * between the messages of two publishers there is no order. A
  * publisher may exit, or die, the instant after its commit. What is committed
  * while nobody has subscribed is gone: weir_publisher_wait_subscribers() waits for
- * somebody. The channel is reliable: a publisher that finds its ring full waits
- * (or says -EAGAIN, or -ETIMEDOUT); nothing is dropped. Its slowest subscriber sets the pace.
+ * somebody. A channel is reliable, unless it is made otherwise: a publisher that finds its ring full
+ * waits (or says -EAGAIN, or -ETIMEDOUT); nothing is dropped. Its slowest subscriber sets the pace.
+ * A subscriber that is lossy (options.delivery) holds nobody up: what it does not read in time is
+ * overwritten, and the next message says how many it missed (message.missed); so is a reliable one
+ * told by a publisher that waits for nobody (options.lag_max_bytes).
  * A send does not tell that subscribers have gone: weir_publisher_wait_taken() does.
  *
  * Progress. While both sides are awake, sending and taking make no system call,
@@ -386,6 +389,8 @@ WEIR_EXPORT int weir_publisher_wait_subscribers(struct weir_publisher *publisher
 /*
  * weir_publisher_wait_taken() - wait until every subscriber has released every message
  *
+ * Lossy subscribers are not asked: 0 if there are only such.
+ *
  * Returns: 0; -EPIPE (nobody is there, and the last to leave or die had not released all: one
  *     that has come since is asked for what it has received, not for what the former had), and
  *     as weir_publisher_wait_subscribers().
@@ -417,7 +422,11 @@ WEIR_EXPORT int weir_publisher_fd(struct weir_publisher *publisher);
  * weir_subscriber_open() - become a subscriber of a channel
  *
  * Messages that are committed from now on are received: it returns when the ring of every
- * publisher that is there is attached. Parameters, results and
+ * publisher that is there is attached. With options.start those before as well: what is kept is at
+ * least three quarters of the ring of each publisher that is there, if no message has more than a
+ * sixteenth of it less 16 bytes, and a quarter with the longest; of one that has gone only while its
+ * slot is not another's and somebody still has its ring. Publishers that come later are read
+ * from their first message on. Parameters, results and
  * behaviour as weir_publisher_open(); ring_bytes must be valid or 0, and is not used.
  *
  * Publishers that are there and not for us are told by the takes that follow.
@@ -459,7 +468,9 @@ WEIR_EXPORT int weir_subscriber_wait_publisher(struct weir_subscriber *subscribe
  * Returns: 0.
  * Errors: -EAGAIN (no message, deadline_ns 0), -ETIMEDOUT, -EINTR, -ENODATA (the last
  *     publisher has said that this was all, or has left; the next call waits for
- *     another), -EPIPE (the last publisher was killed; likewise), -ENOBUFS
+ *     another), -EPIPE (the last publisher was killed; likewise), -EOVERFLOW (a publisher with
+ *     options.lag_max_bytes has not waited for us, told once: the next message says how many were
+ *     missed; never of a lossy subscriber), -ENOBUFS
  *     (WEIR_HOLDS_MAX are held), -ECHILD; and, once for each publisher, which is left alone from
  *     then on: -EUCLEAN (it writes nonsense), -EPROTO (what it shows is no lane), -EPERM or
  *     -EACCES (one of us is not to be trusted by the other, or not to be attached: see "Strangers"
@@ -479,6 +490,13 @@ WEIR_EXPORT int weir_subscriber_take_until(struct weir_subscriber *subscriber,
  */
 WEIR_EXPORT int weir_subscriber_take(struct weir_subscriber *subscriber,
                                      struct weir_message *message);
+
+/*
+ * weir_subscriber_delivery() - how it is treated, by its own options or by the channel's
+ *
+ * Returns: WEIR_DELIVERY_RELIABLE or WEIR_DELIVERY_LOSSY. Blocking: never. Threads: any. Signals: safe.
+ */
+WEIR_EXPORT enum weir_delivery weir_subscriber_delivery(const struct weir_subscriber *subscriber);
 
 /*
  * weir_subscriber_check() - whether a message that is held is still what it was

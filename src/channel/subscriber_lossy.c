@@ -158,6 +158,11 @@ size_t weir__lane_copy_many(struct weir_subscriber *subscriber, uint64_t header,
     return done;
 }
 
+enum weir_delivery weir_subscriber_delivery(const struct weir_subscriber *subscriber)
+{
+    return subscriber->side.is_lossy ? WEIR_DELIVERY_LOSSY : WEIR_DELIVERY_RELIABLE;
+}
+
 int weir_subscriber_check(struct weir_subscriber *subscriber, const struct weir_message *message)
 {
     int result = weir__side_check(&subscriber->side);

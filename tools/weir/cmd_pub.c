@@ -28,7 +28,8 @@ static const char help[] =
     "FILEs, a message for each of them; '-' is the whole of standard input.\n"
     "\n"
     "Whoever has subscribed before a message gets it, also when this command has\n"
-    "ended, or was killed, since. Nothing is dropped: it waits for the slowest. What\n"
+    "ended, or was killed, since. Nothing is dropped: it waits for the slowest, but\n"
+    "for those that are lossy ('weir sub --lossy'), or see --lag-max. What\n"
     "is published while nobody subscribes is gone; --wait-for waits for somebody.\n"
     "Any number may publish to a channel at once.\n"
     "\n"
@@ -45,6 +46,10 @@ static const char help[] =
     "      --ring=SIZE        of this publisher's ring, a power of two, 64K at least; a\n"
     "                         message has a quarter of it less 8 bytes at most; without\n"
     "                         it: 1M\n"
+    "      --lossy            if this makes the channel: whoever subscribes misses what it\n"
+    "                         does not read in time, unless it asks for everything\n"
+    "      --lag-max=SIZE     once the ring is full, do not wait for one who is so far\n"
+    "                         behind, or half the ring; 'weir sub' says what it missed\n"
     "      --taken            end only when all who subscribe have taken everything;\n"
     "                         'weir sub' has written it by then\n" CHANNEL_HELP
     "  -q, --quiet            no remarks\n"
@@ -67,6 +72,7 @@ struct request {
     uint64_t ring, repeat, wait_for, type;
     double rate; /* 0: as fast as it goes */
     double wait; /* below 0: for ever */
+    uint64_t lag_max; /* 0: wait for the slowest */
     bool is_taken;
     struct weir_channel_options options;
 };
@@ -244,6 +250,7 @@ static int run_publication(const struct request *request)
     struct publication publication = { .request = request };
     struct weir_channel_options options = request->options;
     options.ring_bytes = request->ring;
+    options.lag_max_bytes = request->lag_max;
     object_collect_leftovers();
     if (weir_publisher_open(&publication.publisher, request->channel, &options) != 0)
         return command_fail_weir();
@@ -286,7 +293,7 @@ static bool ring_option(const char *text, uint64_t *ring)
     return false;
 }
 
-enum { OPTION_RING = 0x2000, OPTION_TAKEN };
+enum { OPTION_RING = 0x2000, OPTION_TAKEN, OPTION_LOSSY, OPTION_LAG_MAX };
 
 /* False: the usage error is told, or *status is what the command returns. */
 static bool take_option(struct request *request, int option, int *status)
@@ -308,6 +315,11 @@ static bool take_option(struct request *request, int option, int *status)
         return seconds_option("--wait", optarg, &request->wait);
     case OPTION_RING:
         return ring_option(optarg, &request->ring);
+    case OPTION_LOSSY:
+        request->options.delivery = WEIR_DELIVERY_LOSSY;
+        return true;
+    case OPTION_LAG_MAX:
+        return size_option("--lag-max", optarg, &request->lag_max);
     case OPTION_TAKEN:
         request->is_taken = true;
         return true;
@@ -319,7 +331,9 @@ static bool take_option(struct request *request, int option, int *status)
 static int run(int argc, char **argv)
 {
     static const struct option long_options[] = {
+        { "lag-max", required_argument, NULL, OPTION_LAG_MAX },
         { "length-prefixed", no_argument, NULL, 'L' },
+        { "lossy", no_argument, NULL, OPTION_LOSSY },
         { "rate", required_argument, NULL, 'r' },
         { "repeat", required_argument, NULL, 'n' },
         { "ring", required_argument, NULL, OPTION_RING },

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "output.h"
 #include "size.h"
 #include "stop.h"
+#include "text.h"
 #include "value.h"
 
 static const char help[] =
@@ -34,6 +36,10 @@ static const char help[] =
     "taken ('weir pub --taken') once it is written.\n"
     "\n"
     "Options:\n"
+    "  -f, --from=WHERE       begin with the oldest message that is kept, now, or so\n"
+    "                         many back of each publisher: oldest, now, -N\n"
+    "      --lossy            miss what is not read in time: no publisher waits for this\n"
+    "                         one; it says on standard error how many were missed\n"
     "  -c, --count=N          end after N messages\n"
     "  -t, --timeout=SECONDS  end, with status 0, when so long no message has come\n"
     "  -e, --until-end        end when the last publisher has left; with status 1 if it\n"
@@ -44,7 +50,8 @@ static const char help[] =
     "  -x, --hex              a line of hexadecimal digits a message\n"
     "  -J, --json             a line of JSON a message: session (a number for its\n"
     "                         publisher), sequence (of that one's messages, from 0),\n"
-    "                         type, size, received (when), and text or, when it is no\n"
+    "                         missed (before it, if any), type, size,\n"
+    "                         received (when), and text or, when it is no\n"
     "                         UTF-8, base64\n" CHANNEL_HELP
     "  -q, --quiet            no remarks: not of a publisher's death, either\n"
     "  -h, --help             this text\n"
@@ -74,6 +81,8 @@ struct subscription {
     int64_t deadline_ns;                      /* for the next message */
     struct weir_message held[WEIR_HOLDS_MAX]; /* not written yet, or not all of it */
     unsigned held_count;
+    void *copy; /* of a lossy one's message: what is in the ring may be overwritten */
+    size_t copy_bytes;
     struct output output;
     int status;
 };
@@ -90,10 +99,52 @@ static enum output_result write_out(struct subscription *subscription)
     enum output_result result = output_flush(&subscription->output);
     if (result != OUTPUT_DONE)
         return result;
-    for (unsigned i = 0; i < subscription->held_count; i++)
+    for (unsigned i = 0; i < subscription->held_count; i++) {
+        if (weir_subscriber_check(subscription->subscriber, &subscription->held[i]) != 0)
+            subscription->status = command_fail(
+                "too far behind: a publisher did not wait, and message %llu was overwritten while "
+                "it was written",
+                (unsigned long long)subscription->held[i].sequence);
         weir_subscriber_release(subscription->subscriber, &subscription->held[i]);
+    }
     subscription->held_count = 0;
     return OUTPUT_DONE;
+}
+
+/* A lossy one's next message, whole, with room for it made as need be. */
+static int receive_copy(struct subscription *subscription, struct weir_message *message)
+{
+    for (;;) {
+        int result = weir_subscriber_receive_until(subscription->subscriber, subscription->copy,
+                                                   subscription->copy_bytes, message, 0);
+        if (result != -EMSGSIZE)
+            return result;
+        void *more = realloc(subscription->copy, message->size_bytes);
+        if (!more)
+            return -ENOMEM;
+        subscription->copy = more;
+        subscription->copy_bytes = message->size_bytes;
+    }
+}
+
+/* The next message: held in place, or of a lossy one a copy, which is written at once. */
+static enum output_result write_next(struct subscription *subscription, int *result)
+{
+    struct weir_message *message = &subscription->held[subscription->held_count];
+    bool is_lossy = weir_subscriber_delivery(subscription->subscriber) == WEIR_DELIVERY_LOSSY;
+    *result = is_lossy ? receive_copy(subscription, message)
+                       : weir_subscriber_take_until(subscription->subscriber, message, 0);
+    if (*result != 0)
+        return OUTPUT_DONE;
+    if (message->missed > 0)
+        command_note("%llu messages were missed", (unsigned long long)message->missed);
+    subscription->held_count += !is_lossy;
+    subscription->taken++;
+    reset_deadline(subscription);
+    enum output_result written = output_message(&subscription->output, message);
+    if (written == OUTPUT_DONE && (is_lossy || subscription->held_count == WEIR_HOLDS_MAX))
+        written = write_out(subscription);
+    return written;
 }
 
 static bool is_enough(const struct subscription *subscription)
@@ -132,6 +183,7 @@ static bool go_on_after(struct subscription *subscription, int result)
     case -EAGAIN:
         return await_message(subscription);
     case -EINTR:
+    case -EOVERFLOW: /* the next message says how many were missed */
         return true;
     case -ENODATA:
         return !request->until_end;
@@ -161,15 +213,10 @@ static enum output_result receive_all(struct subscription *subscription)
     enum output_result written = OUTPUT_DONE;
     reset_deadline(subscription);
     while (written == OUTPUT_DONE && !stop_signal() && !is_enough(subscription)) {
-        struct weir_message *message = &subscription->held[subscription->held_count];
-        int result = weir_subscriber_take_until(subscription->subscriber, message, 0);
+        int result;
+        written = write_next(subscription, &result);
         if (result == 0) {
-            subscription->held_count++;
-            subscription->taken++;
-            reset_deadline(subscription);
-            written = output_message(&subscription->output, message);
-            if (written == OUTPUT_DONE && subscription->held_count == WEIR_HOLDS_MAX)
-                written = write_out(subscription);
+            continue;
         } else if (subscription->held_count > 0 && result == -EAGAIN) {
             written = write_out(subscription); /* and look again: it may have taken long */
         } else {
@@ -199,6 +246,7 @@ static int subscribe(const struct request *request, enum output_form form)
         subscription->status = STATUS_FAILURE;
     weir_subscriber_close(subscription->subscriber);
     int status = subscription->status;
+    free(subscription->copy);
     free(subscription);
     return status;
 }
@@ -215,6 +263,22 @@ static bool take_form(struct request *request, enum output_form *form, enum outp
     return true;
 }
 
+static bool from_option(const char *text, struct request *request)
+{
+    request->options.start = WEIR_START_BACK;
+    if (text[0] == '-' && text[1] >= '0' && text[1] <= '9')
+        return number_option("--from", text + 1, 0, UINT64_MAX / 2, &request->options.start_back);
+    request->options.start = strcmp(text, "oldest") == 0 ? WEIR_START_OLDEST : WEIR_START_NOW;
+    if (request->options.start == WEIR_START_OLDEST || strcmp(text, "now") == 0)
+        return true;
+    char *shown = text_escape(text, false);
+    command_usage("--from '%s': oldest, now or -N is wanted, such as -10", shown);
+    free(shown);
+    return false;
+}
+
+enum { OPTION_LOSSY = 0x2000 };
+
 static bool take_option(struct request *request, enum output_form *form, int option, int *status)
 {
     *status = STATUS_USAGE;
@@ -223,6 +287,11 @@ static bool take_option(struct request *request, enum output_form *form, int opt
         return number_option("--count", optarg, 1, UINT64_MAX / 2, &request->count);
     case 'e':
         return request->until_end = true;
+    case 'f':
+        return from_option(optarg, request);
+    case OPTION_LOSSY:
+        request->options.delivery = WEIR_DELIVERY_LOSSY;
+        return true;
     case 'J':
         return value_json_possible() && take_form(request, form, OUTPUT_JSON);
     case 'L':
@@ -254,7 +323,7 @@ static int run(int argc, char **argv)
     struct request request = { .timeout = -1, .options = WEIR_CHANNEL_OPTIONS };
     enum output_form form = OUTPUT_LINE;
     int option, status;
-    while ((option = getopt_long(argc, argv, "c:ehJLqrt:x", long_options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "c:ef:hJLqrt:x", long_options, NULL)) != -1)
         if (!take_option(&request, &form, option, &status))
             return status;
     if (optind == argc)

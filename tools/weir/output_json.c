@@ -49,6 +49,8 @@ char *output_json(const struct weir_message *message)
     json_t *text = json_stringn(bytes, message->size_bytes); /* NULL: no UTF-8 */
     json_object_set_new(object, "session", json_integer(message->session));
     json_object_set_new(object, "sequence", json_integer((json_int_t)message->sequence));
+    if (message->missed > 0)
+        json_object_set_new(object, "missed", json_integer((json_int_t)message->missed));
     json_object_set_new(object, "type", json_integer(message->type));
     json_object_set_new(object, "size", json_integer((json_int_t)message->size_bytes));
     json_object_set_new(object, "received", time_now());
