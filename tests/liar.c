@@ -173,10 +173,16 @@ static size_t list_lane(struct liar_word *words, size_t count)
 static size_t list_page(struct liar_word *words, size_t count)
 {
     const struct liar_word list[] = {
-        WORD(liar_page, member.magic),       WORD(liar_page, member.owner),
-        WORD(liar_page, entries[0].cursor),  WORD(liar_page, member.needs_fence),
-        WORD(liar_page, entries[0].lane),    WORD(liar_page, entries[0].finished),
-        WORD(liar_page, entries[0].refused), WORD(liar_page, epoch),
+        WORD(liar_page, member.magic),
+        WORD(liar_page, member.owner),
+        WORD(liar_page, entries[0].cursor),
+        WORD(liar_page, member.needs_fence),
+        WORD(liar_page, entries[0].lane),
+        WORD(liar_page, entries[0].finished),
+        WORD(liar_page, entries[0].released),
+        WORD(liar_page, epoch),
+        { "liar_page.refused[0]",
+          (void *)(uintptr_t)weir__page_refused(liar_page, WEIR_CHANNEL_MEMBERS_DEFAULT, 0), 8 },
     };
     return append(words, count, list, ARRAY_SIZE(list));
 }

@@ -81,6 +81,13 @@ static void set_readable(struct weir__descriptor *descriptor, bool is_readable)
     errno = saved_errno;
 }
 
+/* With the lock held. */
+static void set_armed(struct weir__descriptor *descriptor, bool is_armed)
+{
+    descriptor->is_armed = is_armed;
+    weir__state(&descriptor->watch.waiter->stats->armed, is_armed);
+}
+
 /* With the lock held, and armed: the doorbell is the thread's to wait for. */
 static void wait_in_place(struct weir__descriptor *descriptor)
 {
@@ -96,7 +103,7 @@ static void wait_in_place(struct weir__descriptor *descriptor)
     pthread_mutex_lock(&descriptor->lock);
     bool is_current = turn.turn == atomic_load_explicit(&descriptor->turn, memory_order_relaxed);
     if (is_current && descriptor->is_armed && descriptor->watch.is_ready(descriptor->copy)) {
-        descriptor->is_armed = false;
+        set_armed(descriptor, false);
         set_readable(descriptor, true);
     }
     descriptor->is_busy = false;
@@ -142,7 +149,7 @@ static void watch_slice(struct weir__descriptor *descriptor)
         return;
     descriptor->watch.ask(descriptor->view);
     if (descriptor->watch.is_ready(descriptor->view)) {
-        descriptor->is_armed = false;
+        set_armed(descriptor, false);
         set_readable(descriptor, true);
     }
     if (polls[1].revents) /* it has told; whom the beacon still calls alive is asked by slices */
@@ -210,6 +217,7 @@ int weir__descriptor_open(struct weir__descriptor **descriptor,
     made->watch = *asked;
     made->waiter = *asked->waiter;
     made->waiter.spin_ns = 0;
+    made->waiter.stats = NULL; /* the handle's thread counts */
     made->poke = made->pidfd = -1;
     made->view = calloc(1, asked->view_bytes);
     made->copy = calloc(1, asked->view_bytes);
@@ -261,7 +269,7 @@ int weir__descriptor_fd(const struct weir__descriptor *descriptor)
 void weir__descriptor_disarm(struct weir__descriptor *descriptor)
 {
     pthread_mutex_lock(&descriptor->lock);
-    descriptor->is_armed = false;
+    set_armed(descriptor, false);
     next_turn(descriptor);
     if (descriptor->is_busy)
         weir__ring(descriptor->waiter.doorbell);
@@ -311,7 +319,7 @@ void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view, size_
     if (is_ready || !descriptor->uring)
         set_readable(descriptor, is_ready);
     descriptor->is_settled = is_ready;
-    descriptor->is_armed = !is_ready;
+    set_armed(descriptor, !is_ready);
     next_turn(descriptor);
     if (descriptor->is_busy)
         weir__ring(descriptor->waiter.doorbell);

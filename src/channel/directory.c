@@ -9,6 +9,7 @@
 #include <weir/identity.h>
 
 #include "base/error.h"
+#include "channel/stats.h"
 #include "channel/wait.h"
 #include "segment/handle.h"
 #include "segment/sysv.h"
@@ -193,7 +194,7 @@ static int find_place(const struct weir__slots *slots, uint64_t *owner)
     return -1;
 }
 
-int weir__slot_claim(const struct weir__slots *slots, uint64_t me)
+int weir__slot_claim(const struct weir__slots *slots, uint64_t me, bool *was_dead)
 {
     for (uint32_t attempt = 0; attempt < RETRIES + slots->count; attempt++) {
         uint64_t owner;
@@ -208,6 +209,7 @@ int weir__slot_claim(const struct weir__slots *slots, uint64_t me)
         /* Relaxed: a dead owner's page means nothing; should its session, of 13 bits, be ours
          * by chance, it shall not be taken for our page. */
         atomic_store_explicit(&slot->page, 0, memory_order_relaxed);
+        *was_dead = owner != 0;
         return number;
     }
     return -EBUSY;
@@ -231,21 +233,29 @@ void weir__slot_leave(const struct weir__slots *slots, uint32_t number, uint64_t
     weir__slots_changed(slots);
 }
 
-bool weir__slot_reap(const struct weir__slots *slots, uint32_t number, uint64_t owner)
+bool weir__slot_reap(const struct weir__slots *slots, uint32_t number, uint64_t owner,
+                     struct weir__stats_shm *stats)
 {
     struct weir__slot_shm *slot = &slots->at[number];
     if (owner == 0 || weir__slot_life(slot, owner) != WEIR_LIFE_DEAD)
         return false;
     /* CRASH side.reap: the next one does it; a late one fails, the session is new. */
     /* Acquire and release [slot.owner]: what we do with the dead one's memory comes after. */
-    if (atomic_compare_exchange_strong(&slot->owner, &owner, 0))
+    if (atomic_compare_exchange_strong(&slot->owner, &owner, 0)) {
         weir__slots_changed(slots);
+        weir__count_reaped(stats);
+    }
     return true;
 }
 
-void weir__slots_ring(const struct weir__slots *slots)
+uint32_t weir__slots_ring(const struct weir__slots *slots)
 {
-    for (uint32_t i = 0; i < slots->count; i++)
-        if (weir__slot_owner(&slots->at[i]) != 0)
-            weir__ring(&slots->at[i].doorbell);
+    uint32_t rung = 0;
+    for (uint32_t i = 0; i < slots->count; i++) {
+        if (weir__slot_owner(&slots->at[i]) == 0)
+            continue;
+        weir__ring(&slots->at[i].doorbell);
+        rung++;
+    }
+    return rung;
 }

@@ -94,7 +94,7 @@ static inline uint64_t weir__slot_page(const struct weir__slot_shm *slot)
 int weir__shown_id(uint64_t page, uint64_t owner);
 
 /* Claims a free slot, or a dead one's, for me: its number; -EBUSY: all are the living's. */
-int weir__slot_claim(const struct weir__slots *slots, uint64_t me);
+int weir__slot_claim(const struct weir__slots *slots, uint64_t me, bool *was_dead);
 
 /* Shows the segment of this id, whole, in our slot. */
 void weir__slot_show(const struct weir__slots *slots, uint32_t number, uint64_t me, int id);
@@ -104,10 +104,11 @@ void weir__slot_leave(const struct weir__slots *slots, uint32_t number, uint64_t
 /* Whether owner, found in the slot, lives: enum weir_life. Asks the kernel. */
 int weir__slot_life(const struct weir__slot_shm *slot, uint64_t owner);
 
-/* Asks the kernel for the slot's owner; puts a dead one out. true: it was dead. */
-bool weir__slot_reap(const struct weir__slots *slots, uint32_t number, uint64_t owner);
+/* Asks the kernel for the slot's owner; puts a dead one out. true: it was dead. stats: who counts. */
+bool weir__slot_reap(const struct weir__slots *slots, uint32_t number, uint64_t owner,
+                     struct weir__stats_shm *stats);
 
-/* Rings all owners of slots of this role. */
-void weir__slots_ring(const struct weir__slots *slots);
+/* Rings all owners of slots of this role: so many. */
+uint32_t weir__slots_ring(const struct weir__slots *slots);
 
 #endif

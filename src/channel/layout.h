@@ -88,6 +88,68 @@ struct weir__member_shm {
 };
 
 /*
+ * What a member counts, in its own memory, on a line that no peer reads: whoever inspects the
+ * channel does. Each word is written by its owner alone, relaxed, and carries nothing [stats.count];
+ * all are of rare things, so that a message costs nothing for them.
+ *
+ *   word      | counts
+ *   ----------+--------------------------------------------------------------------
+ *   waits     | waits in a call, spent spinning or asleep
+ *   sleeps    | of them, those that slept in the kernel, once for each slice
+ *   wakes     | doorbells of others rung: a system call each
+ *   looks     | publisher: who is there, and how far it may write; subscriber: round all lanes
+ *   reaped    | dead owners put out of their slots, also by the descriptor's thread: atomic add
+ *   refusals  | publisher: no room by the deadline; subscriber: lanes refused, or left as false
+ *   waits_for | enum weir__waits_for, while a call waits
+ *   asleep    | 1 while it sleeps in the kernel
+ *   armed     | 1 while its descriptor waits to become readable; under the descriptor's lock
+ */
+struct weir__stats_shm {
+    weir__atomic_u64 waits;
+    weir__atomic_u64 sleeps;
+    weir__atomic_u64 wakes;
+    weir__atomic_u64 looks;
+    weir__atomic_u64 reaped;
+    weir__atomic_u64 refusals;
+    weir__atomic_u32 waits_for;
+    weir__atomic_u32 asleep;
+    weir__atomic_u32 armed;
+};
+
+enum weir__waits_for {
+    WEIR__WAITS_FOR_NOTHING = 0,
+    WEIR__WAITS_FOR_ROOM,
+    WEIR__WAITS_FOR_SUBSCRIBER,
+    WEIR__WAITS_FOR_TAKEN,
+    WEIR__WAITS_FOR_MESSAGE,
+    WEIR__WAITS_FOR_PUBLISHER,
+};
+
+/* Messages and bytes are not counted here: what is committed says them. */
+struct weir__publisher_stats_shm {
+    struct weir__stats_shm common;
+    weir__atomic_u64 evictions; /* subscribers put out for their lag */
+};
+
+/*
+ * What a subscriber has released in all is, of messages, messages_base - missed + the sum of
+ * `released` of the entries that have a lane, modulo 2^64; of bytes, bytes_base + the sum of
+ * their cursors. The bases change when a lane is attached or left; version is odd meanwhile
+ * [stats.version].
+ */
+struct weir__subscriber_stats_shm {
+    struct weir__stats_shm common;
+    weir__atomic_u32 version;
+    weir__atomic_u64 missed; /* messages that were overwritten before it read them */
+    weir__atomic_u64 messages_base;
+    weir__atomic_u64 bytes_base;
+};
+
+static_assert(sizeof(struct weir__publisher_stats_shm) <= WEIR__LINE_BYTES &&
+                  sizeof(struct weir__subscriber_stats_shm) <= WEIR__LINE_BYTES,
+              "a line each");
+
+/*
  * The lane: a private segment that the publisher alone writes.
  *
  *   word            | written              | how
@@ -99,6 +161,7 @@ struct weir__member_shm {
  *   reserved        | a stride, a look     | relaxed, then a full fence, then what it allows
  *                   |                      | [lane.reserved]; lowered only if nothing followed
  *   marks           | a stride, before it  | three release stores [lane.mark]
+ *   stats           | when it comes to it  | relaxed, see above
  *   ring: headers   | each message         | 0 relaxed; then release [lane.commit]; behind
  *                   |                      | a batch's first one relaxed
  *   ring: payloads  | each message         | plain, before the commit
@@ -126,20 +189,24 @@ struct weir__lane_shm {
     _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 epoch;
     _Alignas(WEIR__LINE_BYTES) weir__atomic_u64 reserved; /* nothing is written from here on */
     struct weir__mark_shm marks[WEIR__MARKS];
+    _Alignas(WEIR__LINE_BYTES) struct weir__publisher_stats_shm stats;
 };
 
 static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before the ring");
 
 /*
  * The page: a private segment that the subscriber alone writes. An entry for each publisher's
- * slot, by its number. Four of them share a line: a publisher reads its own once a ring or when
+ * slot, by its number; behind them, of each likewise, whom it refuses. Four entries share a line: a publisher reads its own once a ring or when
  * it waits, which is too seldom to slow the subscriber down.
  *
  *   word    | written              | how
  *   --------+----------------------+------------------------------------------------
  *   member  | before it is listed  | plain; ordered by [slot.page]
  *   epoch   | before each sleep    | see wait.h
+ *   stats   | when it comes to it  | relaxed, see above
  *   cursor  | each release         | release [lane.free]; never falls within a lane
+ *   released| each release         | relaxed [lane.released], just before the cursor: messages
+ *           |                      | of that publisher before those that are held, or to come
  *   lane    | at the attach        | release [lane.attached]; 0 before the cursor
  *           |                      | changes lanes
  *   finished| when a lane is left  | release [lane.finished]; the cursor stays that lane's
@@ -153,18 +220,26 @@ struct weir__entry_shm {
     _Alignas(32) weir__atomic_u64 cursor;
     weir__atomic_u64 lane;     /* the publisher, identity and session, whose lane is attached */
     weir__atomic_u64 finished; /* the one whose lane was read to its end */
-    weir__atomic_u64 refused;  /* the one whose lane is not read, and that need not wait for us */
+    weir__atomic_u64 released; /* messages; nobody but who inspects reads it */
 };
 
 struct weir__page_shm {
     struct weir__member_shm member;
     _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 epoch;
+    _Alignas(WEIR__LINE_BYTES) struct weir__subscriber_stats_shm stats;
     _Alignas(WEIR__LINE_BYTES) struct weir__entry_shm entries[]; /* one for each publishers' slot */
 };
 
 static inline uint64_t weir__page_bytes(uint32_t publishers)
 {
-    return sizeof(struct weir__page_shm) + (uint64_t)publishers * sizeof(struct weir__entry_shm);
+    return sizeof(struct weir__page_shm) +
+           (uint64_t)publishers * (sizeof(struct weir__entry_shm) + sizeof(weir__atomic_u64));
+}
+
+static inline const weir__atomic_u64 *weir__page_refused(const struct weir__page_shm *page,
+                                                         uint32_t publishers, uint32_t number)
+{
+    return (const weir__atomic_u64 *)(const void *)&page->entries[publishers] + number;
 }
 
 /*

@@ -152,7 +152,7 @@ int weir__peer_meet(const struct weir__side *side, struct weir__peer *peer, uint
     if (result == -ENOENT || result == -EIDRM) {
         /* It has left; or it is dying: the kernel lets go of one mapping after the other, and
          * this one went before the beacon. So the next look will tell. */
-        weir__slot_reap(weir__side_others(side), peer->number, peer->owner);
+        weir__slot_reap(weir__side_others(side), peer->number, peer->owner, weir__side_stats(side));
         return -EAGAIN;
     }
     if (result == -EPROTO)

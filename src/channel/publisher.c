@@ -307,7 +307,7 @@ int weir_publisher_end(struct weir_publisher *publisher)
     /* Release [lane.end]: the last commit before it. Pairs with look_for_end(). */
     atomic_store_explicit(&publisher->lane->ended, 1, memory_order_release);
     /* CRASH lane.ended */
-    weir__slots_ring(weir__side_others(&publisher->side));
+    weir__side_ring_all(&publisher->side);
     return weir__publisher_note(publisher, WEIR__REFUSED_NOTHING, 0);
 }
 
@@ -377,7 +377,6 @@ static int open_publisher(struct weir_publisher *publisher, const char *name,
                                ? side->options.lag_max_bytes
                                : publisher->capacity / 2;
     publisher->lane->evicts = publisher->lag_bytes != 0;
-    side->waiter.epoch = &publisher->lane->epoch;
     weir__side_list(side);
     return 0;
 }

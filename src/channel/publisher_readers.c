@@ -118,6 +118,7 @@ static int meet(struct weir_publisher *publisher, uint32_t index)
         return result;
     reader->page = weir_segment_data(reader->peer.memory);
     reader->entry = &reader->page->entries[side->number];
+    reader->refused = weir__page_refused(reader->page, weir__side_own(side)->count, side->number);
     *waker_at(publisher, index) = weir__peer_waker(side, &reader->peer, &reader->page->epoch);
     return 0;
 }
@@ -158,17 +159,18 @@ static void ring_unmet(const struct weir_publisher *publisher)
     const struct weir__slots *slots = weir__side_others(&publisher->side);
     for (uint32_t i = 0; i < slots->count; i++)
         if (is_new(publisher, i))
-            weir__ring(&slots->at[i].doorbell);
+            weir__side_ring(&publisher->side, &slots->at[i].doorbell);
     for (uint32_t i = 0; i < publisher->reader_count; i++)
         if (!publisher->readers[i].page && publisher->readers[i].unmet_page == 0)
             /* Found before it had shown it; a loan was out then. */
-            weir__ring(&slots->at[publisher->readers[i].peer.number].doorbell);
+            weir__side_ring(&publisher->side,
+                            &slots->at[publisher->readers[i].peer.number].doorbell);
 }
 
 void weir__publisher_wake(struct weir_publisher *publisher)
 {
     for (uint32_t i = 0; i <= publisher->more; i++)
-        weir__wake(waker_at(publisher, i));
+        weir__wake(waker_at(publisher, i), weir__side_stats(&publisher->side));
     /* A newcomer's claim, and this, stand before its epoch, and the same membarrier orders both. */
     /* Relaxed [slot.changes]. Pairs with weir__slots_changed(). */
     if (atomic_load_explicit(publisher->changes, memory_order_relaxed) == publisher->changes_seen)

@@ -116,6 +116,7 @@ static uint64_t look_ahead(const struct weir_publisher *publisher)
 static int look(struct weir_publisher *publisher)
 {
     uint64_t before = publisher->reserved;
+    weir__count(&weir__side_stats(&publisher->side)->looks);
     publisher->stop = 0; /* whatever it was worked out from */
     publisher->limit = publisher->tail;
     store_boundary(publisher);
@@ -156,7 +157,14 @@ static struct weir__refusal *take_stock(struct weir_publisher *publisher,
 static int wait_for(struct weir_publisher *publisher, enum weir__refused refused,
                     int64_t deadline_ns)
 {
-    const struct weir__watch watch = { .is_ready = weir__refusal_is_over,
+    static const enum weir__waits_for waits_for[] = {
+        [WEIR__REFUSED_NOTHING] = WEIR__WAITS_FOR_NOTHING,
+        [WEIR__REFUSED_ROOM] = WEIR__WAITS_FOR_ROOM,
+        [WEIR__REFUSED_SUBSCRIBER] = WEIR__WAITS_FOR_SUBSCRIBER,
+        [WEIR__REFUSED_TAKEN] = WEIR__WAITS_FOR_TAKEN,
+    };
+    const struct weir__watch watch = { .waits_for = waits_for[refused],
+                                       .is_ready = weir__refusal_is_over,
                                        .ask = weir__refusal_ask,
                                        .argument = take_stock(publisher, refused) };
     return weir__side_wait(&publisher->side, &watch, deadline_ns);
@@ -320,6 +328,8 @@ int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused re
 {
     bool is_refused = result == -EAGAIN || result == -ETIMEDOUT || result == -EINTR;
     publisher->refused = is_refused ? refused : WEIR__REFUSED_NOTHING;
+    if (refused == WEIR__REFUSED_ROOM && (result == -EAGAIN || result == -ETIMEDOUT))
+        weir__count(&weir__side_stats(&publisher->side)->refusals);
     if (is_refused) {
         publisher->limit = publisher->tail; /* the next send looks, too, and comes by here */
         publisher->stop = 0;

@@ -15,7 +15,7 @@ bool weir__reader_refuses(const struct weir__reader *reader, uint64_t me)
 {
     /* Acquire [lane.refused]: all that it has read of our lane comes before. Pairs with
      * say_refused(), and with take_back_refusal() by the fence in look(). */
-    return atomic_load_explicit(&reader->entry->refused, memory_order_acquire) == me;
+    return atomic_load_explicit(reader->refused, memory_order_acquire) == me;
 }
 
 /* What one of the readers means for the wait. */
@@ -111,7 +111,8 @@ bool weir__refusal_ask(void *argument)
     const struct weir__slots *slots = weir__side_others(refusal->side);
     bool is_dead = false;
     for (uint32_t i = 0; i < slots->count; i++)
-        if (weir__slot_reap(slots, i, weir__slot_owner(&slots->at[i])))
+        if (weir__slot_reap(slots, i, weir__slot_owner(&slots->at[i]),
+                            weir__side_stats(refusal->side)))
             is_dead = true;
     return is_dead;
 }

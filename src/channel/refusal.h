@@ -33,6 +33,7 @@ struct weir__reader {
     struct weir__peer peer;
     const struct weir__page_shm *page;   /* NULL: it was found, and not met yet */
     const struct weir__entry_shm *entry; /* ours, in its page */
+    const weir__atomic_u64 *refused;     /* likewise */
     uint64_t unmet_page; /* its slot's, of which we cannot be a reader: it refuses us; 0: none */
     bool is_attached;    /* it had our lane, when we last looked */
     bool is_out;         /* it had refused our lane, or we its page: nobody waits for it */

@@ -160,7 +160,7 @@ static int claim(struct weir__side *side, const char *name)
 {
     const struct weir__slots *own = weir__side_own(side);
     const char *noun = side->role == WEIR__PUBLISHER ? "publisher" : "subscriber";
-    int number = weir__slot_claim(own, side->me);
+    int number = weir__slot_claim(own, side->me, &side->took_dead);
     if (number < 0 && own->count == 1)
         return weir__fail(EBUSY, "channel '%s' has a %s already", name, noun);
     if (number < 0)
@@ -218,20 +218,44 @@ int weir__side_make(struct weir__side *side, uint64_t magic, uint64_t size_bytes
     member->magic = magic;
     member->owner = side->me;
     member->needs_fence = !weir__membarrier();
+    if (side->role == WEIR__PUBLISHER) {
+        struct weir__lane_shm *lane = (struct weir__lane_shm *)(void *)member;
+        side->waiter.epoch = &lane->epoch;
+        side->waiter.stats = &lane->stats.common;
+    } else {
+        struct weir__page_shm *page = (struct weir__page_shm *)(void *)member;
+        side->waiter.epoch = &page->epoch;
+        side->waiter.stats = &page->stats.common;
+    }
+    if (side->took_dead)
+        weir__count_reaped(side->waiter.stats);
     return 0;
+}
+
+void weir__side_ring(const struct weir__side *side, weir__atomic_u32 *doorbell)
+{
+    weir__ring(doorbell);
+    weir__count(&weir__side_stats(side)->wakes);
+}
+
+void weir__side_ring_all(const struct weir__side *side)
+{
+    uint32_t rung = weir__slots_ring(weir__side_others(side));
+    if (weir__side_stats(side))
+        weir__count_many(&weir__side_stats(side)->wakes, rung);
 }
 
 void weir__side_list(struct weir__side *side)
 {
     weir__slot_show(weir__side_own(side), side->number, side->me, side->memory->id);
-    weir__slots_ring(weir__side_others(side));
+    weir__side_ring_all(side);
 }
 
 void weir__side_leave(struct weir__side *side)
 {
     if (side->is_listed && weir__side_is_ours(side)) {
         weir__slot_leave(weir__side_own(side), side->number, side->me);
-        weir__slots_ring(weir__side_others(side));
+        weir__side_ring_all(side);
     }
     weir_segment_close(side->memory);
     weir_segment_close(side->directory.segment);
@@ -251,9 +275,12 @@ static int nap(int64_t deadline_ns)
 
 int weir__side_wait(struct weir__side *side, const struct weir__watch *watch, int64_t deadline_ns)
 {
+    struct weir__stats_shm *stats = weir__side_stats(side);
+    weir__state(&stats->waits_for, watch->waits_for);
     int result = side->looks < LOOKS_MAX
                      ? weir__wait(&side->waiter, watch->is_ready, watch->argument, deadline_ns)
                      : nap(deadline_ns);
+    weir__state(&stats->waits_for, WEIR__WAITS_FOR_NOTHING);
     int64_t now_ns = weir_now_ns();
     if (result == WEIR__WAITED_READY) {
         if (side->looks++ == 0)

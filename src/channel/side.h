@@ -31,6 +31,7 @@ struct weir__side {
     uint64_t me;                 /* identity and session, as in the slot */
     bool has_membarrier;         /* registered: the others' barrier reaches us */
     bool is_listed;
+    bool took_dead; /* our slot was a dead one's */
     struct weir__waiter waiter;
     unsigned looks;   /* in a row that weir__side_wait() asked for */
     int64_t row_ns;   /* when the first of them was */
@@ -39,6 +40,7 @@ struct weir__side {
 
 /* What a wait looks at. */
 struct weir__watch {
+    enum weir__waits_for waits_for;
     bool (*is_ready)(void *argument); /* cheap, changes nothing */
     bool (*ask)(void *argument);      /* the kernel, for lives; true: somebody was dead */
     void *argument;
@@ -72,9 +74,24 @@ static inline const struct weir__slots *weir__side_others(const struct weir__sid
 int weir__side_join(struct weir__side *side, const char *name, enum weir__role role,
                     const struct weir_channel_options *options, struct weir__rundir *dir);
 
-/* Makes size_bytes of own memory, zero, with the member's words filled in. Not shown yet. */
+/*
+ * Makes size_bytes of own memory, zero, with the member's words filled in. Not shown yet. The
+ * epoch and the statistics are the waiter's from then on.
+ */
 int weir__side_make(struct weir__side *side, uint64_t magic, uint64_t size_bytes,
                     struct weir__rundir *dir);
+
+/* Where this side counts, once it has memory: in that. NULL before. */
+static inline struct weir__stats_shm *weir__side_stats(const struct weir__side *side)
+{
+    return side->waiter.stats;
+}
+
+/* Rings a doorbell of the other role, and counts it. */
+void weir__side_ring(const struct weir__side *side, weir__atomic_u32 *doorbell);
+
+/* Likewise all of the other role. */
+void weir__side_ring_all(const struct weir__side *side);
 
 /* Shows the own memory, whole, and rings all of the other role. */
 void weir__side_list(struct weir__side *side);

@@ -112,9 +112,10 @@ static __attribute__((noinline, cold)) int store_oldest(struct weir_subscriber *
     return 0;
 }
 
-static __attribute__((noinline, cold)) int wake_publisher(struct weir__lane *lane)
+static __attribute__((noinline, cold)) int wake_publisher(struct weir_subscriber *subscriber,
+                                                          struct weir__lane *lane)
 {
-    weir__wake(&lane->waker);
+    weir__wake(&lane->waker, weir__side_stats(&subscriber->side));
     return 0;
 }
 
@@ -124,11 +125,14 @@ static inline int store_cursor(struct weir_subscriber *subscriber)
     struct weir__lane *lane = subscriber->lane;
     if (__builtin_expect(lane->held != 0, 0))
         return store_oldest(subscriber, lane);
+    /* Relaxed [lane.released]: who inspects tells it from what the cursor says. Pairs with
+     * read_entries(). */
+    atomic_store_explicit(&lane->cursor->released, lane->count, memory_order_relaxed);
     /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
      * was_taken(). */
     atomic_store_explicit(&lane->cursor->cursor, lane->head, memory_order_release);
     if (__builtin_expect(weir__waker_look(&lane->waker) != lane->waker.rung, 0))
-        return wake_publisher(lane);
+        return wake_publisher(subscriber, lane);
     return 0;
 }
 
@@ -401,7 +405,6 @@ static int open_subscriber(struct weir_subscriber *subscriber, const char *name,
     if (result != 0)
         return result;
     subscriber->page = weir_segment_data(side->memory);
-    side->waiter.epoch = &subscriber->page->epoch;
     weir__side_list(side);
     /* CRASH page.unattached */
     result = weir__subscriber_attach_new(subscriber);

@@ -60,6 +60,8 @@ struct weir__lane {
     bool is_left;      /* no longer among the lanes */
     bool is_validated; /* what we read may be overwritten meanwhile */
     bool is_false;     /* its records cannot be true: refused, once nothing of it is held */
+    bool is_counted;   /* it was attached: the statistics' bases know of it */
+    uint64_t counted_messages, counted_bytes; /* of one that was left: in the bases */
     const struct weir__lane_shm *shm;
     struct weir__peer peer;
 };

@@ -127,7 +127,8 @@ static void go_to(struct weir__lane *lane, const struct weir__mark *mark)
 static int leave_torn(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
     struct weir__berth *berth = &subscriber->berths[lane->peer.number];
-    weir__slot_reap(weir__side_others(&subscriber->side), lane->peer.number, lane->peer.owner);
+    weir__slot_reap(weir__side_others(&subscriber->side), lane->peer.number, lane->peer.owner,
+                    weir__side_stats(&subscriber->side));
     weir__lane_leave(subscriber, lane);
     berth->finished = 0;
     return -EAGAIN;

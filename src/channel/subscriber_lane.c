@@ -22,11 +22,36 @@ static void free_lane(struct weir_subscriber *subscriber, struct weir__lane *lan
     free(lane);
 }
 
+/* A lane that is left is no entry's any more: what is released of it goes to the bases. */
+static void count_left(struct weir_subscriber *subscriber, struct weir__lane *lane,
+                       uint64_t released, uint64_t cursor)
+{
+    struct weir__subscriber_stats_shm *stats = &subscriber->page->stats;
+    if (!lane->is_counted)
+        return;
+    weir__count_many(&stats->messages_base, released - lane->counted_messages);
+    weir__count_many(&stats->bytes_base, cursor - lane->counted_bytes);
+    lane->counted_messages = released;
+    lane->counted_bytes = cursor;
+}
+
+/* The bases change, and so do the entries that they belong to. */
+static void change_begin(struct weir__subscriber_stats_shm *stats)
+{
+    /* Relaxed [stats.version]: the fence keeps what follows behind it. Pairs with read_total(). */
+    atomic_fetch_add_explicit(&stats->version, 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+static void change_end(struct weir__subscriber_stats_shm *stats)
+{
+    /* Release [stats.version]: all that changed. Pairs with read_total(). */
+    atomic_fetch_add_explicit(&stats->version, 1, memory_order_release);
+}
+
 void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    uint64_t cursor = lane->head;
-    if (berth_of(subscriber, lane)->lane != lane)
-        return; /* the entry is a later lane's, or nobody's */
+    uint64_t cursor = lane->head, released = lane->count - lane->held;
     for (unsigned i = 0; lane->held > 0 && i < weir__hold_count(subscriber); i++) {
         const struct weir__hold *hold = weir__hold_at(subscriber, i);
         if (hold->lane == lane) {
@@ -34,10 +59,24 @@ void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__la
             break;
         }
     }
+    if (lane->is_left)
+        count_left(subscriber, lane, released, cursor);
+    if (berth_of(subscriber, lane)->lane != lane)
+        return; /* the entry is a later lane's, or nobody's */
+    /* Relaxed [lane.released]: who inspects tells it from what the cursor says. Pairs with
+     * read_entries(). */
+    atomic_store_explicit(&lane->cursor->released, released, memory_order_relaxed);
     /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
      * was_taken(). */
     atomic_store_explicit(&lane->cursor->cursor, cursor, memory_order_release);
-    weir__wake(&lane->waker);
+    weir__wake(&lane->waker, weir__side_stats(&subscriber->side));
+}
+
+static weir__atomic_u64 *refused_at(struct weir_subscriber *subscriber, uint32_t number)
+{
+    uint32_t publishers = weir__side_others(&subscriber->side)->count;
+    /* Ours to write, as the page is. */
+    return (weir__atomic_u64 *)(uintptr_t)weir__page_refused(subscriber->page, publishers, number);
 }
 
 /* To the publisher of a slot: we read nothing of its lane, so it need not wait for us. */
@@ -45,19 +84,19 @@ static void say_refused(struct weir_subscriber *subscriber, uint32_t number, uin
 {
     /* Release [lane.refused]: all that we have read of it comes before. Pairs with
      * weir__reader_refuses(). */
-    atomic_store_explicit(&subscriber->page->entries[number].refused, owner, memory_order_release);
+    atomic_store_explicit(refused_at(subscriber, number), owner, memory_order_release);
     /* CRASH page.refused */
-    weir__ring(&weir__side_others(&subscriber->side)->at[number].doorbell);
+    weir__side_ring(&subscriber->side, &weir__side_others(&subscriber->side)->at[number].doorbell);
 }
 
 /* Of that owner we attach a lane after all: before it is read where that begins. */
-static void take_back_refusal(struct weir_subscriber *subscriber, struct weir__entry_shm *entry,
-                              uint64_t owner)
+static void take_back_refusal(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
 {
+    weir__atomic_u64 *refused = refused_at(subscriber, number);
     /* Relaxed: our own word. */
-    if (atomic_load_explicit(&entry->refused, memory_order_relaxed) != owner)
+    if (atomic_load_explicit(refused, memory_order_relaxed) != owner)
         return;
-    atomic_store_explicit(&entry->refused, 0, memory_order_relaxed);
+    atomic_store_explicit(refused, 0, memory_order_relaxed);
     /* As at a claim: the publisher's next look, or reservation, finds that we are to be waited for. */
     weir__slots_changed(weir__side_own(&subscriber->side));
     /* Full fence [lane.refused]: no longer refused, then the boundary. Pairs with that in look():
@@ -84,7 +123,8 @@ void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned ind
     weir__lane_store_cursor(subscriber, lane);
     if (!lane->is_left)
         return;
-    weir__ring(lane->waker.doorbell); /* it has ended, and may wait for this */
+    weir__side_ring(&subscriber->side,
+                    lane->waker.doorbell); /* it has ended, and may wait for this */
     if (lane->held == 0)
         end_lane(subscriber, lane);
 }
@@ -116,11 +156,18 @@ static void remove_lane(struct weir_subscriber *subscriber, const struct weir__l
 void weir__lane_leave(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
     struct weir__berth *berth = berth_of(subscriber, lane);
+    struct weir__subscriber_stats_shm *stats = &subscriber->page->stats;
     if (subscriber->descriptor) /* its thread must not look into what is detached */
         weir__descriptor_disarm(subscriber->descriptor);
+    change_begin(stats);
+    /* Relaxed [lane.released]: our own words, as is the cursor. */
+    count_left(subscriber, lane,
+               atomic_load_explicit(&lane->cursor->released, memory_order_relaxed),
+               atomic_load_explicit(&lane->cursor->cursor, memory_order_relaxed));
     /* Relaxed [lane.attached]: nobody of that lane looks any more. Pairs with
      * weir__reader_is_reading(). */
     atomic_store_explicit(&lane->cursor->lane, 0, memory_order_relaxed);
+    change_end(stats);
     /* CRASH page.leaving */
     berth->finished = lane->peer.owner;
     berth->finished_page = lane->peer.page;
@@ -139,12 +186,13 @@ void weir__lane_finish(struct weir_subscriber *subscriber, struct weir__lane *la
     /* Release [lane.finished]: the cursor before it. Pairs with weir__reader_is_reading(). */
     atomic_store_explicit(&lane->cursor->finished, lane->peer.owner, memory_order_release);
     weir__lane_leave(subscriber, lane);
-    weir__ring(doorbell);
+    weir__side_ring(&subscriber->side, doorbell);
 }
 
 int weir__lane_corrupt(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
     uint64_t head = lane->head;
+    weir__count(&weir__side_stats(&subscriber->side)->refusals);
     berth_of(subscriber, lane)->lane = NULL; /* the cursor is nobody's from now on */
     lane->is_false = true;
     weir__lane_leave(subscriber, lane);
@@ -246,7 +294,7 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
         result = make_lane(subscriber, &peer, &lane);
     if (result != 0)
         return result;
-    take_back_refusal(subscriber, lane->cursor, owner);
+    take_back_refusal(subscriber, lane->peer.number, owner);
     /* Relaxed [lane.finished]: nobody of that lane looks any more. Pairs with
      * weir__reader_is_reading(). */
     atomic_store_explicit(&lane->cursor->finished, 0, memory_order_relaxed);
@@ -254,11 +302,16 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
     if (result != 0)
         return result;
     weir__lane_store_cursor(subscriber, lane);
+    change_begin(&subscriber->page->stats);
+    weir__count_many(&subscriber->page->stats.messages_base, 0 - lane->count);
+    weir__count_many(&subscriber->page->stats.bytes_base, 0 - lane->head);
+    lane->is_counted = true;
     /* Release [lane.attached]: the cursor before the credit. Pairs with
      * weir__reader_is_reading(). */
     atomic_store_explicit(&lane->cursor->lane, owner, memory_order_release);
+    change_end(&subscriber->page->stats);
     subscriber->untold_end = 0;
-    weir__ring(lane->waker.doorbell);
+    weir__side_ring(&subscriber->side, lane->waker.doorbell);
     return 0;
 }
 
@@ -281,6 +334,7 @@ static bool refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t
     if (is_refused)
         say_refused(subscriber, number, owner);
     if (is_refused && subscriber->is_open) {
+        weir__count(&weir__side_stats(&subscriber->side)->refusals);
         berth->finished = owner;
         berth->finished_page = weir__slot_page(&weir__side_others(&subscriber->side)->at[number]);
     }

@@ -86,11 +86,12 @@ static bool may_have_message(void *argument)
            weir__subscriber_has_new(view->subscriber);
 }
 
-static bool ask_for_publishers(const struct weir__slots *slots)
+static bool ask_for_publishers(const struct weir__side *side)
 {
+    const struct weir__slots *slots = weir__side_others(side);
     bool is_dead = false;
     for (uint32_t i = 0; i < slots->count; i++)
-        if (weir__slot_reap(slots, i, weir__slot_owner(&slots->at[i])))
+        if (weir__slot_reap(slots, i, weir__slot_owner(&slots->at[i]), weir__side_stats(side)))
             is_dead = true;
     return is_dead;
 }
@@ -98,7 +99,7 @@ static bool ask_for_publishers(const struct weir__slots *slots)
 static bool ask(void *argument)
 {
     const struct view *view = argument;
-    return ask_for_publishers(weir__side_others(view->side));
+    return ask_for_publishers(view->side);
 }
 
 /*
@@ -169,7 +170,7 @@ static void ask_if_due(struct weir_subscriber *subscriber)
     if (now_ns - subscriber->side.asked_ns < WEIR__SLICE_NS)
         return;
     subscriber->side.asked_ns = now_ns;
-    ask_for_publishers(weir__side_others(&subscriber->side));
+    ask_for_publishers(&subscriber->side);
 }
 
 /*
@@ -188,6 +189,7 @@ static int look_for_an_end(struct weir_subscriber *subscriber)
 /* The next message, of the lane whose turn it is then; header 0: there is none. */
 static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
 {
+    weir__count(&weir__side_stats(&subscriber->side)->looks);
     ask_if_due(subscriber);
     int result = look_for_an_end(subscriber);
     if (result == 0)
@@ -239,9 +241,11 @@ bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadl
     return true;
 }
 
-static int wait_a_while(struct weir_subscriber *subscriber, int64_t deadline_ns)
+static int wait_a_while(struct weir_subscriber *subscriber, enum weir__waits_for waits_for,
+                        int64_t deadline_ns)
 {
-    const struct weir__watch watch = { .is_ready = may_have_message,
+    const struct weir__watch watch = { .waits_for = waits_for,
+                                       .is_ready = may_have_message,
                                        .ask = ask,
                                        .argument = take_view(subscriber) };
     return weir__side_wait(&subscriber->side, &watch, deadline_ns);
@@ -258,7 +262,7 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
             return result;
         result = look_for_ends(subscriber);
         if (result == 0)
-            result = wait_a_while(subscriber, deadline_ns);
+            result = wait_a_while(subscriber, WEIR__WAITS_FOR_MESSAGE, deadline_ns);
         if (result != 0)
             return result;
     }
@@ -300,7 +304,7 @@ static int wait_for_lane(struct weir_subscriber *subscriber, int64_t deadline_ns
         int result = weir__subscriber_attach_new(subscriber);
         if (result != 0 || subscriber->lane_count > 0)
             return result;
-        result = wait_a_while(subscriber, deadline_ns);
+        result = wait_a_while(subscriber, WEIR__WAITS_FOR_PUBLISHER, deadline_ns);
         if (result != 0)
             return result;
     }

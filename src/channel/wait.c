@@ -67,6 +67,14 @@ struct weir__sleep weir__sleep_begin(const struct weir__waiter *waiter)
     return sleep;
 }
 
+static void begin_sleep(struct weir__stats_shm *stats)
+{
+    if (!stats)
+        return;
+    weir__count(&stats->sleeps);
+    weir__state(&stats->asleep, 1);
+}
+
 static int sleep_once(const struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
                       int64_t deadline_ns)
 {
@@ -77,8 +85,11 @@ static int sleep_once(const struct weir__waiter *waiter, bool (*is_ready)(void *
     int64_t left_ns = deadline_ns - weir_now_ns();
     if (left_ns <= 0)
         return late();
+    begin_sleep(waiter->stats);
     int result = weir__futex_wait(waiter->doorbell, bell,
                                   left_ns < WEIR__SLICE_NS ? left_ns : WEIR__SLICE_NS);
+    if (waiter->stats)
+        weir__state(&waiter->stats->asleep, 0);
     if (is_ready(argument))
         return WEIR__WAITED_READY;
     return result == -EINTR ? weir__fail_plain(EINTR, "a signal arrived while waiting")
@@ -94,6 +105,8 @@ int weir__wait(const struct weir__waiter *waiter, bool (*is_ready)(void *), void
         return weir__fail_plain(EAGAIN, "the other side has nothing for us yet");
     if (weir_now_ns() >= deadline_ns)
         return late();
+    if (waiter->stats)
+        weir__count(&waiter->stats->waits);
     if (waiter->spin_ns > 0 && spin(waiter, is_ready, argument, deadline_ns))
         return WEIR__WAITED_READY;
     if (waiter->spin_ns >= WEIR__SLICE_NS)

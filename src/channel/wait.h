@@ -23,15 +23,17 @@
 #include <stdint.h>
 
 #include "base/atomics.h"
+#include "channel/stats.h"
 
 /* Nobody sleeps longer without a look: who should ring may have died before it did. */
 #define WEIR__SLICE_NS INT64_C(200000000)
 
 /* The waiting side. */
 struct weir__waiter {
-    weir__atomic_u32 *doorbell; /* in the directory: others ring it */
-    weir__atomic_u32 *epoch;    /* in this side's own memory: others read it */
-    int64_t spin_ns;            /* before it sleeps; WEIR__SLICE_NS or more: it never sleeps */
+    weir__atomic_u32 *doorbell;    /* in the directory: others ring it */
+    weir__atomic_u32 *epoch;       /* in this side's own memory: others read it */
+    int64_t spin_ns;               /* before it sleeps; WEIR__SLICE_NS or more: it never sleeps */
+    struct weir__stats_shm *stats; /* in this side's own memory; NULL: not counted */
 };
 
 /* The waking side's memory of one waiter. */
@@ -97,13 +99,14 @@ static inline uint32_t weir__waker_look(const struct weir__waker *waker)
     return atomic_load_explicit(waker->epoch, memory_order_relaxed);
 }
 
-/* After a commit: rings if the waiter has begun to sleep since the last ring. */
-static inline void weir__wake(struct weir__waker *waker)
+/* After a commit: rings if the waiter has begun to sleep since the last ring. stats: who counts. */
+static inline void weir__wake(struct weir__waker *waker, struct weir__stats_shm *stats)
 {
     uint32_t epoch = weir__waker_look(waker);
     if (__builtin_expect(epoch != waker->rung, 0)) {
         waker->rung = epoch;
         weir__ring_for(waker->doorbell, epoch);
+        weir__count(&stats->wakes);
     }
 }
 

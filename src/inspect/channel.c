@@ -178,7 +178,8 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
         /* Acquire [lane.finished]: likewise. Pairs with weir__lane_finish(). */
         uint64_t finished = atomic_load_explicit(&entry->finished, memory_order_acquire);
         /* Acquire [lane.refused]: likewise. Pairs with say_refused(). */
-        uint64_t refused = atomic_load_explicit(&entry->refused, memory_order_acquire);
+        uint64_t refused = atomic_load_explicit(weir__page_refused(page, publishers->count, i),
+                                                memory_order_acquire);
         if (owner == 0 || (lane != owner && finished != owner && refused != owner))
             continue;
         /* Acquire [lane.free]: so much it had released. Pairs with weir__lane_store_cursor(). */

@@ -60,7 +60,23 @@
     W(weir__entry_shm, cursor, 0, 8)                                                               \
     W(weir__entry_shm, lane, 8, 8)                                                                 \
     W(weir__entry_shm, finished, 16, 8)                                                            \
-    W(weir__entry_shm, refused, 24, 8)
+    W(weir__stats_shm, waits, 0, 8)                                                                \
+    W(weir__stats_shm, sleeps, 8, 8)                                                               \
+    W(weir__stats_shm, wakes, 16, 8)                                                               \
+    W(weir__stats_shm, looks, 24, 8)                                                               \
+    W(weir__stats_shm, reaped, 32, 8)                                                              \
+    W(weir__stats_shm, refusals, 40, 8)                                                            \
+    W(weir__stats_shm, waits_for, 48, 4)                                                           \
+    W(weir__stats_shm, asleep, 52, 4)                                                              \
+    W(weir__stats_shm, armed, 56, 4)                                                               \
+    W(weir__publisher_stats_shm, evictions, 64, 8)                                                 \
+    W(weir__subscriber_stats_shm, version, 64, 4)                                                  \
+    W(weir__subscriber_stats_shm, missed, 72, 8)                                                   \
+    W(weir__subscriber_stats_shm, messages_base, 80, 8)                                            \
+    W(weir__subscriber_stats_shm, bytes_base, 88, 8)                                               \
+    W(weir__lane_shm, stats, 896, 72)                                                              \
+    W(weir__page_shm, stats, 256, 96)                                                              \
+    W(weir__entry_shm, released, 24, 8)
 
 #define CHECK_WORD(type, word, offset, bytes)                                                      \
     static_assert(offsetof(struct type, word) == (offset), #type "." #word " has moved");          \
@@ -70,8 +86,8 @@ WORDS(CHECK_WORD)
 static_assert(sizeof(struct weir__header_shm) == 112, "the header");
 static_assert(sizeof(struct weir__slot_shm) == 32, "a slot");
 static_assert(sizeof(struct weir__directory_shm) == 384, "the directory before its slots");
-static_assert(sizeof(struct weir__lane_shm) == 896, "a lane before its ring");
-static_assert(sizeof(struct weir__page_shm) == 256, "a page before its entries");
+static_assert(sizeof(struct weir__lane_shm) == 1024, "a lane before its ring");
+static_assert(sizeof(struct weir__page_shm) == 384, "a page before its entries");
 static_assert(sizeof(struct weir__entry_shm) == 32, "an entry");
 static_assert(WEIR__LANE_RING_OFFSET == 4096, "the ring");
 static_assert(WEIR__HEADER_BYTES == 4096, "the user's bytes");
