@@ -187,6 +187,25 @@ static size_t list_page(struct liar_word *words, size_t count)
     return append(words, count, list, ARRAY_SIZE(list));
 }
 
+static size_t list_statistics(struct liar_word *words, size_t count)
+{
+    const struct liar_word list[] = {
+        WORD(liar_lane, stats.common.waits),     WORD(liar_lane, stats.common.sleeps),
+        WORD(liar_lane, stats.common.wakes),     WORD(liar_lane, stats.common.looks),
+        WORD(liar_lane, stats.common.reaped),    WORD(liar_lane, stats.common.refusals),
+        WORD(liar_lane, stats.common.waits_for), WORD(liar_lane, stats.common.asleep),
+        WORD(liar_lane, stats.common.armed),     WORD(liar_lane, stats.evictions),
+        WORD(liar_page, stats.common.waits),     WORD(liar_page, stats.common.sleeps),
+        WORD(liar_page, stats.common.wakes),     WORD(liar_page, stats.common.looks),
+        WORD(liar_page, stats.common.reaped),    WORD(liar_page, stats.common.refusals),
+        WORD(liar_page, stats.common.waits_for), WORD(liar_page, stats.common.asleep),
+        WORD(liar_page, stats.common.armed),     WORD(liar_page, stats.version),
+        WORD(liar_page, stats.missed),           WORD(liar_page, stats.messages_base),
+        WORD(liar_page, stats.bytes_base),       WORD(liar_page, entries[0].released),
+    };
+    return append(words, count, list, ARRAY_SIZE(list));
+}
+
 /* From what is released, or else the boundary, to the header that is 0. */
 static size_t list_records(struct liar_word *words, size_t count)
 {
@@ -218,6 +237,8 @@ size_t liar_words(struct liar_word *words, unsigned which)
         count = list_lane(words, count);
     if (liar_page && (which & LIAR_PAGE))
         count = list_page(words, count);
+    if (liar_lane && liar_page && (which & LIAR_STATISTICS))
+        count = list_statistics(words, count);
     if (liar_lane && (which & LIAR_RECORDS))
         count = list_records(words, count);
     return count;

@@ -47,7 +47,7 @@ struct liar_word {
     size_t size_bytes; /* 4 or 8 */
 };
 
-enum { LIAR_WORDS_MAX = 64, LIAR_HEADERS_MAX = 8 };
+enum { LIAR_WORDS_MAX = 96, LIAR_HEADERS_MAX = 8 };
 
 /* What to list. */
 enum {
@@ -57,6 +57,7 @@ enum {
     LIAR_PAGE = 1 << 3,
     LIAR_RECORDS = 1 << 4, /* the headers from what the subscriber has released, or the boundary */
     LIAR_ALL = (1 << 5) - 1,
+    LIAR_STATISTICS = 1 << 5, /* which no peer reads */
 };
 
 /* The words of what is attached: their count, LIAR_WORDS_MAX at most. */

@@ -204,8 +204,15 @@ static int tolerate(const struct weir_channel_member *member, void *argument)
     ++*(unsigned *)argument;
     CHECK(member->reading_count <= WEIR_CHANNEL_MEMBERS_DEFAULT);
     CHECK(member->state >= WEIR_MEMBER_JOINING && member->state <= WEIR_MEMBER_FALSE);
-    for (size_t i = 0; i < member->reading_count; i++)
-        CHECK(member->readings[i].publisher < WEIR_CHANNEL_MEMBERS_DEFAULT);
+    CHECK(member->activity <= WEIR_ACTIVITY_POLLING && member->need <= WEIR_NEED_PUBLISHER);
+    CHECK(member->used_bytes <= member->ring_bytes);
+    CHECK(member->slowest == WEIR_SLOT_NONE || member->slowest < WEIR_CHANNEL_MEMBERS_DEFAULT);
+    for (size_t i = 0; i < member->reading_count; i++) {
+        const struct weir_channel_reading *reading = &member->readings[i];
+        CHECK(reading->publisher < WEIR_CHANNEL_MEMBERS_DEFAULT);
+        CHECK(reading->lag_bytes <= CAPACITY && reading->lag_messages <= CAPACITY / 8);
+        CHECK(reading->has_lag || reading->lag_bytes == 0);
+    }
     return 0;
 }
 
@@ -225,8 +232,8 @@ static void test_each_lie(void **state)
     struct liar_word words[LIAR_WORDS_MAX];
     (void)state;
     begin();
-    size_t count = liar_words(words, LIAR_ALL), attached = guard_count();
-    assert_true(count > 30);
+    size_t count = liar_words(words, LIAR_ALL | LIAR_STATISTICS), attached = guard_count();
+    assert_true(count > 54);
     for (size_t i = 0; i < count; i++) {
         uint64_t truth = liar_load(&words[i]), value;
         for (unsigned lie = 0; liar_value(lie, truth, &value); lie++) {
@@ -257,10 +264,42 @@ static void test_lies_by_name(void **state)
     atomic_store(&liar_lane->boundary, 4);
     atomic_store(&liar_lane->boundary_before, 4);
     assert_int_equal(look().members[0].state, WEIR_MEMBER_FALSE);
+    assert_int_equal(look().members[0].used_bytes, 0);
     atomic_store(&liar_lane->boundary, 8); /* for ever between two stores */
     assert_int_equal(look().members[0].is_exact, 0);
     liar_page->member.owner ^= 1;
     assert_int_equal(look().members[1].state, WEIR_MEMBER_FALSE);
+    end();
+}
+
+static void test_lies_of_numbers(void **state)
+{
+    (void)state;
+    begin();
+    struct seen seen = look();
+    assert_int_equal(seen.members[0].used_bytes, 48);
+    assert_int_equal(seen.readings[1].lag_messages, 3);
+    atomic_store(&liar_page->entries[0].released, 4); /* more than was sent */
+    seen = look();
+    assert_int_equal(seen.readings[1].has_lag, WEIR_LAG_BYTES);
+    assert_int_equal(seen.readings[1].lag_messages, 0);
+    atomic_store(&liar_page->entries[0].released, UINT64_MAX / 2); /* or less than can be */
+    assert_int_equal(look().readings[1].has_lag, WEIR_LAG_BYTES);
+    atomic_store(&liar_page->entries[0].cursor, 56);
+    seen = look();
+    assert_int_equal(seen.readings[1].has_lag, 0);
+    assert_int_equal(seen.readings[1].lag_bytes, 0);
+    assert_int_equal(seen.members[0].used_bytes, 0);
+    assert_int_equal(seen.members[0].slowest, WEIR_SLOT_NONE);
+    assert_int_equal(seen.members[1].is_exact, 1);
+    atomic_fetch_add(&liar_page->stats.version, 1); /* for ever between two attaches */
+    seen = look();
+    assert_int_equal(seen.members[1].is_exact, 0);
+    assert_int_equal(seen.members[1].released_messages, 0);
+    atomic_store(&liar_page->stats.common.waits_for, 77);
+    assert_int_equal(look().members[1].need, WEIR_NEED_NOTHING);
+    atomic_store(&liar_page->stats.missed, UINT64_MAX);
+    assert_true(look().members[1].missed_messages == UINT64_MAX);
     end();
 }
 
@@ -310,7 +349,7 @@ static void lie_on(struct companion *companion, void *argument)
     uint64_t random = 88172645463325252;
     (void)argument;
     CHECK(liar_attach());
-    size_t count = liar_words(words, LIAR_ALL & ~(unsigned)LIAR_HEADER);
+    size_t count = liar_words(words, (LIAR_ALL | LIAR_STATISTICS) & ~(unsigned)LIAR_HEADER);
     companion_arrive(companion);
     for (;;) {
         struct liar_word *word = &words[liar_random(&random) % count];
@@ -392,17 +431,12 @@ static void test_traffic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_true),
-        cmocka_unit_test(test_round_the_ring),
-        cmocka_unit_test(test_nobody_notices),
-        cmocka_unit_test(test_the_dead),
-        cmocka_unit_test(test_what_is_no_channel),
-        cmocka_unit_test(test_a_visit_that_ends_it),
-        cmocka_unit_test(test_each_lie),
-        cmocka_unit_test(test_lies_by_name),
-        cmocka_unit_test(test_other_sizes),
-        cmocka_unit_test(test_lies_while_we_look),
-        cmocka_unit_test(test_traffic),
+        cmocka_unit_test(test_what_is_true),       cmocka_unit_test(test_round_the_ring),
+        cmocka_unit_test(test_nobody_notices),     cmocka_unit_test(test_the_dead),
+        cmocka_unit_test(test_what_is_no_channel), cmocka_unit_test(test_a_visit_that_ends_it),
+        cmocka_unit_test(test_each_lie),           cmocka_unit_test(test_lies_by_name),
+        cmocka_unit_test(test_lies_of_numbers),    cmocka_unit_test(test_other_sizes),
+        cmocka_unit_test(test_lies_while_we_look), cmocka_unit_test(test_traffic),
     };
     return cmocka_run_group_tests(tests, start, fixture_end);
 }

@@ -138,13 +138,48 @@ enum weir_reading_state {
     WEIR_READING_REFUSED = 3,  /* does not read from it, and has told both: see weir-channel(3) */
 };
 
-/* How far a subscriber is with one publisher. */
-struct weir_channel_reading {
-    uint32_t publisher;      /* its slot */
-    uint32_t state;          /* enum weir_reading_state */
-    uint64_t released_bytes; /* of what the publisher committed, headers included: so much is given
-                                back. What the subscriber says, be it true or not */
+enum weir_lag {
+    WEIR_LAG_BYTES = 1 << 0,
+    WEIR_LAG_MESSAGES = 1 << 1,
 };
+
+/*
+ * How far a subscriber is with one publisher. What it says, be it true or not; but a lag is never
+ * more than the ring holds.
+ */
+struct weir_channel_reading {
+    uint32_t publisher;         /* its slot */
+    uint32_t state;             /* enum weir_reading_state */
+    uint64_t identity;          /* the publisher's */
+    uint64_t released_bytes;    /* of what it committed, headers included: so much is given back */
+    uint64_t released_messages; /* likewise. Between two stores it is one ahead of the bytes */
+    uint64_t lag_bytes;         /* committed and not given back; the publisher's progress is read
+                                   after the subscriber's, so that it is not less than it was */
+    uint64_t lag_messages;
+    uint32_t has_lag;    /* enum weir_lag, or-ed: which of them are known */
+    uint32_t is_slowest; /* 1: for this one the publisher waits, if it has to */
+};
+
+/* What a member does. */
+enum weir_member_activity {
+    WEIR_ACTIVITY_AWAKE = 1,   /* its program runs, or waits for something else than the channel */
+    WEIR_ACTIVITY_WAITING = 2, /* a call waits, and spins */
+    WEIR_ACTIVITY_ASLEEP = 3,  /* a call waits, and sleeps in the kernel */
+    WEIR_ACTIVITY_POLLING = 4, /* its descriptor is to become readable: the program polls, or
+                                  does something else meanwhile */
+};
+
+/* What a call waits for. */
+enum weir_member_need {
+    WEIR_NEED_NOTHING = 0,
+    WEIR_NEED_ROOM = 1,        /* publisher: subscribers to give back what they hold of its ring */
+    WEIR_NEED_SUBSCRIBERS = 2, /* weir_publisher_wait_subscribers() */
+    WEIR_NEED_TAKEN = 3,       /* weir_publisher_wait_taken() */
+    WEIR_NEED_MESSAGE = 4,     /* subscriber */
+    WEIR_NEED_PUBLISHER = 5,   /* weir_subscriber_wait_publisher() */
+};
+
+#define WEIR_SLOT_NONE UINT32_MAX
 
 /* A member of a channel, alive or not: what its slot says, then what its memory says. */
 struct weir_channel_member {
@@ -158,16 +193,35 @@ struct weir_channel_member {
     uint32_t has_ended; /* publisher: 1: has said that this was all */
     uint64_t identity;  /* its process, and the session of this joining: see weir_identity() */
     /* Only of WEIR_MEMBER_SHOWN: */
-    uint32_t sleeps;   /* how often it began to wait, so far; goes round. Two looks that differ: it
-                          had nothing to do, or no room, in between */
+    uint32_t activity; /* enum weir_member_activity; 0: it is dead */
+    uint32_t need;     /* enum weir_member_need: what it waits for, while it does */
     uint32_t is_exact; /* publisher: 1: committed_... is of now; 0: of its last look at its
-                          subscribers, a ring ago at most */
+                          subscribers, a ring ago at most. subscriber: 1: released_... is
+                          of one moment; 0: not known */
+    uint32_t slowest;  /* publisher: the slot of the subscriber that holds most of its ring, or that
+                          has not attached it yet while it waits for room; WEIR_SLOT_NONE: it is
+                          behind with nobody */
     uint64_t ring_bytes;      /* publisher */
     uint64_t committed_bytes; /* publisher: so far, headers included; where its next message is */
     uint64_t committed_messages;                 /* publisher */
     const struct weir_channel_reading *readings; /* subscriber: one for each publisher that it
                                                     reads from. Valid in the callback */
     size_t reading_count;
+    uint64_t used_bytes;        /* publisher: of its ring: committed, and not given back by all */
+    uint64_t released_bytes;    /* subscriber: given back so far, of all publishers, those that have
+                                   left as well; headers included */
+    uint64_t released_messages; /* subscriber */
+    uint64_t missed_messages;   /* subscriber: overwritten before it read them */
+    uint64_t evictions;         /* publisher: subscribers that it put out for their lag */
+    /* What it counted since it joined; its own word, and no other's: */
+    uint64_t waits;    /* in calls, spinning or asleep */
+    uint64_t sleeps;   /* in the kernel, one for each 200 ms */
+    uint64_t wakes;    /* of others: a system call each */
+    uint64_t looks;    /* publisher: at who is there and how far it may write; subscriber: round all
+                          publishers */
+    uint64_t reaped;   /* dead members that it put out */
+    uint64_t refusals; /* publisher: calls that found no room by their deadline; subscriber:
+                          publishers refused, or left since what they wrote cannot be true */
 };
 
 /*
@@ -196,6 +250,20 @@ WEIR_EXPORT int weir_inspect_channel(const char *name,
  * Returns: static memory, never NULL. Threads: any. Signals: safe.
  */
 WEIR_EXPORT const char *weir_member_state_name(uint32_t state);
+
+/*
+ * weir_activity_name() - "awake", "waiting", "asleep" or "polling"; "unknown" for 0
+ *
+ * Returns: static memory, never NULL. Threads: any. Signals: safe.
+ */
+WEIR_EXPORT const char *weir_activity_name(uint32_t activity);
+
+/*
+ * weir_need_name() - "nothing", "room", "subscribers", "taken", "message" or "publisher"
+ *
+ * Returns: static memory, never NULL. Threads: any. Signals: safe.
+ */
+WEIR_EXPORT const char *weir_need_name(uint32_t need);
 
 /*
  * weir_state_name() - "live", "idle" or "orphan"

@@ -17,23 +17,18 @@
 #include "base/error.h"
 #include "channel/peer.h"
 #include "channel/subscriber.h"
+#include "inspect/channel.h"
 #include "segment/handle.h"
 #include "segment/identity.h"
 #include "segment/sysv.h"
 
-/* A lane that is walked on: attempts while it moves, and headers. */
-#define ATTEMPTS 100
+/* Of a lane that is walked on. */
 #define HEADERS_MAX (1 << 20)
-
-struct seen {
-    struct weir_channel_member member;
-    struct weir_channel_reading *readings;
-};
 
 struct walk {
     const char *name;
     struct weir__directory directory;
-    struct seen *seen;
+    struct weir__member_seen *seen;
     size_t count;
 };
 
@@ -72,7 +67,7 @@ static bool attach(const struct weir__slot_shm *slot, const struct weir__wanted 
 /* One of the pair that the publisher stored last; false: it stands between the stores. */
 static bool read_boundary(const struct weir__lane_shm *shm, uint64_t *position, uint64_t *count)
 {
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    for (int attempt = 0; attempt < WEIR__INSPECT_ATTEMPTS; attempt++) {
         /* Acquire [lane.boundary]: three loads in this order. Pairs with store_boundary(). */
         *position = atomic_load_explicit(&shm->boundary, memory_order_acquire);
         *count = atomic_load_explicit(&shm->boundary_count, memory_order_acquire);
@@ -112,7 +107,7 @@ static void read_progress(const struct weir__lane_shm *shm, const struct weir__r
                           struct weir_channel_member *member)
 {
     uint64_t start, start_count, again, again_count;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    for (int attempt = 0; attempt < WEIR__INSPECT_ATTEMPTS; attempt++) {
         if (!read_boundary(shm, &start, &start_count))
             return;
         uint64_t position = start, count = start_count;
@@ -150,8 +145,7 @@ static void read_publisher(const struct weir__slot_shm *slot, uint32_t type_byte
         const struct weir__lane_shm *shm = (const struct weir__lane_shm *)(const void *)bytes;
         const struct weir__ring ring = weir__ring_of(bytes, capacity, type_bytes);
         member->ring_bytes = capacity;
-        /* Relaxed [sleep.epoch]: shown, and no more. Pairs with weir__sleep_begin(). */
-        member->sleeps = atomic_load_explicit(&shm->epoch, memory_order_relaxed);
+        weir__read_publisher_stats(&shm->stats, member);
         /* Acquire [lane.end]: all that it committed. Pairs with weir_publisher_end(). */
         member->has_ended = atomic_load_explicit(&shm->ended, memory_order_acquire) != 0;
         read_progress(shm, &ring, member);
@@ -161,9 +155,11 @@ static void read_publisher(const struct weir__slot_shm *slot, uint32_t type_byte
     weir_segment_close(memory);
 }
 
-/* Which publishers it reads from. False: no memory. */
+/*
+ * Which publishers it reads from. The cursor is loaded before the count of messages, which is stored
+ * before it. False: no memory. */
 static bool read_entries(const struct weir__slots *publishers, const struct weir__page_shm *page,
-                         struct seen *seen)
+                         struct weir__member_seen *seen)
 {
     struct weir_channel_member *member = &seen->member;
     seen->readings = calloc(publishers->count, sizeof *seen->readings);
@@ -180,7 +176,8 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
         /* Acquire [lane.refused]: likewise. Pairs with say_refused(). */
         uint64_t refused = atomic_load_explicit(weir__page_refused(page, publishers->count, i),
                                                 memory_order_acquire);
-        if (owner == 0 || (lane != owner && finished != owner && refused != owner))
+        bool is_ours = lane == owner || finished == owner; /* the cursor */
+        if (owner == 0 || (!is_ours && refused != owner))
             continue;
         /* Acquire [lane.free]: so much it had released. Pairs with weir__lane_store_cursor(). */
         uint64_t cursor = atomic_load_explicit(&entry->cursor, memory_order_acquire);
@@ -189,14 +186,19 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
             .state = lane == owner       ? WEIR_READING_ATTACHED
                      : finished == owner ? WEIR_READING_FINISHED
                                          : WEIR_READING_REFUSED,
-            .released_bytes = lane == owner || finished == owner ? cursor : 0,
+            .identity = owner,
+            .released_bytes = is_ours ? cursor : 0,
+            /* Relaxed [lane.released]: the cursor's acquire, so not less than goes with it. Pairs
+             * with weir__lane_store_cursor(). */
+            .released_messages =
+                is_ours ? atomic_load_explicit(&entry->released, memory_order_relaxed) : 0,
         };
     }
     return true;
 }
 
 static int read_subscriber(const struct weir__slots *publishers, const struct weir__slot_shm *slot,
-                           struct seen *seen)
+                           struct weir__member_seen *seen)
 {
     struct weir_channel_member *member = &seen->member;
     const uint64_t bytes = weir__page_bytes(publishers->count);
@@ -205,8 +207,7 @@ static int read_subscriber(const struct weir__slots *publishers, const struct we
     if (!attach(slot, &wanted, member, &memory))
         return 0;
     const struct weir__page_shm *page = weir_segment_data(memory);
-    /* Relaxed [sleep.epoch]: shown, and no more. Pairs with weir__sleep_begin(). */
-    member->sleeps = atomic_load_explicit(&page->epoch, memory_order_relaxed);
+    weir__read_subscriber_stats(page, publishers->count, member);
     bool is_read = read_entries(publishers, page, seen);
     weir_segment_close(memory);
     return is_read ? 0 : weir__fail(ENOMEM, "no memory for what a subscriber reads");
@@ -219,18 +220,19 @@ static int gather(struct walk *walk, enum weir__role role)
     for (uint32_t i = 0; i < slots->count; i++) {
         const struct weir__slot_shm *slot = &slots->at[i];
         uint64_t owner = weir__slot_owner(slot);
-        struct seen *seen = &walk->seen[walk->count];
+        struct weir__member_seen *seen = &walk->seen[walk->count];
         struct weir_channel_member *member = &seen->member;
         int result = 0;
         if (owner == 0)
             continue;
-        *seen = (struct seen){ .readings = NULL };
+        *seen = (struct weir__member_seen){ .readings = NULL };
         *member = (struct weir_channel_member){
             .size = sizeof *member,
             .role = role == WEIR__PUBLISHER ? WEIR_MEMBER_PUBLISHER : WEIR_MEMBER_SUBSCRIBER,
             .slot = i,
             .uid = WEIR_UID_ANY,
             .identity = owner,
+            .slowest = WEIR_SLOT_NONE,
         };
         member->life = (uint32_t)weir__slot_life(slot, owner);
         if (member->life == WEIR_LIFE_ALIVE)
@@ -293,6 +295,8 @@ int weir_inspect_channel(const char *name,
         result = gather(&walk, WEIR__SUBSCRIBER);
     if (result == 0)
         result = gather(&walk, WEIR__PUBLISHER);
+    if (result == 0)
+        weir__find_lags(walk.seen, walk.count);
     if (result == 0)
         weir__error_restore(&saved); /* what a member did not let us see is no failure */
     weir_segment_close(walk.directory.segment);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_INSPECT_CHANNEL_H
+#define WEIR_INSPECT_CHANNEL_H
+
+/* The parts of weir_inspect_channel(): what was gathered of each member, and what follows from it. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/inspect.h>
+
+#include "channel/layout.h"
+
+/* A loop over words that change under us. */
+#define WEIR__INSPECT_ATTEMPTS 100
+
+struct weir__member_seen {
+    struct weir_channel_member member;
+    struct weir_channel_reading *readings; /* what the member's point to */
+};
+
+/* What a member counted, and what it does now. Nothing of it is believed. */
+void weir__read_stats(const struct weir__stats_shm *stats, struct weir_channel_member *member);
+void weir__read_publisher_stats(const struct weir__publisher_stats_shm *stats,
+                                struct weir_channel_member *member);
+
+/* And what it gave back in all: entries of so many publishers. */
+void weir__read_subscriber_stats(const struct weir__page_shm *page, uint32_t publishers,
+                                 struct weir_channel_member *member);
+
+/*
+ * The lag of each reading, the use of each ring, and who is the slowest of each publisher. The
+ * subscribers stand before the publishers, all in the order of their slots.
+ */
+void weir__find_lags(struct weir__member_seen *seen, size_t count);
+
+#endif
