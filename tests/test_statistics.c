@@ -24,6 +24,17 @@ struct seen {
 
 static const struct weir_channel_options small = { .size = sizeof small, .ring_bytes = RING };
 
+/* Of each test another: what one that failed has left is not in the way of the next. */
+static char channel[32];
+
+static int begin(void **state)
+{
+    static unsigned number;
+    (void)state;
+    snprintf(channel, sizeof channel, "statistics/%u", ++number);
+    return 0;
+}
+
 static int visit(const struct weir_channel_member *member, void *argument)
 {
     struct seen *seen = argument;
@@ -43,7 +54,7 @@ static struct seen look(void)
 {
     struct seen seen;
     memset(&seen, 0, sizeof seen);
-    assert_result(weir_inspect_channel("stats", visit, &seen), 0);
+    assert_result(weir_inspect_channel(channel, visit, &seen), 0);
     return seen;
 }
 
@@ -69,7 +80,7 @@ static void send_all(struct companion *companion, void *argument)
     static const unsigned char data[1000];
     const struct orders *orders = argument;
     struct weir_publisher *publisher;
-    CHECK_RESULT(weir_publisher_open(&publisher, "stats", &small), 0);
+    CHECK_RESULT(weir_publisher_open(&publisher, channel, &small), 0);
     for (unsigned i = 0; i < orders->messages; i++)
         CHECK_RESULT(weir_publisher_send(publisher, data, orders->bytes), 0);
     companion_arrive(companion);
@@ -98,7 +109,7 @@ static void test_exact_counts(void **state)
     struct weir_subscriber *subscriber;
     struct companion companion;
     (void)state;
-    assert_result(weir_subscriber_open(&subscriber, "stats", NULL), 0);
+    assert_result(weir_subscriber_open(&subscriber, channel, NULL), 0);
     companion_start(&companion, send_all, &orders);
     receive(subscriber, 4990);
     companion_meet(&companion);
@@ -138,7 +149,7 @@ static void test_publishers_that_come_and_go(void **state)
     struct weir_subscriber *subscriber;
     struct companion companions[3];
     (void)state;
-    assert_result(weir_subscriber_open(&subscriber, "stats", NULL), 0);
+    assert_result(weir_subscriber_open(&subscriber, channel, NULL), 0);
     for (int i = 0; i < 3; i++) {
         companion_start(&companions[i], send_all, &orders[i]);
         for (int k = 0; i == 1 && k < 2; k++)
@@ -186,11 +197,11 @@ static void test_totals_of_several(void **state)
     struct weir_subscriber *first, *late;
     struct companion companions[2];
     (void)state;
-    assert_result(weir_subscriber_open(&first, "stats", NULL), 0);
+    assert_result(weir_subscriber_open(&first, channel, NULL), 0);
     companion_start(&companions[0], send_all, &orders[0]);
     receive(first, 20);
     companion_meet(&companions[0]);
-    assert_result(weir_subscriber_open(&late, "stats", NULL), 0);
+    assert_result(weir_subscriber_open(&late, channel, NULL), 0);
     companion_start(&companions[1], send_all, &orders[1]);
     receive_both(first, late, 10);
     companion_meet(&companions[1]);
@@ -212,7 +223,7 @@ static void receive_one(struct companion *companion, void *argument)
     struct weir_subscriber *subscriber;
     unsigned char byte;
     (void)argument;
-    CHECK_RESULT(weir_subscriber_open(&subscriber, "stats", NULL), 0);
+    CHECK_RESULT(weir_subscriber_open(&subscriber, channel, NULL), 0);
     CHECK_RESULT(weir_subscriber_receive(subscriber, &byte, 1), 0);
     companion_arrive(companion);
     weir_subscriber_close(subscriber);
@@ -229,7 +240,7 @@ static void test_a_sleeper_is_woken_once(void **state)
     struct weir_publisher *publisher;
     struct companion companion;
     (void)state;
-    assert_result(weir_publisher_open(&publisher, "stats", &small), 0);
+    assert_result(weir_publisher_open(&publisher, channel, &small), 0);
     companion_start(&companion, receive_one, NULL);
     struct seen seen = look_until(subscriber_sleeps);
     assert_int_equal(seen.subscribers[0].need, WEIR_NEED_MESSAGE);
@@ -257,7 +268,7 @@ static void fill_and_wait(struct companion *companion, void *argument)
     static const unsigned char data[1000];
     struct weir_publisher *publisher;
     (void)argument;
-    CHECK_RESULT(weir_publisher_open(&publisher, "stats", &small), 0);
+    CHECK_RESULT(weir_publisher_open(&publisher, channel, &small), 0);
     companion_arrive(companion);
     while (weir_publisher_send_until(publisher, data, sizeof data, 0, NOW) == 0) {
     }
@@ -278,8 +289,8 @@ static void test_who_blocks_whom(void **state)
     struct weir_subscriber *fast, *slow;
     struct companion companion;
     (void)state;
-    assert_result(weir_subscriber_open(&fast, "stats", NULL), 0);
-    assert_result(weir_subscriber_open(&slow, "stats", NULL), 0);
+    assert_result(weir_subscriber_open(&fast, channel, NULL), 0);
+    assert_result(weir_subscriber_open(&slow, channel, NULL), 0);
     companion_start(&companion, fill_and_wait, NULL);
     companion_meet(&companion);
     /* The slow one has not attached it yet, and so gives no room at all. */
@@ -303,8 +314,8 @@ static void test_the_slowest_of_two(void **state)
     struct weir_subscriber *fast, *slow;
     struct companion companion;
     (void)state;
-    assert_result(weir_subscriber_open(&slow, "stats", NULL), 0);
-    assert_result(weir_subscriber_open(&fast, "stats", NULL), 0);
+    assert_result(weir_subscriber_open(&slow, channel, NULL), 0);
+    assert_result(weir_subscriber_open(&fast, channel, NULL), 0);
     companion_start(&companion, fill_and_wait, NULL);
     companion_meet(&companion);
     assert_result(weir_subscriber_wait_publisher(fast, NOW), 0);
@@ -334,14 +345,14 @@ static void subscribe_and_die(void *argument)
 {
     struct weir_subscriber *subscriber;
     (void)argument;
-    CHECK_RESULT(weir_subscriber_open(&subscriber, "stats", NULL), 0);
+    CHECK_RESULT(weir_subscriber_open(&subscriber, channel, NULL), 0);
     raise(SIGKILL);
 }
 
 static void publish_and_die(void *argument)
 {
     struct weir_publisher *publisher;
-    CHECK_RESULT(weir_publisher_open(&publisher, "stats", argument), 0);
+    CHECK_RESULT(weir_publisher_open(&publisher, channel, argument), 0);
     raise(SIGKILL);
 }
 
@@ -351,7 +362,7 @@ static void test_the_dead_that_are_reaped(void **state)
     struct weir_publisher *publisher;
     int64_t deadline_ns = weir_deadline_ns(20 * SECOND_NS);
     (void)state;
-    assert_result(weir_publisher_open(&publisher, "stats", &small), 0);
+    assert_result(weir_publisher_open(&publisher, channel, &small), 0);
     for (int i = 0; i < 3; i++)
         assert_int_equal(WTERMSIG(status_in_child(subscribe_and_die, NULL)), SIGKILL);
     assert_int_equal(look().publishers[0].reaped, 0);
@@ -374,11 +385,11 @@ static void test_a_place_of_the_dead(void **state)
     (void)state;
     one.publishers_max = 1;
     one.subscribers_max = 1;
-    assert_result(weir_subscriber_open(&subscriber, "stats", &one), 0);
+    assert_result(weir_subscriber_open(&subscriber, channel, &one), 0);
     assert_int_equal(WTERMSIG(status_in_child(publish_and_die, &one)), SIGKILL);
     assert_int_equal(look().publishers[0].life, WEIR_LIFE_DEAD);
     assert_int_equal(look().publishers[0].activity, 0);
-    assert_result(weir_publisher_open(&publisher, "stats", &one), 0);
+    assert_result(weir_publisher_open(&publisher, channel, &one), 0);
     assert_int_equal(look().publishers[0].life, WEIR_LIFE_ALIVE);
     assert_int_equal(look().publishers[0].reaped, 1);
     weir_publisher_close(publisher);
@@ -391,8 +402,8 @@ static void test_who_polls(void **state)
     struct weir_subscriber *subscriber;
     unsigned char byte;
     (void)state;
-    assert_result(weir_publisher_open(&publisher, "stats", &small), 0);
-    assert_result(weir_subscriber_open(&subscriber, "stats", NULL), 0);
+    assert_result(weir_publisher_open(&publisher, channel, &small), 0);
+    assert_result(weir_subscriber_open(&subscriber, channel, NULL), 0);
     assert_int_equal(look().subscribers[0].activity, WEIR_ACTIVITY_AWAKE);
     assert_true(weir_subscriber_fd(subscriber) >= 0);
     assert_int_equal(look().subscribers[0].activity, WEIR_ACTIVITY_POLLING);
@@ -403,18 +414,20 @@ static void test_who_polls(void **state)
     weir_publisher_close(publisher);
 }
 
+#define TEST(function) cmocka_unit_test_setup_teardown(function, begin, crowd_check)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CROWD_TEST(test_exact_counts),
-        CROWD_TEST(test_publishers_that_come_and_go),
-        CROWD_TEST(test_totals_of_several),
-        CROWD_TEST(test_a_sleeper_is_woken_once),
-        CROWD_TEST(test_who_blocks_whom),
-        CROWD_TEST(test_the_slowest_of_two),
-        CROWD_TEST(test_the_dead_that_are_reaped),
-        CROWD_TEST(test_a_place_of_the_dead),
-        CROWD_TEST(test_who_polls),
+        TEST(test_exact_counts),
+        TEST(test_publishers_that_come_and_go),
+        TEST(test_totals_of_several),
+        TEST(test_a_sleeper_is_woken_once),
+        TEST(test_who_blocks_whom),
+        TEST(test_the_slowest_of_two),
+        TEST(test_the_dead_that_are_reaped),
+        TEST(test_a_place_of_the_dead),
+        TEST(test_who_polls),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

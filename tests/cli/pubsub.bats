@@ -368,12 +368,17 @@ with_end() {
     "$WEIR" info -q c >info
     grep -Eq "^publisher +0 +$pub .* alive +shown +1M +5 +80B +yes +no " info
     grep -Eq "^subscriber +1 +$sub_pid .* alive +shown .* 32B " info
-    grep -Eqx " +0 +0 attached +80B +0B" info
-    grep -Eqx " +1 +0 attached +48B +32B" info
+    grep -Eqx " +0 +0 attached +80B +0B +0 no" info
+    grep -Eqx " +1 +0 attached +48B +32B +2 yes" info
     if [ "$WEIR_JSON" = 1 ]; then
         "$WEIR" info -qJ c >json
         [ "$(jq -c '[.members[] | [.role, .slot, .life, .messages, .lag]]' json)" = \
-            '[["publisher",0,"alive",5,null],["subscriber",0,"alive",null,0],["subscriber",1,"alive",null,32]]' ]
+            '[["publisher",0,"alive",5,null],["subscriber",0,"alive",5,0],["subscriber",1,"alive",3,32]]' ]
+        [ "$(jq -c '[.members[] | [.used, .slowest, .missed, .evictions]]' json)" = \
+            '[[32,1,null,0],[null,null,0,null],[null,null,0,null]]' ]
+        [ "$(jq -c '[.readings[] | [.behind, .slowest]]' json)" = '[[0,false],[2,true]]' ]
+        jq -e '.members | map(.waits, .sleeps, .wakes, .looks, .reaped, .refusals) |
+            all(. >= 0)' json
         [ "$(jq -c '.readings[1] | [.subscriber, .publisher, .reading, .released, .lag]' json)" = \
             '[1,0,"attached",48,32]' ]
     fi

@@ -41,6 +41,7 @@ expect "shmget shm_open semop" weir explain s
 "$WEIR" create completion/one --size 4096 >/dev/null || exit 1
 offers_only "completion/one" weir info completion/
 offers_only "completion/one" weir sub completion/
+offers_only "completion/one" weir top completion/
 expect "--wait= --wait-for=" weir pub --wa
 "$WEIR" rm -q completion/one
 exit "$failed"

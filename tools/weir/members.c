@@ -22,27 +22,38 @@ enum member_field {
     COMMITTED,
     EXACT,
     ENDED,
+    USED,
     LAG,
+    ACTIVITY,
+    NEED,
+    SLOWEST,
+    RELEASED_BYTES,
+    MISSED,
+    EVICTIONS,
+    WAITS,
     SLEEPS,
+    WAKES,
+    LOOKS,
+    REAPED,
+    REFUSALS,
     IDENTITY,
     MEMBER_FIELDS,
 };
 
 const struct table_column member_columns[MEMBER_FIELDS] = {
-    [ROLE] = { "ROLE", TABLE_TEXT, 1 },
-    [SLOT] = { "SLOT", TABLE_NUMBER, 1 },
-    [PID] = { "PID", TABLE_NUMBER, 1 },
-    [COMMAND] = { "COMMAND", TABLE_TEXT, 2 },
-    [USER] = { "USER", TABLE_TEXT, 2 },
-    [LIFE] = { "LIFE", TABLE_TEXT, 1 },
-    [STATE] = { "STATE", TABLE_TEXT, 1 },
-    [RING] = { "RING", TABLE_SIZE, 1 },
-    [MESSAGES] = { "MESSAGES", TABLE_NUMBER, 1 },
-    [COMMITTED] = { "COMMITTED", TABLE_SIZE, 3 },
-    [EXACT] = { "EXACT", TABLE_FLAG, 4 },
-    [ENDED] = { "ENDED", TABLE_FLAG, 4 },
-    [LAG] = { "LAG", TABLE_SIZE, 1 },
-    [SLEEPS] = { "SLEEPS", TABLE_NUMBER, 3 },
+    [ROLE] = { "ROLE", TABLE_TEXT, 1 },           [SLOT] = { "SLOT", TABLE_NUMBER, 1 },
+    [PID] = { "PID", TABLE_NUMBER, 1 },           [COMMAND] = { "COMMAND", TABLE_TEXT, 2 },
+    [USER] = { "USER", TABLE_TEXT, 2 },           [LIFE] = { "LIFE", TABLE_TEXT, 1 },
+    [STATE] = { "STATE", TABLE_TEXT, 1 },         [RING] = { "RING", TABLE_SIZE, 1 },
+    [MESSAGES] = { "MESSAGES", TABLE_NUMBER, 1 }, [COMMITTED] = { "COMMITTED", TABLE_SIZE, 3 },
+    [EXACT] = { "EXACT", TABLE_FLAG, 4 },         [ENDED] = { "ENDED", TABLE_FLAG, 4 },
+    [USED] = { "USED", TABLE_SIZE, 2 },           [LAG] = { "LAG", TABLE_SIZE, 1 },
+    [ACTIVITY] = { "ACTIVITY", TABLE_TEXT, 1 },   [NEED] = { "NEED", TABLE_TEXT, 2 },
+    [SLOWEST] = { "SLOWEST", TABLE_NUMBER, 2 },   [RELEASED_BYTES] = { "RELEASED", TABLE_SIZE, 3 },
+    [MISSED] = { "MISSED", TABLE_NUMBER, 2 },     [EVICTIONS] = { "EVICTIONS", TABLE_NUMBER, 3 },
+    [WAITS] = { "WAITS", TABLE_NUMBER, 4 },       [SLEEPS] = { "SLEEPS", TABLE_NUMBER, 4 },
+    [WAKES] = { "WAKES", TABLE_NUMBER, 4 },       [LOOKS] = { "LOOKS", TABLE_NUMBER, 4 },
+    [REAPED] = { "REAPED", TABLE_NUMBER, 4 },     [REFUSALS] = { "REFUSALS", TABLE_NUMBER, 4 },
     [IDENTITY] = { "IDENTITY", TABLE_TEXT, 5 },
 };
 const size_t member_column_count = MEMBER_FIELDS;
@@ -53,6 +64,8 @@ enum reading_field {
     READING,
     RELEASED,
     READING_LAG,
+    BEHIND,
+    IS_SLOWEST,
     READING_FIELDS,
 };
 
@@ -62,6 +75,8 @@ const struct table_column reading_columns[READING_FIELDS] = {
     [READING] = { "READING", TABLE_TEXT, 1 },
     [RELEASED] = { "RELEASED", TABLE_SIZE, 1 },
     [READING_LAG] = { "LAG", TABLE_SIZE, 1 },
+    [BEHIND] = { "BEHIND", TABLE_NUMBER, 1 },
+    [IS_SLOWEST] = { "SLOWEST", TABLE_FLAG, 1 },
 };
 const size_t reading_column_count = READING_FIELDS;
 
@@ -83,16 +98,8 @@ const struct table_column terms_columns[TERMS_FIELDS] = {
 };
 const size_t terms_column_count = TERMS_FIELDS;
 
-/* How far a publisher is, by its slot, for those who read from it. */
-struct progress_of {
-    uint64_t ring, committed;
-    uint32_t slot;
-};
-
 struct gathering {
     struct table *members, *readings;
-    struct progress_of *publishers;
-    size_t publisher_count;
 };
 
 static void give(struct table_value *value, char *text)
@@ -101,24 +108,11 @@ static void give(struct table_value *value, char *text)
     value->text = text;
 }
 
-static void remember(struct gathering *gathering, const struct weir_channel_member *member)
+/* Others write these numbers: one that no program counts to is none. */
+static void set_count(struct table_value *value, uint64_t count)
 {
-    size_t bytes = (gathering->publisher_count + 1) * sizeof *gathering->publishers;
-    gathering->publishers = text_memory(realloc(gathering->publishers, bytes));
-    gathering->publishers[gathering->publisher_count++] =
-        (struct progress_of){ member->ring_bytes, member->committed_bytes, member->slot };
-}
-
-/* What is committed and not released; -1: not known, or it cannot be true. */
-static int64_t lag_of(const struct gathering *gathering, const struct weir_channel_reading *reading)
-{
-    for (size_t i = 0; i < gathering->publisher_count; i++) {
-        const struct progress_of *publisher = &gathering->publishers[i];
-        uint64_t lag = publisher->committed - reading->released_bytes;
-        if (publisher->slot == reading->publisher && lag <= publisher->ring)
-            return (int64_t)lag;
-    }
-    return -1;
+    if (count <= INT64_MAX)
+        table_set_number(value, (int64_t)count);
 }
 
 static void add_readings(struct gathering *gathering, const struct weir_channel_member *member,
@@ -127,20 +121,60 @@ static void add_readings(struct gathering *gathering, const struct weir_channel_
     for (size_t i = 0; i < member->reading_count; i++) {
         const struct weir_channel_reading *reading = &member->readings[i];
         struct table_value *pair = table_row(gathering->readings);
-        int64_t lag = reading->state == WEIR_READING_REFUSED ? -1 : lag_of(gathering, reading);
         table_set_number(&pair[SUBSCRIBER], member->slot);
         table_set_number(&pair[PUBLISHER], reading->publisher);
         table_set_text(&pair[READING], reading->state == WEIR_READING_ATTACHED   ? "attached"
                                        : reading->state == WEIR_READING_FINISHED ? "finished"
                                                                                  : "refused");
-        if (reading->released_bytes <= INT64_MAX)
-            table_set_number(&pair[RELEASED], (int64_t)reading->released_bytes);
-        if (lag < 0)
+        set_count(&pair[RELEASED], reading->released_bytes);
+        table_set_number(&pair[IS_SLOWEST], reading->is_slowest);
+        if (reading->has_lag & WEIR_LAG_MESSAGES)
+            set_count(&pair[BEHIND], reading->lag_messages);
+        if (!(reading->has_lag & WEIR_LAG_BYTES))
             continue;
-        table_set_number(&pair[READING_LAG], lag);
-        if (!row[LAG].known || row[LAG].number < lag)
-            table_set_number(&row[LAG], lag); /* the largest */
+        set_count(&pair[READING_LAG], reading->lag_bytes);
+        if (!row[LAG].known || row[LAG].number < (int64_t)reading->lag_bytes)
+            set_count(&row[LAG], reading->lag_bytes); /* the largest */
     }
+}
+
+/* What it counted, and what it does now. */
+static void add_statistics(const struct weir_channel_member *member, struct table_value *row)
+{
+    set_count(&row[WAITS], member->waits);
+    set_count(&row[SLEEPS], member->sleeps);
+    set_count(&row[WAKES], member->wakes);
+    set_count(&row[LOOKS], member->looks);
+    set_count(&row[REAPED], member->reaped);
+    set_count(&row[REFUSALS], member->refusals);
+    if (member->activity != 0)
+        table_set_text(&row[ACTIVITY], weir_activity_name(member->activity));
+    if (member->need != WEIR_NEED_NOTHING)
+        table_set_text(&row[NEED], weir_need_name(member->need));
+}
+
+static void add_publisher(const struct weir_channel_member *member, struct table_value *row)
+{
+    set_count(&row[RING], member->ring_bytes);
+    set_count(&row[COMMITTED], member->committed_bytes);
+    set_count(&row[MESSAGES], member->committed_messages);
+    set_count(&row[USED], member->used_bytes);
+    set_count(&row[EVICTIONS], member->evictions);
+    table_set_number(&row[EXACT], member->is_exact);
+    table_set_number(&row[ENDED], member->has_ended);
+    if (member->slowest != WEIR_SLOT_NONE)
+        table_set_number(&row[SLOWEST], member->slowest);
+}
+
+static void add_subscriber(struct gathering *gathering, const struct weir_channel_member *member,
+                           struct table_value *row)
+{
+    if (member->is_exact) {
+        set_count(&row[MESSAGES], member->released_messages);
+        set_count(&row[RELEASED_BYTES], member->released_bytes);
+    }
+    set_count(&row[MISSED], member->missed_messages);
+    add_readings(gathering, member, row);
 }
 
 static int visit(const struct weir_channel_member *member, void *argument)
@@ -148,7 +182,6 @@ static int visit(const struct weir_channel_member *member, void *argument)
     struct gathering *gathering = argument;
     struct table_value *row = table_row(gathering->members);
     bool is_publisher = member->role == WEIR_MEMBER_PUBLISHER;
-    bool is_shown = member->state == WEIR_MEMBER_SHOWN;
     table_set_text(&row[ROLE], is_publisher ? "publisher" : "subscriber");
     table_set_number(&row[SLOT], member->slot);
     table_set_text(&row[LIFE], weir_life_name((int)member->life));
@@ -160,20 +193,13 @@ static int visit(const struct weir_channel_member *member, void *argument)
     }
     if (member->uid != WEIR_UID_ANY)
         give(&row[USER], user_name(member->uid));
-    if (is_shown)
-        table_set_number(&row[SLEEPS], member->sleeps);
-    if (is_shown && is_publisher) {
-        remember(gathering, member);
-        table_set_number(&row[RING], (int64_t)member->ring_bytes);
-        if (member->committed_bytes <= INT64_MAX)
-            table_set_number(&row[COMMITTED], (int64_t)member->committed_bytes);
-        if (member->committed_messages <= INT64_MAX)
-            table_set_number(&row[MESSAGES], (int64_t)member->committed_messages);
-        table_set_number(&row[EXACT], member->is_exact);
-        table_set_number(&row[ENDED], member->has_ended);
-    } else if (is_shown) {
-        add_readings(gathering, member, row);
-    }
+    if (member->state != WEIR_MEMBER_SHOWN)
+        return 0;
+    add_statistics(member, row);
+    if (is_publisher)
+        add_publisher(member, row);
+    else
+        add_subscriber(gathering, member, row);
     return 0;
 }
 
@@ -197,7 +223,5 @@ int terms_find(struct table *table, const char *channel)
 int members_find(struct table *members, struct table *readings, const char *channel)
 {
     struct gathering gathering = { .members = members, .readings = readings };
-    int result = weir_inspect_channel(channel, visit, &gathering);
-    free(gathering.publishers);
-    return result;
+    return weir_inspect_channel(channel, visit, &gathering);
 }

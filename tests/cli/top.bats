@@ -1,0 +1,273 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Goal: weir top says what the members of channels do: as lines, as JSON and on a screen that holds
+#       its form, whatever the terminal's size; no member notices it.
+# Method: traffic that is known, stopped and killed members; the screen in a terminal of tmux's.
+
+load common.bash
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    children=()
+}
+
+teardown() {
+    [ ! -e tmux.socket ] || tmux -S tmux.socket kill-server
+    [ "${#children[@]}" -eq 0 ] || kill -KILL "${children[@]}" 2>/dev/null || true
+    wait
+    remove_all
+}
+
+needs_json() {
+    [ "$WEIR_JSON" = 1 ] || skip "built without jansson"
+}
+
+# sub FILE ARGUMENT...: 'weir sub' into FILE, and until it has subscribed, as one of $subscribed.
+subscribed=0
+sub() {
+    local file=$1
+    shift
+    "$WEIR" sub "$@" >"$file" 2>"$file.err" 3>&- &
+    sub_pid=$!
+    children+=("$sub_pid")
+    subscribed=$((subscribed + 1))
+    "$WEIR" pub --wait-for "$subscribed" --wait 20 c </dev/null
+}
+
+# until_so COMMAND...: until it succeeds, 20 seconds at most.
+until_so() {
+    local deadline=$((SECONDS + 20))
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || {
+            printf 'not so after 20 seconds:'
+            printf ' %q' "$@"
+            return 1
+        }
+    done
+}
+
+# json FILTER: whether it holds for what is so now.
+json() {
+    "$WEIR" top -1J -i 0.05 c | jq -e "$1" >/dev/null
+}
+
+has_lines() {
+    [ "$(wc -l <"$1")" -ge "$2" ]
+}
+
+# pub_open: 'weir pub' that sends what is written into file descriptor 5.
+pub_open() {
+    mkfifo in
+    "$WEIR" pub "$@" c <in 3>&- &
+    pub_pid=$!
+    children+=("$pub_pid")
+    exec 5>in
+}
+
+@test "one look as lines" {
+    sub one c
+    pub_open
+    seq 3 >&5
+    until_so has_lines one 3
+    works "$WEIR" top --once --interval 0.05 c
+    [ "${lines[0]}" = "CHANNEL MEMBER     PID COMMAND  MSG/S  BYTE/S    LAG RING DROPS STATE   WAITS FOR" ]
+    grep -Eqx "c +pub 0 +$pub_pid weir +0 +0B +0B +0% +0 awake" <<<"$output"
+    grep -Eqx "c +sub 0 +$sub_pid weir +0 +0B +0B +0% +0 polling" <<<"$output"
+    [ "${#lines[@]}" -eq 3 ]
+    # All channels, and none.
+    [ "$("$WEIR" top -1i 0.05 | wc -l)" -eq 3 ]
+    exec 5>&-
+}
+
+@test "rates and totals are those of the traffic" {
+    needs_json
+    sub one c
+    pub_open
+    echo 0 >&5
+    until_so has_lines one 1
+    "$WEIR" top --json --interval 0.3 c >looks 3>&- &
+    local top=$!
+    children+=("$top")
+    until_so has_lines looks 1
+    seq 100 >&5
+    until_so has_lines one 101
+    local now
+    now=$(wc -l <looks)
+    until_so has_lines looks $((now + 2))
+    kill -TERM "$top"
+    wait "$top" || true
+    # Whole lines, the last one with all: 101 messages, and rates that add up to what came meanwhile.
+    jq -es '(last | [.members[].messages] == [101, 101]) and
+        (last | [.members[].lag] == [0, 0]) and
+        (map(.members[] | select(.role == "publisher") | .message_rate) | max > 0) and
+        ([.[] | .seconds * (.members[] | select(.role == "publisher") | .message_rate)] |
+            add | . > 90 and . < 110)' looks
+    exec 5>&-
+}
+
+@test "who blocks whom" {
+    needs_json
+    sub one c
+    kill -STOP "$sub_pid"
+    pub_open --ring 64K
+    yes | head -c 100000 >&5 2>/dev/null 3>&- &
+    children+=("$!")
+    until_so json '.members[] | select(.role == "publisher") |
+        .need == "room" and .slowest == 0 and .activity == "asleep"'
+    works "$WEIR" top --once --interval 0.05
+    grep -Eq "^c +pub 0 .* asleep  room: sub 0$" <<<"$output"
+    grep -Eq "^c +sub 0 .* stopped" <<<"$output"
+    kill -CONT "$sub_pid"
+    until_so has_lines one 50000
+    until_so json '.members | all(.lag == 0 and .use == 0 and .need == null)'
+    exec 5>&-
+}
+
+@test "the dead stand there until they are put out" {
+    sub one c
+    pub_open
+    seq 3 >&5
+    until_so has_lines one 3
+    kill -STOP "$sub_pid"
+    kill -KILL "$pub_pid"
+    wait "$pub_pid" || true
+    is_dead() { "$WEIR" top -1i 0.05 c | grep -Eq '^c +pub 0 .* dead'; }
+    until_so is_dead
+    kill -CONT "$sub_pid"
+    is_gone() { ! "$WEIR" top -1i 0.05 c | grep -q 'pub 0'; }
+    until_so is_gone
+    exec 5>&-
+}
+
+@test "called wrongly, and where there is nothing" {
+    refused 2 "--sort 'size': it is channel" "$WEIR" top --sort size
+    refused 2 "--interval '0': 0.05 to" "$WEIR" top -i 0
+    refused 2 "--interval 'x': seconds" "$WEIR" top -i x
+    refused 2 'name' "$WEIR" top ../c
+    refused 2 'unrecognized option' "$WEIR" top --live
+    refused 1 'no terminal: --once' "$WEIR" top
+    refused 1 "'c'" "$WEIR" top --once c
+    works "$WEIR" top --once -i 0.05
+    [ "${#lines[@]}" -eq 1 ]
+}
+
+# screen WIDTH HEIGHT COMMAND...: in a terminal of its own, whose shell tells the status.
+screen() {
+    command -v tmux >/dev/null || skip "there is no tmux"
+    [ "${WEIR_SCREEN:-1}" = 1 ] || skip "built without ncurses"
+    local width=$1 height=$2
+    shift 2
+    tmux -S tmux.socket -f /dev/null new-session -d -x "$width" -y "$height" \
+        "$(printf '%q ' "$@"); echo \"status \$?\" >status; cat" 3>&-
+}
+
+keys() {
+    tmux -S tmux.socket send-keys "$@"
+}
+
+# shows PATTERN: whether a line of the screen is like this.
+shows() {
+    tmux -S tmux.socket capture-pane -p | grep -Eq "$1"
+}
+
+# Every line of the screen, as it is wide: nothing has run over into the next.
+holds_its_form() {
+    tmux -S tmux.socket capture-pane -p >picture
+    [ "$(sed -n 1p picture | cut -c1-8)" = 'weir top' ] || return 1
+    [[ "$(sed -n 3p picture)" =~ ^[A-Z~]+\ +MEMBER ]] || return 1
+    [[ "$(tail -n 1 picture)" == 'q end '* ]] || return 1
+    [ "$(grep -cE '(pub|sub) [0-9]' picture)" -eq "$1" ]
+}
+
+@test "the screen: rows, keys, and its end" {
+    sub one c
+    sub two c
+    pub_open --ring 64K
+    seq 3 >&5
+    until_so has_lines two 3
+    screen 80 24 "$WEIR" top -i 0.1
+    until_so shows "^c +pub 0 +$pub_pid +0 +0B +0B +0% +0 awake"
+    until_so shows '^1 channel, 1 publisher, 2 subscribers, 0 messages/s, 0B/s$'
+    holds_its_form 3
+    kill -STOP "$sub_pid"
+    yes | head -c 100000 >&5 2>/dev/null 3>&- &
+    children+=("$!")
+    until_so shows '^c +pub 0 .* asleep  room: sub 1$'
+    until_so shows '^c +sub 1 .* stopped'
+    keys Right Right # bandwidth, lag
+    until_so shows '^weir top  every 0.1 s  by lag$'
+    is_first() { [[ "$(tmux -S tmux.socket capture-pane -p | sed -n 4p)" =~ $1 ]]; }
+    is_last() { [[ "$(tmux -S tmux.socket capture-pane -p | sed -n 6p)" =~ $1 ]]; }
+    until_so is_last 'sub 0 '
+    keys r
+    until_so shows 'by lag, reversed$'
+    until_so is_first 'sub 0 '
+    keys -l -
+    until_so shows 'every 0.2 s'
+    keys Space
+    until_so shows 'STOPPED'
+    kill -CONT "$sub_pid"
+    until_so has_lines two 50003
+    shows '^c +pub 0 .* asleep  room: sub 1$' # as it was
+    keys Space
+    until_so shows '^c +sub 1 .* polling'
+    keys q
+    until_so test -s status
+    [ "$(cat status)" = 'status 0' ]
+    ! shows 'MEMBER' # the terminal is as it was
+    exec 5>&-
+}
+
+@test "the screen: whatever its size" {
+    local i
+    sub one c
+    for i in 1 2 3 4 5 6 7; do
+        sub one$i c
+    done
+    screen 80 24 "$WEIR" top -i 0.1 --sort channel
+    until_so holds_its_form 8
+    local size
+    for size in 120x30 60x24 40x12 25x24; do
+        tmux -S tmux.socket resize-window -x "${size%x*}" -y "${size#*x}"
+        until_so holds_its_form 8
+    done
+    tmux -S tmux.socket resize-window -x 80 -y 7
+    until_so holds_its_form 3
+    until_so shows 'rows 1 to 3 of 8$'
+    keys Down
+    until_so shows 'rows 2 to 4 of 8$'
+    keys End
+    until_so shows 'rows 6 to 8 of 8$'
+    until_so shows '^c +sub 7'
+    keys PageUp PageUp
+    until_so shows 'rows 1 to 3 of 8$'
+    # Too small for anything, and back.
+    tmux -S tmux.socket resize-window -x 2 -y 1
+    tmux -S tmux.socket resize-window -x 80 -y 24
+    until_so holds_its_form 8
+}
+
+@test "the screen: colours, a signal, a terminal that is not known" {
+    sub one c
+    kill -STOP "$sub_pid"
+    is_coloured() { tmux -S tmux.socket capture-pane -ep | grep -q $'\e\[[0-9;]*3[1-7]m'; }
+    screen 80 24 env TERM=screen-256color "$WEIR" top -i 0.1
+    until_so is_coloured
+    tmux -S tmux.socket kill-server
+    screen 80 24 env TERM=screen-256color NO_COLOR=1 "$WEIR" top -i 0.1
+    until_so shows 'stopped'
+    ! is_coloured
+    local top
+    top=$(tmux -S tmux.socket list-panes -F '#{pane_pid}')
+    top=$(pgrep -P "$top" -f 'top -i 0.1')
+    kill -TERM "$top"
+    until_so test -s status
+    [ "$(cat status)" = 'status 143' ]
+    ! shows 'MEMBER'
+    rm status
+    tmux -S tmux.socket kill-server
+    screen 80 24 env TERM=nonsense "$WEIR" top
+    until_so test -s status
+    [ "$(cat status)" = 'status 1' ]
+    shows 'this terminal is not known'
+}
