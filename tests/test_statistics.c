@@ -341,6 +341,93 @@ static void test_the_slowest_of_two(void **state)
     weir_subscriber_close(slow);
 }
 
+static void send_many(struct weir_publisher *publisher, unsigned count)
+{
+    static const unsigned char data[100];
+    for (unsigned i = 0; i < count; i++)
+        assert_result(weir_publisher_send_until(publisher, data, sizeof data, 0, NOW), 0);
+}
+
+/* Reads what is left: messages, and what each says was missed before it. */
+static void read_all(struct weir_subscriber *subscriber, uint64_t *received, uint64_t *missed)
+{
+    unsigned char data[100];
+    struct weir_message message;
+    for (int result = 0; result == 0 || result == -EOVERFLOW;) {
+        result = weir_subscriber_receive_until(subscriber, data, sizeof data, &message, NOW);
+        *received += result == 0;
+        *missed += result == 0 ? message.missed : 0;
+    }
+}
+
+static void test_what_a_lossy_one_missed(void **state)
+{
+    struct weir_channel_options lossy = WEIR_CHANNEL_OPTIONS;
+    struct weir_subscriber *subscriber;
+    struct weir_publisher *publisher;
+    uint64_t received = 0, missed = 0;
+    (void)state;
+    lossy.delivery = WEIR_DELIVERY_LOSSY;
+    assert_result(weir_publisher_open(&publisher, channel, &small), 0);
+    assert_result(weir_subscriber_open(&subscriber, channel, &lossy), 0);
+    for (int round = 1; round <= 3; round++) {
+        send_many(publisher, 2000);
+        struct seen seen = look();
+        assert_int_equal(seen.subscribers[0].is_lossy, 1);
+        assert_int_equal(seen.publishers[0].committed_messages, 2000 * round);
+        assert_int_equal(seen.publishers[0].is_exact, 1);
+        /* It is further behind than the ring is long, and nobody waits for it. */
+        assert_int_equal(seen.readings[0][0].lag_messages, 2000);
+        assert_true(seen.readings[0][0].lag_bytes >= 2000 * 112);
+        assert_int_equal(seen.publishers[0].used_bytes, 0);
+        assert_int_equal(seen.publishers[0].slowest, WEIR_SLOT_NONE);
+        read_all(subscriber, &received, &missed);
+        seen = look();
+        assert_int_equal(received + missed, 2000 * round);
+        assert_int_equal(seen.subscribers[0].missed_messages, missed);
+        assert_int_equal(seen.subscribers[0].released_messages, received);
+        assert_int_equal(seen.readings[0][0].lag_messages, 0);
+        /* Its own messages, and a pad at each end of the ring that it passed. */
+        assert_true(seen.subscribers[0].released_bytes >= received * 112 &&
+                    seen.subscribers[0].released_bytes < received * 112 + 8 * 112);
+    }
+    assert_true(missed > 0 && received > 0);
+    weir_subscriber_close(subscriber);
+    weir_publisher_close(publisher);
+}
+
+static void test_evictions(void **state)
+{
+    struct weir_channel_options limited = small;
+    struct weir_subscriber *quick, *slow;
+    struct weir_publisher *publisher;
+    uint64_t received[2] = { 0, 0 }, missed[2] = { 0, 0 };
+    (void)state;
+    limited.lag_max_bytes = RING / 2;
+    assert_result(weir_publisher_open(&publisher, channel, &limited), 0);
+    assert_result(weir_subscriber_open(&quick, channel, NULL), 0);
+    assert_result(weir_subscriber_open(&slow, channel, NULL), 0);
+    for (int round = 1; round <= 3; round++) {
+        for (int i = 0; i < 40; i++) {
+            send_many(publisher, 50);
+            read_all(quick, &received[0], &missed[0]);
+        }
+        struct seen seen = look();
+        assert_int_equal(seen.publishers[0].evicts, 1);
+        assert_int_equal(seen.publishers[0].evictions, round);
+        read_all(slow, &received[1], &missed[1]);
+        seen = look();
+        assert_int_equal(seen.subscribers[0].missed_messages, 0);
+        assert_int_equal(seen.subscribers[0].released_messages, 2000 * round);
+        assert_int_equal(seen.subscribers[1].missed_messages, missed[1]);
+        assert_int_equal(seen.subscribers[1].released_messages, received[1]);
+        assert_int_equal(received[1] + missed[1], 2000 * round);
+    }
+    weir_subscriber_close(quick);
+    weir_subscriber_close(slow);
+    weir_publisher_close(publisher);
+}
+
 static void subscribe_and_die(void *argument)
 {
     struct weir_subscriber *subscriber;
@@ -427,6 +514,8 @@ int main(void)
         TEST(test_the_slowest_of_two),
         TEST(test_the_dead_that_are_reaped),
         TEST(test_a_place_of_the_dead),
+        TEST(test_what_a_lossy_one_missed),
+        TEST(test_evictions),
         TEST(test_who_polls),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);

@@ -145,7 +145,7 @@ enum weir_lag {
 
 /*
  * How far a subscriber is with one publisher. What it says, be it true or not; but a lag is never
- * more than the ring holds.
+ * more than was committed, and of one that a publisher waits for never more than the ring holds.
  */
 struct weir_channel_reading {
     uint32_t publisher;         /* its slot */
@@ -198,6 +198,8 @@ struct weir_channel_member {
     uint32_t is_exact; /* publisher: 1: committed_... is of now; 0: of its last look at its
                           subscribers, a ring ago at most. subscriber: 1: released_... is
                           of one moment; 0: not known */
+    uint32_t evicts;   /* publisher: 1: it has a limit for the lag of its subscribers */
+    uint32_t is_lossy; /* subscriber: 1: nobody waits for it */
     uint32_t slowest;  /* publisher: the slot of the subscriber that holds most of its ring, or that
                           has not attached it yet while it waits for room; WEIR_SLOT_NONE: it is
                           behind with nobody */

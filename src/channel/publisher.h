@@ -60,7 +60,6 @@ struct weir_publisher {
     uint64_t mark_at;   /* the position of the last mark */
     uint32_t mark_next; /* where the next one goes */
     uint64_t lag_bytes; /* who is so far behind when the room is spent is evicted; 0: nobody */
-    uint64_t evictions; /* so far */
 
     struct weir__lane_shm *lane;
     struct weir__reader *readers; /* subscribers, met or found */

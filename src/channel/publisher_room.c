@@ -41,7 +41,8 @@ static bool is_evicted(struct weir_publisher *publisher, struct weir__reader *re
     bool was_evicted = reader->is_evicted;
     reader->is_evicted = publisher->lag_bytes != 0 && is_in_the_way &&
                          publisher->tail - cursor >= publisher->lag_bytes;
-    publisher->evictions += reader->is_evicted && !was_evicted;
+    if (reader->is_evicted && !was_evicted)
+        weir__count(&publisher->lane->stats.evictions);
     return reader->is_evicted;
 }
 

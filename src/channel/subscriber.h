@@ -97,7 +97,6 @@ struct weir_subscriber {
     uint32_t numbers;           /* lanes attached so far */
     uint32_t rounds;            /* looks over all lanes */
     unsigned turns;             /* that it looks away, in a stream, before it waits */
-    uint64_t missed;            /* messages so far, of whatever lane */
     bool is_open;               /* all that were there at the open are attached */
     int untold_end;             /* -ENODATA, -EPIPE: the last lane's; no other was attached since */
     struct weir__berth *berths; /* by slot */
@@ -241,6 +240,10 @@ int weir__lane_next(struct weir_subscriber *subscriber, struct weir__lane *lane,
 
 /* Stores what its publisher may overwrite: all before the oldest hold of the lane, or before head. */
 void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__lane *lane);
+
+/* The lane's head and count have gone over messages that were overwritten: the cursor follows. */
+void weir__lane_skip(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t missed,
+                     uint64_t bytes);
 
 /* The lane is of no use any more; what is held of it stays until it is released. */
 void weir__lane_leave(struct weir_subscriber *subscriber, struct weir__lane *lane);

@@ -72,6 +72,16 @@ void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__la
     weir__wake(&lane->waker, weir__side_stats(&subscriber->side));
 }
 
+void weir__lane_skip(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t missed,
+                     uint64_t bytes)
+{
+    struct weir__subscriber_stats_shm *stats = &subscriber->page->stats;
+    change_begin(stats);
+    weir__count_missed(stats, missed, bytes);
+    weir__lane_store_cursor(subscriber, lane);
+    change_end(stats);
+}
+
 static weir__atomic_u64 *refused_at(struct weir_subscriber *subscriber, uint32_t number)
 {
     uint32_t publishers = weir__side_others(&subscriber->side)->count;

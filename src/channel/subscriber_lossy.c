@@ -62,11 +62,11 @@ static int go_on(struct weir_subscriber *subscriber, struct weir__lane *lane)
     if (mark.count < lane->count ||
         missed > (mark.position - lane->head) / WEIR__RECORD_HEADER_BYTES)
         return -EUCLEAN;
+    uint64_t bytes = mark.position - lane->head;
     lane->head = mark.position;
     lane->count = mark.count;
     lane->missed += missed;
-    subscriber->missed += missed;
-    weir__lane_store_cursor(subscriber, lane);
+    weir__lane_skip(subscriber, lane, missed, bytes);
     return 0;
 }
 

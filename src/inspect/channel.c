@@ -100,21 +100,19 @@ static enum found walk_to_now(const struct weir__ring *ring, uint64_t *position,
 }
 
 /*
- * How far the publisher is. While the boundary stays what it was, all behind it stays in the ring:
- * what was read in between is what stood there.
+ * How far the publisher is. What was read behind the boundary is what stood there, as long as the
+ * publisher has not said that it may overwrite that.
  */
 static void read_progress(const struct weir__lane_shm *shm, const struct weir__ring *ring,
                           struct weir_channel_member *member)
 {
-    uint64_t start, start_count, again, again_count;
+    uint64_t start, start_count;
     for (int attempt = 0; attempt < WEIR__INSPECT_ATTEMPTS; attempt++) {
         if (!read_boundary(shm, &start, &start_count))
             return;
         uint64_t position = start, count = start_count;
         enum found found = start % 8 == 0 ? walk_to_now(ring, &position, &count) : FOUND_FALSE;
-        /* Acquire [lane.boundary]: the headers before the boundary. Pairs with store_boundary(). */
-        atomic_thread_fence(memory_order_acquire);
-        bool is_still = read_boundary(shm, &again, &again_count) && again == start;
+        bool is_still = weir__is_intact(shm, ring->capacity, start);
         member->committed_bytes = start;
         member->committed_messages = start_count;
         if (!is_still)
@@ -146,6 +144,9 @@ static void read_publisher(const struct weir__slot_shm *slot, uint32_t type_byte
         const struct weir__ring ring = weir__ring_of(bytes, capacity, type_bytes);
         member->ring_bytes = capacity;
         weir__read_publisher_stats(&shm->stats, member);
+        uint32_t evicts;
+        memcpy(&evicts, &shm->evicts, sizeof evicts);
+        member->evicts = evicts != 0;
         /* Acquire [lane.end]: all that it committed. Pairs with weir_publisher_end(). */
         member->has_ended = atomic_load_explicit(&shm->ended, memory_order_acquire) != 0;
         read_progress(shm, &ring, member);
@@ -233,6 +234,7 @@ static int gather(struct walk *walk, enum weir__role role)
             .uid = WEIR_UID_ANY,
             .identity = owner,
             .slowest = WEIR_SLOT_NONE,
+            .is_lossy = role == WEIR__SUBSCRIBER && (owner & WEIR__SESSION_LOSSY) != 0,
         };
         member->life = (uint32_t)weir__slot_life(slot, owner);
         if (member->life == WEIR_LIFE_ALIVE)

@@ -71,6 +71,9 @@ static bool read_total(const struct weir__page_shm *page, uint32_t publishers,
         member->released_messages += atomic_load_explicit(&entry->released, memory_order_relaxed);
         member->released_bytes += atomic_load_explicit(&entry->cursor, memory_order_relaxed);
     }
+    /* What was missed while messages are held is taken off before their place is given back. */
+    if (member->released_bytes > INT64_MAX)
+        member->released_bytes = 0;
     atomic_thread_fence(memory_order_acquire);
     /* Acquire [stats.version]: by the fence, what was read is not of a later one. Pairs with
      * change_begin(). */
@@ -115,12 +118,13 @@ static struct weir_channel_member *find_publisher(const struct members *members,
                : NULL;
 }
 
-static void find_lag(const struct weir_channel_member *publisher,
+/* may_be_overrun: more may lie between them than the ring holds. */
+static void find_lag(const struct weir_channel_member *publisher, bool may_be_overrun,
                      struct weir_channel_reading *reading)
 {
     uint64_t bytes = publisher->committed_bytes - reading->released_bytes;
     uint64_t messages = publisher->committed_messages - reading->released_messages;
-    if (bytes > publisher->ring_bytes)
+    if (bytes > (may_be_overrun ? publisher->committed_bytes : publisher->ring_bytes))
         return;
     reading->lag_bytes = bytes;
     reading->has_lag = WEIR_LAG_BYTES;
@@ -145,7 +149,8 @@ static void find_unattached(const struct members *members, struct weir_channel_m
 {
     for (size_t i = 0; i < members->subscriber_count; i++) {
         const struct weir_channel_member *member = &members->subscribers[i].member;
-        if (member->state != WEIR_MEMBER_HIDDEN && !reads_from(member, publisher)) {
+        if (!member->is_lossy && member->state != WEIR_MEMBER_HIDDEN &&
+            !reads_from(member, publisher)) {
             publisher->slowest = member->slot;
             return;
         }
@@ -161,8 +166,11 @@ static void find_use(const struct members *members)
             struct weir_channel_member *publisher = find_publisher(members, reading);
             if (!publisher)
                 continue;
-            find_lag(publisher, reading);
-            if (reading->lag_bytes <= publisher->used_bytes)
+            bool is_waited_for = !subscriber->member.is_lossy && !publisher->evicts;
+            find_lag(publisher, !is_waited_for, reading);
+            /* Who is further behind than the ring is long was evicted. */
+            if (subscriber->member.is_lossy || reading->lag_bytes <= publisher->used_bytes ||
+                reading->lag_bytes > publisher->ring_bytes)
                 continue;
             publisher->used_bytes = reading->lag_bytes;
             publisher->slowest = subscriber->member.slot;

@@ -28,6 +28,7 @@ enum member_field {
     NEED,
     SLOWEST,
     RELEASED_BYTES,
+    LOSSY,
     MISSED,
     EVICTIONS,
     WAITS,
@@ -50,6 +51,7 @@ const struct table_column member_columns[MEMBER_FIELDS] = {
     [USED] = { "USED", TABLE_SIZE, 2 },           [LAG] = { "LAG", TABLE_SIZE, 1 },
     [ACTIVITY] = { "ACTIVITY", TABLE_TEXT, 1 },   [NEED] = { "NEED", TABLE_TEXT, 2 },
     [SLOWEST] = { "SLOWEST", TABLE_NUMBER, 2 },   [RELEASED_BYTES] = { "RELEASED", TABLE_SIZE, 3 },
+    [LOSSY] = { "LOSSY", TABLE_FLAG, 3 },
     [MISSED] = { "MISSED", TABLE_NUMBER, 2 },     [EVICTIONS] = { "EVICTIONS", TABLE_NUMBER, 3 },
     [WAITS] = { "WAITS", TABLE_NUMBER, 4 },       [SLEEPS] = { "SLEEPS", TABLE_NUMBER, 4 },
     [WAKES] = { "WAKES", TABLE_NUMBER, 4 },       [LOOKS] = { "LOOKS", TABLE_NUMBER, 4 },
@@ -173,6 +175,7 @@ static void add_subscriber(struct gathering *gathering, const struct weir_channe
         set_count(&row[MESSAGES], member->released_messages);
         set_count(&row[RELEASED_BYTES], member->released_bytes);
     }
+    table_set_number(&row[LOSSY], member->is_lossy);
     set_count(&row[MISSED], member->missed_messages);
     add_readings(gathering, member, row);
 }

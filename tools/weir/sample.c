@@ -97,7 +97,7 @@ static void add_lag(const struct taking *taking, const struct weir_channel_readi
     double use = (double)reading->lag_bytes / (double)publisher->ring_bytes;
     row->has_use = true;
     if (use > row->use)
-        row->use = use;
+        row->use = use < 1 ? use : 1; /* a lossy one may be further behind */
 }
 
 static void fill_publisher(const struct weir_channel_member *member, struct sample_row *row)
