@@ -33,6 +33,7 @@ static struct guarded {
     char *memory;
     size_t size_bytes;  /* the segment's */
     size_t whole_bytes; /* up to a page */
+    int flags;          /* of shmat(2) */
 } segments[SEGMENTS_MAX];
 
 static size_t segment_count;
@@ -74,6 +75,7 @@ void *__wrap_shmat(int id, const void *address, int flags)
     }
     ASAN_POISON_MEMORY_REGION(guarded.memory + guarded.size_bytes,
                               guarded.whole_bytes - guarded.size_bytes);
+    guarded.flags = flags;
     segments[segment_count++] = guarded;
     return memory;
 }
@@ -116,6 +118,14 @@ size_t guard_size(const void *at)
 {
     const struct guarded *segment = find(at);
     return segment ? segment->size_bytes : 0;
+}
+
+size_t guard_writable_count(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < segment_count; i++)
+        count += (segments[i].flags & SHM_RDONLY) == 0;
+    return count;
 }
 
 size_t guard_count(void)

@@ -24,6 +24,9 @@ size_t guard_size(const void *at);
 /* How many segments are attached. */
 size_t guard_count(void);
 
+/* And how many of them so that they can be written. */
+size_t guard_writable_count(void);
+
 /* size_bytes of memory whose last byte stands before a guard page; lives for ever. */
 void *guard_new(size_t size_bytes);
 

@@ -187,6 +187,17 @@ static size_t list_page(struct liar_word *words, size_t count)
     return append(words, count, list, ARRAY_SIZE(list));
 }
 
+static size_t list_marks(struct liar_word *words, size_t count)
+{
+    const struct liar_word list[] = {
+        WORD(liar_lane, reserved),          WORD(liar_lane, marks[0].before),
+        WORD(liar_lane, marks[0].count),    WORD(liar_lane, marks[0].position),
+        WORD(liar_lane, marks[1].before),   WORD(liar_lane, marks[1].count),
+        WORD(liar_lane, marks[1].position),
+    };
+    return append(words, count, list, ARRAY_SIZE(list));
+}
+
 static size_t list_statistics(struct liar_word *words, size_t count)
 {
     const struct liar_word list[] = {
@@ -239,6 +250,8 @@ size_t liar_words(struct liar_word *words, unsigned which)
         count = list_page(words, count);
     if (liar_lane && liar_page && (which & LIAR_STATISTICS))
         count = list_statistics(words, count);
+    if (liar_lane && (which & LIAR_MARKS))
+        count = list_marks(words, count);
     if (liar_lane && (which & LIAR_RECORDS))
         count = list_records(words, count);
     return count;

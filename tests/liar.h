@@ -58,6 +58,7 @@ enum {
     LIAR_RECORDS = 1 << 4, /* the headers from what the subscriber has released, or the boundary */
     LIAR_ALL = (1 << 5) - 1,
     LIAR_STATISTICS = 1 << 5, /* which no peer reads */
+    LIAR_MARKS = 1 << 6,      /* what is reserved, and two of the marks */
 };
 
 /* The words of what is attached: their count, LIAR_WORDS_MAX at most. */

@@ -25,6 +25,7 @@
 #include <weir/segment.h>
 #include <weir/semaphore.h>
 #include <weir/semset.h>
+#include <weir/tap.h>
 #include <weir/version.h>
 
 #endif

@@ -173,6 +173,23 @@ static inline bool weir__lane_is_intact(const struct weir__lane *lane, uint64_t 
     return weir__is_intact(lane->shm, lane->ring.capacity, position);
 }
 
+enum weir__found {
+    WEIR__FOUND_NOTHING,
+    WEIR__FOUND_MESSAGE,
+    WEIR__FOUND_NONSENSE,
+    WEIR__FOUND_OVERRUN,
+};
+
+/* What stands at head of a lane that is validated, behind a pad perhaps: head is moved over that. */
+enum weir__found weir__lane_look(struct weir__lane *lane, uint64_t *header);
+
+/*
+ * After an overrun on at a mark in the newer half of what is kept, so that it is not overtaken at
+ * once. How many messages lie between is known, as both places are counted; each has 8 bytes at
+ * least. -EAGAIN: look again. -EUCLEAN, without a sentence.
+ */
+int weir__lane_go_on(struct weir__lane *lane, uint64_t *missed, uint64_t *bytes);
+
 /*
  * The same as weir__lane_next(), of a lane that is validated: after an overrun it goes on at a
  * mark. -EOVERFLOW: we are reliable, and were evicted.

@@ -17,40 +17,27 @@
 /* How much of a lane is read in one call, while there are others. */
 #define BURST_BYTES 8192
 
-enum found {
-    FOUND_NOTHING,
-    FOUND_MESSAGE,
-    FOUND_NONSENSE,
-    FOUND_OVERRUN,
-};
-
-/* What stands at head, behind a pad perhaps: then head is moved over that. */
-static enum found look_at(struct weir__lane *lane, uint64_t *header)
+enum weir__found weir__lane_look(struct weir__lane *lane, uint64_t *header)
 {
     const struct weir__ring *ring = &lane->ring;
     uint64_t head = lane->head;
-    enum found found = FOUND_NONSENSE;
+    enum weir__found found = WEIR__FOUND_NONSENSE;
     for (int pads = 0; pads <= 1; pads++) {
         *header = weir__load_header(ring, head);
         const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, head);
         if (*header == 0 || weir__is_message(ring, at, *header))
-            found = *header == 0 ? FOUND_NOTHING : FOUND_MESSAGE;
-        if (found != FOUND_NONSENSE || !weir__is_pad(ring, head, *header))
+            found = *header == 0 ? WEIR__FOUND_NOTHING : WEIR__FOUND_MESSAGE;
+        if (found != WEIR__FOUND_NONSENSE || !weir__is_pad(ring, head, *header))
             break;
         head += weir__record_bytes(weir__record_length(*header));
     }
     if (!weir__lane_is_intact(lane, lane->head))
-        return FOUND_OVERRUN;
+        return WEIR__FOUND_OVERRUN;
     lane->head = head;
     return found;
 }
 
-/*
- * On at a mark in the newer half of what is kept, so that it is not overtaken at once. How many
- * messages lie between is known, as both places are counted; each has 8 bytes at least. -EAGAIN:
- * look again.
- */
-static int go_on(struct weir_subscriber *subscriber, struct weir__lane *lane)
+int weir__lane_go_on(struct weir__lane *lane, uint64_t *missed, uint64_t *bytes)
 {
     struct weir__mark mark;
     int result = weir__lane_pick(lane, WEIR__PICK_BEHIND, 0, &mark);
@@ -58,16 +45,23 @@ static int go_on(struct weir_subscriber *subscriber, struct weir__lane *lane)
         result = -EAGAIN; /* what was reserved has been lowered since */
     if (result != 0)
         return result;
-    uint64_t missed = mark.count - lane->count;
-    if (mark.count < lane->count ||
-        missed > (mark.position - lane->head) / WEIR__RECORD_HEADER_BYTES)
+    *missed = mark.count - lane->count;
+    *bytes = mark.position - lane->head;
+    if (mark.count < lane->count || *missed > *bytes / WEIR__RECORD_HEADER_BYTES)
         return -EUCLEAN;
-    uint64_t bytes = mark.position - lane->head;
     lane->head = mark.position;
     lane->count = mark.count;
-    lane->missed += missed;
-    weir__lane_skip(subscriber, lane, missed, bytes);
+    lane->missed += *missed;
     return 0;
+}
+
+static int go_on(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    uint64_t missed, bytes;
+    int result = weir__lane_go_on(lane, &missed, &bytes);
+    if (result == 0)
+        weir__lane_skip(subscriber, lane, missed, bytes);
+    return result;
 }
 
 static int tell_eviction(const struct weir_subscriber *subscriber, const struct weir__lane *lane)
@@ -84,12 +78,12 @@ int weir__lane_next_validated(struct weir_subscriber *subscriber, struct weir__l
 {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         uint64_t former = lane->head;
-        enum found found = look_at(lane, header);
-        if (found == FOUND_NONSENSE)
+        enum weir__found found = weir__lane_look(lane, header);
+        if (found == WEIR__FOUND_NONSENSE)
             return weir__lane_corrupt_header(subscriber, lane, *header);
-        if (found == FOUND_NOTHING && lane->head != former)
+        if (found == WEIR__FOUND_NOTHING && lane->head != former)
             weir__lane_store_cursor(subscriber, lane); /* the pad is given back */
-        if (found != FOUND_OVERRUN)
+        if (found != WEIR__FOUND_OVERRUN)
             return 0;
         int result = go_on(subscriber, lane);
         if (result == -EUCLEAN)
@@ -133,7 +127,8 @@ size_t weir__lane_hold_many(struct weir_subscriber *subscriber, uint64_t header,
         lane->missed = 0;
         weir__lane_step_over(lane, header);
         done++;
-    } while (done < count && lane->head < end && look_at(lane, &header) == FOUND_MESSAGE);
+    } while (done < count && lane->head < end &&
+             weir__lane_look(lane, &header) == WEIR__FOUND_MESSAGE);
     return done;
 }
 
@@ -154,7 +149,8 @@ size_t weir__lane_copy_many(struct weir_subscriber *subscriber, uint64_t header,
         weir__lane_step_over(lane, header);
         done++;
         used += (size_bytes + 7) & ~(size_t)7;
-    } while (done < count && lane->head < end && look_at(lane, &header) == FOUND_MESSAGE);
+    } while (done < count && lane->head < end &&
+             weir__lane_look(lane, &header) == WEIR__FOUND_MESSAGE);
     return done;
 }
 

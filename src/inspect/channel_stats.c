@@ -164,7 +164,7 @@ static void find_use(const struct members *members)
         for (size_t k = 0; k < subscriber->member.reading_count; k++) {
             struct weir_channel_reading *reading = &subscriber->readings[k];
             struct weir_channel_member *publisher = find_publisher(members, reading);
-            if (!publisher)
+            if (!publisher || reading->state == WEIR_READING_REFUSED)
                 continue;
             bool is_waited_for = !subscriber->member.is_lossy && !publisher->evicts;
             find_lag(publisher, !is_waited_for, reading);
@@ -186,7 +186,8 @@ static void mark_slowest(const struct members *members)
             const struct weir_channel_member *publisher =
                 find_publisher(members, &subscriber->readings[k]);
             subscriber->readings[k].is_slowest =
-                publisher && publisher->slowest == subscriber->member.slot;
+                publisher && subscriber->readings[k].state != WEIR_READING_REFUSED &&
+                publisher->slowest == subscriber->member.slot;
         }
     }
 }

@@ -42,6 +42,7 @@ expect "shmget shm_open semop" weir explain s
 offers_only "completion/one" weir info completion/
 offers_only "completion/one" weir sub completion/
 offers_only "completion/one" weir top completion/
+offers_only "completion/one" weir tap completion/
 expect "--wait= --wait-for=" weir pub --wa
 "$WEIR" rm -q completion/one
 exit "$failed"

@@ -76,6 +76,7 @@ extern const struct command command_sem;
 extern const struct command command_send;
 extern const struct command command_set;
 extern const struct command command_sub;
+extern const struct command command_tap;
 extern const struct command command_top;
 extern const struct command command_watch;
 extern const struct command command_write;

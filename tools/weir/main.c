@@ -14,13 +14,11 @@
 #include "text.h"
 
 static const struct command *const commands[] = {
-    &command_create,  &command_demo,    &command_doctor,
-    &command_explain, &command_collect, &command_get,
-    &command_info,    &command_list,    &command_lock,
-    &command_pub,     &command_read,    &command_recv,
-    &command_remove,  &command_sem,     &command_send,
-    &command_set,     &command_sub,     &command_top,
-    &command_watch,   &command_write,   NULL,
+    &command_create, &command_demo, &command_doctor, &command_explain, &command_collect,
+    &command_get,    &command_info, &command_list,   &command_lock,    &command_pub,
+    &command_read,   &command_recv, &command_remove, &command_sem,     &command_send,
+    &command_set,    &command_sub,  &command_tap,    &command_top,     &command_watch,
+    &command_write,  NULL,
 };
 
 static void print_help(void)

@@ -14,7 +14,7 @@ _weir() {
             sed -n 's/^ *\(-., \)\{0,1\}\(--[a-z-]*=\{0,1\}\).*/\2/p')
     else
         case $command in
-        get | info | lock | pub | read | recv | rm | sem | send | set | sub | top | watch | write)
+        get | info | lock | pub | read | recv | rm | sem | send | set | sub | tap | top | watch | write)
             words=$("$weir" list --raw --noheadings --output=OBJECT 2>/dev/null)
             ;;
         demo) words=$("$weir" demo --list 2>/dev/null | sed 's/ .*//') ;;

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A tap: lanes that are read, and validated as a lossy subscriber does it, by one who has neither
+ * slot nor page. docs/lane.md, "Taps".
+ */
+#include <weir/tap.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weir/clock.h>
+#include <weir/identity.h>
+
+#include "base/error.h"
+#include "channel/subscriber.h"
+
+/* How often one may be overtaken in a row, before it is another lane's turn. */
+#define ATTEMPTS 100
+
+/* From one look to the next, when there was nothing: twice as long each time, up to the most. */
+#define NAP_NS INT64_C(500000)
+#define NAP_MOST_NS INT64_C(8000000)
+
+/* What a tap knows of a publishers' slot. */
+struct place {
+    struct weir__lane *lane;  /* attached; NULL: none */
+    uint64_t done, done_page; /* whose lane was left, as the slot had it */
+    uint64_t first;           /* who was there when we opened */
+};
+
+struct weir_tap {
+    struct weir_tap_options options;
+    struct weir__directory directory;
+    pid_t pid;
+    bool is_open;
+    uint32_t changes_seen, numbers;
+    uint32_t turn;         /* the slot that was looked at last */
+    int64_t asked_ns;      /* when the kernel was asked for the publishers' lives */
+    struct place places[]; /* by slot */
+};
+
+static const struct weir__slots *publishers(const struct weir_tap *tap)
+{
+    return &tap->directory.roles[WEIR__PUBLISHER];
+}
+
+static void leave(struct weir_tap *tap, uint32_t number)
+{
+    struct place *place = &tap->places[number];
+    place->done = place->lane->peer.owner;
+    place->done_page = place->lane->peer.page;
+    weir__peer_part(&place->lane->peer);
+    free(place->lane);
+    place->lane = NULL;
+    tap->changes_seen--; /* another may stand in its slot by now: look again */
+}
+
+static int corrupt(struct weir_tap *tap, uint32_t number)
+{
+    uint64_t head = tap->places[number].lane->head;
+    leave(tap, number);
+    return weir__fail(EUCLEAN, "the publisher's record at position %llu cannot be true",
+                      (unsigned long long)head);
+}
+
+static void go_to(struct weir__lane *lane, const struct weir__mark *mark)
+{
+    lane->head = mark->position;
+    lane->count = mark->count;
+}
+
+/* To where so many messages lie before, or to the end; a ring's length at most. */
+static int walk(struct weir__lane *lane, uint64_t count)
+{
+    uint64_t start = lane->head, header;
+    while (lane->count < count && lane->head - start <= lane->ring.capacity) {
+        switch (weir__lane_look(lane, &header)) {
+        case WEIR__FOUND_NOTHING:
+            return 0;
+        case WEIR__FOUND_NONSENSE:
+            return -EUCLEAN;
+        case WEIR__FOUND_OVERRUN:
+            return -EAGAIN;
+        case WEIR__FOUND_MESSAGE:
+            weir__lane_step_over(lane, header);
+        }
+    }
+    return 0;
+}
+
+static int try_begin(const struct weir_tap *tap, struct weir__lane *lane)
+{
+    struct weir__mark mark = { 0, 0 };
+    bool is_oldest = tap->options.start == WEIR_START_OLDEST;
+    int result = weir__lane_pick(lane, is_oldest ? WEIR__PICK_OLDEST : WEIR__PICK_NEWEST, 0, &mark);
+    if (result != 0)
+        return result;
+    go_to(lane, &mark);
+    if (is_oldest)
+        return 0;
+    result = walk(lane, UINT64_MAX);
+    if (result != 0 || tap->options.start == WEIR_START_NOW)
+        return result;
+    uint64_t back = tap->options.start_back;
+    uint64_t count = lane->count - (back < lane->count ? back : lane->count);
+    result = weir__lane_pick(lane, WEIR__PICK_BEFORE, count, &mark);
+    if (result != 0)
+        return result;
+    go_to(lane, &mark);
+    return walk(lane, count);
+}
+
+/* Who is overtaken again and again begins where it is; what was overwritten from there is missed. */
+static int begin(const struct weir_tap *tap, struct weir__lane *lane, bool was_there)
+{
+    int result = was_there ? -EAGAIN : 0;
+    for (int attempt = 0; attempt < ATTEMPTS && result == -EAGAIN; attempt++)
+        result = try_begin(tap, lane);
+    return result == -EAGAIN ? 0 : result;
+}
+
+static int make_lane(struct weir_tap *tap, const struct weir__peer *peer)
+{
+    unsigned char *memory = weir_segment_data(peer->memory);
+    uint64_t capacity = weir_segment_size(peer->memory) - WEIR__LANE_RING_OFFSET;
+    if ((capacity & (capacity - 1)) != 0)
+        return weir__fail(EPROTO, "the publisher's ring has no size that weir makes");
+    struct weir__lane *lane = aligned_alloc(_Alignof(struct weir__lane), sizeof *lane);
+    if (!lane)
+        return weir__fail(ENOMEM, "no memory for a lane");
+    *lane = (struct weir__lane){
+        .ring = { .bytes = memory + WEIR__LANE_RING_OFFSET,
+                  .end = memory + WEIR__LANE_RING_OFFSET + capacity,
+                  .capacity = capacity,
+                  .most_header = weir__record_max(capacity) << 32 | UINT32_MAX },
+        .number = ++tap->numbers,
+        .is_validated = true,
+        .shm = (const struct weir__lane_shm *)(const void *)memory,
+        .peer = *peer,
+    };
+    tap->places[peer->number].lane = lane;
+    return 0;
+}
+
+/* What one that was found shows; whom we cannot read is told of once, and then left alone. */
+static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_t page)
+{
+    static const struct weir__wanted wanted = { WEIR__LANE_MAGIC,
+                                                WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN,
+                                                INT64_MAX, false };
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir__peer peer = { .owner = owner, .page = page, .number = number };
+    struct place *place = &tap->places[number];
+    struct weir__member_shm words;
+    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
+    options.trust = WEIR_TRUST_ANYONE; /* of whom we only read, and check, what we read */
+    int result = weir__shown_attach(&peer.memory, weir__shown_id(page, owner), owner, &wanted,
+                                    &options, &words);
+    if (result == -ENOENT || result == -EIDRM)
+        return 0; /* it has left, or is dying: its slot changes */
+    if (result == 0) {
+        result = make_lane(tap, &peer);
+        if (result != 0)
+            weir__peer_part(&peer);
+    } else if (result == -EPROTO) {
+        result = weir__fail(EPROTO, "a publisher shows a segment of another kind (%d)",
+                            weir__shown_id(page, owner));
+    }
+    if (result != 0) {
+        place->done = owner;
+        place->done_page = page;
+        return result;
+    }
+    result = begin(tap, place->lane, place->first == owner);
+    return result == 0 ? 0 : corrupt(tap, number);
+}
+
+static int attach_new(struct weir_tap *tap)
+{
+    const struct weir__slots *slots = publishers(tap);
+    uint32_t changes = weir__slots_changes(slots);
+    if (changes == tap->changes_seen)
+        return 0;
+    tap->changes_seen = changes;
+    for (uint32_t i = 0; i < slots->count; i++) {
+        struct place *place = &tap->places[i];
+        uint64_t owner = weir__slot_owner(&slots->at[i]), page = weir__slot_page(&slots->at[i]);
+        if (owner == 0 || weir__shown_id(page, owner) < 0)
+            continue;
+        if (!tap->is_open)
+            place->first = owner;
+        if (place->lane || (place->done == owner && place->done_page == page))
+            continue;
+        int result = attach(tap, i, owner, page);
+        if (result == 0)
+            continue;
+        tap->changes_seen = changes - 1; /* look again, at those behind it */
+        return result;
+    }
+    return 0;
+}
+
+/*
+ * A lane without a message: for good? The end, or the death, was seen first, so that a header that
+ * is still 0 after it stays 0.
+ */
+static bool is_over(const struct weir_tap *tap, struct weir__lane *lane, bool is_asked)
+{
+    const struct weir__slot_shm *slot = &publishers(tap)->at[lane->peer.number];
+    uint64_t header;
+    /* Acquire [lane.end]: all that it committed. Pairs with weir_publisher_end(). */
+    bool has_ended = atomic_load_explicit(&lane->shm->ended, memory_order_acquire) != 0;
+    bool is_gone = weir__slot_owner(slot) != lane->peer.owner ||
+                   weir__slot_page(slot) != lane->peer.page ||
+                   (is_asked && weir__slot_life(slot, lane->peer.owner) == WEIR_LIFE_DEAD);
+    return (has_ended || is_gone) && weir__lane_look(lane, &header) == WEIR__FOUND_NOTHING;
+}
+
+/* 1 and its header: the lane has a message. 0: none. -EUCLEAN: it was left. */
+static int look_at_lane(struct weir_tap *tap, uint32_t number, bool is_asked, uint64_t *header)
+{
+    struct weir__lane *lane = tap->places[number].lane;
+    uint64_t missed, bytes;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        enum weir__found found = weir__lane_look(lane, header);
+        if (found == WEIR__FOUND_MESSAGE)
+            return 1;
+        if (found == WEIR__FOUND_NOTHING) {
+            if (is_over(tap, lane, is_asked))
+                leave(tap, number);
+            return 0;
+        }
+        if (found == WEIR__FOUND_NONSENSE || weir__lane_go_on(lane, &missed, &bytes) == -EUCLEAN)
+            return corrupt(tap, number);
+    }
+    return 0;
+}
+
+/* Copies the next message that is there: 1. 0: there is none. */
+static int look(struct weir_tap *tap, void *data, size_t capacity_bytes,
+                struct weir_message *message)
+{
+    const struct weir__slots *slots = publishers(tap);
+    int64_t now_ns = weir_now_ns();
+    bool is_asked = now_ns - tap->asked_ns >= WEIR__SLICE_NS;
+    int result = attach_new(tap);
+    if (is_asked)
+        tap->asked_ns = now_ns;
+    for (uint32_t i = 0; result == 0 && i < slots->count; i++) {
+        uint64_t header;
+        uint32_t before = tap->turn;
+        tap->turn = (tap->turn + 1) % slots->count;
+        struct weir__lane *lane = tap->places[tap->turn].lane;
+        result = lane ? look_at_lane(tap, tap->turn, is_asked, &header) : 0;
+        if (result != 1)
+            continue;
+        if (weir__record_length(header) > capacity_bytes) { /* it stays the next one */
+            weir__lane_describe(lane, header, data, message);
+            tap->turn = before;
+            return weir__fail(EMSGSIZE, "the message has %u bytes, there is room for %zu",
+                              weir__record_length(header), capacity_bytes);
+        }
+        result = 0;
+        if (!weir__lane_copy(lane, header, data))
+            continue; /* overwritten meanwhile: the next look goes on behind it */
+        weir__lane_describe(lane, header, data, message);
+        lane->missed = 0;
+        weir__lane_step_over(lane, header);
+        return 1;
+    }
+    return result;
+}
+
+/* 0: look again. */
+static int nap(int64_t *nap_ns, int64_t deadline_ns)
+{
+    if (deadline_ns == 0)
+        return weir__fail_plain(EAGAIN, "no message is there yet");
+    int64_t left_ns = deadline_ns - weir_now_ns();
+    if (left_ns <= 0)
+        return weir__fail_plain(ETIMEDOUT, "no message has come by the deadline");
+    const struct timespec time = { 0, left_ns < *nap_ns ? left_ns : *nap_ns };
+    *nap_ns = *nap_ns < NAP_MOST_NS ? *nap_ns * 2 : NAP_MOST_NS;
+    return clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL) == EINTR
+               ? weir__fail_plain(EINTR, "a signal arrived while waiting")
+               : 0;
+}
+
+static int check(const struct weir_tap *tap)
+{
+    if (tap->pid == getpid())
+        return 0;
+    return weir__fail(ECHILD, "this tap was opened by the parent process: a child opens its own");
+}
+
+int weir_tap_receive_until(struct weir_tap *tap, void *data, size_t capacity_bytes,
+                           struct weir_message *message, int64_t deadline_ns)
+{
+    struct weir_message unasked;
+    int64_t nap_ns = NAP_NS;
+    int result = check(tap);
+    while (result == 0) {
+        result = look(tap, data, capacity_bytes, message ? message : &unasked);
+        if (result == 0)
+            result = nap(&nap_ns, deadline_ns);
+        else if (result == 1)
+            return 0;
+    }
+    return result;
+}
+
+static int open_directory(struct weir__directory *directory, const char *name)
+{
+    static const struct weir__terms any;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
+    options.trust = WEIR_TRUST_DIRECTORY;
+    options.kind = WEIR__DIRECTORY_KIND;
+    int result = weir_segment_open(&directory->segment, weir_by_name(name), 0, &options);
+    if (result != 0)
+        return result;
+    result = weir__is_of_huge_pages(directory->segment)
+                 ? weir__fail(EPROTO, "'%s' is no channel's directory", name)
+                 : weir__directory_read(directory, name, &any);
+    if (result != 0)
+        weir_segment_close(directory->segment);
+    return result;
+}
+
+static int check_options(const struct weir_tap_options *options)
+{
+    if (options->size != sizeof *options)
+        return weir__fail(EINVAL, "options.size is %u: start from WEIR_TAP_OPTIONS", options->size);
+    if (options->start > WEIR_START_BACK || options->reserved != 0)
+        return weir__fail(EINVAL, "options: start %u is not known", options->start);
+    return 0;
+}
+
+/* Whom we cannot read now the first receive tries again, and tells of. */
+static void attach_first(struct weir_tap *tap)
+{
+    const struct weir__slots *slots = publishers(tap);
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    tap->changes_seen = weir__slots_changes(slots) - 1;
+    for (uint32_t i = 0; i < slots->count && attach_new(tap) != 0; i++) {
+    }
+    for (uint32_t i = 0; i < slots->count; i++)
+        if (!tap->places[i].lane)
+            tap->places[i].done = tap->places[i].done_page = 0;
+    tap->changes_seen--;
+    tap->is_open = true;
+    weir__error_restore(&saved);
+}
+
+int weir_tap_open(struct weir_tap **tap, const char *name, const struct weir_tap_options *options)
+{
+    static const struct weir_tap_options defaults = WEIR_TAP_OPTIONS;
+    struct weir__directory directory;
+    int result = check_options(options ? options : &defaults);
+    if (result == 0)
+        result = open_directory(&directory, name);
+    if (result != 0)
+        return result;
+    uint32_t count = directory.roles[WEIR__PUBLISHER].count;
+    struct weir_tap *made = calloc(1, sizeof *made + count * sizeof *made->places);
+    if (!made) {
+        weir_segment_close(directory.segment);
+        return weir__fail(ENOMEM, "no memory for a tap");
+    }
+    made->options = options ? *options : defaults;
+    made->directory = directory;
+    made->pid = getpid();
+    attach_first(made);
+    *tap = made;
+    return 0;
+}
+
+void weir_tap_close(struct weir_tap *tap)
+{
+    if (!tap)
+        return;
+    for (uint32_t i = 0; i < publishers(tap)->count; i++) {
+        struct weir__lane *lane = tap->places[i].lane;
+        if (!lane)
+            continue;
+        weir__peer_part(&lane->peer);
+        free(lane);
+    }
+    weir_segment_close(tap->directory.segment);
+    free(tap);
+}
