@@ -232,7 +232,8 @@ static void test_each_lie(void **state)
     struct liar_word words[LIAR_WORDS_MAX];
     (void)state;
     begin();
-    size_t count = liar_words(words, LIAR_ALL | LIAR_STATISTICS | LIAR_MARKS), attached = guard_count();
+    size_t count = liar_words(words, LIAR_ALL | LIAR_STATISTICS | LIAR_MARKS),
+           attached = guard_count();
     assert_true(count > 54);
     for (size_t i = 0; i < count; i++) {
         uint64_t truth = liar_load(&words[i]), value;
@@ -349,7 +350,8 @@ static void lie_on(struct companion *companion, void *argument)
     uint64_t random = 88172645463325252;
     (void)argument;
     CHECK(liar_attach());
-    size_t count = liar_words(words, (LIAR_ALL | LIAR_STATISTICS | LIAR_MARKS) & ~(unsigned)LIAR_HEADER);
+    size_t count =
+        liar_words(words, (LIAR_ALL | LIAR_STATISTICS | LIAR_MARKS) & ~(unsigned)LIAR_HEADER);
     companion_arrive(companion);
     for (;;) {
         struct liar_word *word = &words[liar_random(&random) % count];
