@@ -44,8 +44,8 @@ static int visit(const struct weir_channel_member *member, void *argument)
         return 0;
     }
     assert_true(member->reading_count <= READINGS_MAX);
-    memcpy(seen->readings[seen->subscriber_count], member->readings,
-           member->reading_count * sizeof *member->readings);
+    for (size_t i = 0; i < member->reading_count; i++)
+        seen->readings[seen->subscriber_count][i] = member->readings[i];
     seen->subscribers[seen->subscriber_count++] = *member;
     return 0;
 }

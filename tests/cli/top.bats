@@ -214,7 +214,7 @@ holds_its_form() {
     keys q
     until_so test -s status
     [ "$(cat status)" = 'status 0' ]
-    ! shows 'MEMBER' # the terminal is as it was
+    run ! shows 'MEMBER' # the terminal is as it was
     exec 5>&-
 }
 
@@ -256,14 +256,14 @@ holds_its_form() {
     tmux -S tmux.socket kill-server
     screen 80 24 env TERM=screen-256color NO_COLOR=1 "$WEIR" top -i 0.1
     until_so shows 'stopped'
-    ! is_coloured
+    run ! is_coloured
     local top
     top=$(tmux -S tmux.socket list-panes -F '#{pane_pid}')
     top=$(pgrep -P "$top" -f 'top -i 0.1')
     kill -TERM "$top"
     until_so test -s status
     [ "$(cat status)" = 'status 143' ]
-    ! shows 'MEMBER'
+    run ! shows 'MEMBER'
     rm status
     tmux -S tmux.socket kill-server
     screen 80 24 env TERM=nonsense "$WEIR" top
