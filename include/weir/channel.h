@@ -387,6 +387,17 @@ WEIR_EXPORT int weir_publisher_wait_subscribers(struct weir_publisher *publisher
                                                 int64_t deadline_ns);
 
 /*
+ * weir_publisher_subscribers() - how many subscribers are there
+ *
+ * Those that have joined and not left, whether they have attached this publisher's ring yet or
+ * not. One that was killed counts until somebody has noticed it: a fifth of a second, where
+ * anybody waits.
+ *
+ * Returns: how many; -ECHILD. Blocking: never; makes no system call. Threads: see above.
+ */
+WEIR_EXPORT int weir_publisher_subscribers(const struct weir_publisher *publisher);
+
+/*
  * weir_publisher_wait_taken() - wait until every subscriber has released every message
  *
  * Lossy subscribers are not asked: 0 if there are only such.
@@ -456,6 +467,15 @@ WEIR_EXPORT void weir_subscriber_close(struct weir_subscriber *subscriber);
  */
 WEIR_EXPORT int weir_subscriber_wait_publisher(struct weir_subscriber *subscriber,
                                                int64_t deadline_ns);
+
+/*
+ * weir_subscriber_publishers() - how many publishers are there
+ *
+ * As weir_publisher_subscribers(). One that has said weir_publisher_end() counts until it closes.
+ *
+ * Returns: how many; -ECHILD. Blocking: never; makes no system call. Threads: see above.
+ */
+WEIR_EXPORT int weir_subscriber_publishers(const struct weir_subscriber *subscriber);
 
 /*
  * weir_subscriber_take_until() - the next message, in place

@@ -27,5 +27,6 @@
 #include <weir/semset.h>
 #include <weir/tap.h>
 #include <weir/version.h>
+#include <weir/waitset.h>
 
 #endif

@@ -9,6 +9,7 @@
 #include <weir/identity.h>
 
 #include "base/error.h"
+#include "base/futex.h"
 #include "channel/stats.h"
 #include "channel/wait.h"
 #include "segment/handle.h"
@@ -154,6 +155,8 @@ void weir__slots_changed(const struct weir__slots *slots)
      * boundary; a publisher's boundary, then its look at this. Pairs with weir__slots_changes()
      * and the fence in look(). */
     atomic_fetch_add(slots->changes, 1);
+    /* Who sleeps on it: a wait set that is told of members. */
+    weir__futex_wake(slots->changes);
 }
 
 int weir__shown_id(uint64_t page, uint64_t owner)
@@ -246,6 +249,15 @@ bool weir__slot_reap(const struct weir__slots *slots, uint32_t number, uint64_t 
         weir__count_reaped(stats);
     }
     return true;
+}
+
+uint32_t weir__slots_shown(const struct weir__slots *slots)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < slots->count; i++)
+        count +=
+            weir__shown_id(weir__slot_page(&slots->at[i]), weir__slot_owner(&slots->at[i])) >= 0;
+    return count;
 }
 
 uint32_t weir__slots_ring(const struct weir__slots *slots)

@@ -108,6 +108,9 @@ int weir__slot_life(const struct weir__slot_shm *slot, uint64_t owner);
 bool weir__slot_reap(const struct weir__slots *slots, uint32_t number, uint64_t owner,
                      struct weir__stats_shm *stats);
 
+/* How many show their memory. Reads only. */
+uint32_t weir__slots_shown(const struct weir__slots *slots);
+
 /* Rings all owners of slots of this role: so many. */
 uint32_t weir__slots_ring(const struct weir__slots *slots);
 

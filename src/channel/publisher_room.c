@@ -317,6 +317,17 @@ int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline
     return weir__publisher_note(publisher, WEIR__REFUSED_TAKEN, result);
 }
 
+bool weir__publisher_is_ready(struct weir_publisher *publisher)
+{
+    return publisher->refused != WEIR__REFUSED_NOTHING &&
+           weir__refusal_is_over(take_stock(publisher, publisher->refused));
+}
+
+void weir__publisher_ask(struct weir_publisher *publisher)
+{
+    weir__refusal_ask(take_stock(publisher, publisher->refused));
+}
+
 /* The descriptor, if there is one, as it should be after a call. */
 static void update_descriptor(struct weir_publisher *publisher)
 {
@@ -334,6 +345,7 @@ int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused re
     if (is_refused) {
         publisher->limit = publisher->tail; /* the next send looks, too, and comes by here */
         publisher->stop = 0;
+        weir__side_tell_refused(&publisher->side);
     }
     update_descriptor(publisher);
     return result;

@@ -251,8 +251,39 @@ void weir__side_list(struct weir__side *side)
     weir__side_ring_all(side);
 }
 
+void weir__side_watch(struct weir__side *side, struct weir__side_watcher *watcher)
+{
+    watcher->next = side->watchers;
+    side->watchers = watcher;
+}
+
+void weir__side_unwatch(struct weir__side *side, const struct weir__side_watcher *watcher)
+{
+    struct weir__side_watcher **at = &side->watchers;
+    while (*at && *at != watcher)
+        at = &(*at)->next;
+    if (*at)
+        *at = watcher->next;
+}
+
+void weir__side_tell_refused(const struct weir__side *side)
+{
+    for (struct weir__side_watcher *watcher = side->watchers; watcher; watcher = watcher->next)
+        watcher->refused(watcher);
+}
+
+static void tell_closed(struct weir__side *side)
+{
+    while (side->watchers) {
+        struct weir__side_watcher *watcher = side->watchers;
+        side->watchers = watcher->next;
+        watcher->closed(watcher);
+    }
+}
+
 void weir__side_leave(struct weir__side *side)
 {
+    tell_closed(side);
     if (side->is_listed && weir__side_is_ours(side)) {
         weir__slot_leave(weir__side_own(side), side->number, side->me);
         weir__side_ring_all(side);

@@ -17,6 +17,17 @@
 #include "channel/wait.h"
 #include "segment/rundir.h"
 
+/*
+ * Who wants to know of a handle in its thread: a wait set that it is in. Both calls may come in a
+ * child of fork.
+ */
+struct weir__side_watcher {
+    struct weir__side_watcher *next;
+    void (*refused)(
+        struct weir__side_watcher *watcher); /* a call was, that waits for something now */
+    void (*closed)(struct weir__side_watcher *watcher); /* the handle is about to go */
+};
+
 struct weir__side {
     /* Used for each message. Near the begin of a handle: instructions are shorter there. */
     uint64_t identity;
@@ -36,6 +47,7 @@ struct weir__side {
     unsigned looks;   /* in a row that weir__side_wait() asked for */
     int64_t row_ns;   /* when the first of them was */
     int64_t asked_ns; /* when the kernel was asked for others' lives */
+    struct weir__side_watcher *watchers;
 };
 
 /* What a wait looks at. */
@@ -95,6 +107,10 @@ void weir__side_ring_all(const struct weir__side *side);
 
 /* Shows the own memory, whole, and rings all of the other role. */
 void weir__side_list(struct weir__side *side);
+
+void weir__side_watch(struct weir__side *side, struct weir__side_watcher *watcher);
+void weir__side_unwatch(struct weir__side *side, const struct weir__side_watcher *watcher);
+void weir__side_tell_refused(const struct weir__side *side);
 
 /* Leaves the slot, rings the others, detaches everything. Also of a half-made side. */
 void weir__side_leave(struct weir__side *side);

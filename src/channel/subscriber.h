@@ -319,6 +319,15 @@ int weir__subscriber_make_view(struct weir_subscriber *subscriber);
  */
 void weir__subscriber_pause_descriptor(struct weir_subscriber *subscriber);
 
+/*
+ * Whether a take may find a message, an end, or another publisher to attach: as its descriptor
+ * says it. Changes nothing.
+ */
+bool weir__subscriber_is_ready(struct weir_subscriber *subscriber);
+
+/* Asks the kernel for the publishers, and puts the dead out. */
+void weir__subscriber_ask(struct weir_subscriber *subscriber);
+
 /* The descriptor, which exists, as it should be after a call. */
 void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber);
 

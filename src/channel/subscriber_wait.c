@@ -102,6 +102,21 @@ static bool ask(void *argument)
     return ask_for_publishers(view->side);
 }
 
+bool weir__subscriber_is_ready(struct weir_subscriber *subscriber)
+{
+    const struct weir__lane *lane = subscriber->lane;
+    /* The lane whose turn it is, first: a pad alone is nothing to be taken. */
+    if (lane &&
+        (weir__load_header(&lane->ring, lane->head) & WEIR__RECORD_FLAGS) == WEIR__RECORD_MARK)
+        return true;
+    return may_have_message(take_view(subscriber));
+}
+
+void weir__subscriber_ask(struct weir_subscriber *subscriber)
+{
+    ask_for_publishers(weir__side_others(&subscriber->side));
+}
+
 /*
  * The lane is empty: is it for good? 0: not yet. The end, or the death, was seen first;
  * so a header that is still 0 after it stays 0. -ENODATA, -EPIPE: yes, and it was left; without

@@ -54,7 +54,7 @@ static int late(void)
     return weir__fail_plain(ETIMEDOUT, "the other side had nothing for us by the deadline");
 }
 
-struct weir__sleep weir__sleep_begin(const struct weir__waiter *waiter)
+struct weir__sleep weir__sleep_announce(const struct weir__waiter *waiter)
 {
     struct weir__sleep sleep;
     /* Acquire [slot.doorbell]. Pairs with ring(). */
@@ -62,8 +62,19 @@ struct weir__sleep weir__sleep_begin(const struct weir__waiter *waiter)
     /* Relaxed [sleep.epoch]: this process alone writes it, in one thread or two; the fences below
      * order it before the look. Pairs with weir__wake(). */
     sleep.epoch = atomic_fetch_add_explicit(waiter->epoch, 1, memory_order_relaxed) + 1;
+    return sleep;
+}
+
+void weir__sleep_order(void)
+{
     weir__membarrier();
     atomic_thread_fence(memory_order_seq_cst);
+}
+
+struct weir__sleep weir__sleep_begin(const struct weir__waiter *waiter)
+{
+    struct weir__sleep sleep = weir__sleep_announce(waiter);
+    weir__sleep_order();
     return sleep;
 }
 

@@ -56,6 +56,10 @@ struct weir__sleep {
 };
 struct weir__sleep weir__sleep_begin(const struct weir__waiter *waiter);
 
+/* The same in two steps, for several waiters at once: 1 and 2 of each; then 3, once for all. */
+struct weir__sleep weir__sleep_announce(const struct weir__waiter *waiter);
+void weir__sleep_order(void);
+
 /*
  * Waits until is_ready(argument), which must be cheap and change nothing that others see.
  * deadline_ns: 0 looks once. Returns enum weir__waited, -EAGAIN (deadline_ns 0),
