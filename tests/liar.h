@@ -93,6 +93,8 @@ extern bool victim_bursts_first;
 /* All that one can call, in both forms; each waits for wait_ns at most. */
 void victim_use_publisher(int64_t wait_ns);
 void victim_use_subscriber(int64_t wait_ns);
+/* With which both sides are opened. */
+extern struct weir_channel_options victim_options;
 /* Opens a side; the result, which is one that open may give. */
 int victim_open(bool is_publisher);
 void victim_close(void);

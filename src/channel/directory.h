@@ -59,6 +59,14 @@ int weir__directory_open(struct weir__directory *directory, const char *name,
                          const struct weir__terms *asked,
                          const struct weir_segment_options *options, struct weir__rundir *dir);
 
+/* The same, as the options of a channel say; delivery: that of the channel. */
+int weir__directory_open_as(struct weir__directory *directory, const char *name,
+                            const struct weir_channel_options *options, struct weir__rundir *dir);
+
+/* Of all that a member makes: mode and group. */
+void weir__channel_rights(struct weir_segment_options *rights,
+                          const struct weir_channel_options *options);
+
 /* Whether a type may have this name: what can be printed, and not too much of it. */
 bool weir__is_type_name(const char *name, size_t length);
 

@@ -88,23 +88,6 @@ int weir__side_check(const struct weir__side *side)
                               "own");
 }
 
-/* The type that options give, into what is asked of the directory. */
-static int take_type(const struct weir_channel_options *options, struct weir__terms *asked)
-{
-    const char *name = options->type_name ? options->type_name : "";
-    if (options->type_bytes != 0 && !options->type_name)
-        return weir__fail(EINVAL, "options: type_bytes is %u without a type_name",
-                          options->type_bytes);
-    if (options->type_name && !weir__is_type_name(name, strlen(name)))
-        return weir__fail(EINVAL,
-                          "the type's name '%.100s' must have 1 to %d characters, all of them "
-                          "printable ASCII",
-                          name, WEIR_TYPE_NAME_MAX);
-    memcpy(asked->type_name, name, strlen(name) + 1);
-    asked->type_bytes = options->type_bytes;
-    return 0;
-}
-
 /* Of the channel that was opened, and what options say of it. */
 static int take_delivery(struct weir__side *side, const char *name)
 {
@@ -121,38 +104,12 @@ static int take_delivery(struct weir__side *side, const char *name)
     return 0;
 }
 
-/* Of all that this side makes. */
-static void set_rights(struct weir_segment_options *options, const struct weir__side *side)
-{
-    options->mode = side->options.mode;
-    options->gid = side->options.gid;
-    if (side->options.flags & WEIR_CHANNEL_SET_GID)
-        options->flags |= WEIR_SEGMENT_SET_GID;
-}
-
 static int open_directory(struct weir__side *side, const char *name, struct weir__rundir *dir)
 {
-    struct weir__terms asked = {
-        .counts = { side->options.publishers_max, side->options.subscribers_max },
-        .delivery = side->role == WEIR__PUBLISHER && side->options.delivery == WEIR_DELIVERY_LOSSY,
-    };
-    int result = take_type(&side->options, &asked);
-    if (result != 0)
-        return result;
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    set_rights(&options, side);
-    options.trust = side->options.trust;
-    options.trust_uid = side->options.trust_uid;
-    options.kind = WEIR__DIRECTORY_KIND;
-    options.flags |= WEIR_SEGMENT_NO_FORK;
-    bool is_to_stay = side->options.flags & WEIR_CHANNEL_PERSISTENT;
-    options.lifetime = is_to_stay ? WEIR_PERSISTENT : WEIR_EPHEMERAL;
-    result = weir__directory_open(&side->directory, name, &asked, &options, dir);
-    if (result == 0 && is_to_stay && side->directory.segment->record.lifetime != WEIR_PERSISTENT)
-        result = weir__fail(EINVAL,
-                            "channel '%s' was made for the time being: it goes with its last "
-                            "member, and cannot be made to stay",
-                            name);
+    struct weir_channel_options asked = side->options;
+    if (side->role == WEIR__SUBSCRIBER)
+        asked.delivery = WEIR_DELIVERY_CHANNEL; /* its own: the channel may have the other */
+    int result = weir__directory_open_as(&side->directory, name, &asked, dir);
     return result == 0 ? take_delivery(side, name) : result;
 }
 
@@ -209,7 +166,7 @@ int weir__side_make(struct weir__side *side, uint64_t magic, uint64_t size_bytes
                     struct weir__rundir *dir)
 {
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    set_rights(&options, side);
+    weir__channel_rights(&options, &side->options);
     options.flags |= WEIR_SEGMENT_ONE_WRITER | WEIR_SEGMENT_PREFAULT | WEIR_SEGMENT_NO_FORK;
     int result = weir__segment_create(&side->memory, weir_private(), size_bytes, &options, dir);
     if (result != 0)

@@ -114,7 +114,7 @@ bool weir__subscriber_is_ready(struct weir_subscriber *subscriber)
 
 void weir__subscriber_ask(struct weir_subscriber *subscriber)
 {
-    ask_for_publishers(weir__side_others(&subscriber->side));
+    ask_for_publishers(&subscriber->side);
 }
 
 /*

@@ -17,26 +17,18 @@ static int open_directory(struct weir__members *members, const char *name,
                           const struct weir_channel_options *given)
 {
     struct weir_channel_options from = WEIR_CHANNEL_OPTIONS;
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     struct weir__rundir dir;
     if (given && given->size != sizeof from)
         return weir__fail(EINVAL, "options.size is %u: start from WEIR_CHANNEL_OPTIONS",
                           given->size);
     if (given)
         from = *given;
-    const struct weir__terms asked = { .counts = { from.publishers_max, from.subscribers_max },
-                                       .delivery = from.delivery == WEIR_DELIVERY_LOSSY };
-    const uint32_t *counts = asked.counts;
-    if (counts[0] > WEIR_CHANNEL_MEMBERS_MAX || counts[1] > WEIR_CHANNEL_MEMBERS_MAX)
+    if (from.publishers_max > WEIR_CHANNEL_MEMBERS_MAX ||
+        from.subscribers_max > WEIR_CHANNEL_MEMBERS_MAX)
         return weir__fail(EINVAL, "a channel for %u publishers and %u subscribers: %d each at most",
-                          counts[0], counts[1], WEIR_CHANNEL_MEMBERS_MAX);
-    options.mode = from.mode;
-    options.trust = from.trust;
-    options.trust_uid = from.trust_uid;
-    options.kind = WEIR__DIRECTORY_KIND;
-    options.flags = WEIR_SEGMENT_NO_FORK;
+                          from.publishers_max, from.subscribers_max, WEIR_CHANNEL_MEMBERS_MAX);
     weir__rundir_init(&dir);
-    int result = weir__directory_open(&members->directory, name, &asked, &options, &dir);
+    int result = weir__directory_open_as(&members->directory, name, &from, &dir);
     weir__rundir_close(&dir);
     return result;
 }
@@ -127,7 +119,7 @@ void weir__members_ask(struct weir__members *members)
     for (int role = 0; role < WEIR__ROLES; role++) {
         const struct weir__slots *slots = &members->directory.roles[role];
         for (uint32_t i = 0; members->rolls[role].now && i < slots->count; i++)
-            weir__slot_reap(slots, i, weir__slot_owner(&slots->at[i]));
+            weir__slot_reap(slots, i, weir__slot_owner(&slots->at[i]), NULL);
     }
 }
 

@@ -410,6 +410,53 @@ with_end() {
     [ -z "$("$WEIR" list -w --noheadings)" ]
 }
 
+# What was published before is there as long as its publisher is.
+@test "weir sub --from: the oldest, so many back, or now" {
+    mkfifo in
+    "$WEIR" pub c <in 3>&- &
+    local publisher=$!
+    exec 4>in
+    seq 5 >&4
+    "$WEIR" sub --from -5 -c 5 -t 20 c >out || true
+    while [ "$("$WEIR" sub --from oldest -c 5 -t 0.2 c 2>/dev/null | wc -l)" -lt 5 ]; do :; done
+    seq 5 | cmp - <("$WEIR" sub --from oldest -c 5 c)
+    seq 4 5 | cmp - <("$WEIR" sub --from -2 -c 2 c)
+    seq 4 5 | cmp - <("$WEIR" sub --lossy --from=-2 -c 2 c)
+    [ -z "$("$WEIR" sub --from now -t 0.2 c)" ]
+    exec 4>&-
+    ends "$publisher" 0
+    refused 2 "--from 'then': oldest, now or -N" "$WEIR" sub --from then c
+    refused 1 'a lag of 2097152 bytes at most' "$WEIR" pub --lag-max 2M c </dev/null
+}
+
+# Nobody who is stopped holds it up; what was missed is said, and adds up.
+@test "weir pub --lag-max and weir sub --lossy: nobody is waited for" {
+    for options in '--lossy' ''; do
+        # shellcheck disable=SC2086
+        "$WEIR" sub $options --json -e c >out 2>said &
+        local subscriber=$!
+        while [ -z "$("$WEIR" list -w --noheadings)" ]; do :; done
+        local lag=''
+        [ -n "$options" ] || lag='--lag-max=64K'
+        mkfifo "in$options"
+        # shellcheck disable=SC2086
+        "$WEIR" pub --wait-for 1 --ring 64K $lag c <"in$options" 2>told &
+        local publisher=$!
+        exec 4>"in$options"
+        echo first >&4
+        while ! grep -q first out; do :; done
+        kill -STOP "$subscriber"
+        seq 100000 >&4
+        exec 4>&-
+        ends "$publisher" 0
+        kill -CONT "$subscriber"
+        ends "$subscriber" 0
+        [ "$(jq -s 'length + (map(.missed // 0) | add)' out)" -eq 100001 ]
+        [ "$(jq -s 'map(.missed // 0) | add' out)" -gt 0 ]
+        grep -q 'messages were missed' said
+    done
+}
+
 # To subscribers that are there, every time, also from a publisher that is gone at once.
 @test "echo x | weir pub c: so often it arrives" {
     local rounds=${PUBSUB_ROUNDS:-200}
