@@ -61,11 +61,14 @@ static inline uint64_t load_header(const struct place *place)
 
 /* Looks at a header, 10 to 50 ns each with the pause behind it, before a wait is begun in earnest. */
 #define BRIEF_LOOKS 100
+/* The first of them follow each other more closely: about as long as a near core takes to answer. */
+#define CLOSE_LOOKS 16
 
 /*
  * A moment in which the record may come: sooner than a wait could begin. Its header, of whatever
  * kind; 0: not yet, or such a moment is not wanted. With a pause, although that may come between
- * the record and us: who asks for the line again and again is in the way of who writes it.
+ * the record and us: who asks for the line again and again is in the way of who writes it. A short
+ * one at first, since a near core answers within the time of a few long ones.
  */
 static inline uint64_t spin(struct weir_subscriber *subscriber, const struct place *place,
                             int64_t deadline_ns)
@@ -74,7 +77,10 @@ static inline uint64_t spin(struct weir_subscriber *subscriber, const struct pla
         return 0;
     uint64_t header = load_at(place);
     for (int i = 0; header == 0 && i < BRIEF_LOOKS; i++) {
-        weir__cpu_relax();
+        if (i < CLOSE_LOOKS)
+            weir__cpu_relax_briefly();
+        else
+            weir__cpu_relax();
         header = load_at(place);
     }
     return header;
