@@ -70,8 +70,8 @@ struct request {
     char **files; /* NULL-terminated; empty: standard input */
     enum input_form form;
     uint64_t ring, repeat, wait_for, type;
-    double rate; /* 0: as fast as it goes */
-    double wait; /* below 0: for ever */
+    double rate;      /* 0: as fast as it goes */
+    double wait;      /* below 0: for ever */
     uint64_t lag_max; /* 0: wait for the slowest */
     bool is_taken;
     struct weir_channel_options options;
