@@ -131,10 +131,7 @@ static int make_lane(struct weir_tap *tap, const struct weir__peer *peer)
     if (!lane)
         return weir__fail(ENOMEM, "no memory for a lane");
     *lane = (struct weir__lane){
-        .ring = { .bytes = memory + WEIR__LANE_RING_OFFSET,
-                  .end = memory + WEIR__LANE_RING_OFFSET + capacity,
-                  .capacity = capacity,
-                  .most_header = weir__record_max(capacity) << 32 | UINT32_MAX },
+        .ring = weir__ring_of(memory, capacity, tap->directory.terms.type_bytes),
         .number = ++tap->numbers,
         .is_validated = true,
         .shm = (const struct weir__lane_shm *)(const void *)memory,
