@@ -311,9 +311,11 @@ static int run(int argc, char **argv)
 {
     static const struct option long_options[] = {
         { "count", required_argument, NULL, 'c' },
+        { "from", required_argument, NULL, 'f' },
         { "hex", no_argument, NULL, 'x' },
         { "json", no_argument, NULL, 'J' },
         { "length-prefixed", no_argument, NULL, 'L' },
+        { "lossy", no_argument, NULL, OPTION_LOSSY },
         { "raw", no_argument, NULL, 'r' },
         { "timeout", required_argument, NULL, 't' },
         { "until-end", no_argument, NULL, 'e' },
