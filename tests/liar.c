@@ -182,7 +182,8 @@ static size_t list_page(struct liar_word *words, size_t count)
         WORD(liar_page, entries[0].released),
         WORD(liar_page, epoch),
         { "liar_page.refused[0]",
-          (void *)(uintptr_t)weir__page_refused(liar_page, WEIR_CHANNEL_MEMBERS_DEFAULT, 0), 8 },
+          (void *)(uintptr_t)&weir__page_aside(liar_page, WEIR_CHANNEL_MEMBERS_DEFAULT, 0)->refused,
+          8 },
     };
     return append(words, count, list, ARRAY_SIZE(list));
 }

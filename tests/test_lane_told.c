@@ -44,7 +44,8 @@ static void test_records(void **state)
     static const uint64_t headers[] = {
         (uint64_t)8 << 32, /* no mark */
         (uint64_t)8 << 32 | 5,
-        (uint64_t)8 << 32 | 3,
+        (uint64_t)9 << 32 | 3, /* pads */
+        (uint64_t)8 << 32 | 1 << 16 | 3,
         (CAPACITY / 4 - 7) << 32 | 1,
         (uint64_t)UINT32_MAX << 32 | 1,
         (CAPACITY - 8) << 32 | 3,

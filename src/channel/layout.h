@@ -196,7 +196,7 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
 
 /*
  * The page: a private segment that the subscriber alone writes. An entry for each publisher's
- * slot, by its number; behind them, of each likewise, whom it refuses. Four entries share a line: a publisher reads its own once a ring or when
+ * slot, by its number; behind them, of each likewise, what changes seldom. Four entries share a line: a publisher reads its own once a ring or when
  * it waits, which is too seldom to slow the subscriber down.
  *
  *   word    | written              | how
@@ -213,8 +213,18 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
  *           |                      | until the next attach
  *   refused | when a lane is none  | release [lane.refused]; 0, and a full fence, before its
  *           | for us               | owner's lane is attached after all
+ *   holds   | what of the lane is  | release [hold.count]: behind its places, before the cursor
+ *           | announced changes    | passes them; 0 at the attach
+ *   a place | a hold is announced, | release [hold.place]: owner and bytes first, then which;
+ *           | or released          | 0 when it is released. What is in it stays in it till then
+ *
+ *   place: which | owner         | means
+ *   -------------+---------------+------------------------------------------------
+ *   0            | any           | free
+ *   position | 1 | a publisher   | the record there, of its lane, is held: it is not overwritten,
+ *                |               | wherever the cursor is
  */
-#define WEIR__PAGE_MAGIC UINT64_C(0x336567617077) /* "wpage3" */
+#define WEIR__PAGE_MAGIC UINT64_C(0x346567617077) /* "wpage4" */
 
 struct weir__entry_shm {
     _Alignas(32) weir__atomic_u64 cursor;
@@ -223,23 +233,46 @@ struct weir__entry_shm {
     weir__atomic_u64 released; /* messages; nobody but who inspects reads it */
 };
 
+/* Holds that a subscriber can announce, of all its lanes, and how much of each ring they may take:
+ * one part in so many. */
+#define WEIR__HOLDS_ANNOUNCED 16
+#define WEIR__HOLDS_SHARE 4
+
+struct weir__place_shm {
+    _Alignas(32) weir__atomic_u64 which;
+    weir__atomic_u64 owner; /* whose lane it is in */
+    weir__atomic_u64 bytes; /* of the record, its header included */
+};
+
+static inline bool weir__holds_any(uint64_t holds)
+{
+    return (holds & 0xff) != 0;
+}
+
 struct weir__page_shm {
     struct weir__member_shm member;
     _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 epoch;
     _Alignas(WEIR__LINE_BYTES) struct weir__subscriber_stats_shm stats;
+    _Alignas(WEIR__LINE_BYTES) struct weir__place_shm places[WEIR__HOLDS_ANNOUNCED];
     _Alignas(WEIR__LINE_BYTES) struct weir__entry_shm entries[]; /* one for each publishers' slot */
+};
+
+/* Behind the entries, one for each publishers' slot: what changes seldom. */
+struct weir__aside_shm {
+    weir__atomic_u64 refused; /* the one whose lane is not read, and that need not wait for us */
+    weir__atomic_u64 holds;   /* of the lane, announced: changes so far << 8 | places in use */
 };
 
 static inline uint64_t weir__page_bytes(uint32_t publishers)
 {
     return sizeof(struct weir__page_shm) +
-           (uint64_t)publishers * (sizeof(struct weir__entry_shm) + sizeof(weir__atomic_u64));
+           (uint64_t)publishers * (sizeof(struct weir__entry_shm) + sizeof(struct weir__aside_shm));
 }
 
-static inline const weir__atomic_u64 *weir__page_refused(const struct weir__page_shm *page,
-                                                         uint32_t publishers, uint32_t number)
+static inline const struct weir__aside_shm *weir__page_aside(const struct weir__page_shm *page,
+                                                             uint32_t publishers, uint32_t number)
 {
-    return (const weir__atomic_u64 *)(const void *)&page->entries[publishers] + number;
+    return (const struct weir__aside_shm *)(const void *)&page->entries[publishers] + number;
 }
 
 /*
@@ -273,6 +306,22 @@ static inline uint32_t weir__record_type(uint64_t header)
 static inline uint64_t weir__record_bytes(uint64_t length)
 {
     return (length + WEIR__RECORD_HEADER_BYTES + 7) & ~UINT64_C(7);
+}
+
+/*
+ * A pad, of so many bytes with its header: a multiple of 8, up to all of the ring. It may go round
+ * the ring's end, and over what is held. Its type is the upper part of its length.
+ */
+static inline uint64_t weir__pad_header(uint64_t bytes)
+{
+    uint64_t length = bytes - WEIR__RECORD_HEADER_BYTES;
+    return weir__record_header(length & UINT32_MAX, (uint32_t)(length >> 32), WEIR__RECORD_PAD);
+}
+
+static inline uint64_t weir__pad_bytes(uint64_t header)
+{
+    return ((uint64_t)weir__record_type(header) << 32 | weir__record_length(header)) +
+           WEIR__RECORD_HEADER_BYTES;
 }
 
 /* The longest payload: a record, and the pad that may stand before it, take half a ring. */

@@ -119,28 +119,38 @@ void weir__publisher_set_stop(struct weir_publisher *publisher)
 {
     uint64_t end = publisher->tail + to_end(publisher);
     uint64_t room = publisher->limit < publisher->reserved ? publisher->limit : publisher->reserved;
+    uint64_t wall = weir__publisher_next_wall(publisher);
+    if (wall < room)
+        room = wall;
     publisher->stop =
         room - WEIR__RECORD_HEADER_BYTES < end ? room - WEIR__RECORD_HEADER_BYTES : end;
+}
+
+/* From tail to place there is no message. */
+static void put_pad(struct weir_publisher *publisher, uint64_t place)
+{
+    uint64_t bytes = place - publisher->tail;
+    if (publisher->pad_end != publisher->tail)
+        publisher->pad_start = publisher->tail;
+    publisher->pad_end = place;
+    put_header(publisher, weir__pad_header(bytes), bytes);
 }
 
 /* Room for one record at tail, contiguous, a pad in front of it if need be. */
 static int make_room(struct weir_publisher *publisher, uint64_t bytes, int64_t deadline_ns)
 {
-    uint64_t pad = bytes > to_end(publisher) ? to_end(publisher) : 0;
-    uint64_t wanted = publisher->tail + pad + bytes + WEIR__RECORD_HEADER_BYTES;
+    uint64_t place = weir__publisher_find_place(publisher, bytes);
+    uint64_t wanted = place + bytes + WEIR__RECORD_HEADER_BYTES;
     if (wanted > publisher->limit ||
         (wanted > publisher->reserved && !weir__publisher_reserve(publisher, wanted))) {
         weir__publisher_commit_batch(publisher); /* a look must find nothing held back */
-        int result = weir__publisher_wait_room(publisher, wanted, deadline_ns);
+        int result = weir__publisher_wait_room(publisher, bytes, deadline_ns);
         if (result != 0)
             return result;
+        place = publisher->wanted - bytes - WEIR__RECORD_HEADER_BYTES;
     }
-    if (pad) {
-        publisher->pad_start = publisher->tail;
-        publisher->pad_end = publisher->tail + pad;
-        put_header(publisher,
-                   weir__record_header(pad - WEIR__RECORD_HEADER_BYTES, 0, WEIR__RECORD_PAD), pad);
-    }
+    if (place != publisher->tail)
+        put_pad(publisher, place);
     weir__publisher_set_stop(publisher);
     return 0;
 }
@@ -323,8 +333,10 @@ static int make_readers(struct weir_publisher *publisher)
     publisher->readers = calloc(most, sizeof *publisher->readers);
     publisher->wakers = calloc(most, sizeof *publisher->wakers);
     publisher->known = calloc(most, sizeof *publisher->known);
+    publisher->walls = calloc((size_t)most * WEIR__HOLDS_ANNOUNCED + 1, sizeof *publisher->walls);
     publisher->refusal = calloc(1, weir__refusal_bytes(most));
-    if (!publisher->readers || !publisher->wakers || !publisher->known || !publisher->refusal)
+    if (!publisher->readers || !publisher->wakers || !publisher->known || !publisher->walls ||
+        !publisher->refusal)
         return weir__fail(ENOMEM, "no memory for %u subscribers", most);
     publisher->changes = weir__side_others(&publisher->side)->changes;
     /* Relaxed: any other number would do as well; the first look reads all slots. */
@@ -389,6 +401,7 @@ static void free_publisher(struct weir_publisher *publisher)
     free(publisher->readers);
     free(publisher->wakers);
     free(publisher->known);
+    free(publisher->walls);
     free(publisher->refusal);
     free(publisher);
 }

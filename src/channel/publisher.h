@@ -10,13 +10,17 @@
  * P2: a look is made only when nothing is held back.
  * P3: tail + 8 <= limit once a record is reserved: its next header is ours to zero; and
  *     <= reserved, which stands in the lane, behind a full fence.
- * P5: stop is 0, or at most limit - 8, reserved - 8 and the end of the ring that tail is in.
+ * P5: stop is 0, or at most limit - 8, reserved - 8, the end of the ring that tail is in, and 8
+ *     bytes in front of the first wall behind tail.
  * P4: limit <= the cursor + capacity of each reliable subscriber that is attached and not
  *     evicted; with one that is listed but not attached, limit = tail, or it is evicted; with
  *     none, all from the boundary on is in the ring.
  * P7: reserved <= limit as it was at some look, so <= the cursor + capacity of each that counted.
  * P8: with type_bytes, small_end, plain_end and loan_end are 0: each message takes the way on which
  *     its size is compared with that of the type, and the others do not pay for it.
+ * P9: from one look to the next nothing is written between the begin and the end of a wall; there
+ *     is one for each hold that the cursor of a reader that counts has passed. They are sorted by
+ *     their begins, all of which lie in one lap.
  * P6: readers[i] is woken by waker i: the first stands in the handle, the others in wakers.
  */
 
@@ -26,6 +30,11 @@
 #include "channel/descriptor.h"
 #include "channel/refusal.h"
 #include "channel/side.h"
+
+/* From one position to another nothing is written. */
+struct weir__wall {
+    uint64_t begin, end;
+};
 
 struct weir_publisher {
     /* Used for each message. */
@@ -54,7 +63,7 @@ struct weir_publisher {
     uint64_t limit;                    /* below it we may write without a look */
     uint64_t batch_header;             /* of the record at batch_start, held back; 0: none */
     uint64_t batch_start, batch_count; /* and the messages before it */
-    uint64_t pad_start, pad_end;       /* of the last pad */
+    uint64_t pad_start, pad_end;       /* of the last pads, in a row */
 
     uint64_t reserved;  /* as the lane has it */
     uint64_t mark_at;   /* the position of the last mark */
@@ -64,10 +73,13 @@ struct weir_publisher {
     struct weir__lane_shm *lane;
     struct weir__reader *readers; /* subscribers, met or found */
     uint32_t reader_count;
-    uint32_t attached_count;     /* of them, at the last look */
-    uint32_t counted;            /* of them, those that set the limit */
-    uint32_t out_count;          /* likewise: those whom nobody waits for */
-    uint64_t *known;             /* by slot: the owner that is among the readers; 0: none */
+    uint32_t attached_count;  /* of them, at the last look */
+    uint32_t counted;         /* of them, those that set the limit */
+    uint32_t out_count;       /* likewise: those whom nobody waits for */
+    uint64_t *known;          /* by slot: the owner that is among the readers; 0: none */
+    struct weir__wall *walls; /* room for all that can be announced */
+    uint32_t wall_count;
+    uint64_t need_bytes;         /* of the record that waits for room; 0: none does */
     uint64_t wanted;             /* for the wait: limit must reach it */
     uint32_t wanted_subscribers; /* likewise */
 
@@ -130,6 +142,20 @@ bool weir__publisher_reserve(struct weir_publisher *publisher, uint64_t wanted);
 void weir__publisher_announce(struct weir_publisher *publisher, uint64_t reserved);
 void weir__publisher_settle(struct weir_publisher *publisher, uint64_t reserved);
 
+/* Walls of a reader whose cursor was read: added, not sorted yet. */
+void weir__publisher_note_walls(struct weir_publisher *publisher, struct weir__reader *reader);
+void weir__publisher_sort_walls(struct weir_publisher *publisher);
+
+/*
+ * The first place from tail on where a record of so many bytes crosses neither the ring's end nor a
+ * wall, and its next header lies in none: it may lie behind limit. What lies before it is to be a
+ * pad.
+ */
+uint64_t weir__publisher_find_place(const struct weir_publisher *publisher, uint64_t bytes);
+
+/* Where the first wall behind tail begins; UINT64_MAX: there is none. */
+uint64_t weir__publisher_next_wall(const struct weir_publisher *publisher);
+
 /* How far records may go without a look, a stride or a pad. */
 void weir__publisher_set_stop(struct weir_publisher *publisher);
 
@@ -137,10 +163,11 @@ void weir__publisher_set_stop(struct weir_publisher *publisher);
 void weir__publisher_commit_batch(struct weir_publisher *publisher);
 
 /*
- * Looks who is there and how far we may write, until limit reaches wanted. Nothing may be
- * held back. 0; else -EAGAIN, -ETIMEDOUT, -EINTR, -EUCLEAN and those of a meeting.
+ * Looks who is there, how far we may write and what is in the way, until there is a place for a
+ * record of so many bytes, and it is reserved: it ends, with its next header, at wanted. Nothing
+ * may be held back. 0; else -EAGAIN, -ETIMEDOUT, -EINTR, -EUCLEAN and those of a meeting.
  */
-int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t wanted,
+int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t bytes,
                               int64_t deadline_ns);
 
 /*

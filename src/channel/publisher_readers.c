@@ -118,7 +118,7 @@ static int meet(struct weir_publisher *publisher, uint32_t index)
         return result;
     reader->page = weir_segment_data(reader->peer.memory);
     reader->entry = &reader->page->entries[side->number];
-    reader->refused = weir__page_refused(reader->page, weir__side_own(side)->count, side->number);
+    reader->aside = weir__page_aside(reader->page, weir__side_own(side)->count, side->number);
     *waker_at(publisher, index) = weir__peer_waker(side, &reader->peer, &reader->page->epoch);
     return 0;
 }

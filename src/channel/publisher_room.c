@@ -50,6 +50,7 @@ static bool is_evicted(struct weir_publisher *publisher, struct weir__reader *re
 static int credit(struct weir_publisher *publisher, struct weir__reader *reader, uint64_t *limit)
 {
     uint64_t cursor = reader->found_at;
+    reader->holds = 0;
     reader->is_attached =
         reader->page && weir__reader_is_reading(reader, publisher->side.me, publisher->has_ended);
     reader->is_out = !reader->is_attached &&
@@ -77,21 +78,36 @@ static int credit(struct weir_publisher *publisher, struct weir__reader *reader,
     if (is_evicted(publisher, reader, cursor))
         return 0;
     publisher->counted++;
+    if (reader->is_attached && publisher->lag_bytes == 0)
+        weir__publisher_note_walls(publisher, reader);
     if (cursor + publisher->capacity < *limit)
         *limit = cursor + publisher->capacity;
     return 0;
 }
 
-/* How far we may write, as those who are there allow it. */
+/* Where the record that waits for room, if any, ends with its next header. */
+static void find_wanted(struct weir_publisher *publisher)
+{
+    uint64_t bytes = publisher->need_bytes;
+    publisher->wanted = publisher->tail;
+    if (bytes > 0)
+        publisher->wanted =
+            weir__publisher_find_place(publisher, bytes) + bytes + WEIR__RECORD_HEADER_BYTES;
+}
+
+/* How far we may write, as those who are there allow it, and round what. */
 static int find_limit(struct weir_publisher *publisher)
 {
     uint64_t limit = publisher->tail + publisher->capacity;
     publisher->attached_count = publisher->counted = publisher->out_count = 0;
+    publisher->wall_count = 0;
     int result = weir__publisher_update_readers(publisher);
     for (uint32_t i = 0; i < publisher->reader_count && result == 0; i++)
         result = credit(publisher, &publisher->readers[i], &limit);
     if (result != 0)
         return result;
+    weir__publisher_sort_walls(publisher);
+    find_wanted(publisher);
     if (publisher->counted == 0) {
         limit = publisher->tail + publisher->capacity / 8;
         if (limit < publisher->wanted)
@@ -108,8 +124,11 @@ static int find_limit(struct weir_publisher *publisher)
 static uint64_t look_ahead(const struct weir_publisher *publisher)
 {
     uint64_t stride = publisher->tail + publisher->capacity / WEIR__STRIDE_SHARE;
+    uint64_t most = publisher->tail + publisher->capacity / 2 + WEIR__RECORD_HEADER_BYTES;
     if (publisher->wanted <= publisher->reserved)
         return publisher->reserved;
+    if (publisher->wanted > most) /* behind walls, which may be gone */
+        return stride > publisher->reserved ? stride : publisher->reserved;
     return publisher->lag_bytes != 0 || publisher->wanted > stride ? publisher->wanted : stride;
 }
 
@@ -205,18 +224,26 @@ static void spin_for_room(const struct weir_publisher *publisher, uint64_t wante
     }
 }
 
+/* After a look. false: there is none, or somebody has come meanwhile. */
+static bool has_room(struct weir_publisher *publisher)
+{
+    uint64_t wanted = publisher->wanted;
+    return wanted <= publisher->limit &&
+           (wanted <= publisher->reserved || weir__publisher_reserve(publisher, wanted));
+}
+
 /* A look; then, as often as it takes, a wait and a look. */
-int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t wanted,
-                              int64_t deadline_ns)
+int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t bytes, int64_t deadline_ns)
 {
     int result;
-    publisher->wanted = wanted;
+    publisher->need_bytes = bytes;
+    find_wanted(publisher);
     publisher->side.looks = 0;
     if (deadline_ns != 0)
-        spin_for_room(publisher, wanted);
+        spin_for_room(publisher, publisher->wanted);
     do {
         result = look(publisher);
-        if (result != 0 || publisher->limit >= wanted)
+        if (result != 0 || has_room(publisher))
             break;
         result = wait_for(publisher, WEIR__REFUSED_ROOM, deadline_ns);
     } while (result == 0);
@@ -228,6 +255,7 @@ static int wait_attached(struct weir_publisher *publisher, uint32_t count, bool 
                          int64_t deadline_ns)
 {
     for (;;) {
+        publisher->need_bytes = 0;
         publisher->wanted = publisher->tail;
         publisher->wanted_subscribers = count;
         int result = look(publisher);
@@ -279,7 +307,9 @@ static bool was_taken(const struct weir_publisher *publisher)
         /* Acquire [lane.free]: all that it read comes before. Pairs with store_cursor() and
          * weir__lane_store_cursor(). */
         uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_acquire);
-        if (cursor < end || cursor > publisher->tail)
+        /* Acquire [hold.count]: likewise of what the cursor has passed. Pairs with count_place(). */
+        uint64_t holds = atomic_load_explicit(&reader->aside->holds, memory_order_acquire);
+        if (cursor < end || cursor > publisher->tail || weir__holds_any(holds))
             return false;
     }
     return asked > 0;
@@ -291,7 +321,8 @@ static bool is_taken(const struct weir_publisher *publisher)
     for (uint32_t i = 0; i < publisher->reader_count; i++)
         if (!publisher->readers[i].is_lossy && !publisher->readers[i].is_out &&
             (!publisher->readers[i].is_attached ||
-             publisher->readers[i].cursor < weir__publisher_last_end(publisher)))
+             publisher->readers[i].cursor < weir__publisher_last_end(publisher) ||
+             weir__holds_any(publisher->readers[i].holds)))
             return false;
     return true;
 }

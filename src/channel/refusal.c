@@ -15,7 +15,7 @@ bool weir__reader_refuses(const struct weir__reader *reader, uint64_t me)
 {
     /* Acquire [lane.refused]: all that it has read of our lane comes before. Pairs with
      * say_refused(), and with take_back_refusal() by the fence in look(). */
-    return atomic_load_explicit(reader->refused, memory_order_acquire) == me;
+    return atomic_load_explicit(&reader->aside->refused, memory_order_acquire) == me;
 }
 
 /* What one of the readers means for the wait. */
@@ -47,9 +47,14 @@ static enum state state_of(const struct weir__refusal *refusal, const struct wei
         return CONTENT;
     if ((reader->is_attached && cursor < reader->cursor) || cursor > refusal->committed)
         return NEWS;
+    /* Relaxed [hold.count]: likewise. Pairs with count_place(). */
+    uint64_t holds = atomic_load_explicit(&reader->aside->holds, memory_order_relaxed);
+    if (refusal->refused == WEIR__REFUSED_ROOM && reader->is_attached &&
+        weir__holds_any(reader->holds) && holds != reader->holds)
+        return NEWS;
     bool is_enough = refusal->refused == WEIR__REFUSED_ROOM
                          ? cursor + refusal->capacity >= refusal->wanted
-                         : cursor >= refusal->last_end;
+                         : cursor >= refusal->last_end && !weir__holds_any(holds);
     return is_enough ? CONTENT : BLOCKING;
 }
 

@@ -9,9 +9,10 @@
  *   refused    | over when, of the subscribers that are there
  *   -----------+---------------------------------------------------------------------
  *   nothing    | always
- *   room       | all have our lane, and their cursors leave room; or nobody is there
+ *   room       | all have our lane, and their cursors leave room; or nobody is there; or one has
+ *              | released something that was in the way
  *   subscriber | as many as are wanted have our lane
- *   taken      | all cursors are at the last message; or nobody is there
+ *   taken      | all cursors are at the last message, and nothing is held; or nobody is there
  *
  * A lossy one counts for "subscriber" alone.
  * Who has refused our lane, and whose page we cannot have, is nobody that is there.
@@ -33,7 +34,7 @@ struct weir__reader {
     struct weir__peer peer;
     const struct weir__page_shm *page;   /* NULL: it was found, and not met yet */
     const struct weir__entry_shm *entry; /* ours, in its page */
-    const weir__atomic_u64 *refused;     /* likewise */
+    const struct weir__aside_shm *aside; /* likewise */
     uint64_t unmet_page; /* its slot's, of which we cannot be a reader: it refuses us; 0: none */
     bool is_attached;    /* it had our lane, when we last looked */
     bool is_out;         /* it had refused our lane, or we its page: nobody waits for it */
@@ -41,6 +42,7 @@ struct weir__reader {
     uint64_t found_at;   /* our tail when it was found */
     bool is_lossy;       /* never waited for */
     bool is_evicted;     /* not waited for, until it has caught up */
+    uint64_t holds;      /* at that look: what it had announced of our lane */
 };
 
 enum weir__refused {

@@ -223,8 +223,7 @@ int weir_subscriber_take(struct weir_subscriber *subscriber, struct weir_message
 static inline bool is_held_at(struct weir_subscriber *subscriber, unsigned index,
                               const struct weir_message *message)
 {
-    const struct weir__hold *hold = weir__hold_at(subscriber, index);
-    return hold->position == message->position && hold->lane->number == message->session;
+    return weir__hold_is_of(weir__hold_at(subscriber, index), message);
 }
 
 /* Any hold but the only one, or none. */

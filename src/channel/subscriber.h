@@ -5,12 +5,14 @@
 /*
  * A subscriber's handle. docs/lane.md, "Receiving"; layout.h says who writes what.
  *
- * S1: head of a lane, and each hold of it, lie in [cursor, cursor + capacity], as long as the
- *     cursor of its entry is that lane's.
+ * S1: head of a lane, and each hold of it that is not announced, lie in [cursor, cursor +
+ *     capacity], as long as the cursor of its entry is that lane's.
  * S2: what was loaded from a lane was loaded once, and checked before it was used.
  * S3: a message that is held keeps its lane attached, also after the publisher is gone.
  * S5: of a lane that is validated nothing is believed before reserved was loaded behind it; and
  *     turn_end is 0, so that the fast paths, which do not ask, know nothing of it.
+ * S6: a hold that is announced is named in one place of the page, and stays there until it is
+ *     released; held and announced of a lane are its holds that are not, and that are.
  * S4: lanes[] are those that were not left; of each slot there is one at most.
  */
 
@@ -52,15 +54,18 @@ struct weir__lane {
     uint64_t count;                 /* the next message's sequence */
     struct weir__entry_shm *cursor; /* its entry in our page */
     struct weir__waker waker;       /* of the publisher */
-    uint32_t held;                  /* messages of it */
+    uint32_t held;                  /* messages of it, that keep the cursor back */
     uint32_t number; /* of the lanes of this subscriber: no two alike, as sessions may be */
 
-    uint64_t waited;   /* the count when it was waited for last */
-    uint64_t missed;   /* that the next message is to tell of */
-    bool is_left;      /* no longer among the lanes */
-    bool is_validated; /* what we read may be overwritten meanwhile */
-    bool is_false;     /* its records cannot be true: refused, once nothing of it is held */
-    bool is_counted;   /* it was attached: the statistics' bases know of it */
+    uint64_t waited;          /* the count when it was waited for last */
+    uint64_t missed;          /* that the next message is to tell of */
+    uint32_t announced;       /* messages of it that are held and do not keep the cursor back */
+    uint64_t announced_bytes; /* their records */
+    uint64_t changes;         /* of announced, so far */
+    bool is_left;             /* no longer among the lanes */
+    bool is_validated;        /* what we read may be overwritten meanwhile */
+    bool is_false;            /* its records cannot be true: refused, once nothing of it is held */
+    bool is_counted;          /* it was attached: the statistics' bases know of it */
     uint64_t counted_messages, counted_bytes; /* of one that was left: in the bases */
     const struct weir__lane_shm *shm;
     struct weir__peer peer;
@@ -68,7 +73,16 @@ struct weir__lane {
 
 struct weir__hold {
     struct weir__lane *lane;
-    uint64_t position;
+    uint64_t
+        position; /* with WEIR__ANNOUNCED, if it is: so it is none that a fast path looks for */
+};
+
+#define WEIR__ANNOUNCED UINT64_C(1)
+
+/* What a place of the page names. */
+struct weir__placed {
+    struct weir__lane *lane; /* NULL: nothing */
+    uint64_t position, bytes;
 };
 
 /*
@@ -101,8 +115,21 @@ struct weir_subscriber {
     int untold_end;             /* -ENODATA, -EPIPE: the last lane's; no other was attached since */
     struct weir__berth *berths; /* by slot */
     struct view *view;          /* room for all that a wait looks at */
+    struct weir__placed places[WEIR__HOLDS_ANNOUNCED];
     struct weir__hold holds[WEIR_HOLDS_MAX]; /* a queue: each at its number, round and round */
 };
+
+static inline bool weir__hold_is_announced(const struct weir__hold *hold)
+{
+    return hold->position & WEIR__ANNOUNCED;
+}
+
+static inline bool weir__hold_is_of(const struct weir__hold *hold,
+                                    const struct weir_message *message)
+{
+    return (hold->position & ~WEIR__ANNOUNCED) == message->position &&
+           hold->lane->number == message->session;
+}
 
 static inline unsigned weir__hold_count(const struct weir_subscriber *subscriber)
 {
@@ -132,8 +159,20 @@ static inline bool weir__is_message(const struct weir__ring *ring, const unsigne
            weir__record_bytes(weir__record_length(header)) <= (uint64_t)(ring->end - at);
 }
 
-/* Whether it is one of a pad: that fills the ring to its end; no other record may look like one. */
-bool weir__is_pad(const struct weir__ring *ring, uint64_t position, uint64_t header);
+/* Whether it is one of a pad; no other record may look like one. */
+static inline bool weir__is_pad(const struct weir__ring *ring, uint64_t header)
+{
+    uint64_t bytes = weir__pad_bytes(header);
+    return (header & WEIR__RECORD_FLAGS) == (WEIR__RECORD_MARK | WEIR__RECORD_PAD) &&
+           bytes < ring->capacity && (bytes & 7) == 0;
+}
+
+/*
+ * The header at position, or behind the pads that begin there: then position is moved over them.
+ * What is in the ring at once is less than all of it: a pad that would lead further is none, and
+ * returned.
+ */
+uint64_t weir__pass_pads(const struct weir__ring *ring, uint64_t *position);
 
 /* The message at the lane's head, which is, or is to be, at data. */
 static inline void weir__lane_describe(const struct weir__lane *lane, uint64_t header,
@@ -258,9 +297,24 @@ int weir__lane_next(struct weir_subscriber *subscriber, struct weir__lane *lane,
 /* Stores what its publisher may overwrite: all before the oldest hold of the lane, or before head. */
 void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__lane *lane);
 
+/* Of a publishers' slot, in our page. */
+struct weir__aside_shm *weir__subscriber_aside(struct weir_subscriber *subscriber, uint32_t number);
+
 /* The lane's head and count have gone over messages that were overwritten: the cursor follows. */
 void weir__lane_skip(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t missed,
                      uint64_t bytes);
+
+/*
+ * The oldest holds of the lane are announced, as many as there are places and room for, and its
+ * cursor passes them: those that are far behind head, or all, if nothing else is to be done.
+ */
+void weir__lane_announce(struct weir_subscriber *subscriber, struct weir__lane *lane, bool is_idle);
+
+/* The same, of each lane. */
+void weir__subscriber_announce(struct weir_subscriber *subscriber, bool is_idle);
+
+/* What was announced may be overwritten; the publisher is not woken yet. */
+void weir__hold_withdraw(struct weir_subscriber *subscriber, const struct weir__hold *hold);
 
 /* The lane is of no use any more; what is held of it stays until it is released. */
 void weir__lane_leave(struct weir_subscriber *subscriber, struct weir__lane *lane);

@@ -90,11 +90,12 @@ static int step(struct weir_subscriber *subscriber, struct weir__lane *lane, uin
         return -EAGAIN;
     if (*header == 0)
         return 0;
-    bool is_pad = weir__is_pad(ring, lane->head, *header);
+    bool is_pad = weir__is_pad(ring, *header);
     const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, lane->head);
     if (!is_pad && !weir__is_message(ring, at, *header))
         return weir__lane_corrupt_header(subscriber, lane, *header);
-    lane->head += weir__record_bytes(weir__record_length(*header));
+    lane->head +=
+        is_pad ? weir__pad_bytes(*header) : weir__record_bytes(weir__record_length(*header));
     lane->count += !is_pad;
     return 0;
 }

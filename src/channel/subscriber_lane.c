@@ -49,12 +49,18 @@ static void change_end(struct weir__subscriber_stats_shm *stats)
     atomic_fetch_add_explicit(&stats->version, 1, memory_order_release);
 }
 
+/* Whether anything of it is held: then it stays attached. */
+static bool is_held(const struct weir__lane *lane)
+{
+    return lane->held + lane->announced > 0;
+}
+
 void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
     uint64_t cursor = lane->head, released = lane->count - lane->held;
     for (unsigned i = 0; lane->held > 0 && i < weir__hold_count(subscriber); i++) {
         const struct weir__hold *hold = weir__hold_at(subscriber, i);
-        if (hold->lane == lane) {
+        if (hold->lane == lane && !weir__hold_is_announced(hold)) {
             cursor = hold->position;
             break;
         }
@@ -82,11 +88,12 @@ void weir__lane_skip(struct weir_subscriber *subscriber, struct weir__lane *lane
     change_end(stats);
 }
 
-static weir__atomic_u64 *refused_at(struct weir_subscriber *subscriber, uint32_t number)
+struct weir__aside_shm *weir__subscriber_aside(struct weir_subscriber *subscriber, uint32_t number)
 {
     uint32_t publishers = weir__side_others(&subscriber->side)->count;
     /* Ours to write, as the page is. */
-    return (weir__atomic_u64 *)(uintptr_t)weir__page_refused(subscriber->page, publishers, number);
+    return (struct weir__aside_shm *)(uintptr_t)weir__page_aside(subscriber->page, publishers,
+                                                                 number);
 }
 
 /* To the publisher of a slot: we read nothing of its lane, so it need not wait for us. */
@@ -94,7 +101,8 @@ static void say_refused(struct weir_subscriber *subscriber, uint32_t number, uin
 {
     /* Release [lane.refused]: all that we have read of it comes before. Pairs with
      * weir__reader_refuses(). */
-    atomic_store_explicit(refused_at(subscriber, number), owner, memory_order_release);
+    atomic_store_explicit(&weir__subscriber_aside(subscriber, number)->refused, owner,
+                          memory_order_release);
     /* CRASH page.refused */
     weir__side_ring(&subscriber->side, &weir__side_others(&subscriber->side)->at[number].doorbell);
 }
@@ -102,7 +110,7 @@ static void say_refused(struct weir_subscriber *subscriber, uint32_t number, uin
 /* Of that owner we attach a lane after all: before it is read where that begins. */
 static void take_back_refusal(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
 {
-    weir__atomic_u64 *refused = refused_at(subscriber, number);
+    weir__atomic_u64 *refused = &weir__subscriber_aside(subscriber, number)->refused;
     /* Relaxed: our own word. */
     if (atomic_load_explicit(refused, memory_order_relaxed) != owner)
         return;
@@ -125,26 +133,35 @@ static void end_lane(struct weir_subscriber *subscriber, struct weir__lane *lane
 
 void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned index)
 {
-    struct weir__lane *lane = weir__hold_at(subscriber, index)->lane;
+    struct weir__hold *hold = weir__hold_at(subscriber, index);
+    struct weir__lane *lane = hold->lane;
+    bool was_announced = weir__hold_is_announced(hold);
+    if (was_announced)
+        weir__hold_withdraw(subscriber, hold);
+    else
+        lane->held--;
     for (; index > 0; index--)
         *weir__hold_at(subscriber, index) = *weir__hold_at(subscriber, index - 1);
     subscriber->dropped++;
-    lane->held--;
     weir__lane_store_cursor(subscriber, lane);
+    if (was_announced && !lane->is_left)
+        weir__lane_announce(subscriber, lane, false); /* there is a place now */
     if (!lane->is_left)
         return;
     weir__side_ring(&subscriber->side,
                     lane->waker.doorbell); /* it has ended, and may wait for this */
-    if (lane->held == 0)
+    if (!is_held(lane))
         end_lane(subscriber, lane);
 }
 
 void weir__subscriber_forget(struct weir_subscriber *subscriber)
 {
     while (weir__hold_count(subscriber) > 0) {
-        struct weir__lane *lane = weir__hold_at(subscriber, 0)->lane;
+        const struct weir__hold *hold = weir__hold_at(subscriber, 0);
+        struct weir__lane *lane = hold->lane;
         subscriber->dropped++;
-        if (--lane->held == 0 && lane->is_left)
+        *(weir__hold_is_announced(hold) ? &lane->announced : &lane->held) -= 1;
+        if (!is_held(lane) && lane->is_left)
             free_lane(subscriber, lane);
     }
     while (subscriber->lane_count > 0)
@@ -185,7 +202,7 @@ void weir__lane_leave(struct weir_subscriber *subscriber, struct weir__lane *lan
     lane->is_left = true;
     remove_lane(subscriber, lane);
     subscriber->changes_seen--; /* another may stand in its slot by now: look again */
-    if (lane->held == 0)
+    if (!is_held(lane))
         end_lane(subscriber, lane);
 }
 
@@ -224,12 +241,16 @@ int weir__lane_corrupt_header(struct weir_subscriber *subscriber, struct weir__l
                       length, terms->type_name, terms->type_bytes);
 }
 
-bool weir__is_pad(const struct weir__ring *ring, uint64_t position, uint64_t header)
+uint64_t weir__pass_pads(const struct weir__ring *ring, uint64_t *position)
 {
-    uint64_t to_end = ring->capacity - (position & (ring->capacity - 1));
-    return (header & WEIR__RECORD_FLAGS) == (WEIR__RECORD_MARK | WEIR__RECORD_PAD) &&
-           (uint64_t)weir__record_length(header) + WEIR__RECORD_HEADER_BYTES == to_end &&
-           to_end <= ring->capacity / 4 && weir__record_type(header) == 0;
+    uint64_t start = *position;
+    for (;;) {
+        uint64_t header = weir__load_header(ring, *position);
+        if (!weir__is_pad(ring, header) ||
+            *position - start + weir__pad_bytes(header) >= ring->capacity)
+            return header;
+        *position += weir__pad_bytes(header);
+    }
 }
 
 int weir__lane_next(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t *header)
@@ -237,17 +258,13 @@ int weir__lane_next(struct weir_subscriber *subscriber, struct weir__lane *lane,
     const struct weir__ring *ring = &lane->ring;
     if (lane->is_validated)
         return weir__lane_next_validated(subscriber, lane, header);
-    for (int pads = 0; pads <= 1; pads++) {
-        *header = weir__load_header(ring, lane->head);
-        const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, lane->head);
-        if (*header == 0 && pads > 0)
-            weir__lane_store_cursor(subscriber, lane); /* the pad is given back */
-        if (*header == 0 || weir__is_message(ring, at, *header))
-            return 0;
-        if (!weir__is_pad(ring, lane->head, *header))
-            break;
-        lane->head += weir__record_bytes(weir__record_length(*header));
-    }
+    uint64_t former = lane->head;
+    *header = weir__pass_pads(ring, &lane->head);
+    if (*header == 0 && lane->head != former)
+        weir__lane_store_cursor(subscriber, lane); /* the pads are given back */
+    const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, lane->head);
+    if (*header == 0 || weir__is_message(ring, at, *header))
+        return 0;
     return weir__lane_corrupt_header(subscriber, lane, *header);
 }
 
@@ -308,6 +325,10 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
     /* Relaxed [lane.finished]: nobody of that lane looks any more. Pairs with
      * weir__reader_is_reading(). */
     atomic_store_explicit(&lane->cursor->finished, 0, memory_order_relaxed);
+    /* Relaxed [hold.count]: likewise; before the lane is attached. Pairs with
+     * weir__publisher_note_walls(). */
+    atomic_store_explicit(&weir__subscriber_aside(subscriber, number)->holds, 0,
+                          memory_order_relaxed);
     result = weir__lane_begin(subscriber, lane);
     if (result != 0)
         return result;

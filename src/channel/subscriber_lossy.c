@@ -21,20 +21,14 @@ enum weir__found weir__lane_look(struct weir__lane *lane, uint64_t *header)
 {
     const struct weir__ring *ring = &lane->ring;
     uint64_t head = lane->head;
-    enum weir__found found = WEIR__FOUND_NONSENSE;
-    for (int pads = 0; pads <= 1; pads++) {
-        *header = weir__load_header(ring, head);
-        const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, head);
-        if (*header == 0 || weir__is_message(ring, at, *header))
-            found = *header == 0 ? WEIR__FOUND_NOTHING : WEIR__FOUND_MESSAGE;
-        if (found != WEIR__FOUND_NONSENSE || !weir__is_pad(ring, head, *header))
-            break;
-        head += weir__record_bytes(weir__record_length(*header));
-    }
+    *header = weir__pass_pads(ring, &head);
     if (!weir__lane_is_intact(lane, lane->head))
         return WEIR__FOUND_OVERRUN;
     lane->head = head;
-    return found;
+    if (*header == 0)
+        return WEIR__FOUND_NOTHING;
+    const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, head);
+    return weir__is_message(ring, at, *header) ? WEIR__FOUND_MESSAGE : WEIR__FOUND_NONSENSE;
 }
 
 int weir__lane_go_on(struct weir__lane *lane, uint64_t *missed, uint64_t *bytes)
@@ -82,7 +76,7 @@ int weir__lane_next_validated(struct weir_subscriber *subscriber, struct weir__l
         if (found == WEIR__FOUND_NONSENSE)
             return weir__lane_corrupt_header(subscriber, lane, *header);
         if (found == WEIR__FOUND_NOTHING && lane->head != former)
-            weir__lane_store_cursor(subscriber, lane); /* the pad is given back */
+            weir__lane_store_cursor(subscriber, lane); /* the pads are given back */
         if (found != WEIR__FOUND_OVERRUN)
             return 0;
         int result = go_on(subscriber, lane);
@@ -166,7 +160,7 @@ int weir_subscriber_check(struct weir_subscriber *subscriber, const struct weir_
         return result;
     for (unsigned i = 0; i < weir__hold_count(subscriber); i++) {
         const struct weir__hold *hold = weir__hold_at(subscriber, i);
-        if (hold->position != message->position || hold->lane->number != message->session)
+        if (!weir__hold_is_of(hold, message))
             continue;
         if (!hold->lane->is_validated || weir__lane_is_intact(hold->lane, hold->position))
             return 0;

@@ -50,20 +50,23 @@ static inline void step_to(struct reader *reader, uint64_t head)
 }
 
 /*
- * The header of the next message if it is there, behind a pad perhaps; 0 also for what cannot be
+ * The header of the next message if it is there, behind pads perhaps; 0 also for what cannot be
  * true: the next call says so, since what this one has found is good.
  */
 static inline uint64_t look_behind(struct reader *reader)
 {
-    for (int pads = 0; pads <= 1 && reader->head < reader->end; pads++) {
-        uint64_t header = weir__load_header(reader->ring, reader->head);
-        if (__builtin_expect(header != 0 && weir__is_message(reader->ring, reader->at, header), 1))
-            return header;
-        if (header == 0 || !weir__is_pad(reader->ring, reader->head, header))
-            break;
-        step_to(reader, reader->head + weir__record_bytes(weir__record_length(header)));
-    }
-    return 0;
+    if (reader->head >= reader->end)
+        return 0;
+    uint64_t header = weir__load_header(reader->ring, reader->head);
+    if (__builtin_expect(header != 0 && weir__is_message(reader->ring, reader->at, header), 1))
+        return header;
+    if (!weir__is_pad(reader->ring, header))
+        return 0;
+    uint64_t head = reader->head;
+    header = weir__pass_pads(reader->ring, &head);
+    step_to(reader, head);
+    bool is_there = header != 0 && weir__is_message(reader->ring, reader->at, header);
+    return is_there && head < reader->end ? header : 0;
 }
 
 /* Describes the message with this header, which is, or is to be, at data, and steps over it. */
@@ -148,11 +151,9 @@ static_assert(WEIR_HOLDS_MAX <= 64, "a bit for each");
 /* The bit of the hold that is the message; 0: it is not held. */
 static uint64_t bit_of(struct weir_subscriber *subscriber, const struct weir_message *message)
 {
-    for (unsigned index = 0; index < weir__hold_count(subscriber); index++) {
-        const struct weir__hold *hold = weir__hold_at(subscriber, index);
-        if (hold->position == message->position && hold->lane->number == message->session)
+    for (unsigned index = 0; index < weir__hold_count(subscriber); index++)
+        if (weir__hold_is_of(weir__hold_at(subscriber, index), message))
             return UINT64_C(1) << index;
-    }
     return 0;
 }
 

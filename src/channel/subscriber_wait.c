@@ -60,16 +60,13 @@ static struct view *take_view(struct weir_subscriber *subscriber)
     return view;
 }
 
-/* A message, or a header that cannot be true; a pad alone is neither. An overrun is to be told, too. */
+/* A message, or a header that cannot be true; pads are neither. An overrun is to be told, too. */
 static bool has_header(const struct watched *lane)
 {
-    uint64_t header = weir__load_header(&lane->ring, lane->head);
-    if (lane->is_validated && !weir__is_intact(lane->shm, lane->ring.capacity, lane->head))
-        return true;
-    if (header == 0 || !weir__is_pad(&lane->ring, lane->head, header))
-        return header != 0;
-    uint64_t next = lane->head + weir__record_bytes(weir__record_length(header));
-    return weir__load_header(&lane->ring, next) != 0;
+    uint64_t position = lane->head;
+    uint64_t header = weir__pass_pads(&lane->ring, &position);
+    return header != 0 ||
+           (lane->is_validated && !weir__is_intact(lane->shm, lane->ring.capacity, lane->head));
 }
 
 /* Cheap, changes nothing: whether a look may find a message, an end, or another publisher. */
@@ -206,6 +203,8 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
 {
     weir__count(&weir__side_stats(&subscriber->side)->looks);
     ask_if_due(subscriber);
+    if (weir__hold_count(subscriber) > 0)
+        weir__subscriber_announce(subscriber, false);
     int result = look_for_an_end(subscriber);
     if (result == 0)
         result = weir__subscriber_attach_new(subscriber);
@@ -270,12 +269,14 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
 {
     subscriber->side.looks = 0;
     if (subscriber->descriptor)
-        weir__subscriber_pause_descriptor(subscriber); /* a pad may be given back */
+        weir__subscriber_pause_descriptor(subscriber); /* pads may be given back */
     for (;;) {
         int result = look_around(subscriber, header);
         if (result != 0 || *header != 0)
             return result;
         result = look_for_ends(subscriber);
+        if (result == 0 && weir__hold_count(subscriber) > 0)
+            weir__subscriber_announce(subscriber, true);
         if (result == 0)
             result = wait_a_while(subscriber, WEIR__WAITS_FOR_MESSAGE, deadline_ns);
         if (result != 0)

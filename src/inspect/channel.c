@@ -87,11 +87,12 @@ static enum found walk_to_now(const struct weir__ring *ring, uint64_t *position,
         uint64_t header = weir__load_header(ring, *position);
         if (header == 0)
             return FOUND_NOW;
-        bool is_pad = weir__is_pad(ring, *position, header);
+        bool is_pad = weir__is_pad(ring, header);
         const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, *position);
         if (!is_pad && !weir__is_message(ring, at, header))
             return FOUND_FALSE;
-        *position += weir__record_bytes(weir__record_length(header));
+        *position +=
+            is_pad ? weir__pad_bytes(header) : weir__record_bytes(weir__record_length(header));
         *count += !is_pad;
         if (*position - start > ring->capacity)
             return FOUND_FALSE;
@@ -175,8 +176,8 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
         /* Acquire [lane.finished]: likewise. Pairs with weir__lane_finish(). */
         uint64_t finished = atomic_load_explicit(&entry->finished, memory_order_acquire);
         /* Acquire [lane.refused]: likewise. Pairs with say_refused(). */
-        uint64_t refused = atomic_load_explicit(weir__page_refused(page, publishers->count, i),
-                                                memory_order_acquire);
+        uint64_t refused = atomic_load_explicit(
+            &weir__page_aside(page, publishers->count, i)->refused, memory_order_acquire);
         bool is_ours = lane == owner || finished == owner; /* the cursor */
         if (owner == 0 || (!is_ours && refused != owner))
             continue;

@@ -76,7 +76,13 @@
     W(weir__subscriber_stats_shm, bytes_base, 88, 8)                                               \
     W(weir__lane_shm, stats, 896, 72)                                                              \
     W(weir__page_shm, stats, 256, 96)                                                              \
-    W(weir__entry_shm, released, 24, 8)
+    W(weir__entry_shm, released, 24, 8)                                                            \
+    W(weir__page_shm, places[0].which, 384, 8)                                                     \
+    W(weir__page_shm, places[0].owner, 392, 8)                                                     \
+    W(weir__page_shm, places[0].bytes, 400, 8)                                                     \
+    W(weir__page_shm, places[1].which, 416, 8)                                                     \
+    W(weir__aside_shm, refused, 0, 8)                                                              \
+    W(weir__aside_shm, holds, 8, 8)
 
 #define CHECK_WORD(type, word, offset, bytes)                                                      \
     static_assert(offsetof(struct type, word) == (offset), #type "." #word " has moved");          \
@@ -87,7 +93,7 @@ static_assert(sizeof(struct weir__header_shm) == 112, "the header");
 static_assert(sizeof(struct weir__slot_shm) == 32, "a slot");
 static_assert(sizeof(struct weir__directory_shm) == 384, "the directory before its slots");
 static_assert(sizeof(struct weir__lane_shm) == 1024, "a lane before its ring");
-static_assert(sizeof(struct weir__page_shm) == 384, "a page before its entries");
+static_assert(sizeof(struct weir__page_shm) == 896, "a page before its entries");
 static_assert(sizeof(struct weir__entry_shm) == 32, "an entry");
 static_assert(WEIR__LANE_RING_OFFSET == 4096, "the ring");
 static_assert(WEIR__HEADER_BYTES == 4096, "the user's bytes");
@@ -142,6 +148,11 @@ static void a_record_is_the_same_bytes(void **state)
     assert_int_equal(weir__record_bytes(1), 16);
     assert_int_equal(weir__record_bytes(8), 16);
     assert_int_equal(weir__record_max(65536), 16376);
+    assert_true(weir__pad_header(8) == (WEIR__RECORD_MARK | WEIR__RECORD_PAD));
+    assert_true(weir__pad_header(UINT64_C(0x123456789a8)) ==
+                weir__record_header(0x456789a0, 0x123, WEIR__RECORD_PAD));
+    assert_true(weir__pad_bytes(weir__pad_header(UINT64_C(0x123456789a8))) ==
+                UINT64_C(0x123456789a8));
 }
 
 static void an_identity_is_the_same_bytes(void **state)
