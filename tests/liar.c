@@ -105,6 +105,12 @@ bool liar_is_current(void)
 #object "." #field, &(object)->field, sizeof((object)->field)                              \
     }
 
+struct weir__aside_shm *liar_aside(void)
+{
+    return (struct weir__aside_shm *)(uintptr_t)weir__page_aside(liar_page,
+                                                                 WEIR_CHANNEL_MEMBERS_DEFAULT, 0);
+}
+
 static size_t append(struct liar_word *words, size_t count, const struct liar_word *more,
                      size_t more_count)
 {
@@ -180,10 +186,12 @@ static size_t list_page(struct liar_word *words, size_t count)
         WORD(liar_page, entries[0].lane),
         WORD(liar_page, entries[0].finished),
         WORD(liar_page, entries[0].released),
+        WORD(liar_page, places[0].which),
+        WORD(liar_page, places[0].owner),
+        WORD(liar_page, places[0].bytes),
         WORD(liar_page, epoch),
-        { "liar_page.refused[0]",
-          (void *)(uintptr_t)&weir__page_aside(liar_page, WEIR_CHANNEL_MEMBERS_DEFAULT, 0)->refused,
-          8 },
+        WORD(liar_aside(), refused),
+        WORD(liar_aside(), holds),
     };
     return append(words, count, list, ARRAY_SIZE(list));
 }

@@ -78,6 +78,63 @@ static void test_cursors(void **state)
     }
 }
 
+static void send_and_read(size_t size_bytes)
+{
+    static unsigned char bytes[CAPACITY / 4];
+    assert_result(weir_publisher_send_until(victim_publisher, bytes, size_bytes, 0, NOW), 0);
+    assert_result(weir_subscriber_receive_until(victim_subscriber, bytes, sizeof bytes, NULL, NOW),
+                  0);
+}
+
+/* What a table says of one place, true or not, is in nobody's way for long. */
+static void test_places(void **state)
+{
+    struct weir_message held, message;
+    (void)state;
+    for (unsigned lie = 0; lie < 4 * liar_value_count(); lie++) {
+        begin();
+        assert_result(weir_subscriber_take_until(victim_subscriber, &held, NOW), 0);
+        for (int i = 0; i < 2; i++) {
+            assert_result(weir_subscriber_take_until(victim_subscriber, &message, NOW), 0);
+            assert_result(weir_subscriber_release(victim_subscriber, &message), 0);
+        }
+        assert_result(weir_subscriber_take_until(victim_subscriber, &message, NOW), -EAGAIN);
+        weir__atomic_u64 *const words[] = { &liar_page->places[0].which,
+                                            &liar_page->places[0].owner,
+                                            &liar_page->places[0].bytes, &liar_aside()->holds };
+        weir__atomic_u64 *word = words[lie % 4];
+        uint64_t truth = atomic_load(word), value;
+        assert_true(weir__holds_any(atomic_load(&liar_aside()->holds)));
+        assert_true(liar_value(lie / 4, truth, &value));
+        send_and_read(0);
+        atomic_store(word, value);
+        for (size_t i = 0; i < 30; i++)
+            send_and_read(i % 3 ? i * 500 : CAPACITY / 4 - 8);
+        atomic_store(word, truth);
+        for (size_t i = 0; i < 10; i++)
+            send_and_read(CAPACITY / 4 - 8);
+        assert_result(weir_subscriber_release(victim_subscriber, &held), 0);
+        recover();
+    }
+}
+
+/* Pads alone are never all of the ring. */
+static void test_pads_without_end(void **state)
+{
+    struct weir_message message;
+    (void)state;
+    begin();
+    for (int i = 0; i < 3; i++) {
+        assert_result(weir_subscriber_take_until(victim_subscriber, &message, NOW), 0);
+        assert_result(weir_subscriber_release(victim_subscriber, &message), 0);
+    }
+    uint64_t *ring = (void *)((char *)liar_lane + WEIR__LANE_RING_OFFSET);
+    for (size_t i = 0; i < CAPACITY / 8; i++)
+        ring[i] = weir__pad_header(8);
+    assert_result(weir_subscriber_take_until(victim_subscriber, &message, NOW), -EUCLEAN);
+    recover();
+}
+
 static void test_a_cursor_that_falls(void **state)
 {
     struct weir_message message;
@@ -178,6 +235,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_cursors),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_pads_without_end),
         cmocka_unit_test(test_a_cursor_that_falls),
         cmocka_unit_test(test_lanes_of_other_sizes),
         cmocka_unit_test(test_pages_of_other_sizes),
