@@ -28,9 +28,9 @@ static void word(struct seed *seed, uint64_t value)
 
 /* Numbers of world_word(). */
 enum {
-    REAL_PAGE = 14,
-    FALSE_LANE = 21,
-    FALSE_PAGE = 29,
+    REAL_PAGE = 18,
+    FALSE_LANE = 29,
+    FALSE_PAGE = 37,
     LANE_BOUNDARY_BEFORE = 3,
     LANE_BOUNDARY_COUNT = 4,
     LANE_BOUNDARY = 5,

@@ -311,13 +311,10 @@ static struct world_word word_of_page(void *memory, unsigned number)
     if (!memory)
         return (struct world_word){ NULL, 0 };
     const struct world_word words[] = {
-        WORD(at->member.magic),
-        WORD(at->member.owner),
-        WORD(at->member.needs_fence),
-        WORD(at->entries[0].cursor),
-        WORD(at->entries[0].lane),
-        WORD(at->entries[0].finished),
-        WORD(at->epoch),
+        WORD(at->member.magic),      WORD(at->member.owner),    WORD(at->member.needs_fence),
+        WORD(at->entries[0].cursor), WORD(at->entries[0].lane), WORD(at->entries[0].finished),
+        WORD(at->entries[0].holds),  WORD(at->places[0].which), WORD(at->places[0].owner),
+        WORD(at->places[0].bytes),   WORD(at->epoch),
     };
     return words[number];
 }
@@ -340,7 +337,7 @@ struct world_word world_word(unsigned number)
     number %= WORLD_WORDS;
     return number < 10   ? words[number]
            : number < 18 ? word_of_lane(lane.memory, number - 10)
-           : number < 25 ? word_of_page(page.memory, number - 18)
-           : number < 33 ? word_of_lane(world_false_lane(0).memory, number - 25)
-                         : word_of_page(false_pages[0].memory, number - 33);
+           : number < 29 ? word_of_page(page.memory, number - 18)
+           : number < 37 ? word_of_lane(world_false_lane(0).memory, number - 29)
+                         : word_of_page(false_pages[0].memory, number - 37);
 }

@@ -61,7 +61,7 @@ struct world_word {
     void *at; /* NULL: none */
     size_t size_bytes;
 };
-enum { WORLD_WORDS = 40 };
+enum { WORLD_WORDS = 48 };
 struct world_word world_word(unsigned number);
 
 #endif
