@@ -155,6 +155,15 @@ static void four_are_held(struct round *round)
     order(round, VICTIM, TAKE, 4, 0);
 }
 
+/* One that finds nothing announces what it holds. */
+static void three_are_announced(struct round *round)
+{
+    messages_wait(round);
+    order(round, VICTIM, TAKE, 3, 0);
+    order(round, VICTIM, RECEIVE, 1, 0);
+    ask(round, VICTIM, (struct order){ .verb = TAKE, .count = 1 });
+}
+
 static void writer_wants_room(struct round *round)
 {
     attached(round);
@@ -318,6 +327,8 @@ const struct scenario channel_scenarios[] = {
     ROW("release", "writer asleep", SUBSCRIBER, 0, writer_wants_room, RELEASE, 1, 0, 0, 0, NULL, 0)
     ROW("wait for a message", "in vain", SUBSCRIBER, 0, attached, TAKE, 1, 0, SHORT_NS, -ETIMEDOUT, NULL, 0)
     ROW("wait for a message", "woken", SUBSCRIBER, 0, attached, TAKE, 1, 0, PATIENT_NS, 0, writer_sends_one, 0)
+    ROW("wait for a message", "four held", SUBSCRIBER, 0, four_are_held, TAKE, 1, 0, SHORT_NS, -ETIMEDOUT, NULL, 0)
+    ROW("release", "announced", SUBSCRIBER, 0, three_are_announced, RELEASE, 1, 1, 0, 0, NULL, 0)
     ROW("fd", "", SUBSCRIBER, 0, attached, DESCRIPTOR, 0, 0, 0, 0, NULL, 0)
     ROW("receive", "with fd", SUBSCRIBER, 0, descriptor_is_armed, RECEIVE, 0, 0, 0, 0, NULL, 0)
     ROW("subscriber close", "four held", SUBSCRIBER, CLOSING, four_are_held, CLOSE, 0, 0, 0, 0, NULL, 0)
