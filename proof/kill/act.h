@@ -15,12 +15,14 @@ typedef int act(const struct order *order);
 
 #define VERB_ACT(verb, how, name) [verb] = how,
 
-extern act *const channel_acts[VERBS],
-    *const sync_acts[VERBS], *const rwlock_acts[VERBS], *const permits_acts[VERBS],
-                                                            *const barrier_acts[VERBS],
-                                                                *const latest_acts[VERBS],
-                                                                    *const alloc_acts[VERBS],
-                                                                        *const segment_acts[VERBS];
+extern act *const channel_acts[VERBS], *const crowd_acts[VERBS],
+                                           *const sync_acts[VERBS],
+                                               *const rwlock_acts[VERBS],
+                                                   *const permits_acts[VERBS],
+                                                       *const barrier_acts[VERBS],
+                                                           *const latest_acts[VERBS],
+                                                               *const alloc_acts[VERBS],
+                                                                   *const segment_acts[VERBS];
 
 /* Around what is swept. */
 void peer_enter(const struct order *order);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What a peer does with a channel; it checks every message that it sees. */
 #include "act.h"
+#include "words.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 
-#define MOST_BYTES 1536
 #define BATCH_MAX 8
 
 static const struct weir_channel_options small_ring = { .size = sizeof small_ring,
@@ -25,22 +25,9 @@ static unsigned next_number;  /* of the next to be sent */
 static unsigned loan_bytes, loan_count;
 static uint64_t payload[BATCH_MAX][MOST_BYTES / 8];
 
-/* Sizes that wrap the ring at another place each time. */
-static unsigned size_of(unsigned number)
-{
-    return LEAST_BYTES + number * 7919 % 1200 / 8 * 8;
-}
-
-static uint64_t word_of(unsigned stream, unsigned number, unsigned index)
-{
-    uint64_t word = (uint64_t)stream << 32 | number;
-    return index == 0 ? word : (word + index) * UINT64_C(0x9e3779b97f4a7c15);
-}
-
 static void fill(uint64_t *words, unsigned size_bytes, unsigned number)
 {
-    for (unsigned i = 0; i < size_bytes / 8; i++)
-        words[i] = word_of(own_stream, number, i);
+    words_fill(words, size_bytes, own_stream, number);
 }
 
 /* Whole, of one publisher, and just the one that follows. */
@@ -53,7 +40,7 @@ static void check_words(const void *data, const struct weir_message *message)
         return (void)peer_broken("message %u of type %u is not what it says",
                                  (unsigned)message->sequence, message->type);
     for (unsigned i = 0; i < message->size_bytes / 8; i++)
-        if (words[i] != word_of(stream, number, i))
+        if (words[i] != words_at(stream, number, i))
             return (void)peer_broken("message %u is torn at word %u", number, i);
 }
 
@@ -103,7 +90,7 @@ static int open_subscriber(const struct order *order)
 static int send_one(const struct order *order, bool is_polling)
 {
     struct stream *stream = &accounts->stream[own_stream];
-    unsigned size_bytes = order->size_bytes ? order->size_bytes : size_of(next_number);
+    unsigned size_bytes = order->size_bytes ? order->size_bytes : words_size(next_number);
     int result;
     fill(payload[0], size_bytes, next_number);
     int64_t before_ns = weir_now_ns();

@@ -16,6 +16,7 @@
 #include <weir/weir.h>
 
 #include "alloc.h"
+#include "crowd.h"
 #include "latest.h"
 #include "places.h"
 #include "segment.h"
@@ -32,7 +33,6 @@
 #define BROKEN (-9999)
 
 #define STREAMS_MAX 32
-#define LEAST_BYTES 8
 
 /* One publisher's messages. Its number stands in each; they are numbered from 0. */
 struct stream {
@@ -60,6 +60,7 @@ struct accounts {
     struct segment_state segment;
     struct alloc_state alloc;
     struct latest_state latest;
+    struct crowd_state crowd;
 };
 
 struct order {

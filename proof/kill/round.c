@@ -19,8 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
-const char *const who_names[PEERS] = { "the victim",          "the survivor", "the next publisher",
-                                       "the next subscriber", "a rival",      "the one before" };
+const char *const who_names[PEERS] = {
+    "the victim",   "the survivor",        "the next publisher", "the next subscriber",
+    "a rival",      "the one before",      "a publisher",        "the other publisher",
+    "a subscriber", "the other subscriber"
+};
 
 void require(struct round *round, bool condition, const char *format, ...)
 {

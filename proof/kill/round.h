@@ -44,8 +44,8 @@ struct subject {
     void (*after_stop)(struct round *round);  /* it stands; it goes on; all leave */
 };
 
-extern const struct subject channel_subject, sync_subject, rwlock_subject, permits_subject,
-    barrier_subject, latest_subject, alloc_subject, segment_subject;
+extern const struct subject channel_subject, crowd_subject, sync_subject, rwlock_subject,
+    permits_subject, barrier_subject, latest_subject, alloc_subject, segment_subject;
 
 enum mode { SURVEY, KILL, STOP, MODES };
 

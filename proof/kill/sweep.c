@@ -75,10 +75,10 @@ static unsigned entry_count;
 
 static void list_scenarios(void)
 {
-    static const struct subject *const subjects[] = { &channel_subject, &sync_subject,
-                                                      &rwlock_subject,  &permits_subject,
-                                                      &barrier_subject, &segment_subject,
-                                                      &alloc_subject,   &latest_subject };
+    static const struct subject *const subjects[] = {
+        &channel_subject, &crowd_subject,   &sync_subject,  &rwlock_subject, &permits_subject,
+        &barrier_subject, &segment_subject, &alloc_subject, &latest_subject
+    };
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++)
         for (unsigned k = 0; k < *subjects[i]->count && entry_count < SCENARIOS_MAX; k++)
             entries[entry_count++] = (struct entry){ subjects[i], &subjects[i]->scenarios[k] };

@@ -36,6 +36,20 @@
     V(RECEIVE_MANY, receive_many, "receive_many") /* count */ \
     V(COLLECT, collect, "collect")
 
+#define CROWD_VERBS(V) \
+    V(BE_SENDER, be_sender, "open publisher")   /* size_bytes: enum crowd_kind */ \
+    V(BE_TAKER, be_taker, "open subscriber")    /* the same */ \
+    V(SEE_TAKERS, see_takers, "wait_subscribers") /* count of them */ \
+    V(POST, post, "send")                 /* count messages of size_bytes (0: by number), each within wait_ns */ \
+    V(FETCH, fetch, "receive")            /* count messages, each within wait_ns */ \
+    V(FETCH_AND_HOLD, fetch, "take")      /* the same, and they are held */ \
+    V(FETCH_UP_TO, fetch_until, "receive all of one") /* of the stream size_bytes, before its number count */ \
+    V(FETCH_ALL, fetch_until, "receive what is there") \
+    V(FETCH_END, fetch_until, "receive to the end") \
+    V(GIVE_ALL_BACK, give_all_back, "release") /* whatever is held */ \
+    V(SAY_END, say_end, "end") \
+    V(DEPART, depart, "close")            /* whichever is open */
+
 #define SYNC_VERBS(V) \
     V(LOCK, lock, "lock") \
     V(UNLOCK, unlock, "unlock")           /* if it holds the mutex */ \
@@ -108,6 +122,7 @@
 
 #define EVERY_VERB(V)                                                                              \
     CHANNEL_VERBS(V)                                                                               \
+    CROWD_VERBS(V)                                                                                 \
     SYNC_VERBS(V)                                                                                  \
     RWLOCK_VERBS(V)                                                                                \
     PERMITS_VERBS(V)                                                                               \
@@ -122,6 +137,6 @@ enum verb { EVERY_VERB(VERB_ENUMERATOR) QUIT, VERBS };
 extern const char *const verb_names[VERBS];
 
 /* The processes of a round. */
-enum who { VICTIM, OLD, NEXT, FRESH, RIVAL, DEAD, PEERS };
+enum who { VICTIM, OLD, NEXT, FRESH, RIVAL, DEAD, SENDER, OTHER_SENDER, TAKER, OTHER_TAKER, PEERS };
 
 #endif
