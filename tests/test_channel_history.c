@@ -77,6 +77,26 @@ static void test_exactly_so_many(void **state)
     weir_publisher_close(publisher);
 }
 
+/* A ring that is full all the time, of which there is room for one message now and then. */
+static void test_behind_a_full_ring(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    struct weir_subscriber *slow = lossy_open(WEIR_DELIVERY_RELIABLE, WEIR_START_NOW, 0);
+    struct weir_message message;
+    for (int i = 0; i < 2000; i++) {
+        while (crowd_send(publisher, 0, 104, NOW) == 0)
+            ;
+        assert_result(weir_subscriber_take_until(slow, &message, NOW), 0);
+        assert_result(weir_subscriber_release(slow, &message), 0);
+    }
+    weir_subscriber_close(slow);
+    uint64_t sent = atomic_load(&board->sure[0]);
+    uint64_t oldest = first_of(WEIR_DELIVERY_RELIABLE, WEIR_START_OLDEST, 0);
+    assert_true((sent - oldest) * LITTLE >= RING / 4 * 3);
+    weir_publisher_close(publisher);
+}
+
 /* What a batch holds back is not there yet; a joiner in its midst begins before it. */
 static void test_in_a_batch(void **state)
 {
@@ -252,9 +272,10 @@ static void test_of_the_dead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CROWD_TEST(test_exactly_so_many),         CROWD_TEST(test_in_a_batch),
-        CROWD_TEST(test_of_each_publisher),       CROWD_TEST(test_long_messages),
-        CROWD_TEST(test_joiners_beside_a_stream), CROWD_TEST(test_of_the_dead),
+        CROWD_TEST(test_exactly_so_many), CROWD_TEST(test_behind_a_full_ring),
+        CROWD_TEST(test_in_a_batch),      CROWD_TEST(test_of_each_publisher),
+        CROWD_TEST(test_long_messages),   CROWD_TEST(test_joiners_beside_a_stream),
+        CROWD_TEST(test_of_the_dead),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

@@ -37,11 +37,11 @@ static void store_reserved(struct weir_publisher *publisher, uint64_t reserved)
     /* CRASH lane.reserved */
 }
 
-void weir__publisher_announce(struct weir_publisher *publisher, uint64_t reserved)
+void weir__publisher_announce(struct weir_publisher *publisher, uint64_t reserved, uint64_t least)
 {
     if (reserved == publisher->reserved)
         return;
-    put_mark(publisher, reserved);
+    put_mark(publisher, least);
     store_reserved(publisher, reserved);
 }
 
@@ -49,6 +49,7 @@ void weir__publisher_settle(struct weir_publisher *publisher, uint64_t reserved)
 {
     if (reserved < publisher->reserved)
         store_reserved(publisher, reserved);
+    put_mark(publisher, publisher->reserved);
 }
 
 bool weir__publisher_reserve(struct weir_publisher *publisher, uint64_t wanted)
@@ -57,7 +58,9 @@ bool weir__publisher_reserve(struct weir_publisher *publisher, uint64_t wanted)
     uint64_t reserved = publisher->tail + publisher->capacity / WEIR__STRIDE_SHARE;
     if (reserved < wanted)
         reserved = wanted;
-    weir__publisher_announce(publisher, reserved < publisher->limit ? reserved : publisher->limit);
+    if (reserved > publisher->limit)
+        reserved = publisher->limit;
+    weir__publisher_announce(publisher, reserved, reserved);
     /* Full fence [lane.reserved] [slot.changes]: then the slots, and whatever is overwritten. Pairs
      * with weir__lane_is_intact() and weir__slots_changed(): who has come either reads what we
      * have stored, or is seen. */

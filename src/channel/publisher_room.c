@@ -140,7 +140,7 @@ static int look(struct weir_publisher *publisher)
     publisher->stop = 0; /* whatever it was worked out from */
     publisher->limit = publisher->tail;
     store_boundary(publisher);
-    weir__publisher_announce(publisher, look_ahead(publisher));
+    weir__publisher_announce(publisher, look_ahead(publisher), publisher->wanted);
     /* Full fence [slot.changes] [lane.reserved]: the boundary, and what is reserved, then the
      * slots. Pairs with weir__slots_changed() and weir__lane_is_intact(): either we see the joiner,
      * or it reads these or later ones. */
