@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/wait.h>
 
 /* BATCH: as many may be sent, and held back. */
@@ -179,6 +180,58 @@ static void test_long_messages(void **state)
     weir_publisher_close(publisher);
 }
 
+/* Whether a message has the bytes that it was sent with: all are its number. */
+static void expect_number(const struct weir_message *message, uint64_t number)
+{
+    const unsigned char *data = message->data;
+    assert_int_equal(message->sequence, number);
+    assert_int_equal(message->missed, 0);
+    for (size_t i = 0; i < message->size_bytes; i++)
+        assert_int_equal(data[i], number & 255);
+}
+
+/*
+ * Beside one who has read all, and so leaves much room, another begins with the oldest message. What
+ * is sent next needs a further stride, now and then: it must not be where that one begins.
+ */
+static void test_begins_where_a_stride_would(void **state)
+{
+    static unsigned char bytes[RING / 4];
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    struct weir_subscriber *first = lossy_open(WEIR_DELIVERY_RELIABLE, WEIR_START_NOW, 0);
+    uint64_t seed = 12, sent = 0, refused = 0;
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        struct weir_message message;
+        struct weir_subscriber *second = NULL;
+        if (i % 3 == 2)
+            second = lossy_open(WEIR_DELIVERY_RELIABLE, WEIR_START_OLDEST, 0);
+        memset(bytes, (int)(sent & 255), sizeof bytes);
+        int result =
+            weir_publisher_send_until(publisher, bytes, crowd_draw(&seed, RING / 4 - 7), 0, NOW);
+        assert_true(result == 0 || (result == -EAGAIN && second));
+        refused += result != 0;
+        sent += result == 0;
+        while (weir_subscriber_take_until(first, &message, NOW) == 0) {
+            expect_number(&message, sent - 1);
+            assert_result(weir_subscriber_release(first, &message), 0);
+        }
+        if (!second)
+            continue;
+        assert_result(weir_subscriber_take_until(second, &message, NOW), 0);
+        for (uint64_t number = message.sequence; number < sent; number++) {
+            expect_number(&message, number);
+            assert_result(weir_subscriber_release(second, &message), 0);
+            assert_result(weir_subscriber_take_until(second, &message, NOW),
+                          number + 1 < sent ? 0 : -EAGAIN);
+        }
+        weir_subscriber_close(second);
+    }
+    assert_true(refused > 10 && refused < 600);
+    weir_subscriber_close(first);
+    weir_publisher_close(publisher);
+}
+
 static size_t draw_size(uint64_t *seed)
 {
     return 16 + crowd_draw(seed, crowd_draw(seed, 30) == 0 ? CROWD_BYTES_MAX - 15 : 200);
@@ -272,9 +325,13 @@ static void test_of_the_dead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CROWD_TEST(test_exactly_so_many), CROWD_TEST(test_behind_a_full_ring),
-        CROWD_TEST(test_in_a_batch),      CROWD_TEST(test_of_each_publisher),
-        CROWD_TEST(test_long_messages),   CROWD_TEST(test_joiners_beside_a_stream),
+        CROWD_TEST(test_exactly_so_many),
+        CROWD_TEST(test_behind_a_full_ring),
+        CROWD_TEST(test_begins_where_a_stride_would),
+        CROWD_TEST(test_in_a_batch),
+        CROWD_TEST(test_of_each_publisher),
+        CROWD_TEST(test_long_messages),
+        CROWD_TEST(test_joiners_beside_a_stream),
         CROWD_TEST(test_of_the_dead),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);

@@ -9,8 +9,9 @@
  *
  *   step        | a                   | b            | c          | more
  *   ------------+---------------------+--------------+------------+----------------------
- *   OPEN        | bit 0: a publisher  | bit 0: sleep |            |
+ *   OPEN        | bit 0: a publisher  | see do_open()| back, lag  |
  *   CLOSE       | bit 0: the publisher|              |            |
+ *   TERMS       | bit 0: lossy        | type, see terms_of()      | of a channel that is new
  *   SEND        | size                | how many     | type; wait |
  *   LOAN        | size                |              | wait       |
  *   COMMIT      | of the loan, /256   |              | type       |
@@ -43,6 +44,7 @@
 enum fuzz_step {
     FUZZ_OPEN,
     FUZZ_CLOSE,
+    FUZZ_TERMS,
     FUZZ_SEND,
     FUZZ_LOAN,
     FUZZ_COMMIT,

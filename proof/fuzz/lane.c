@@ -24,15 +24,20 @@
 /* A call that takes longer is late; see LLVMFuzzerTestOneInput(). */
 #define LATE_NS INT64_C(2000000000)
 #define WAIT_NS INT64_C(30000)
+/* Of a channel with a type that has a size. */
+#define TYPE_BYTES 8u
 
 /* Openings: what one execution takes of the store. */
 enum { LOG_MAX = 8192, MANY_MAX = 16, HELD_MAX = WEIR_HOLDS_MAX, OPENINGS_MAX = 24 };
 
 static struct weir_publisher *publisher;
 static struct weir_subscriber *subscriber;
-static bool is_honest;    /* nothing was falsified in this execution */
-static bool is_ring_true; /* no ring was */
+static bool is_honest;                  /* nothing was falsified in this execution */
+static bool is_lossy_channel, is_lossy; /* the channel; the subscriber that is open */
+static bool has_evicted;  /* a publisher of this execution need not wait for the reliable */
+static bool may_send_any; /* no type says a size */
 static bool is_late;      /* a call of this execution was */
+static bool is_ring_true; /* no ring was falsified */
 
 /* What the handle should know of itself. */
 static bool has_loan, has_batch, has_ended;
@@ -51,6 +56,10 @@ static struct {
 } sent[LOG_MAX];
 static uint64_t sent_count, last_received;
 
+/* Of the lane that was read last: each message says how many of it were missed before. */
+static uint32_t last_session;
+static uint64_t next_sequence;
+
 static int expect(const char *call, int result, int64_t before_ns, const int *allowed)
 {
     bool is_allowed = result == 0;
@@ -59,8 +68,11 @@ static int expect(const char *call, int result, int64_t before_ns, const int *al
         is_allowed |= result == -*allowed;
     if (is_honest && (result == -EUCLEAN || result == -EPROTO))
         is_allowed = false;
-    if (!is_honest && result == -EACCES) /* a segment that is not for us was shown */
+    if (!is_honest &&
+        (result == -EACCES || result == -EPERM)) /* not for us, or not to be trusted */
         is_allowed = true;
+    if (result == -EOVERFLOW) /* of a take: a publisher has not waited */
+        is_allowed = !is_honest || (has_evicted && !is_lossy);
     if (!is_allowed)
         world_fail("%s gives %s: %s", call, weir_strerror_name(result), weir_last_error());
     if (took_ns > LATE_NS) {
@@ -103,8 +115,30 @@ static void fill(unsigned char *data, size_t size_bytes, uint32_t type)
     sent[sent_count % LOG_MAX].type = type;
 }
 
-/* A message is inside a ring, and readable to its last byte; and it is what was sent. */
-static void check_message(const struct weir_message *message, bool is_new)
+/* Whether this publisher, or what it finds said of the channel, may refuse the size. */
+static bool may_be_refused(size_t size_bytes)
+{
+    return size_bytes > MOST || (!may_send_any && size_bytes != TYPE_BYTES) || !is_honest;
+}
+
+/* What is missed is missed by a lossy one, or one that was evicted, and all of it is told. */
+static void check_sequence(const struct weir_message *message)
+{
+    if (message->missed != 0 && !is_lossy && !has_evicted)
+        world_fail("%llu messages were missed", (unsigned long long)message->missed);
+    if (message->session == last_session && message->sequence != next_sequence + message->missed)
+        world_fail("message %llu comes after %llu, %llu were missed",
+                   (unsigned long long)message->sequence, (unsigned long long)next_sequence - 1,
+                   (unsigned long long)message->missed);
+    last_session = message->session;
+    next_sequence = message->sequence + 1;
+}
+
+/*
+ * A message is inside a ring, and readable to its last byte; and it is what was sent, unless it
+ * was overwritten while it was held.
+ */
+static void check_message(const struct weir_message *message, bool is_new, bool is_held)
 {
     static volatile unsigned sum;
     const unsigned char *bytes = message->data;
@@ -113,7 +147,13 @@ static void check_message(const struct weir_message *message, bool is_new)
         world_fail("a message of %zu bytes at %p", message->size_bytes, message->data);
     for (size_t i = 0; i < message->size_bytes; i++)
         sum = sum + bytes[i];
-    if (!is_honest || message->size_bytes < sizeof number)
+    int overwritten = is_held && subscriber ? weir_subscriber_check(subscriber, message) : 0;
+    if (overwritten != 0 &&
+        (overwritten != -EOVERFLOW || (is_honest && ((!is_lossy && !has_evicted) || is_new))))
+        world_fail("check gives %s", weir_strerror_name(overwritten));
+    if (is_honest && is_new)
+        check_sequence(message);
+    if (!is_honest || overwritten != 0 || message->size_bytes < sizeof number)
         return;
     memcpy(&number, bytes, sizeof number);
     if (number >= sent_count || sent[number % LOG_MAX].size_bytes != message->size_bytes ||
@@ -139,7 +179,7 @@ static void check_held(void)
 {
     for (unsigned i = 0; i < held_count; i++) {
         check_place(&held[i]);
-        check_message(&held[i], false);
+        check_message(&held[i], false, true);
     }
 }
 
@@ -175,8 +215,9 @@ static void check_cursor(bool is_taken)
     if (!is_there)
         world_fail("attached, and no page is shown");
     uint64_t owner = atomic_load(&directory->slots[WORLD_MEMBERS].owner);
-    if (weir__owner_is_lossy(owner) || owner != page->member.owner)
-        return; /* nobody asks where it is; or it was a lossy one, perhaps, when it was met */
+    /* Nobody asks for the cursor of a lossy one; of others one that is too far behind is evicted. */
+    if (has_evicted || weir__owner_is_lossy(owner) || owner != page->member.owner)
+        return; /* or it was a lossy one, perhaps, when it was met */
     uint64_t cursor = atomic_load(&page->entries[0].cursor),
              committed = atomic_load(&lane->boundary);
     if (cursor > committed || committed - cursor > WORLD_CAPACITY ||
@@ -185,23 +226,58 @@ static void check_cursor(bool is_taken)
                    (unsigned long long)committed);
 }
 
-static void do_open(bool is_publisher, unsigned flags)
+/* Bits 0 and 1: none, of any size, of eight bytes, another of eight bytes. */
+static uint32_t terms_of(unsigned number, const char **type_name)
 {
+    static const char *const names[] = { NULL, "one", "one", "two" };
+    *type_name = names[number & 3];
+    return number & 2 ? TYPE_BYTES : 0;
+}
+
+static void do_terms(bool is_lossy_one, unsigned number)
+{
+    const char *type_name;
+    uint32_t type_bytes = terms_of(number, &type_name);
+    if (openings > 0) /* a channel says so before anybody is there */
+        return;
+    world_terms(is_lossy_one, type_name, type_bytes);
+    is_lossy_channel = is_lossy_one;
+    may_send_any = type_bytes == 0;
+}
+
+/* what: bit 0 sleeps; 1 and 2: the delivery; 3 and 4: where it starts; 5 and 6: terms_of(). */
+static void do_open(bool is_publisher, unsigned what, unsigned number)
+{
+    static const uint64_t lags[] = { 0, 0, 1, MOST, WORLD_CAPACITY / 2, WORLD_CAPACITY };
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
     if (openings++ >= OPENINGS_MAX)
         return;
     options.ring_bytes = WORLD_CAPACITY;
     options.publishers_max = options.subscribers_max = WORLD_MEMBERS;
     options.spin_ns = 1000;
-    options.flags = flags & 1 ? WEIR_CHANNEL_SLEEP_ONLY : 0;
+    options.flags = what & 1 ? WEIR_CHANNEL_SLEEP_ONLY : 0;
+    options.delivery = what >> 1 & 3;
+    options.start = what >> 3 & 3;
+    options.start_back = number == 255 ? UINT64_MAX : number;
+    options.lag_max_bytes = is_publisher ? lags[number % (sizeof lags / sizeof *lags)] : 0;
+    options.type_bytes = terms_of(what >> 5, &options.type_name);
     int64_t before_ns = weir_now_ns();
     if (is_publisher && !publisher) {
         has_loan = has_batch = has_ended = false;
-        EXPECT("publisher_open", weir_publisher_open(&publisher, "fuzz", &options), EBUSY, EUCLEAN,
-               EPROTO, EINVAL); /* of the directory's head */
+        int result = weir_publisher_open(&publisher, "fuzz", &options);
+        EXPECT("publisher_open", result, EBUSY, EUCLEAN, EPROTO, EINVAL, EPROTOTYPE);
+        has_evicted |= result == 0 && options.lag_max_bytes > 0;
     } else if (!is_publisher && !subscriber) {
-        EXPECT("subscriber_open", weir_subscriber_open(&subscriber, "fuzz", &options), EBUSY,
-               EUCLEAN, EPROTO, EINVAL);
+        int result = weir_subscriber_open(&subscriber, "fuzz", &options);
+        EXPECT("subscriber_open", result, EBUSY, EUCLEAN, EPROTO, EINVAL, EPROTOTYPE);
+        if (result != 0)
+            return;
+        last_received = UINT64_MAX; /* it may read again what is kept */
+        last_session = 0;
+        is_lossy = weir_subscriber_delivery(subscriber) == WEIR_DELIVERY_LOSSY;
+        if (is_honest && is_lossy != (options.delivery == WEIR_DELIVERY_LOSSY ||
+                                      (options.delivery == 0 && is_lossy_channel)))
+            world_fail("delivery: %d", is_lossy);
     }
 }
 
@@ -232,9 +308,11 @@ static void do_send(unsigned size, unsigned count, unsigned type_and_wait)
                                                deadline_of(type_and_wait));
         EXPECT("send", result, EAGAIN, ETIMEDOUT, EINTR, EUCLEAN, EPROTO, EMSGSIZE, EINVAL, EPIPE);
         if ((result == -EINVAL) > (has_loan || type > 65535) ||
-            (result == -EMSGSIZE) > (size_bytes > MOST) || (result == -EPIPE) > has_ended)
+            (result == -EMSGSIZE) > may_be_refused(size_bytes) || (result == -EPIPE) > has_ended)
             world_fail("send gives %s", weir_strerror_name(result));
-        if (result == 0 && size_bytes > MOST)
+        if (is_honest && (result == -EAGAIN || result == -ETIMEDOUT) && (!subscriber || is_lossy))
+            world_fail("send waits for nobody");
+        if (result == 0 && (size_bytes > MOST || (is_honest && may_be_refused(size_bytes))))
             world_fail("%zu bytes were sent", size_bytes);
         if (result != 0)
             break;
@@ -249,7 +327,7 @@ static void do_loan(unsigned size, unsigned wait)
     int64_t before_ns = weir_now_ns();
     int result = weir_publisher_loan_until(publisher, size_bytes, &data, deadline_of(wait));
     EXPECT("loan", result, EAGAIN, ETIMEDOUT, EINTR, EUCLEAN, EPROTO, EMSGSIZE, EINVAL, EPIPE);
-    if ((result == -EINVAL) > has_loan || (result == -EMSGSIZE) > (size_bytes > MOST) ||
+    if ((result == -EINVAL) > has_loan || (result == -EMSGSIZE) > may_be_refused(size_bytes) ||
         (result == -EPIPE) > has_ended)
         world_fail("loan gives %s", weir_strerror_name(result));
     if (result == 0 && size_bytes > MOST)
@@ -272,7 +350,10 @@ static void do_commit(unsigned part, uint32_t type)
     size_t size_bytes = has_loan ? loan_bytes * (part + 1) / 256 : part;
     if (has_loan)
         fill(loan, size_bytes, type);
-    if (weir_publisher_commit(publisher, size_bytes, type) != (has_loan ? 0 : -EINVAL))
+    int result = weir_publisher_commit(publisher, size_bytes, type);
+    if (has_loan && result == -EMSGSIZE && may_be_refused(size_bytes))
+        return; /* the loan is there still */
+    if (result != (has_loan ? 0 : -EINVAL))
         world_fail("commit: %s", weir_last_error());
     sent_count += has_loan;
     has_loan = false;
@@ -299,7 +380,7 @@ static void do_send_many(unsigned size, unsigned count, unsigned type_and_wait)
            EMSGSIZE, EINVAL, EPIPE);
     if (result > (int)count || (result == 0) != (count == 0) ||
         (result == -EINVAL) > (has_loan || (type_and_wait & 64) != 0) ||
-        (result == -EMSGSIZE) > (size_bytes > MOST) || (result == -EPIPE) > has_ended ||
+        (result == -EMSGSIZE) > may_be_refused(size_bytes) || (result == -EPIPE) > has_ended ||
         (result > 0 && messages[result - 1].size_bytes > MOST))
         world_fail("send_many of %u gives %d", count, result);
     sent_count = before + (result > 0 ? (uint64_t)result : 0);
@@ -316,7 +397,7 @@ static void do_loan_many(unsigned size, unsigned count, unsigned wait)
     EXPECT("loan_many", result < 0 ? result : 0, EAGAIN, ETIMEDOUT, EINTR, EUCLEAN, EPROTO,
            EMSGSIZE, EINVAL, EPIPE);
     if (result > (int)count || (result == 0) != (count == 0) || (result == -EINVAL) > has_loan ||
-        (result == -EMSGSIZE) > (size_bytes > MOST) || (result == -EPIPE) > has_ended ||
+        (result == -EMSGSIZE) > may_be_refused(size_bytes) || (result == -EPIPE) > has_ended ||
         (result > 0 && size_bytes > MOST))
         world_fail("loan_many of %u gives %d", count, result);
     if (result <= 0)
@@ -347,9 +428,11 @@ static void do_commit_many(unsigned part, unsigned count, uint32_t type)
             fill(places[i], sizes[i], type);
         sent_count += is_sound;
     }
-    if (weir_publisher_commit_many(publisher, sizes, types, count) != (is_sound ? 0 : -EINVAL))
+    int result = weir_publisher_commit_many(publisher, sizes, types, count);
+    bool is_refused = is_sound && result == -EMSGSIZE && (!may_send_any || !is_honest);
+    if (!is_refused && result != (is_sound ? 0 : -EINVAL))
         world_fail("commit_many: %s", weir_last_error());
-    if (!is_sound)
+    if (!is_sound || is_refused) /* a loan is there still */
         sent_count = before;
     else
         has_loan = false;
@@ -400,7 +483,7 @@ static void do_take(unsigned count, unsigned wait)
         if (result != 0)
             break;
         check_place(&message);
-        check_message(&message, true);
+        check_message(&message, true, true);
         held[held_count++] = message;
     }
 }
@@ -444,7 +527,7 @@ static void do_receive(unsigned size, unsigned count, unsigned wait)
             break;
         memmove(end - 4 * MOST, end - room, message.size_bytes);
         message.data = end - 4 * MOST; /* aligned */
-        check_message(&message, true);
+        check_message(&message, true, false);
     }
 }
 
@@ -462,7 +545,7 @@ static void do_take_many(unsigned count, unsigned wait)
         world_fail("take_many of %u gives %d with %u held", count, result, held_count);
     for (int i = 0; i < result; i++) {
         check_place(&messages[i]);
-        check_message(&messages[i], true);
+        check_message(&messages[i], true, true);
         held[held_count++] = messages[i];
     }
 }
@@ -513,7 +596,7 @@ static void do_receive_many(unsigned size, unsigned count, unsigned wait)
         if (data < free_from || messages[i].size_bytes > (size_t)(end - data))
             world_fail("a message of %zu bytes is not in its room", messages[i].size_bytes);
         free_from = data + messages[i].size_bytes;
-        check_message(&messages[i], true);
+        check_message(&messages[i], true, false);
     }
 }
 
@@ -596,7 +679,9 @@ static size_t do_step(const uint8_t *step, size_t left_bytes)
 {
     unsigned what = step[0] % FUZZ_STEPS;
     if (what == FUZZ_OPEN) {
-        do_open(step[1] & 1, step[2]);
+        do_open(step[1] & 1, step[2], step[3]);
+    } else if (what == FUZZ_TERMS) {
+        do_terms(step[1] & 1, step[2]);
     } else if (what == FUZZ_CLOSE) {
         do_close(step[1] & 1);
     } else if (what < FUZZ_TAKE) {
@@ -624,12 +709,13 @@ int LLVMFuzzerInitialize(int *argument_count, char ***arguments)
 static void execute(const uint8_t *bytes, size_t size_bytes)
 {
     world_reset();
-    is_honest = is_ring_true = true;
-    is_late = false;
+    is_honest = is_ring_true = may_send_any = true;
+    is_late = is_lossy_channel = is_lossy = has_evicted = false;
     has_loan = has_batch = has_ended = false;
     held_count = openings = 0;
     sent_count = 0;
     last_received = UINT64_MAX;
+    last_session = 0;
     for (size_t at = 0; at + 4 <= size_bytes;)
         at += do_step(bytes + at, size_bytes - at);
     check_held();

@@ -26,11 +26,8 @@ static void word(struct seed *seed, uint64_t value)
     seed->size_bytes += sizeof value;
 }
 
-/* Numbers of world_word(). */
+/* Numbers of world_word(), within a lane and a page. */
 enum {
-    REAL_PAGE = 18,
-    FALSE_LANE = 29,
-    FALSE_PAGE = 37,
     LANE_BOUNDARY_BEFORE = 3,
     LANE_BOUNDARY_COUNT = 4,
     LANE_BOUNDARY = 5,
@@ -117,9 +114,9 @@ static void lane_image(struct seed *seed, const struct traffic *traffic)
     uint64_t tail = atomic_load(&page->entries[0].cursor);
     const struct weir__lane_shm *lane = world_lane().memory;
     step(seed, FUZZ_SHOW, 1, 0, 0);
-    literal(seed, FALSE_LANE + LANE_BOUNDARY_BEFORE, atomic_load(&lane->boundary_before));
-    literal(seed, FALSE_LANE + LANE_BOUNDARY_COUNT, atomic_load(&lane->boundary_count));
-    literal(seed, FALSE_LANE + LANE_BOUNDARY, atomic_load(&lane->boundary));
+    literal(seed, WORLD_FALSE_LANE + LANE_BOUNDARY_BEFORE, atomic_load(&lane->boundary_before));
+    literal(seed, WORLD_FALSE_LANE + LANE_BOUNDARY_COUNT, atomic_load(&lane->boundary_count));
+    literal(seed, WORLD_FALSE_LANE + LANE_BOUNDARY, atomic_load(&lane->boundary));
     copy_ring(seed, tail, 4);
     step(seed, FUZZ_OPEN, 0, 0, 0);
     send(8);
@@ -135,7 +132,7 @@ static void lane_image(struct seed *seed, const struct traffic *traffic)
     step(seed, FUZZ_RECEIVE_MANY, 60, 3, 0);
     step(seed, FUZZ_RELEASE, 1, 0, 0);
     step(seed, FUZZ_RELEASE, 0, 0, 0);
-    literal(seed, FALSE_LANE + LANE_ENDED, 1);
+    literal(seed, WORLD_FALSE_LANE + LANE_ENDED, 1);
     step(seed, FUZZ_TAKE, 0, 9, 0);
 }
 
@@ -162,13 +159,13 @@ static void page_image(struct seed *seed, const struct traffic *traffic)
     step(seed, FUZZ_SHOW, 0, 0, 0);
     step(seed, FUZZ_OPEN, 1, 0, 0);
     step(seed, FUZZ_ATTACHED, 0, 0, 0);
-    step(seed, FUZZ_WRITE, FALSE_PAGE + PAGE_LANE, FUZZ_OWNER, 1);
+    step(seed, FUZZ_WRITE, WORLD_FALSE_PAGE + PAGE_LANE, FUZZ_OWNER, 1);
     step(seed, FUZZ_ATTACHED, 0, 0, 0);
     if (traffic->count > 0)
         step(seed, FUZZ_SEND, traffic->size, traffic->count - 1, 3);
     begin(traffic);
     const struct weir__page_shm *page = world_page().memory;
-    literal(seed, FALSE_PAGE + PAGE_CURSOR, atomic_load(&page->entries[0].cursor));
+    literal(seed, WORLD_FALSE_PAGE + PAGE_CURSOR, atomic_load(&page->entries[0].cursor));
     end();
     step(seed, FUZZ_TAKEN, 0, 0, 0);
     step(seed, FUZZ_LOAN, 10, 0, 0);
@@ -179,7 +176,7 @@ static void page_image(struct seed *seed, const struct traffic *traffic)
     step(seed, FUZZ_SEND_MANY, 192 | 40, 15, 0);
     step(seed, FUZZ_LOAN_MANY, 192 | 20, 15, 0);
     step(seed, FUZZ_COMMIT_MANY, 255, 15, 0);
-    step(seed, FUZZ_WRITE, FALSE_PAGE + PAGE_CURSOR, FUZZ_TAIL, 0);
+    step(seed, FUZZ_WRITE, WORLD_FALSE_PAGE + PAGE_CURSOR, FUZZ_TAIL, 0);
     step(seed, FUZZ_TAKEN, 0, 0, 128);
     step(seed, FUZZ_END, 0, 0, 0);
 }
@@ -229,6 +226,85 @@ static void honest(struct seed *seed, const struct traffic *traffic)
     step(seed, FUZZ_RECEIVE, 20, 0, 0);
 }
 
+/*
+ * Who overwrites, and who is overrun: a channel that is lossy, or one whose publisher evicts, with
+ * one that reads now, one that begins in the past, and messages that are held meanwhile.
+ */
+static void overrun(struct seed *seed, bool is_lossy, unsigned lag, unsigned start, unsigned back)
+{
+    snprintf(seed->name, sizeof seed->name, "overrun, %d, %u, %u, %u", is_lossy, lag, start, back);
+    step(seed, FUZZ_TERMS, is_lossy, 0, 0);
+    step(seed, FUZZ_OPEN, 1, 0, lag);
+    step(seed, FUZZ_SEND, 192 | 12, 15, 1);
+    step(seed, FUZZ_OPEN, 0, start << 3, back);
+    step(seed, FUZZ_TAKE, 0, 2, 0);
+    step(seed, FUZZ_SEND, 64 | 20, 5, 1);
+    step(seed, FUZZ_RELEASE, 0, 0, 0);
+    step(seed, FUZZ_SEND_MANY, 192 | 10, 16, 2);
+    step(seed, FUZZ_TAKE, 0, 2, 0);
+    step(seed, FUZZ_BATCH, 0, 0, 0);
+    step(seed, FUZZ_SEND, 192 | 30, 15, 1);
+    step(seed, FUZZ_BATCH_END, 0, 0, 0);
+    step(seed, FUZZ_RECEIVE_MANY, 192 | 63, 9, 0);
+    step(seed, FUZZ_RECEIVE, 192 | 63, 9, 0);
+    step(seed, FUZZ_CLOSE, 0, 0, 0);
+    step(seed, FUZZ_SEND, 192 | 7, 15, 1);
+    step(seed, FUZZ_OPEN, 0, 2 << 3 | 2 << 1, 7);
+    step(seed, FUZZ_RECEIVE_MANY, 192 | 63, 9, 0);
+    step(seed, FUZZ_LOAN_MANY, 192 | 30, 15, 0);
+    step(seed, FUZZ_COMMIT_MANY, 100, 15, 0);
+    step(seed, FUZZ_TAKEN, 0, 0, 0);
+    step(seed, FUZZ_TAKE_MANY, 0, 9, 0);
+    step(seed, FUZZ_SEND, 64 | 20, 9, 1);
+    step(seed, FUZZ_DESCRIPTOR, 0, 0, 0);
+    step(seed, FUZZ_END, 0, 0, 0);
+    step(seed, FUZZ_TAKE, 0, 30, 0);
+}
+
+/* Sizes that are the type's, and others. */
+static void typed(struct seed *seed, unsigned channel, unsigned ours)
+{
+    snprintf(seed->name, sizeof seed->name, "type %u, asked for %u", channel, ours);
+    step(seed, FUZZ_TERMS, 0, channel, 0);
+    step(seed, FUZZ_OPEN, 1, ours << 5, 0);
+    step(seed, FUZZ_OPEN, 0, 0, 0);
+    step(seed, FUZZ_SEND, 8, 2, 1);
+    step(seed, FUZZ_SEND, 9, 0, 1);
+    step(seed, FUZZ_LOAN, 8, 0, 0);
+    step(seed, FUZZ_COMMIT, 100, 0, 0);
+    step(seed, FUZZ_COMMIT, 255, 0, 0);
+    step(seed, FUZZ_LOAN_MANY, 8, 5, 0);
+    step(seed, FUZZ_COMMIT_MANY, 100, 4, 0);
+    step(seed, FUZZ_COMMIT_MANY, 255, 4, 0);
+    step(seed, FUZZ_SEND_MANY, 8, 4, 0);
+    step(seed, FUZZ_TAKE, 0, 9, 0);
+    step(seed, FUZZ_WRITE_RECORD, 0, FUZZ_HEADER, 0);
+    step(seed, FUZZ_TAKE, 0, 9, 0);
+}
+
+/* A word of the lane of one who overwrites, or of the page of one who may be overrun. */
+static void falsified_overrun(struct seed *seed, unsigned which, unsigned how, bool is_start)
+{
+    snprintf(seed->name, sizeof seed->name, "overrun, word %u, way %u%s", which, how,
+             is_start ? ", at the start" : "");
+    step(seed, FUZZ_TERMS, 1, 0, 0);
+    step(seed, FUZZ_OPEN, 1, 0, 0);
+    step(seed, FUZZ_SEND, 192 | 12, 15, 1);
+    if (!is_start)
+        step(seed, FUZZ_OPEN, 0, 0, 0);
+    step(seed, FUZZ_SEND, 192 | 30, 15, 1);
+    step(seed, FUZZ_TAKE, 0, 1, 0);
+    step(seed, FUZZ_WRITE, which, how, 4);
+    if (how == FUZZ_LITERAL)
+        word(seed, UINT64_C(0x123456788));
+    if (is_start)
+        step(seed, FUZZ_OPEN, 0, (how & 1 ? 1 : 2) << 3, 3);
+    step(seed, FUZZ_TAKE, 0, 3, 0);
+    step(seed, FUZZ_SEND, 192 | 40, 15, 1);
+    step(seed, FUZZ_RECEIVE_MANY, 192 | 63, 9, 0);
+    step(seed, FUZZ_TAKE, 0, 9, 0);
+}
+
 /* One word of a real channel in use is falsified, in one of the ways; is_at_end: with what is
  * read next near the ring's end. */
 static void falsified(struct seed *seed, unsigned which, unsigned how, bool is_at_end)
@@ -266,11 +342,19 @@ unsigned seeds_make(struct seed seeds[SEEDS_MAX])
         page_image(&seeds[count++], &traffics[i]);
     }
     endless_image(&seeds[count++]);
-    for (unsigned which = 0; which <= FALSE_LANE; which++) {
+    for (unsigned which = 0; which <= WORLD_FALSE_LANE; which++) {
         for (unsigned how = 0; how < FUZZ_HOWS; how++)
-            falsified(&seeds[count++], which == FALSE_LANE ? WORLD_WORDS : which, how, false);
+            falsified(&seeds[count++], which == WORLD_FALSE_LANE ? WORLD_WORDS : which, how, false);
     }
     for (unsigned how = 0; how < FUZZ_HOWS; how++)
         falsified(&seeds[count++], WORLD_WORDS, how, true);
+    for (unsigned i = 0; i < 24; i++)
+        overrun(&seeds[count++], i & 1, i / 2 % 6, i % 3, i);
+    for (unsigned i = 0; i < 16; i++)
+        typed(&seeds[count++], i & 3, i >> 2);
+    for (unsigned which = WORLD_REAL_LANE; which < WORLD_FALSE_LANE; which++) {
+        for (unsigned how = 0; how < FUZZ_HOWS; how++)
+            falsified_overrun(&seeds[count++], which, how, which < WORLD_REAL_PAGE && how % 2);
+    }
     return count;
 }

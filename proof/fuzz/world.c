@@ -197,6 +197,16 @@ void world_reset(void)
     lane = page = (struct world_memory){ NULL, 0, -1 };
 }
 
+void world_terms(bool is_lossy, const char *type_name, uint32_t type_bytes)
+{
+    struct weir__directory_shm *shm = world_directory();
+    shm->delivery = is_lossy;
+    shm->type_bytes = type_bytes;
+    memset(shm->type_name, 0, sizeof shm->type_name);
+    if (type_name)
+        memcpy(shm->type_name, type_name, strlen(type_name));
+}
+
 void world_check(void)
 {
     for (size_t i = 0; i < stored_count; i++) {
@@ -269,15 +279,15 @@ uint64_t world_owner(unsigned number)
     struct weir__directory_shm *slots = world_directory();
     switch (number % 8) {
     case 0:
-        return identity | 5;
+        return identity | 6;
     case 1:
         return atomic_load(&slots->slots[0].owner);
     case 2:
         return atomic_load(&slots->slots[WORLD_MEMBERS].owner);
     case 3:
-        return dead_identity | 5;
+        return dead_identity | 6;
     case 4:
-        return identity | 6;
+        return identity | 5;
     case 5:
         return identity;
     case 6:
@@ -297,10 +307,12 @@ static struct world_word word_of_lane(void *memory, unsigned number)
     struct weir__lane_shm *at = memory;
     if (!memory)
         return (struct world_word){ NULL, 0 };
-    const struct world_word words[] = {
+    const struct world_word words[WORLD_LANE_WORDS] = {
         WORD(at->member.magic),    WORD(at->member.owner),   WORD(at->member.needs_fence),
         WORD(at->boundary_before), WORD(at->boundary_count), WORD(at->boundary),
-        WORD(at->ended),           WORD(at->epoch),
+        WORD(at->ended),           WORD(at->epoch),          WORD(at->reserved),
+        WORD(at->marks[0].before), WORD(at->marks[0].count), WORD(at->marks[0].position),
+        WORD(at->evicts),          WORD(at->trust),          WORD(at->trust_uid),
     };
     return words[number];
 }
@@ -310,11 +322,25 @@ static struct world_word word_of_page(void *memory, unsigned number)
     struct weir__page_shm *at = memory;
     if (!memory)
         return (struct world_word){ NULL, 0 };
-    const struct world_word words[] = {
-        WORD(at->member.magic),      WORD(at->member.owner),    WORD(at->member.needs_fence),
-        WORD(at->entries[0].cursor), WORD(at->entries[0].lane), WORD(at->entries[0].finished),
-        WORD(at->entries[0].holds),  WORD(at->places[0].which), WORD(at->places[0].owner),
-        WORD(at->places[0].bytes),   WORD(at->epoch),
+    struct weir__aside_shm *aside =
+        (struct weir__aside_shm *)(uintptr_t)weir__page_aside(at, WORLD_MEMBERS, 0);
+    const struct world_word words[WORLD_PAGE_WORDS] = {
+        WORD(at->member.magic),
+        WORD(at->member.owner),
+        WORD(at->member.needs_fence),
+        WORD(at->entries[0].cursor),
+        WORD(at->entries[0].lane),
+        WORD(at->entries[0].finished),
+        WORD(at->epoch),
+        WORD(at->entries[0].released),
+        WORD(aside->refused),
+        WORD(aside->holds),
+        WORD(at->places[0].which),
+        WORD(at->places[0].owner),
+        WORD(at->places[0].bytes),
+        WORD(at->stats.version),
+        WORD(at->stats.missed),
+        WORD(at->stats.messages_base),
     };
     return words[number];
 }
@@ -322,7 +348,7 @@ static struct world_word word_of_page(void *memory, unsigned number)
 struct world_word world_word(unsigned number)
 {
     struct weir__directory_shm *at = world_directory();
-    const struct world_word words[] = {
+    const struct world_word words[WORLD_DIRECTORY_WORDS] = {
         WORD(at->counts[0]),
         WORD(at->roles[0].changes),
         WORD(at->counts[1]),
@@ -333,11 +359,18 @@ struct world_word world_word(unsigned number)
         WORD(at->slots[WORLD_MEMBERS].owner),
         WORD(at->slots[WORLD_MEMBERS].page),
         WORD(at->slots[WORLD_MEMBERS].doorbell),
+        WORD(at->delivery),
+        WORD(at->type_bytes),
+        { at->type_name, sizeof(uint64_t) }, /* the first eight bytes of it */
     };
     number %= WORLD_WORDS;
-    return number < 10   ? words[number]
-           : number < 18 ? word_of_lane(lane.memory, number - 10)
-           : number < 29 ? word_of_page(page.memory, number - 18)
-           : number < 37 ? word_of_lane(world_false_lane(0).memory, number - 29)
-                         : word_of_page(false_pages[0].memory, number - 37);
+    if (number < WORLD_REAL_LANE)
+        return words[number];
+    if (number < WORLD_REAL_PAGE)
+        return word_of_lane(lane.memory, number - WORLD_REAL_LANE);
+    if (number < WORLD_FALSE_LANE)
+        return word_of_page(page.memory, number - WORLD_REAL_PAGE);
+    if (number < WORLD_FALSE_PAGE)
+        return word_of_lane(world_false_lane(0).memory, number - WORLD_FALSE_LANE);
+    return word_of_page(false_pages[0].memory, number - WORLD_FALSE_PAGE);
 }

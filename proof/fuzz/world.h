@@ -31,6 +31,9 @@ void world_begin(void);
 void world_reset(void);
 void world_check(void);
 
+/* What the head of the directory says from now on; type_name NULL: none. */
+void world_terms(bool is_lossy, const char *type_name, uint32_t type_bytes);
+
 struct weir__directory_shm *world_directory(void);
 
 /* A lane or a page, a real one or a liar's. memory NULL: there is none. */
@@ -53,7 +56,8 @@ size_t world_longest(const void *data);
 /* The id of a segment that is gone. */
 int world_gone_id(void);
 
-/* Who may stand in a slot: the living, the dead, nobody and what cannot be, by number. */
+/* Who may stand in a slot: the living, the dead, nobody and what cannot be, by number. Of
+ * subscribers 0 is reliable, and 4 lossy. */
 uint64_t world_owner(unsigned number);
 
 /* The word that a write means; NULL: its memory is not there. */
@@ -61,7 +65,16 @@ struct world_word {
     void *at; /* NULL: none */
     size_t size_bytes;
 };
-enum { WORLD_WORDS = 48 };
+enum {
+    WORLD_DIRECTORY_WORDS = 13,
+    WORLD_LANE_WORDS = 15,
+    WORLD_PAGE_WORDS = 16,
+    WORLD_REAL_LANE = WORLD_DIRECTORY_WORDS, /* the number of its first word */
+    WORLD_REAL_PAGE = WORLD_REAL_LANE + WORLD_LANE_WORDS,
+    WORLD_FALSE_LANE = WORLD_REAL_PAGE + WORLD_PAGE_WORDS,
+    WORLD_FALSE_PAGE = WORLD_FALSE_LANE + WORLD_LANE_WORDS,
+    WORLD_WORDS = WORLD_FALSE_PAGE + WORLD_PAGE_WORDS,
+};
 struct world_word world_word(unsigned number);
 
 #endif

@@ -155,11 +155,19 @@ static int begin_now(struct weir_subscriber *subscriber, struct weir__lane *lane
     return result == -EAGAIN ? 0 : result;
 }
 
+/* A place, or the lane was left: -EUCLEAN, as of a walk, after which it is gone. */
+static int pick(struct weir_subscriber *subscriber, struct weir__lane *lane, enum weir__pick which,
+                uint64_t value, struct weir__mark *mark)
+{
+    int result = weir__lane_pick(lane, which, value, mark);
+    return result == -EUCLEAN ? weir__lane_corrupt(subscriber, lane) : result;
+}
+
 /* So many messages before now, or as many as are kept. */
 static int walk_back(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t back)
 {
     struct weir__mark mark;
-    int result = weir__lane_pick(lane, WEIR__PICK_NEWEST, 0, &mark);
+    int result = pick(subscriber, lane, WEIR__PICK_NEWEST, 0, &mark);
     if (result != 0)
         return result;
     go_to(lane, &mark);
@@ -167,7 +175,7 @@ static int walk_back(struct weir_subscriber *subscriber, struct weir__lane *lane
     if (result != 0)
         return result;
     uint64_t count = lane->count - (back < lane->count ? back : lane->count);
-    result = weir__lane_pick(lane, WEIR__PICK_BEFORE, count, &mark);
+    result = pick(subscriber, lane, WEIR__PICK_BEFORE, count, &mark);
     if (result != 0)
         return result;
     go_to(lane, &mark);
@@ -183,15 +191,16 @@ static int begin_back(struct weir_subscriber *subscriber, struct weir__lane *lan
         if (options->start == WEIR_START_BACK) {
             result = walk_back(subscriber, lane, options->start_back);
         } else {
-            result = weir__lane_pick(lane, WEIR__PICK_OLDEST, 0, &mark);
-            go_to(lane, &mark);
+            result = pick(subscriber, lane, WEIR__PICK_OLDEST, 0, &mark);
+            if (result != -EUCLEAN)
+                go_to(lane, &mark);
         }
     }
-    if (result == -EAGAIN && lane->is_validated)
+    if (result != -EAGAIN)
+        return result;
+    if (lane->is_validated)
         return 0; /* wherever we are: what was overwritten from there on is missed */
-    if (result == -EUCLEAN && !lane->is_left)
-        return weir__lane_corrupt(subscriber, lane);
-    return result == -EAGAIN ? leave_torn(subscriber, lane) : result;
+    return leave_torn(subscriber, lane);
 }
 
 int weir__lane_begin(struct weir_subscriber *subscriber, struct weir__lane *lane)
