@@ -261,6 +261,21 @@ static void overrun(struct seed *seed, bool is_lossy, unsigned lag, unsigned sta
     step(seed, FUZZ_TAKE, 0, 30, 0);
 }
 
+/* Who begins in the past finds nonsense on its way. */
+static void false_past(struct seed *seed, unsigned start)
+{
+    snprintf(seed->name, sizeof seed->name, "a false past, %u", start);
+    step(seed, FUZZ_OPEN, 1, 0, 0);
+    step(seed, FUZZ_SEND, 8, 3, 0);
+    step(seed, FUZZ_RAW, 1 << 1, 0, 0);
+    word(seed, UINT64_MAX);
+    step(seed, FUZZ_OPEN, 0, start << 3, 3);
+    step(seed, FUZZ_TAKE, 0, 0, 0);
+    step(seed, FUZZ_CLOSE, 0, 0, 0);
+    step(seed, FUZZ_OPEN, 0, start << 3, 3);
+    step(seed, FUZZ_TAKE, 0, 0, 0);
+}
+
 /* Sizes that are the type's, and others. */
 static void typed(struct seed *seed, unsigned channel, unsigned ours)
 {
@@ -350,6 +365,8 @@ unsigned seeds_make(struct seed seeds[SEEDS_MAX])
         falsified(&seeds[count++], WORLD_WORDS, how, true);
     for (unsigned i = 0; i < 24; i++)
         overrun(&seeds[count++], i & 1, i / 2 % 6, i % 3, i);
+    for (unsigned i = 0; i < 3; i++)
+        false_past(&seeds[count++], i);
     for (unsigned i = 0; i < 16; i++)
         typed(&seeds[count++], i & 3, i >> 2);
     for (unsigned which = WORLD_REAL_LANE; which < WORLD_FALSE_LANE; which++) {
