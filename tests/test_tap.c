@@ -137,6 +137,53 @@ static void test_what_was_missed(void **state)
     victim_close();
 }
 
+/* Messages that do not fill the ring to its end: what fills it is none. */
+static void test_pads(void **state)
+{
+    static unsigned char data[1000], got[sizeof data];
+    struct weir_message message;
+    (void)state;
+    assert_result(victim_open(true), 0);
+    struct weir_tap *tap = open_tap(WEIR_START_NOW, 0);
+    for (uint64_t i = 0; i < 5 * CAPACITY / sizeof data; i++) {
+        assert_result(weir_publisher_send_until(victim_publisher, data, sizeof data, 3, NOW), 0);
+        assert_result(weir_tap_receive_until(tap, got, sizeof got, &message, NOW), 0);
+        assert_int_equal(message.size_bytes, sizeof data);
+        assert_int_equal(message.type, 3);
+        assert_int_equal(message.sequence, i);
+        expect_nothing(tap);
+    }
+    weir_tap_close(tap);
+    victim_close();
+}
+
+/* What no message of this channel is: another size, or a header without the mark. */
+static void test_nonsense(void **state)
+{
+    static const uint64_t headers[] = { UINT64_C(16) << 32 | 1, UINT64_C(8) << 32,
+                                        UINT64_C(8) << 32 | 5 };
+    uint64_t got;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
+        victim_options.type_name = "uint64_t";
+        victim_options.type_bytes = 8;
+        assert_result(victim_open(true), 0);
+        victim_options.type_name = NULL;
+        victim_options.type_bytes = 0;
+        struct weir_tap *tap = open_tap(WEIR_START_NOW, 0);
+        send_number(victim_publisher, 0);
+        assert_true(liar_attach());
+        weir__atomic_u64 *header =
+            (weir__atomic_u64 *)(void *)((unsigned char *)liar_lane + WEIR__LANE_RING_OFFSET);
+        atomic_store(header, headers[i]);
+        assert_result(weir_tap_receive_until(tap, &got, sizeof got, NULL, NOW), -EUCLEAN);
+        expect_nothing(tap);
+        weir_tap_close(tap);
+        victim_close();
+        liar_detach();
+    }
+}
+
 static void test_too_large_at_first(void **state)
 {
     static unsigned char data[1000], got[1000];
@@ -475,11 +522,18 @@ static void test_never_torn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_where_it_starts), cmocka_unit_test(test_who_comes_and_goes),
-        cmocka_unit_test(test_what_was_missed), cmocka_unit_test(test_too_large_at_first),
-        cmocka_unit_test(test_nobody_notices),  cmocka_unit_test(test_one_that_is_killed),
-        cmocka_unit_test(test_what_is_refused), cmocka_unit_test(test_who_may_not_be_read),
-        cmocka_unit_test(test_each_lie),        cmocka_unit_test(test_lies_while_it_looks),
+        cmocka_unit_test(test_pads),
+        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_where_it_starts),
+        cmocka_unit_test(test_who_comes_and_goes),
+        cmocka_unit_test(test_what_was_missed),
+        cmocka_unit_test(test_too_large_at_first),
+        cmocka_unit_test(test_nobody_notices),
+        cmocka_unit_test(test_one_that_is_killed),
+        cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_who_may_not_be_read),
+        cmocka_unit_test(test_each_lie),
+        cmocka_unit_test(test_lies_while_it_looks),
         cmocka_unit_test(test_never_torn),
     };
     return cmocka_run_group_tests(tests, start, fixture_end);
