@@ -292,6 +292,26 @@ static void test_places_that_are_used_in_full(void **state)
     close_pair(&pair);
 }
 
+/* Lengths that no message has, those first that are 0 with their header: at each place of a ring. */
+static void test_loans_of_nonsense(void **state)
+{
+    static const unsigned char data[1000];
+    struct pair pair;
+    void *places[4];
+    unsigned sent = 0;
+    (void)state;
+    open_pair(&pair);
+    do {
+        for (size_t less = 15; less-- > 0;) /* the first calls find the room that is known */
+            assert_result(
+                weir_publisher_loan_many_until(pair.publisher, SIZE_MAX - less, places, 4, NOW),
+                -EMSGSIZE);
+        sent++;
+    } while (weir_publisher_send_until(pair.publisher, data, sizeof data, 0, NOW) == 0);
+    assert_true(sent > 50);
+    close_pair(&pair);
+}
+
 static void test_loans_that_are_refused(void **state)
 {
     const size_t large[2] = { 8, 17 }, sizes[2] = { 16, 0 };
@@ -659,6 +679,7 @@ int main(void)
         MANY_TEST(test_sends_that_are_refused),
         MANY_TEST(test_loans_of_many),
         MANY_TEST(test_places_that_are_used_in_full),
+        MANY_TEST(test_loans_of_nonsense),
         MANY_TEST(test_loans_that_are_refused),
         MANY_TEST(test_room_is_looked_for),
         MANY_TEST(test_holds_limit_a_take),

@@ -191,6 +191,9 @@ int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size
 {
     if (count == 0)
         return weir__side_check(&publisher->side);
+    if (size_bytes >
+        publisher->most_bytes) /* refused there: its record has no length to count with */
+        return weir__publisher_make_ready(publisher, size_bytes, deadline_ns);
     uint64_t bytes = weir__record_bytes(size_bytes);
     if (weir__side_is_ours(&publisher->side) && !weir__publisher_has_loan(publisher))
         forget_little_room(publisher, bytes, count);
