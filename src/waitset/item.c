@@ -78,10 +78,11 @@ static bool is_quiet(const struct weir__item *item)
     return true;
 }
 
-bool weir__item_is_ready(struct weir__item *item, bool is_full)
+bool weir__item_is_ready(struct weir__item *item)
 {
-    if (item->is_armed && !is_full && is_quiet(item))
+    if (item->is_armed && !item->is_due && is_quiet(item))
         return false;
+    item->is_due = false;
     bool is_ready = item->kind == WEIR_WAIT_SUBSCRIBER ? weir__subscriber_is_ready(item->subscriber)
                     : item->kind == WEIR_WAIT_PUBLISHER ? weir__publisher_is_ready(item->publisher)
                     : item->kind == WEIR_WAIT_MEMBERS   ? weir__members_have_changed(item->members)
@@ -132,5 +133,5 @@ void weir__item_announce(struct weir__item *item)
     }
     for (uint32_t i = 0; i < item->words; i++)
         weir__bells_set(item->set->bells, bell_of(item, i), item->word[i], item->value[i]);
-    item->is_armed = item->is_announced = true;
+    item->is_armed = item->is_due = true;
 }

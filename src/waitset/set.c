@@ -142,14 +142,13 @@ int weir_wait_set_fd(struct weir_wait_set *set)
 /* Those that are ready of the items that are looked at, in turns. */
 static size_t look(struct weir_wait_set *set, struct weir_wait_event *events, size_t room)
 {
-    bool is_full = set->is_full;
     size_t count = 0;
     uint32_t at = set->turn;
-    set->is_full = false;
+    set->is_due = false;
     for (uint32_t left = set->looked_count; left > 0 && count < room; left--) {
         at = at + 1 < set->looked_count ? at + 1 : 0;
         struct weir__item *item = set->items[set->looked[at]];
-        if (weir__item_is_ready(item, is_full))
+        if (weir__item_is_ready(item))
             weir__item_tell(item, &events[count++]);
     }
     for (size_t i = 0; i < count; i++)
@@ -161,9 +160,12 @@ static size_t look(struct weir_wait_set *set, struct weir_wait_event *events, si
 
 static void ask(struct weir_wait_set *set)
 {
-    for (uint32_t i = 0; i < set->looked_count; i++)
-        weir__item_ask(set->items[set->looked[i]]);
-    set->is_full = true;
+    for (uint32_t i = 0; i < set->looked_count; i++) {
+        struct weir__item *item = set->items[set->looked[i]];
+        weir__item_ask(item);
+        item->is_due = true;
+    }
+    set->is_due = true;
 }
 
 static bool read_count(int fd, uint64_t *count)
@@ -191,7 +193,7 @@ static bool take_event(struct weir_wait_set *set, const struct epoll_event *foun
     if (item->kind == WEIR_WAIT_DEATH) { /* whom the beacon still calls alive is asked by slices */
         weir__item_ask(item);
         epoll_ctl(set->epoll, EPOLL_CTL_DEL, item->fd, NULL);
-        set->is_full = true;
+        set->is_due = true;
         return false;
     }
     if (item->kind == WEIR_WAIT_TIMER && !read_count(item->fd, &count))
@@ -244,7 +246,7 @@ static int collect(struct weir_wait_set *set, struct weir_wait_event *events, si
         if (looked < room)
             polled = (size_t)poll_items(set, events + looked, room - looked);
     }
-    if (is_polled_first || (looked == 0 && set->is_full))
+    if (is_polled_first || (looked == 0 && set->is_due))
         looked = look(set, events + polled, room - polled);
     if (looked > 0)
         weir__set_touch(set);
@@ -254,7 +256,7 @@ static int collect(struct weir_wait_set *set, struct weir_wait_event *events, si
 static bool is_any_ready(struct weir_wait_set *set)
 {
     for (uint32_t i = 0; i < set->looked_count; i++)
-        if (weir__item_is_ready(set->items[set->looked[i]], set->is_full))
+        if (weir__item_is_ready(set->items[set->looked[i]]))
             return true;
     return false;
 }
@@ -268,8 +270,7 @@ static bool look_at_armed(struct weir_wait_set *set)
     bool is_ready = false;
     for (uint32_t i = 0; i < set->looked_count; i++) {
         struct weir__item *item = set->items[set->looked[i]];
-        is_ready |= weir__item_is_ready(item, item->is_announced);
-        item->is_announced = false;
+        is_ready |= weir__item_is_ready(item);
     }
     return is_ready;
 }

@@ -17,6 +17,8 @@
  *             |                                             | removal -> not armed
  *
  * W1: an item is armed only after it was announced (epoch, membarrier) and then found not ready.
+ *     Until it is looked at it is due; as it is again at the end of each slice, of which each item
+ *     keeps its own note: there may be no room for it among what is told at that moment.
  * W2: while `news` is not readable, every item that is looked at, and can become ready by somebody
  *     else's doing, is armed, and its bell waits. So nothing that becomes ready goes unheard.
  * W3: the set is the epoll descriptor: `news`, the slice's timer, pidfds and the items of epoll.
@@ -61,7 +63,7 @@ struct weir__item {
     struct weir__members *members;
 
     bool is_armed;
-    bool is_announced; /* and not looked at since: arm() is not at its end */
+    bool is_due; /* to be looked at, armed or not: it was announced, or a slice has ended, since */
     uint32_t words;    /* so many of the next two */
     const weir__atomic_u32 *word[WEIR__ITEM_WORDS];
     uint32_t value[WEIR__ITEM_WORDS]; /* while nobody has rung */
@@ -92,7 +94,7 @@ struct weir_wait_set {
     bool is_news;         /* `news` is readable */
     bool has_user;        /* of the descriptor */
     bool is_woken;        /* the epoll set was readable, for whatever reason */
-    bool is_full;         /* the next look is at all, armed or not */
+    bool is_due;          /* some item is, and may be ready */
 };
 
 /* In the epoll set, beside what items have there. */
@@ -115,8 +117,8 @@ void weir__item_free(struct weir__item *item);
 /* Whether a look is to be made when somebody else has done something: else it is not armed. */
 bool weir__item_is_waiting(const struct weir__item *item);
 
-/* Whether it is ready. is_full: also when it is armed and nobody has rung. */
-bool weir__item_is_ready(struct weir__item *item, bool is_full);
+/* Whether it is ready. One that is armed is looked at only if somebody has rung, or it is due. */
+bool weir__item_is_ready(struct weir__item *item);
 
 /* Asks the kernel for lives. */
 void weir__item_ask(struct weir__item *item);
