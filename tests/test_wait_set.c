@@ -23,9 +23,26 @@
 
 #include "channel/publisher.h"
 #include "channel/subscriber.h"
+#include "channel/wait.h"
 
 static struct weir_wait_set *set;
 static struct weir_wait_event events[16];
+
+/* Whose ring, so many times, comes while a set arms: behind the announcement. */
+static struct weir_publisher *late_ringer;
+static unsigned late_rings;
+
+void __real_weir__sleep_order(void);
+void __wrap_weir__sleep_order(void);
+
+void __wrap_weir__sleep_order(void)
+{
+    __real_weir__sleep_order();
+    if (late_rings == 0)
+        return;
+    late_rings--;
+    weir__wake(&late_ringer->waker, weir__side_stats(&late_ringer->side));
+}
 
 static int set_up(void **state)
 {
@@ -420,6 +437,37 @@ static void test_own_calls(void **state)
 }
 
 /*
+ * A ring while the set arms, for a message that was found without it: the next message is heard at
+ * once. Also where somebody rings again and again.
+ */
+static void test_ring_while_it_arms(void **state)
+{
+    (void)state;
+    struct weir_subscriber *subscriber = NULL;
+    late_ringer = publisher_of("one");
+    subscriber = subscriber_of("one");
+    int descriptor = weir_wait_set_fd(set);
+    assert_result(weir_publisher_wait_subscribers(late_ringer, 1, NOW), 0);
+    assert_result(weir_wait_set_add_subscriber(set, subscriber, 1), 0);
+    for (unsigned i = 0; i < 30; i++) {
+        late_rings = i % 3 == 2 ? 50 : i % 3;
+        do
+            while (wait_within(NOW) != -EAGAIN)
+                ;
+        while (late_rings > 0 || is_readable(descriptor, 0));
+        int64_t start_ns = weir_now_ns();
+        send_one(late_ringer);
+        assert_true(is_readable(descriptor, 5000));
+        if (!SANITIZED) /* not by a slice */
+            assert_true(weir_now_ns() - start_ns < 150 * MS_NS);
+        assert_result(wait_within(NOW), 1);
+        assert_result(take(subscriber), 0);
+    }
+    weir_publisher_close(late_ringer);
+    weir_subscriber_close(subscriber);
+}
+
+/*
  * A message for which nobody has rung, since its publisher was killed before it did, is found by a
  * slice, although descriptors that are always ready take all the room.
  */
@@ -643,13 +691,21 @@ int main(int argument_count, char **arguments)
         return 77;
 #define WAIT_SET_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WAIT_SET_TEST(test_subscriber),    WAIT_SET_TEST(test_publisher),
-        WAIT_SET_TEST(test_descriptors),   WAIT_SET_TEST(test_timers),
-        WAIT_SET_TEST(test_turns),         WAIT_SET_TEST(test_members),
-        WAIT_SET_TEST(test_as_descriptor), WAIT_SET_TEST(test_own_calls),
-        WAIT_SET_TEST(test_handles),       WAIT_SET_TEST(test_fork),
-        WAIT_SET_TEST(test_signal),        WAIT_SET_TEST(test_errors),
-        WAIT_SET_TEST(test_threads),       WAIT_SET_TEST(test_lost_ring_in_a_crowd),
+        WAIT_SET_TEST(test_subscriber),
+        WAIT_SET_TEST(test_publisher),
+        WAIT_SET_TEST(test_descriptors),
+        WAIT_SET_TEST(test_timers),
+        WAIT_SET_TEST(test_turns),
+        WAIT_SET_TEST(test_members),
+        WAIT_SET_TEST(test_as_descriptor),
+        WAIT_SET_TEST(test_own_calls),
+        WAIT_SET_TEST(test_handles),
+        WAIT_SET_TEST(test_fork),
+        WAIT_SET_TEST(test_signal),
+        WAIT_SET_TEST(test_errors),
+        WAIT_SET_TEST(test_threads),
+        WAIT_SET_TEST(test_lost_ring_in_a_crowd),
+        WAIT_SET_TEST(test_ring_while_it_arms),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

@@ -27,6 +27,9 @@
 /* Who always finds channels ready looks at descriptors this often. */
 #define POLL_NS 100000
 
+/* How often a set that was rung for while it armed arms again. */
+#define TRIES 8
+
 /* Events that epoll gives at once. */
 #define BURST 64
 
@@ -261,25 +264,29 @@ static bool is_any_ready(struct weir_wait_set *set)
     return false;
 }
 
+enum armed {
+    ARMED = 0,
+    ARMED_READY, /* something may be ready already */
+    ARMED_RUNG, /* nothing is; but somebody has rung meanwhile, for an item that is not armed now */
+};
+
 /*
  * The last step of arming: what has just been announced is looked at, whoever has rung or not; all
  * of it, since it is armed only by that.
  */
-static bool look_at_armed(struct weir_wait_set *set)
+static enum armed look_at_armed(struct weir_wait_set *set)
 {
-    bool is_ready = false;
+    bool is_ready = false, is_rung = false;
     for (uint32_t i = 0; i < set->looked_count; i++) {
         struct weir__item *item = set->items[set->looked[i]];
         is_ready |= weir__item_is_ready(item);
+        is_rung |= !item->is_armed && weir__item_is_waiting(item);
     }
-    return is_ready;
+    return is_ready ? ARMED_READY : is_rung ? ARMED_RUNG : ARMED;
 }
 
-/*
- * From now on whoever makes an item ready makes `news` readable. 0; 1: something may be ready
- * already. docs/lane.md, "Wait sets".
- */
-static int arm(struct weir_wait_set *set)
+/* enum armed, or -errno. */
+static int arm_once(struct weir_wait_set *set)
 {
     uint64_t count;
     uint32_t announced = 0;
@@ -291,7 +298,7 @@ static int arm(struct weir_wait_set *set)
         }
     }
     if (announced == 0 && !set->is_news)
-        return is_any_ready(set);
+        return is_any_ready(set) ? ARMED_READY : ARMED;
     if (announced > 0)
         weir__sleep_order();
     for (uint32_t i = 0; i < set->looked_count; i++) {
@@ -308,6 +315,25 @@ static int arm(struct weir_wait_set *set)
         return weir__fail(-result, "nobody to wait in a wait set's place: %s", strerror(-result));
     set->is_news = false;
     return look_at_armed(set);
+}
+
+/*
+ * From now on whoever makes an item ready makes `news` readable. 0; 1: something may be ready
+ * already. docs/lane.md, "Wait sets".
+ *
+ * A ring that came before the kernel waited has made nothing readable; and who rang will not ring
+ * for that epoch again. So it goes on only with a new one, or with `news` readable (W2).
+ */
+static int arm(struct weir_wait_set *set)
+{
+    int result = ARMED_RUNG;
+    for (int try = 0; try < TRIES && result == ARMED_RUNG; try++)
+        result = arm_once(set);
+    if (result == ARMED_RUNG) {
+        make_readable(set);
+        result = 0;
+    }
+    return result;
 }
 
 /* A moment in which a channel may become ready: sooner than a sleep could begin. */

@@ -64,7 +64,7 @@ struct weir__item {
 
     bool is_armed;
     bool is_due; /* to be looked at, armed or not: it was announced, or a slice has ended, since */
-    uint32_t words;    /* so many of the next two */
+    uint32_t words; /* so many of the next two */
     const weir__atomic_u32 *word[WEIR__ITEM_WORDS];
     uint32_t value[WEIR__ITEM_WORDS]; /* while nobody has rung */
 
