@@ -216,6 +216,23 @@ static void test_waits(void **state)
     weir_publisher_close(publisher);
 }
 
+/* Lossy ones alone are not asked, also while they join; a reliable one is. */
+static void test_nobody_to_ask(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EPIPE);
+    lossy_claim(true);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), -EAGAIN);
+    lossy_claim(false);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EAGAIN);
+    lossy_unclaim();
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EPIPE);
+    weir_publisher_close(publisher);
+}
+
 static bool is_readable(int fd)
 {
     struct pollfd polled = { .fd = fd, .events = POLLIN };
@@ -333,6 +350,7 @@ int main(void)
         CROWD_TEST(test_half_joined),
         CROWD_TEST(test_held),
         CROWD_TEST(test_waits),
+        CROWD_TEST(test_nobody_to_ask),
         CROWD_TEST(test_descriptor),
         CROWD_TEST(test_later_publisher),
         CROWD_TEST(test_options),

@@ -250,9 +250,8 @@ int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t bytes, 
     return weir__publisher_note(publisher, WEIR__REFUSED_ROOM, result);
 }
 
-/* Looks until so many subscribers are attached (0), or there is nobody at all and that ends it. */
-static int wait_attached(struct weir_publisher *publisher, uint32_t count, bool may_be_nobody,
-                         int64_t deadline_ns)
+/* Looks until so many subscribers are attached. */
+static int wait_attached(struct weir_publisher *publisher, uint32_t count, int64_t deadline_ns)
 {
     for (;;) {
         publisher->need_bytes = 0;
@@ -261,8 +260,6 @@ static int wait_attached(struct weir_publisher *publisher, uint32_t count, bool 
         int result = look(publisher);
         if (result != 0 || publisher->attached_count >= count)
             return result;
-        if (may_be_nobody && publisher->reader_count == publisher->out_count)
-            return weir__fail(EPIPE, "no subscriber is left");
         result = wait_for(publisher, WEIR__REFUSED_SUBSCRIBER, deadline_ns);
         if (result != 0)
             return result;
@@ -280,7 +277,7 @@ int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t c
         return result;
     weir__publisher_commit_batch(publisher);
     publisher->side.looks = 0;
-    result = wait_attached(publisher, count, false, deadline_ns);
+    result = wait_attached(publisher, count, deadline_ns);
     return weir__publisher_note(publisher, WEIR__REFUSED_SUBSCRIBER, result);
 }
 
@@ -340,8 +337,11 @@ int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline
             store_boundary(publisher); /* as at a look: who joins begins behind it */
             break;
         }
-        result = wait_attached(publisher, 1, true, deadline_ns);
-        if (result != 0 || is_taken(publisher))
+        publisher->wanted = publisher->tail;
+        result = look(publisher);
+        if (result == 0 && publisher->reader_count == publisher->out_count)
+            result = weir__fail(EPIPE, "no subscriber is left");
+        if (result != 0 || is_taken(publisher)) /* of lossy ones alone, attached or not, yet */
             break;
         result = wait_for(publisher, WEIR__REFUSED_TAKEN, deadline_ns);
     } while (result == 0);
