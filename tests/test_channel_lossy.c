@@ -13,6 +13,10 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <weir/segment.h>
+
+#include "channel/publisher.h"
+
 enum { RING = 64 << 10 };
 
 static size_t draw_size(uint64_t *seed)
@@ -233,6 +237,56 @@ static void test_nobody_to_ask(void **state)
     weir_publisher_close(publisher);
 }
 
+static void set_page(uint64_t *page)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+    options.kind = WEIR__DIRECTORY_KIND;
+    assert_result(weir_segment_open(&segment, weir_by_name(CHANNEL), 0, &options), 0);
+    struct weir__directory_shm *shm = weir_segment_data(segment);
+    *page = atomic_exchange(&shm->slots[0].page, *page);
+    atomic_fetch_add(&shm->roles[WEIR__PUBLISHER].changes, 1);
+    weir_segment_close(segment);
+}
+
+/*
+ * A publisher that is stopped in the middle of something while a subscriber opens, and goes on: what
+ * it sends before that one reads is read, or told as missed. Once it stands between the stores of its
+ * boundary; once between its claim and its page, so that the page of a former owner stands there.
+ */
+static void test_stopped_publisher(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 6; way++) {
+        struct weir_publisher *publisher = lossy_publisher(RING, way % 2 ? 4096 : 0);
+        uint64_t seed = 31, torn = 0, page = UINT64_MAX;
+        atomic_store(&board->sure[0], 0);
+        if (way < 4)
+            send_some(publisher, &seed, way < 2 ? 0 : 1000);
+        uint64_t before = atomic_load(&board->sure[0]);
+        if (way < 4)
+            torn = atomic_fetch_add(&publisher->lane->boundary_before, 8);
+        else
+            set_page(&page);
+        struct books books = { .subscriber = lossy_open(way % 2 ? WEIR_DELIVERY_RELIABLE
+                                                                : WEIR_DELIVERY_LOSSY,
+                                                        WEIR_START_NOW, 0),
+                               .next = before };
+        if (way < 4)
+            atomic_store(&publisher->lane->boundary_before, torn);
+        else
+            set_page(&page);
+        send_some(publisher, &seed, 10);
+        assert_int_equal(lossy_drain(&books), -EAGAIN);
+        assert_int_equal(books.received, 10);
+        send_some(publisher, &seed, 1000);
+        assert_int_equal(lossy_drain(&books), -EAGAIN);
+        assert_int_equal(books.received + books.missed, 1010);
+        weir_publisher_close(publisher);
+        weir_subscriber_close(books.subscriber);
+    }
+}
+
 static bool is_readable(int fd)
 {
     struct pollfd polled = { .fd = fd, .events = POLLIN };
@@ -351,6 +405,7 @@ int main(void)
         CROWD_TEST(test_held),
         CROWD_TEST(test_waits),
         CROWD_TEST(test_nobody_to_ask),
+        CROWD_TEST(test_stopped_publisher),
         CROWD_TEST(test_descriptor),
         CROWD_TEST(test_later_publisher),
         CROWD_TEST(test_options),

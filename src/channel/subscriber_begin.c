@@ -135,23 +135,40 @@ static int leave_torn(struct weir_subscriber *subscriber, struct weir__lane *lan
     return -EAGAIN;
 }
 
-/* From the boundary to now. */
+/* From the boundary to now, where the publisher waits for us. */
+static int begin_waited_for(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    struct weir__mark boundary;
+    int reads = 0;
+    while (!read_boundary(lane, &boundary))
+        if (++reads == BOUNDARY_ATTEMPTS)
+            return leave_torn(subscriber, lane);
+    if ((boundary.position & 7) != 0)
+        return weir__lane_corrupt(subscriber, lane);
+    go_to(lane, &boundary);
+    return walk(subscriber, lane, UINT64_MAX);
+}
+
+/*
+ * To now, where it does not: from the boundary or a mark, of which one at most is not whole, as
+ * what it commits after this must not be lost unseen because it was stopped in the middle of one.
+ */
 static int begin_now(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    struct weir__mark boundary = { 0, 0 };
+    struct weir__mark mark = { 0, 0 };
     int result = -EAGAIN;
+    if (!lane->is_validated)
+        return begin_waited_for(subscriber, lane);
     for (int attempt = 0; attempt < WALK_ATTEMPTS && result == -EAGAIN; attempt++) {
-        int reads = 0;
-        while (!read_boundary(lane, &boundary))
-            if (++reads == BOUNDARY_ATTEMPTS)
-                return leave_torn(subscriber, lane);
-        if ((boundary.position & 7) != 0)
+        result = weir__lane_pick(lane, WEIR__PICK_NEWEST, 0, &mark);
+        if (result == -EUCLEAN)
             return weir__lane_corrupt(subscriber, lane);
-        go_to(lane, &boundary);
-        result = walk(subscriber, lane, UINT64_MAX);
+        go_to(lane, &mark);
+        if (result == 0)
+            result = walk(subscriber, lane, UINT64_MAX);
     }
     if (result == -EAGAIN)
-        go_to(lane, &boundary);
+        go_to(lane, &mark);
     return result == -EAGAIN ? 0 : result;
 }
 

@@ -394,7 +394,8 @@ int weir__subscriber_attach_new(struct weir_subscriber *subscriber)
     subscriber->changes_seen = changes;
     for (uint32_t i = 0; i < slots->count; i++) {
         uint64_t owner = weir__slot_owner(&slots->at[i]);
-        if (!subscriber->is_open && weir__slot_page(&slots->at[i]) != 0)
+        /* Shown: what stands there beside a new owner may be a former one's page. */
+        if (!subscriber->is_open && weir__shown_id(weir__slot_page(&slots->at[i]), owner) >= 0)
             subscriber->berths[i].first = owner;
         int result = is_new(subscriber, i, owner) ? attach_lane(subscriber, i, owner) : 0;
         if (result == 0)
