@@ -272,7 +272,9 @@ int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t c
     int result = weir__side_check(&publisher->side);
     uint32_t most = weir__side_others(&publisher->side)->count;
     if (result == 0 && count > most)
-        result = weir__fail(EINVAL, "%u subscribers: this channel was made for %u", count, most);
+        result =
+            weir__fail(EINVAL, "%u subscribers: this channel was made for %u, so wait for no more",
+                       count, most);
     if (result != 0)
         return result;
     weir__publisher_commit_batch(publisher);

@@ -51,7 +51,9 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
         return weir__fail(EINVAL, "options: delivery %u, start %u: not known", to->delivery,
                           to->start);
     if (side->role == WEIR__PUBLISHER && to->lag_max_bytes > to->ring_bytes)
-        return weir__fail(EINVAL, "a lag of %llu bytes at most: the ring has %llu",
+        return weir__fail(EINVAL,
+                          "a lag of %llu bytes at most is never reached: the ring has %llu; give a "
+                          "larger ring, or a smaller lag",
                           (unsigned long long)to->lag_max_bytes,
                           (unsigned long long)to->ring_bytes);
     side->waiter.spin_ns = to->flags & WEIR_CHANNEL_SPIN_ONLY    ? WEIR__SLICE_NS
@@ -88,6 +90,23 @@ int weir__side_check(const struct weir__side *side)
                               "own");
 }
 
+static int refuse_delivery(const char *name, bool is_lossy)
+{
+    if (is_lossy)
+        return weir__fail(EINVAL,
+                          "channel '%s' was made lossy, and a publisher cannot change that: leave "
+                          "options.delivery 0; a subscriber may ask for everything by its own "
+                          "(WEIR_DELIVERY_RELIABLE)",
+                          name);
+    return weir__fail(
+        EINVAL,
+        "channel '%s' was made reliable, by whoever came first, and a publisher cannot "
+        "change that: leave --lossy out (options.delivery 0); a subscriber may be lossy "
+        "by itself ('weir sub --lossy'), and --lag-max (options.lag_max_bytes) waits "
+        "for none",
+        name);
+}
+
 /* Of the channel that was opened, and what options say of it. */
 static int take_delivery(struct weir__side *side, const char *name)
 {
@@ -96,8 +115,7 @@ static int take_delivery(struct weir__side *side, const char *name)
     bool is_lossy = side->directory.terms.delivery != 0;
     if (delivery != WEIR_DELIVERY_CHANNEL) {
         if (is_publisher && is_lossy != (delivery == WEIR_DELIVERY_LOSSY))
-            return weir__fail(EINVAL, "channel '%s' was made %s: leave options.delivery 0", name,
-                              is_lossy ? "lossy" : "reliable");
+            return refuse_delivery(name, is_lossy);
         is_lossy = delivery == WEIR_DELIVERY_LOSSY;
     }
     side->is_lossy = !is_publisher && is_lossy;
@@ -119,10 +137,12 @@ static int claim(struct weir__side *side, const char *name)
     const char *noun = side->role == WEIR__PUBLISHER ? "publisher" : "subscriber";
     int number = weir__slot_claim(own, side->me, &side->took_dead);
     if (number < 0 && own->count == 1)
-        return weir__fail(EBUSY, "channel '%s' has a %s already", name, noun);
+        return weir__fail(EBUSY, "channel '%s' has a %s already, and was made for one", name, noun);
     if (number < 0)
-        return weir__fail(EBUSY, "channel '%s' has %u %ss already: it was made for no more", name,
-                          own->count, noun);
+        return weir__fail(EBUSY,
+                          "channel '%s' has %u %ss already: it was made for no more; who makes it "
+                          "may say for how many, to %d (options.%ss_max)",
+                          name, own->count, noun, WEIR_CHANNEL_MEMBERS_MAX, noun);
     side->number = (uint32_t)number;
     side->waiter.doorbell = &own->at[number].doorbell;
     side->is_listed = true;

@@ -17,8 +17,20 @@
 #include "segment/semset.h"
 #include "segment/sysv.h"
 
+/* What the caller looks for; whoever looks for a channel may never have heard of segments. */
+static bool is_channel(const struct weir__segment_ask *ask)
+{
+    return strcmp(ask->options.kind, "channel") == 0;
+}
+
 static int not_there(const struct weir__segment_ask *ask)
 {
+    if (is_channel(ask))
+        return weir__fail(
+            ENOENT,
+            "there is no channel under %s: its first publisher or subscriber makes it; "
+            "'weir list' shows what there is",
+            ask->what);
     return weir__fail(
         ENOENT, "there is no segment under %s: create it first, or look for it with 'weir list'",
         ask->what);
@@ -45,9 +57,9 @@ static int no_such_name(const struct weir__segment_ask *ask)
     if (!weir__entry_elsewhere(directory, where))
         return not_there(ask);
     return weir__fail(ENOENT,
-                      "there is no segment under %s in this IPC namespace; the IPC namespace %s "
+                      "there is no %s under %s in this IPC namespace; the IPC namespace %s "
                       "has one: enter it with 'nsenter --ipc', or start both sides in the same",
-                      ask->what, where);
+                      is_channel(ask) ? "channel" : "segment", ask->what, where);
 }
 
 /*
