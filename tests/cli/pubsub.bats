@@ -168,7 +168,7 @@ lines() {
     { echo one && cat line; } >two
     sub out c -c 1
     refused 1 'line 2 of .*' "$WEIR" pub c <two
-    [[ "$stderr" == *'1 messages were published before'* ]]
+    [[ "$stderr" == *'1 message was published before'* ]]
     ends "$sub_pid" 0
     [ "$(cat out)" = one ]
 }
@@ -454,6 +454,86 @@ with_end() {
         [ "$(jq -s 'length + (map(.missed // 0) | add)' out)" -eq 100001 ]
         [ "$(jq -s 'map(.missed // 0) | add' out)" -gt 0 ]
         grep -q 'messages were missed' said
+    done
+}
+
+# Each message is of one letter, so that one of two messages would be seen. Stopped again and again,
+# it is stopped in the midst of a copy, and overtaken, many times.
+@test "what a publisher that waits for nobody overwrites is not printed, and counted" {
+    cat >whole.py <<'END'
+import sys
+count = 0
+while message := sys.stdin.buffer.read(200000):
+    if message != message[:1] * 200000:
+        sys.exit(f"message {count} is of several")
+    count += 1
+print(count)
+END
+    for letter in a b c d e f g; do head -c 200000 /dev/zero | tr '\0' "$letter" >"$letter"; done
+    mkfifo pipe
+    for lossy in '' --lossy; do
+        python3 whole.py <pipe >count 3>&- &
+        local checker=$!
+        # shellcheck disable=SC2086
+        "$WEIR" sub --raw --until-end $lossy c >pipe 2>pipe.err 3>&- &
+        sub_pid=$!
+        children+=("$sub_pid")
+        "$WEIR" pub --wait-for 1 --repeat 4000 --lag-max 1 c a b c d e f g 3>&- &
+        local pub=$!
+        children+=("$pub")
+        while kill -0 "$pub" 2>/dev/null; do
+            kill -STOP "$sub_pid"
+            read -rt 0.005 <> <(:) || true
+            kill -CONT "$sub_pid"
+            read -rt 0.003 <> <(:) || true
+        done
+        ends "$pub" 0
+        ends "$sub_pid" 0
+        ends "$checker" 0
+        # A remark for each gap: "N messages were missed".
+        [ "$(awk -v sum="$(cat count)" '/missed/ { sum += $3 } END { print sum }' pipe.err)" -eq 28000 ]
+        [ "$(cat count)" -lt 28000 ]
+    done
+}
+
+@test "for how many a channel is" {
+    "$WEIR" sub --subscribers-max 2 --publishers-max 1 c >one 3>&- &
+    children+=($!)
+    works "$WEIR" pub --wait-for 1 --wait 20 c </dev/null
+    subscribed=1
+    sub two c
+    refused 1 'has 2 subscribers already.*who makes it may say for how many, to 4096' "$WEIR" sub c
+    refused 1 'was made for 2 subscribers, not for 3' "$WEIR" sub --subscribers-max 3 c
+    refused 1 'this channel was made for 2, so wait for no more' "$WEIR" pub --wait-for 3 c </dev/null
+    refused 2 "--publishers-max '0': too small: 1 to 4096" "$WEIR" pub --publishers-max 0 c
+    refused 2 "--subscribers-max '4097': too large" "$WEIR" sub --subscribers-max 4097 c
+}
+
+@test "who comes second cannot make it lossy, and learns what to do" {
+    sub out --lossy c
+    refused 1 "made reliable, by whoever came first.*leave --lossy out.*'weir sub --lossy'" \
+        "$WEIR" pub --lossy c </dev/null
+    works "$WEIR" pub c <<<hello
+    kill -TERM "$sub_pid"
+    ends "$sub_pid" 0
+    mkfifo in
+    "$WEIR" pub --lossy c <in 3>&- &
+    children+=($!)
+    exec 5>in
+    works "$WEIR" sub --timeout 0.1 c
+    "$WEIR" info -q c | grep -Eqx ' +64 +64 +lossy +- +-'
+    works "$WEIR" pub --lossy c </dev/null
+    exec 5>&-
+    refused 2 "--lag-max '0': 1 at least, which waits for nobody" "$WEIR" pub --lag-max 0 c
+    refused 1 'never reached: the ring has 1048576; give a larger ring, or a smaller lag' \
+        "$WEIR" pub --lag-max 2M c </dev/null
+}
+
+@test "a channel that is not there is called one" {
+    for command in tap 'top --once' 'top --json'; do
+        # shellcheck disable=SC2086
+        refused 1 "there is no channel under name 'c': its first publisher or subscriber makes it" \
+            "$WEIR" $command c
     done
 }
 

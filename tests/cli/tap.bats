@@ -129,8 +129,8 @@ sub() {
     refused 2 "'d' is too much" "$WEIR" tap c d
     refused 2 'name' "$WEIR" tap ../c
     refused 2 'one of them at most' "$WEIR" tap --raw --hex c
-    refused 2 "--from 'x': oldest, now, or -N" "$WEIR" tap --from x c
-    refused 2 "--from '-x': not a number" "$WEIR" tap --from -x c
+    refused 2 "--from 'x': oldest, now or -N" "$WEIR" tap --from x c
+    refused 2 "--from '-x': oldest, now or -N" "$WEIR" tap --from -x c
     refused 2 "--count '0'" "$WEIR" tap -c 0 c
     refused 1 "'c'" "$WEIR" tap c
     "$WEIR" create c --size 4096

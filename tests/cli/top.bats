@@ -79,6 +79,16 @@ pub_open() {
     exec 5>&-
 }
 
+@test "whoever reads the lines has seen enough" {
+    needs_json
+    sub one c
+    run --separate-stderr bash -c '"$0" top --json -i 0.05 c | head -n 1; exit "${PIPESTATUS[0]}"' \
+        "$WEIR"
+    [ "$status" -eq 1 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [ "$stderr" = 'weir top: cannot write the output: Broken pipe' ]
+}
+
 @test "rates and totals are those of the traffic" {
     needs_json
     sub one c

@@ -42,6 +42,29 @@ static bool type_option(struct weir_channel_options *options, char *text)
     return true;
 }
 
+static bool members_option(const char *option, const char *text, uint32_t *count)
+{
+    uint64_t number;
+    if (!number_option(option, text, 1, WEIR_CHANNEL_MEMBERS_MAX, &number))
+        return false;
+    *count = (uint32_t)number;
+    return true;
+}
+
+bool from_option(const char *text, uint32_t *start, uint64_t *start_back)
+{
+    *start = WEIR_START_BACK;
+    if (text[0] == '-' && text[1] >= '0' && text[1] <= '9')
+        return number_option("--from", text + 1, 0, UINT64_MAX / 2, start_back);
+    *start = strcmp(text, "oldest") == 0 ? WEIR_START_OLDEST : WEIR_START_NOW;
+    if (*start == WEIR_START_OLDEST || strcmp(text, "now") == 0)
+        return true;
+    char *shown = text_escape(text, false);
+    command_usage("--from '%s': oldest, now or -N is wanted, such as -10", shown);
+    free(shown);
+    return false;
+}
+
 bool channel_option(struct weir_channel_options *options, int option, char *argument, int *status)
 {
     *status = STATUS_USAGE;
@@ -57,6 +80,10 @@ bool channel_option(struct weir_channel_options *options, int option, char *argu
     case CHANNEL_PERSISTENT:
         options->flags |= WEIR_CHANNEL_PERSISTENT;
         return true;
+    case CHANNEL_PUBLISHERS:
+        return members_option("--publishers-max", argument, &options->publishers_max);
+    case CHANNEL_SUBSCRIBERS:
+        return members_option("--subscribers-max", argument, &options->subscribers_max);
     case CHANNEL_TYPED:
         return type_option(options, argument);
     default:

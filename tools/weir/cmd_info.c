@@ -35,6 +35,13 @@ static const char help[] =
     "subscriber with each publisher: its LAG, and how many messages that is (BEHIND).\n"
     "Takes no part in anything, and changes nothing; 'weir top' shows it live.\n"
     "\n"
+    "A member's STATE is shown; joining, as long as it has a place and shows nothing\n"
+    "yet; hidden, when this user may not read its memory; gone, when it is leaving, or\n"
+    "dead; false, when what it shows cannot be true. Its RELEASED is what it has given\n"
+    "back, COMMITTED what it has sent: bytes, with 8 for each message's header; EXACT\n"
+    "says whether that is of now, or of its last look at its subscribers. READING is\n"
+    "attached; finished, at the publisher's end; or refused, by either of the two.\n"
+    "\n"
     "OBJECT is NAME, id:N (a segment), sem:N (a semaphore set), key:0x1234,\n"
     "ftok:PATH:PROJ or posix:/NAME.\n"
     "\n"
@@ -69,7 +76,8 @@ static void find_parts(struct table *parts, const struct weir_object *object)
     table_init(parts, maps_columns, maps_column_count);
     size_t hidden = maps_find(parts, object);
     if (hidden > 0 && object->attached != 0)
-        command_note("%zu processes of other users may not be looked at", hidden);
+        command_note("%zu process%s of other users may not be looked at", hidden,
+                     hidden == 1 ? "" : "es");
 }
 
 /* The tables behind the facts: PARTS, and of a channel what it is for, and its members. */

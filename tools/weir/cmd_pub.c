@@ -31,7 +31,8 @@ static const char help[] =
     "ended, or was killed, since. Nothing is dropped: it waits for the slowest, but\n"
     "for those that are lossy ('weir sub --lossy'), or see --lag-max. What\n"
     "is published while nobody subscribes is gone; --wait-for waits for somebody.\n"
-    "Any number may publish to a channel at once.\n"
+    "Any number may publish to a channel at once. 'weir info' shows who takes part,\n"
+    "'weir top' the same live, 'weir tap' the messages, from outside.\n"
     "\n"
     "Options:\n"
     "  -L, --length-prefixed  standard input is, for each message, its length in 4\n"
@@ -47,7 +48,8 @@ static const char help[] =
     "                         message has a quarter of it less 8 bytes at most; without\n"
     "                         it: 1M\n"
     "      --lossy            if this makes the channel: whoever subscribes misses what it\n"
-    "                         does not read in time, unless it asks for everything\n"
+    "                         does not read in time. Who makes it without, 'weir sub' as\n"
+    "                         well, makes it reliable, and then this is refused\n"
     "      --lag-max=SIZE     once the ring is full, do not wait for one who is so far\n"
     "                         behind, or half the ring; 'weir sub' says what it missed\n"
     "      --taken            end only when all who subscribe have taken everything;\n"
@@ -265,7 +267,8 @@ static int run_publication(const struct request *request)
     if (status == STATUS_OK && request->is_taken)
         status = await_taken(&publication);
     else if (status != STATUS_OK && publication.sent > 0)
-        command_note("%llu messages were published before", (unsigned long long)publication.sent);
+        command_note("%llu message%s published before", (unsigned long long)publication.sent,
+                     publication.sent == 1 ? " was" : "s were");
     weir_publisher_close(publication.publisher);
     return status;
 }
@@ -290,6 +293,19 @@ static bool ring_option(const char *text, uint64_t *ring)
     if (*ring >= WEIR_RING_BYTES_MIN && (*ring & (*ring - 1)) == 0)
         return true;
     command_usage("--ring '%s': a power of two is wanted, 64K at least: 1M, 32M", text);
+    return false;
+}
+
+/* 0 would say: wait for the slowest. Who writes it means the contrary. */
+static bool lag_option(const char *text, uint64_t *lag)
+{
+    if (!size_option("--lag-max", text, lag))
+        return false;
+    if (*lag > 0)
+        return true;
+    command_usage("--lag-max '%s': 1 at least, which waits for nobody; to wait for the slowest, "
+                  "leave it out",
+                  text);
     return false;
 }
 
@@ -319,7 +335,7 @@ static bool take_option(struct request *request, int option, int *status)
         request->options.delivery = WEIR_DELIVERY_LOSSY;
         return true;
     case OPTION_LAG_MAX:
-        return size_option("--lag-max", optarg, &request->lag_max);
+        return lag_option(optarg, &request->lag_max);
     case OPTION_TAKEN:
         request->is_taken = true;
         return true;

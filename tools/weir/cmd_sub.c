@@ -32,14 +32,16 @@ static const char help[] =
     "then it leaves in order, and ends with status 0.\n"
     "\n"
     "What is there is printed at once. A publisher waits for the slowest subscriber:\n"
-    "whoever stops reading from this command may stop it, too. A message counts as\n"
-    "taken ('weir pub --taken') once it is written.\n"
+    "whoever stops reading from this command may stop it, too; unless that one waits\n"
+    "for nobody ('weir pub --lag-max'): then what was missed is said. A message counts\n"
+    "as taken ('weir pub --taken') once it is written.\n"
     "\n"
     "Options:\n"
-    "  -f, --from=WHERE       begin with the oldest message that is kept, now, or so\n"
-    "                         many back of each publisher: oldest, now, -N\n"
+    "  -f, --from=WHERE       oldest: with all that is still there; -N: with the last N\n"
+    "                         messages of each publisher; now (without it)\n"
     "      --lossy            miss what is not read in time: no publisher waits for this\n"
-    "                         one; it says on standard error how many were missed\n"
+    "                         one; it says on standard error how many were missed. This\n"
+    "                         one alone: a channel that it makes is reliable to others\n"
     "  -c, --count=N          end after N messages\n"
     "  -t, --timeout=SECONDS  end, with status 0, when so long no message has come\n"
     "  -e, --until-end        end when the last publisher has left; with status 1 if it\n"
@@ -73,6 +75,12 @@ struct request {
     struct weir_channel_options options;
 };
 
+/* Messages of one publisher that were taken, and overwritten before they were copied. */
+struct overwritten {
+    uint32_t session;
+    uint64_t count;
+};
+
 struct subscription {
     const struct request *request;
     struct weir_subscriber *subscriber;
@@ -81,8 +89,10 @@ struct subscription {
     int64_t deadline_ns;                      /* for the next message */
     struct weir_message held[WEIR_HOLDS_MAX]; /* not written yet, or not all of it */
     unsigned held_count;
-    void *copy; /* of a lossy one's message: what is in the ring may be overwritten */
+    void *copy; /* of the message that is next: what is in the ring may be overwritten */
     size_t copy_bytes;
+    struct overwritten *overwritten;
+    size_t overwritten_count;
     struct output output;
     int status;
 };
@@ -99,19 +109,23 @@ static enum output_result write_out(struct subscription *subscription)
     enum output_result result = output_flush(&subscription->output);
     if (result != OUTPUT_DONE)
         return result;
-    for (unsigned i = 0; i < subscription->held_count; i++) {
-        if (weir_subscriber_check(subscription->subscriber, &subscription->held[i]) != 0)
-            subscription->status = command_fail(
-                "too far behind: a publisher did not wait, and message %llu was overwritten while "
-                "it was written",
-                (unsigned long long)subscription->held[i].sequence);
+    for (unsigned i = 0; i < subscription->held_count; i++)
         weir_subscriber_release(subscription->subscriber, &subscription->held[i]);
-    }
     subscription->held_count = 0;
     return OUTPUT_DONE;
 }
 
-/* A lossy one's next message, whole, with room for it made as need be. */
+/* Room for a message's bytes. */
+static void need_copy(struct subscription *subscription, size_t size_bytes)
+{
+    if (size_bytes <= subscription->copy_bytes)
+        return;
+    free(subscription->copy);
+    subscription->copy = text_memory(malloc(size_bytes));
+    subscription->copy_bytes = size_bytes;
+}
+
+/* A lossy one's next message, whole. */
 static int receive_copy(struct subscription *subscription, struct weir_message *message)
 {
     for (;;) {
@@ -119,29 +133,82 @@ static int receive_copy(struct subscription *subscription, struct weir_message *
                                                    subscription->copy_bytes, message, 0);
         if (result != -EMSGSIZE)
             return result;
-        void *more = realloc(subscription->copy, message->size_bytes);
-        if (!more)
-            return -ENOMEM;
-        subscription->copy = more;
-        subscription->copy_bytes = message->size_bytes;
+        need_copy(subscription, message->size_bytes);
     }
 }
 
-/* The next message: held in place, or of a lossy one a copy, which is written at once. */
+/* One that was overwritten counts among what its publisher's next message says was missed. */
+static void count_overwritten(struct subscription *subscription, const struct weir_message *message)
+{
+    struct overwritten *of = subscription->overwritten;
+    size_t i = 0, count = subscription->overwritten_count;
+    while (i < count && of[i].session != message->session)
+        i++;
+    if (i == count) {
+        of = text_memory(realloc(of, (count + 1) * sizeof *of));
+        of[i] = (struct overwritten){ .session = message->session };
+        subscription->overwritten = of;
+        subscription->overwritten_count++;
+    }
+    of[i].count += message->missed + 1;
+}
+
+static uint64_t take_overwritten(struct subscription *subscription, uint32_t session)
+{
+    struct overwritten *of = subscription->overwritten;
+    for (size_t i = 0; i < subscription->overwritten_count; i++)
+        if (of[i].session == session) {
+            uint64_t count = of[i].count;
+            of[i] = of[--subscription->overwritten_count];
+            return count;
+        }
+    return 0;
+}
+
+/* A reliable one's next message, held; it is copied, and then asked whether it was whole. */
+static int take_copy(struct subscription *subscription, struct weir_message *message)
+{
+    int result = weir_subscriber_take_until(subscription->subscriber, message, 0);
+    if (result != 0)
+        return result;
+    need_copy(subscription, message->size_bytes);
+    if (message->size_bytes > 0)
+        memcpy(subscription->copy, message->data, message->size_bytes);
+    result = weir_subscriber_check(subscription->subscriber, message);
+    if (result != 0) {
+        count_overwritten(subscription, message);
+        weir_subscriber_release(subscription->subscriber, message);
+        return -EOVERFLOW;
+    }
+    message->missed += take_overwritten(subscription, message->session);
+    return 0;
+}
+
+static void tell_missed(uint64_t count)
+{
+    command_note("%llu message%s missed", (unsigned long long)count,
+                 count == 1 ? " was" : "s were");
+}
+
+/*
+ * The next message: a copy, since publishers that wait for nobody, and all of a lossy one, may
+ * overwrite what is in the ring. Of a reliable one it is held until it is written.
+ */
 static enum output_result write_next(struct subscription *subscription, int *result)
 {
-    struct weir_message *message = &subscription->held[subscription->held_count];
+    struct weir_message *held = &subscription->held[subscription->held_count];
     bool is_lossy = weir_subscriber_delivery(subscription->subscriber) == WEIR_DELIVERY_LOSSY;
-    *result = is_lossy ? receive_copy(subscription, message)
-                       : weir_subscriber_take_until(subscription->subscriber, message, 0);
+    *result = is_lossy ? receive_copy(subscription, held) : take_copy(subscription, held);
     if (*result != 0)
         return OUTPUT_DONE;
-    if (message->missed > 0)
-        command_note("%llu messages were missed", (unsigned long long)message->missed);
+    if (held->missed > 0)
+        tell_missed(held->missed);
     subscription->held_count += !is_lossy;
     subscription->taken++;
     reset_deadline(subscription);
-    enum output_result written = output_message(&subscription->output, message);
+    struct weir_message message = *held;
+    message.data = subscription->copy;
+    enum output_result written = output_message(&subscription->output, &message);
     if (written == OUTPUT_DONE && (is_lossy || subscription->held_count == WEIR_HOLDS_MAX))
         written = write_out(subscription);
     return written;
@@ -246,6 +313,9 @@ static int subscribe(const struct request *request, enum output_form form)
         subscription->status = STATUS_FAILURE;
     weir_subscriber_close(subscription->subscriber);
     int status = subscription->status;
+    for (size_t i = 0; i < subscription->overwritten_count; i++)
+        tell_missed(subscription->overwritten[i].count);
+    free(subscription->overwritten);
     free(subscription->copy);
     free(subscription);
     return status;
@@ -263,20 +333,6 @@ static bool take_form(struct request *request, enum output_form *form, enum outp
     return true;
 }
 
-static bool from_option(const char *text, struct request *request)
-{
-    request->options.start = WEIR_START_BACK;
-    if (text[0] == '-' && text[1] >= '0' && text[1] <= '9')
-        return number_option("--from", text + 1, 0, UINT64_MAX / 2, &request->options.start_back);
-    request->options.start = strcmp(text, "oldest") == 0 ? WEIR_START_OLDEST : WEIR_START_NOW;
-    if (request->options.start == WEIR_START_OLDEST || strcmp(text, "now") == 0)
-        return true;
-    char *shown = text_escape(text, false);
-    command_usage("--from '%s': oldest, now or -N is wanted, such as -10", shown);
-    free(shown);
-    return false;
-}
-
 enum { OPTION_LOSSY = 0x2000 };
 
 static bool take_option(struct request *request, enum output_form *form, int option, int *status)
@@ -288,7 +344,7 @@ static bool take_option(struct request *request, enum output_form *form, int opt
     case 'e':
         return request->until_end = true;
     case 'f':
-        return from_option(optarg, request);
+        return from_option(optarg, &request->options.start, &request->options.start_back);
     case OPTION_LOSSY:
         request->options.delivery = WEIR_DELIVERY_LOSSY;
         return true;

@@ -11,6 +11,7 @@
 #include <weir/error.h>
 #include <weir/tap.h>
 
+#include "channel.h"
 #include "command.h"
 #include "named.h"
 #include "output.h"
@@ -28,13 +29,14 @@ static const char help[] =
     "it is too slow itself, or is stopped. How many is told at the end.\n"
     "\n"
     "Needs the right to read the publishers' memory; whoever may not be read is told\n"
-    "of, and left out. ('weir sub' takes part, and gets every message.)\n"
+    "of, and left out. ('weir sub' takes part, and gets every message; 'weir top' and\n"
+    "'weir info' show who publishes, and who subscribes.)\n"
     "\n"
     "Options:\n"
     "  -c, --count=N          end after N messages\n"
     "  -t, --timeout=SECONDS  end, with status 0, when so long no message has come\n"
-    "  -f, --from=WHERE       oldest: with all that is still there; -N: with N messages\n"
-    "                         of each publisher; now (without it)\n"
+    "  -f, --from=WHERE       oldest: with all that is still there; -N: with the last N\n"
+    "                         messages of each publisher; now (without it)\n"
     "  -r, --raw              the bytes of the messages, one after the other\n"
     "  -L, --length-prefixed  before each message its length in 4 bytes, the lowest\n"
     "                         first (little-endian), and nothing behind it\n"
@@ -165,31 +167,15 @@ static int tap(const struct request *request)
     else if (watch(watching) == OUTPUT_FAILED)
         watching->status = STATUS_FAILURE;
     if (watching->missed > 0)
-        command_note("%llu messages were overwritten before they could be read",
-                     (unsigned long long)watching->missed);
+        command_note("%llu message%s overwritten before %s could be read",
+                     (unsigned long long)watching->missed,
+                     watching->missed == 1 ? " was" : "s were",
+                     watching->missed == 1 ? "it" : "they");
     weir_tap_close(watching->tap);
     int status = watching->status;
     free(watching->room);
     free(watching);
     return status;
-}
-
-static bool from_option(const char *text, struct weir_tap_options *options)
-{
-    const char *why = NULL;
-    if (strcmp(text, "oldest") == 0 || strcmp(text, "now") == 0) {
-        options->start = *text == 'o' ? WEIR_START_OLDEST : WEIR_START_NOW;
-        return true;
-    }
-    options->start = WEIR_START_BACK;
-    why = *text == '-' ? number_parse(text + 1, UINT64_MAX / 2, &options->start_back)
-                       : "oldest, now, or -N";
-    if (!why)
-        return true;
-    char *shown = text_escape(text, false);
-    command_usage("--from '%s': %s", shown, why);
-    free(shown);
-    return false;
 }
 
 /* False: the usage error is told. */
@@ -212,7 +198,7 @@ static bool take_option(struct request *request, int option, int *status)
     case 'c':
         return number_option("--count", optarg, 1, UINT64_MAX / 2, &request->count);
     case 'f':
-        return from_option(optarg, &request->options);
+        return from_option(optarg, &request->options.start, &request->options.start_back);
     case 'J':
         return value_json_possible() && take_form(request, OUTPUT_JSON);
     case 'L':

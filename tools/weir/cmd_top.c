@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,7 +25,8 @@ static const char help[] =
     "Usage: weir top [OPTION]... [CHANNEL]...\n"
     "\n"
     "Shows what the publishers and subscribers of these channels, or of all, do now,\n"
-    "again and again. Takes no part in anything: no member notices it.\n"
+    "again and again. Takes no part in anything: no member notices it. ('weir tap'\n"
+    "shows the messages.)\n"
     "\n"
     "Columns:\n"
     "  CHANNEL    its name\n"
@@ -125,8 +127,12 @@ static int run_lines(const struct top_request *request, enum form form)
         print(&sample, form, &request->view);
         sample_free(&before);
         before = sample;
-        if (fflush(stdout) != 0 || form == FORM_ONCE || form == FORM_JSON_ONCE)
-            break; /* command_finish() says why */
+        if (fflush(stdout) != 0) {
+            status = command_fail("cannot write the output: %s", strerror(errno));
+            break;
+        }
+        if (form == FORM_ONCE || form == FORM_JSON_ONCE)
+            break;
     }
     sample_free(&before);
     return status;

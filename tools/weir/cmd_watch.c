@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <weir/clock.h>
 #include <weir/error.h>
@@ -84,8 +85,10 @@ static int watch(const char *text, const struct request *request)
         }
         known = reader.value.version;
         status = value_print(&reader, request->form);
-        if (fflush(stdout) != 0)
-            break; /* command_finish() says why */
+        if (fflush(stdout) != 0) {
+            status = command_fail("cannot write the output: %s", strerror(errno));
+            break;
+        }
     }
     value_close(&reader);
     return status;
