@@ -4,7 +4,7 @@
 
 Goal: every code block of README.md and docs/tutorial.md is true.
 Method: the blocks are taken in their order, in a fresh folder that has links to
-the checkout's examples/ and to the build folder (as build-release); commands run
+the checkout's examples/ and src/ and to the build folder (as build-release); commands run
 in one interactive bash on a terminal of its own, as a reader has it, and what
 they print is compared with what the document shows.
 
@@ -247,8 +247,8 @@ class Reader:
         self.arguments = arguments
         self.folder = os.path.join(folder, "weir")
         os.makedirs(self.folder)
-        os.symlink(os.path.join(arguments.source, "examples"),
-                   os.path.join(self.folder, "examples"))
+        for name in ("examples", "src"):
+            os.symlink(os.path.join(arguments.source, name), os.path.join(self.folder, name))
         if arguments.build:
             os.symlink(arguments.build, os.path.join(self.folder, "build-release"))
         self.shell = Shell(self.folder, self.environment(folder), arguments.grace)
