@@ -213,10 +213,8 @@ static int run(int argc, char **argv)
     request.channels = argv + optind;
     request.channel_count = (size_t)(argc - optind);
     for (size_t i = 0; i < request.channel_count; i++)
-        if (weir_name_check(request.channels[i]) != 0) {
-            command_fail_weir();
-            return STATUS_USAGE;
-        }
+        if (weir_name_check(request.channels[i]) != 0)
+            return command_usage("%s", weir_last_error());
     return run_form(&request, is_json   ? is_once ? FORM_JSON_ONCE : FORM_JSON
                               : is_once ? FORM_ONCE
                                         : FORM_SCREEN);
