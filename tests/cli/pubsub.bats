@@ -482,7 +482,7 @@ END
         local pub=$!
         children+=("$pub")
         while kill -0 "$pub" 2>/dev/null; do
-            kill -STOP "$sub_pid"
+            kill -STOP "$sub_pid" 2>/dev/null || break # it may have ended since, with the publisher
             read -rt 0.005 <> <(:) || true
             kill -CONT "$sub_pid"
             read -rt 0.003 <> <(:) || true

@@ -30,13 +30,13 @@
 /* For the help: behind "Options:". */
 #define CHANNEL_HELP                                                                               \
     "      --typed=NAME[:SIZE]  the channel's messages are of this type, and of SIZE\n"            \
-    "                         bytes each: as it was made for, or else this makes it so\n"          \
+    "                         bytes each: as it was made for, or else from now on\n"               \
     "      --persistent       if this makes the channel, it stays until 'weir rm'\n"               \
-    "      --publishers-max=N  for how many the channel is: as it was made for, or else\n"         \
-    "                         this makes it so; 1 to 4096, and 64 if nobody says\n"                \
+    "      --publishers-max=N  for how many the channel is: as it was made for, or\n"              \
+    "                         else this makes it so; 1 to 4096, and 64 if nobody says\n"           \
     "      --subscribers-max=N  likewise\n"                                                        \
-    "      --mode=MODE        who else may join what this makes: 0660, a group; without\n"         \
-    "                         it: 0600, this user alone\n"                                         \
+    "      --mode=MODE        who else may join what this makes: 0660, a group;\n"                 \
+    "                         without it: 0600, this user alone\n"                                 \
     "      --gid=GROUP        give what this makes to a group, a name or a number\n"               \
     "      --any-owner        also a channel, and members, of other users\n"
 
