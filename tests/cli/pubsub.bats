@@ -470,24 +470,32 @@ while message := sys.stdin.buffer.read(200000):
 print(count)
 END
     for letter in a b c d e f g; do head -c 200000 /dev/zero | tr '\0' "$letter" >"$letter"; done
-    mkfifo pipe
+    mkfifo pipe keys
     for lossy in '' --lossy; do
-        python3 whole.py <pipe >count 3>&- &
+        # One that says nothing, so that it is there until all the rest is over.
+        "$WEIR" pub c <keys 3>&- &
+        local idle=$!
+        children+=("$idle")
+        exec 5>keys
+        until "$WEIR" info -q c 2>/dev/null | grep -q '^publisher'; do :; done
+        python3 whole.py <pipe >count 3>&- 5>&- &
         local checker=$!
         # shellcheck disable=SC2086
-        "$WEIR" sub --raw --until-end $lossy c >pipe 2>pipe.err 3>&- &
+        "$WEIR" sub --raw --until-end $lossy c >pipe 2>pipe.err 3>&- 5>&- &
         sub_pid=$!
         children+=("$sub_pid")
-        "$WEIR" pub --wait-for 1 --repeat 4000 --lag-max 1 c a b c d e f g 3>&- &
+        "$WEIR" pub --wait-for 1 --repeat 4000 --lag-max 1 c a b c d e f g 3>&- 5>&- &
         local pub=$!
         children+=("$pub")
         while kill -0 "$pub" 2>/dev/null; do
-            kill -STOP "$sub_pid" 2>/dev/null || break # it may have ended since, with the publisher
+            kill -STOP "$sub_pid"
             read -rt 0.005 <> <(:) || true
             kill -CONT "$sub_pid"
             read -rt 0.003 <> <(:) || true
         done
         ends "$pub" 0
+        exec 5>&-
+        ends "$idle" 0
         ends "$sub_pid" 0
         ends "$checker" 0
         # A remark for each gap: "N messages were missed".
