@@ -140,6 +140,12 @@ static void test_exact_counts(void **state)
     weir_subscriber_close(subscriber);
 }
 
+/* The cursor stands before what is held, or, if it had to wait and announced that, behind it. */
+static bool is_released(uint64_t bytes, uint64_t before, uint64_t behind)
+{
+    return bytes == before || bytes == behind;
+}
+
 /* What is held when a publisher has gone counts when it is given back, in whatever order. */
 static void test_publishers_that_come_and_go(void **state)
 {
@@ -164,10 +170,10 @@ static void test_publishers_that_come_and_go(void **state)
     struct seen seen = look();
     assert_int_equal(seen.subscribers[0].is_exact, 1);
     assert_int_equal(seen.subscribers[0].released_messages, 38);
-    assert_int_equal(seen.subscribers[0].released_bytes, 7 * 16 + 3 * 16);
+    assert_true(is_released(seen.subscribers[0].released_bytes, bytes - 30 * 64, bytes));
     assert_result(weir_subscriber_release(subscriber, &held[1]), 0);
     assert_int_equal(look().subscribers[0].released_messages, 39);
-    assert_int_equal(look().subscribers[0].released_bytes, 7 * 16 + 3 * 16);
+    assert_true(is_released(look().subscribers[0].released_bytes, bytes - 30 * 64, bytes));
     assert_result(weir_subscriber_release(subscriber, &held[0]), 0);
     assert_int_equal(look().subscribers[0].released_messages, 40);
     assert_int_equal(look().subscribers[0].released_bytes, bytes);

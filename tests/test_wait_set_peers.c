@@ -30,7 +30,8 @@ enum { CHANNELS = 8, MANY = 140, TURNS_OF_MEMBERS = 10 };
 
 /* On the board: by channel. */
 #define identity_of(number) (&board->notes[number])
-#define taken_of(number) (&board->received[number])
+#define taken_of(number)                                                                           \
+    (&board->notes[CROWD_WHO_MAX / 2 + (number)]) /* more than subscribers can be */
 
 static bool is_looking; /* once a millisecond, for want of all else */
 

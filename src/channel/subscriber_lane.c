@@ -57,7 +57,7 @@ static bool is_held(const struct weir__lane *lane)
 
 void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    uint64_t cursor = lane->head, released = lane->count - lane->held;
+    uint64_t cursor = lane->head, released = lane->count - lane->held - lane->announced;
     for (unsigned i = 0; lane->held > 0 && i < weir__hold_count(subscriber); i++) {
         const struct weir__hold *hold = weir__hold_at(subscriber, i);
         if (hold->lane == lane && !weir__hold_is_announced(hold)) {

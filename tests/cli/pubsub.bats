@@ -507,6 +507,7 @@ END
 @test "for how many a channel is" {
     "$WEIR" sub --subscribers-max 2 --publishers-max 1 c >one 3>&- &
     children+=($!)
+    until "$WEIR" info c >/dev/null 2>&1; do :; done # it makes the channel
     works "$WEIR" pub --wait-for 1 --wait 20 c </dev/null
     subscribed=1
     sub two c
