@@ -206,7 +206,7 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
  *   stats   | when it comes to it  | relaxed, see above
  *   cursor  | each release         | release [lane.free]; never falls within a lane
  *   released| each release         | relaxed [lane.released], just before the cursor: messages
- *           |                      | of that publisher before those that are held, or to come
+ *           |                      | of that publisher, but those held, announced or not, or to come
  *   lane    | at the attach        | release [lane.attached]; 0 before the cursor
  *           |                      | changes lanes
  *   finished| when a lane is left  | release [lane.finished]; the cursor stays that lane's

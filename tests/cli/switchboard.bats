@@ -15,7 +15,6 @@ heard() {
     local until=$((SECONDS + 20))
     until grep -q -- "$1" heard; do
         [ $SECONDS -lt $until ] || return 1
-        sleep 0.02
     done
 }
 
@@ -38,7 +37,7 @@ heard() {
     wait $publisher || true
     heard '^c: the last publisher was killed'
     exec 8>&-
-    until [ "$(grep -c '^c: 0 publishers' heard)" -eq 2 ]; do sleep 0.02; done
+    until [ "$(grep -c '^c: 0 publishers' heard)" -eq 2 ]; do :; done
     echo quit >&7
     exec 7>&-
     wait $one
