@@ -263,6 +263,7 @@ holds_its_form() {
 @test "the screen: colours, a signal, a terminal that is not known" {
     sub one c
     kill -STOP "$sub_pid"
+    unset NO_COLOR # as it is where tests are run by a script
     is_coloured() { tmux -S tmux.socket capture-pane -ep | grep -q $'\e\[[0-9;]*3[1-7]m'; }
     screen 80 24 env TERM=screen-256color "$WEIR" top -i 0.1
     until_so is_coloured
