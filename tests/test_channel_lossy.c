@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <weir/segment.h>
 
@@ -341,6 +342,56 @@ static void test_later_publisher(void **state)
     weir_subscriber_close(books.subscriber);
 }
 
+enum { VISITS = 20 };
+
+/* Busy with something else most of the time, so that who comes has left before it looks. */
+static void look_seldom(void *argument)
+{
+    const struct timespec busy = { 0, 20 * MS_NS };
+    struct books books = { .subscriber = lossy_open(WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0) };
+    int result = 0;
+    (void)argument;
+    atomic_fetch_add(&board->ready, 1);
+    while (books.received < VISITS) {
+        nanosleep(&busy, NULL);
+        books.next = 0; /* each is another publisher's first */
+        result = lossy_read(&books, weir_deadline_ns(20 * SECOND_NS));
+        CHECK(result == 0 || result == -ENODATA);
+    }
+    weir_subscriber_close(books.subscriber);
+}
+
+static int64_t visit(void)
+{
+    struct weir_publisher *publisher = lossy_publisher(WEIR_RING_BYTES_MIN, 0);
+    atomic_store(&board->sure[0], 0);
+    assert_result(crowd_send(publisher, 0, 100, NOW), 0); /* waits for nobody */
+    int64_t began_ns = weir_now_ns();
+    weir_publisher_close(publisher);
+    return weir_now_ns() - began_ns;
+}
+
+/* Who sends one message and closes is heard; by one that is stopped, not, and does not wait for it. */
+static void test_short_lived(void **state)
+{
+    (void)state;
+    int status;
+    pid_t reader = crowd_fork(look_seldom, NULL);
+    crowd_await_ready(1);
+    for (int i = 0; i < VISITS; i++)
+        visit();
+    crowd_end(reader);
+    reader = crowd_fork(look_seldom, NULL);
+    crowd_await_ready(2);
+    assert_int_equal(kill(reader, SIGSTOP), 0);
+    assert_int_equal(waitpid(reader, &status, WUNTRACED), reader);
+    int64_t took_ns = visit();
+    assert_true(took_ns >= 190 * MS_NS && took_ns < 5 * SECOND_NS);
+    assert_int_equal(kill(reader, SIGKILL), 0);
+    assert_int_equal(waitpid(reader, &status, 0), reader);
+    assert_true(weir_collect(0, NULL, NULL) >= 0); /* the last one's names */
+}
+
 static void expect_open(bool is_publisher, uint32_t delivery, int expected)
 {
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
@@ -408,6 +459,7 @@ int main(void)
         CROWD_TEST(test_stopped_publisher),
         CROWD_TEST(test_descriptor),
         CROWD_TEST(test_later_publisher),
+        CROWD_TEST(test_short_lived),
         CROWD_TEST(test_options),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);

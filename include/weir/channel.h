@@ -228,6 +228,11 @@ WEIR_EXPORT int weir_publisher_open(struct weir_publisher **publisher, const cha
  *
  * What was committed stays with the subscribers. A loan is abandoned; what an
  * open batch still holds back is as if never sent. publisher: NULL is allowed. Never fails.
+ *
+ * Blocking: a fifth of a second at most, while a lossy subscriber that was there before the last
+ * message (or any, of a publisher with options.lag_max_bytes) has not attached this publisher's
+ * ring yet, as when both have just come: it reads the rest by itself. One that does not attach it
+ * in that time, or whose publisher is killed or exits without this call, never learns of them.
  */
 WEIR_EXPORT void weir_publisher_close(struct weir_publisher *publisher);
 

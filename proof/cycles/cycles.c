@@ -126,11 +126,16 @@ static void bring(unsigned member)
         from[member - PUBLISHERS][i] = board->life[life_of[i]].at_most;
 }
 
-/* A subscriber has all of a life that is over that it must have; a lossy one with what it missed. */
+/*
+ * A subscriber has all of a life that is over that it must have; a lossy one with what it missed,
+ * unless the publisher was killed before it had attached.
+ */
 static bool has_all(unsigned subscriber, unsigned publisher)
 {
     const struct seen *seen = &board->seen[subscriber][life_of[publisher]];
     const struct life *life = &board->life[life_of[publisher]];
+    if (subscriber >= RELIABLE && !board->is_over && !seen->first)
+        return true;
     return life->sure <= from[subscriber][publisher] || (seen->first && seen->next >= life->sure);
 }
 

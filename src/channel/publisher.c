@@ -432,10 +432,14 @@ void weir_publisher_close(struct weir_publisher *publisher)
 {
     if (!publisher)
         return;
-    if (weir__side_is_ours(&publisher->side) && !publisher->has_ended)
+    bool is_ours = weir__side_is_ours(&publisher->side);
+    if (is_ours && !publisher->has_ended)
         /* Release [lane.end]. Pairs with look_for_end(). */
         atomic_store_explicit(&publisher->lane->ended, 1, memory_order_release);
+    publisher->has_ended = true;
     /* CRASH lane.ended */
-    weir__descriptor_close(publisher->descriptor, weir__side_is_ours(&publisher->side));
+    if (is_ours)
+        weir__publisher_hand_over(publisher);
+    weir__descriptor_close(publisher->descriptor, is_ours);
     free_publisher(publisher);
 }

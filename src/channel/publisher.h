@@ -173,6 +173,12 @@ int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t bytes,
                               int64_t deadline_ns);
 
 /*
+ * Before the lane goes: waits, a slice at most, for those whom no credit held us up for, and who
+ * have not attached it yet. What a batch holds back is dropped.
+ */
+void weir__publisher_hand_over(struct weir_publisher *publisher);
+
+/*
  * What a call that came to a look ends with, and so what the descriptor stands for from now on.
  * Returns result.
  */

@@ -67,7 +67,7 @@ static int credit(struct weir_publisher *publisher, struct weir__reader *reader,
     }
     if (reader->is_attached) {
         /* Acquire [lane.free]: it has read what we overwrite. Pairs with store_cursor() and
-     * weir__lane_store_cursor(). */
+         * weir__lane_store_cursor(). */
         cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_acquire);
         if (cursor < reader->cursor || cursor > publisher->tail ||
             (publisher->tail - cursor > publisher->capacity && publisher->lag_bytes == 0))
@@ -182,6 +182,7 @@ static int wait_for(struct weir_publisher *publisher, enum weir__refused refused
         [WEIR__REFUSED_ROOM] = WEIR__WAITS_FOR_ROOM,
         [WEIR__REFUSED_SUBSCRIBER] = WEIR__WAITS_FOR_SUBSCRIBER,
         [WEIR__REFUSED_TAKEN] = WEIR__WAITS_FOR_TAKEN,
+        [WEIR__REFUSED_ATTACHED] = WEIR__WAITS_FOR_SUBSCRIBER,
     };
     const struct weir__watch watch = { .waits_for = waits_for[refused],
                                        .is_ready = weir__refusal_is_over,
@@ -348,6 +349,46 @@ int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline
         result = wait_for(publisher, WEIR__REFUSED_TAKEN, deadline_ns);
     } while (result == 0);
     return weir__publisher_note(publisher, WEIR__REFUSED_TAKEN, result);
+}
+
+/* Whether one that was there before the last message has not attached our lane yet. */
+static bool has_unattached(const struct weir_publisher *publisher)
+{
+    for (uint32_t i = 0; i < publisher->reader_count; i++) {
+        const struct weir__reader *reader = &publisher->readers[i];
+        if (!reader->is_attached && !reader->is_out && reader->found_at < publisher->tail)
+            return true;
+    }
+    return false;
+}
+
+/* What an open batch holds back is as if never written. */
+static void drop_batch(struct weir_publisher *publisher)
+{
+    if (publisher->batch_header == 0)
+        return;
+    publisher->tail = publisher->batch_start;
+    publisher->count = publisher->batch_count;
+    publisher->batch_header = 0;
+}
+
+void weir__publisher_hand_over(struct weir_publisher *publisher)
+{
+    int64_t deadline_ns = weir_deadline_ns(WEIR__SLICE_NS);
+    int result = -EINTR;
+    bool is_told = false;
+    drop_batch(publisher);
+    publisher->need_bytes = 0;
+    publisher->wanted = publisher->tail;
+    publisher->side.looks = 0;
+    while (publisher->tail > 0 && (result == 0 || result == -EINTR)) {
+        if (look(publisher) != 0 || !has_unattached(publisher))
+            return;
+        if (!is_told)
+            weir__side_ring_all(&publisher->side); /* the others need not wait for it */
+        is_told = true;
+        result = wait_for(publisher, WEIR__REFUSED_ATTACHED, deadline_ns);
+    }
 }
 
 bool weir__publisher_is_ready(struct weir_publisher *publisher)

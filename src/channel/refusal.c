@@ -29,7 +29,9 @@ enum state {
 static enum state state_of(const struct weir__refusal *refusal, const struct weir__reader *reader)
 {
     const struct weir__side *side = refusal->side;
-    bool is_waited = !reader->is_lossy || refusal->refused == WEIR__REFUSED_SUBSCRIBER;
+    bool is_attach_enough = refusal->refused == WEIR__REFUSED_SUBSCRIBER ||
+                            refusal->refused == WEIR__REFUSED_ATTACHED;
+    bool is_waited = !reader->is_lossy || is_attach_enough;
     if (!weir__peer_is_there(side, &reader->peer))
         return ABSENT;
     if (reader->unmet_page != 0)
@@ -43,7 +45,7 @@ static enum state state_of(const struct weir__refusal *refusal, const struct wei
         return weir__reader_refuses(reader, side->me) ? ABSENT : BLOCKING;
     /* Relaxed: the call that follows acquires. */
     uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_relaxed);
-    if (refusal->refused == WEIR__REFUSED_SUBSCRIBER)
+    if (is_attach_enough)
         return CONTENT;
     if ((reader->is_attached && cursor < reader->cursor) || cursor > refusal->committed)
         return NEWS;

@@ -13,8 +13,9 @@
  *              | released something that was in the way
  *   subscriber | as many as are wanted have our lane
  *   taken      | all cursors are at the last message, and nothing is held; or nobody is there
+ *   attached   | all have our lane; or nobody is there
  *
- * A lossy one counts for "subscriber" alone.
+ * A lossy one counts for "subscriber" and "attached" alone.
  * Who has refused our lane, and whose page we cannot have, is nobody that is there.
  *
  * Whatever is refused, it is over when one shows its memory that we have not attached: the
@@ -50,6 +51,7 @@ enum weir__refused {
     WEIR__REFUSED_ROOM,
     WEIR__REFUSED_SUBSCRIBER,
     WEIR__REFUSED_TAKEN,
+    WEIR__REFUSED_ATTACHED,
 };
 
 struct weir__refusal {
