@@ -17,6 +17,32 @@
 #include "base/copy.h"
 #include "base/error.h"
 
+static inline bool is_rung(const struct weir__waker *waker)
+{
+    /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier, or by the fence of
+     * wake_subscribers(). Pairs with weir__sleep_begin(). */
+    return atomic_load_explicit(waker->epoch, memory_order_relaxed) == waker->rung;
+}
+
+/*
+ * Of several subscribers, mostly nobody is to be rung: so this saves no register, and what it leads
+ * to is jumped to.
+ */
+static __attribute__((noinline)) void wake_any(struct weir_publisher *publisher)
+{
+    const struct weir__waker *waker = publisher->wakers, *end = waker + publisher->more;
+    /* Relaxed [slot.changes]: as in wake_subscribers(). */
+    if (!is_rung(&publisher->waker) ||
+        atomic_load_explicit(publisher->changes, memory_order_relaxed) != publisher->changes_seen) {
+        weir__publisher_wake(publisher);
+        return;
+    }
+    while (waker != end && is_rung(waker))
+        waker++;
+    if (waker != end)
+        weir__publisher_wake(publisher);
+}
+
 /* After a commit. */
 static inline void wake_subscribers(struct weir_publisher *publisher)
 {
@@ -30,7 +56,7 @@ static inline void wake_subscribers(struct weir_publisher *publisher)
     if (__builtin_expect(epoch != publisher->waker.rung || changes != publisher->changes_seen ||
                              publisher->more != 0,
                          0))
-        weir__publisher_wake(publisher);
+        wake_any(publisher);
 }
 
 static inline void zero_header(struct weir_publisher *publisher, uint64_t position)

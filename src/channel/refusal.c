@@ -29,8 +29,8 @@ enum state {
 static enum state state_of(const struct weir__refusal *refusal, const struct weir__reader *reader)
 {
     const struct weir__side *side = refusal->side;
-    bool is_attach_enough = refusal->refused == WEIR__REFUSED_SUBSCRIBER ||
-                            refusal->refused == WEIR__REFUSED_ATTACHED;
+    bool is_attach_enough =
+        refusal->refused == WEIR__REFUSED_SUBSCRIBER || refusal->refused == WEIR__REFUSED_ATTACHED;
     bool is_waited = !reader->is_lossy || is_attach_enough;
     if (!weir__peer_is_there(side, &reader->peer))
         return ABSENT;
