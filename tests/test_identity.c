@@ -7,6 +7,7 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -22,6 +23,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <weir/collect.h>
 
 #include "segment/identity.h"
 
@@ -273,11 +276,15 @@ static void unshared(void *unused)
 {
     uint64_t own;
     struct companion companion;
+    char here[PATH_MAX], there[PATH_MAX];
     (void)unused;
     companion_start(&companion, announce_and_wait, NULL);
     companion_meet(&companion);
     CHECK_RESULT(weir_identity(&own), 0);
+    CHECK_RESULT(weir_run_directory(here, sizeof here), 0);
     if (unshare(CLONE_NEWIPC) == 0) {
+        CHECK_RESULT(weir_run_directory(there, sizeof there), 0);
+        CHECK(strcmp(here, there) != 0);
         CHECK_RESULT(weir_life(board->identity[0], geteuid()), WEIR_LIFE_UNKNOWN);
         CHECK_RESULT(weir_life(own, geteuid()), WEIR_LIFE_UNKNOWN);
         CHECK_RESULT(weir_identity(&own), -EXDEV);

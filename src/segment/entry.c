@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/limits.h"
 #include "segment/header.h"
+#include "segment/identity.h"
 #include "segment/semset.h"
 #include "segment/sysv.h"
 
@@ -174,7 +174,7 @@ enum weir__verdict weir__entry_verdict(const struct weir__rundir *dir,
                                        const struct weir__record *record)
 {
     /* Ids of another namespace mean nothing here, and "no such id" is no death there. */
-    if (weir__ipc_namespace() != dir->ipc_namespace)
+    if (weir__ipc_namespace_here() != dir->ipc_namespace)
         return WEIR__UNKNOWN;
     return weir__record_verdict(record);
 }

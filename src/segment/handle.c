@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/limits.h"
 #include "segment/backend.h"
+#include "segment/identity.h"
 #include "segment/pages.h"
 #include "segment/semset.h"
 
@@ -76,7 +76,7 @@ static void bury(const char *directory, uint64_t ipc_namespace, const struct wei
     struct weir__rundir dir;
     char nameless[WEIR__ENTRY_NAME_BYTES];
     weir__rundir_init(&dir);
-    dir.ipc_namespace = weir__ipc_namespace();
+    dir.ipc_namespace = weir__ipc_namespace_here();
     /* Ids of another namespace mean nothing here, and "no such id" is no death there. */
     if (dir.ipc_namespace != ipc_namespace || weir__record_verdict(record) != WEIR__DEAD)
         return;

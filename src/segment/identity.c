@@ -153,8 +153,9 @@ static enum answer ask(uint64_t identity, uint32_t uid)
 static void tell(uint64_t identity)
 {
     cache->self.known = identity;
+    cache->self.ipc_namespace = weir__ipc_namespace();
     /* Inodes of namespaces that exist together differ, and in their last digits. */
-    cache->self.space = (uint32_t)weir__ipc_namespace() & SPACE_MASK;
+    cache->self.space = (uint32_t)cache->self.ipc_namespace & SPACE_MASK;
     cache->self.name = weir__identity_name(identity, cache->self.uid);
     /* Release [self.identity]: name and uid before it. Pairs with weir__self_identity(). */
     atomic_store_explicit(&cache->self.identity, identity, memory_order_release);
@@ -237,6 +238,16 @@ int weir_identity(uint64_t *identity)
         return weir__fail(EXDEV, "this thread is in another IPC namespace than its process's "
                                  "beacon: weir works in the namespace that it began in");
     return result;
+}
+
+uint64_t weir__ipc_namespace_here(void)
+{
+    const struct weir__self *self = weir__self();
+    uint64_t identity = weir__self_identity(self);
+    if (identity != WEIR_IDENTITY_NOBODY && ask(identity, self->uid) == ANSWER_SAME &&
+        self->ipc_namespace != 0)
+        return self->ipc_namespace;
+    return weir__ipc_namespace();
 }
 
 int weir_life(uint64_t identity, uint32_t uid)

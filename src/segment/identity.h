@@ -23,6 +23,7 @@ struct weir__self {
     uint64_t name;             /* weir__identity_name() of it */
     uint32_t uid;              /* effective: what others must ask for */
     uint32_t space;            /* a tag of the IPC namespace that the beacon is in */
+    uint64_t ipc_namespace;    /* that one; 0: it is not known */
 };
 
 /* Where it stands. Never NULL; another place before weir_identity() has succeeded. */
@@ -49,6 +50,12 @@ const uint64_t *weir__identity_word(void);
 
 /* The effective uid that this process had then: what others must ask for. */
 uint32_t weir__identity_uid(void);
+
+/*
+ * The calling thread's IPC namespace; 0: it is not known. /proc tells, and takes longer than all else
+ * on the way to a name; who has a beacon asks for that one first: where it answers is where it was made.
+ */
+uint64_t weir__ipc_namespace_here(void);
 
 /*
  * A word to stand beside an owner's: the uid to ask for, in which IPC namespace (this process's),

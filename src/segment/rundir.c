@@ -15,8 +15,8 @@
 #include <weir/collect.h>
 
 #include "base/error.h"
-#include "base/limits.h"
 #include "base/random.h"
+#include "segment/identity.h"
 
 /* The parent directory's path; its default is under /dev/shm, which a restart empties. */
 static int base_path(char path[PATH_MAX], bool *is_default)
@@ -58,7 +58,7 @@ static int namespace_name(char name[64], uint64_t *ipc_namespace)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, read_boot_id);
     if (*ipc_namespace == 0)
-        *ipc_namespace = weir__ipc_namespace();
+        *ipc_namespace = weir__ipc_namespace_here();
     if (!boot_id[0] || *ipc_namespace == 0)
         return weir__fail(ENOENT, "/proc does not tell the IPC namespace and the boot id, which "
                                   "names belong to: mount /proc");
