@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* From 16 bytes, mostly small. */
@@ -287,6 +288,52 @@ static void test_slowest_is_stopped(void **state)
     let_go(IS_STOPPED_AND_KILLED);
 }
 
+enum { SLEEPERS = 3, WAKES = 20 };
+
+/* Waits for each message, and says when it came: the first one awake, the others asleep. */
+static void wait_for_each(void *argument)
+{
+    unsigned number = *(const unsigned *)argument;
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_subscriber *subscriber;
+    options.flags = number == 0 ? WEIR_CHANNEL_SPIN_ONLY : WEIR_CHANNEL_SLEEP_ONLY;
+    CHECK_RESULT(weir_subscriber_open(&subscriber, CHANNEL, &options), 0);
+    atomic_fetch_add(&board->ready, 1);
+    for (int i = 0; i < WAKES; i++) {
+        CHECK_RESULT(crowd_take(subscriber, number, weir_deadline_ns(20 * SECOND_NS)), 0);
+        atomic_fetch_add(&board->words[number], 1);
+    }
+    weir_subscriber_close(subscriber);
+}
+
+/* Each sleeper is rung, also behind one that is awake: none has to wait for its slice. */
+static void test_all_sleepers_wake(void **state)
+{
+    (void)state;
+    pid_t sleepers[SLEEPERS];
+    unsigned soon = 0;
+    const struct timespec until_asleep = { 0, 20 * MS_NS };
+    for (unsigned i = 0; i < SLEEPERS; i++) {
+        sleepers[i] = crowd_fork(wait_for_each, &i);
+        crowd_await_ready(i + 1);
+    }
+    struct weir_publisher *publisher = crowd_publisher(0);
+    assert_result(
+        weir_publisher_wait_subscribers(publisher, SLEEPERS, weir_deadline_ns(20 * SECOND_NS)), 0);
+    for (uint64_t count = 1; count <= WAKES; count++) {
+        nanosleep(&until_asleep, NULL);
+        int64_t began_ns = weir_now_ns();
+        assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+        for (unsigned i = 0; i < SLEEPERS; i++)
+            crowd_await(&board->words[i], count);
+        soon += weir_now_ns() - began_ns < 100 * MS_NS;
+    }
+    assert_true(soon > WAKES / 2);
+    for (unsigned i = 0; i < SLEEPERS; i++)
+        crowd_end(sleepers[i]);
+    weir_publisher_close(publisher);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +344,7 @@ int main(void)
         CROWD_TEST(test_slowest_leaves),
         CROWD_TEST(test_slowest_is_killed),
         CROWD_TEST(test_slowest_is_stopped),
+        CROWD_TEST(test_all_sleepers_wake),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }
