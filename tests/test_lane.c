@@ -369,6 +369,9 @@ static void test_bad_options(void **state)
         { .size = sizeof rows[0], .ring_bytes = 65536 * 3 },
         { .size = sizeof rows[0], .reserved = { 1, 0 } },
         { .size = sizeof rows[0], .mode = 0777 },
+        { .size = sizeof rows[0], .trust = 99 },
+        { .size = sizeof rows[0], .delivery = WEIR_DELIVERY_LOSSY + 1 },
+        { .size = sizeof rows[0], .start = WEIR_START_BACK + 1 },
     };
     struct weir_publisher *publisher;
     struct weir_subscriber *subscriber;

@@ -598,7 +598,17 @@ static void test_by_name(void **state)
     assert_result(weir_latest_create(&writer, ref, &options), 0);
     assert_result(weir_latest_open(&reader, ref, NULL), 0);
     other.flags = WEIR_LATEST_READ_ONLY;
+    assert_result(weir_latest_create(&second, ref, &other), -EINVAL);
+    other.value_bytes_max = 0; /* of whatever geometry it has */
+    assert_result(weir_latest_create(&second, ref, &other), -EINVAL);
     assert_result(weir_latest_open(&read_only, ref, &other), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        struct weir_latest_options unknown = WEIR_LATEST_OPTIONS;
+        unknown.flags = i == 0 ? 1 << 7 : 0;
+        unknown.reserved[1] = i;
+        assert_result(weir_latest_open(&reader, ref, &unknown), -EINVAL);
+        assert_result(weir_latest_create(&second, ref, &unknown), -EINVAL);
+    }
     write_number(writer, 1, 64);
     expect_number(reader, 1, 64);
     expect_number(read_only, 1, 64);

@@ -215,6 +215,15 @@ static void bad_arguments_are_refused(void **state)
                       rows[i].expected);
         assert_true(strlen(weir_last_error()) > 10);
     }
+    /* Of a later release, whose field is used; and unused. */
+    struct {
+        struct weir_semset_options options;
+        uint64_t added;
+    } later = { .options = WEIR_SEMSET_OPTIONS, .added = 1 };
+    later.options.size = sizeof later;
+    assert_result(weir_semset_open(&set, weir_by_name("n"), 1, &later.options), -EINVAL);
+    later.added = 0;
+    assert_result(weir_semset_open(&set, weir_by_name("n"), 1, &later.options), -ENOENT);
     assert_null(set);
 }
 

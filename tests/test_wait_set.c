@@ -323,6 +323,46 @@ static void test_turns(void **state)
     close(counter);
 }
 
+/* What no publisher could open is refused here, too, and no channel is made. */
+static void test_members_options(void **state)
+{
+    const struct weir_channel_options rows[] = {
+        { .size = 4 },
+        { .size = sizeof rows[0], .flags = 1 << 15 },
+        { .size = sizeof rows[0], .flags = WEIR_CHANNEL_SPIN_ONLY | WEIR_CHANNEL_SLEEP_ONLY },
+        { .size = sizeof rows[0], .mode = 0777 },
+        { .size = sizeof rows[0], .trust = 99 },
+        { .size = sizeof rows[0], .ring_bytes = 65535 },
+        { .size = sizeof rows[0], .publishers_max = WEIR_CHANNEL_MEMBERS_MAX + 1 },
+        { .size = sizeof rows[0], .subscribers_max = WEIR_CHANNEL_MEMBERS_MAX + 1 },
+        { .size = sizeof rows[0], .delivery = WEIR_DELIVERY_LOSSY + 1 },
+        { .size = sizeof rows[0], .start = WEIR_START_BACK + 1 },
+        { .size = sizeof rows[0], .type_bytes = 8 },
+        { .size = sizeof rows[0], .reserved = { 0, 1 } },
+    };
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    const uint32_t both = WEIR_WAIT_PUBLISHERS | WEIR_WAIT_SUBSCRIBERS;
+    struct weir_segment *segment;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        int result = weir_wait_set_add_members(set, "one", &rows[i], both, 1);
+        if (result != -EINVAL)
+            print_error("row %zu\n", i);
+        assert_result(result, -EINVAL);
+        assert_true(strlen(weir_last_error()) > 10);
+    }
+    assert_result(weir_segment_open(&segment, weir_by_name("one"), 0, NULL), -ENOENT);
+    struct weir_publisher *publisher = publisher_of("one"); /* of a channel that is reliable */
+    options.delivery = WEIR_DELIVERY_LOSSY;
+    assert_result(weir_wait_set_add_members(set, "one", &options, both, 1), -EINVAL);
+    options.delivery = WEIR_DELIVERY_RELIABLE;
+    options.flags = WEIR_CHANNEL_PERSISTENT;
+    assert_result(weir_wait_set_add_members(set, "one", &options, both, 1), -EINVAL);
+    options.flags = WEIR_CHANNEL_SLEEP_ONLY;
+    assert_result(weir_wait_set_add_members(set, "one", &options, both, 1), 0);
+    weir_publisher_close(publisher);
+}
+
 static void test_members(void **state)
 {
     (void)state;
@@ -696,6 +736,7 @@ int main(int argument_count, char **arguments)
         WAIT_SET_TEST(test_descriptors),
         WAIT_SET_TEST(test_timers),
         WAIT_SET_TEST(test_turns),
+        WAIT_SET_TEST(test_members_options),
         WAIT_SET_TEST(test_members),
         WAIT_SET_TEST(test_as_descriptor),
         WAIT_SET_TEST(test_own_calls),

@@ -263,7 +263,7 @@ WEIR_EXPORT int weir_latest_reader_open(struct weir_latest_reader **reader,
  * reading alone, where they begin at a page (they do with pages of 4 KiB).
  *
  * Returns: 0.
- * Errors: -ENOENT (nobody has created it), -EAGAIN (its creator has not made it ready yet), those of
+ * Errors: -EINVAL (flags, reserved), -ENOENT (nobody has created it), -EAGAIN (its creator has not made it ready yet), those of
  *     weir_segment_open() and weir_latest_reader_open().
  * Blocking: never waits for a process. Threads: any. Fork: see above. Signals: not safe.
  */

@@ -206,8 +206,8 @@ WEIR_EXPORT int weir_wait_set_add_death(struct weir_wait_set *set, uint64_t iden
  *
  * name: of the channel; the caller becomes no member of it. If it is not there, it is made, as its
  * first publisher would: give the options that the publishers have.
- * options: as of weir_publisher_open(), may be NULL: of them mode, trust, trust_uid,
- * publishers_max, subscribers_max and delivery are used. roles: enum weir_wait_roles. token: comes back
+ * options: as of weir_publisher_open(), may be NULL: all of them are checked, and those are used
+ * that say what the channel is, and whom to trust. roles: enum weir_wait_roles. token: comes back
  * with each event.
  *
  * The first event comes at once, and tells how many are there. Then one comes when another
@@ -215,8 +215,9 @@ WEIR_EXPORT int weir_wait_set_add_death(struct weir_wait_set *set, uint64_t iden
  * and gone between two waits is not told of. One who leaves, or comes, is told of at once; one who
  * was killed within a fifth of a second, or sooner, when another notices.
  *
- * Returns: as weir_wait_set_add_subscriber(). Errors: also -EINVAL (roles; the channel was made
- *     for other numbers), and those of weir_segment_create_or_open().
+ * Returns: as weir_wait_set_add_subscriber(). Errors: also -EINVAL (roles; options; the channel was
+ *     made for other numbers, another delivery, or not to stay), -EPROTOTYPE (for another type),
+ *     and those of weir_segment_create_or_open().
  */
 WEIR_EXPORT int weir_wait_set_add_members(struct weir_wait_set *set, const char *name,
                                           const struct weir_channel_options *options,

@@ -59,7 +59,13 @@ int weir__directory_open(struct weir__directory *directory, const char *name,
                          const struct weir__terms *asked,
                          const struct weir_segment_options *options, struct weir__rundir *dir);
 
-/* The same, as the options of a channel say; delivery: that of the channel. */
+/* What a caller gave, or the defaults for NULL, checked. -EINVAL. */
+int weir__channel_options(struct weir_channel_options *to, const struct weir_channel_options *from);
+
+/*
+ * weir__directory_open(), as options say, which were checked; delivery: that of the channel, and
+ * -EINVAL if it has the other one.
+ */
 int weir__directory_open_as(struct weir__directory *directory, const char *name,
                             const struct weir_channel_options *options, struct weir__rundir *dir);
 

@@ -23,33 +23,12 @@
 
 static int take_options(struct weir__side *side, const struct weir_channel_options *from)
 {
-    static const struct weir_channel_options defaults = WEIR_CHANNEL_OPTIONS;
-    const uint32_t both = WEIR_CHANNEL_SPIN_ONLY | WEIR_CHANNEL_SLEEP_ONLY;
     struct weir_channel_options *to = &side->options;
-    *to = defaults;
-    if (from && from->size != sizeof *to)
-        return weir__fail(EINVAL, "options.size is %u: start from WEIR_CHANNEL_OPTIONS",
-                          from->size);
-    if (from)
-        *to = *from;
-    if (to->ring_bytes == 0)
-        to->ring_bytes = WEIR_RING_BYTES_DEFAULT;
+    int result = weir__channel_options(to, from);
+    if (result != 0)
+        return result;
     if (to->spin_ns == 0)
         to->spin_ns = SPIN_DEFAULT_NS;
-    if ((to->flags & ~(both | WEIR_CHANNEL_PERSISTENT | WEIR_CHANNEL_SET_GID)) ||
-        (to->flags & both) == both || to->reserved[0] || to->reserved[1])
-        return weir__fail(EINVAL, "options: flags 0x%x are not known, or contradict", to->flags);
-    if (to->ring_bytes < WEIR_RING_BYTES_MIN || (to->ring_bytes & (to->ring_bytes - 1)) != 0)
-        return weir__fail(EINVAL, "a ring of %llu bytes: it must be a power of two, %llu at least",
-                          (unsigned long long)to->ring_bytes,
-                          (unsigned long long)WEIR_RING_BYTES_MIN);
-    if (to->publishers_max > WEIR_CHANNEL_MEMBERS_MAX ||
-        to->subscribers_max > WEIR_CHANNEL_MEMBERS_MAX)
-        return weir__fail(EINVAL, "a channel for %u publishers and %u subscribers: %d each at most",
-                          to->publishers_max, to->subscribers_max, WEIR_CHANNEL_MEMBERS_MAX);
-    if (to->delivery > WEIR_DELIVERY_LOSSY || to->start > WEIR_START_BACK)
-        return weir__fail(EINVAL, "options: delivery %u, start %u: not known", to->delivery,
-                          to->start);
     if (side->role == WEIR__PUBLISHER && to->lag_max_bytes > to->ring_bytes)
         return weir__fail(EINVAL,
                           "a lag of %llu bytes at most is never reached: the ring has %llu; give a "
@@ -90,45 +69,19 @@ int weir__side_check(const struct weir__side *side)
                               "own");
 }
 
-static int refuse_delivery(const char *name, bool is_lossy)
-{
-    if (is_lossy)
-        return weir__fail(EINVAL,
-                          "channel '%s' was made lossy, and a publisher cannot change that: leave "
-                          "options.delivery 0; a subscriber may ask for everything by its own "
-                          "(WEIR_DELIVERY_RELIABLE)",
-                          name);
-    return weir__fail(
-        EINVAL,
-        "channel '%s' was made reliable, by whoever came first, and a publisher cannot "
-        "change that: leave --lossy out (options.delivery 0); a subscriber may be lossy "
-        "by itself ('weir sub --lossy'), and --lag-max (options.lag_max_bytes) waits "
-        "for none",
-        name);
-}
-
-/* Of the channel that was opened, and what options say of it. */
-static int take_delivery(struct weir__side *side, const char *name)
-{
-    uint32_t delivery = side->options.delivery;
-    bool is_publisher = side->role == WEIR__PUBLISHER;
-    bool is_lossy = side->directory.terms.delivery != 0;
-    if (delivery != WEIR_DELIVERY_CHANNEL) {
-        if (is_publisher && is_lossy != (delivery == WEIR_DELIVERY_LOSSY))
-            return refuse_delivery(name, is_lossy);
-        is_lossy = delivery == WEIR_DELIVERY_LOSSY;
-    }
-    side->is_lossy = !is_publisher && is_lossy;
-    return 0;
-}
-
 static int open_directory(struct weir__side *side, const char *name, struct weir__rundir *dir)
 {
     struct weir_channel_options asked = side->options;
+    uint32_t delivery = asked.delivery;
     if (side->role == WEIR__SUBSCRIBER)
         asked.delivery = WEIR_DELIVERY_CHANNEL; /* its own: the channel may have the other */
     int result = weir__directory_open_as(&side->directory, name, &asked, dir);
-    return result == 0 ? take_delivery(side, name) : result;
+    if (result != 0)
+        return result;
+    if (side->role == WEIR__SUBSCRIBER)
+        side->is_lossy = delivery == WEIR_DELIVERY_CHANNEL ? side->directory.terms.delivery != 0
+                                                           : delivery == WEIR_DELIVERY_LOSSY;
+    return 0;
 }
 
 static int claim(struct weir__side *side, const char *name)

@@ -330,8 +330,10 @@ static int check_options(const struct weir_tap_options *options)
 {
     if (options->size != sizeof *options)
         return weir__fail(EINVAL, "options.size is %u: start from WEIR_TAP_OPTIONS", options->size);
-    if (options->start > WEIR_START_BACK || options->reserved != 0)
+    if (options->start > WEIR_START_BACK)
         return weir__fail(EINVAL, "options: start %u is not known", options->start);
+    if (options->reserved != 0)
+        return weir__fail(EINVAL, "options.reserved must be 0: start from WEIR_TAP_OPTIONS");
     return 0;
 }
 

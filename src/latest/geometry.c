@@ -47,16 +47,35 @@ static bool is_possible(const struct weir_latest_options *options)
            (options->flags & ~(uint32_t)WEIR_LATEST_ALWAYS_WAKE) == 0;
 }
 
+int weir__latest_check(const struct weir_latest_options *options)
+{
+    const uint32_t known = WEIR_LATEST_ALWAYS_WAKE | WEIR_LATEST_READ_ONLY;
+    if (options->size != sizeof *options)
+        return weir__fail(EINVAL, "options.size is %u: start from WEIR_LATEST_OPTIONS",
+                          options->size);
+    if (options->flags & ~known)
+        return weir__fail(EINVAL, "options: flags 0x%x are not known", options->flags & ~known);
+    if (options->reserved[0] || options->reserved[1])
+        return weir__fail(EINVAL, "options.reserved must be 0: start from WEIR_LATEST_OPTIONS");
+    return 0;
+}
+
+int weir__latest_refuse_read_only(void)
+{
+    return weir__fail(EINVAL, "WEIR_LATEST_READ_ONLY is for weir_latest_open(): who makes a value "
+                              "also writes it");
+}
+
 int weir__latest_pack(const struct weir_latest_options *from, uint64_t *geometry)
 {
-    if (!from || from->size != sizeof *from)
-        return weir__fail(EINVAL, "options.size is %u: start from WEIR_LATEST_OPTIONS",
-                          from ? from->size : 0);
+    if (!from)
+        return weir__fail(EINVAL, "options are NULL: start from WEIR_LATEST_OPTIONS");
     struct weir_latest_options options = *from;
-    options.flags &= ~(uint32_t)WEIR_LATEST_READ_ONLY;
-    if (options.reserved[0] || options.reserved[1] ||
-        (options.flags & ~(uint32_t)WEIR_LATEST_ALWAYS_WAKE))
-        return weir__fail(EINVAL, "options: flags 0x%x are not known", options.flags);
+    int result = weir__latest_check(from);
+    if (result != 0)
+        return result;
+    if (options.flags & WEIR_LATEST_READ_ONLY)
+        return weir__latest_refuse_read_only();
     if (options.value_bytes_max < 1 || options.value_bytes_max > WEIR_LATEST_VALUE_BYTES_MAX)
         return weir__fail(EINVAL, "value_bytes_max is %llu: 1 to 2^44 - 1",
                           (unsigned long long)options.value_bytes_max);

@@ -32,6 +32,12 @@ struct weir__latest {
     uint64_t geometry; /* packed */
 };
 
+/* What does not depend on the geometry: size, flags, reserved words. -EINVAL. */
+int weir__latest_check(const struct weir_latest_options *options);
+
+/* -EINVAL: that flag is for open alone. */
+int weir__latest_refuse_read_only(void);
+
 /* The options' geometry, checked, with the default for buffers filled in. -EINVAL. */
 int weir__latest_pack(const struct weir_latest_options *options, uint64_t *geometry);
 

@@ -15,13 +15,6 @@
 
 static const struct weir_latest_options defaults = WEIR_LATEST_OPTIONS;
 
-static int check_options(const struct weir_latest_options *options)
-{
-    if (options->size == sizeof *options)
-        return 0;
-    return weir__fail(EINVAL, "options.size is %u: start from WEIR_LATEST_OPTIONS", options->size);
-}
-
 static struct weir_segment_options segment_options(const struct weir_latest_options *options)
 {
     struct weir_segment_options of_segment = WEIR_SEGMENT_OPTIONS;
@@ -75,8 +68,10 @@ int weir_latest_create(struct weir_latest_writer **writer, struct weir_ref ref,
     struct weir_latest_memory memory;
     struct weir_segment *segment;
     uint64_t geometry = 0;
-    int result = check_options(asked);
-    if (result == 0 && asked->value_bytes_max != 0)
+    int result = weir__latest_check(asked);
+    if (result == 0 && asked->flags & WEIR_LATEST_READ_ONLY)
+        result = weir__latest_refuse_read_only();
+    else if (result == 0 && asked->value_bytes_max != 0)
         result = weir__latest_pack(asked, &geometry);
     if (result != 0)
         return result;
@@ -123,7 +118,7 @@ int weir_latest_open(struct weir_latest_reader **reader, struct weir_ref ref,
     const struct weir_latest_options *asked = options ? options : &defaults;
     struct weir_latest_memory memory;
     struct weir_segment *segment;
-    int result = check_options(asked);
+    int result = weir__latest_check(asked);
     if (result != 0)
         return result;
     struct weir_segment_options of_segment = segment_options(asked);

@@ -16,6 +16,18 @@
 #define CREATE_FLAGS (WEIR_SEGMENT_ONE_WRITER | WEIR_SEGMENT_SET_GID)
 #define ALL_FLAGS (PAGE_FLAGS | CREATE_FLAGS | WEIR_SEGMENT_READ_ONLY)
 
+int weir__options_end(const void *options, size_t size, size_t known)
+{
+    const unsigned char *bytes = options;
+    for (size_t i = known; i < size && i < 4096; i++)
+        if (bytes[i] != 0)
+            return weir__fail(EINVAL,
+                              "options has a field at byte %zu that this weir (%zu bytes) "
+                              "does not know",
+                              i, known);
+    return 0;
+}
+
 /*
  * Takes over as much of the caller's struct as the caller knows. A larger one
  * than ours, from a newer header, must not ask for what this library cannot do.
@@ -29,13 +41,9 @@ static int copy_options(struct weir_segment_options *to, const struct weir_segme
     if (from->size < sizeof *to)
         return weir__fail(EINVAL, "options.size is %u: start from WEIR_SEGMENT_OPTIONS",
                           from->size);
-    const unsigned char *more = (const unsigned char *)from;
-    for (size_t i = sizeof *to; i < from->size && i < 4096; i++)
-        if (more[i] != 0)
-            return weir__fail(EINVAL,
-                              "options has a field at byte %zu that this weir (%zu bytes) "
-                              "does not know",
-                              i, sizeof *to);
+    int result = weir__options_end(from, from->size, sizeof *to);
+    if (result != 0)
+        return result;
     memcpy(to, from, sizeof *to);
     to->size = sizeof *to;
     if (to->reserved[0] || to->reserved[1])

@@ -78,6 +78,9 @@ enum weir__ask_for { WEIR__ASK_CREATE = 1, WEIR__ASK_OPEN = 2 };
 /* -EINVAL, with both numbers, when the segment has fewer bytes than are asked for. */
 int weir__segment_check_size(const struct weir__segment_ask *ask, uint64_t has_bytes);
 
+/* Of options from a later release: -EINVAL if one of the fields is used that come behind the known. */
+int weir__options_end(const void *options, size_t size, size_t known);
+
 /* Checks reference, size and options; purpose is one or both of enum weir__ask_for. */
 int weir__segment_ask(struct weir__segment_ask *ask, struct weir_ref ref, uint64_t size_bytes,
                       const struct weir_segment_options *options, unsigned purpose);

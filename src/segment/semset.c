@@ -26,6 +26,9 @@ static int read_options(uint32_t by, const struct weir_semset_options *given,
             return weir__fail(EINVAL,
                               "semset options: size is %" PRIu32 ": start from WEIR_SEMSET_OPTIONS",
                               given->size);
+        int result = weir__options_end(given, given->size, sizeof *options);
+        if (result != 0)
+            return result;
         *options = *given;
     }
     if (options->flags & ~(uint32_t)WEIR_SEMSET_PLAIN)

@@ -16,19 +16,13 @@ static uint32_t bit_of(int role)
 static int open_directory(struct weir__members *members, const char *name,
                           const struct weir_channel_options *given)
 {
-    struct weir_channel_options from = WEIR_CHANNEL_OPTIONS;
+    struct weir_channel_options options;
     struct weir__rundir dir;
-    if (given && given->size != sizeof from)
-        return weir__fail(EINVAL, "options.size is %u: start from WEIR_CHANNEL_OPTIONS",
-                          given->size);
-    if (given)
-        from = *given;
-    if (from.publishers_max > WEIR_CHANNEL_MEMBERS_MAX ||
-        from.subscribers_max > WEIR_CHANNEL_MEMBERS_MAX)
-        return weir__fail(EINVAL, "a channel for %u publishers and %u subscribers: %d each at most",
-                          from.publishers_max, from.subscribers_max, WEIR_CHANNEL_MEMBERS_MAX);
+    int result = weir__channel_options(&options, given);
+    if (result != 0)
+        return result;
     weir__rundir_init(&dir);
-    int result = weir__directory_open_as(&members->directory, name, &from, &dir);
+    result = weir__directory_open_as(&members->directory, name, &options, &dir);
     weir__rundir_close(&dir);
     return result;
 }

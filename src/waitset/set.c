@@ -64,9 +64,11 @@ static int take_options(struct weir_wait_set *set, const struct weir_wait_set_op
     if (options->size != sizeof defaults)
         return weir__fail(EINVAL, "options.size is %u: start from WEIR_WAIT_SET_OPTIONS",
                           options->size);
-    if (options->flags & ~(uint32_t)WEIR_WAIT_SET_SLEEP_ONLY ||
-        memcmp(options->reserved, defaults.reserved, sizeof defaults.reserved) != 0)
-        return weir__fail(EINVAL, "options: flags 0x%x are not known", options->flags);
+    if (options->flags & ~(uint32_t)WEIR_WAIT_SET_SLEEP_ONLY)
+        return weir__fail(EINVAL, "options: flags 0x%x are not known",
+                          options->flags & ~(uint32_t)WEIR_WAIT_SET_SLEEP_ONLY);
+    if (memcmp(options->reserved, defaults.reserved, sizeof defaults.reserved) != 0)
+        return weir__fail(EINVAL, "options.reserved must be 0: start from WEIR_WAIT_SET_OPTIONS");
     set->spin_ns = options->flags & WEIR_WAIT_SET_SLEEP_ONLY ? 0
                    : options->spin_ns                        ? options->spin_ns
                                                              : SPIN_DEFAULT_NS;
