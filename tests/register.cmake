@@ -50,7 +50,8 @@ endif()
 # folder ctest has no times of its own to go by. About seconds; the others count as 0.
 set(WEIR_LONG_TESTS cli_transfer 69 models 38 places_moments 36 cli_kills 35 cli_scenes 30
     latest_moments 19 places_kill 19 cli_demo 17 cli_explain 15 lane_lies 15 cli_scene_kills 11
-    sync_lies 11 lane_descriptor_thread 11 bank 10 kill_end 10 lane_kill 10)
+    sync_lies 11 lane_descriptor_thread 11 bank 10 kill_end 10 lane_kill 10
+    channel_overtaken 10)
 
 # seconds: empty for a minute
 function(weir_test_properties name seconds)

@@ -441,7 +441,9 @@ WEIR_EXPORT int weir_publisher_fd(struct weir_publisher *publisher);
  * publisher that is there is attached. With options.start those before as well: what is kept is at
  * least three quarters of the ring of each publisher that is there, if no message has more than a
  * sixteenth of it less 16 bytes, and a quarter with the longest; of one that has gone only while its
- * slot is not another's and somebody still has its ring. Publishers that come later are read
+ * slot is not another's and somebody still has its ring. Who is lossy, or not waited for, and is
+ * overtaken by a publisher again and again while it looks for that place, begins now instead, and its
+ * first message says how many it has missed since. Publishers that come later are read
  * from their first message on. Parameters, results and
  * behaviour as weir_publisher_open(); ring_bytes must be valid or 0, and is not used.
  *

@@ -265,7 +265,10 @@ struct weir__mark {
     uint64_t position, count;
 };
 
-/* 0; -EAGAIN: it was overwritten meanwhile; -EUCLEAN, without a sentence: that cannot be. */
+/*
+ * 0; -EAGAIN: it was overwritten meanwhile, and mark is the newest that was read whole, or what it
+ * was if that is newer; -EUCLEAN, without a sentence: that cannot be.
+ */
 int weir__lane_pick(const struct weir__lane *lane, enum weir__pick pick, uint64_t value,
                     struct weir__mark *mark);
 

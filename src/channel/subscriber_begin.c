@@ -8,7 +8,7 @@
 
 #define BOUNDARY_ATTEMPTS 1000
 
-/* How often one may be overtaken on the way to where it begins; then it begins short of it. */
+/* How often one may be overtaken on the way to where it begins; then it begins now, see begin_overtaken(). */
 #define WALK_ATTEMPTS 100
 
 /* A position that was committed, and the count of messages before it: both of one moment. */
@@ -39,8 +39,7 @@ static uint64_t load_reserved(const struct weir__lane *lane)
 static bool is_usable(const struct weir__lane *lane, const struct weir__mark *mark,
                       uint64_t reserved)
 {
-    return (mark->position & 7) == 0 && mark->position <= reserved &&
-           reserved - mark->position <= lane->ring.capacity;
+    return mark->position <= reserved && reserved - mark->position <= lane->ring.capacity;
 }
 
 /* Whether a is to be taken rather than b. */
@@ -60,25 +59,32 @@ static bool is_better(enum weir__pick pick, uint64_t value, const struct weir__m
 }
 
 int weir__lane_pick(const struct weir__lane *lane, enum weir__pick pick, uint64_t value,
-                    struct weir__mark *best)
+                    struct weir__mark *mark)
 {
     uint64_t reserved = load_reserved(lane), half = lane->ring.capacity / 2;
+    struct weir__mark best = { 0, 0 }, newest = *mark;
     bool is_found = false;
     if (pick == WEIR__PICK_BEHIND)
         value = reserved > half ? reserved - half : 0;
     for (unsigned i = 0; i <= WEIR__MARKS; i++) {
-        struct weir__mark mark;
-        bool is_whole = i < WEIR__MARKS ? read_mark(lane, i, &mark) : read_boundary(lane, &mark);
-        if (!is_whole || !is_usable(lane, &mark, reserved))
+        struct weir__mark next;
+        bool is_whole = i < WEIR__MARKS ? read_mark(lane, i, &next) : read_boundary(lane, &next);
+        if (!is_whole || (next.position & 7) != 0)
             continue;
-        if (!is_found || is_better(pick, value, &mark, best))
-            *best = mark;
+        if (next.position > newest.position)
+            newest = next;
+        if (!is_usable(lane, &next, reserved))
+            continue;
+        if (!is_found || is_better(pick, value, &next, &best))
+            best = next;
         is_found = true;
     }
     uint64_t again = load_reserved(lane);
-    if (is_found)
-        return is_usable(lane, best, again) ? 0 : -EAGAIN;
-    return again == reserved ? -EUCLEAN : -EAGAIN; /* of a row of marks one at most is not whole */
+    if ((!is_found && again == reserved) || newest.position > again)
+        return -EUCLEAN; /* of a row of marks one at most is not whole, and none is beyond that */
+    bool is_kept = is_found && is_usable(lane, &best, again);
+    *mark = is_kept ? best : newest;
+    return is_kept ? 0 : -EAGAIN;
 }
 
 /* The next header, on the way; -EAGAIN: it was overwritten. */
@@ -124,6 +130,24 @@ static void go_to(struct weir__lane *lane, const struct weir__mark *mark)
     lane->count = mark->count;
 }
 
+/*
+ * Overtaken each time, while nobody waits for it: it begins now, at the newest place that it has
+ * seen whole, with the count of that. What is overwritten from there on is missed.
+ */
+static int begin_overtaken(struct weir__lane *lane, const struct weir__mark *newest)
+{
+    go_to(lane, newest);
+    return 0;
+}
+
+/* A place, or the lane was left: -EUCLEAN, as of a walk, after which it is gone. */
+static int pick(struct weir_subscriber *subscriber, struct weir__lane *lane, enum weir__pick which,
+                uint64_t value, struct weir__mark *mark)
+{
+    int result = weir__lane_pick(lane, which, value, mark);
+    return result == -EUCLEAN ? weir__lane_corrupt(subscriber, lane) : result;
+}
+
 /* It stands between the stores of the boundary, or has died there. Later, perhaps. */
 static int leave_torn(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
@@ -160,37 +184,28 @@ static int begin_now(struct weir_subscriber *subscriber, struct weir__lane *lane
     if (!lane->is_validated)
         return begin_waited_for(subscriber, lane);
     for (int attempt = 0; attempt < WALK_ATTEMPTS && result == -EAGAIN; attempt++) {
-        result = weir__lane_pick(lane, WEIR__PICK_NEWEST, 0, &mark);
-        if (result == -EUCLEAN)
-            return weir__lane_corrupt(subscriber, lane);
+        result = pick(subscriber, lane, WEIR__PICK_NEWEST, 0, &mark);
+        if (result != 0)
+            continue;
         go_to(lane, &mark);
-        if (result == 0)
-            result = walk(subscriber, lane, UINT64_MAX);
+        result = walk(subscriber, lane, UINT64_MAX);
     }
-    if (result == -EAGAIN)
-        go_to(lane, &mark);
-    return result == -EAGAIN ? 0 : result;
+    return result == -EAGAIN ? begin_overtaken(lane, &mark) : result;
 }
 
-/* A place, or the lane was left: -EUCLEAN, as of a walk, after which it is gone. */
-static int pick(struct weir_subscriber *subscriber, struct weir__lane *lane, enum weir__pick which,
-                uint64_t value, struct weir__mark *mark)
+/* So many messages before now, or as many as are kept. newest: where now was found. */
+static int walk_back(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t back,
+                     struct weir__mark *newest)
 {
-    int result = weir__lane_pick(lane, which, value, mark);
-    return result == -EUCLEAN ? weir__lane_corrupt(subscriber, lane) : result;
-}
-
-/* So many messages before now, or as many as are kept. */
-static int walk_back(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t back)
-{
-    struct weir__mark mark;
-    int result = pick(subscriber, lane, WEIR__PICK_NEWEST, 0, &mark);
+    int result = pick(subscriber, lane, WEIR__PICK_NEWEST, 0, newest);
     if (result != 0)
         return result;
-    go_to(lane, &mark);
+    go_to(lane, newest);
     result = walk(subscriber, lane, UINT64_MAX);
     if (result != 0)
         return result;
+    *newest = (struct weir__mark){ lane->head, lane->count };
+    struct weir__mark mark = *newest;
     uint64_t count = lane->count - (back < lane->count ? back : lane->count);
     result = pick(subscriber, lane, WEIR__PICK_BEFORE, count, &mark);
     if (result != 0)
@@ -202,22 +217,20 @@ static int walk_back(struct weir_subscriber *subscriber, struct weir__lane *lane
 static int begin_back(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
     const struct weir_channel_options *options = &subscriber->side.options;
-    struct weir__mark mark = { 0, 0 };
+    struct weir__mark newest = { 0, 0 };
     int result = -EAGAIN;
     for (int attempt = 0; attempt < WALK_ATTEMPTS && result == -EAGAIN; attempt++) {
         if (options->start == WEIR_START_BACK) {
-            result = walk_back(subscriber, lane, options->start_back);
+            result = walk_back(subscriber, lane, options->start_back, &newest);
         } else {
-            result = pick(subscriber, lane, WEIR__PICK_OLDEST, 0, &mark);
-            if (result != -EUCLEAN)
-                go_to(lane, &mark);
+            result = pick(subscriber, lane, WEIR__PICK_OLDEST, 0, &newest);
+            if (result == 0)
+                go_to(lane, &newest); /* the oldest, now */
         }
     }
     if (result != -EAGAIN)
         return result;
-    if (lane->is_validated)
-        return 0; /* wherever we are: what was overwritten from there on is missed */
-    return leave_torn(subscriber, lane);
+    return lane->is_validated ? begin_overtaken(lane, &newest) : leave_torn(subscriber, lane);
 }
 
 int weir__lane_begin(struct weir_subscriber *subscriber, struct weir__lane *lane)

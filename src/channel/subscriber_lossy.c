@@ -33,7 +33,7 @@ enum weir__found weir__lane_look(struct weir__lane *lane, uint64_t *header)
 
 int weir__lane_go_on(struct weir__lane *lane, uint64_t *missed, uint64_t *bytes)
 {
-    struct weir__mark mark;
+    struct weir__mark mark = { 0, 0 };
     int result = weir__lane_pick(lane, WEIR__PICK_BEHIND, 0, &mark);
     if (result == 0 && mark.position <= lane->head)
         result = -EAGAIN; /* what was reserved has been lowered since */

@@ -90,19 +90,22 @@ static int walk(struct weir__lane *lane, uint64_t count)
     return 0;
 }
 
-static int try_begin(const struct weir_tap *tap, struct weir__lane *lane)
+/* newest: what is known of now, if it is overtaken: -EAGAIN. */
+static int try_begin(const struct weir_tap *tap, struct weir__lane *lane, struct weir__mark *newest)
 {
-    struct weir__mark mark = { 0, 0 };
     bool is_oldest = tap->options.start == WEIR_START_OLDEST;
-    int result = weir__lane_pick(lane, is_oldest ? WEIR__PICK_OLDEST : WEIR__PICK_NEWEST, 0, &mark);
+    int result =
+        weir__lane_pick(lane, is_oldest ? WEIR__PICK_OLDEST : WEIR__PICK_NEWEST, 0, newest);
     if (result != 0)
         return result;
-    go_to(lane, &mark);
+    go_to(lane, newest);
     if (is_oldest)
         return 0;
     result = walk(lane, UINT64_MAX);
     if (result != 0 || tap->options.start == WEIR_START_NOW)
         return result;
+    *newest = (struct weir__mark){ lane->head, lane->count };
+    struct weir__mark mark = *newest;
     uint64_t back = tap->options.start_back;
     uint64_t count = lane->count - (back < lane->count ? back : lane->count);
     result = weir__lane_pick(lane, WEIR__PICK_BEFORE, count, &mark);
@@ -112,12 +115,15 @@ static int try_begin(const struct weir_tap *tap, struct weir__lane *lane)
     return walk(lane, count);
 }
 
-/* Who is overtaken again and again begins where it is; what was overwritten from there is missed. */
+/* Who is overtaken each time begins now: what is overwritten from there on is missed. */
 static int begin(const struct weir_tap *tap, struct weir__lane *lane, bool was_there)
 {
+    struct weir__mark newest = { 0, 0 };
     int result = was_there ? -EAGAIN : 0;
     for (int attempt = 0; attempt < ATTEMPTS && result == -EAGAIN; attempt++)
-        result = try_begin(tap, lane);
+        result = try_begin(tap, lane, &newest);
+    if (result == -EAGAIN)
+        go_to(lane, &newest);
     return result == -EAGAIN ? 0 : result;
 }
 
