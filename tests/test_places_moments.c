@@ -4,11 +4,12 @@
  *       comes late takes nothing: one permit is given once, no round of a barrier ends without who
  *       has joined, and who withdraws is either counted or not.
  * Method: a child is halted after 0, 2, 4 ... instructions of its call; the test makes its own; then
- *       the child goes on, and both results must fit together.
+ *       the child goes on, and both results must fit together. See trail.h.
  */
 #include "fixture.h"
 #include "peers.h"
 #include "tracer.h"
+#include "trail.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -51,6 +52,7 @@ struct moment {
     int (*act)(void);           /* in the child, halted */
     void (*meanwhile)(void);    /* in the test */
     void (*expect)(int result); /* of the child */
+    void (*clear)(void);        /* what the stage has started; may be NULL */
 };
 
 static const struct moment *present;
@@ -170,6 +172,7 @@ static void expect_both_or_none(int result)
 /* --- one arrives, and the other, who had arrived, withdraws -------------------------------------- */
 
 static pid_t other;
+static struct trail other_trail; /* from its arrival to its withdrawal, and no further */
 
 static void join_first(void *argument)
 {
@@ -206,25 +209,31 @@ static void start_other(void)
         tracee_step_instruction(other);
 }
 
+static bool has_withdrawn(void)
+{
+    return !has_arrived();
+}
+
+static void kill_other(void)
+{
+    tracee_kill(other);
+}
+
 /* Where it has looked, too, and is about to withdraw. */
 static void stage_one_that_has_looked(void)
 {
-    static unsigned instructions; /* from its arrival to its withdrawal, and no further */
-    if (instructions == 0) {
+    if (!other_trail.at) {
         start_other();
-        for (; has_arrived(); instructions++)
-            tracee_step_instruction(other);
-        tracee_kill(other);
+        trail_record(&other_trail, other, INSTRUCTIONS_MAX, has_withdrawn);
+        kill_other();
     }
     /* The clock that it reads on its way takes now a few more, now a few less. */
     for (unsigned margin = 4;; margin++) {
+        assert_true(margin < other_trail.count);
         start_other();
-        for (unsigned i = 0; i + margin < instructions && has_arrived(); i++)
-            tracee_step_instruction(other);
-        if (has_arrived())
+        if (trail_follow(&other_trail, other, other_trail.count - margin, has_withdrawn))
             return;
-        tracee_kill(other);
-        assert_true(margin < instructions);
+        kill_other();
     }
 }
 
@@ -240,7 +249,7 @@ static void withdraw_meanwhile(void)
 static void expect_both_or_none_of_two(int result)
 {
     expect_both_or_none(result);
-    tracee_kill(other);
+    kill_other();
 }
 
 /* --- one writes, and one reads, or writes ------------------------------------------------------- */
@@ -281,17 +290,17 @@ static void expect_not_both(int result)
 
 static const struct moment moments[] = {
     { "take a dead one's permit", stage_permits, be_somebody, take, take_meanwhile,
-      expect_one_holder },
+      expect_one_holder, NULL },
     { "join while a round ends", stage_barrier_of_a_dead_one, join, arrive, join_meanwhile,
-      expect_it_ended_before },
+      expect_it_ended_before, NULL },
     { "arrive while one withdraws", stage_barrier_of_ours, join, arrive, arrive_meanwhile,
-      expect_both_or_none },
+      expect_both_or_none, NULL },
     { "withdraw while one arrives", stage_one_that_has_looked, join, arrive, withdraw_meanwhile,
-      expect_both_or_none_of_two },
+      expect_both_or_none_of_two, kill_other },
     { "read while one comes to write", stage_lock, be_somebody, try_write, read_meanwhile,
-      expect_not_both },
+      expect_not_both, NULL },
     { "write while one comes to read", stage_lock, be_somebody, try_read, write_meanwhile,
-      expect_not_both },
+      expect_not_both, NULL },
 };
 
 /* --- the walk ----------------------------------------------------------------------------------- */
@@ -314,17 +323,37 @@ static void act_in_child(void *argument)
         pause();
 }
 
-/* Whether the child was still in its call. */
-static bool meet_after(unsigned instructions)
+static bool has_ended(void)
+{
+    return notes->has_ended != 0;
+}
+
+static pid_t start_child(void)
 {
     present->stage();
     notes->has_begun = notes->has_ended = 0;
     pid_t child = tracee_start(prepare_child, act_in_child, NULL);
     while (!notes->has_begun)
         tracee_step_instruction(child);
-    for (unsigned i = 0; i < instructions && !notes->has_ended; i++)
-        tracee_step_instruction(child);
-    bool is_inside = !notes->has_ended;
+    return child;
+}
+
+/* Without anything in the middle of it. */
+static void record(struct trail *trail)
+{
+    pid_t child = start_child();
+    trail_record(trail, child, INSTRUCTIONS_MAX, has_ended);
+    tracee_kill(child);
+    if (present->clear)
+        present->clear();
+}
+
+/* Whether the child was still in its call. */
+static bool meet_after(unsigned instructions, const struct trail *trail)
+{
+    pid_t child = start_child();
+    bool is_inside = trail ? trail_follow(trail, child, instructions, has_ended)
+                           : trail_step(child, instructions, has_ended);
     present->meanwhile();
     tracee_release(child);
     /* Acquire: the result. */
@@ -343,15 +372,22 @@ static void test_moments(void **state)
         skip();
     }
     for (size_t i = 0; i < ARRAY_SIZE(moments); i++) {
-        unsigned instructions = 0;
+        struct trail trail = { .at = NULL };
+        unsigned strayed = 0;
         present = &moments[i];
-        while (meet_after(instructions)) {
-            instructions += STRIDE;
-            assert_true(instructions < INSTRUCTIONS_MAX);
-        }
-        print_message("           %s: %u instructions\n", present->what, instructions);
-        assert_true(instructions > 20);
+        meet_after(0, NULL); /* What is linked at the first call (lazily, libc's) is by then, so that all go the same way. */
+        record(&trail);
+        for (unsigned instructions = 0; instructions < trail.count; instructions += STRIDE)
+            if (!meet_after(instructions, &trail)) {
+                meet_after(instructions, NULL);
+                strayed++;
+            }
+        print_message("           %s: %u instructions, strayed %u times\n", present->what,
+                      trail.count, strayed);
+        assert_true(trail.count > 20);
+        trail_free(&trail);
     }
+    trail_free(&other_trail);
 }
 
 static int moments_start(void **state)
