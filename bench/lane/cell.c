@@ -186,6 +186,8 @@ bool cell_run(const struct cell *cell, const struct settings *settings, struct b
                              .board = map(sizeof *board),
                              .there = map(ring_size),
                              .back = map(ring_size),
+                             .readonly_there = map(ring_size),
+                             .readonly_back = map(ring_size),
                              .ticks_per_ns = settings->ticks_per_ns };
     pid_t pids[2];
     snprintf(channel, sizeof channel, "bench/%d", (int)getpid());
@@ -211,5 +213,7 @@ bool cell_run(const struct cell *cell, const struct settings *settings, struct b
     munmap(player.board, sizeof *board);
     munmap(player.there, ring_size);
     munmap(player.back, ring_size);
+    munmap(player.readonly_there, ring_size);
+    munmap(player.readonly_back, ring_size);
     return is_good;
 }

@@ -16,7 +16,7 @@
 
 #define LINE_BYTES 128
 
-enum { SIDES_MAX = 4, ROUNDS_MAX = 64, BATCH = 64 };
+enum { SIDES_MAX = 5, ROUNDS_MAX = 64, BATCH = 64 };
 
 /* Every word of a message to be copied, but for the first and the last one. */
 #define PAYLOAD_WORD UINT64_C(0x9e3779b97f4a7c15)
@@ -71,6 +71,8 @@ struct player {
     const char *channel;
     struct board *board;
     struct ring_shm *there, *back; /* the memory of the bare ring */
+    /* Of the bare ring that its reader maps read-only, as weir's readers do. */
+    struct ring_shm *readonly_there, *readonly_back;
     int pipe_there[2], pipe_back[2];
     unsigned char *source, *sink; /* own memory, of burst_of() messages */
     double ticks_per_ns;
@@ -90,8 +92,8 @@ struct transport {
     void (*close)(void *state);
 };
 
-extern const struct transport transport_weir, transport_ring, transport_pipe, transport_memcpy,
-    transport_futex, transport_line;
+extern const struct transport transport_weir, transport_ring, transport_ring_readonly,
+    transport_pipe, transport_memcpy, transport_futex, transport_line;
 
 struct cell {
     char name[40];

@@ -31,8 +31,8 @@ static struct summary summaries[CELLS_MAX];
 static const char usage[] =
     "Usage: lane [OPTION]...\n"
     "\n"
-    "Measures weir's channel between two pinned processes beside a bare ring, memcpy, a pipe\n"
-    "and a bare futex.\n"
+    "Measures weir's channel between two pinned processes beside a bare ring, the same\n"
+    "mapped read-only by its reader, memcpy, a pipe and a bare futex.\n"
     "\n"
     "Options:\n"
     "  -c, --cell NAME      only the cells whose names begin so: one-way/64/copy, batched\n"
@@ -60,6 +60,8 @@ static struct cell *add_cell(enum kind kind, unsigned size, enum form form)
     cell->work.ring_bytes = sizes[size] < 1048576 ? WEIR_RING_BYTES_DEFAULT : UINT64_C(8) << 20;
     cell->sides[cell->side_count++] = &transport_weir;
     cell->sides[cell->side_count++] = kind == ASLEEP ? &transport_futex : &transport_ring;
+    if (kind != ASLEEP)
+        cell->sides[cell->side_count++] = &transport_ring_readonly;
     if (form == COPYING)
         cell->sides[cell->side_count++] = &transport_pipe;
     if (form == COPYING && (kind == ONE_WAY || kind == BATCHED))

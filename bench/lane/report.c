@@ -59,7 +59,7 @@ void report_cell(const struct summary *summary)
            summary->bounce_ns, summary->pair_count, summary->round_count);
     for (unsigned side = 0; side < cell->side_count; side++) {
         const struct figures *figures = &summary->sides[side];
-        printf("  %-8s", cell->sides[side]->name);
+        printf("  %-14s", cell->sides[side]->name);
         if (is_rate(summary))
             printf("%12.3f M/s %10.3f GB/s", figures->messages_per_s / 1e6,
                    figures->messages_per_s * (double)cell->work.size_bytes / 1e9);
@@ -73,7 +73,23 @@ void report_cell(const struct summary *summary)
     if (summary->has_ratio[1])
         printf(", p99.9 %.3f %s", summary->ratio[1], verdict(summary, 1));
     putchar('\n');
+    const struct ratios *to_readonly = &summary->to_readonly;
+    if (to_readonly->pair_count > 0)
+        printf("          to the read-only ring %.3f (%.3f to %.3f), %u rounds\n",
+               to_readonly->median, to_readonly->lowest, to_readonly->highest,
+               to_readonly->pair_count);
     fflush(stdout);
+}
+
+static void print_to_readonly(const struct ratios *ratios, unsigned pair_count)
+{
+    if (ratios->pair_count == 0)
+        puts(" - |");
+    else if (ratios->pair_count < pair_count)
+        printf(" %.2f (%.2f to %.2f), of %u |\n", ratios->median, ratios->lowest, ratios->highest,
+               ratios->pair_count);
+    else
+        printf(" %.2f (%.2f to %.2f) |\n", ratios->median, ratios->lowest, ratios->highest);
 }
 
 static void markdown_table(const struct summary *summaries, unsigned count, enum kind kind)
@@ -89,10 +105,11 @@ static void markdown_table(const struct summary *summaries, unsigned count, enum
         if (found++ == 0)
             printf("\n## %s\n\n%s", titles[kind],
                    rates ? "| cell | cores | pairs | weir ÷ reference | lowest to highest | "
-                           "at least | |\n|---|---|---|---|---|---|---|\n"
+                           "at least | | weir ÷ read-only ring |\n"
+                           "|---|---|---|---|---|---|---|---|\n"
                          : "| cell | cores | pairs | p50, weir ÷ reference | lowest to highest | "
-                           "at most | | p99.9, weir ÷ reference |\n"
-                           "|---|---|---|---|---|---|---|---|\n");
+                           "at most | | p99.9, weir ÷ reference | p50, weir ÷ read-only ring |\n"
+                           "|---|---|---|---|---|---|---|---|---|\n");
         printf("| %s: %s ÷ %s | %s, %.0f ns | %u of %u | %.2f | %.2f to %.2f | %.1f | %s |",
                summary->cell->name, summary->cell->sides[0]->name, summary->cell->sides[1]->name,
                tag_name(summary->tag), summary->bounce_ns, summary->pair_count,
@@ -100,7 +117,7 @@ static void markdown_table(const struct summary *summaries, unsigned count, enum
                aim(summary, 0), verdict(summary, 0));
         if (!rates)
             printf(" %.2f |", summary->ratio[1]);
-        putchar('\n');
+        print_to_readonly(&summary->to_readonly, summary->pair_count);
     }
 }
 

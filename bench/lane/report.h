@@ -4,6 +4,12 @@
 
 #include "lane.h"
 
+/* Of ratios: the median, and between what they lie. */
+struct ratios {
+    unsigned pair_count;
+    double median, lowest, highest;
+};
+
 /* What a cell came to: medians over its pairs, the rounds whose first two sides bear one tag. */
 struct summary {
     const struct cell *cell;
@@ -15,6 +21,9 @@ struct summary {
     bool has_ratio[2];      /* weir to its reference */
     double ratio[2];        /* round trips: p50, p99.9; else the rate */
     double lowest, highest; /* of ratio[0], over the pairs */
+    /* As ratio[0], to the ring that its reader maps read-only; of the pairs at whose side the
+     * cores were as far apart as at weir's. None, and all 0, where it is not a side. */
+    struct ratios to_readonly;
 };
 
 void summarize(struct summary *summary, const struct cell *cell, const struct board *board);

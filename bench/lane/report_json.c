@@ -35,6 +35,12 @@ static json_t *cell_json(const struct summary *summary)
         "ratio_highest", summary->highest);
     if (summary->has_ratio[1])
         json_object_set_new(cell, "ratio_p999", json_real(summary->ratio[1]));
+    const struct ratios *to_readonly = &summary->to_readonly;
+    if (to_readonly->pair_count > 0)
+        json_object_set_new(cell, "to_readonly_ring",
+                            json_pack("{s:i, s:f, s:f, s:f}", "pairs", (int)to_readonly->pair_count,
+                                      "ratio", to_readonly->median, "ratio_lowest",
+                                      to_readonly->lowest, "ratio_highest", to_readonly->highest));
     return cell;
 }
 

@@ -37,9 +37,9 @@ static double median_at(const struct round *const *pairs, unsigned count, size_t
     return median(values, count);
 }
 
-static double ratio_of(const struct round *round, enum kind kind, int which)
+static double ratio_of(const struct round *round, unsigned side, enum kind kind, int which)
 {
-    const struct figures *weir = &round->sides[0], *other = &round->sides[1];
+    const struct figures *weir = &round->sides[0], *other = &round->sides[side];
     if (kind == ONE_WAY || kind == BATCHED)
         return weir->messages_per_s / other->messages_per_s;
     return which == 0 ? weir->p50_ns / other->p50_ns : weir->p999_ns / other->p999_ns;
@@ -52,13 +52,33 @@ static void take_ratios(struct summary *summary, const struct round *const *pair
     for (int which = 0; which < (is_rate ? 1 : 2); which++) {
         double ratios[ROUNDS_MAX];
         for (unsigned i = 0; i < count; i++)
-            ratios[i] = ratio_of(pairs[i], kind, which);
+            ratios[i] = ratio_of(pairs[i], 1, kind, which);
         summary->ratio[which] = median(ratios, count);
         summary->has_ratio[which] = true;
         if (which == 0) {
             summary->lowest = ratios[0];
             summary->highest = ratios[count - 1];
         }
+    }
+}
+
+static void take_ratios_to_readonly(struct summary *summary, const struct round *const *pairs,
+                                    unsigned count)
+{
+    const struct cell *cell = summary->cell;
+    double ratios[ROUNDS_MAX];
+    unsigned found = 0, side = 0;
+    while (side < cell->side_count && cell->sides[side] != &transport_ring_readonly)
+        side++;
+    for (unsigned i = 0; side < cell->side_count && i < count; i++)
+        if (summary->tag == MIXED ||
+            tag_of(pairs[i]->bounce_ns[side], pairs[i]->bounce_ns[side + 1]) == summary->tag)
+            ratios[found++] = ratio_of(pairs[i], side, cell->work.kind, 0);
+    if (found > 0) {
+        summary->to_readonly =
+            (struct ratios){ .pair_count = found, .median = median(ratios, found) };
+        summary->to_readonly.lowest = ratios[0];
+        summary->to_readonly.highest = ratios[found - 1];
     }
 }
 
@@ -86,4 +106,5 @@ void summarize(struct summary *summary, const struct cell *cell, const struct bo
                                       field * sizeof(double));
     }
     take_ratios(summary, pairs, count);
+    take_ratios_to_readonly(summary, pairs, count);
 }
