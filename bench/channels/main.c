@@ -78,7 +78,7 @@ static void run_pair(const struct pair *pair, const struct settings *settings, s
                                    .ring_bytes = RING_BYTES },
                          .sides = { pair->sides[0], pair->sides[1] },
                          .side_count = 2 };
-    uint64_t each_ns = pair->kind == ASLEEP ? 30000 : 15;
+    uint64_t each_ns = pair->kind == ASLEEP ? 150000 : 15;
     snprintf(cell.name, sizeof cell.name, "%s", pair->name);
     cell.work.messages = settings->budget_ns / each_ns < 50 ? 50 : settings->budget_ns / each_ns;
     if (!cell_run(&cell, settings, &board))

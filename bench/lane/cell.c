@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,14 @@ enum step { STEP_BOUNCE = -1, STEP_END = -2 };
 enum { PATIENCE_S = 600 };
 
 enum { MESSAGES_MIN = 50 };
+
+/*
+ * Asleep, the answering process waits in the kernel for each message. Should the machine keep the
+ * driver from its pause, or that process from its wait, the run says nothing of wake-ups. So the
+ * kernel's count of how often that process gave its processor up by itself decides, at both sides:
+ * so many times a message at least. What was measured has no part in it.
+ */
+#define SLEEPS_MIN 0.9
 
 static void *map(size_t size)
 {
@@ -45,6 +54,15 @@ static unsigned char *make_buffer(uint64_t size)
     return buffer;
 }
 
+/* How often this process waited in the kernel. */
+static uint64_t sleep_count(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        give_up("getrusage: %s", strerror(errno));
+    return (uint64_t)usage.ru_nvcsw;
+}
+
 /* One run of one side, by both; figures: the driver's, NULL in the answering process. */
 static void run(struct player *player, const struct transport *transport, void *state,
                 uint64_t messages, struct figures *figures)
@@ -53,7 +71,7 @@ static void run(struct player *player, const struct transport *transport, void *
     bool is_round_trip = player->work.kind == ROUND_TRIP || player->work.kind == ASLEEP;
     histogram_clear(&histogram);
     meet(player);
-    uint64_t start = ticks();
+    uint64_t sleeps = sleep_count(), start = ticks();
     if (player->role == 0 && is_round_trip)
         transport->ping(state, messages, &histogram);
     else if (player->role == 0)
@@ -62,6 +80,8 @@ static void run(struct player *player, const struct transport *transport, void *
         transport->pong(state, messages);
     else
         transport->receive(state, messages);
+    if (player->role == 1)
+        player->board->sleeps = sleep_count() - sleeps;
     meet(player);
     if (!figures)
         return;
@@ -73,6 +93,7 @@ static void run(struct player *player, const struct transport *transport, void *
         .p999_ns = scale * histogram_quantile(&histogram, 0.999),
         .max_ns = scale * (double)histogram.max,
         .messages_per_s = (double)messages / ns * 1e9,
+        .sleeps = (double)player->board->sleeps / (double)messages,
     };
 }
 
@@ -97,8 +118,8 @@ static uint64_t messages_of(const struct cell *cell, unsigned side)
     return messages < MESSAGES_MIN ? cell->work.messages : messages;
 }
 
-/* Rounds until enough of them are near, or far, for the first two sides; three times as many
- * as are wanted at most. */
+/* Rounds until enough of them are near, or far, for the first two sides, and asleep where that is
+ * wanted; three times as many as are wanted at most. */
 static void drive(struct player *player, const struct cell *cell, void **states, unsigned wanted)
 {
     struct board *board = player->board;
@@ -118,6 +139,10 @@ static void drive(struct player *player, const struct cell *cell, void **states,
             run(player, cell->sides[side], states[side], messages, &round->sides[side]);
             round->bounce_ns[side + 1] = command_bounce(player);
         }
+        round->is_awake = cell->work.kind == ASLEEP && (round->sides[0].sleeps < SLEEPS_MIN ||
+                                                        round->sides[1].sleeps < SLEEPS_MIN);
+        if (round->is_awake)
+            continue;
         enum tag tag = tag_of(round->bounce_ns[0], round->bounce_ns[1]);
         counts[tag == tag_of(round->bounce_ns[1], round->bounce_ns[2]) ? tag : MIXED]++;
     }

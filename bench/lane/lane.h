@@ -39,11 +39,13 @@ struct work {
 struct figures {
     double p50_ns, p99_ns, p999_ns, max_ns;
     double messages_per_s;
+    double sleeps; /* of the answering process, a message; of those asleep alone */
 };
 
 struct round {
     double bounce_ns[SIDES_MAX + 1]; /* before the first side, and after each */
     struct figures sides[SIDES_MAX];
+    bool is_awake; /* of those asleep: somebody hardly slept, so there is nothing to compare */
 };
 
 struct ring_shm {
@@ -56,6 +58,7 @@ struct board {
     _Alignas(LINE_BYTES) _Atomic uint64_t arrived[2][LINE_BYTES / 8];
     _Alignas(LINE_BYTES) _Atomic uint64_t line; /* the one that is bounced */
     _Alignas(LINE_BYTES) _Atomic uint32_t futex[2][LINE_BYTES / 4];
+    uint64_t sleeps;               /* of the answering process, in a run */
     _Alignas(LINE_BYTES) int next; /* a side, or enum step */
     uint64_t messages;
     bool is_whole; /* the driver has come to its end */
@@ -127,6 +130,7 @@ bool cell_run(const struct cell *cell, const struct settings *settings, struct b
 bool pin_choose(int cpus[2]);
 void pin_to(int cpu);
 void meet(struct player *player); /* waits for the other process */
+void let_sleep(const struct player *player);
 double bounce(struct player *player);
 enum tag tag_of(double before_ns, double after_ns);
 

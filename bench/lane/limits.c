@@ -116,13 +116,12 @@ static void futex_ping(void *state, uint64_t messages, struct histogram *histogr
     struct player *player = state;
     _Atomic uint32_t *mine = player->board->futex[1], *other = player->board->futex[0];
     uint32_t value = atomic_load_explicit(mine, memory_order_relaxed);
-    uint64_t before = ticks();
     for (uint64_t i = 0; i < messages; i++) {
+        let_sleep(player);
+        uint64_t before = ticks();
         futex_post(other);
         futex_await(mine, value++);
-        uint64_t now = ticks();
-        histogram_add(histogram, now - before);
-        before = now;
+        histogram_add(histogram, ticks() - before);
     }
 }
 

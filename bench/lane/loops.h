@@ -190,8 +190,13 @@ static inline __attribute__((always_inline)) void send_all(struct lane *lane, ui
 static inline __attribute__((always_inline)) void
 ping_all(struct lane *lane, uint64_t messages, struct histogram *histogram, enum form form)
 {
+    bool is_asleep = lane->player->work.kind == ASLEEP;
     uint64_t before = ticks();
     for (uint64_t i = 0; i < messages; i++) {
+        if (__builtin_expect(is_asleep, 0)) {
+            let_sleep(lane->player);
+            before = ticks();
+        }
         send_one(lane, form);
         receive_one(lane, form);
         uint64_t now = ticks();

@@ -103,7 +103,7 @@ static uint64_t messages_for(const struct work *work, uint64_t budget_ns)
     if (work->kind == ROUND_TRIP)
         each_ns = 300 + 2 * copy_ns;
     if (work->kind == ASLEEP)
-        each_ns = 30000;
+        each_ns = 150000;
     uint64_t messages = budget_ns / each_ns;
     return messages < 50 ? 50 : messages;
 }

@@ -18,6 +18,9 @@ enum { CHUNKS = 15, BOUNCES = 64, SPINS_BEFORE_YIELD = 20000 };
 /* Between the 120 ns of near cores and the 510 ns of far ones: their geometric mean. */
 #define NEAR_BELOW_NS 250.0
 
+/* By then one that waits has come to wait in the kernel: about five times what that takes. */
+#define SLEEP_AFTER_NS 100000.0
+
 void give_up(const char *format, ...)
 {
     va_list arguments;
@@ -59,6 +62,17 @@ void meet(struct player *player)
     for (unsigned spins = 0; atomic_load_explicit(other, memory_order_acquire) < turn; spins++)
         if (spins > SPINS_BEFORE_YIELD)
             sched_yield();
+}
+
+/*
+ * Asleep, the driver lets the other process go to sleep before each message: two that answer each
+ * other at once may both find the answer there before they wait, and then nobody is woken.
+ */
+void let_sleep(const struct player *player)
+{
+    uint64_t start = ticks();
+    while ((double)(ticks() - start) < SLEEP_AFTER_NS * player->ticks_per_ns)
+        ;
 }
 
 static int by_value(const void *a, const void *b)

@@ -66,6 +66,8 @@ void report_cell(const struct summary *summary)
         else
             printf("%10.0f %10.0f %10.0f %10.0f", figures->p50_ns, figures->p99_ns,
                    figures->p999_ns, figures->max_ns);
+        if (cell->work.kind == ASLEEP)
+            printf("  %.2f sleeps a message", figures->sleeps);
         putchar('\n');
     }
     printf("  ratio   %s %.3f (%.3f to %.3f) %s", is_rate(summary) ? "rate" : "p50",

@@ -14,7 +14,7 @@ struct ratios {
 struct summary {
     const struct cell *cell;
     enum tag tag;        /* of the pairs; MIXED: no tag had a pair, all rounds are taken */
-    unsigned pair_count; /* that bear it */
+    unsigned pair_count; /* that bear it; of those asleep, and in which all slept */
     unsigned round_count;
     double bounce_ns;
     struct figures sides[SIDES_MAX];

@@ -15,9 +15,13 @@ static json_t *side_json(const struct summary *summary, unsigned side)
     if (work->kind == ONE_WAY || work->kind == BATCHED)
         return json_pack("{s:s, s:f, s:f}", "name", name, "messages_per_s", figures->messages_per_s,
                          "bytes_per_s", figures->messages_per_s * (double)work->size_bytes);
-    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f}", "name", name, "mean_ns",
-                     1e9 / figures->messages_per_s, "p50_ns", figures->p50_ns, "p99_ns",
-                     figures->p99_ns, "p999_ns", figures->p999_ns, "max_ns", figures->max_ns);
+    json_t *object =
+        json_pack("{s:s, s:f, s:f, s:f, s:f, s:f}", "name", name, "mean_ns",
+                  1e9 / figures->messages_per_s, "p50_ns", figures->p50_ns, "p99_ns",
+                  figures->p99_ns, "p999_ns", figures->p999_ns, "max_ns", figures->max_ns);
+    if (work->kind == ASLEEP)
+        json_object_set_new(object, "sleeps_each", json_real(figures->sleeps));
+    return object;
 }
 
 static json_t *cell_json(const struct summary *summary)

@@ -87,16 +87,18 @@ void summarize(struct summary *summary, const struct cell *cell, const struct bo
     const struct round *pairs[ROUNDS_MAX];
     unsigned counts[3] = { 0, 0, 0 }, count = 0;
     for (unsigned i = 0; i < board->round_count; i++)
-        counts[tag_of_round(&board->rounds[i])]++;
+        if (!board->rounds[i].is_awake)
+            counts[tag_of_round(&board->rounds[i])]++;
     enum tag tag = counts[NEAR] >= counts[FAR] ? NEAR : FAR;
     if (counts[tag] == 0)
         tag = MIXED;
     for (unsigned i = 0; i < board->round_count; i++)
-        if (tag_of_round(&board->rounds[i]) == tag)
+        if (tag == MIXED || (!board->rounds[i].is_awake && tag_of_round(&board->rounds[i]) == tag))
             pairs[count++] = &board->rounds[i];
-    *summary = (struct summary){
-        .cell = cell, .tag = tag, .pair_count = count, .round_count = board->round_count
-    };
+    *summary = (struct summary){ .cell = cell,
+                                 .tag = tag,
+                                 .pair_count = tag == MIXED ? 0 : count,
+                                 .round_count = board->round_count };
     summary->bounce_ns = median_at(pairs, count, offsetof(struct round, bounce_ns[1]));
     for (unsigned side = 0; side < cell->side_count; side++) {
         double *to = (double *)(void *)&summary->sides[side];
