@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include "receiver.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <weir/clock.h>
+#include <weir/error.h>
+#include <weir/ref.h>
+
+#include "channel.h"
+#include "command.h"
+#include "named.h"
+#include "size.h"
+#include "stop.h"
+#include "text.h"
+#include "value.h"
+
+/* False: the usage error is told. */
+static bool take_form(struct receiver_request *request, enum output_form wanted)
+{
+    if (request->has_form && request->form != wanted) {
+        command_usage("--raw, --length-prefixed, --hex and --json: one of them at most");
+        return false;
+    }
+    request->has_form = true;
+    request->form = wanted;
+    return true;
+}
+
+bool receiver_option(struct receiver_request *request, int option, int *status)
+{
+    *status = STATUS_USAGE;
+    switch (option) {
+    case 'c':
+        return number_option("--count", optarg, 1, UINT64_MAX / 2, &request->count);
+    case 'f':
+        return from_option(optarg, &request->start, &request->start_back);
+    case 'J':
+        return value_json_possible() && take_form(request, OUTPUT_JSON);
+    case 'L':
+        return take_form(request, OUTPUT_LENGTH);
+    case 'r':
+        return take_form(request, OUTPUT_RAW);
+    case 't':
+        return seconds_option("--timeout", optarg, &request->timeout);
+    case 'x':
+        return take_form(request, OUTPUT_HEX);
+    default:
+        *status = STATUS_OK;
+        return false;
+    }
+}
+
+int receiver_operand(struct receiver_request *request, int argc, char **argv)
+{
+    if (optind == argc)
+        return command_usage("which CHANNEL?");
+    if (optind + 1 < argc)
+        return command_usage("'%s' is too much: one channel a call", argv[optind + 1]);
+    request->channel = argv[optind];
+    if (weir_name_check(request->channel) != 0)
+        return command_usage("%s", weir_last_error());
+    return STATUS_OK;
+}
+
+void receiver_need_room(struct receiver *receiver, size_t size_bytes)
+{
+    if (size_bytes <= receiver->room_bytes)
+        return;
+    free(receiver->room);
+    receiver->room = text_memory(malloc(size_bytes));
+    receiver->room_bytes = size_bytes;
+}
+
+bool receiver_go_on_after(struct receiver *receiver, int result)
+{
+    switch (result) {
+    case -EINTR:
+        return true;
+    case -EUCLEAN: /* of one publisher, which is left alone from now on */
+    case -EPROTO:
+    case -EPERM:
+    case -EACCES:
+        receiver->status = command_fail_weir();
+        return true;
+    default:
+        receiver->status = command_fail_weir();
+        return false;
+    }
+}
+
+static void reset_deadline(struct receiver *receiver)
+{
+    double timeout = receiver->request->timeout;
+    receiver->deadline_ns = timeout < 0 ? WEIR_NEVER : seconds_deadline(timeout);
+}
+
+static bool is_enough(const struct receiver *receiver)
+{
+    return receiver->request->count > 0 && receiver->taken == receiver->request->count;
+}
+
+/* Its end is told unasked. */
+static bool is_read(struct receiver *receiver)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO, .events = 0 };
+    if (poll(&out, 1, 0) <= 0 || !(out.revents & (POLLERR | POLLHUP)))
+        return true;
+    output_fail(EPIPE);
+    receiver->status = STATUS_FAILURE;
+    return false;
+}
+
+static enum output_result write_out(struct receiver *receiver)
+{
+    enum output_result result = output_flush(&receiver->output);
+    if (result != OUTPUT_DONE)
+        return result;
+    if (receiver->source->written)
+        receiver->source->written(receiver);
+    receiver->unwritten = 0;
+    return OUTPUT_DONE;
+}
+
+static enum output_result put_message(struct receiver *receiver, const struct weir_message *message)
+{
+    receiver->taken++;
+    receiver->unwritten++;
+    reset_deadline(receiver);
+    enum output_result written = output_message(&receiver->output, message);
+    if (written == OUTPUT_DONE && receiver->unwritten >= receiver->unwritten_max)
+        written = write_out(receiver);
+    return written;
+}
+
+/* Nothing is there, and nothing unwritten. False: that is the end. */
+static bool await_message(struct receiver *receiver, struct weir_message *message, int *result)
+{
+    if (weir_now_ns() >= receiver->deadline_ns)
+        return false;
+    *result = receiver->source->next(receiver, message, receiver->deadline_ns);
+    return *result != -EAGAIN || (!stop_signal() && is_read(receiver));
+}
+
+static enum output_result print_all(struct receiver *receiver)
+{
+    enum output_result written = OUTPUT_DONE;
+    reset_deadline(receiver);
+    while (written == OUTPUT_DONE && !stop_signal() && !is_enough(receiver)) {
+        struct weir_message message;
+        int result = receiver->source->next(receiver, &message, 0);
+        if (result != 0 && receiver->unwritten > 0) {
+            written = write_out(receiver);
+            if (written != OUTPUT_DONE)
+                break;
+            if (result == -EAGAIN)
+                continue; /* look again: it may have taken long */
+        }
+        if (result == -EAGAIN && !await_message(receiver, &message, &result))
+            break;
+        if (result == 0)
+            written = put_message(receiver, &message);
+        else if (result != -EAGAIN && !receiver->source->go_on_after(receiver, result))
+            break;
+    }
+    return written == OUTPUT_DONE ? write_out(receiver) : written;
+}
+
+void receiver_print(struct receiver *receiver)
+{
+    if (print_all(receiver) == OUTPUT_FAILED)
+        receiver->status = STATUS_FAILURE;
+}
