@@ -6,45 +6,7 @@
 #
 # PUBSUB_ROUNDS: how often 'echo x | weir pub c' is tried; 200 without it.
 
-load common.bash
-
-setup() {
-    cd "$BATS_TEST_TMPDIR"
-    children=()
-}
-
-teardown() {
-    [ "${#children[@]}" -eq 0 ] || kill -KILL "${children[@]}" 2>/dev/null || true
-    wait
-    remove_all
-}
-
-# sub FILE ARGUMENT...: 'weir sub' into FILE, and until it has subscribed, as one of $subscribed.
-subscribed=0
-sub() {
-    local file=$1
-    shift
-    "$WEIR" sub "$@" >"$file" 2>"$file.err" 3>&- &
-    sub_pid=$!
-    children+=("$sub_pid")
-    subscribed=$((subscribed + 1))
-    "$WEIR" pub --wait-for "$subscribed" --wait 20 c </dev/null
-}
-
-# ends PID STATUS
-ends() {
-    local got=0
-    wait "$1" || got=$?
-    [ "$got" -eq "$2" ] || {
-        echo "process $1 ended with $got, not $2"
-        return 1
-    }
-}
-
-# lines FILE N: until it has so many.
-lines() {
-    until [ "$(wc -l <"$1")" -ge "$2" ]; do read -rt 0.01 <> <(:) || true; done
-}
+load channels.bash
 
 @test "a message a line, to all who subscribe" {
     sub one -c 4 c
@@ -111,17 +73,14 @@ lines() {
 }
 
 @test "a line is seen at once" {
-    mkfifo in
     sub out c
-    "$WEIR" pub c <in 3>&- &
-    children+=($!)
-    exec 5>in
+    pub_open
     for i in 1 2 3; do
         echo "$i" >&5
-        lines out "$i"
+        until_so has_lines out "$i"
     done
     exec 5>&-
-    ends "${children[1]}" 0
+    ends "$pub_pid" 0
     kill -TERM "$sub_pid"
     ends "$sub_pid" 0
 }
@@ -242,8 +201,8 @@ with_end() {
     end_pid=$!
     children+=("$pub_pid" "$on_pid" "$end_pid")
     echo before >&5
-    lines on 1
-    lines end 1
+    until_so has_lines on 1
+    until_so has_lines end 1
 }
 
 @test "the end of the last publisher, only when asked for" {
@@ -252,7 +211,7 @@ with_end() {
     ends "$pub_pid" 0
     ends "$end_pid" 0
     echo again | "$WEIR" pub c
-    lines on 2
+    until_so has_lines on 2
     kill -TERM "$on_pid"
     ends "$on_pid" 0
     [ "$(cat on)" = $'before\nagain' ]
@@ -267,7 +226,7 @@ with_end() {
     ends "$end_pid" 1
     grep -q "the last publisher of 'c' was killed" end.err
     echo after | "$WEIR" pub c
-    lines on 2
+    until_so has_lines on 2
     kill -TERM "$on_pid"
     ends "$on_pid" 0
     grep -q 'waiting for another one' on.err
@@ -352,21 +311,17 @@ with_end() {
 }
 
 @test "weir info shows the members of a channel" {
-    mkfifo in
     sub one c
     sub two c
-    "$WEIR" pub c <in 3>&- &
-    local pub=$!
-    children+=("$pub")
-    exec 5>in
+    pub_open
     seq 3 >&5
-    lines one 3
-    lines two 3
+    until_so has_lines one 3
+    until_so has_lines two 3
     kill -STOP "$sub_pid"
     seq 2 >&5
-    lines one 5
+    until_so has_lines one 5
     "$WEIR" info -q c >info
-    grep -Eq "^publisher +0 +$pub .* alive +shown +1M +5 +80B +yes +no " info
+    grep -Eq "^publisher +0 +$pub_pid .* alive +shown +1M +5 +80B +yes +no " info
     grep -Eq "^subscriber +1 +$sub_pid .* alive +shown .* 32B " info
     grep -Eqx " +0 +0 attached +80B +0B +0 no" info
     grep -Eqx " +1 +0 attached +48B +32B +2 yes" info
@@ -384,8 +339,8 @@ with_end() {
     fi
     kill -CONT "$sub_pid"
     exec 5>&-
-    ends "$pub" 0
-    lines two 5
+    ends "$pub_pid" 0
+    until_so has_lines two 5
 }
 
 @test "called wrongly" {
@@ -412,19 +367,16 @@ with_end() {
 
 # What was published before is there as long as its publisher is.
 @test "weir sub --from: the oldest, so many back, or now" {
-    mkfifo in
-    "$WEIR" pub c <in 3>&- &
-    local publisher=$!
-    exec 4>in
-    seq 5 >&4
+    pub_open
+    seq 5 >&5
     "$WEIR" sub --from -5 -c 5 -t 20 c >out || true
     while [ "$("$WEIR" sub --from oldest -c 5 -t 0.2 c 2>/dev/null | wc -l)" -lt 5 ]; do :; done
     seq 5 | cmp - <("$WEIR" sub --from oldest -c 5 c)
     seq 4 5 | cmp - <("$WEIR" sub --from -2 -c 2 c)
     seq 4 5 | cmp - <("$WEIR" sub --lossy --from=-2 -c 2 c)
     [ -z "$("$WEIR" sub --from now -t 0.2 c)" ]
-    exec 4>&-
-    ends "$publisher" 0
+    exec 5>&-
+    ends "$pub_pid" 0
     refused 2 "--from 'then': oldest, now or -N" "$WEIR" sub --from then c
     refused 1 'a lag of 2097152 bytes at most' "$WEIR" pub --lag-max 2M c </dev/null
 }
@@ -525,10 +477,7 @@ END
     works "$WEIR" pub c <<<hello
     kill -TERM "$sub_pid"
     ends "$sub_pid" 0
-    mkfifo in
-    "$WEIR" pub --lossy c <in 3>&- &
-    children+=($!)
-    exec 5>in
+    pub_open --lossy
     works "$WEIR" sub --timeout 0.1 c
     "$WEIR" info -q c | grep -Eqx ' +64 +64 +lossy +- +-'
     works "$WEIR" pub --lossy c </dev/null

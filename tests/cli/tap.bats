@@ -3,42 +3,7 @@
 # Goal: weir tap prints what is published, is seen by nobody, and slows nobody, stopped or not.
 # Method: processes of weir pub, sub and tap; a stopped tap beside a ring that goes round.
 
-load common.bash
-
-setup() {
-    cd "$BATS_TEST_TMPDIR"
-    children=()
-}
-
-teardown() {
-    [ "${#children[@]}" -eq 0 ] || kill -KILL "${children[@]}" 2>/dev/null || true
-    wait
-    remove_all
-}
-
-until_so() {
-    local deadline=$((SECONDS + 20))
-    until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || {
-            printf 'not so after 20 seconds:'
-            printf ' %q' "$@"
-            return 1
-        }
-    done
-}
-
-has_lines() {
-    [ "$(wc -l <"$1")" -ge "$2" ]
-}
-
-# What is written into file descriptor 5 is published.
-pub_open() {
-    mkfifo in
-    "$WEIR" pub "$@" c <in 3>&- &
-    pub_pid=$!
-    children+=("$pub_pid")
-    exec 5>in
-}
+load channels.bash
 
 # tap FILE ARGUMENT...: 'weir tap' into FILE, in the background.
 tap() {
@@ -49,14 +14,8 @@ tap() {
     children+=("$tap_pid")
 }
 
-sub() {
-    "$WEIR" sub c >"$1" 3>&- &
-    children+=("$!")
-    "$WEIR" pub --wait-for 1 --wait 20 c </dev/null
-}
-
 @test "what is still there, and what comes" {
-    sub one
+    sub one c
     pub_open
     seq 5 >&5
     until_so has_lines one 5
@@ -78,15 +37,13 @@ sub() {
     # Nobody sees it: two members, as before.
     [ "$("$WEIR" top -1i 0.05 c | wc -l)" -eq 3 ]
     kill -TERM "$tap_pid"
-    local status=0
-    wait "$tap_pid" || status=$?
-    [ "$status" -eq 0 ]
+    ends "$tap_pid" 0
     [ ! -s two.err ]
     exec 5>&-
 }
 
 @test "a tap that is stopped slows nobody, and says what it has missed" {
-    sub one
+    sub one c
     pub_open --ring 64K
     echo begin >&5
     until_so has_lines one 1
@@ -111,7 +68,7 @@ sub() {
 }
 
 @test "large messages, and an output that nobody reads" {
-    sub one
+    sub one c
     pub_open
     head -c 100000 /dev/zero | tr '\0' x >&5
     echo >&5

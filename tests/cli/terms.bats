@@ -4,16 +4,10 @@
 #       otherwise is refused, and told both sides; info, list and rm know it.
 # Method: 'weir pub' and 'weir sub' that make channels, end, and come again.
 
-load common.bash
-
-setup() {
-    cd "$BATS_TEST_TMPDIR"
-    children=()
-}
+load channels.bash
 
 teardown() {
-    [ "${#children[@]}" -eq 0 ] || kill -KILL "${children[@]}" 2>/dev/null || true
-    wait
+    end_children
     "$WEIR" rm -f c 2>/dev/null || true
     remove_all
 }
@@ -61,9 +55,7 @@ teardown() {
 }
 
 @test "one for the time being cannot be made to stay" {
-    "$WEIR" sub c >out 3>&- &
-    children+=($!)
-    works "$WEIR" pub --wait-for 1 --wait 20 c </dev/null
+    sub out c
     refused 1 'goes with its last member' "$WEIR" pub --persistent c </dev/null
 }
 

@@ -4,17 +4,11 @@
 #       its form, whatever the terminal's size; no member notices it.
 # Method: traffic that is known, stopped and killed members; the screen in a terminal of tmux's.
 
-load common.bash
-
-setup() {
-    cd "$BATS_TEST_TMPDIR"
-    children=()
-}
+load channels.bash
 
 teardown() {
     [ ! -e tmux.socket ] || tmux -S tmux.socket kill-server
-    [ "${#children[@]}" -eq 0 ] || kill -KILL "${children[@]}" 2>/dev/null || true
-    wait
+    end_children
     remove_all
 }
 
@@ -22,46 +16,9 @@ needs_json() {
     [ "$WEIR_JSON" = 1 ] || skip "built without jansson"
 }
 
-# sub FILE ARGUMENT...: 'weir sub' into FILE, and until it has subscribed, as one of $subscribed.
-subscribed=0
-sub() {
-    local file=$1
-    shift
-    "$WEIR" sub "$@" >"$file" 2>"$file.err" 3>&- &
-    sub_pid=$!
-    children+=("$sub_pid")
-    subscribed=$((subscribed + 1))
-    "$WEIR" pub --wait-for "$subscribed" --wait 20 c </dev/null
-}
-
-# until_so COMMAND...: until it succeeds, 20 seconds at most.
-until_so() {
-    local deadline=$((SECONDS + 20))
-    until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || {
-            printf 'not so after 20 seconds:'
-            printf ' %q' "$@"
-            return 1
-        }
-    done
-}
-
 # json FILTER: whether it holds for what is so now.
 json() {
     "$WEIR" top -1J -i 0.05 c | jq -e "$1" >/dev/null
-}
-
-has_lines() {
-    [ "$(wc -l <"$1")" -ge "$2" ]
-}
-
-# pub_open: 'weir pub' that sends what is written into file descriptor 5.
-pub_open() {
-    mkfifo in
-    "$WEIR" pub "$@" c <in 3>&- &
-    pub_pid=$!
-    children+=("$pub_pid")
-    exec 5>in
 }
 
 @test "one look as lines" {
