@@ -8,6 +8,7 @@
 #include "fixture.h"
 #include "guard.h"
 #include "liar.h"
+#include "onlooker.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -43,34 +44,11 @@ static struct seen look(void)
     return seen;
 }
 
-static int start(void **state)
-{
-    uint64_t identity;
-    int result = fixture_start(state);
-    return result == 0 ? weir_identity(&identity) : result;
-}
-
-static void begin(void)
-{
-    assert_result(victim_open(true), 0);
-    assert_result(victim_open(false), 0);
-    for (int i = 0; i < 3; i++) /* 48 bytes */
-        assert_result(weir_publisher_send_until(victim_publisher, "abcdefgh", 8, 0, NOW), 0);
-    assert_true(liar_attach());
-}
-
-static void end(void)
-{
-    victim_close();
-    liar_restore_directory();
-    liar_detach();
-}
-
 static void test_what_is_true(void **state)
 {
     struct weir_message message;
     (void)state;
-    begin();
+    onlooker_begin();
     struct seen seen = look();
     assert_int_equal(seen.count, 2);
     for (int i = 0; i < 2; i++) {
@@ -102,7 +80,7 @@ static void test_what_is_true(void **state)
     seen = look();
     assert_int_equal(seen.members[0].committed_messages, 4);
     assert_int_equal(seen.members[0].has_ended, 1);
-    end();
+    onlooker_end();
 }
 
 /* Several times round the ring, so that the boundary is not at its begin. */
@@ -111,7 +89,7 @@ static void test_round_the_ring(void **state)
     static const unsigned char data[1000];
     struct weir_message message;
     (void)state;
-    begin();
+    onlooker_begin();
     for (int i = 0; i < 1000; i++) {
         assert_result(weir_publisher_send_until(victim_publisher, data, sizeof data, 0, NOW), 0);
         if (i % 30 != 29)
@@ -122,14 +100,14 @@ static void test_round_the_ring(void **state)
         assert_int_equal(look().members[0].is_exact, 1);
         assert_int_equal(look().members[0].committed_bytes, look().readings[1].released_bytes);
     }
-    end();
+    onlooker_end();
 }
 
 static void test_nobody_notices(void **state)
 {
     static unsigned char before[4096], page[512];
     (void)state;
-    begin();
+    onlooker_begin();
     size_t attached = guard_count(), bytes = weir__directory_bytes(liar_directory->counts);
     uint64_t segments = segments_now();
     memcpy(before, liar_directory, bytes < sizeof before ? bytes : sizeof before);
@@ -139,7 +117,7 @@ static void test_nobody_notices(void **state)
     assert_memory_equal(page, liar_page, sizeof page);
     assert_int_equal(guard_count(), attached);
     assert_int_equal(segments_now(), segments);
-    end();
+    onlooker_end();
 }
 
 static void publish_and_die(void *argument)
@@ -193,10 +171,10 @@ static void test_a_visit_that_ends_it(void **state)
 {
     int visits = 0;
     (void)state;
-    begin();
+    onlooker_begin();
     assert_int_equal(weir_inspect_channel("lane", stop_at_first, &visits), 42);
     assert_int_equal(visits, 1);
-    end();
+    onlooker_end();
 }
 
 static int tolerate(const struct weir_channel_member *member, void *argument)
@@ -224,35 +202,23 @@ static void look_at_lies(const char *what)
     int result = weir_inspect_channel("lane", tolerate, &visits);
     if (result != 0 && result != -EPROTO && result != -EPROTONOSUPPORT && result != -EUCLEAN)
         fail_msg("%s: %d, %s", what, result, weir_last_error());
-    assert_true(weir_now_ns() - before_ns < (SANITIZED ? 5 : 1) * SECOND_NS);
+    onlooker_expect_soon(before_ns);
 }
 
 static void test_each_lie(void **state)
 {
-    struct liar_word words[LIAR_WORDS_MAX];
     (void)state;
-    begin();
-    size_t count = liar_words(words, LIAR_ALL | LIAR_STATISTICS | LIAR_MARKS),
-           attached = guard_count();
-    assert_true(count > 54);
-    for (size_t i = 0; i < count; i++) {
-        uint64_t truth = liar_load(&words[i]), value;
-        for (unsigned lie = 0; liar_value(lie, truth, &value); lie++) {
-            liar_store(&words[i], value);
-            look_at_lies(words[i].what);
-            liar_store(&words[i], truth);
-        }
-    }
-    assert_int_equal(guard_count(), attached);
+    onlooker_begin();
+    onlooker_meet_each_lie(LIAR_ALL | LIAR_STATISTICS | LIAR_MARKS, look_at_lies);
     struct seen seen = look();
     assert_int_equal(seen.members[0].committed_messages, 3);
-    end();
+    onlooker_end();
 }
 
 static void test_lies_by_name(void **state)
 {
     (void)state;
-    begin();
+    onlooker_begin();
     uint64_t *ring = (void *)((char *)liar_lane + WEIR__LANE_RING_OFFSET);
     ring[2] = (uint64_t)UINT32_MAX << 32 | 1;
     assert_int_equal(look().members[0].state, WEIR_MEMBER_FALSE);
@@ -270,13 +236,13 @@ static void test_lies_by_name(void **state)
     assert_int_equal(look().members[0].is_exact, 0);
     liar_page->member.owner ^= 1;
     assert_int_equal(look().members[1].state, WEIR_MEMBER_FALSE);
-    end();
+    onlooker_end();
 }
 
 static void test_lies_of_numbers(void **state)
 {
     (void)state;
-    begin();
+    onlooker_begin();
     struct seen seen = look();
     assert_int_equal(seen.members[0].used_bytes, 48);
     assert_int_equal(seen.readings[1].lag_messages, 3);
@@ -301,7 +267,7 @@ static void test_lies_of_numbers(void **state)
     assert_int_equal(look().members[1].need, WEIR_NEED_NOTHING);
     atomic_store(&liar_page->stats.missed, UINT64_MAX);
     assert_true(look().members[1].missed_messages == UINT64_MAX);
-    end();
+    onlooker_end();
 }
 
 /* A segment of that size with a member's words, shown in the first slot: what is said of it. */
@@ -334,51 +300,21 @@ static void test_other_sizes(void **state)
                              page - 8, page + WEIR__HEADER_BYTES + 8,
                              (size_t)1 << (SANITIZED ? 38 : 40) };
     (void)state;
-    begin();
+    onlooker_begin();
     liar_restore_directory();
     for (size_t i = 0; i < ARRAY_SIZE(lanes); i++)
         look_at_size(WEIR__PUBLISHER, WEIR__LANE_MAGIC, lanes[i]);
     for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
         look_at_size(WEIR__SUBSCRIBER, WEIR__PAGE_MAGIC, pages[i]);
-    end();
-}
-
-/* Until it is killed: lies, and the truth again, at full speed. */
-static void lie_on(struct companion *companion, void *argument)
-{
-    struct liar_word words[LIAR_WORDS_MAX];
-    uint64_t random = 88172645463325252;
-    (void)argument;
-    CHECK(liar_attach());
-    size_t count =
-        liar_words(words, (LIAR_ALL | LIAR_STATISTICS | LIAR_MARKS) & ~(unsigned)LIAR_HEADER);
-    companion_arrive(companion);
-    for (;;) {
-        struct liar_word *word = &words[liar_random(&random) % count];
-        uint64_t truth = liar_load(word), value = liar_random(&random);
-        liar_value((unsigned)(value >> 8) % liar_value_count(), truth, &value);
-        liar_store(word, value);
-        liar_store(word, truth);
-    }
+    onlooker_end();
 }
 
 static void test_lies_while_we_look(void **state)
 {
-    struct companion companion;
-    int64_t until_ns = weir_deadline_ns(SECOND_NS);
     (void)state;
-    begin();
-    companion_start(&companion, lie_on, NULL);
-    companion_meet(&companion);
-    int written = (int)write(companion.to_child, "g", 1); /* go on: it never arrives again */
-    assert_int_equal(written, 1);
-    while (weir_now_ns() < until_ns)
-        look_at_lies("while we look");
-    kill(companion.pid, SIGKILL);
-    waitpid(companion.pid, NULL, 0);
-    close(companion.to_child);
-    close(companion.from_child);
-    end();
+    onlooker_begin();
+    onlooker_meet_a_liar(LIAR_ALL | LIAR_STATISTICS | LIAR_MARKS, look_at_lies);
+    onlooker_end();
 }
 
 /* Both ends of traffic, until it is killed. */
@@ -406,8 +342,7 @@ static void test_traffic(void **state)
     (void)state;
     companion_start(&companion, be_busy, NULL);
     companion_meet(&companion);
-    int written = (int)write(companion.to_child, "g", 1);
-    assert_int_equal(written, 1);
+    companion_release(&companion);
     while (weir_now_ns() < until_ns) {
         struct seen seen = look();
         assert_int_equal(seen.count, 2);
@@ -423,10 +358,8 @@ static void test_traffic(void **state)
     }
     assert_true(exact > 10);
     assert_true(released > 0);
-    kill(companion.pid, SIGKILL);
-    waitpid(companion.pid, NULL, 0);
-    close(companion.to_child);
-    close(companion.from_child);
+    assert_int_equal(kill(companion.pid, SIGKILL), 0);
+    assert_int_equal(companion_end(&companion), SIGKILL);
     clear_everything();
 }
 
@@ -440,5 +373,5 @@ int main(void)
         cmocka_unit_test(test_lies_of_numbers),    cmocka_unit_test(test_other_sizes),
         cmocka_unit_test(test_lies_while_we_look), cmocka_unit_test(test_traffic),
     };
-    return cmocka_run_group_tests(tests, start, fixture_end);
+    return cmocka_run_group_tests(tests, onlooker_start, fixture_end);
 }

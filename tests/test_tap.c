@@ -8,6 +8,7 @@
 #include "fixture.h"
 #include "guard.h"
 #include "liar.h"
+#include "onlooker.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,13 +17,6 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static int start(void **state)
-{
-    uint64_t identity;
-    int result = fixture_start(state);
-    return result == 0 ? weir_identity(&identity) : result;
-}
 
 static struct weir_tap *open_tap(enum weir_start from, uint64_t back)
 {
@@ -388,85 +382,36 @@ static void tap_at_lies(const char *what)
         weir_tap_close(tap);
     else if (result != -EPROTO && result != -EPROTONOSUPPORT && result != -EUCLEAN)
         fail_msg("%s: open gives %d, %s", what, result, weir_last_error());
-    assert_true(weir_now_ns() - before_ns < (SANITIZED ? 5 : 1) * SECOND_NS);
+    onlooker_expect_soon(before_ns);
 }
 
-static void begin_lies(void)
+/* From each place where a tap may begin. */
+static void tap_at_lies_everywhere(const char *what)
 {
-    assert_result(victim_open(true), 0);
-    assert_result(victim_open(false), 0);
-    for (int i = 0; i < 3; i++)
-        assert_result(weir_publisher_send_until(victim_publisher, "abcdefgh", 8, 0, NOW), 0);
-    assert_true(liar_attach());
-}
-
-static void end_lies(void)
-{
-    victim_close();
-    liar_restore_directory();
-    liar_detach();
+    for (int i = 0; i <= WEIR_START_BACK; i++)
+        tap_at_lies(what);
 }
 
 static void test_each_lie(void **state)
 {
-    struct liar_word words[LIAR_WORDS_MAX];
-    (void)state;
-    begin_lies();
-    size_t count = liar_words(words, LIAR_ALL | LIAR_MARKS), attached = guard_count();
-    for (size_t i = 0; i < count; i++) {
-        uint64_t truth = liar_load(&words[i]), value;
-        for (unsigned lie = 0; liar_value(lie, truth, &value); lie++) {
-            liar_store(&words[i], value);
-            for (int start_at = 0; start_at <= WEIR_START_BACK; start_at++)
-                tap_at_lies(words[i].what);
-            liar_store(&words[i], truth);
-        }
-    }
-    assert_int_equal(guard_count(), attached);
-    struct weir_tap *tap = open_tap(WEIR_START_OLDEST, 0);
     char got[8];
+    (void)state;
+    onlooker_begin();
+    onlooker_meet_each_lie(LIAR_ALL | LIAR_MARKS, tap_at_lies_everywhere);
+    struct weir_tap *tap = open_tap(WEIR_START_OLDEST, 0);
     for (int i = 0; i < 3; i++)
         assert_result(weir_tap_receive_until(tap, got, sizeof got, NULL, NOW), 0);
     assert_memory_equal(got, "abcdefgh", 8);
     weir_tap_close(tap);
-    end_lies();
-}
-
-/* Until it is killed: lies, and the truth again, at full speed. */
-static void lie_on(struct companion *companion, void *argument)
-{
-    struct liar_word words[LIAR_WORDS_MAX];
-    uint64_t random = 88172645463325252;
-    (void)argument;
-    CHECK(liar_attach());
-    size_t count = liar_words(words, (LIAR_ALL | LIAR_MARKS) & ~(unsigned)LIAR_HEADER);
-    companion_arrive(companion);
-    for (;;) {
-        struct liar_word *word = &words[liar_random(&random) % count];
-        uint64_t truth = liar_load(word), value = liar_random(&random);
-        liar_value((unsigned)(value >> 8) % liar_value_count(), truth, &value);
-        liar_store(word, value);
-        liar_store(word, truth);
-    }
+    onlooker_end();
 }
 
 static void test_lies_while_it_looks(void **state)
 {
-    struct companion companion;
-    int64_t until_ns = weir_deadline_ns(SECOND_NS);
     (void)state;
-    begin_lies();
-    companion_start(&companion, lie_on, NULL);
-    companion_meet(&companion);
-    int written = (int)write(companion.to_child, "g", 1); /* go on: it never arrives again */
-    assert_int_equal(written, 1);
-    while (weir_now_ns() < until_ns)
-        tap_at_lies("while it looks");
-    kill(companion.pid, SIGKILL);
-    waitpid(companion.pid, NULL, 0);
-    close(companion.to_child);
-    close(companion.from_child);
-    end_lies();
+    onlooker_begin();
+    onlooker_meet_a_liar(LIAR_ALL | LIAR_MARKS, tap_at_lies);
+    onlooker_end();
 }
 
 /* Messages that say whether they are whole, as fast as can be, until it is killed. */
@@ -494,8 +439,7 @@ static void test_never_torn(void **state)
     companion_start(&companion, be_fast, NULL);
     companion_meet(&companion);
     struct weir_tap *tap = open_tap(WEIR_START_NOW, 0);
-    int written = (int)write(companion.to_child, "g", 1);
-    assert_int_equal(written, 1);
+    companion_release(&companion);
     while (weir_now_ns() < until_ns) {
         int result = weir_tap_receive_until(tap, words, sizeof words, &message, NOW);
         if (result == -EAGAIN)
@@ -511,10 +455,8 @@ static void test_never_torn(void **state)
             assert_true(words[i] == message.sequence * UINT64_C(0x9e3779b97f4a7c15) + i);
     }
     assert_true(received > 1000);
-    kill(companion.pid, SIGKILL);
-    waitpid(companion.pid, NULL, 0);
-    close(companion.to_child);
-    close(companion.from_child);
+    assert_int_equal(kill(companion.pid, SIGKILL), 0);
+    assert_int_equal(companion_end(&companion), SIGKILL);
     weir_tap_close(tap);
     clear_everything();
 }
@@ -536,5 +478,5 @@ int main(void)
         cmocka_unit_test(test_lies_while_it_looks),
         cmocka_unit_test(test_never_torn),
     };
-    return cmocka_run_group_tests(tests, start, fixture_end);
+    return cmocka_run_group_tests(tests, onlooker_start, fixture_end);
 }

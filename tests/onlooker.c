@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "onlooker.h"
+
+#include "fixture.h"
+#include "guard.h"
+#include "liar.h"
+
+#include <signal.h>
+
+int onlooker_start(void **state)
+{
+    uint64_t identity;
+    int result = fixture_start(state);
+    return result == 0 ? weir_identity(&identity) : result;
+}
+
+void onlooker_begin(void)
+{
+    assert_result(victim_open(true), 0);
+    assert_result(victim_open(false), 0);
+    for (int i = 0; i < 3; i++)
+        assert_result(weir_publisher_send_until(victim_publisher, "abcdefgh", 8, 0, NOW), 0);
+    assert_true(liar_attach());
+}
+
+void onlooker_end(void)
+{
+    victim_close();
+    liar_restore_directory();
+    liar_detach();
+}
+
+void onlooker_expect_soon(int64_t before_ns)
+{
+    assert_true(weir_now_ns() - before_ns < (SANITIZED ? 5 : 1) * SECOND_NS);
+}
+
+void onlooker_meet_each_lie(unsigned which, onlooker_look *look)
+{
+    struct liar_word words[LIAR_WORDS_MAX];
+    size_t count = liar_words(words, which), attached = guard_count();
+    assert_true(count > 54);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t truth = liar_load(&words[i]), value;
+        for (unsigned lie = 0; liar_value(lie, truth, &value); lie++) {
+            liar_store(&words[i], value);
+            look(words[i].what);
+            liar_store(&words[i], truth);
+        }
+    }
+    assert_int_equal(guard_count(), attached);
+}
+
+/* Until it is killed: lies, and the truth again, at full speed. */
+static void lie_on(struct companion *companion, void *argument)
+{
+    struct liar_word words[LIAR_WORDS_MAX];
+    uint64_t random = 88172645463325252;
+    CHECK(liar_attach());
+    size_t count = liar_words(words, *(const unsigned *)argument & ~(unsigned)LIAR_HEADER);
+    companion_arrive(companion);
+    for (;;) {
+        struct liar_word *word = &words[liar_random(&random) % count];
+        uint64_t truth = liar_load(word), value = liar_random(&random);
+        liar_value((unsigned)(value >> 8) % liar_value_count(), truth, &value);
+        liar_store(word, value);
+        liar_store(word, truth);
+    }
+}
+
+void onlooker_meet_a_liar(unsigned which, onlooker_look *look)
+{
+    struct companion companion;
+    int64_t until_ns = weir_deadline_ns(SECOND_NS);
+    companion_start(&companion, lie_on, &which);
+    companion_meet(&companion);
+    companion_release(&companion);
+    while (weir_now_ns() < until_ns)
+        look("while it lies");
+    assert_int_equal(kill(companion.pid, SIGKILL), 0);
+    assert_int_equal(companion_end(&companion), SIGKILL);
+}
