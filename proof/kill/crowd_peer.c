@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a member of two publishers and two subscribers does; it checks every message that it sees. */
-#include "act.h"
+#include "member.h"
 #include "words.h"
 
 #include <errno.h>
@@ -11,12 +11,9 @@ static const struct weir_channel_options two_and_two = { .size = sizeof two_and_
                                                          .publishers_max = 2,
                                                          .subscribers_max = 2 };
 
-static struct weir_publisher *publisher;
-static struct weir_subscriber *subscriber;
+_Static_assert(CROWD_STREAMS == STREAMS_MAX, "each stream has its accounts");
+
 static bool is_lossy;
-static unsigned own_stream, next_number;
-static struct weir_message held[WEIR_HOLDS_MAX];
-static unsigned held_count;
 static unsigned last_stream; /* of the message noted last */
 
 static int be_sender(const struct order *order)
@@ -26,12 +23,7 @@ static int be_sender(const struct order *order)
     options.lag_max_bytes = waits_for_nobody ? 4096 : 0;
     if (waits_for_nobody)
         accounts->crowd.may_miss = true;
-    peer_enter(order);
-    int result = weir_publisher_open(&publisher, "crowd", &options);
-    peer_leave(order);
-    own_stream = reply.stream = atomic_fetch_add(&accounts->streams, 1) % CROWD_STREAMS;
-    next_number = 0;
-    return result;
+    return member_publish(order, "crowd", &options);
 }
 
 static int be_taker(const struct order *order)
@@ -43,46 +35,20 @@ static int be_taker(const struct order *order)
                     : order->size_bytes == FROM_BACK ? WEIR_START_BACK
                                                      : WEIR_START_NOW;
     options.start_back = order->size_bytes == FROM_BACK ? BACK_MESSAGES : 0;
-    held_count = 0;
-    peer_enter(order);
-    int result = weir_subscriber_open(&subscriber, "crowd", &options);
-    peer_leave(order);
-    return result;
+    return member_subscribe(order, "crowd", &options);
 }
 
 static int see_takers(const struct order *order)
 {
-    return weir_publisher_wait_subscribers(publisher, order->count,
+    return weir_publisher_wait_subscribers(member.publisher, order->count,
                                            weir_deadline_ns(order->wait_ns));
-}
-
-static int post_one(const struct order *order)
-{
-    static uint64_t words[MOST_BYTES / 8];
-    struct stream *stream = &accounts->stream[own_stream];
-    unsigned size_bytes = order->size_bytes ? order->size_bytes : words_size(next_number);
-    words_fill(words, size_bytes, own_stream, next_number);
-    int64_t before_ns = weir_now_ns(), deadline_ns = peer_deadline(order, before_ns);
-    peer_enter(order);
-    stream->begun = next_number + 1;
-    int result =
-        weir_publisher_send_until(publisher, words, size_bytes, next_number & 0xffff, deadline_ns);
-    if (result == 0)
-        stream->committed = next_number + 1;
-    peer_leave(order);
-    if (result == 0)
-        next_number++;
-    else
-        stream->begun = next_number;
-    reply.count += result == 0;
-    return peer_timed(order, before_ns, result);
 }
 
 static int post(const struct order *order)
 {
     int result = 0;
     for (unsigned i = 0; i < order->count && result == 0; i++)
-        result = post_one(order);
+        result = member_send(order, false);
     return result;
 }
 
@@ -92,14 +58,11 @@ static void note(const uint64_t *words, const struct weir_message *message)
     struct crowd_state *crowd = &accounts->crowd;
     unsigned stream = (unsigned)(words[0] >> 32), number = (unsigned)words[0];
     unsigned missed = (unsigned)message->missed;
-    if (message->size_bytes < LEAST_BYTES || message->size_bytes > MOST_BYTES ||
-        stream >= CROWD_STREAMS || number != message->sequence ||
-        message->type != (number & 0xffff) || number >= accounts->stream[stream].begun)
-        return (void)peer_broken("message %u of type %u is not what it says",
-                                 (unsigned)message->sequence, message->type);
-    for (unsigned i = 0; i < message->size_bytes / 8; i++)
-        if (words[i] != words_at(stream, number, i))
-            return (void)peer_broken("message %u is torn at word %u", number, i);
+    if (!member_is_whole(words, message))
+        return;
+    if (number >= accounts->stream[stream].begun)
+        return (void)peer_broken("message %u of type %u is not what it says", number,
+                                 message->type);
     if (missed > (is_lossy || crowd->may_miss ? number : 0))
         return (void)peer_broken("message %u says that %u were missed", number, missed);
     struct crowd_seen *seen = &crowd->seen[peer_self][stream];
@@ -116,39 +79,17 @@ static void note(const uint64_t *words, const struct weir_message *message)
 
 static int receive_one(const struct order *order)
 {
-    static uint64_t copy[MOST_BYTES / 8];
-    struct weir_message message;
-    int64_t before_ns = weir_now_ns(), deadline_ns = peer_deadline(order, before_ns);
-    peer_enter(order);
-    int result =
-        weir_subscriber_receive_until(subscriber, copy, sizeof copy, &message, deadline_ns);
-    peer_leave(order);
-    if (result == 0)
-        note(copy, &message);
+    int result = member_receive(order, note);
     if (result == -EOVERFLOW)
         atomic_fetch_add(&accounts->crowd.evictions[peer_self], 1);
-    return peer_timed(order, before_ns, result);
-}
-
-static int take_one(const struct order *order)
-{
-    struct weir_message *message = &held[held_count];
-    int64_t before_ns = weir_now_ns(), deadline_ns = peer_deadline(order, before_ns);
-    peer_enter(order);
-    int result = weir_subscriber_take_until(subscriber, message, deadline_ns);
-    peer_leave(order);
-    if (result == 0) {
-        note(message->data, message);
-        held_count++;
-    }
-    return peer_timed(order, before_ns, result);
+    return result;
 }
 
 static int fetch(const struct order *order)
 {
     int result = 0;
     for (unsigned i = 0; i < order->count && result == 0 && reply.result != BROKEN; i++)
-        result = order->verb == FETCH ? receive_one(order) : take_one(order);
+        result = order->verb == FETCH ? receive_one(order) : member_take(order, note);
     return result;
 }
 
@@ -173,41 +114,21 @@ static int fetch_until(const struct order *order)
 /* What was held is still what it was, unless its publisher has not waited. */
 static int give_all_back(const struct order *order)
 {
-    for (unsigned i = 0; i < held_count; i++) {
-        const uint64_t *words = held[i].data;
-        unsigned last = (unsigned)held[i].size_bytes / 8 - 1;
+    for (unsigned i = 0; i < member.held_count; i++) {
+        const uint64_t *words = member.held[i].data;
+        unsigned last = (unsigned)member.held[i].size_bytes / 8 - 1;
         bool is_whole =
-            (unsigned)words[0] == held[i].sequence &&
+            (unsigned)words[0] == member.held[i].sequence &&
             words[last] == words_at((unsigned)(words[0] >> 32), (unsigned)words[0], last);
-        if (!is_whole && weir_subscriber_check(subscriber, &held[i]) == 0)
+        if (!is_whole && weir_subscriber_check(member.subscriber, &member.held[i]) == 0)
             return peer_broken("message %u has changed while it was held",
-                               (unsigned)held[i].sequence);
+                               (unsigned)member.held[i].sequence);
     }
     peer_enter(order);
-    int result = weir_subscriber_release_many(subscriber, held, held_count);
+    int result = weir_subscriber_release_many(member.subscriber, member.held, member.held_count);
     peer_leave(order);
-    held_count = 0;
+    member.held_count = 0;
     return result;
-}
-
-static int say_end(const struct order *order)
-{
-    peer_enter(order);
-    accounts->stream[own_stream].ends = 1;
-    int result = weir_publisher_end(publisher);
-    peer_leave(order);
-    return result;
-}
-
-static int depart(const struct order *order)
-{
-    peer_enter(order);
-    weir_publisher_close(publisher);
-    weir_subscriber_close(subscriber);
-    peer_leave(order);
-    publisher = NULL;
-    subscriber = NULL;
-    return 0;
 }
 
 act *const crowd_acts[VERBS] = { CROWD_VERBS(VERB_ACT) };

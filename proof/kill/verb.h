@@ -19,8 +19,8 @@
     V(BATCH, batch, "batch")              /* begin, count messages, end */ \
     V(WAIT_SUBSCRIBER, wait_for, "wait_subscriber") \
     V(WAIT_TAKEN, wait_for, "wait_taken") \
-    V(END, end, "end") \
-    V(CLOSE, close_it, "close")           /* whichever is open */ \
+    V(END, member_end, "end") \
+    V(CLOSE, member_close, "close")           /* whichever is open */ \
     V(TAKE, take, "take")                 /* count, and hold them */ \
     V(RECEIVE, receive, "receive")        /* count */ \
     V(RELEASE, release, "release")        /* the hold number size_bytes, 0 is the oldest, count times */ \
@@ -47,8 +47,8 @@
     V(FETCH_ALL, fetch_until, "receive what is there") \
     V(FETCH_END, fetch_until, "receive to the end") \
     V(GIVE_ALL_BACK, give_all_back, "release") /* whatever is held */ \
-    V(SAY_END, say_end, "end") \
-    V(DEPART, depart, "close")            /* whichever is open */
+    V(SAY_END, member_end, "end") \
+    V(DEPART, member_close, "close")            /* whichever is open */
 
 #define SYNC_VERBS(V) \
     V(LOCK, lock, "lock") \
