@@ -9,7 +9,7 @@
 #include <errno.h>
 
 #include "base/error.h"
-#include "latest/copy.h"
+#include "base/racing_copy.h"
 
 /* How often one may be overtaken in a row, before another look. */
 #define ATTEMPTS 100

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "latest/copy.h"
+#include "base/racing_copy.h"
 #include "segment/identity.h"
 
 /* Copies that may be overwritten before a hold is tried, and before we give up. */
@@ -161,7 +161,7 @@ static __attribute__((noinline)) int read_patiently(struct weir_latest_reader *r
 }
 
 /* One line of the hot cell. False: it is not that value's, or was overwritten meanwhile. */
-static WEIR__LATEST_INLINE bool copy_line(const weir__atomic_u64 *seq, uint64_t word, void *to,
+static WEIR__RACING_INLINE bool copy_line(const weir__atomic_u64 *seq, uint64_t word, void *to,
                                           const void *from, size_t size_bytes)
 {
     /* Acquire [latest.hot]: the bytes. Pairs with put_hot(). */
@@ -179,7 +179,7 @@ static WEIR__LATEST_INLINE bool copy_line(const weir__atomic_u64 *seq, uint64_t 
  * the way over the buffers, which tells what is wrong. Few instructions, and none that depends
  * on whether the value is new: what a processor has under way while a line comes is more than one read.
  */
-static WEIR__LATEST_INLINE bool copy_hot(const struct weir__latest *memory, void *buffer,
+static WEIR__RACING_INLINE bool copy_hot(const struct weir__latest *memory, void *buffer,
                                          size_t capacity_bytes, struct weir__latest_seen *seen)
 {
     const struct weir__latest_values_shm *values = memory->values;

@@ -54,6 +54,8 @@ expect pass check-floors "a tree without a fault"
 expect pass check-tags "a tree without a fault"
 floors '#include "segment/own.h"' src/base/low.c
 floors '#  include "inspect/walk.h"' src/segment/low.c
+floors '#include "channel/own.h"' src/latest/beside.c
+floors '#include <weir/inspect.h>' src/waitset/beside.c
 floors '#include "own.h"' src/segment/bare.c
 floors '#include <weir/segment.h>' src/base/low.c
 floors '#include <weir/weir.h>' src/segment/all.c

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef WEIR_LATEST_COPY_H
-#define WEIR_LATEST_COPY_H
+#ifndef WEIR_BASE_RACING_COPY_H
+#define WEIR_BASE_RACING_COPY_H
 
 /*
- * Copies out of a buffer that may be written at the same time. What comes of it is believed only
- * after head.seq says that it was not: the race is meant, and harmless on the bytes. The thread
- * sanitizer is not shown it, so that it sees the races that are not meant.
+ * Copies out of shared bytes that may be written at the same time: a value's buffer, a message in
+ * the ring of a publisher that waits for nobody. What comes of it is believed only after a word
+ * beside them says that they were not written: the race is meant, and harmless on the bytes. The
+ * thread sanitizer is not shown it, so that it sees the races that are not meant.
  */
 
 #include <stddef.h>
@@ -23,9 +24,9 @@
 
 /* Of what is to become part of each read; gcc's sanitizer complains of a fence that it puts in. */
 #ifdef WEIR__RACES_SEEN
-#define WEIR__LATEST_INLINE inline
+#define WEIR__RACING_INLINE inline
 #else
-#define WEIR__LATEST_INLINE inline __attribute__((always_inline))
+#define WEIR__RACING_INLINE inline __attribute__((always_inline))
 #endif
 
 #ifdef WEIR__RACES_SEEN
@@ -50,7 +51,7 @@ static inline void weir__copy_racing(void *to, const void *from, size_t size)
 }
 
 /* size: 64 at most. By wide loads: these bytes were not written on this processor just before. */
-static WEIR__LATEST_INLINE void weir__copy_racing_line(unsigned char *to, const unsigned char *from,
+static WEIR__RACING_INLINE void weir__copy_racing_line(unsigned char *to, const unsigned char *from,
                                                        size_t size)
 {
     if (size < 16) {
