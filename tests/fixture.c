@@ -96,6 +96,35 @@ int fixture_check(void **state)
     return segments || sets || names ? -1 : 0;
 }
 
+static uint64_t segments_alive;
+
+int fixture_start_alive(void **state)
+{
+    uint64_t identity;
+    int result = fixture_start(state);
+    if (result == 0)
+        result = weir_identity(&identity);
+    segments_alive = segments_now();
+    return result;
+}
+
+int fixture_check_alive(void **state)
+{
+    (void)state;
+    uint64_t segments = segments_now(), sets = sets_now();
+    unsigned names = names_now();
+    if (segments == segments_alive && sets == 0 && names == 0)
+        return 0;
+    print_error("left behind: %" PRId64 " segments, %" PRIu64 " sets, %u names\n",
+                (int64_t)(segments - segments_alive), sets, names);
+    return -1;
+}
+
+uint64_t fixture_segments(void)
+{
+    return segments_alive;
+}
+
 static struct weir_limits limits_now(void)
 {
     struct weir_limits limits = { .size = sizeof limits };

@@ -62,6 +62,14 @@ int fixture_end(void **state);
 /* Tear-down of each test: what the test left behind makes it fail, and is cleared away. */
 int fixture_check(void **state);
 
+/*
+ * The same of a process that has its identity first: its beacon, a segment, is there until it ends.
+ * A test that leaves more than what was there at the beginning has failed.
+ */
+int fixture_start_alive(void **state);
+int fixture_check_alive(void **state);
+uint64_t fixture_segments(void); /* that were there at the beginning */
+
 /* Whether an IPC namespace of its own can be had; what a test leaves by a kill is counted there. */
 bool fixture_is_alone(void);
 

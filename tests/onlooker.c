@@ -7,13 +7,6 @@
 
 #include <signal.h>
 
-int onlooker_start(void **state)
-{
-    uint64_t identity;
-    int result = fixture_start(state);
-    return result == 0 ? weir_identity(&identity) : result;
-}
-
 void onlooker_begin(void)
 {
     assert_result(victim_open(true), 0);

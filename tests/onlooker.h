@@ -10,9 +10,6 @@
 
 #include <stdint.h>
 
-/* Before the first test: this process has its identity, which makes a segment. */
-int onlooker_start(void **state);
-
 /* A publisher with three messages, 48 bytes, a subscriber, and the liar attached. */
 void onlooker_begin(void);
 void onlooker_end(void);

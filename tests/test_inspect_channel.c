@@ -373,5 +373,5 @@ int main(void)
         cmocka_unit_test(test_lies_of_numbers),    cmocka_unit_test(test_other_sizes),
         cmocka_unit_test(test_lies_while_we_look), cmocka_unit_test(test_traffic),
     };
-    return cmocka_run_group_tests(tests, onlooker_start, fixture_end);
+    return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

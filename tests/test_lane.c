@@ -18,29 +18,6 @@
 
 #include <weir/channel.h>
 
-/* What is there when nothing is open: the beacon of this process. */
-static uint64_t segments_before;
-
-static int lane_start(void **state)
-{
-    uint64_t identity;
-    int result = fixture_start(state);
-    if (result == 0)
-        result = weir_identity(&identity);
-    segments_before = segments_now();
-    return result;
-}
-
-static int lane_check(void **state)
-{
-    (void)state;
-    if (segments_now() == segments_before && sets_now() == 0 && names_now() == 0)
-        return 0;
-    print_error("left behind: %d segments, %d sets, %u names\n",
-                (int)(segments_now() - segments_before), (int)sets_now(), names_now());
-    return -1;
-}
-
 #define NOW INT64_C(0)
 #define SOON weir_deadline_ns(INT64_C(20000000000))
 #define SECOND_NS INT64_C(1000000000)
@@ -717,7 +694,7 @@ static void test_descriptor_and_fork(void **state)
 
 int main(void)
 {
-#define LANE_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, lane_check)
+#define LANE_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, fixture_check_alive)
     const struct CMUnitTest tests[] = {
         LANE_TEST(test_every_size_wraps_and_keeps_order),
         LANE_TEST(test_full_then_room),
@@ -740,5 +717,5 @@ int main(void)
         LANE_TEST(test_descriptor_drives_a_loop),
         LANE_TEST(test_descriptor_and_fork),
     };
-    return cmocka_run_group_tests(tests, lane_start, fixture_end);
+    return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

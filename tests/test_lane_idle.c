@@ -147,31 +147,17 @@ static void test_memory(void **state)
     weir_publisher_close(publisher);
 }
 
-static uint64_t segments_before;
-
-/* This process's own beacon stays until it ends. */
 static int idle_start(void **state)
 {
-    uint64_t identity;
-    int result = fixture_start(state);
-    is_alone = fixture_is_alone();
-    if (result == 0)
-        result = weir_identity(&identity);
-    segments_before = segments_now();
-    return result;
-}
-
-static int idle_check(void **state)
-{
-    (void)state;
-    return segments_now() == segments_before && names_now() == 0 ? 0 : -1;
+    is_alone = fixture_is_alone(); /* before this process has its identity */
+    return fixture_start_alive(state);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_waiting_costs_next_to_nothing, idle_check),
-        cmocka_unit_test_teardown(test_memory, idle_check),
+        cmocka_unit_test_teardown(test_waiting_costs_next_to_nothing, fixture_check_alive),
+        cmocka_unit_test_teardown(test_memory, fixture_check_alive),
     };
     return cmocka_run_group_tests(tests, idle_start, fixture_end);
 }

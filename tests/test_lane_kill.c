@@ -45,18 +45,7 @@ static struct notes {
     atomic_llong longest_ns; /* that a living publisher was held up */
 } * notes;
 
-static uint64_t segments_before;
 static struct companion other;
-
-static int sweep_start(void **state)
-{
-    uint64_t identity;
-    int result = fixture_start(state);
-    if (result == 0)
-        result = weir_identity(&identity);
-    segments_before = segments_now();
-    return result;
-}
 
 static void put(struct weir_publisher *publisher, unsigned number, unsigned mark)
 {
@@ -260,9 +249,9 @@ static void clear_notes(void)
 static void nothing_is_left(void)
 {
     assert_true(weir_collect(0, NULL, NULL) >= 0);
-    if (segments_now() != segments_before || names_now() != 0)
+    if (segments_now() != fixture_segments() || names_now() != 0)
         walk_print_place();
-    assert_int_equal(segments_now(), segments_before);
+    assert_int_equal(segments_now(), fixture_segments());
     assert_int_equal(names_now(), 0);
 }
 
@@ -427,5 +416,5 @@ int main(void)
     notes = mmap(NULL, sizeof *notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (notes == MAP_FAILED)
         return 1;
-    return cmocka_run_group_tests(tests, sweep_start, fixture_end);
+    return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

@@ -20,13 +20,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int liar_start(void **state)
-{
-    uint64_t identity;
-    int result = fixture_start(state);
-    return result == 0 ? weir_identity(&identity) : result;
-}
-
 struct part {
     bool is_publisher;  /* the liar */
     bool is_everywhere; /* else it writes into its own memory alone */
@@ -265,5 +258,5 @@ int main(void)
         cmocka_unit_test_teardown(test_a_subscriber_that_lies, end_liar),
         cmocka_unit_test_teardown(test_a_subscriber_that_lies_everywhere, end_liar),
     };
-    return cmocka_run_group_tests(tests, liar_start, fixture_end);
+    return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

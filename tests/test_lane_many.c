@@ -28,24 +28,6 @@ struct pair {
 static const struct weir_channel_options small_ring = { .size = sizeof small_ring,
                                                         .ring_bytes = WEIR_RING_BYTES_MIN };
 
-static uint64_t segments_before;
-
-static int many_start(void **state)
-{
-    uint64_t identity;
-    int result = fixture_start(state);
-    if (result == 0)
-        result = weir_identity(&identity);
-    segments_before = segments_now();
-    return result;
-}
-
-static int many_check(void **state)
-{
-    (void)state;
-    return segments_now() == segments_before && names_now() == 0 ? 0 : -1;
-}
-
 static void open_pair(struct pair *pair)
 {
     assert_result(weir_publisher_open(&pair->publisher, "many", &small_ring), 0);
@@ -475,7 +457,7 @@ static void test_holds_of_two_lanes(void **state)
         assert_memory_equal(messages[i].data, &i, sizeof i);
     assert_result(weir_subscriber_release_many(pair.subscriber, &messages[1], 5), 0);
     assert_result(weir_publisher_wait_taken(pair.publisher, NOW), 0);
-    assert_int_equal(segments_now() - segments_before, 3); /* directory, lane, page */
+    assert_int_equal(segments_now() - fixture_segments(), 3); /* directory, lane, page */
     close_pair(&pair);
 }
 
@@ -671,7 +653,7 @@ static void test_fork(void **state)
 
 int main(void)
 {
-#define MANY_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, many_check)
+#define MANY_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, fixture_check_alive)
     const struct CMUnitTest tests[] = {
         MANY_TEST(test_every_size_in_every_count),
         MANY_TEST(test_a_full_ring_takes_some),
@@ -691,5 +673,5 @@ int main(void)
         MANY_TEST(test_descriptors),
         MANY_TEST(test_fork),
     };
-    return cmocka_run_group_tests(tests, many_start, fixture_end);
+    return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

@@ -19,24 +19,6 @@
 
 #include "channel/layout.h"
 
-static uint64_t segments_before;
-
-static int turns_start(void **state)
-{
-    uint64_t identity;
-    int result = fixture_start(state);
-    if (result == 0)
-        result = weir_identity(&identity);
-    segments_before = segments_now();
-    return result;
-}
-
-static int turns_check(void **state)
-{
-    (void)state;
-    return segments_now() == segments_before && names_now() == 0 ? 0 : -1;
-}
-
 #define NOW INT64_C(0)
 #define SECOND_NS INT64_C(1000000000)
 #define SOON weir_deadline_ns(20 * SECOND_NS)
@@ -601,7 +583,7 @@ static void test_wait_taken_asks_a_newcomer(void **state)
 
 int main(void)
 {
-#define TURNS_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, turns_check)
+#define TURNS_TEST(function) cmocka_unit_test_setup_teardown(function, NULL, fixture_check_alive)
     const struct CMUnitTest tests[] = {
         TURNS_TEST(test_wait_taken_after_the_end),
         TURNS_TEST(test_a_lane_of_huge_pages),
@@ -623,5 +605,5 @@ int main(void)
         TURNS_TEST(test_the_next_publisher_beside_a_stream),
         TURNS_TEST(test_wait_taken_asks_a_newcomer),
     };
-    return cmocka_run_group_tests(tests, turns_start, fixture_end);
+    return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

@@ -685,49 +685,28 @@ static void test_another_user(void **state)
     assert_result(weir_segment_remove(weir_by_key(0x5e8)), 0);
 }
 
-static uint64_t segments_before;
-
-static int latest_start(void **state)
-{
-    uint64_t identity;
-    int result = fixture_start(state);
-    if (result == 0)
-        result = weir_identity(&identity);
-    segments_before = segments_now();
-    return result;
-}
-
-static int latest_check(void **state)
-{
-    (void)state;
-    if (segments_now() == segments_before && names_now() == 0)
-        return 0;
-    print_error("left behind: %d segments, %u names\n", (int)(segments_now() - segments_before),
-                names_now());
-    return -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_each_size_comes_whole, latest_check),
-        cmocka_unit_test_teardown(test_a_small_value_stands_twice, latest_check),
-        cmocka_unit_test_teardown(test_a_loan_is_seen_when_committed, latest_check),
-        cmocka_unit_test_teardown(test_geometry_is_checked, latest_check),
-        cmocka_unit_test_teardown(test_what_is_not_ours_is_refused, latest_check),
-        cmocka_unit_test_teardown(test_init_of_many_at_once, latest_check),
-        cmocka_unit_test_teardown(test_every_kind_of_memory, latest_check),
-        cmocka_unit_test_teardown(test_a_value_above_four_gibibytes, latest_check),
-        cmocka_unit_test_teardown(test_what_is_held_stays, latest_check),
-        cmocka_unit_test_teardown(test_the_holds_of_the_dead_come_back, latest_check),
-        cmocka_unit_test_teardown(test_a_hold_is_not_taken_from_elsewhere, latest_check),
-        cmocka_unit_test_teardown(test_a_hold_is_released_once, latest_check),
-        cmocka_unit_test_teardown(test_a_hold_stands_while_the_buffer_is_reserved, latest_check),
-        cmocka_unit_test_teardown(test_one_writer_at_a_time, latest_check),
-        cmocka_unit_test_teardown(test_a_child_is_not_its_parent, latest_check),
-        cmocka_unit_test_teardown(test_by_name, latest_check),
-        cmocka_unit_test_teardown(test_by_key_and_persistent, latest_check),
-        cmocka_unit_test_teardown(test_another_user, latest_check),
+        cmocka_unit_test_teardown(test_each_size_comes_whole, fixture_check_alive),
+        cmocka_unit_test_teardown(test_a_small_value_stands_twice, fixture_check_alive),
+        cmocka_unit_test_teardown(test_a_loan_is_seen_when_committed, fixture_check_alive),
+        cmocka_unit_test_teardown(test_geometry_is_checked, fixture_check_alive),
+        cmocka_unit_test_teardown(test_what_is_not_ours_is_refused, fixture_check_alive),
+        cmocka_unit_test_teardown(test_init_of_many_at_once, fixture_check_alive),
+        cmocka_unit_test_teardown(test_every_kind_of_memory, fixture_check_alive),
+        cmocka_unit_test_teardown(test_a_value_above_four_gibibytes, fixture_check_alive),
+        cmocka_unit_test_teardown(test_what_is_held_stays, fixture_check_alive),
+        cmocka_unit_test_teardown(test_the_holds_of_the_dead_come_back, fixture_check_alive),
+        cmocka_unit_test_teardown(test_a_hold_is_not_taken_from_elsewhere, fixture_check_alive),
+        cmocka_unit_test_teardown(test_a_hold_is_released_once, fixture_check_alive),
+        cmocka_unit_test_teardown(test_a_hold_stands_while_the_buffer_is_reserved,
+                                  fixture_check_alive),
+        cmocka_unit_test_teardown(test_one_writer_at_a_time, fixture_check_alive),
+        cmocka_unit_test_teardown(test_a_child_is_not_its_parent, fixture_check_alive),
+        cmocka_unit_test_teardown(test_by_name, fixture_check_alive),
+        cmocka_unit_test_teardown(test_by_key_and_persistent, fixture_check_alive),
+        cmocka_unit_test_teardown(test_another_user, fixture_check_alive),
     };
-    return cmocka_run_group_tests(tests, latest_start, fixture_end);
+    return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

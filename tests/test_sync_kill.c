@@ -384,34 +384,16 @@ static void test_stopped(void **state)
             walk(&acts[i], after_stop);
 }
 
-static uint64_t segments_before;
-
-static int sweep_start(void **state)
-{
-    uint64_t own;
-    int result = fixture_start(state);
-    if (result == 0)
-        result = weir_identity(&own);
-    segments_before = segments_now();
-    return result;
-}
-
-static int sweep_check(void **state)
-{
-    (void)state;
-    return segments_now() == segments_before && names_now() == 0 ? 0 : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_killed, sweep_check),
-        cmocka_unit_test_teardown(test_stopped, sweep_check),
+        cmocka_unit_test_teardown(test_killed, fixture_check_alive),
+        cmocka_unit_test_teardown(test_stopped, fixture_check_alive),
     };
     if (!tracer_works())
         return 77;
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED)
         return 1;
-    return cmocka_run_group_tests(tests, sweep_start, fixture_end);
+    return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

@@ -478,5 +478,5 @@ int main(void)
         cmocka_unit_test(test_lies_while_it_looks),
         cmocka_unit_test(test_never_torn),
     };
-    return cmocka_run_group_tests(tests, onlooker_start, fixture_end);
+    return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }
