@@ -92,3 +92,34 @@ uint64_t value_number(const void *bytes, uint64_t size_bytes)
             return UINT64_MAX;
     return number;
 }
+
+void value_pair_open(struct value_pair *pair, const struct weir_latest_options *options)
+{
+    world_open(&pair->world, INHERITED, options);
+    assert_result(weir_latest_writer_open(&pair->writer, &pair->world.memory), 0);
+    assert_result(weir_latest_reader_open(&pair->reader, &pair->world.memory), 0);
+}
+
+void value_pair_close(struct value_pair *pair)
+{
+    weir_latest_writer_close(pair->writer);
+    weir_latest_reader_close(pair->reader);
+    world_close(&pair->world);
+}
+
+void value_write(struct weir_latest_writer *writer, uint64_t number, uint64_t size_bytes)
+{
+    static unsigned char bytes[VALUE_BYTES_MAX];
+    value_fill(bytes, size_bytes, number);
+    assert_result(weir_latest_write(writer, bytes, size_bytes), 0);
+}
+
+void value_expect(struct weir_latest_reader *reader, uint64_t number, uint64_t size_bytes)
+{
+    static unsigned char bytes[VALUE_BYTES_MAX];
+    struct weir_latest_value value;
+    assert_result(weir_latest_read(reader, bytes, sizeof bytes, &value), 0);
+    assert_int_equal(value.size_bytes, size_bytes);
+    assert_int_equal(value_number(bytes, size_bytes), number);
+    assert_int_equal(weir_latest_version(reader), value.version);
+}

@@ -32,4 +32,23 @@ void value_fill(void *bytes, uint64_t size_bytes, uint64_t number);
 /* The number of which all bytes are; UINT64_MAX: torn. */
 uint64_t value_number(const void *bytes, uint64_t size_bytes);
 
+/* A writer and a reader of one value, in memory that children inherit. */
+struct value_pair {
+    struct world world;
+    struct weir_latest_writer *writer;
+    struct weir_latest_reader *reader;
+};
+
+void value_pair_open(struct value_pair *pair, const struct weir_latest_options *options);
+void value_pair_close(struct value_pair *pair);
+
+#define VALUE_BYTES_MAX 3000
+
+/* The value of this number, VALUE_BYTES_MAX bytes at most; and that it is the last one. */
+void value_write(struct weir_latest_writer *writer, uint64_t number, uint64_t size_bytes);
+void value_expect(struct weir_latest_reader *reader, uint64_t number, uint64_t size_bytes);
+
+/* A test that must leave nothing. */
+#define VALUE_TEST(function) cmocka_unit_test_teardown(function, fixture_check_alive)
+
 #endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: a value is found by its name or key, stays if it is to, and may be read by whom its mode
+ *       lets in.
+ * Method: created, opened and removed in turn, also as another user.
+ */
+#include "fixture.h"
+#include "latest_world.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+static void store_into_values(void *argument)
+{
+    struct weir_latest_value *value = argument;
+    signal(SIGSEGV, SIG_DFL);
+    *(volatile char *)(uintptr_t)value->data = 1;
+}
+
+static void test_by_name(void **state)
+{
+    struct weir_latest_options options = latest_options(64, 0, 2), other = options;
+    struct weir_latest_writer *writer, *second;
+    struct weir_latest_reader *reader, *read_only;
+    struct weir_latest_value value;
+    struct weir_ref ref = weir_by_name("robot/pose");
+    (void)state;
+    assert_result(weir_latest_open(&reader, ref, NULL), -ENOENT);
+    assert_result(weir_latest_create(&writer, ref, NULL), -ENOENT);
+    assert_result(weir_latest_create(&writer, ref, &options), 0);
+    assert_result(weir_latest_open(&reader, ref, NULL), 0);
+    other.flags = WEIR_LATEST_READ_ONLY;
+    assert_result(weir_latest_create(&second, ref, &other), -EINVAL);
+    other.value_bytes_max = 0; /* of whatever geometry it has */
+    assert_result(weir_latest_create(&second, ref, &other), -EINVAL);
+    assert_result(weir_latest_open(&read_only, ref, &other), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        struct weir_latest_options unknown = WEIR_LATEST_OPTIONS;
+        unknown.flags = i == 0 ? 1 << 7 : 0;
+        unknown.reserved[1] = i;
+        assert_result(weir_latest_open(&reader, ref, &unknown), -EINVAL);
+        assert_result(weir_latest_create(&second, ref, &unknown), -EINVAL);
+    }
+    value_write(writer, 1, 64);
+    value_expect(reader, 1, 64);
+    value_expect(read_only, 1, 64);
+    assert_result(weir_latest_hold(read_only, &value), -EOPNOTSUPP);
+    assert_result(weir_latest_hold(reader, &value), 0);
+    assert_int_equal(value_number(value.data, 64), 1);
+    int status = status_in_child(store_into_values, &value);
+    assert_true(status == SIGSEGV || (SANITIZED && status != 0)); /* its report, and status 1 */
+    assert_result(weir_latest_create(&second, ref, &options), -EBUSY);
+    other = latest_options(65, 0, 2);
+    assert_result(weir_latest_create(&second, ref, &other), -EINVAL);
+    weir_latest_writer_close(writer);
+    assert_result(weir_latest_create(&writer, ref, NULL), 0);
+    value_write(writer, 2, 64);
+    value_expect(reader, 2, 64);
+    weir_latest_writer_close(writer);
+    weir_latest_reader_close(reader);
+    weir_latest_reader_close(read_only);
+    assert_result(weir_latest_open(&reader, ref, NULL), -ENOENT);
+}
+
+static void test_by_key_and_persistent(void **state)
+{
+    struct weir_latest_options options = latest_options(64, 0, 0);
+    struct weir_latest_writer *writer;
+    struct weir_latest_reader *reader;
+    struct weir_ref refs[2] = { weir_by_key(0x5e7), weir_by_name("kept") };
+    (void)state;
+    options.lifetime = WEIR_PERSISTENT;
+    for (int i = 0; i < 2; i++) {
+        assert_result(weir_latest_create(&writer, refs[i], &options), 0);
+        value_write(writer, 7, 64);
+        weir_latest_writer_close(writer);
+        assert_result(weir_latest_open(&reader, refs[i], NULL), 0);
+        value_expect(reader, 7, 64);
+        weir_latest_reader_close(reader);
+        assert_result(weir_latest_create(&writer, refs[i], NULL), 0);
+        weir_latest_writer_close(writer);
+        assert_result(weir_segment_remove(refs[i]), 0);
+    }
+}
+
+static void read_as_another_user(void *argument)
+{
+    struct weir_latest_options options = WEIR_LATEST_OPTIONS;
+    struct weir_latest_reader *reader;
+    struct weir_latest_value value;
+    unsigned char bytes[64];
+    (void)argument;
+    become(OTHER_UID);
+    options.trust = WEIR_TRUST_ANYONE;
+    CHECK_RESULT(weir_latest_open(&reader, weir_by_key(0x5e8), &options), 0);
+    CHECK_RESULT(weir_latest_read(reader, bytes, sizeof bytes, &value), 0);
+    CHECK(value_number(bytes, sizeof bytes) == 8);
+    CHECK_RESULT(weir_latest_hold(reader, &value), -EOPNOTSUPP);
+    CHECK_RESULT(weir_latest_wait_until(reader, 1, weir_deadline_ns(3000000)), -ETIMEDOUT);
+    weir_latest_reader_close(reader);
+}
+
+/* Who may only read finds the values as well, and cannot hold. */
+static void test_another_user(void **state)
+{
+    struct weir_latest_options options = latest_options(64, 0, 2);
+    struct weir_latest_writer *writer;
+    (void)state;
+    if (!has_other_users())
+        skip();
+    options.lifetime = WEIR_PERSISTENT;
+    options.mode = 0644;
+    assert_result(weir_latest_create(&writer, weir_by_key(0x5e8), &options), 0);
+    value_write(writer, 8, 64);
+    in_child(read_as_another_user, NULL);
+    weir_latest_writer_close(writer);
+    assert_result(weir_segment_remove(weir_by_key(0x5e8)), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        VALUE_TEST(test_by_name),
+        VALUE_TEST(test_by_key_and_persistent),
+        VALUE_TEST(test_another_user),
+    };
+    return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
+}
