@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <weir/channel.h>

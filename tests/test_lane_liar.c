@@ -16,9 +16,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 struct part {
     bool is_publisher;  /* the liar */

@@ -12,7 +12,6 @@
 #include "liar.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* Three records; in a ring that is used up to its end, a pad is the third. */
 static void send_three(bool is_at_end)

@@ -10,7 +10,6 @@
 #include "liar.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/shm.h>
 
 static bool is_alone;

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <unistd.h>
 
 static void store_into_values(void *argument)
 {

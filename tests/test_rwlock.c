@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 static void test_readers_together_and_one_writer(void **state)
 {

@@ -8,7 +8,6 @@
 #include "rwlock_peers.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 static struct weir__rwlock_shm *shm(void)
 {

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: handles and sets are closed in any order, a child of fork touches nothing of its parent's,
+ *       and a wait may go from thread to thread, or end by a signal.
+ * Method: each in turn, in one process, by all ways to be woken up (waiting.h).
+ */
+#include "waiting.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+/* One handle in two sets; closed in the middle, it is in none. */
+static void test_handles(void **state)
+{
+    (void)state;
+    struct weir_wait_set *other;
+    struct weir_publisher *publisher = waiting_publisher("one");
+    struct weir_subscriber *subscriber = waiting_subscriber("one");
+    assert_result(weir_wait_set_open(&other, NULL), 0);
+    assert_result(weir_wait_set_add_subscriber(waiting_set, subscriber, 1), 0);
+    assert_result(weir_wait_set_add_subscriber(waiting_set, subscriber, 1), -EEXIST);
+    assert_result(weir_wait_set_add_subscriber(other, subscriber, 2), 0);
+    assert_result(weir_wait_set_add_publisher(other, publisher, 3), 1);
+    int descriptors[2] = { weir_wait_set_fd(waiting_set), weir_wait_set_fd(other) };
+    for (int i = 0; i < 10; i++) {
+        waiting_expect_nothing();
+        assert_result(weir_wait_set_wait_until(other, waiting_events, 1, NOW), -EAGAIN);
+        waiting_send(publisher);
+        assert_true(waiting_is_readable(descriptors[0], 100));
+        assert_true(waiting_is_readable(descriptors[1], 100));
+        waiting_expect(1, WEIR_WAIT_SUBSCRIBER);
+        assert_result(weir_wait_set_wait_until(other, waiting_events, 1, NOW), 1);
+        assert_int_equal(waiting_events[0].token, 2);
+        assert_result(waiting_take(subscriber), 0);
+    }
+    waiting_expect_nothing();
+    waiting_send(publisher);
+    weir_subscriber_close(subscriber);
+    waiting_expect_nothing();
+    assert_result(weir_wait_set_wait_until(other, waiting_events, 1, NOW), -EAGAIN);
+    assert_result(weir_wait_set_remove(waiting_set, 0), -ENOENT);
+    /* Its number is another's now; and the set may go before a handle. */
+    subscriber = waiting_subscriber("one");
+    assert_result(weir_wait_set_add_subscriber(waiting_set, subscriber, 4), 0);
+    waiting_expect_nothing();
+    waiting_send(publisher);
+    waiting_expect(4, WEIR_WAIT_SUBSCRIBER);
+    weir_wait_set_close(other);
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
+    waiting_expect_nothing();
+    assert_result(waiting_take(subscriber), 0);
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
+static void use_parents_set(void *argument)
+{
+    struct weir_subscriber *subscriber = argument;
+    struct weir_wait_set *own;
+    CHECK_RESULT(waiting_within(NOW), -ECHILD);
+    CHECK_RESULT(weir_wait_set_fd(waiting_set), -ECHILD);
+    CHECK_RESULT(weir_wait_set_remove(waiting_set, 0), -ECHILD);
+    CHECK_RESULT(weir_wait_set_add_subscriber(waiting_set, subscriber, 9), -ECHILD);
+    CHECK_RESULT(weir_wait_set_add_fd(waiting_set, 0, POLLIN, 9), -ECHILD);
+    CHECK_RESULT(weir_wait_set_add_timer(waiting_set, 0, 0, 9), -ECHILD);
+    CHECK_RESULT(weir_wait_set_add_death(waiting_set, 0, 0, 9), -ECHILD);
+    CHECK_RESULT(weir_wait_set_add_members(waiting_set, "one", NULL, 1, 9), -ECHILD);
+    CHECK_RESULT(weir_wait_set_open(&own, NULL), 0);
+    CHECK_RESULT(weir_wait_set_add_subscriber(own, subscriber, 9), -ECHILD);
+    weir_subscriber_close(subscriber); /* the child's copy: also in the set's */
+    weir_wait_set_close(waiting_set);
+    CHECK_RESULT(weir_wait_set_add_timer(own, 0, 0, 9), 0);
+    CHECK_RESULT(weir_wait_set_wait_until(own, waiting_events, 1, NOW), 1);
+    weir_wait_set_close(own);
+}
+
+static void test_fork(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = waiting_publisher("one");
+    struct weir_subscriber *subscriber = waiting_subscriber("one");
+    int counter = eventfd(0, EFD_CLOEXEC);
+    assert_result(weir_wait_set_add_subscriber(waiting_set, subscriber, 1), 0);
+    assert_result(weir_wait_set_add_fd(waiting_set, counter, POLLIN, 2), 1);
+    assert_result(weir_wait_set_add_timer(waiting_set, weir_deadline_ns(MS_NS), MS_NS, 3), 2);
+    assert_result(waiting_within(50 * MS_NS), 1);
+    assert_result(weir_wait_set_remove(waiting_set, 2), 0);
+    waiting_expect_nothing();
+    in_child(use_parents_set, subscriber);
+    waiting_expect_nothing();
+    assert_int_equal(eventfd_write(counter, 1), 0);
+    waiting_expect(2, WEIR_WAIT_FD); /* the child took nothing out of the parent's */
+    assert_result(weir_wait_set_remove(waiting_set, 1), 0);
+    waiting_send(publisher);
+    waiting_expect(1, WEIR_WAIT_SUBSCRIBER);
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+    close(counter);
+}
+
+static void on_alarm(int number)
+{
+    (void)number;
+}
+
+static void test_signal(void **state)
+{
+    (void)state;
+    const struct sigaction action = { .sa_handler = on_alarm };
+    const struct itimerval soon = { .it_value = { 0, 30000 } };
+    struct weir_subscriber *subscriber = waiting_subscriber("one");
+    assert_result(weir_wait_set_add_subscriber(waiting_set, subscriber, 1), 0);
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+        assert_result(waiting_within(5000 * MS_NS), -EINTR);
+        waiting_expect_nothing();
+    }
+    weir_subscriber_close(subscriber);
+}
+
+/* The thread that waited last has ended, and with it what the kernel waited for in its place. */
+static void *wait_once(void *argument)
+{
+    (void)argument;
+    assert_result(waiting_within(NOW), -EAGAIN);
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = waiting_publisher("one");
+    struct weir_subscriber *subscriber = waiting_subscriber("one");
+    pthread_t thread;
+    int descriptor = weir_wait_set_fd(waiting_set);
+    assert_result(weir_wait_set_add_subscriber(waiting_set, subscriber, 1), 0);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(pthread_create(&thread, NULL, wait_once, NULL), 0);
+        pthread_join(thread, NULL);
+        if (i % 2) { /* readable, for whatever reason: a wait here arms anew */
+            while (waiting_is_readable(descriptor, 0) && waiting_within(NOW) == -EAGAIN)
+                ;
+        }
+        waiting_send(publisher);
+        assert_true(waiting_becomes_ready(descriptor, 5000 * MS_NS));
+        waiting_expect(1, WEIR_WAIT_SUBSCRIBER);
+        assert_result(waiting_take(subscriber), 0);
+    }
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
+int main(int argument_count, char **arguments)
+{
+    if (!waiting_begin(argument_count, arguments))
+        return 77;
+    const struct CMUnitTest tests[] = {
+        WAITING_TEST(test_handles),
+        WAITING_TEST(test_fork),
+        WAITING_TEST(test_signal),
+        WAITING_TEST(test_threads),
+    };
+    return cmocka_run_group_tests(tests, crowd_start, fixture_end);
+}
