@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -232,21 +233,21 @@ static void test_members_options(void **state)
     struct weir_segment *segment;
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        int result = weir_wait_set_add_members(set, "one", &rows[i], both, 1);
+        int result = weir_wait_set_add_members(waiting_set, "one", &rows[i], both, 1);
         if (result != -EINVAL)
             print_error("row %zu\n", i);
         assert_result(result, -EINVAL);
         assert_true(strlen(weir_last_error()) > 10);
     }
     assert_result(weir_segment_open(&segment, weir_by_name("one"), 0, NULL), -ENOENT);
-    struct weir_publisher *publisher = publisher_of("one"); /* of a channel that is reliable */
+    struct weir_publisher *publisher = waiting_publisher("one"); /* of a channel that is reliable */
     options.delivery = WEIR_DELIVERY_LOSSY;
-    assert_result(weir_wait_set_add_members(set, "one", &options, both, 1), -EINVAL);
+    assert_result(weir_wait_set_add_members(waiting_set, "one", &options, both, 1), -EINVAL);
     options.delivery = WEIR_DELIVERY_RELIABLE;
     options.flags = WEIR_CHANNEL_PERSISTENT;
-    assert_result(weir_wait_set_add_members(set, "one", &options, both, 1), -EINVAL);
+    assert_result(weir_wait_set_add_members(waiting_set, "one", &options, both, 1), -EINVAL);
     options.flags = WEIR_CHANNEL_SLEEP_ONLY;
-    assert_result(weir_wait_set_add_members(set, "one", &options, both, 1), 0);
+    assert_result(weir_wait_set_add_members(waiting_set, "one", &options, both, 1), 0);
     weir_publisher_close(publisher);
 }
 
@@ -331,9 +332,10 @@ int main(int argument_count, char **arguments)
     if (!waiting_begin(argument_count, arguments))
         return 77;
     const struct CMUnitTest tests[] = {
-        WAITING_TEST(test_subscriber), WAITING_TEST(test_publisher), WAITING_TEST(test_descriptors),
-        WAITING_TEST(test_timers),     WAITING_TEST(test_turns),     WAITING_TEST(test_members),
-        WAITING_TEST(test_errors),
+        WAITING_TEST(test_subscriber),      WAITING_TEST(test_publisher),
+        WAITING_TEST(test_descriptors),     WAITING_TEST(test_timers),
+        WAITING_TEST(test_turns),           WAITING_TEST(test_members),
+        WAITING_TEST(test_members_options), WAITING_TEST(test_errors),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }
