@@ -231,7 +231,8 @@ WEIR_EXPORT int weir_publisher_open(struct weir_publisher **publisher, const cha
  *
  * Blocking: a fifth of a second at most, while a lossy subscriber that was there before the last
  * message (or any, of a publisher with options.lag_max_bytes) has not attached this publisher's
- * ring yet, as when both have just come: it reads the rest by itself. One that does not attach it
+ * ring yet, as when both have just come: it reads the rest by itself. For one of the same process
+ * 2 ms, since the caller may be whom it waits for. One that does not attach it
  * in that time, or whose publisher is killed or exits without this call, never learns of them.
  */
 WEIR_EXPORT void weir_publisher_close(struct weir_publisher *publisher);

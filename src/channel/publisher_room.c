@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <weir/clock.h>
+#include <weir/identity.h>
 
 #include "base/error.h"
 
@@ -351,15 +352,23 @@ int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline
     return weir__publisher_note(publisher, WEIR__REFUSED_TAKEN, result);
 }
 
-/* Whether one that was there before the last message has not attached our lane yet. */
-static bool has_unattached(const struct weir_publisher *publisher)
+/*
+ * Until when to wait for those that were there before the last message, and have not attached our lane
+ * yet; 0: there are none. A subscriber of our own process may be one that our caller has, who can do
+ * nothing before we return: it has 2 ms, enough for another thread that waits.
+ */
+static int64_t unattached_until(const struct weir_publisher *publisher, int64_t began_ns)
 {
+    int64_t until_ns = 0;
     for (uint32_t i = 0; i < publisher->reader_count; i++) {
         const struct weir__reader *reader = &publisher->readers[i];
-        if (!reader->is_attached && !reader->is_out && reader->found_at < publisher->tail)
-            return true;
+        if (reader->is_attached || reader->is_out || reader->found_at == publisher->tail)
+            continue;
+        bool is_own = (reader->peer.owner & ~WEIR_IDENTITY_SESSION_MAX) == publisher->side.identity;
+        int64_t its_ns = began_ns + (is_own ? WEIR__SLICE_NS / 100 : WEIR__SLICE_NS);
+        until_ns = its_ns > until_ns ? its_ns : until_ns;
     }
-    return false;
+    return until_ns;
 }
 
 /* What an open batch holds back is as if never written. */
@@ -374,20 +383,23 @@ static void drop_batch(struct weir_publisher *publisher)
 
 void weir__publisher_hand_over(struct weir_publisher *publisher)
 {
-    int64_t deadline_ns = weir_deadline_ns(WEIR__SLICE_NS);
-    int result = -EINTR;
+    int64_t began_ns = weir_now_ns(), until_ns;
+    int result = 0;
     bool is_told = false;
     drop_batch(publisher);
     publisher->need_bytes = 0;
     publisher->wanted = publisher->tail;
     publisher->side.looks = 0;
     while (publisher->tail > 0 && (result == 0 || result == -EINTR)) {
-        if (look(publisher) != 0 || !has_unattached(publisher))
+        if (look(publisher) != 0 || (until_ns = unattached_until(publisher, began_ns)) == 0)
             return;
-        if (!is_told)
-            weir__side_ring_all(&publisher->side); /* the others need not wait for it */
+        if (!is_told) { /* the others need not wait for the end, nor we for the dead */
+            weir__side_ring_all(&publisher->side);
+            weir__refusal_ask(take_stock(publisher, WEIR__REFUSED_ATTACHED));
+        } else {
+            result = wait_for(publisher, WEIR__REFUSED_ATTACHED, until_ns);
+        }
         is_told = true;
-        result = wait_for(publisher, WEIR__REFUSED_ATTACHED, deadline_ns);
     }
 }
 
