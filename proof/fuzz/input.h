@@ -33,8 +33,8 @@
  *   RAW         | which ring, count   | offset / 8   | (16 bits)  | 8 * count
  *   SHOW        | bit 0: a lane,number| owner        | id         |
  *
- * A size is a class and a number, see size_of(). wait: the three highest bits 100 wait for some
- * microseconds, else not at all: what sleeps, and a descriptor, whose thread must be made,
+ * A size is a class and a number, see target_size_of(). wait: the three highest bits 100 wait for
+ * some microseconds, else not at all: what sleeps, and a descriptor, whose thread must be made,
  * take most of the time, so the fewest inputs have them.
  */
 
