@@ -7,7 +7,7 @@
 load channels.bash
 
 teardown() {
-    [ ! -e tmux.socket ] || tmux -S tmux.socket kill-server
+    [ -z "${socket:-}" ] || end_screen
     end_children
     remove_all
 }
@@ -121,28 +121,39 @@ json() {
     [ "${#lines[@]}" -eq 1 ]
 }
 
+screens=0 socket=''
+terminal() {
+    tmux -S "$socket" "$@"
+}
+
+end_screen() {
+    terminal kill-server 2>/dev/null || true
+    socket=''
+}
+
 # screen WIDTH HEIGHT COMMAND...: in a terminal of its own, whose shell tells the status.
 screen() {
     command -v tmux >/dev/null || skip "there is no tmux"
+    socket=tmux.$((++screens)) # another one: the server of the last may be about to end
     [ "${WEIR_SCREEN:-1}" = 1 ] || skip "built without ncurses"
     local width=$1 height=$2
     shift 2
-    tmux -S tmux.socket -f /dev/null new-session -d -x "$width" -y "$height" \
+    terminal -f /dev/null new-session -d -x "$width" -y "$height" \
         "$(printf '%q ' "$@"); echo \"status \$?\" >status; cat" 3>&-
 }
 
 keys() {
-    tmux -S tmux.socket send-keys "$@"
+    terminal send-keys "$@"
 }
 
 # shows PATTERN: whether a line of the screen is like this.
 shows() {
-    tmux -S tmux.socket capture-pane -p | grep -Eq "$1"
+    terminal capture-pane -p | grep -Eq "$1"
 }
 
 # Every line of the screen, as it is wide: nothing has run over into the next.
 holds_its_form() {
-    tmux -S tmux.socket capture-pane -p >picture
+    terminal capture-pane -p >picture
     [ "$(sed -n 1p picture | cut -c1-8)" = 'weir top' ] || return 1
     [[ "$(sed -n 3p picture)" =~ ^[A-Z~]+\ +MEMBER ]] || return 1
     [[ "$(tail -n 1 picture)" == 'q end '* ]] || return 1
@@ -166,8 +177,8 @@ holds_its_form() {
     until_so shows '^c +sub 1 .* stopped'
     keys Right Right # bandwidth, lag
     until_so shows '^weir top  every 0.1 s  by lag$'
-    is_first() { [[ "$(tmux -S tmux.socket capture-pane -p | sed -n 4p)" =~ $1 ]]; }
-    is_last() { [[ "$(tmux -S tmux.socket capture-pane -p | sed -n 6p)" =~ $1 ]]; }
+    is_first() { [[ "$(terminal capture-pane -p | sed -n 4p)" =~ $1 ]]; }
+    is_last() { [[ "$(terminal capture-pane -p | sed -n 6p)" =~ $1 ]]; }
     until_so is_last 'sub 0 '
     keys r
     until_so shows 'by lag, reversed$'
@@ -198,10 +209,10 @@ holds_its_form() {
     until_so holds_its_form 8
     local size
     for size in 120x30 60x24 40x12 25x24; do
-        tmux -S tmux.socket resize-window -x "${size%x*}" -y "${size#*x}"
+        terminal resize-window -x "${size%x*}" -y "${size#*x}"
         until_so holds_its_form 8
     done
-    tmux -S tmux.socket resize-window -x 80 -y 7
+    terminal resize-window -x 80 -y 7
     until_so holds_its_form 3
     until_so shows 'rows 1 to 3 of 8$'
     keys Down
@@ -212,8 +223,8 @@ holds_its_form() {
     keys PageUp PageUp
     until_so shows 'rows 1 to 3 of 8$'
     # Too small for anything, and back.
-    tmux -S tmux.socket resize-window -x 2 -y 1
-    tmux -S tmux.socket resize-window -x 80 -y 24
+    terminal resize-window -x 2 -y 1
+    terminal resize-window -x 80 -y 24
     until_so holds_its_form 8
 }
 
@@ -221,22 +232,22 @@ holds_its_form() {
     sub one c
     kill -STOP "$sub_pid"
     unset NO_COLOR # as it is where tests are run by a script
-    is_coloured() { tmux -S tmux.socket capture-pane -ep | grep -q $'\e\[[0-9;]*3[1-7]m'; }
+    is_coloured() { terminal capture-pane -ep | grep -q $'\e\[[0-9;]*3[1-7]m'; }
     screen 80 24 env TERM=screen-256color "$WEIR" top -i 0.1
     until_so is_coloured
-    tmux -S tmux.socket kill-server
+    end_screen
     screen 80 24 env TERM=screen-256color NO_COLOR=1 "$WEIR" top -i 0.1
     until_so shows 'stopped'
     run ! is_coloured
     local top
-    top=$(tmux -S tmux.socket list-panes -F '#{pane_pid}')
+    top=$(terminal list-panes -F '#{pane_pid}')
     top=$(pgrep -P "$top" -f 'top -i 0.1')
     kill -TERM "$top"
     until_so test -s status
     [ "$(cat status)" = 'status 143' ]
     run ! shows 'MEMBER'
     rm status
-    tmux -S tmux.socket kill-server
+    end_screen
     screen 80 24 env TERM=nonsense "$WEIR" top
     until_so test -s status
     [ "$(cat status)" = 'status 1' ]
