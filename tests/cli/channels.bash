@@ -64,6 +64,16 @@ until_so() {
     done
 }
 
+# stop PID: SIGSTOP, and until each of its threads has stopped.
+stop() {
+    kill -STOP "$1"
+    until_so is_stopped "$1"
+}
+
+is_stopped() {
+    ! cat "/proc/$1/task/"*/status | grep '^State:' | grep -qv '(stopped)'
+}
+
 # has_lines FILE N: so many, or more.
 has_lines() {
     [ "$(wc -l <"$1")" -ge "$2" ]

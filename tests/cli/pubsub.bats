@@ -181,7 +181,7 @@ load channels.bash
     sub out c
     echo hello | works "$WEIR" pub --taken c
     [ "$(cat out)" = hello ]
-    kill -STOP "$sub_pid"
+    stop "$sub_pid"
     echo lost | "$WEIR" pub --taken c 2>err 3>&- &
     local pub=$!
     kill -KILL "$sub_pid"
@@ -317,7 +317,7 @@ with_end() {
     seq 3 >&5
     until_so has_lines one 3
     until_so has_lines two 3
-    kill -STOP "$sub_pid"
+    stop "$sub_pid"
     seq 2 >&5
     until_so has_lines one 5
     "$WEIR" info -q c >info
@@ -397,7 +397,7 @@ with_end() {
         exec 4>"in$options"
         echo first >&4
         while ! grep -q first out; do :; done
-        kill -STOP "$subscriber"
+        stop "$subscriber"
         seq 100000 >&4
         exec 4>&-
         ends "$publisher" 0

@@ -49,7 +49,7 @@ tap() {
     until_so has_lines one 1
     tap two --from oldest c
     until_so has_lines two 1
-    kill -STOP "$tap_pid"
+    stop "$tap_pid"
     seq 20000 >&5
     until_so has_lines one 20001
     kill -CONT "$tap_pid"

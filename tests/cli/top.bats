@@ -77,7 +77,7 @@ json() {
 @test "who blocks whom" {
     needs_json
     sub one c
-    kill -STOP "$sub_pid"
+    stop "$sub_pid"
     pub_open --ring 64K
     yes | head -c 100000 >&5 2>/dev/null 3>&- &
     children+=("$!")
@@ -98,7 +98,7 @@ json() {
     pub_open
     seq 3 >&5
     until_so has_lines one 3
-    kill -STOP "$sub_pid"
+    stop "$sub_pid"
     kill -KILL "$pub_pid"
     wait "$pub_pid" || true
     is_dead() { "$WEIR" top -1i 0.05 c | grep -Eq '^c +pub 0 .* dead'; }
@@ -170,7 +170,7 @@ holds_its_form() {
     until_so shows "^c +pub 0 +$pub_pid +0 +0B +0B +0% +0 awake"
     until_so shows '^1 channel, 1 publisher, 2 subscribers, 0 messages/s, 0B/s$'
     holds_its_form 3
-    kill -STOP "$sub_pid"
+    stop "$sub_pid"
     yes | head -c 100000 >&5 2>/dev/null 3>&- &
     children+=("$!")
     until_so shows '^c +pub 0 .* asleep  room: sub 1$'
@@ -230,7 +230,7 @@ holds_its_form() {
 
 @test "the screen: colours, a signal, a terminal that is not known" {
     sub one c
-    kill -STOP "$sub_pid"
+    stop "$sub_pid"
     unset NO_COLOR # as it is where tests are run by a script
     is_coloured() { terminal capture-pane -ep | grep -q $'\e\[[0-9;]*3[1-7]m'; }
     screen 80 24 env TERM=screen-256color "$WEIR" top -i 0.1
