@@ -23,7 +23,8 @@
  * exactly; it takes a lane for ended, or dead, only behind the last message; a joiner in the past
  * reads all from its mark on; a publisher is stuck for nobody but a reliable one that it waits for.
  *
- * Not modelled: pads, sizes, batches (a mark is put where all is committed), the boundary as one
+ * Not modelled: pads, sizes, batches (a mark is put where all is committed), a mark that takes the
+ * place of the newest one, the boundary as one
  * place more to go on from, lies.
  */
 

@@ -168,7 +168,7 @@ static_assert(sizeof(struct weir__publisher_stats_shm) <= WEIR__LINE_BYTES &&
  */
 #define WEIR__LANE_MAGIC UINT64_C(0x32656e616c77) /* "wlane2" */
 #define WEIR__LANE_RING_OFFSET 4096
-#define WEIR__MARKS 16       /* kept; each new one takes the place of the oldest */
+#define WEIR__MARKS 16       /* kept; a new one takes the place of the oldest, or of the newest */
 #define WEIR__STRIDE_SHARE 8 /* of the ring, one in so many is reserved at a time */
 
 /* Where a reader may begin: a position that was committed, and the messages before it. */

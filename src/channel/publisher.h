@@ -65,10 +65,11 @@ struct weir_publisher {
     uint64_t batch_start, batch_count; /* and the messages before it */
     uint64_t pad_start, pad_end;       /* of the last pads, in a row */
 
-    uint64_t reserved;  /* as the lane has it */
-    uint64_t mark_at;   /* the position of the last mark */
-    uint32_t mark_next; /* where the next one goes */
-    uint64_t lag_bytes; /* who is so far behind when the room is spent is evicted; 0: nobody */
+    uint64_t reserved;    /* as the lane has it */
+    uint64_t mark_at;     /* the position of the last mark */
+    uint64_t mark_before; /* of the one before it */
+    uint32_t mark_last;   /* where the last one stands */
+    uint64_t lag_bytes;   /* who is so far behind when the room is spent is evicted; 0: nobody */
 
     struct weir__lane_shm *lane;
     struct weir__reader *readers; /* subscribers, met or found */

@@ -7,7 +7,8 @@
 
 /*
  * A mark where all is committed, unless the last one serves for what will be reserved: so they
- * stand a stride apart, or a record, and two of them as far at least.
+ * stand a stride apart, or a record. It takes the place of the last one if the one before that is
+ * within a stride: so two of them stand as far apart at least, and 16 reach over the ring.
  */
 static void put_mark(struct weir_publisher *publisher, uint64_t reserved)
 {
@@ -17,14 +18,17 @@ static void put_mark(struct weir_publisher *publisher, uint64_t reserved)
     uint64_t stride = publisher->capacity / WEIR__STRIDE_SHARE;
     if (position == publisher->mark_at || reserved - publisher->mark_at <= stride)
         return;
-    struct weir__mark_shm *mark = &publisher->lane->marks[publisher->mark_next];
+    if (position - publisher->mark_before > stride) {
+        publisher->mark_before = publisher->mark_at;
+        publisher->mark_last = (publisher->mark_last + 1) % WEIR__MARKS;
+    }
+    struct weir__mark_shm *mark = &publisher->lane->marks[publisher->mark_last];
     /* Release [lane.mark]: three stores in this order, behind the commits. Pairs with read_mark(). */
     atomic_store_explicit(&mark->before, position, memory_order_release);
     /* CRASH lane.mark */
     atomic_store_explicit(&mark->count, count, memory_order_release);
     atomic_store_explicit(&mark->position, position, memory_order_release);
     publisher->mark_at = position;
-    publisher->mark_next = (publisher->mark_next + 1) % WEIR__MARKS;
 }
 
 static void store_reserved(struct weir_publisher *publisher, uint64_t reserved)

@@ -39,7 +39,8 @@ static uint64_t load_reserved(const struct weir__lane *lane)
 static bool is_usable(const struct weir__lane *lane, const struct weir__mark *mark,
                       uint64_t reserved)
 {
-    return mark->position <= reserved && reserved - mark->position <= lane->ring.capacity;
+    return (mark->position & 7) == 0 && mark->position <= reserved &&
+           reserved - mark->position <= lane->ring.capacity;
 }
 
 /* Whether a is to be taken rather than b. */
