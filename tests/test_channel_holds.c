@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include <weir/inspect.h>
@@ -162,6 +163,57 @@ static void test_more_than_a_quarter(void **state)
     holder_drain(&holders[1]);
     pass_rings(3, 10);
     end(2);
+}
+
+/*
+ * Short ones that are kept all over the ring: the longest finds no room in one piece, and is told so;
+ * not that the ring is full.
+ */
+static void test_scattered(void **state)
+{
+    (void)state;
+    begin(1);
+    for (unsigned i = 0; i < 12; i++) {
+        assert_result(send_some(100, 1), 0);
+        assert_result(holder_keep(&holders[0]), 0);
+        assert_result(send_some(HOLDERS_RING / 13 - 120, 1), 0);
+        holder_drain(&holders[0]);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        holders_wait_ns = i * MS_NS;
+        assert_result(send_some(HOLDERS_LONGEST, 1), i == 0 ? -EAGAIN : -ETIMEDOUT);
+        assert_non_null(strstr(weir_last_error(), "no room in one piece"));
+    }
+    holders_wait_ns = 0;
+    assert_in_range(send_all(1000), 20000, HOLDERS_RING); /* shorter ones go in between */
+    assert_non_null(strstr(weir_last_error(), "the ring is full"));
+    holder_drain(&holders[0]);
+    while (holders[0].kept_count > 2)
+        holder_release(&holders[0], 0);
+    assert_result(send_some(HOLDERS_LONGEST, 1), 0);
+    end(1);
+}
+
+/* Who waits for others is told for whom. */
+static void test_told_for_whom(void **state)
+{
+    (void)state;
+    begin(1);
+    assert_result(weir_publisher_wait_subscribers(publisher, 2, NOW), -EAGAIN);
+    assert_non_null(strstr(weir_last_error(), "fewer subscribers"));
+    assert_result(send_some(100, 1), 0);
+    assert_result(weir_publisher_wait_taken(publisher, weir_deadline_ns(MS_NS)), -ETIMEDOUT);
+    assert_non_null(strstr(weir_last_error(), "has not released every message"));
+    holder_drain(&holders[0]);
+    lossy_claim(false);
+    int result;
+    do /* as far as it was known that there is room */
+        result = send_some(100, 1);
+    while (result == 0);
+    assert_result(result, -EAGAIN);
+    assert_non_null(strstr(weir_last_error(), "has just come"));
+    lossy_unclaim();
+    end(1);
 }
 
 /* Before a call waits, whatever is held; of who always finds messages, what is far behind. */
@@ -585,6 +637,8 @@ int main(void)
         CROWD_TEST(test_many_are_kept),
         CROWD_TEST(test_more_than_there_are_places),
         CROWD_TEST(test_more_than_a_quarter),
+        CROWD_TEST(test_scattered),
+        CROWD_TEST(test_told_for_whom),
         CROWD_TEST(test_when_it_is_announced),
         CROWD_TEST(test_at_random),
         CROWD_TEST(test_stopped),

@@ -495,7 +495,8 @@ WEIR_EXPORT int weir_subscriber_publishers(const struct weir_subscriber *subscri
  * publisher that waits for us goes round 16 of them, which may take a quarter of it: they cost
  * nobody more than their room, however long they are held. Whatever else is held stops it a
  * ring later. One message that is kept is in nobody's way; many leave gaps, which are too short for
- * the longest messages: those wait until one is released. The call that looks around does it, at
+ * the longest messages: those wait until one is released. (Their publisher's -EAGAIN and
+ * -ETIMEDOUT say so, in weir_last_error().) The call that looks around does it, at
  * the latest the one that finds nothing: who takes, and never calls again, stops it all the same.
  * deadline_ns: as weir_deadline_ns() gives it; WEIR_NEVER waits for ever, 0 not at
  * all.

@@ -179,6 +179,10 @@ int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t bytes,
  */
 void weir__publisher_hand_over(struct weir_publisher *publisher);
 
+/* After a call that was refused so, with -EAGAIN or -ETIMEDOUT: why, in words. */
+void weir__publisher_tell(const struct weir_publisher *publisher, enum weir__refused refused,
+                          int result);
+
 /*
  * What a call that came to a look ends with, and so what the descriptor stands for from now on.
  * Returns result.

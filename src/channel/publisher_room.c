@@ -426,6 +426,7 @@ int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused re
 {
     bool is_refused = result == -EAGAIN || result == -ETIMEDOUT || result == -EINTR;
     publisher->refused = is_refused ? refused : WEIR__REFUSED_NOTHING;
+    weir__publisher_tell(publisher, refused, result);
     if (refused == WEIR__REFUSED_ROOM && (result == -EAGAIN || result == -ETIMEDOUT))
         weir__count(&weir__side_stats(&publisher->side)->refusals);
     if (is_refused) {
