@@ -62,7 +62,7 @@ static void accept_client(struct server *server)
             continue;
         client->fd = fd;
         client->length = 0;
-        if (watch(server, fd, server->is_full ? 0 : EPOLLIN, client) != 0)
+        if (!server->is_full && watch(server, fd, EPOLLIN, client) != 0)
             drop(client);
         return;
     }
@@ -76,8 +76,12 @@ static void rewatch(struct server *server, int fd, uint32_t events, void *who)
     epoll_ctl(server->epoll, EPOLL_CTL_MOD, fd, &event);
 }
 
-/* Either the clients are read, or the publisher is asked for room: its descriptor is readable
- * whenever a send would not wait, so it is watched only after one that was refused. */
+/*
+ * Either the clients are read, or the publisher is asked for room: its descriptor is readable
+ * whenever a send would not wait, so it is watched only after one that was refused. A client is
+ * taken out of epoll meanwhile: with no event asked for, one that has closed would be told all the
+ * same, again and again, before its last lines have found room.
+ */
 static void set_full(struct server *server, bool is_full)
 {
     if (server->is_full == is_full)
@@ -85,8 +89,10 @@ static void set_full(struct server *server, bool is_full)
     server->is_full = is_full;
     rewatch(server, weir_publisher_fd(server->out), is_full ? EPOLLIN : 0, &server->out);
     for (int i = 0; i < CLIENTS_MAX; i++)
-        if (server->clients[i].fd >= 0)
-            rewatch(server, server->clients[i].fd, is_full ? 0 : EPOLLIN, &server->clients[i]);
+        if (server->clients[i].fd >= 0 && is_full)
+            epoll_ctl(server->epoll, EPOLL_CTL_DEL, server->clients[i].fd, NULL);
+        else if (server->clients[i].fd >= 0)
+            watch(server, server->clients[i].fd, EPOLLIN, &server->clients[i]);
 }
 
 /* Publishes the whole lines that the client has said. What is refused stays with it. */
@@ -176,7 +182,7 @@ static int serve(struct server *server)
                 result = hear(server);
             else if (who == &server->out)
                 result = go_on(server);
-            else if (((struct client *)who)->fd >= 0)
+            else if (((struct client *)who)->fd >= 0 && !server->is_full) /* told before it was */
                 result = read_client(server, who);
             if (result != 0)
                 return result;
