@@ -4,20 +4,24 @@
  *       eventfd, by a wait, in poll and in epoll; no wake is lost, a lost one is made good, and a
  *       set that waits costs nothing, with a hundred channels, too.
  * Method: children that publish, the test that waits. Wakes that came by a slice alone are seen by
- *         how late they are. As test_wait_set.c also without io_uring, and without FUTEX_WAITV.
+ *         how late they are. What test and children tell each other outside weir is told by words on
+ *         the board, each a futex of the kernel's. As test_wait_set.c also without io_uring, and without FUTEX_WAITV.
  */
 #include "crowd.h"
 #include "fixture.h"
 #include "silence.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +43,72 @@ static struct weir_wait_set *set;
 static struct weir_wait_event events[MANY];
 static struct weir_subscriber *subscribers[MANY];
 static pid_t pids[CHANNELS];
+
+/* --- words on the board ------------------------------------------------------------------------ */
+
+/* They only rise. So high: whoever waits for whatever number need not any more. */
+#define NO_MORE UINT64_MAX
+
+/* The half that changes with each step. */
+static uint32_t *low_half(weir__atomic_u64 *word)
+{
+    return (uint32_t *)(uintptr_t)word + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+}
+
+static void wake(weir__atomic_u64 *word)
+{
+    syscall(SYS_futex, low_half(word), FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static void tell(weir__atomic_u64 *word, uint64_t value)
+{
+    atomic_store(word, value);
+    wake(word);
+}
+
+/* Until the word is at least so much; the test, or child, fails after 20 seconds. */
+static void await(weir__atomic_u64 *word, uint64_t least)
+{
+    int64_t until_ns = weir_deadline_ns(20 * SECOND_NS);
+    uint64_t value;
+    while ((value = atomic_load(word)) < least) {
+        int64_t left_ns = until_ns - weir_now_ns();
+        CHECK(left_ns > 0);
+        struct timespec left = { left_ns / SECOND_NS, left_ns % SECOND_NS };
+        syscall(SYS_futex, low_half(word), FUTEX_WAIT, (uint32_t)value, &left, NULL, 0);
+    }
+}
+
+/* After it is said that all is over: those who wait for the words see it. */
+static void say_it_is_over(void)
+{
+    atomic_store(&board->is_over, 1);
+    tell(&board->words[0], NO_MORE);
+    for (unsigned i = 0; i < CHANNELS; i++)
+        tell(taken_of(i), NO_MORE);
+}
+
+static void tell_identity(unsigned number)
+{
+    uint64_t identity;
+    CHECK_RESULT(weir_identity(&identity), 0);
+    tell(identity_of(number), identity);
+}
+
+/* Until the test sleeps: after what it was told last it does so in its wait set alone. */
+static void await_sleep_of_the_test(void)
+{
+    char path[40], state = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)getppid());
+    while (state != 'S') {
+        FILE *file = fopen(path, "re");
+        CHECK(file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
+        fclose(file);
+        sched_yield();
+    }
+}
+
+/* --- the test and its children ------------------------------------------------------------------ */
 
 static int set_up(void **state)
 {
@@ -118,6 +188,7 @@ static int64_t take_time(unsigned number)
     assert_result(result, 0);
     int64_t late_ns = weir_now_ns() - sent_ns;
     atomic_fetch_add(taken_of(number), 1);
+    wake(taken_of(number));
     return late_ns;
 }
 
@@ -125,18 +196,15 @@ static int64_t take_time(unsigned number)
 static void send_on_and_on(unsigned number)
 {
     struct weir_publisher *publisher = publisher_of(number);
-    uint64_t identity, count = 0, seed = number + 1;
-    CHECK_RESULT(weir_identity(&identity), 0);
-    atomic_store(identity_of(number), identity);
+    uint64_t count = 0, seed = number + 1;
+    tell_identity(number);
     while (!atomic_load(&board->is_over)) {
         seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407U;
         int64_t until_ns = weir_now_ns() + (int64_t)(seed >> 48) % 60000;
         while (weir_now_ns() < until_ns)
             weir__cpu_relax();
         send_time(publisher);
-        count++;
-        while (atomic_load(taken_of(number)) < count && !atomic_load(&board->is_over))
-            usleep(20);
+        await(taken_of(number), ++count);
     }
     weir_publisher_close(publisher);
 }
@@ -198,7 +266,7 @@ static void stress(enum how how, const char *what)
             assert_result(result, -EAGAIN);
         messages += serve(result, &late);
     }
-    atomic_store(&board->is_over, 1);
+    say_it_is_over();
     for (unsigned i = 0; i < CHANNELS; i++)
         end(pids[i]);
     unsubscribe(CHANNELS);
@@ -274,8 +342,7 @@ static void add_all(void)
     subscribe(CHANNELS);
     for (unsigned i = 0; i < CHANNELS; i++)
         pids[i] = begin(send_on_and_on, i);
-    while (atomic_load(identity_of(3)) == 0)
-        usleep(1000);
+    await(identity_of(3), 1);
     const int items[] = {
         weir_wait_set_add_timer(set, weir_deadline_ns(MS_NS), 10 * MS_NS, TIMER),
         weir_wait_set_add_fd(set, all.ends[0], POLLIN, PIPE),
@@ -319,7 +386,7 @@ static void test_all(void **state)
     for (unsigned i = 0; i < CHANNELS; i++)
         assert_true(all.told[i] > 0);
     assert_true(all.told[PIPE] > 0 && all.told[EVENT] > 0);
-    atomic_store(&board->is_over, 1);
+    say_it_is_over();
     for (unsigned i = 0; i < CHANNELS; i++)
         if (i != 3)
             end(pids[i]);
@@ -332,9 +399,7 @@ static void test_all(void **state)
 
 static void live(unsigned number)
 {
-    uint64_t identity;
-    CHECK_RESULT(weir_identity(&identity), 0);
-    atomic_store(identity_of(number), identity);
+    tell_identity(number);
     for (;;)
         pause();
 }
@@ -345,8 +410,7 @@ static void test_deaths(void **state)
     (void)state;
     for (unsigned i = 0; i < 4; i++) {
         pids[i] = begin(live, i);
-        while (atomic_load(identity_of(i)) == 0)
-            usleep(1000);
+        await(identity_of(i), 1);
         assert_result(weir_wait_set_add_death(set, atomic_load(identity_of(i)), geteuid(), i),
                       (int)i);
     }
@@ -377,11 +441,8 @@ static void test_deaths(void **state)
 
 static void execute(unsigned number)
 {
-    uint64_t identity;
-    CHECK_RESULT(weir_identity(&identity), 0);
-    atomic_store(identity_of(number), identity);
-    while (atomic_load(taken_of(number)) == 0)
-        usleep(1000);
+    tell_identity(number);
+    await(taken_of(number), 1);
     execl("/bin/sleep", "sleep", "1000", (char *)NULL);
 }
 
@@ -390,12 +451,11 @@ static void test_another_program(void **state)
 {
     (void)state;
     pids[0] = begin(execute, 0);
-    while (atomic_load(identity_of(0)) == 0)
-        usleep(1000);
+    await(identity_of(0), 1);
     assert_result(weir_wait_set_add_death(set, atomic_load(identity_of(0)), geteuid(), 7), 0);
     assert_result(weir_wait_set_wait_until(set, events, 1, weir_deadline_ns(30 * MS_NS)),
                   -ETIMEDOUT);
-    atomic_store(taken_of(0), 1);
+    tell(taken_of(0), 1);
     assert_result(weir_wait_set_wait_until(set, events, 1, weir_deadline_ns(5000 * MS_NS)), 1);
     assert_int_equal(events[0].token, 7);
     kill(pids[0], SIGKILL);
@@ -406,8 +466,7 @@ static void send_silently(unsigned number)
 {
     struct weir_publisher *publisher = publisher_of(number);
     CHECK_RESULT(weir_publisher_wait_subscribers(publisher, 1, WEIR_NEVER), 0);
-    while (atomic_load(taken_of(number)) == 0)
-        usleep(1000);
+    await(taken_of(number), 1);
     if (!silence())
         _exit(77);
     send_time(publisher);
@@ -426,7 +485,7 @@ static void test_lost_ring(void **state)
         result = weir_wait_set_wait_until(set, events, 1, weir_deadline_ns(500 * MS_NS));
     while (result == 1 && take_time(0) == -1);
     assert_result(result, -ETIMEDOUT);
-    atomic_store(taken_of(0), 1);
+    tell(taken_of(0), 1);
     assert_result(weir_wait_set_wait_until(set, events, 1, weir_deadline_ns(2000 * MS_NS)), 1);
     assert_true(take_time(0) >= 0);
     kill(pids[0], SIGKILL);
@@ -434,18 +493,18 @@ static void test_lost_ring(void **state)
     unsubscribe(1);
 }
 
-/* Comes, a while after the test has seen it go, and says when. */
+/* Comes, once the test has seen it go and sleeps again, and says when. */
 static void come_and_go(unsigned number)
 {
     for (uint64_t turn = 1; turn <= TURNS_OF_MEMBERS; turn++) {
-        usleep(30000);
+        await_sleep_of_the_test();
         atomic_store(&board->words[1], (uint64_t)weir_now_ns());
         struct weir_publisher *publisher = publisher_of(number);
-        crowd_await(&board->words[0], 2 * turn - 1);
-        usleep(30000);
+        await(&board->words[0], 2 * turn - 1);
+        await_sleep_of_the_test();
         atomic_store(&board->words[1], (uint64_t)weir_now_ns());
         weir_publisher_close(publisher);
-        crowd_await(&board->words[0], 2 * turn);
+        await(&board->words[0], 2 * turn);
     }
 }
 
@@ -461,7 +520,7 @@ static void test_members_asleep(void **state)
         assert_result(weir_wait_set_wait_until(set, events, 1, weir_deadline_ns(5000 * MS_NS)), 1);
         late += weir_now_ns() - (int64_t)atomic_load(&board->words[1]) > 50 * MS_NS;
         assert_int_equal(events[0].publishers, i % 2);
-        atomic_store(&board->words[0], i);
+        tell(&board->words[0], i);
     }
     end(pids[0]);
     if (!SANITIZED)
@@ -473,10 +532,9 @@ static void publish_to_many(unsigned number)
     static struct weir_publisher *publishers[MANY];
     for (unsigned i = 0; i < number; i++)
         publishers[i] = publisher_of(i);
-    atomic_store(identity_of(0), 1);
+    tell(identity_of(0), 1);
     for (unsigned turn = 1; !atomic_load(&board->is_over); turn++) {
-        while (atomic_load(&board->words[0]) < turn && !atomic_load(&board->is_over))
-            usleep(100);
+        await(&board->words[0], turn);
         for (unsigned i = 0; i < number && !atomic_load(&board->is_over); i++)
             send_time(publishers[(i * 37 + turn) % number]);
     }
@@ -503,13 +561,12 @@ static void test_many(void **state)
     enum { TURNS = 30 };
     subscribe(MANY);
     pids[0] = begin(publish_to_many, MANY);
-    while (atomic_load(identity_of(0)) == 0)
-        usleep(1000);
+    await(identity_of(0), 1);
     for (unsigned turn = 1; turn <= TURNS; turn++) {
         unsigned seen[MANY] = { 0 }, left = MANY;
         if (turn % 4 == 1)
             quiet_down();
-        atomic_store(&board->words[0], turn);
+        tell(&board->words[0], turn);
         while (left > 0) {
             int count = weir_wait_set_wait_until(set, events, turn % 2 ? 16 : MANY,
                                                  weir_deadline_ns(5000 * MS_NS));
@@ -521,7 +578,7 @@ static void test_many(void **state)
                 }
         }
     }
-    atomic_store(&board->is_over, 1);
+    say_it_is_over();
     end(pids[0]);
     unsubscribe(MANY);
 }
@@ -550,8 +607,7 @@ static void test_idle(void **state)
         skip(); /* that costs a thousand */
     subscribe(IDLE);
     pids[0] = begin(publish_to_many, IDLE);
-    while (atomic_load(identity_of(0)) == 0)
-        usleep(1000);
+    await(identity_of(0), 1);
     quiet_down();
     for (int how = BY_WAIT; how <= BY_POLL; how++) {
         unsigned long sleeps = sleeps_now();
@@ -571,7 +627,7 @@ static void test_idle(void **state)
         if (!SANITIZED)
             assert_in_range(cpu_us, 0, CPU_US);
     }
-    atomic_store(&board->is_over, 1);
+    say_it_is_over();
     end(pids[0]);
     unsubscribe(IDLE);
 }

@@ -25,6 +25,18 @@ killed() {
     [ "$met" -ge $(($1 / 4)) ]
 }
 
+# Most of the time those who are left alone wait until they give up: in four channels at once.
+# killed_at_once COUNT SEED MAX_US SCRIPT: of COUNT a quarter in each; the script's $0 is the channel.
+killed_at_once() {
+    local i
+    for i in 0 1 2 3; do
+        killed $(($1 / 4)) $(($2 + i)) "$3" sh -c "$4" "kill/$i" &
+    done
+    for i in $(jobs -p); do
+        wait "$i"
+    done
+}
+
 nothing_after_next_command() {
     tail -n +2 /proc/sysvipc/shm
     [ "$(awk 'NR > 1 && $7 > 0' /proc/sysvipc/shm)" = "" ]
@@ -57,8 +69,8 @@ nothing_after_next_command() {
     truncate -s 64M zeros # an end of its own, for the rounds in which nobody was met
     # The shell becomes the second of the two, with the first as its child. Who is left alone
     # before they have met gives up after --wait.
-    killed 200 14 8000 sh -c "'$WEIR' recv --wait 0.1 kill/pair & exec '$WEIR' send --wait 0.1 kill/pair zeros"
+    killed_at_once 200 14 8000 "'$WEIR' recv --wait 0.1 \$0 & exec '$WEIR' send --wait 0.1 \$0 zeros"
     nothing_after_next_command
-    killed 200 15 8000 sh -c "'$WEIR' send --wait 0.1 kill/pair zeros & exec '$WEIR' recv --wait 0.1 kill/pair"
+    killed_at_once 200 18 8000 "'$WEIR' send --wait 0.1 \$0 zeros & exec '$WEIR' recv --wait 0.1 \$0"
     nothing_after_next_command
 }
