@@ -195,7 +195,9 @@ static void test_the_end_comes_in_the_middle(void **state)
         print_message("nobody may trace here, or sanitizers make twenty instructions of one\n");
         skip();
     }
-    end_after(0, NULL, leaves); /* What is linked at the first call (lazily, libc's) is by then, so that all go the same way. */
+    end_after(
+        0, NULL,
+        leaves); /* What is linked at the first call (lazily, libc's) is by then, so that all go the same way. */
     record(&trail, subscribe, take_one_and_the_end);
     for (unsigned instructions = 0; instructions < trail.count; instructions += STRIDE) {
         if (!end_after(instructions, &trail, leaves)) {

@@ -242,7 +242,9 @@ static void walk(enum verb which)
     struct trail trail = { .at = NULL };
     unsigned strayed = 0;
     verb = which;
-    try_point(0, NULL, false); /* What is linked at the first call (lazily, libc's) is by then, so that all go the same way. */
+    try_point(
+        0, NULL,
+        false); /* What is linked at the first call (lazily, libc's) is by then, so that all go the same way. */
     record(&trail);
     for (unsigned instructions = 0; instructions < trail.count; instructions += verbs[which].stride)
         for (int is_kill = 0; is_kill <= 1; is_kill++)
@@ -250,8 +252,8 @@ static void walk(enum verb which)
                 try_point(instructions, NULL, is_kill);
                 strayed++;
             }
-    print_message("           %s, %d bytes: %u instructions, strayed %u times\n",
-                  verbs[which].name, (int)size_bytes, trail.count, strayed);
+    print_message("           %s, %d bytes: %u instructions, strayed %u times\n", verbs[which].name,
+                  (int)size_bytes, trail.count, strayed);
     assert_true(trail.count > 20);
     trail_free(&trail);
 }

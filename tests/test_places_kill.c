@@ -457,7 +457,9 @@ static void test_killed_at_every_instruction(void **state)
         present = &acts[i];
         if (present->waits)
             continue;
-        kill_after(0, NULL); /* What is linked at the first call (lazily, libc's) is by then, so that all go the same way. */
+        kill_after(
+            0,
+            NULL); /* What is linked at the first call (lazily, libc's) is by then, so that all go the same way. */
         record(&trail);
         for (unsigned instructions = 0; instructions < trail.count; instructions++)
             if (!kill_after(instructions, &trail)) {

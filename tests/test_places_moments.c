@@ -375,7 +375,9 @@ static void test_moments(void **state)
         struct trail trail = { .at = NULL };
         unsigned strayed = 0;
         present = &moments[i];
-        meet_after(0, NULL); /* What is linked at the first call (lazily, libc's) is by then, so that all go the same way. */
+        meet_after(
+            0,
+            NULL); /* What is linked at the first call (lazily, libc's) is by then, so that all go the same way. */
         record(&trail);
         for (unsigned instructions = 0; instructions < trail.count; instructions += STRIDE)
             if (!meet_after(instructions, &trail)) {

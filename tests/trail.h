@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 struct trail {
-    uintptr_t *at; /* where it stood after 0, 1, 2 ... instructions; NULL: not recorded */
+    uintptr_t *at;  /* where it stood after 0, 1, 2 ... instructions; NULL: not recorded */
     unsigned count; /* of the instruction after which the call was over */
     unsigned most;
 };
