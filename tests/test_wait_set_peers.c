@@ -200,6 +200,11 @@ static void send_on_and_on(unsigned number)
     tell_identity(number);
     while (!atomic_load(&board->is_over)) {
         seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407U;
+        /*
+         * It is the moment that is drawn, nothing is waited for: by a timer, since one that the test has
+         * just woken would run on its processor, and so not before the test sleeps.
+         */
+        nanosleep(&(struct timespec){ 0, (long)(seed >> 40) % 20000 }, NULL);
         int64_t until_ns = weir_now_ns() + (int64_t)(seed >> 48) % 60000;
         while (weir_now_ns() < until_ns)
             weir__cpu_relax();
