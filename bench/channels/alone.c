@@ -105,6 +105,14 @@ void measure_awake(const struct alone *alone, unsigned count, struct row *row)
     take_median(row, values, alone->rounds);
 }
 
+void measure_cost(const struct alone *alone, unsigned count, struct row *row)
+{
+    double values[ALONE_ROUNDS_MAX];
+    for (unsigned i = 0; i < alone->rounds; i++)
+        values[i] = cost(alone, count);
+    take_median(row, values, alone->rounds);
+}
+
 void measure_join(const struct alone *alone, unsigned others, struct row *row)
 {
     enum { JOINS = 20 };

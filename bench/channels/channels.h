@@ -9,7 +9,8 @@ enum { ALONE_ROUNDS_MAX = 31 };
 /* A figure and what it means to reach: medians over the rounds. */
 struct row {
     const char *name, *what;
-    enum tag tag; /* MIXED: the figure is one processor's alone */
+    unsigned count; /* of members; 0 with no meaning but in a plot */
+    enum tag tag;   /* MIXED: the figure is one processor's alone */
     bool is_alone;
     double bounce_ns;
     unsigned pairs, rounds;
@@ -19,8 +20,9 @@ struct row {
     const char *unit; /* of value: "" for ratios */
 };
 
-/* many.c: one publisher, and eight that take turns, to one subscriber. */
-extern const struct transport transport_one, transport_eight;
+/* many.c: one publisher, and as many as the work says that take turns, to one subscriber. */
+enum { PUBLISHERS_MAX = 16 };
+extern const struct transport transport_one, transport_many;
 
 /* alone.c: what one process measures by itself. */
 struct alone {
@@ -29,6 +31,8 @@ struct alone {
     double ticks_per_ns;
 };
 
+/* ns that a message costs its publisher with so many awake subscribers. */
+void measure_cost(const struct alone *alone, unsigned subscribers, struct row *row);
 /* ns that a message costs its publisher for each awake subscriber beside the first; count of them. */
 void measure_awake(const struct alone *alone, unsigned subscribers, struct row *row);
 /* µs for a subscriber to join and leave, with so many others there. */

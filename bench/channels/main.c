@@ -17,13 +17,14 @@
 #include "lane/report.h"
 #include "lane/ticks.h"
 
-enum { RING_BYTES = 1 << 20 };
+enum { RING_BYTES = 1 << 20, POINTS = 16 };
 
 /* Between two processes. */
 static const struct pair {
     const char *name, *what;
     enum kind kind;
     uint64_t size_bytes;
+    unsigned publishers;
     const struct transport *sides[2];
     double aim;
     bool is_at_most;
@@ -32,6 +33,7 @@ static const struct pair {
       "64 bytes, 1 to 1 ÷ a bare ring, rate",
       ONE_WAY,
       64,
+      1,
       { &transport_weir, &transport_ring },
       0.9,
       false },
@@ -39,13 +41,15 @@ static const struct pair {
       "64 bytes, 8 publishers ÷ 1 to one subscriber, rate",
       ONE_WAY,
       64,
-      { &transport_eight, &transport_one },
+      8,
+      { &transport_many, &transport_one },
       0.9,
       false },
     { "1-1/asleep",
       "8 bytes there and back, asleep ÷ a bare futex, time",
       ASLEEP,
       8,
+      1,
       { &transport_weir, &transport_futex },
       1.1,
       true },
@@ -75,7 +79,8 @@ static void run_pair(const struct pair *pair, const struct settings *settings, s
     struct cell cell = { .work = { .kind = pair->kind,
                                    .form = COPYING,
                                    .size_bytes = pair->size_bytes,
-                                   .ring_bytes = RING_BYTES },
+                                   .ring_bytes = RING_BYTES,
+                                   .publishers = pair->publishers },
                          .sides = { pair->sides[0], pair->sides[1] },
                          .side_count = 2 };
     uint64_t each_ns = pair->kind == ASLEEP ? 150000 : 15;
@@ -86,6 +91,7 @@ static void run_pair(const struct pair *pair, const struct settings *settings, s
     summarize(&summary, &cell, &board);
     *row = (struct row){ .name = pair->name,
                          .what = pair->what,
+                         .count = pair->publishers,
                          .tag = summary.tag,
                          .bounce_ns = summary.bounce_ns,
                          .pairs = summary.pair_count,
@@ -103,9 +109,12 @@ static void run_lonely(const struct lonely *one, const struct settings *settings
     const struct alone alone = { .rounds = settings->rounds,
                                  .messages = settings->budget_ns / 1000,
                                  .ticks_per_ns = settings->ticks_per_ns };
-    *row = (struct row){
-        .name = one->name, .what = one->what, .aim = one->aim, .is_at_most = true, .unit = one->unit
-    };
+    *row = (struct row){ .name = one->name,
+                         .what = one->what,
+                         .count = one->count,
+                         .aim = one->aim,
+                         .is_at_most = true,
+                         .unit = one->unit };
     one->measure(&alone, one->count, row);
 }
 
@@ -141,10 +150,11 @@ static void print_row(const struct row *row, char how)
     print_cores(row, cores, sizeof cores);
     print_aim(row, aim, sizeof aim);
     if (how == 'j')
-        printf("{\"cell\":\"%s\",\"cores\":\"%s\",\"bounce_ns\":%.1f,\"pairs\":%u,\"rounds\":%u,"
+        printf("{\"cell\":\"%s\",\"count\":%u,\"cores\":\"%s\",\"bounce_ns\":%.1f,\"pairs\":%u,"
+               "\"rounds\":%u,"
                "\"value\":%.4f,\"lowest\":%.4f,\"highest\":%.4f,\"aim\":%.4f,\"is_at_most\":%s}\n",
-               row->name, row->is_alone ? "one" : tag_name(row->tag), row->bounce_ns, row->pairs,
-               row->rounds, row->value, row->lowest, row->highest, row->aim,
+               row->name, row->count, row->is_alone ? "one" : tag_name(row->tag), row->bounce_ns,
+               row->pairs, row->rounds, row->value, row->lowest, row->highest, row->aim,
                row->is_at_most ? "true" : "false");
     else if (how == 'm')
         printf("| %s: %s | %s | %u of %u | %.2f%s | %.2f to %.2f | %s | %s |\n", row->name,
@@ -168,33 +178,42 @@ static const char usage[] =
     "  -q, --quick        a few seconds, to see that it works: no figures to keep\n"
     "  -j, --json         a line of JSON a cell\n"
     "  -m, --markdown     the table of docs/performance.md\n"
+    "  -p, --plots        the points of the plots instead: 1 to 16 members, for bench/plots\n"
     "  -r, --rounds N     rounds wanted of each cell (1 to 21; 7)\n"
     "  -C, --cpus A,B     the two processors\n"
     "  -h, --help         show this\n";
 
 static const struct option options[] = {
-    { "cell", required_argument, NULL, 'c' },   { "quick", no_argument, NULL, 'q' },
-    { "json", no_argument, NULL, 'j' },         { "markdown", no_argument, NULL, 'm' },
-    { "rounds", required_argument, NULL, 'r' }, { "cpus", required_argument, NULL, 'C' },
-    { "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
+    { "cell", required_argument, NULL, 'c' },
+    { "quick", no_argument, NULL, 'q' },
+    { "json", no_argument, NULL, 'j' },
+    { "markdown", no_argument, NULL, 'm' },
+    { "rounds", required_argument, NULL, 'r' },
+    { "cpus", required_argument, NULL, 'C' },
+    { "plots", no_argument, NULL, 'p' },
+    { "help", no_argument, NULL, 'h' },
+    { NULL, 0, NULL, 0 },
 };
 
 struct asked {
     const char *only;
     char how;
+    bool wants_plots;
 };
 
 static void read_options(int argc, char **argv, struct settings *settings, struct asked *asked)
 {
     int option;
     bool is_good = true;
-    while (is_good && (option = getopt_long(argc, argv, "c:qjmr:C:h", options, NULL)) != -1) {
+    while (is_good && (option = getopt_long(argc, argv, "c:qjmpr:C:h", options, NULL)) != -1) {
         if (option == 'c')
             asked->only = optarg;
         else if (option == 'q')
             settings->rounds = 1, settings->budget_ns = 3000000;
         else if (option == 'j' || option == 'm')
             asked->how = (char)option;
+        else if (option == 'p')
+            asked->wants_plots = true;
         else if (option == 'r')
             is_good = (settings->rounds = (unsigned)atoi(optarg)) >= 1 && settings->rounds <= 21;
         else if (option == 'C')
@@ -216,12 +235,63 @@ static bool is_wanted(const struct asked *asked, const char *name)
     return !asked->only || strncmp(name, asked->only, strlen(asked->only)) == 0;
 }
 
+static unsigned run_table(const struct settings *settings, const struct asked *asked)
+{
+    struct row row;
+    unsigned found = 0;
+    for (unsigned i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        if (!is_wanted(asked, pairs[i].name))
+            continue;
+        run_pair(&pairs[i], settings, &row);
+        print_row(&row, asked->how);
+        found++;
+    }
+    pin_to(settings->cpus[0]); /* after those who pin themselves */
+    for (unsigned i = 0; i < sizeof lonely / sizeof *lonely; i++) {
+        if (!is_wanted(asked, lonely[i].name))
+            continue;
+        run_lonely(&lonely[i], settings, &row);
+        print_row(&row, asked->how);
+        found++;
+    }
+    return found;
+}
+
+/* The same with each number of members. */
+static unsigned run_plots(const struct settings *settings, const struct asked *asked)
+{
+    static const struct lonely curves[] = {
+        { "plot/1-N", "64 bytes to N awake subscribers", measure_cost, 1, 0, " ns" },
+        { "plot/join", "a subscriber joins and leaves, beside N", measure_join, 0, 300, " µs" },
+    };
+    struct pair pair = pairs[1];
+    struct row row;
+    unsigned found = 0;
+    pair.name = "plot/N-1";
+    pair.what = "64 bytes, N publishers ÷ 1 to one subscriber, rate";
+    for (pair.publishers = 1; pair.publishers <= POINTS; pair.publishers++) {
+        if (!is_wanted(asked, pair.name))
+            continue;
+        run_pair(&pair, settings, &row);
+        print_row(&row, asked->how);
+        found++;
+    }
+    pin_to(settings->cpus[0]);
+    for (unsigned i = 0; i < sizeof curves / sizeof *curves; i++) {
+        struct lonely one = curves[i];
+        for (; is_wanted(asked, one.name) && one.count <= POINTS; one.count++) {
+            run_lonely(&one, settings, &row);
+            print_row(&row, asked->how);
+            found++;
+        }
+    }
+    return found;
+}
+
 int main(int argc, char **argv)
 {
     struct settings settings = { .rounds = 7, .budget_ns = 60000000 };
-    struct asked asked = { NULL, 't' };
-    struct row row;
-    unsigned found = 0;
+    struct asked asked = { .how = 't' };
     if (!pin_choose(settings.cpus)) {
         fputs("channels: two processors are needed\n", stderr);
         return 77;
@@ -231,21 +301,7 @@ int main(int argc, char **argv)
     if (asked.how == 'm')
         puts("| cell | cores | rounds | median | lowest to highest | aim | |\n"
              "|---|---|---|---|---|---|---|");
-    for (unsigned i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        if (!is_wanted(&asked, pairs[i].name))
-            continue;
-        run_pair(&pairs[i], &settings, &row);
-        print_row(&row, asked.how);
-        found++;
-    }
-    pin_to(settings.cpus[0]); /* after those who pin themselves */
-    for (unsigned i = 0; i < sizeof lonely / sizeof *lonely; i++) {
-        if (!is_wanted(&asked, lonely[i].name))
-            continue;
-        run_lonely(&lonely[i], &settings, &row);
-        print_row(&row, asked.how);
-        found++;
-    }
+    unsigned found = (asked.wants_plots ? run_plots : run_table)(&settings, &asked);
     if (found == 0)
         fputs("channels: there is no such cell\n", stderr);
     return found == 0 ? 2 : 0;

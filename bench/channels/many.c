@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One publisher, or eight in one process that take turns, to one subscriber in another. */
+/* One publisher, or several in one process that take turns, to one subscriber in another. */
 #include "channels.h"
 
 #include <stdio.h>
@@ -8,13 +8,13 @@
 #include <weir/channel.h>
 #include <weir/error.h>
 
-enum { MOST = 8, TURN = 16, BYTES_MAX = 4096 };
+enum { TURN = 16 };
 
 struct many {
     struct player *player;
     unsigned count;
-    uint64_t sent[MOST], received[MOST];
-    struct weir_publisher *publishers[MOST];
+    uint64_t sent[PUBLISHERS_MAX], received[PUBLISHERS_MAX];
+    struct weir_publisher *publishers[PUBLISHERS_MAX];
     struct weir_subscriber *subscriber;
 };
 
@@ -53,11 +53,12 @@ static void receive_all(void *state, uint64_t messages)
     }
 }
 
-static void *open_many(struct player *player, struct many *many, unsigned count)
+static void *open_members(struct player *player, struct many *many, unsigned count,
+                          const char *suffix)
 {
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
     char name[64];
-    snprintf(name, sizeof name, "%s/of-%u", player->channel, count);
+    snprintf(name, sizeof name, "%s/%s", player->channel, suffix);
     *many = (struct many){ .player = player, .count = count };
     options.flags = WEIR_CHANNEL_SPIN_ONLY;
     options.ring_bytes = player->work.ring_bytes;
@@ -75,13 +76,13 @@ static void *open_many(struct player *player, struct many *many, unsigned count)
 static void *open_one(struct player *player)
 {
     static struct many many;
-    return open_many(player, &many, 1);
+    return open_members(player, &many, 1, "one");
 }
 
-static void *open_eight(struct player *player)
+static void *open_many(struct player *player)
 {
     static struct many many;
-    return open_many(player, &many, MOST);
+    return open_members(player, &many, player->work.publishers, "many");
 }
 
 static void close_many(void *state)
@@ -99,8 +100,8 @@ const struct transport transport_one = { .name = "1 publisher",
                                          .receive = receive_all,
                                          .close = close_many };
 
-const struct transport transport_eight = { .name = "8 publishers",
-                                           .open = open_eight,
-                                           .send = send_all,
-                                           .receive = receive_all,
-                                           .close = close_many };
+const struct transport transport_many = { .name = "publishers",
+                                          .open = open_many,
+                                          .send = send_all,
+                                          .receive = receive_all,
+                                          .close = close_many };

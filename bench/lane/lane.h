@@ -32,7 +32,8 @@ struct work {
     enum form form;
     uint64_t size_bytes; /* of a message: a multiple of 8 */
     uint64_t ring_bytes;
-    uint64_t messages; /* a run */
+    uint64_t messages;   /* a run */
+    unsigned publishers; /* in one process; of transports that have several */
 };
 
 /* Of one run. Round trips have quantiles, the others a rate. */
