@@ -99,6 +99,9 @@ struct transport {
 extern const struct transport transport_weir, transport_ring, transport_ring_readonly,
     transport_pipe, transport_memcpy, transport_futex, transport_line;
 
+/* weir once more, with the library of another commit: only in what bench/against links. */
+extern const struct transport transport_other __attribute__((weak));
+
 struct cell {
     char name[40];
     struct work work;

@@ -59,6 +59,10 @@ static struct cell *add_cell(enum kind kind, unsigned size, enum form form)
     /* The largest message takes a quarter of weir's ring, less its header. */
     cell->work.ring_bytes = sizes[size] < 1048576 ? WEIR_RING_BYTES_DEFAULT : UINT64_C(8) << 20;
     cell->sides[cell->side_count++] = &transport_weir;
+    if (&transport_other) {
+        cell->sides[cell->side_count++] = &transport_other;
+        return cell;
+    }
     cell->sides[cell->side_count++] = kind == ASLEEP ? &transport_futex : &transport_ring;
     if (kind != ASLEEP)
         cell->sides[cell->side_count++] = &transport_ring_readonly;

@@ -9,7 +9,9 @@
 #include <weir/clock.h>
 #include <weir/error.h>
 
+#ifndef LANE_NAME /* bench/against compiles this file again, for another library */
 #define LANE_NAME "weir"
+#endif
 #define LANE_HAS_MANY
 
 struct lane {
@@ -138,8 +140,8 @@ static void *open_lane(struct player *player)
     static struct lane lane;
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
     char there[64], back[64];
-    snprintf(there, sizeof there, "%s/there", player->channel);
-    snprintf(back, sizeof back, "%s/back", player->channel);
+    snprintf(there, sizeof there, "%s/there-" LANE_NAME, player->channel);
+    snprintf(back, sizeof back, "%s/back-" LANE_NAME, player->channel);
     options.ring_bytes = player->work.ring_bytes;
     if (player->work.kind == ASLEEP)
         options.flags = WEIR_CHANNEL_SLEEP_ONLY;
