@@ -3,7 +3,7 @@
 #
 # The checks of the source find what they look for.
 #
-# Goal: check-floors, check-tags, check-pages and check-length pass on this source, and
+# Goal: check-floors, check-tags, check-pages, check-length and check-mutants pass on this source, and
 # fail on each kind of fault that they are there for.
 # Method: a small tree of files with one fault at a time.
 set -u
@@ -105,10 +105,20 @@ expect fail check-length "a function of 72 lines"
 sed -i '3,4d' "$tree/src/base/long.c"
 expect pass check-length "a function of 70 lines"
 
+fresh_tree
+mkdir -p "$tree/proof/mutants"
+printf 'int a;\nint b;\n' >"$tree/src/base/good.c"
+printf 'What: x\n\n--- a/src/base/good.c\n+++ b/src/base/good.c\n@@ -1,2 +1,2 @@\n int a;\n-int b;\n+int c;\n' \
+    >"$tree/proof/mutants/one.patch"
+expect pass check-mutants "a patch that applies"
+printf 'int a;\nint d;\n' >"$tree/src/base/good.c"
+expect fail check-mutants "a patch of lines that have changed"
+
 tree=$WEIR_SOURCE
 trap - EXIT
 expect pass check-floors "this source"
 expect pass check-tags "this source"
 expect pass check-pages "this source"
 expect pass check-length "this source"
+expect pass check-mutants "this source"
 exit "$failed"
