@@ -283,12 +283,21 @@ static bool is_anyone_busy(const struct round *round)
     return is_busy;
 }
 
+/* The one that is to be evicted must not read on: it would be in nobody's way. */
+static void work_beside_the_slow(struct round *round)
+{
+    must(round, SENDER, crowd_order(POST, FEW, 0));
+    simply(round, TAKER, FETCH_ALL);
+}
+
 static void work_beside(struct round *round)
 {
     const struct crowd_state *crowd = &round->accounts->crowd;
     bool is_in_the_way = round->scenario->role == CROWD_SUBSCRIBER && !crowd->may_miss &&
                          crowd->kind[VICTIM] != LOSSY_ONE;
-    if (is_in_the_way)
+    if (round->scenario->flags & EVICTING)
+        work_beside_the_slow(round);
+    else if (is_in_the_way)
         fill_beside(round);
     else if (!is_anyone_busy(round))
         traffic(round, MANY, VICTIM);

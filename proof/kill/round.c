@@ -190,17 +190,30 @@ bool is_cue_due(const struct round *round)
     return round->scenario->cue && !round->stepper.has_cued;
 }
 
+static int segments_left(void)
+{
+    struct shm_info info;
+    /* shmctl(2): the address is of the type that the command says. */
+    shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
+    return info.used_ids;
+}
+
+/* What is left stays left. Whoever looks at a process in /proc keeps its memory for a moment. */
+#define LEFT_NS INT64_C(1000000000)
+
 void nothing_is_left(struct round *round)
 {
-    struct shm_info segments;
+    const struct timespec nap = { 0, 1000000 };
+    int64_t until_ns = weir_now_ns() + LEFT_NS;
     struct seminfo sets;
-    /* shmctl(2): the address is of the type that the command says. */
-    shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&segments);
+    while (segments_left() > 0 && weir_now_ns() < until_ns)
+        nanosleep(&nap, NULL);
+    int segments = segments_left();
     semctl(0, 0, SEM_INFO, &sets);
     entries_left = 0;
     nftw(round->directory, count_entry, 8, FTW_PHYS);
-    require(round, segments.used_ids == 0 && sets.semusz == 0 && entries_left == 0,
-            "left behind: %d segments, %d sets, %u entries of the run directory", segments.used_ids,
+    require(round, segments == 0 && sets.semusz == 0 && entries_left == 0,
+            "left behind: %d segments, %d sets, %u entries of the run directory", segments,
             sets.semusz, entries_left);
 }
 
