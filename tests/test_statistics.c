@@ -170,7 +170,9 @@ static void test_publishers_that_come_and_go(void **state)
     struct seen seen = look();
     assert_int_equal(seen.subscribers[0].is_exact, 1);
     assert_int_equal(seen.subscribers[0].released_messages, 38);
-    assert_true(is_released(seen.subscribers[0].released_bytes, bytes - 30 * 64, bytes));
+    uint64_t released = seen.subscribers[0].released_bytes;
+    bool is_one_announced = released == bytes - 29 * 64; /* it waited for the second */
+    assert_true(is_one_announced || is_released(released, bytes - 30 * 64, bytes));
     assert_result(weir_subscriber_release(subscriber, &held[1]), 0);
     assert_int_equal(look().subscribers[0].released_messages, 39);
     assert_true(is_released(look().subscribers[0].released_bytes, bytes - 30 * 64, bytes));
