@@ -9,7 +9,6 @@
  */
 #include "cycles.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -24,6 +23,8 @@
 #include <unistd.h>
 
 #include <weir/weir.h>
+
+#include "../objects.h"
 
 #define MOST_BETWEEN_NS 10000000 /* from one kill, and what follows it, to the next */
 
@@ -41,11 +42,6 @@ static unsigned lives;                         /* so many publishers there have 
 static unsigned life_of[PUBLISHERS];           /* of those that are there */
 static unsigned from[SUBSCRIBERS][PUBLISHERS]; /* what of that life must have come: from here on */
 static char directory[] = "/dev/shm/cycles-XXXXXX"; /* WEIR_DIR */
-
-/* Segments, semaphore sets and names. */
-struct objects {
-    unsigned segments, sets, names;
-};
 
 /* By kind of the killed: how long until the slowest survivor had gone on, in ns. */
 enum kind { PUBLISHER, RELIABLE_ONE, LOSSY_ONE, KINDS };
@@ -245,17 +241,9 @@ static void end_all(void)
 
 static struct objects count_objects(void)
 {
-    struct weir_limits limits = { .size = sizeof limits };
-    struct objects objects = { .names = 0 };
-    const struct dirent *entry;
-    DIR *stream = opendir(directory);
-    if (!stream || weir_limits(&limits) != 0)
+    struct objects objects;
+    if (!objects_count(&objects, directory))
         fail("objects cannot be counted: %s", strerror(errno));
-    while ((entry = readdir(stream)))
-        objects.names += entry->d_name[0] != '.';
-    closedir(stream);
-    objects.segments = (unsigned)limits.shm_used;
-    objects.sets = (unsigned)limits.semset_used;
     return objects;
 }
 

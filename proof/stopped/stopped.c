@@ -10,7 +10,6 @@
  */
 #include "stopped.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -25,6 +24,8 @@
 #include <unistd.h>
 
 #include <weir/weir.h>
+
+#include "../objects.h"
 
 struct board *board;
 
@@ -53,11 +54,6 @@ static int64_t resumed_ns[MEMBERS];      /* until the next message after that */
 static unsigned long long sent_meanwhile;
 static int64_t continued_ns[MEMBERS];
 static char directory[] = "/dev/shm/stopped-XXXXXX"; /* WEIR_DIR */
-
-/* Segments, semaphore sets and names. */
-struct objects {
-    unsigned segments, sets, names;
-};
 
 __attribute__((format(printf, 1, 2))) static _Noreturn void fail(const char *format, ...)
 {
@@ -283,17 +279,9 @@ static void check_counts(void)
 
 static struct objects count_objects(void)
 {
-    struct weir_limits limits = { .size = sizeof limits };
-    struct objects objects = { .names = 0 };
-    const struct dirent *entry;
-    DIR *stream = opendir(directory);
-    if (!stream || weir_limits(&limits) != 0)
+    struct objects objects;
+    if (!objects_count(&objects, directory))
         fail("objects cannot be counted: %s", strerror(errno));
-    while ((entry = readdir(stream)))
-        objects.names += entry->d_name[0] != '.';
-    closedir(stream);
-    objects.segments = (unsigned)limits.shm_used;
-    objects.sets = (unsigned)limits.semset_used;
     return objects;
 }
 

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_PROOF_OBJECTS_H
+#define WEIR_PROOF_OBJECTS_H
+
+#include <stdbool.h>
+
+/* What there is in this IPC namespace, and of names. */
+struct objects {
+    unsigned segments, sets, names;
+};
+
+/* directory: WEIR_DIR. False: they cannot be counted. */
+bool objects_count(struct objects *objects, const char *directory);
+
+#endif
