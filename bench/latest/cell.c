@@ -5,6 +5,8 @@
  */
 #include "latest.h"
 
+#include "seqlock.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -27,14 +29,22 @@ enum { WRITTEN_MIN = 64, CHUNKS_MIN = 50 };
 
 enum { BOUNCES = 2000, LINE_BYTES = 128, TIMED = 64 };
 
-enum phase { WAIT, BOUNCE, READ_AND_WRITE, READ_ALONE, WRITE_ALONE, END };
+enum phase { WAIT, BOUNCE, READ_AND_WRITE, READ_ALONE, WRITE_ALONE, BOTH_SEQLOCK, BOTH_TORN, END };
 
 struct board {
     _Alignas(LINE_BYTES) atomic_int phase; /* set by the reader, followed by the writer */
     _Alignas(LINE_BYTES) atomic_int ready; /* the writer is in it */
     _Alignas(LINE_BYTES) _Atomic uint64_t line;
-    _Alignas(LINE_BYTES) double write_ns, write_alone_ns;
-    bool has_failed;
+    _Alignas(LINE_BYTES) double write_ns, write_alone_ns, seqlock_write_ns;
+};
+
+/* Where a value is read and written, and how. */
+struct place {
+    enum { WEIR, SEQLOCK, TORN } way;
+    struct weir_latest_writer *writer; /* of the process that writes, else NULL */
+    struct weir_latest_reader *reader; /* of the other */
+    struct seqlock *seqlock;           /* of the other ways */
+    uint64_t size_bytes;
 };
 
 static _Noreturn void give_up(const char *what)
@@ -67,6 +77,14 @@ static void await(atomic_int *word, int value)
             sched_yield();
 }
 
+static unsigned char *buffer_of(uint64_t size_bytes)
+{
+    unsigned char *bytes = aligned_alloc(4096, (size_bytes + 4095) / 4096 * 4096);
+    if (!bytes)
+        give_up("memory");
+    return bytes;
+}
+
 /* The first and the last word, and by weir's promise all between them. */
 static void fill(unsigned char *bytes, uint64_t size_bytes, uint64_t number)
 {
@@ -89,20 +107,30 @@ static bool is_whole(const unsigned char *bytes, uint64_t size_bytes)
 
 /* --- the writer --------------------------------------------------------------------------- */
 
+static void write_one(const struct place *place, const unsigned char *source)
+{
+    if (place->way == SEQLOCK)
+        seqlock_write(place->seqlock, source, place->size_bytes);
+    else if (place->way == TORN)
+        torn_write(place->seqlock, source, place->size_bytes);
+    else
+        must(weir_latest_write(place->writer, source, place->size_bytes), "write");
+}
+
 /* Of chunks: one that the scheduler interrupted does not count for more than itself. */
-static double write_until(struct weir_latest_writer *writer, struct board *board,
-                          unsigned char *source, uint64_t size_bytes, int phase)
+static double write_until(const struct place *place, struct board *board, unsigned char *source,
+                          int phase)
 {
     static struct histogram histogram;
     uint64_t count = 0;
-    unsigned chunk = size_bytes < 4096 ? 64 : 1;
+    unsigned chunk = place->size_bytes < 4096 ? 64 : 1;
     double per_ns = ticks_per_ns();
     histogram_clear(&histogram);
     while (atomic_load_explicit(&board->phase, memory_order_relaxed) == phase) {
         uint64_t start = ticks();
         for (unsigned i = 0; i < chunk; i++) {
-            fill(source, size_bytes, ++count);
-            must(weir_latest_write(writer, source, size_bytes), "write");
+            fill(source, place->size_bytes, ++count);
+            write_one(place, source);
         }
         histogram_add(&histogram, ticks() - start);
     }
@@ -118,26 +146,35 @@ static void bounce_back(struct board *board)
     }
 }
 
-static void play_writer(struct board *board, struct weir_latest_writer *writer, uint64_t size_bytes)
+static void play_phase(struct board *board, const struct place places[], unsigned char *source,
+                       int phase)
 {
-    unsigned char *source = aligned_alloc(4096, (size_bytes + 4095) / 4096 * 4096);
-    if (!source)
-        give_up("memory");
-    fill(source, size_bytes, 1);
-    must(weir_latest_write(writer, source, size_bytes), "write");
+    if (phase == BOUNCE)
+        bounce_back(board);
+    else if (phase == READ_AND_WRITE)
+        board->write_ns = write_until(&places[WEIR], board, source, phase);
+    else if (phase == WRITE_ALONE)
+        board->write_alone_ns = write_until(&places[WEIR], board, source, phase);
+    else if (phase == BOTH_SEQLOCK)
+        board->seqlock_write_ns = write_until(&places[SEQLOCK], board, source, phase);
+    else if (phase == BOTH_TORN)
+        write_until(&places[TORN], board, source, phase);
+}
+
+static void play_writer(struct board *board, const struct place places[])
+{
+    const struct place *place = &places[WEIR];
+    unsigned char *source = buffer_of(place->size_bytes);
+    fill(source, place->size_bytes, 1);
+    must(weir_latest_write(place->writer, source, place->size_bytes), "write");
     for (int done = WAIT, phase; done != END; done = phase) {
         for (unsigned spins = 0; (phase = atomic_load(&board->phase)) == done; spins++)
             if (spins > 10000)
                 sched_yield();
         atomic_store(&board->ready, phase);
-        if (phase == BOUNCE)
-            bounce_back(board);
-        else if (phase == READ_AND_WRITE)
-            board->write_ns = write_until(writer, board, source, size_bytes, phase);
-        else if (phase == WRITE_ALONE)
-            board->write_alone_ns = write_until(writer, board, source, size_bytes, phase);
+        play_phase(board, places, source, phase);
     }
-    weir_latest_writer_close(writer);
+    weir_latest_writer_close(place->writer);
     free(source);
 }
 
@@ -165,14 +202,22 @@ static double bounce(struct board *board, double per_ns)
     return (double)histogram_quantile(&histogram, 0.5) / per_ns;
 }
 
-static void read_one(struct weir_latest_reader *reader, unsigned char *sink, uint64_t size_bytes,
-                     struct weir_latest_value *value)
+/* Its version. */
+static uint64_t read_one(const struct place *place, unsigned char *sink)
 {
-    must(weir_latest_read(reader, sink, size_bytes, value), "read");
-    if (value->size_bytes != size_bytes || !is_whole(sink, size_bytes)) {
+    struct weir_latest_value value = { .size_bytes = place->size_bytes };
+    if (place->way == SEQLOCK)
+        value.version = seqlock_read(place->seqlock, sink, place->size_bytes);
+    else if (place->way == TORN)
+        value.version = torn_read(place->seqlock, sink, place->size_bytes);
+    else
+        must(weir_latest_read(place->reader, sink, place->size_bytes, &value), "read");
+    bool is_sound = is_whole(sink, place->size_bytes) && value.size_bytes == place->size_bytes;
+    if (!is_sound && place->way != TORN) {
         errno = 0;
         give_up("a value is torn");
     }
+    return value.version;
 }
 
 /*
@@ -180,21 +225,21 @@ static void read_one(struct weir_latest_reader *reader, unsigned char *sink, uin
  * The median chunk's time ÷ reads; the mean of all of them, and the share of reads that found another
  * version, as well.
  */
-static double read_for(struct weir_latest_reader *reader, unsigned char *sink, uint64_t size_bytes,
-                       uint64_t budget_ns, bool is_written, double per_ns, struct figures *figures)
+static double read_for(const struct place *place, unsigned char *sink, uint64_t budget_ns,
+                       bool is_written, double per_ns, struct figures *figures)
 {
     static struct histogram histogram;
-    struct weir_latest_value value = { .version = 0 };
     uint64_t count = 0, news = 0, last = 0, all_ticks = 0;
-    unsigned chunk = size_bytes < 4096 ? 256 : 1;
+    unsigned chunk = place->size_bytes < 4096 ? 256 : 1;
+    unsigned chunks_min = place->way == SEQLOCK ? 1 : CHUNKS_MIN; /* its reader may starve */
     int64_t start_ns = weir_now_ns(), now_ns;
     histogram_clear(&histogram);
     do {
         uint64_t before = last, found = 0, start = ticks();
         for (unsigned i = 0; i < chunk; i++) {
-            read_one(reader, sink, size_bytes, &value);
-            found += value.version != last;
-            last = value.version;
+            uint64_t version = read_one(place, sink);
+            found += version != last;
+            last = version;
         }
         uint64_t took = ticks() - start;
         now_ns = weir_now_ns();
@@ -205,10 +250,10 @@ static double read_for(struct weir_latest_reader *reader, unsigned char *sink, u
         all_ticks += took;
         count += chunk;
     } while ((uint64_t)(now_ns - start_ns) < budget_ns ||
-             (count < CHUNKS_MIN * chunk && (uint64_t)(now_ns - start_ns) < 50 * budget_ns));
+             (count < chunks_min * chunk && (uint64_t)(now_ns - start_ns) < 50 * budget_ns));
     if (count == 0)
         give_up("the writer is not at work");
-    if (is_written) {
+    if (is_written && figures) {
         figures->read_mean_ns = (double)all_ticks / (double)count / per_ns;
         figures->new_share = (double)news / (double)count;
     }
@@ -226,24 +271,23 @@ static double clock_ticks(void)
 }
 
 /* Each read by itself, of chunks in which enough values came. */
-static void read_timed(struct weir_latest_reader *reader, unsigned char *sink, uint64_t size_bytes,
-                       uint64_t budget_ns, double per_ns, struct figures *figures)
+static void read_timed(const struct place *place, unsigned char *sink, uint64_t budget_ns,
+                       double per_ns, struct figures *figures)
 {
     static struct histogram histogram;
-    struct weir_latest_value value = { .version = 0 };
-    uint64_t took[TIMED];
+    uint64_t took[TIMED], version = 0;
+    unsigned least = place->size_bytes < 4096 ? WRITTEN_MIN : 1;
     double own = clock_ticks();
     histogram_clear(&histogram);
     int64_t start_ns = weir_now_ns();
     do {
-        uint64_t before = weir_latest_version(reader);
+        uint64_t before = weir_latest_version(place->reader);
         for (unsigned i = 0; i < TIMED; i++) {
             uint64_t start = ticks();
-            read_one(reader, sink, size_bytes, &value);
+            version = read_one(place, sink);
             took[i] = ticks() - start;
         }
-        for (unsigned i = 0;
-             value.version - before >= (size_bytes < 4096 ? WRITTEN_MIN : 1) && i < TIMED; i++)
+        for (unsigned i = 0; version - before >= least && i < TIMED; i++)
             histogram_add(&histogram, took[i]);
     } while ((uint64_t)(weir_now_ns() - start_ns) < budget_ns);
     figures->read_p50_ns = ((double)histogram_quantile(&histogram, 0.5) - own) / per_ns;
@@ -254,10 +298,8 @@ static void read_timed(struct weir_latest_reader *reader, unsigned char *sink, u
 static double copy_for(unsigned char *sink, uint64_t size_bytes, uint64_t budget_ns, double per_ns)
 {
     static struct histogram histogram;
-    unsigned char *source = aligned_alloc(4096, (size_bytes + 4095) / 4096 * 4096);
+    unsigned char *source = buffer_of(size_bytes);
     unsigned chunk = size_bytes < 4096 ? 256 : 1;
-    if (!source)
-        give_up("memory");
     fill(source, size_bytes, 1);
     histogram_clear(&histogram);
     int64_t start_ns = weir_now_ns();
@@ -275,60 +317,79 @@ static double copy_for(unsigned char *sink, uint64_t size_bytes, uint64_t budget
     return (double)histogram_quantile(&histogram, 0.5) / chunk / per_ns;
 }
 
-static void play_reader(struct board *board, struct weir_latest_reader *reader, uint64_t size_bytes,
-                        uint64_t budget_ns, struct figures *figures)
+static void play_reader(struct board *board, const struct place places[], uint64_t budget_ns,
+                        struct figures *figures)
 {
+    const struct place *place = &places[WEIR];
     const struct timespec alone = { 0, (long)(budget_ns / 2) };
-    unsigned char *sink = aligned_alloc(4096, (size_bytes + 4095) / 4096 * 4096);
+    unsigned char *sink = buffer_of(place->size_bytes);
     double per_ns = ticks_per_ns();
-    if (!sink)
-        give_up("memory");
-    memset(sink, 1, size_bytes);
+    memset(sink, 1, place->size_bytes);
     figures->bounce_ns = bounce(board, per_ns);
     enter(board, READ_AND_WRITE);
-    figures->read_ns = read_for(reader, sink, size_bytes, budget_ns, true, per_ns, figures);
-    read_timed(reader, sink, size_bytes, budget_ns / 2, per_ns, figures);
+    figures->read_ns = read_for(place, sink, budget_ns, true, per_ns, figures);
+    read_timed(place, sink, budget_ns / 2, per_ns, figures);
+    enter(board, BOTH_SEQLOCK);
+    figures->seqlock_ns = read_for(&places[SEQLOCK], sink, budget_ns, true, per_ns, NULL);
+    enter(board, BOTH_TORN);
+    figures->torn_ns = read_for(&places[TORN], sink, budget_ns, true, per_ns, NULL);
     enter(board, READ_ALONE);
-    figures->still_ns = read_for(reader, sink, size_bytes, budget_ns / 2, false, per_ns, figures);
-    figures->memcpy_ns = copy_for(sink, size_bytes, budget_ns / 2, per_ns);
+    figures->still_ns = read_for(place, sink, budget_ns / 2, false, per_ns, NULL);
+    figures->memcpy_ns = copy_for(sink, place->size_bytes, budget_ns / 2, per_ns);
     enter(board, WRITE_ALONE);
     nanosleep(&alone, NULL);
     enter(board, END);
-    weir_latest_reader_close(reader);
+    weir_latest_reader_close(place->reader);
     free(sink);
+}
+
+static void *shared(uint64_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        give_up("mmap");
+    return memory;
+}
+
+static _Noreturn void be_writer(struct board *board, struct place places[], int cpu)
+{
+    struct weir_latest_options options = WEIR_LATEST_OPTIONS;
+    options.value_bytes_max = places[WEIR].size_bytes;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    pin_to(cpu);
+    must(weir_latest_create(&places[WEIR].writer, weir_by_name("bench/latest"), &options),
+         "create");
+    atomic_store(&board->ready, END + 1);
+    play_writer(board, places);
+    _exit(0);
 }
 
 bool cell_run(uint64_t size_bytes, uint64_t budget_ns, const int cpus[2], struct figures *figures)
 {
-    struct weir_latest_options options = WEIR_LATEST_OPTIONS;
-    struct weir_latest_writer *writer;
-    struct weir_latest_reader *reader;
     int status;
-    struct board *board =
-        mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (board == MAP_FAILED)
-        give_up("mmap");
-    options.value_bytes_max = size_bytes;
+    uint64_t seqlock_bytes = sizeof(struct seqlock) + size_bytes;
+    struct board *board = shared(sizeof *board);
+    struct seqlock *seqlock = shared(seqlock_bytes);
+    struct place places[] = { { .way = WEIR, .size_bytes = size_bytes },
+                              { .way = SEQLOCK, .seqlock = seqlock, .size_bytes = size_bytes },
+                              { .way = TORN, .seqlock = seqlock, .size_bytes = size_bytes } };
     fflush(NULL);
     pid_t pid = fork();
     if (pid < 0)
         give_up("fork");
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        pin_to(cpus[1]);
-        must(weir_latest_create(&writer, weir_by_name("bench/latest"), &options), "create");
-        atomic_store(&board->ready, END + 1);
-        play_writer(board, writer, size_bytes);
-        _exit(0);
-    }
+    if (pid == 0)
+        be_writer(board, places, cpus[1]);
     pin_to(cpus[0]);
     await(&board->ready, END + 1);
-    must(weir_latest_open(&reader, weir_by_name("bench/latest"), NULL), "open");
-    must(weir_latest_wait_until(reader, 0, weir_deadline_ns(10 * WEIR_SECOND_NS)), "wait");
-    play_reader(board, reader, size_bytes, budget_ns, figures);
+    struct weir_latest_reader **reader = &places[WEIR].reader;
+    must(weir_latest_open(reader, weir_by_name("bench/latest"), NULL), "open");
+    must(weir_latest_wait_until(*reader, 0, weir_deadline_ns(10 * WEIR_SECOND_NS)), "wait");
+    play_reader(board, places, budget_ns, figures);
     waitpid(pid, &status, 0);
     figures->write_ns = board->write_ns;
     figures->write_alone_ns = board->write_alone_ns;
+    figures->seqlock_write_ns = board->seqlock_write_ns;
     munmap(board, sizeof *board);
+    munmap(seqlock, seqlock_bytes);
     return status == 0;
 }

@@ -20,12 +20,15 @@ struct figures {
     double read_mean_ns; /* of all such chunks, interruptions included */
     double read_p50_ns;  /* of one read, with the clock's own time taken off */
     double read_p99_ns;
-    double still_ns;       /* nobody writes */
-    double memcpy_ns;      /* of private memory, the same bytes */
-    double write_ns;       /* while somebody reads at full speed */
-    double write_alone_ns; /* nobody reads */
-    double new_share;      /* of the reads, that found another version than the one before */
-    double bounce_ns;      /* of a cache line between the two cores, there and back */
+    double seqlock_ns;       /* as read_ns, of a bare sequence lock */
+    double torn_ns;          /* as read_ns, of a copy that nothing keeps whole */
+    double still_ns;         /* nobody writes */
+    double memcpy_ns;        /* of private memory, the same bytes */
+    double write_ns;         /* while somebody reads at full speed */
+    double write_alone_ns;   /* nobody reads */
+    double seqlock_write_ns; /* as write_ns, of a bare sequence lock */
+    double new_share;        /* of the reads, that found another version than the one before */
+    double bounce_ns;        /* of a cache line between the two cores, there and back */
 };
 
 struct summary {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * latest - what it costs to read and to write the latest value, beside memcpy, in one run
+ * latest - what it costs to read and to write the latest value, beside the bare ways, in one run
  *
  * Rounds take turns through all sizes. Between two pinned processes: how far their cores are
  * apart, by the bounce of a cache line, stands in each row.
@@ -19,7 +19,8 @@ static const char usage[] =
     "Usage: latest [OPTION]...\n"
     "\n"
     "Measures reading the latest value under a writer at full speed, and without one, beside\n"
-    "memcpy of private memory; and writing, with a reader at full speed and without one.\n"
+    "memcpy of private memory, a bare sequence lock and a copy that nothing keeps whole; and\n"
+    "writing, with a reader at full speed and without one.\n"
     "\n"
     "Options:\n"
     "  -q, --quick       to see that it works: no figures to keep\n"

@@ -12,10 +12,13 @@ static const struct {
     { "read_mean_ns", offsetof(struct figures, read_mean_ns) },
     { "read_p50_ns", offsetof(struct figures, read_p50_ns) },
     { "read_p99_ns", offsetof(struct figures, read_p99_ns) },
+    { "seqlock_ns", offsetof(struct figures, seqlock_ns) },
+    { "torn_ns", offsetof(struct figures, torn_ns) },
     { "still_ns", offsetof(struct figures, still_ns) },
     { "memcpy_ns", offsetof(struct figures, memcpy_ns) },
     { "write_ns", offsetof(struct figures, write_ns) },
     { "write_alone_ns", offsetof(struct figures, write_alone_ns) },
+    { "seqlock_write_ns", offsetof(struct figures, seqlock_write_ns) },
     { "new_share", offsetof(struct figures, new_share) },
     { "bounce_ns", offsetof(struct figures, bounce_ns) },
 };
@@ -63,18 +66,19 @@ void report_markdown(const struct summary *summaries, unsigned count, const char
     strftime(date, sizeof date, "%Y-%m-%d", gmtime(&now));
     printf("Written by `%s` on %s; medians of %u rounds, ns.\n\n", command, date,
            summaries[0].rounds);
-    puts("| bytes | read | lowest to highest | mean | p50 | p99 | reads that found a new version | "
-         "read, "
-         "nobody writes | memcpy | write | write, nobody reads | bounce |\n"
-         "|---|---|---|---|---|---|---|---|---|---|---|---|");
+    puts(
+        "| bytes | read | lowest to highest | bare copy, torn | seqlock, read | mean | p50 | p99 | "
+        "reads that found a new version | read, nobody writes | memcpy | write | seqlock, write | "
+        "write, nobody reads | bounce |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for (unsigned i = 0; i < count; i++) {
         const struct figures *median = &summaries[i].median;
-        printf("| %llu | %.1f | %.1f to %.1f | %.1f | %.1f | %.1f | %.0f %% | %.1f | %.1f | %.1f | "
-               "%.1f | "
-               "%.0f |\n",
+        printf("| %llu | %.1f | %.1f to %.1f | %.1f | %.1f | %.1f | %.1f | %.1f | %.0f %% | %.1f | "
+               "%.1f | %.1f | %.1f | %.1f | %.0f |\n",
                (unsigned long long)summaries[i].size_bytes, median->read_ns,
-               summaries[i].lowest.read_ns, summaries[i].highest.read_ns, median->read_mean_ns,
-               median->read_p50_ns, median->read_p99_ns, 100 * median->new_share, median->still_ns,
-               median->memcpy_ns, median->write_ns, median->write_alone_ns, median->bounce_ns);
+               summaries[i].lowest.read_ns, summaries[i].highest.read_ns, median->torn_ns,
+               median->seqlock_ns, median->read_mean_ns, median->read_p50_ns, median->read_p99_ns,
+               100 * median->new_share, median->still_ns, median->memcpy_ns, median->write_ns,
+               median->seqlock_write_ns, median->write_alone_ns, median->bounce_ns);
     }
 }
