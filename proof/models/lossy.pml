@@ -8,7 +8,8 @@
  * Modelled:
  * - one publisher and its lane: a ring of C units, odd, so that the records of two units, a header and
  *   a payload, lie otherwise in each lap (the abstract ring has no end, so no pads); N messages;
- *   `reserved`, raised in strides and at looks, lowered again; MARKS marks, each of three words;
+ *   `reserved`, raised in strides and at looks, lowered again; MARKS marks, each of three words; with
+ *   REPLACES a new one takes the place of the oldest, or of the newest, whenever it likes;
  * - weak memory on its side: each store is visible at any later time, and they overtake one
  *   another in every order, but that a release store waits for those before it, and a full fence
  *   for all. Loads are in the order in which the acquires and fences of the page put them;
@@ -23,9 +24,8 @@
  * exactly; it takes a lane for ended, or dead, only behind the last message; a joiner in the past
  * reads all from its mark on; a publisher is stuck for nobody but a reliable one that it waits for.
  *
- * Not modelled: pads, sizes, batches (a mark is put where all is committed), a mark that takes the
- * place of the newest one, the boundary as one
- * place more to go on from, lies.
+ * Not modelled: pads, sizes, batches (a mark is put where all is committed), how far apart marks
+ * stand, the boundary as one place more to go on from, lies.
  */
 
 #ifndef N
@@ -39,6 +39,9 @@
 #endif
 #ifndef MARKS
 #define MARKS 2
+#endif
+#ifndef REPLACES
+#define REPLACES false
 #endif
 #ifndef KILLS
 #define KILLS 0
@@ -97,10 +100,15 @@ inline release(address, value)
     d_step { flush(); pending[address] = value }
 }
 
+/* mark is where the next one goes; the newest may be written over instead. */
 inline put_mark()
 {
     if
     :: tail != mark_at ->
+        if
+        :: true
+        :: REPLACES && mark_at != 0 -> mark = (mark + MARKS - 1) % MARKS
+        fi;
         release(BEFORE(mark), tail);
         release(COUNT(mark), tail / 2);
         release(POSITION(mark), tail);
