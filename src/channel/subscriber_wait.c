@@ -228,6 +228,7 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
  * wait that followed more than one message we look away for a few turns; if a message is
  * there by then, twice as long the next time. Who answers each message, or each few of them,
  * is not held up: what it waits for comes after its answer, later than the first such pause.
+ * Of several lanes, a pause was in vain only if none of them has anything by then.
  */
 static void look_away(struct weir_subscriber *subscriber)
 {
@@ -242,14 +243,14 @@ static void look_away(struct weir_subscriber *subscriber)
         subscriber->turns *= 2;
     for (unsigned i = 0; i < subscriber->turns; i++)
         weir__cpu_relax();
-    if (weir__load_header(&lane->ring, lane->head) == 0)
+    if (subscriber->lane_count == 1 && weir__load_header(&lane->ring, lane->head) == 0)
         subscriber->turns = 0;
 }
 
 bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadline_ns)
 {
-    if (!weir__side_is_ours(&subscriber->side) || subscriber->lane_count != 1 ||
-        !subscriber->lane || deadline_ns == 0 || subscriber->side.waiter.spin_ns == 0)
+    if (!weir__side_is_ours(&subscriber->side) || !subscriber->lane || deadline_ns == 0 ||
+        subscriber->side.waiter.spin_ns == 0)
         return false;
     look_away(subscriber);
     return true;
@@ -277,6 +278,7 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
         result = look_for_ends(subscriber);
         if (result == 0 && weir__hold_count(subscriber) > 0)
             weir__subscriber_announce(subscriber, true);
+        subscriber->turns = 0; /* all were empty */
         if (result == 0)
             result = wait_a_while(subscriber, WEIR__WAITS_FOR_MESSAGE, deadline_ns);
         if (result != 0)
