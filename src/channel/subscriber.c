@@ -68,8 +68,7 @@ static inline uint64_t load_header(const struct place *place)
  * A moment in which the record may come: sooner than a wait could begin. Its header, of whatever
  * kind; 0: not yet, or such a moment is not wanted. With a pause, although that may come between
  * the record and us: who asks for the line again and again is in the way of who writes it. A short
- * one at first, since a near core answers within the time of a few long ones. Of several lanes it is
- * looked once: another one may have something.
+ * one at first, since a near core answers within the time of a few long ones.
  */
 static inline uint64_t spin(struct weir_subscriber *subscriber, const struct place *place,
                             int64_t deadline_ns)
@@ -77,8 +76,7 @@ static inline uint64_t spin(struct weir_subscriber *subscriber, const struct pla
     if (!place->lane || !weir__subscriber_may_spin(subscriber, deadline_ns))
         return 0;
     uint64_t header = load_at(place);
-    int looks = subscriber->lane_count == 1 ? BRIEF_LOOKS : 0;
-    for (int i = 0; header == 0 && i < looks; i++) {
+    for (int i = 0; header == 0 && i < BRIEF_LOOKS; i++) {
         if (i < CLOSE_LOOKS)
             weir__cpu_relax_briefly();
         else

@@ -344,8 +344,8 @@ bool weir__subscriber_has_new(const struct weir_subscriber *subscriber);
 int weir__subscriber_attach_new(struct weir_subscriber *subscriber);
 
 /*
- * Whether a moment may be waited for the record at head, before a wait is begun in earnest; of several
- * lanes, whether it is worth another look. In a stream it is looked away first.
+ * Whether a moment may be waited for the record at head, before a wait is begun in earnest: of one lane
+ * alone, since another one may have something. In a stream it is looked away first.
  */
 bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadline_ns);
 

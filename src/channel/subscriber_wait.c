@@ -253,7 +253,7 @@ bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadl
         subscriber->side.waiter.spin_ns == 0)
         return false;
     look_away(subscriber);
-    return true;
+    return subscriber->lane_count == 1;
 }
 
 static int wait_a_while(struct weir_subscriber *subscriber, enum weir__waits_for waits_for,
