@@ -17,7 +17,7 @@
 
 #include "lane/ticks.h"
 
-enum { SUBSCRIBERS_MAX = 16, BYTES = 64, RUNS = 8 };
+enum { SUBSCRIBERS_MAX = WEIR_CHANNEL_MEMBERS_DEFAULT, BYTES = 64, RUNS = 8 };
 
 /* Room for all messages of a run; it is in the cache. */
 #define RING_BYTES (UINT64_C(256) << 10)

@@ -68,6 +68,8 @@ static const struct lonely {
     { "1-N/4", "each of 4, beside the first", measure_awake, 4, 2, " ns" },
     { "1-N/8", "each of 8, beside the first", measure_awake, 8, 2, " ns" },
     { "1-N/16", "each of 16, beside the first", measure_awake, 16, 2, " ns" },
+    { "1-N/32", "each of 32, beside the first", measure_awake, 32, 2, " ns" },
+    { "1-N/64", "each of 64, beside the first", measure_awake, 64, 2, " ns" },
     { "join/0", "a subscriber joins and leaves, beside a publisher", measure_join, 0, 300, " µs" },
     { "join/16", "beside a publisher and 16 subscribers", measure_join, 16, 300, " µs" },
 };
