@@ -105,6 +105,21 @@ bool liar_is_current(void)
 #object "." #field, &(object)->field, sizeof((object)->field)                              \
     }
 
+static uint32_t epoch_line(void)
+{
+    return weir__page_epoch_line(WEIR_CHANNEL_MEMBERS_DEFAULT, 0);
+}
+
+struct weir__entry_shm *liar_entry(void)
+{
+    return (struct weir__entry_shm *)(uintptr_t)weir__page_entry(liar_page, epoch_line(), 0);
+}
+
+static weir__atomic_u32 *liar_epoch(void)
+{
+    return (weir__atomic_u32 *)(uintptr_t)weir__page_epoch(liar_page, epoch_line());
+}
+
 struct weir__aside_shm *liar_aside(void)
 {
     return (struct weir__aside_shm *)(uintptr_t)weir__page_aside(liar_page,
@@ -181,15 +196,15 @@ static size_t list_page(struct liar_word *words, size_t count)
     const struct liar_word list[] = {
         WORD(liar_page, member.magic),
         WORD(liar_page, member.owner),
-        WORD(liar_page, entries[0].cursor),
+        WORD(liar_entry(), cursor),
         WORD(liar_page, member.needs_fence),
-        WORD(liar_page, entries[0].lane),
-        WORD(liar_page, entries[0].finished),
-        WORD(liar_page, entries[0].released),
+        WORD(liar_entry(), lane),
+        WORD(liar_entry(), finished),
+        WORD(liar_entry(), released),
         WORD(liar_page, places[0].which),
         WORD(liar_page, places[0].owner),
         WORD(liar_page, places[0].bytes),
-        WORD(liar_page, epoch),
+        { "page.epoch", liar_epoch(), sizeof(*liar_epoch()) },
         WORD(liar_aside(), refused),
         WORD(liar_aside(), holds),
     };
@@ -221,7 +236,7 @@ static size_t list_statistics(struct liar_word *words, size_t count)
         WORD(liar_page, stats.common.waits_for), WORD(liar_page, stats.common.asleep),
         WORD(liar_page, stats.common.armed),     WORD(liar_page, stats.version),
         WORD(liar_page, stats.missed),           WORD(liar_page, stats.messages_base),
-        WORD(liar_page, stats.bytes_base),       WORD(liar_page, entries[0].released),
+        WORD(liar_page, stats.bytes_base),       WORD(liar_entry(), released),
     };
     return append(words, count, list, ARRAY_SIZE(list));
 }
@@ -234,8 +249,8 @@ static size_t list_records(struct liar_word *words, size_t count)
                                                          "header 6", "header 7" };
     unsigned char *ring = (unsigned char *)liar_lane + WEIR__LANE_RING_OFFSET;
     uint64_t position = atomic_load(&liar_lane->boundary);
-    if (liar_page && atomic_load(&liar_page->entries[0].lane) != 0)
-        position = atomic_load(&liar_page->entries[0].cursor);
+    if (liar_page && atomic_load(&liar_entry()->lane) != 0)
+        position = atomic_load(&liar_entry()->cursor);
     for (size_t i = 0; i < LIAR_HEADERS_MAX; i++) {
         weir__atomic_u64 *at = weir__header_at(ring, capacity, position & ~UINT64_C(7));
         words[count++] = (struct liar_word){ names[i], at, 8 };

@@ -28,7 +28,8 @@ extern struct weir__directory_shm *liar_directory;
 extern struct weir__lane_shm *liar_lane;
 extern struct weir__page_shm *liar_page;
 
-/* What changes seldom in it, of the first publishers' slot. */
+/* In it, of the first publishers' slot: the entry, and what changes seldom. */
+struct weir__entry_shm *liar_entry(void);
 struct weir__aside_shm *liar_aside(void);
 
 /* Attaches what is shown now. False: there is no channel, or not the directory's memory. */

@@ -118,7 +118,9 @@ static void test_cursor(void **state)
     open_good();
     assert_result(crowd_take(a, 0, NOW), -EAGAIN);
     assert_result(crowd_take(b, 1, NOW), -EAGAIN);
-    struct weir__entry_shm *entry = &b->page->entries[good[1]->side.number];
+    uint32_t line = weir__page_epoch_line(WEIR_CHANNEL_MEMBERS_DEFAULT, b->side.number);
+    struct weir__entry_shm *entry =
+        (struct weir__entry_shm *)(uintptr_t)weir__page_entry(b->page, line, good[1]->side.number);
     uint64_t truth = atomic_load(&entry->cursor);
     atomic_store(&entry->cursor, truth + 8);
     assert_result(weir_publisher_wait_taken(good[1], NOW), -EUCLEAN);

@@ -245,13 +245,13 @@ static void test_lies_of_numbers(void **state)
     struct seen seen = look();
     assert_int_equal(seen.members[0].used_bytes, 48);
     assert_int_equal(seen.readings[1].lag_messages, 3);
-    atomic_store(&liar_page->entries[0].released, 4); /* more than was sent */
+    atomic_store(&liar_entry()->released, 4); /* more than was sent */
     seen = look();
     assert_int_equal(seen.readings[1].has_lag, WEIR_LAG_BYTES);
     assert_int_equal(seen.readings[1].lag_messages, 0);
-    atomic_store(&liar_page->entries[0].released, UINT64_MAX / 2); /* or less than can be */
+    atomic_store(&liar_entry()->released, UINT64_MAX / 2); /* or less than can be */
     assert_int_equal(look().readings[1].has_lag, WEIR_LAG_BYTES);
-    atomic_store(&liar_page->entries[0].cursor, 56);
+    atomic_store(&liar_entry()->cursor, 56);
     seen = look();
     assert_int_equal(seen.readings[1].has_lag, 0);
     assert_int_equal(seen.readings[1].lag_bytes, 0);

@@ -133,13 +133,15 @@ static void test_late_ring(void **state)
     struct weir__directory_shm *slots = open_directory();
     const struct weir__page_shm *page =
         attach_page(&slots->slots[WEIR_CHANNEL_MEMBERS_DEFAULT], &base);
-    uint32_t epoch = atomic_load(&page->epoch);
+    const weir__atomic_u32 *shown =
+        weir__page_epoch(page, weir__page_epoch_line(WEIR_CHANNEL_MEMBERS_DEFAULT, 0));
+    uint32_t epoch = atomic_load(shown);
     for (uint32_t late = 1; late < 32; late++)
         weir__ring_for(&slots->slots[WEIR_CHANNEL_MEMBERS_DEFAULT].doorbell, epoch - late);
     assert_false(sides_fd_is_readable(100));
     /* Where nobody looks, one that is later still, or a liar's, is believed, once. */
     for (uint32_t late = 0; late <= 32; late += 32) {
-        epoch = atomic_load(&page->epoch);
+        epoch = atomic_load(shown);
         weir__ring_for(&slots->slots[WEIR_CHANNEL_MEMBERS_DEFAULT].doorbell, epoch - late);
         assert_int_equal(sides_fd_is_readable(100), sides_rings());
         assert_result(weir_subscriber_take_until(sides.subscriber, &message, NOW), -EAGAIN);

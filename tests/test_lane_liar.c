@@ -55,8 +55,7 @@ static void turn_headers(uint64_t *random)
     uint64_t lie = lies[liar_random(random) % ARRAY_SIZE(lies)];
     for (int i = 0; i < 300; i++) {
         uint64_t cursor =
-            atomic_load_explicit(&liar_page->entries[0].cursor, memory_order_relaxed) &
-            ~UINT64_C(7);
+            atomic_load_explicit(&liar_entry()->cursor, memory_order_relaxed) & ~UINT64_C(7);
         for (unsigned at = 0; at <= 32; at += 16) {
             weir__atomic_u64 *header = weir__header_at(ring, CAPACITY, cursor + at);
             atomic_store_explicit(header, sound, memory_order_relaxed);
@@ -69,12 +68,12 @@ static void turn_headers(uint64_t *random)
 /* Likewise the cursor, which the publisher looks at when it needs room. */
 static void turn_cursor(uint64_t *random)
 {
-    uint64_t truth = atomic_load(&liar_page->entries[0].cursor);
+    uint64_t truth = atomic_load(&liar_entry()->cursor);
     const uint64_t lies[] = { truth - 8, truth + 8, truth + CAPACITY, UINT64_MAX, 0 };
     uint64_t lie = lies[liar_random(random) % ARRAY_SIZE(lies)];
     for (int i = 0; i < 300; i++) {
-        atomic_store_explicit(&liar_page->entries[0].cursor, lie, memory_order_relaxed);
-        atomic_store_explicit(&liar_page->entries[0].cursor, truth, memory_order_relaxed);
+        atomic_store_explicit(&liar_entry()->cursor, lie, memory_order_relaxed);
+        atomic_store_explicit(&liar_entry()->cursor, truth, memory_order_relaxed);
     }
 }
 

@@ -69,7 +69,7 @@ static void test_cursors(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cursors); i++) {
         begin();
-        atomic_store(&liar_page->entries[0].cursor, cursors[i]);
+        atomic_store(&liar_entry()->cursor, cursors[i]);
         assert_result(weir_publisher_wait_taken(victim_publisher, NOW), -EUCLEAN);
         recover();
     }
@@ -140,8 +140,8 @@ static void test_a_cursor_that_falls(void **state)
     assert_result(weir_subscriber_take_until(victim_subscriber, &message, NOW), 0);
     assert_result(weir_subscriber_release(victim_subscriber, &message), 0);
     assert_result(weir_publisher_wait_subscribers(victim_publisher, 1, NOW), 0);
-    assert_int_equal(atomic_load(&liar_page->entries[0].cursor), 16);
-    atomic_store(&liar_page->entries[0].cursor, 8);
+    assert_int_equal(atomic_load(&liar_entry()->cursor), 16);
+    atomic_store(&liar_entry()->cursor, 8);
     assert_result(weir_publisher_wait_subscribers(victim_publisher, 1, NOW), -EUCLEAN);
     recover();
 }
@@ -182,11 +182,12 @@ static void test_lanes_of_other_sizes(void **state)
 
 static void test_pages_of_other_sizes(void **state)
 {
-    static const size_t sizes[] = {
+    const size_t sizes[] = {
         1 + sizeof(struct weir__member_shm),
         sizeof(struct weir__page_shm) - 8,
         sizeof(struct weir__page_shm) +
             WEIR_CHANNEL_MEMBERS_DEFAULT * sizeof(struct weir__entry_shm) - 8,
+        (size_t)weir__page_bytes(WEIR_CHANNEL_MEMBERS_DEFAULT) - 8,
         (size_t)1 << 24,
         /* Mapped and made present, it would take all memory. Beside the thread sanitizer's own
          * mappings a terabyte finds no room now and then. */

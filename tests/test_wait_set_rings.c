@@ -155,7 +155,7 @@ static void test_lost_ring_in_a_crowd(void **state)
             counters[i] = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
             assert_true(weir_wait_set_add_fd(waiting_set, counters[i], POLLIN, 2) > 0);
         }
-        publisher->waker.rung = atomic_load(&subscriber->page->epoch);
+        publisher->waker.rung = atomic_load(subscriber->side.waiter.epoch);
         waiting_send(publisher);
         int64_t until_ns = weir_deadline_ns(2 * SECOND_NS);
         while (told == 0 && weir_now_ns() < until_ns) {

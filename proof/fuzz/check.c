@@ -162,7 +162,7 @@ void target_check_cursor(bool is_taken)
     const struct weir__page_shm *page = memory.memory;
     const struct weir__lane_shm *lane = world_lane().memory;
     bool is_there = page && memory.size_bytes >= weir__page_bytes(WORLD_MEMBERS);
-    if (is_taken && (!is_there || atomic_load(&page->entries[0].lane) != lane->member.owner))
+    if (is_taken && (!is_there || atomic_load(&world_entry(page)->lane) != lane->member.owner))
         return;
     if (!is_there)
         world_fail("attached, and no page is shown");
@@ -170,7 +170,7 @@ void target_check_cursor(bool is_taken)
     /* Nobody asks for the cursor of a lossy one; of others one that is too far behind is evicted. */
     if (target.has_evicted || weir__owner_is_lossy(owner) || owner != page->member.owner)
         return; /* or it was a lossy one, perhaps, when it was met */
-    uint64_t cursor = atomic_load(&page->entries[0].cursor),
+    uint64_t cursor = atomic_load(&world_entry(page)->cursor),
              committed = atomic_load(&lane->boundary);
     if (cursor > committed || committed - cursor > WORLD_CAPACITY ||
         (is_taken && !is_all(lane, cursor, committed)))

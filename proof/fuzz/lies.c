@@ -113,7 +113,7 @@ static uint64_t position_of(unsigned which, uint8_t offset)
     uint64_t position = 0;
     switch (which >> 1 & 3) {
     case 0:
-        position = page ? atomic_load(&page->entries[0].cursor) : 0;
+        position = page ? atomic_load(&world_entry(page)->cursor) : 0;
         break;
     case 1:
         position = lane ? atomic_load(&lane->boundary) : 0;

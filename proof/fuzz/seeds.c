@@ -111,7 +111,7 @@ static void lane_image(struct seed *seed, const struct traffic *traffic)
     begin(traffic);
     const struct weir__page_shm *page = world_page().memory;
     weir_publisher_wait_subscribers(publisher, 1, 0);
-    uint64_t tail = atomic_load(&page->entries[0].cursor);
+    uint64_t tail = atomic_load(&world_entry(page)->cursor);
     const struct weir__lane_shm *lane = world_lane().memory;
     step(seed, FUZZ_SHOW, 1, 0, 0);
     literal(seed, WORLD_FALSE_LANE + LANE_BOUNDARY_BEFORE, atomic_load(&lane->boundary_before));
@@ -165,7 +165,7 @@ static void page_image(struct seed *seed, const struct traffic *traffic)
         step(seed, FUZZ_SEND, traffic->size, traffic->count - 1, 3);
     begin(traffic);
     const struct weir__page_shm *page = world_page().memory;
-    literal(seed, WORLD_FALSE_PAGE + PAGE_CURSOR, atomic_load(&page->entries[0].cursor));
+    literal(seed, WORLD_FALSE_PAGE + PAGE_CURSOR, atomic_load(&world_entry(page)->cursor));
     end();
     step(seed, FUZZ_TAKEN, 0, 0, 0);
     step(seed, FUZZ_LOAN, 10, 0, 0);

@@ -317,6 +317,18 @@ static struct world_word word_of_lane(void *memory, unsigned number)
     return words[number];
 }
 
+struct weir__entry_shm *world_entry(const struct weir__page_shm *of)
+{
+    uint32_t line = weir__page_epoch_line(WORLD_MEMBERS, 0);
+    return (struct weir__entry_shm *)(uintptr_t)weir__page_entry(of, line, 0);
+}
+
+static weir__atomic_u32 *epoch_of(const struct weir__page_shm *of)
+{
+    uint32_t line = weir__page_epoch_line(WORLD_MEMBERS, 0);
+    return (weir__atomic_u32 *)(uintptr_t)weir__page_epoch(of, line);
+}
+
 static struct world_word word_of_page(void *memory, unsigned number)
 {
     struct weir__page_shm *at = memory;
@@ -324,15 +336,16 @@ static struct world_word word_of_page(void *memory, unsigned number)
         return (struct world_word){ NULL, 0 };
     struct weir__aside_shm *aside =
         (struct weir__aside_shm *)(uintptr_t)weir__page_aside(at, WORLD_MEMBERS, 0);
+    struct weir__entry_shm *entry = world_entry(at);
     const struct world_word words[WORLD_PAGE_WORDS] = {
         WORD(at->member.magic),
         WORD(at->member.owner),
         WORD(at->member.needs_fence),
-        WORD(at->entries[0].cursor),
-        WORD(at->entries[0].lane),
-        WORD(at->entries[0].finished),
-        WORD(at->epoch),
-        WORD(at->entries[0].released),
+        WORD(entry->cursor),
+        WORD(entry->lane),
+        WORD(entry->finished),
+        WORD(*epoch_of(at)),
+        WORD(entry->released),
         WORD(aside->refused),
         WORD(aside->holds),
         WORD(at->places[0].which),

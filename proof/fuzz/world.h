@@ -49,6 +49,8 @@ struct world_memory world_page(void);
 /* The liar's, by number, some of odd sizes: 0 is as it should be. */
 struct world_memory world_false_lane(unsigned number);
 struct world_memory world_false_page(unsigned number);
+/* Of the first publishers' slot, in the page of the first subscribers' slot. */
+struct weir__entry_shm *world_entry(const struct weir__page_shm *of);
 /* What the id names. */
 struct world_memory world_by_id(int id);
 /* The longest message that the ring it stands in may have; 0: it stands in none. */

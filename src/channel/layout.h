@@ -196,8 +196,9 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
 
 /*
  * The page: a private segment that the subscriber alone writes. An entry for each publisher's
- * slot, by its number; behind them, of each likewise, what changes seldom. Four entries share a line: a publisher reads its own once a ring or when
- * it waits, which is too seldom to slow the subscriber down.
+ * slot, by its number; behind them, of each likewise, what changes seldom. Four entries share a
+ * line: a publisher reads its own once a ring or when it waits, which is too seldom to slow the
+ * subscriber down. Among these lines stands that of the epoch: see below.
  *
  *   word    | written              | how
  *   --------+----------------------+------------------------------------------------
@@ -224,7 +225,7 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
  *   position | 1 | a publisher   | the record there, of its lane, is held: it is not overwritten,
  *                |               | wherever the cursor is
  */
-#define WEIR__PAGE_MAGIC UINT64_C(0x346567617077) /* "wpage4" */
+#define WEIR__PAGE_MAGIC UINT64_C(0x356567617077) /* "wpage5" */
 
 struct weir__entry_shm {
     _Alignas(32) weir__atomic_u64 cursor;
@@ -249,30 +250,78 @@ static inline bool weir__holds_any(uint64_t holds)
     return (holds & 0xff) != 0;
 }
 
-struct weir__page_shm {
-    struct weir__member_shm member;
-    _Alignas(WEIR__LINE_BYTES) weir__atomic_u32 epoch;
-    _Alignas(WEIR__LINE_BYTES) struct weir__subscriber_stats_shm stats;
-    _Alignas(WEIR__LINE_BYTES) struct weir__place_shm places[WEIR__HOLDS_ANNOUNCED];
-    _Alignas(WEIR__LINE_BYTES) struct weir__entry_shm entries[]; /* one for each publishers' slot */
+#define WEIR__ENTRIES_PER_LINE 4
+
+struct weir__page_line_shm {
+    union {
+        _Alignas(WEIR__LINE_BYTES) struct weir__entry_shm entries[WEIR__ENTRIES_PER_LINE];
+        weir__atomic_u32 epoch;
+    };
 };
 
-/* Behind the entries, one for each publishers' slot: what changes seldom. */
+struct weir__page_shm {
+    struct weir__member_shm member;
+    _Alignas(WEIR__LINE_BYTES) struct weir__subscriber_stats_shm stats;
+    _Alignas(WEIR__LINE_BYTES) struct weir__place_shm places[WEIR__HOLDS_ANNOUNCED];
+    struct weir__page_line_shm lines[]; /* of the entries, and one of the epoch */
+};
+
+/* Behind the lines, one for each publishers' slot: what changes seldom. */
 struct weir__aside_shm {
     weir__atomic_u64 refused; /* the one whose lane is not read, and that need not wait for us */
     weir__atomic_u64 holds;   /* of the lane, announced: changes so far << 8 | places in use */
 };
 
-static inline uint64_t weir__page_bytes(uint32_t publishers)
+/*
+ * For each message a publisher looks at the epoch of every subscriber. Pages begin at multiples of
+ * 4096 bytes: epochs at the same place of each would all fall into one set of the first-level
+ * cache, which holds eight lines or so. So subscribers' slots, by their numbers, have it on
+ * different lines; of few publishers as well, therefore WEIR__PAGE_LINES_MIN. The entries stand on
+ * the others, in the order of their numbers.
+ */
+#define WEIR__PAGE_LINES_MIN 16
+
+static inline uint32_t weir__page_lines(uint32_t publishers)
 {
-    return sizeof(struct weir__page_shm) +
-           (uint64_t)publishers * (sizeof(struct weir__entry_shm) + sizeof(struct weir__aside_shm));
+    uint32_t lines = (publishers + WEIR__ENTRIES_PER_LINE - 1) / WEIR__ENTRIES_PER_LINE + 1;
+    return lines < WEIR__PAGE_LINES_MIN ? WEIR__PAGE_LINES_MIN : lines;
+}
+
+/*
+ * On which line the epoch is. Both numbers are private ones: how many publishers' slots the
+ * directory has, as it was checked, and in which of the subscribers' the page was found.
+ */
+static inline uint32_t weir__page_epoch_line(uint32_t publishers, uint32_t subscriber)
+{
+    return subscriber % weir__page_lines(publishers);
+}
+
+static inline const weir__atomic_u32 *weir__page_epoch(const struct weir__page_shm *page,
+                                                       uint32_t epoch_line)
+{
+    return &page->lines[epoch_line].epoch;
+}
+
+static inline const struct weir__entry_shm *weir__page_entry(const struct weir__page_shm *page,
+                                                             uint32_t epoch_line, uint32_t number)
+{
+    uint32_t line = number / WEIR__ENTRIES_PER_LINE;
+    return &page->lines[line < epoch_line ? line : line + 1]
+                .entries[number % WEIR__ENTRIES_PER_LINE];
 }
 
 static inline const struct weir__aside_shm *weir__page_aside(const struct weir__page_shm *page,
                                                              uint32_t publishers, uint32_t number)
 {
-    return (const struct weir__aside_shm *)(const void *)&page->entries[publishers] + number;
+    const struct weir__page_line_shm *behind = &page->lines[weir__page_lines(publishers)];
+    return (const struct weir__aside_shm *)(const void *)behind + number;
+}
+
+static inline uint64_t weir__page_bytes(uint32_t publishers)
+{
+    return sizeof(struct weir__page_shm) +
+           (uint64_t)weir__page_lines(publishers) * sizeof(struct weir__page_line_shm) +
+           (uint64_t)publishers * sizeof(struct weir__aside_shm);
 }
 
 /*

@@ -117,9 +117,11 @@ static int meet(struct weir_publisher *publisher, uint32_t index)
     if (result != 0)
         return result;
     reader->page = weir_segment_data(reader->peer.memory);
-    reader->entry = &reader->page->entries[side->number];
+    uint32_t line = weir__page_epoch_line(weir__side_own(side)->count, reader->peer.number);
+    reader->entry = weir__page_entry(reader->page, line, side->number);
     reader->aside = weir__page_aside(reader->page, weir__side_own(side)->count, side->number);
-    *waker_at(publisher, index) = weir__peer_waker(side, &reader->peer, &reader->page->epoch);
+    *waker_at(publisher, index) =
+        weir__peer_waker(side, &reader->peer, weir__page_epoch(reader->page, line));
     return 0;
 }
 

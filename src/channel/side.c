@@ -154,7 +154,9 @@ int weir__side_make(struct weir__side *side, uint64_t magic, uint64_t size_bytes
         side->waiter.stats = &lane->stats.common;
     } else {
         struct weir__page_shm *page = (struct weir__page_shm *)(void *)member;
-        side->waiter.epoch = &page->epoch;
+        uint32_t line = weir__page_epoch_line(weir__side_others(side)->count, side->number);
+        /* Ours to write, as the page is. */
+        side->waiter.epoch = (weir__atomic_u32 *)(uintptr_t)weir__page_epoch(page, line);
         side->waiter.stats = &page->stats.common;
     }
     if (side->took_dead)

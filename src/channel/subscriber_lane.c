@@ -96,6 +96,14 @@ struct weir__aside_shm *weir__subscriber_aside(struct weir_subscriber *subscribe
                                                                  number);
 }
 
+static struct weir__entry_shm *entry_of(struct weir_subscriber *subscriber, uint32_t number)
+{
+    const struct weir__side *side = &subscriber->side;
+    uint32_t line = weir__page_epoch_line(weir__side_others(side)->count, side->number);
+    /* Ours to write, as the page is. */
+    return (struct weir__entry_shm *)(uintptr_t)weir__page_entry(subscriber->page, line, number);
+}
+
 /* To the publisher of a slot: we read nothing of its lane, so it need not wait for us. */
 static void say_refused(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
 {
@@ -284,7 +292,7 @@ static int make_lane(struct weir_subscriber *subscriber, struct weir__peer *peer
     }
     *lane = (struct weir__lane){
         .ring = weir__ring_of(memory, capacity, subscriber->side.directory.terms.type_bytes),
-        .cursor = &subscriber->page->entries[peer->number],
+        .cursor = entry_of(subscriber, peer->number),
         .number = ++subscriber->numbers,
         .shm = (const struct weir__lane_shm *)(const void *)memory,
         .peer = *peer,

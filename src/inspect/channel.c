@@ -168,8 +168,9 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
     if (!seen->readings)
         return false;
     member->readings = seen->readings;
+    const uint32_t line = weir__page_epoch_line(publishers->count, member->slot);
     for (uint32_t i = 0; i < publishers->count; i++) {
-        const struct weir__entry_shm *entry = &page->entries[i];
+        const struct weir__entry_shm *entry = weir__page_entry(page, line, i);
         uint64_t owner = weir__slot_owner(&publishers->at[i]);
         /* Acquire [lane.attached]: the cursor is that lane's. Pairs with attach_lane(). */
         uint64_t lane = atomic_load_explicit(&entry->lane, memory_order_acquire);

@@ -25,7 +25,7 @@ void weir__read_stats(const struct weir__stats_shm *stats, struct weir_channel_m
 void weir__read_publisher_stats(const struct weir__publisher_stats_shm *stats,
                                 struct weir_channel_member *member);
 
-/* And what it gave back in all: entries of so many publishers. */
+/* And what it gave back in all: entries of so many publishers, in the page of member's slot. */
 void weir__read_subscriber_stats(const struct weir__page_shm *page, uint32_t publishers,
                                  struct weir_channel_member *member);
 

@@ -56,6 +56,7 @@ static bool read_total(const struct weir__page_shm *page, uint32_t publishers,
                        struct weir_channel_member *member)
 {
     const struct weir__subscriber_stats_shm *stats = &page->stats;
+    const uint32_t line = weir__page_epoch_line(publishers, member->slot);
     /* Acquire [stats.version]: what follows is of this version, or a later one. Pairs with
      * change_end(). */
     uint32_t version = atomic_load_explicit(&stats->version, memory_order_acquire);
@@ -63,7 +64,7 @@ static bool read_total(const struct weir__page_shm *page, uint32_t publishers,
     member->released_messages = read_count(&stats->messages_base) - member->missed_messages;
     member->released_bytes = read_count(&stats->bytes_base);
     for (uint32_t i = 0; i < publishers; i++) {
-        const struct weir__entry_shm *entry = &page->entries[i];
+        const struct weir__entry_shm *entry = weir__page_entry(page, line, i);
         /* Relaxed [lane.attached], [lane.released]: the version says whether all this is of one
          * moment. Pairs with attach_lane() and weir__lane_store_cursor(). */
         if (atomic_load_explicit(&entry->lane, memory_order_relaxed) == 0)

@@ -3,13 +3,17 @@
  * Goal: what stands in shared memory stands at the same place in every build, whatever the
  *       processor: each word of it, and the numbers that are written into it.
  * Method: a table of all words, checked by the compiler, and printed, so that the outputs of
- *       two builds can be compared; and images of known contents, byte by byte.
+ *       two builds can be compared; and images of known contents, byte by byte. What depends on
+ *       numbers, a page's entries and its epoch, for each number of publishers.
  */
 #include "unit/cmocka.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <weir/channel.h>
 
 #include "channel/layout.h"
 #include "segment/header.h"
@@ -56,7 +60,6 @@
     W(weir__lane_shm, marks[0].position, 408, 8)                                                   \
     W(weir__lane_shm, marks[1].before, 416, 8)                                                     \
     W(weir__page_shm, member, 0, 24)                                                               \
-    W(weir__page_shm, epoch, 128, 4)                                                               \
     W(weir__entry_shm, cursor, 0, 8)                                                               \
     W(weir__entry_shm, lane, 8, 8)                                                                 \
     W(weir__entry_shm, finished, 16, 8)                                                            \
@@ -75,12 +78,14 @@
     W(weir__subscriber_stats_shm, messages_base, 80, 8)                                            \
     W(weir__subscriber_stats_shm, bytes_base, 88, 8)                                               \
     W(weir__lane_shm, stats, 896, 72)                                                              \
-    W(weir__page_shm, stats, 256, 96)                                                              \
+    W(weir__page_shm, stats, 128, 96)                                                              \
     W(weir__entry_shm, released, 24, 8)                                                            \
-    W(weir__page_shm, places[0].which, 384, 8)                                                     \
-    W(weir__page_shm, places[0].owner, 392, 8)                                                     \
-    W(weir__page_shm, places[0].bytes, 400, 8)                                                     \
-    W(weir__page_shm, places[1].which, 416, 8)                                                     \
+    W(weir__page_shm, places[0].which, 256, 8)                                                     \
+    W(weir__page_shm, places[0].owner, 264, 8)                                                     \
+    W(weir__page_shm, places[0].bytes, 272, 8)                                                     \
+    W(weir__page_shm, places[1].which, 288, 8)                                                     \
+    W(weir__page_line_shm, epoch, 0, 4)                                                            \
+    W(weir__page_line_shm, entries[1].cursor, 32, 8)                                               \
     W(weir__aside_shm, refused, 0, 8)                                                              \
     W(weir__aside_shm, holds, 8, 8)
 
@@ -93,7 +98,9 @@ static_assert(sizeof(struct weir__header_shm) == 112, "the header");
 static_assert(sizeof(struct weir__slot_shm) == 32, "a slot");
 static_assert(sizeof(struct weir__directory_shm) == 384, "the directory before its slots");
 static_assert(sizeof(struct weir__lane_shm) == 1024, "a lane before its ring");
-static_assert(sizeof(struct weir__page_shm) == 896, "a page before its entries");
+static_assert(sizeof(struct weir__page_shm) == 768, "a page before its lines");
+static_assert(offsetof(struct weir__page_shm, lines) == 768, "its lines");
+static_assert(sizeof(struct weir__page_line_shm) == 128, "a line of a page");
 static_assert(sizeof(struct weir__entry_shm) == 32, "an entry");
 static_assert(WEIR__LANE_RING_OFFSET == 4096, "the ring");
 static_assert(WEIR__HEADER_BYTES == 4096, "the user's bytes");
@@ -105,6 +112,77 @@ static void every_word_has_its_place(void **state)
     printf("layout: %-16s %-18s %4zu %4zu\n", #type, #word, offsetof(struct type, word),           \
            sizeof(((struct type *)0)->word));
     WORDS(PRINT_WORD)
+}
+
+static uint64_t place_in(const struct weir__page_shm *page, const void *at)
+{
+    return (uint64_t)((uintptr_t)at - (uintptr_t)page);
+}
+
+/* Behind one of the number before, and not on the epoch's line. */
+static bool is_entry_good(const struct weir__page_shm *page, uint32_t line, uint32_t number)
+{
+    uint64_t epoch = place_in(page, weir__page_epoch(page, line));
+    uint64_t at = place_in(page, weir__page_entry(page, line, number));
+    uint64_t end = at + sizeof(struct weir__entry_shm);
+    uint64_t least = number == 0 ? sizeof(struct weir__page_shm)
+                                 : place_in(page, weir__page_entry(page, line, number - 1)) +
+                                       sizeof(struct weir__entry_shm);
+    return at >= least && at % sizeof(struct weir__entry_shm) == 0 &&
+           (end <= epoch || at >= epoch + WEIR__LINE_BYTES);
+}
+
+/*
+ * Of all entries and the epoch each byte is one's alone, and none of the epoch's line is another's;
+ * what changes seldom stands behind them, and the page ends where that does. Of many entries, those
+ * beside the epoch's line and the last ones stand for the others.
+ */
+static void check_page(const struct weir__page_shm *page, uint32_t publishers, uint32_t subscriber)
+{
+    const uint32_t line = weir__page_epoch_line(publishers, subscriber);
+    const uint64_t epoch = place_in(page, weir__page_epoch(page, line));
+    const uint64_t behind = place_in(page, weir__page_aside(page, publishers, 0));
+    assert_true(epoch % WEIR__LINE_BYTES == 0 && epoch >= sizeof(struct weir__page_shm));
+    assert_true(epoch + WEIR__LINE_BYTES <= behind);
+    for (uint32_t i = 0; i < publishers; i++) {
+        if (i == 4 * line + 8 && publishers > 300 && publishers % 256 != 0 && i + 8 < publishers)
+            i = publishers - 8;
+        if (!is_entry_good(page, line, i))
+            fail_msg("entry %u of %u in the page of subscriber %u", i, publishers, subscriber);
+    }
+    assert_true(place_in(page, weir__page_entry(page, line, publishers - 1) + 1) <= behind);
+    assert_true(place_in(page, weir__page_aside(page, publishers, publishers)) ==
+                weir__page_bytes(publishers));
+}
+
+/* No two of 16 slots in a row have their epochs on the same line. */
+static void check_neighbours(uint32_t publishers)
+{
+    for (uint32_t subscriber = 0; subscriber <= 70; subscriber++)
+        for (uint32_t other = subscriber + 1; other < subscriber + 16; other++)
+            assert_int_not_equal(weir__page_epoch_line(publishers, subscriber),
+                                 weir__page_epoch_line(publishers, other));
+}
+
+static void epochs_of_neighbours_are_on_different_lines(void **state)
+{
+    static _Alignas(4096) unsigned char memory[200000];
+    const struct weir__page_shm *page = (const struct weir__page_shm *)(const void *)memory;
+    (void)state;
+    assert_true(weir__page_bytes(WEIR_CHANNEL_MEMBERS_MAX) <= sizeof memory);
+    for (uint32_t publishers = 1; publishers <= WEIR_CHANNEL_MEMBERS_MAX; publishers++) {
+        for (uint32_t subscriber = 0; subscriber <= 70; subscriber++)
+            check_page(page, publishers, subscriber);
+        check_page(page, publishers, WEIR_CHANNEL_MEMBERS_MAX - 1);
+        check_neighbours(publishers);
+    }
+}
+
+static void a_page_of_the_default_fits_4096_bytes(void **state)
+{
+    (void)state;
+    for (uint32_t publishers = 1; publishers <= WEIR_CHANNEL_MEMBERS_DEFAULT; publishers++)
+        assert_true(weir__page_bytes(publishers) <= 4096);
 }
 
 /* Another processor with the same words but another order of bytes would write another image. */
@@ -171,6 +249,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_word_has_its_place),
+        cmocka_unit_test(epochs_of_neighbours_are_on_different_lines),
+        cmocka_unit_test(a_page_of_the_default_fits_4096_bytes),
         cmocka_unit_test(the_header_is_the_same_bytes),
         cmocka_unit_test(a_record_is_the_same_bytes),
         cmocka_unit_test(an_identity_is_the_same_bytes),
