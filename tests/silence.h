@@ -2,7 +2,10 @@
 #ifndef WEIR_TESTS_SILENCE_H
 #define WEIR_TESTS_SILENCE_H
 
-/* A process that may do everything but one system call. */
+/*
+ * A process whose system calls are forbidden: one, or all. From then on it is so in this thread and
+ * those that it starts. False: there is no seccomp here.
+ */
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -10,9 +13,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
-/* From now on, in this thread and those it starts: number fails with error (0: succeeds, idly). */
+static inline bool obey(struct sock_filter *rules, size_t count)
+{
+    struct sock_fprog program = { (unsigned short)count, rules };
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
+}
+
+/* The call of this number fails with error (0: succeeds, idly). */
 static inline bool forbid_call(unsigned number, unsigned error)
 {
     struct sock_filter rules[] = {
@@ -21,15 +33,40 @@ static inline bool forbid_call(unsigned number, unsigned error)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = { sizeof rules / sizeof rules[0], rules };
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
+    return obey(rules, sizeof rules / sizeof rules[0]);
 }
 
-/* From now on this thread wakes nobody who sleeps on a futex. */
+/* This thread wakes nobody who sleeps on a futex. */
 static inline bool silence(void)
 {
     return forbid_call(SYS_futex, 0);
+}
+
+/* SHM_STAT_ANY fails with error. */
+static inline bool forbid_stat_any(unsigned error)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_shmctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SHM_STAT_ANY, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    return obey(rules, sizeof rules / sizeof rules[0]);
+}
+
+/* Every call but the end of the process kills it. Where that is not to be had it ends with 77. */
+static inline void forbid_calls(void)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    };
+    if (!obey(rules, sizeof rules / sizeof rules[0]))
+        _exit(77);
 }
 
 #endif

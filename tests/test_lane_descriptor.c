@@ -10,11 +10,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "channel/wait.h"
 #include "silence.h"
+#include "usage.h"
 
 /* A loan that is out may have left a pad in the ring: no message. */
 static void test_pad_alone_is_no_message(void **state)
@@ -257,38 +257,20 @@ static void test_loops(void **state)
  * Nothing happens
  */
 
-/* Of all threads, those that have ended, too: how often they went to sleep. */
-static unsigned long sleeps_now(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (unsigned long)usage.ru_nvcsw;
-}
-
-static int64_t cpu_now_us(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) +
-           usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
-}
-
 /* At most 10 wake-ups a second; of CPU no more than what ten seconds may cost. */
 static void expect_idle(const char *what)
 {
     enum { IDLE_MS = 3000, CPU_US = 5000 };
-    unsigned long sleeps = sleeps_now();
-    int64_t cpu_us = cpu_now_us();
+    struct usage usage = usage_now();
     assert_false(sides_fd_is_readable(IDLE_MS));
-    sleeps = sleeps_now() - sleeps;
-    cpu_us = cpu_now_us() - cpu_us;
-    print_message("%s, armed for %d s: %lu wake-ups, %lld us\n", what, IDLE_MS / 1000, sleeps,
-                  (long long)cpu_us);
-    assert_true(sleeps >= 1);
+    usage = usage_since(usage);
+    print_message("%s, armed for %d s: %ld wake-ups, %lld us\n", what, IDLE_MS / 1000, usage.sleeps,
+                  usage.cpu_us);
+    assert_true(usage.sleeps >= 1);
     if (!THREAD_SANITIZED) /* which has a thread of its own, that wakes up, too */
-        assert_in_range(sleeps, 1, IDLE_MS / 100);
+        assert_in_range(usage.sleeps, 1, IDLE_MS / 100);
     if (!SANITIZED)
-        assert_in_range(cpu_us, 0, CPU_US);
+        assert_in_range(usage.cpu_us, 0, CPU_US);
 }
 
 static void test_idle(void **state)

@@ -6,11 +6,11 @@
  * used; the kernel's list of segments is added up.
  */
 #include "fixture.h"
+#include "usage.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <weir/channel.h>
@@ -72,31 +72,22 @@ static void in_poll(void)
 static void (*const waits[])(void) = { for_a_publisher, for_a_message, for_room, in_poll };
 static const char *const names[] = { "for a publisher", "for a message", "for room", "in poll" };
 
-static int64_t used_us(const struct rusage *usage)
-{
-    return (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * INT64_C(1000000) +
-           usage->ru_utime.tv_usec + usage->ru_stime.tv_usec;
-}
-
 /* A wait that has begun costs its first spin; so a look at the clock comes before and after. */
 static void wait_idle(struct companion *companion, void *argument)
 {
-    struct rusage before, after;
     unsigned which = *(const unsigned *)argument;
     (void)companion;
-    CHECK(getrusage(RUSAGE_SELF, &before) == 0);
+    struct usage usage = usage_now();
     waits[which]();
-    CHECK(getrusage(RUSAGE_SELF, &after) == 0);
-    long wakeups = after.ru_nvcsw - before.ru_nvcsw;
-    int64_t time_us = used_us(&after) - used_us(&before);
-    printf("%s, %d s: %ld wake-ups, %lld us\n", names[which], IDLE_SECONDS, wakeups,
-           (long long)time_us);
+    usage = usage_since(usage);
+    printf("%s, %d s: %ld wake-ups, %lld us\n", names[which], IDLE_SECONDS, usage.sleeps,
+           usage.cpu_us);
     fflush(stdout);
-    CHECK(wakeups >= IDLE_SECONDS); /* it slept, and looked: a death would have been seen */
+    CHECK(usage.sleeps >= IDLE_SECONDS); /* it slept, and looked: a death would have been seen */
     /* The thread sanitizer has a thread of its own, which wakes up too. */
-    CHECK(THREAD_SANITIZED || wakeups <= WAKEUPS_MAX * IDLE_SECONDS);
+    CHECK(THREAD_SANITIZED || usage.sleeps <= WAKEUPS_MAX * IDLE_SECONDS);
     /* Opening is in it, too: 2 ms are for that. */
-    CHECK(SANITIZED || COUNTED || time_us <= PROCESSOR_US_MAX * IDLE_SECONDS + 2000);
+    CHECK(SANITIZED || COUNTED || usage.cpu_us <= PROCESSOR_US_MAX * IDLE_SECONDS + 2000);
     weir_subscriber_close(subscriber);
     weir_publisher_close(publisher);
 }

@@ -6,15 +6,13 @@
  *       the kernel's count of what a waiter has used; crowds that count up plain memory.
  */
 #include "mutex_acts.h"
+#include "silence.h"
+#include "usage.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -88,21 +86,6 @@ static void test_each_sleeper_is_woken(void **state)
 
 /* --- what it costs ---------------------------------------------------------------------------- */
 
-/* From here on every system call but the end kills. */
-static void forbid_calls(void)
-{
-    struct sock_filter rules[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-    };
-    struct sock_fprog program = { ARRAY_SIZE(rules), rules };
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0)
-        _exit(77);
-}
-
 static void lock_without_calls(void *argument)
 {
     uint64_t own;
@@ -140,30 +123,22 @@ static void test_no_system_call(void **state)
 
 enum { IDLE_SECONDS = 3 };
 
-static int64_t used_us(const struct rusage *usage)
-{
-    return (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * INT64_C(1000000) +
-           usage->ru_utime.tv_usec + usage->ru_stime.tv_usec;
-}
-
 static int wait_idle(void *unused)
 {
-    struct rusage before, after;
     (void)unused;
-    getrusage(RUSAGE_SELF, &before);
+    struct usage usage = usage_now();
     int result =
         weir_mutex_lock_until(&board->mutex, weir_deadline_ns(IDLE_SECONDS * WEIR_SECOND_NS));
-    getrusage(RUSAGE_SELF, &after);
-    long wakeups = after.ru_nvcsw - before.ru_nvcsw;
-    long long time_us = used_us(&after) - used_us(&before);
-    printf("           idle %d s: %ld wake-ups, %lld us\n", IDLE_SECONDS, wakeups, time_us);
+    usage = usage_since(usage);
+    printf("           idle %d s: %ld wake-ups, %lld us\n", IDLE_SECONDS, usage.sleeps,
+           usage.cpu_us);
     fflush(stdout);
     if (result != -ETIMEDOUT)
         return 1;
-    if (wakeups < IDLE_SECONDS || (!THREAD_SANITIZED && wakeups > 10 * IDLE_SECONDS))
+    if (usage.sleeps < IDLE_SECONDS || (!THREAD_SANITIZED && usage.sleeps > 10 * IDLE_SECONDS))
         return 2;
     /* Half a millisecond a second, and a bit for the begin. */
-    return SANITIZED || COUNTED || time_us <= 500 * IDLE_SECONDS + 500 ? 0 : 3;
+    return SANITIZED || COUNTED || usage.cpu_us <= 500 * IDLE_SECONDS + 500 ? 0 : 3;
 }
 
 static void test_a_waiter_costs_next_to_nothing(void **state)

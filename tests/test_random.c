@@ -4,12 +4,10 @@
  * Method: a child with a seccomp filter on getrandom(2), and then on opening files too.
  */
 #include "fixture.h"
+#include "silence.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "base/random.h"
@@ -20,25 +18,12 @@ static int by_value(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-static bool forbid(uint32_t number)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = { .len = ARRAY_SIZE(filter), .filter = filter };
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
 static void draw(void *argument)
 {
     uint64_t numbers[1000];
     int forbidden = *(int *)argument;
-    CHECK(forbidden < 1 || forbid(SYS_getrandom));
-    CHECK(forbidden < 2 || forbid(SYS_openat));
+    CHECK(forbidden < 1 || forbid_call(SYS_getrandom, EPERM));
+    CHECK(forbidden < 2 || forbid_call(SYS_openat, EPERM));
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
         numbers[i] = weir__random_nonzero();
         CHECK(numbers[i] != 0);

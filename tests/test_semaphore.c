@@ -7,17 +7,15 @@
  */
 #include "actor.h"
 #include "fixture.h"
+#include "silence.h"
+#include "usage.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -267,20 +265,6 @@ static void test_a_unit_dies_with_its_taker(void **state)
 
 /* --- what it costs ------------------------------------------------------------------------------ */
 
-static void forbid_calls(void)
-{
-    struct sock_filter rules[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-    };
-    struct sock_fprog program = { ARRAY_SIZE(rules), rules };
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0)
-        _exit(77);
-}
-
 /* argument: it finds none, and must sleep. */
 static void use_without_calls(void *argument)
 {
@@ -310,25 +294,19 @@ enum { IDLE_SECONDS = 2 };
 
 static int wait_idle(void *unused)
 {
-    struct rusage before, after;
     int64_t idle_ns = IDLE_SECONDS * WEIR_SECOND_NS;
     (void)unused;
-    getrusage(RUSAGE_SELF, &before);
+    struct usage usage = usage_now();
     int result = wait_for(&idle_ns);
-    getrusage(RUSAGE_SELF, &after);
-    long wakeups = after.ru_nvcsw - before.ru_nvcsw;
-    long long time_us = (after.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_utime.tv_sec -
-                         before.ru_stime.tv_sec) *
-                            1000000LL +
-                        after.ru_utime.tv_usec + after.ru_stime.tv_usec - before.ru_utime.tv_usec -
-                        before.ru_stime.tv_usec;
-    printf("           idle %d s: %ld wake-ups, %lld us\n", IDLE_SECONDS, wakeups, time_us);
+    usage = usage_since(usage);
+    printf("           idle %d s: %ld wake-ups, %lld us\n", IDLE_SECONDS, usage.sleeps,
+           usage.cpu_us);
     fflush(stdout);
-    if (result != -ETIMEDOUT || wakeups < IDLE_SECONDS)
+    if (result != -ETIMEDOUT || usage.sleeps < IDLE_SECONDS)
         return 1;
-    if (!THREAD_SANITIZED && wakeups > 10 * IDLE_SECONDS)
+    if (!THREAD_SANITIZED && usage.sleeps > 10 * IDLE_SECONDS)
         return 2;
-    return SANITIZED || COUNTED || time_us <= 500 * IDLE_SECONDS + 500 ? 0 : 3;
+    return SANITIZED || COUNTED || usage.cpu_us <= 500 * IDLE_SECONDS + 500 ? 0 : 3;
 }
 
 static void test_a_waiter_costs_next_to_nothing(void **state)
