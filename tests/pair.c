@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pair.h"
 
-#include <poll.h>
+#include <string.h>
 
 const struct weir_channel_options small_ring = { .size = sizeof small_ring,
                                                  .ring_bytes = WEIR_RING_BYTES_MIN };
@@ -18,17 +18,24 @@ void pair_close(struct pair *pair)
     weir_subscriber_close(pair->subscriber);
 }
 
+void pair_send_text(struct pair *pair, const char *text)
+{
+    assert_result(weir_publisher_send_until(pair->publisher, text, strlen(text), 0, NOW), 0);
+}
+
+struct weir_message pair_take_text(struct pair *pair, const char *text)
+{
+    struct weir_message message;
+    assert_result(weir_subscriber_take_until(pair->subscriber, &message, NOW), 0);
+    assert_int_equal(message.size_bytes, strlen(text));
+    assert_memory_equal(message.data, text, strlen(text));
+    return message;
+}
+
 void pair_fill(void *bytes, size_t size_bytes, unsigned seed)
 {
     for (size_t i = 0; i < size_bytes; i++)
         ((unsigned char *)bytes)[i] = (unsigned char)(seed * 31 + i * 7 + (i >> 8));
-}
-
-bool pair_is_readable(int fd, int timeout_ms)
-{
-    struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-    int count = poll(&poll_fd, 1, timeout_ms);
-    return count == 1 && poll_fd.revents == POLLIN;
 }
 
 void pair_publish_and_wait(struct companion *companion, void *argument)

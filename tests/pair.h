@@ -29,10 +29,12 @@ extern const struct weir_channel_options small_ring;
 void pair_open(struct pair *pair);
 void pair_close(struct pair *pair);
 
+/* Each without waiting; the text that comes is this one. It is the subscriber's to release. */
+void pair_send_text(struct pair *pair, const char *text);
+struct weir_message pair_take_text(struct pair *pair, const char *text);
+
 /* The bytes of message number seed. */
 void pair_fill(void *bytes, size_t size_bytes, unsigned seed);
-
-bool pair_is_readable(int fd, int timeout_ms);
 
 /* In a child, with an int: so many messages, each its number; then waits to be killed, or let go. */
 void pair_publish_and_wait(struct companion *companion, void *count);

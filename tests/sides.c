@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sides.h"
+#include "readable.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -72,7 +73,7 @@ void sides_close(void)
 
 bool sides_fd_is_readable(int timeout_ms)
 {
-    return pair_is_readable(sides.fd, timeout_ms);
+    return is_readable(sides.fd, timeout_ms);
 }
 
 int sides_send(size_t size)

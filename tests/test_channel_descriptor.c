@@ -6,28 +6,20 @@
  */
 #include "crowd.h"
 #include "fixture.h"
+#include "readable.h"
 
 #include <errno.h>
-#include <poll.h>
-
-static bool is_readable_within(int descriptor, int within_ms)
-{
-    struct pollfd entry = { descriptor, POLLIN, 0 };
-    int found = poll(&entry, 1, within_ms);
-    assert_true(found >= 0);
-    return found == 1;
-}
 
 /* Readable soon, and still so. */
-static bool is_readable(int descriptor)
+static bool stays_readable(int descriptor)
 {
-    return is_readable_within(descriptor, 5000) && is_readable_within(descriptor, 0);
+    return is_readable(descriptor, 5000) && is_readable(descriptor, 0);
 }
 
 /* Longer than the thread's slice. */
 static bool is_quiet(int descriptor)
 {
-    return !is_readable_within(descriptor, 250);
+    return !is_readable(descriptor, 250);
 }
 
 /* What may stand there once for nothing: another who has come, or one that has left. */
@@ -47,18 +39,18 @@ static void test_subscriber(void **state)
     assert_true(is_quiet(descriptor));
     for (int i = 0; i < 3; i++) {
         publishers[i] = crowd_publisher(WEIR_RING_BYTES_MIN);
-        assert_true(is_readable(descriptor)); /* another has come */
+        assert_true(stays_readable(descriptor)); /* another has come */
         settle(subscriber);
         assert_true(is_quiet(descriptor));
     }
     for (uint32_t i = 0; i < 9; i++) {
         assert_int_equal(crowd_send(publishers[i % 3], i % 3, 64, NOW), 0);
-        assert_true(is_readable(descriptor));
+        assert_true(stays_readable(descriptor));
         if (i % 2) /* of another one, too */
             assert_int_equal(crowd_send(publishers[(i + 1) % 3], (i + 1) % 3, 64, NOW), 0);
         assert_result(crowd_take(subscriber, 0, NOW), 0);
         if (i % 2) {
-            assert_true(is_readable(descriptor));
+            assert_true(stays_readable(descriptor));
             assert_result(crowd_take(subscriber, 0, NOW), 0);
         }
         settle(subscriber);
@@ -70,12 +62,12 @@ static void test_subscriber(void **state)
     assert_true(is_quiet(descriptor));
     assert_int_equal(crowd_send(publishers[2], 2, 64, NOW), 0);
     weir_publisher_close(publishers[2]);
-    assert_true(is_readable(descriptor));
+    assert_true(stays_readable(descriptor));
     assert_result(crowd_take(subscriber, 0, NOW), 0);
     settle(subscriber);
     assert_true(is_quiet(descriptor));
     weir_publisher_close(publishers[0]);
-    assert_true(is_readable(descriptor));
+    assert_true(stays_readable(descriptor));
     assert_result(crowd_take(subscriber, 0, NOW), -ENODATA);
     settle(subscriber);
     assert_true(is_quiet(descriptor));
@@ -106,24 +98,24 @@ static void test_subscriber_and_death(void **state)
         pids[i] = crowd_fork(publish_and_wait, NULL);
         int result;
         while ((result = crowd_take(subscriber, 0, NOW)) == -EAGAIN)
-            assert_true(is_readable_within(descriptor, 10000));
+            assert_true(is_readable(descriptor, 10000));
         assert_result(result, 0);
         crowd_await_ready(1);
     }
     crowd_kill(pids[0]);
     int64_t until_ns = weir_deadline_ns(SECOND_NS);
     while (weir_now_ns() < until_ns)
-        if (is_readable_within(descriptor, 100))
+        if (is_readable(descriptor, 100))
             settle(subscriber);
     assert_true(is_quiet(descriptor));
     weir_publisher_close(publisher);
-    while (is_readable_within(descriptor, 300))
+    while (is_readable(descriptor, 300))
         settle(subscriber);
     crowd_kill(pids[1]);
     until_ns = weir_deadline_ns(SECOND_NS);
     int result = -EAGAIN;
     while (result == -EAGAIN && weir_now_ns() < until_ns)
-        if (is_readable_within(descriptor, 100))
+        if (is_readable(descriptor, 100))
             result = crowd_take(subscriber, 0, NOW);
     assert_result(result, -EPIPE);
     weir_subscriber_close(subscriber);
@@ -152,7 +144,7 @@ static void test_publisher_and_room(void **state)
     struct weir_subscriber *subscribers[3];
     int descriptor = weir_publisher_fd(publisher);
     assert_true(descriptor >= 0);
-    assert_true(is_readable(descriptor));
+    assert_true(stays_readable(descriptor));
     for (int i = 0; i < 3; i++)
         subscribers[i] = crowd_subscriber();
     assert_result(fill(publisher), -EAGAIN);
@@ -162,25 +154,25 @@ static void test_publisher_and_room(void **state)
     drain(subscribers[0], 0);
     assert_true(is_quiet(descriptor));
     drain(subscribers[2], 2);
-    assert_true(is_readable(descriptor));
+    assert_true(stays_readable(descriptor));
 
     assert_result(fill(publisher), -EAGAIN);
     drain(subscribers[0], 0);
     drain(subscribers[1], 1);
     assert_true(is_quiet(descriptor));
     weir_subscriber_close(subscribers[2]);
-    assert_true(is_readable(descriptor));
+    assert_true(stays_readable(descriptor));
     assert_int_equal(crowd_send(publisher, 1, 1000, NOW), 0);
 
     assert_result(fill(publisher), -EAGAIN);
     assert_true(is_quiet(descriptor));
     subscribers[2] = crowd_subscriber(); /* which the next call meets */
-    assert_true(is_readable(descriptor));
+    assert_true(stays_readable(descriptor));
     assert_result(fill(publisher), -EAGAIN);
     assert_true(is_quiet(descriptor));
     for (int i = 0; i < 3; i++)
         weir_subscriber_close(subscribers[i]);
-    assert_true(is_readable(descriptor)); /* nobody to wait for */
+    assert_true(stays_readable(descriptor)); /* nobody to wait for */
     weir_publisher_close(publisher);
 }
 
@@ -194,10 +186,10 @@ static void test_publisher_and_others(void **state)
         assert_result(weir_publisher_wait_subscribers(publisher, 3, NOW), -EAGAIN);
         assert_true(is_quiet(descriptor));
         subscribers[i] = crowd_subscriber();
-        if (i < 2 && is_readable(descriptor)) /* another has come: the next call meets it */
+        if (i < 2 && stays_readable(descriptor)) /* another has come: the next call meets it */
             assert_result(weir_publisher_wait_subscribers(publisher, i + 1, NOW), 0);
     }
-    assert_true(is_readable(descriptor));
+    assert_true(stays_readable(descriptor));
     assert_result(weir_publisher_wait_subscribers(publisher, 3, NOW), 0);
     assert_int_equal(crowd_send(publisher, 1, 64, NOW), 0);
     assert_result(weir_publisher_wait_taken(publisher, NOW), -EAGAIN);
@@ -205,7 +197,7 @@ static void test_publisher_and_others(void **state)
         assert_true(is_quiet(descriptor));
         assert_result(crowd_take(subscribers[i], i, NOW), 0);
     }
-    assert_true(is_readable(descriptor));
+    assert_true(stays_readable(descriptor));
     assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
     for (int i = 0; i < 3; i++)
         weir_subscriber_close(subscribers[i]);

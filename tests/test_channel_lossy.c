@@ -7,9 +7,9 @@
  */
 #include "fixture.h"
 #include "lossy.h"
+#include "readable.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -288,13 +288,6 @@ static void test_stopped_publisher(void **state)
     }
 }
 
-static bool is_readable(int fd)
-{
-    struct pollfd polled = { .fd = fd, .events = POLLIN };
-    assert_true(poll(&polled, 1, 0) >= 0);
-    return polled.revents & POLLIN;
-}
-
 static void test_descriptor(void **state)
 {
     (void)state;
@@ -305,13 +298,12 @@ static void test_descriptor(void **state)
     assert_true(fd >= 0);
     send_some(publisher, &seed, 1); /* meets it: from here on it rings for messages */
     assert_int_equal(lossy_drain(&books), -EAGAIN);
-    assert_false(is_readable(fd));
+    assert_false(is_readable(fd, 0));
     for (int round = 0; round < 20; round++) {
         send_some(publisher, &seed, 1 + crowd_draw(&seed, 2000));
-        struct pollfd polled = { .fd = fd, .events = POLLIN };
-        assert_int_equal(poll(&polled, 1, 20000), 1);
+        assert_true(is_readable(fd, 20000));
         assert_int_equal(lossy_drain(&books), -EAGAIN);
-        assert_false(is_readable(fd));
+        assert_false(is_readable(fd, 0));
     }
     assert_int_equal(books.received + books.missed, atomic_load(&board->sure[0]));
     assert_true(books.missed > 0);

@@ -6,6 +6,7 @@
  *       and fill; a second process where one side sleeps, or is a child of fork.
  */
 #include "many.h"
+#include "readable.h"
 
 #include <errno.h>
 
@@ -203,21 +204,21 @@ static void test_descriptors(void **state)
     for (unsigned i = 0; i < 20; i++)
         messages[i] = (struct weir_outgoing){ bytes, sizeof bytes, i };
     for (unsigned round = 0; round < 50; round++) {
-        assert_false(pair_is_readable(in, 0));
-        assert_true(pair_is_readable(out, 0));
+        assert_false(is_readable(in, 0));
+        assert_true(is_readable(out, 0));
         int sent = weir_publisher_send_many_until(pair.publisher, messages, 20, NOW);
         assert_in_range(sent, 7, 8);
-        assert_false(pair_is_readable(out, 0)); /* it stands for the one that found no room */
-        assert_true(pair_is_readable(in, 5000));
+        assert_false(is_readable(out, 0)); /* it stands for the one that found no room */
+        assert_true(is_readable(in, 5000));
         assert_result(weir_subscriber_take_many_until(pair.subscriber, taken, 4, NOW), 4);
-        assert_true(pair_is_readable(in, 0));
-        assert_false(pair_is_readable(out, 0));
+        assert_true(is_readable(in, 0));
+        assert_false(is_readable(out, 0));
         assert_result(weir_subscriber_release_many(pair.subscriber, taken, 4), 0);
-        assert_true(pair_is_readable(out, 5000));
+        assert_true(is_readable(out, 5000));
         assert_result(
             weir_subscriber_receive_many_until(pair.subscriber, bytes, sizeof bytes, taken, 8, NOW),
             1);
-        assert_true(pair_is_readable(in, 0));
+        assert_true(is_readable(in, 0));
         assert_result(weir_subscriber_take_many_until(pair.subscriber, taken, 8, NOW), sent - 5);
         assert_result(weir_subscriber_release_many(pair.subscriber, taken, (size_t)sent - 5), 0);
         /* All are gone; who is told that nothing waits may ask again, and then polls. */

@@ -4,9 +4,9 @@
  * Method: poll between each two steps; then a loop that lives on poll alone, a death, a fork.
  */
 #include "pair.h"
+#include "readable.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 
 static void test_descriptor_tells_exactly(void **state)
@@ -19,25 +19,25 @@ static void test_descriptor_tells_exactly(void **state)
     assert_true(fd >= 0);
     assert_int_equal(weir_subscriber_fd(pair.subscriber), fd);
     for (int i = 0; i < 200; i++) {
-        assert_false(pair_is_readable(fd, 0));
+        assert_false(is_readable(fd, 0));
         assert_result(weir_publisher_send(pair.publisher, &i, sizeof i), 0);
         assert_result(weir_publisher_send(pair.publisher, &i, sizeof i), 0);
-        assert_true(pair_is_readable(fd, 5000));
+        assert_true(is_readable(fd, 5000));
         assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), 0);
-        assert_true(pair_is_readable(fd, 0)); /* one is still there */
+        assert_true(is_readable(fd, 0)); /* one is still there */
         assert_result(weir_subscriber_release(pair.subscriber, &message), 0);
         assert_result(weir_subscriber_receive_until(pair.subscriber, &i, sizeof i, NULL, NOW), 0);
     }
-    assert_false(pair_is_readable(fd, 0));
+    assert_false(is_readable(fd, 0));
     assert_result(weir_publisher_end(pair.publisher), 0);
-    assert_true(pair_is_readable(fd, 5000));
+    assert_true(is_readable(fd, 5000));
     assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -ENODATA);
-    assert_false(pair_is_readable(fd, 0));
+    assert_false(is_readable(fd, 0));
     weir_publisher_close(pair.publisher);
     assert_result(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
-    assert_true(pair_is_readable(fd, 5000)); /* a publisher has come: a call attaches its lane */
+    assert_true(is_readable(fd, 5000)); /* a publisher has come: a call attaches its lane */
     assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EAGAIN);
-    assert_false(pair_is_readable(fd, 0));
+    assert_false(is_readable(fd, 0));
     pair_close(&pair);
 }
 
@@ -51,16 +51,16 @@ static void test_descriptor_and_a_killed_publisher(void **state)
     assert_result(weir_subscriber_open(&subscriber, "lane", NULL), 0);
     int fd = weir_subscriber_fd(subscriber);
     companion_start(&companion, pair_publish_and_wait, &count);
-    assert_true(pair_is_readable(fd, 20000)); /* it has come */
+    assert_true(is_readable(fd, 20000)); /* it has come */
     assert_result(weir_subscriber_take_until(subscriber, &message, SOON), 0);
     companion_meet(&companion);
     assert_result(weir_subscriber_release(subscriber, &message), 0);
-    assert_false(pair_is_readable(fd, 0));
+    assert_false(is_readable(fd, 0));
     assert_int_equal(kill(companion.pid, SIGKILL), 0);
     companion_end(&companion);
-    assert_true(pair_is_readable(fd, 1000));
+    assert_true(is_readable(fd, 1000));
     assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EPIPE);
-    assert_false(pair_is_readable(fd, 0));
+    assert_false(is_readable(fd, 0));
     weir_subscriber_close(subscriber);
 }
 
@@ -76,7 +76,7 @@ static void test_descriptor_drives_a_loop(void **state)
     int fd = weir_subscriber_fd(subscriber);
     companion_start(&companion, pair_flood, &count);
     do {
-        assert_true(pair_is_readable(fd, 20000));
+        assert_true(is_readable(fd, 20000));
         while ((result = weir_subscriber_take_until(subscriber, &message, NOW)) == 0) {
             assert_int_equal(message.sequence, got++);
             assert_result(weir_subscriber_release(subscriber, &message), 0);
@@ -103,7 +103,7 @@ static void test_descriptor_and_fork(void **state)
     int fd = weir_subscriber_fd(pair.subscriber);
     in_child(close_with_descriptor, &pair);
     assert_result(weir_publisher_send(pair.publisher, "x", 1), 0);
-    assert_true(pair_is_readable(fd, 5000));
+    assert_true(is_readable(fd, 5000));
     pair_close(&pair);
 }
 

@@ -4,6 +4,7 @@
  *       any order, and each error is clear.
  * Method: each in turn, in one process, by all ways to be woken up (waiting.h).
  */
+#include "readable.h"
 #include "waiting.h"
 
 #include <errno.h>
@@ -70,7 +71,7 @@ static void test_publisher(void **state)
     assert_false(waiting_becomes_ready(descriptor, 300 * MS_NS));
     for (int i = 0; i < 3; i++) {
         assert_result(fill(publisher), -EAGAIN);
-        assert_true(waiting_is_readable(descriptor, 0)); /* for it to be armed */
+        assert_true(is_readable(descriptor, 0)); /* for it to be armed */
         waiting_expect_nothing();
         assert_result(waiting_take(subscriber), 0);
         assert_result(waiting_take(subscriber), 0);

@@ -4,6 +4,7 @@
  *       and a wait may go from thread to thread, or end by a signal.
  * Method: each in turn, in one process, by all ways to be woken up (waiting.h).
  */
+#include "readable.h"
 #include "waiting.h"
 
 #include <errno.h>
@@ -31,8 +32,8 @@ static void test_handles(void **state)
         waiting_expect_nothing();
         assert_result(weir_wait_set_wait_until(other, waiting_events, 1, NOW), -EAGAIN);
         waiting_send(publisher);
-        assert_true(waiting_is_readable(descriptors[0], 100));
-        assert_true(waiting_is_readable(descriptors[1], 100));
+        assert_true(is_readable(descriptors[0], 100));
+        assert_true(is_readable(descriptors[1], 100));
         waiting_expect(1, WEIR_WAIT_SUBSCRIBER);
         assert_result(weir_wait_set_wait_until(other, waiting_events, 1, NOW), 1);
         assert_int_equal(waiting_events[0].token, 2);
@@ -144,7 +145,7 @@ static void test_threads(void **state)
         assert_int_equal(pthread_create(&thread, NULL, wait_once, NULL), 0);
         pthread_join(thread, NULL);
         if (i % 2) { /* readable, for whatever reason: a wait here arms anew */
-            while (waiting_is_readable(descriptor, 0) && waiting_within(NOW) == -EAGAIN)
+            while (is_readable(descriptor, 0) && waiting_within(NOW) == -EAGAIN)
                 ;
         }
         waiting_send(publisher);

@@ -5,6 +5,7 @@
  * Method: rings in the midst of arming, beside a handle's own calls, and none at all; by all ways to
  *       be woken up (waiting.h).
  */
+#include "readable.h"
 #include "waiting.h"
 
 #include <errno.h>
@@ -43,18 +44,18 @@ static void test_as_descriptor(void **state)
     struct epoll_event event = { .events = EPOLLIN };
     assert_true(descriptor >= 0);
     assert_int_equal(weir_wait_set_fd(waiting_set), descriptor);
-    assert_true(waiting_is_readable(descriptor, 0)); /* before the first wait */
+    assert_true(is_readable(descriptor, 0)); /* before the first wait */
     assert_result(waiting_within(NOW), -EAGAIN);
-    assert_false(waiting_is_readable(descriptor, 300)); /* an empty set has no slices */
+    assert_false(is_readable(descriptor, 300)); /* an empty set has no slices */
     assert_result(weir_wait_set_add_subscriber(waiting_set, subscriber, 1), 0);
-    assert_true(waiting_is_readable(descriptor, 0)); /* something has come in */
+    assert_true(is_readable(descriptor, 0)); /* something has come in */
     assert_result(waiting_within(NOW), -EAGAIN);
-    assert_false(waiting_is_readable(descriptor, 0));
+    assert_false(is_readable(descriptor, 0));
     assert_int_equal(epoll_ctl(outer, EPOLL_CTL_ADD, descriptor, &event), 0);
     for (int i = 0; i < 100; i++) {
         waiting_send(publisher);
         assert_int_equal(epoll_wait(outer, &event, 1, 5000), 1);
-        assert_true(waiting_is_readable(descriptor, 0));
+        assert_true(is_readable(descriptor, 0));
         if (i % 2)
             assert_result(waiting_within(NOW), 1);
         if (i % 3 == 0) { /* also by calls that sleep, of which the set knows nothing */
@@ -65,7 +66,7 @@ static void test_as_descriptor(void **state)
         assert_result(
             weir_subscriber_receive_until(subscriber, NULL, 0, NULL, weir_deadline_ns(MS_NS / 10)),
             -ETIMEDOUT);
-        assert_true(waiting_is_readable(descriptor, 0)); /* until a wait says otherwise */
+        assert_true(is_readable(descriptor, 0)); /* until a wait says otherwise */
         while (waiting_within(NOW) != -EAGAIN)
             ;
         assert_result(
@@ -96,8 +97,8 @@ static void test_own_calls(void **state)
                           -ETIMEDOUT);
         int64_t start_ns = weir_now_ns();
         waiting_send(publisher);
-        assert_true(waiting_is_readable(own, 5000));
-        assert_true(waiting_is_readable(descriptor, 5000));
+        assert_true(is_readable(own, 5000));
+        assert_true(is_readable(descriptor, 5000));
         if (!SANITIZED) /* not by a slice */
             assert_true(weir_now_ns() - start_ns < 150 * MS_NS);
         assert_result(waiting_within(NOW), 1);
@@ -124,10 +125,10 @@ static void test_ring_while_it_arms(void **state)
         do
             while (waiting_within(NOW) != -EAGAIN)
                 ;
-        while (late_rings > 0 || waiting_is_readable(descriptor, 0));
+        while (late_rings > 0 || is_readable(descriptor, 0));
         int64_t start_ns = weir_now_ns();
         waiting_send(late_ringer);
-        assert_true(waiting_is_readable(descriptor, 5000));
+        assert_true(is_readable(descriptor, 5000));
         if (!SANITIZED) /* not by a slice */
             assert_true(weir_now_ns() - start_ns < 150 * MS_NS);
         assert_result(waiting_within(NOW), 1);

@@ -2,26 +2,26 @@
 #include "waiting.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 
+#include "readable.h"
 #include "silence.h"
 
 struct weir_wait_set *waiting_set;
+bool waiting_is_looking;
 struct weir_wait_event waiting_events[16];
 
 bool waiting_begin(int argument_count, char **arguments)
 {
-    bool is_looking = argument_count > 1 && strcmp(arguments[1], "--without-waitv") == 0;
+    waiting_is_looking = argument_count > 1 && strcmp(arguments[1], "--without-waitv") == 0;
     if (argument_count > 1 && !forbid_call(SYS_io_uring_setup, EPERM))
         return false;
-    return !is_looking || forbid_call(449, ENOSYS);
+    return !waiting_is_looking || forbid_call(449, ENOSYS);
 }
 
 int waiting_set_up(void **state)
 {
-    (void)state;
-    return weir_wait_set_open(&waiting_set, NULL);
+    return crowd_clear(state) == 0 ? weir_wait_set_open(&waiting_set, NULL) : -1;
 }
 
 int waiting_tear_down(void **state)
@@ -78,19 +78,11 @@ void waiting_expect_nothing(void)
     assert_result(waiting_within(30 * MS_NS), -ETIMEDOUT);
 }
 
-bool waiting_is_readable(int descriptor, int within_ms)
-{
-    struct pollfd entry = { descriptor, POLLIN, 0 };
-    int found = poll(&entry, 1, within_ms);
-    assert_true(found >= 0);
-    return found == 1;
-}
-
 bool waiting_becomes_ready(int descriptor, int64_t within_ns)
 {
     int64_t until_ns = weir_deadline_ns(within_ns);
     do {
-        if (!waiting_is_readable(descriptor, 20))
+        if (!is_readable(descriptor, 20))
             continue;
         int result = waiting_within(NOW);
         if (result > 0)

@@ -17,8 +17,9 @@
 
 /* In main(), first. False: what is to be lacking cannot be forbidden, and the test is skipped. */
 bool waiting_begin(int argument_count, char **arguments);
+extern bool waiting_is_looking; /* once a millisecond, for want of all else */
 
-/* Of each test: an open set; nothing is left. crowd_start() is the group's. */
+/* Of each test: an empty board and an open set; nothing is left. crowd_start() is the group's. */
 int waiting_set_up(void **state);
 int waiting_tear_down(void **state);
 #define WAITING_TEST(function)                                                                     \
@@ -39,7 +40,6 @@ int waiting_within(int64_t ns);
 void waiting_expect(uint64_t token, uint32_t kind);
 void waiting_expect_nothing(void);
 
-bool waiting_is_readable(int descriptor, int within_ms);
 /* Within the time the set's descriptor says so, and a wait agrees: the slices alone do not count. */
 bool waiting_becomes_ready(int descriptor, int64_t within_ns);
 

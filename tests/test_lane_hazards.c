@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: what befalls a lane from outside: a death that only a poller could see, a publisher halted
+ * between two stores, a fork, another uid, pages that are not there. Method: each is brought about
+ * in order, in one process or with a child that is killed.
+ */
+#include "pair.h"
+#include "readable.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+#include "channel/layout.h"
+
+static struct pair pair;
+
+static void publish_until_killed(struct companion *companion, void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
+    companion_arrive(companion);
+}
+
+static void subscribe_until_killed(struct companion *companion, void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    companion_arrive(companion);
+}
+
+/* Who never waits learns of a death as well, within the same second. */
+static void test_pollers_learn_of_a_death(void **state)
+{
+    struct companion companion;
+    struct weir_message message;
+    int result;
+    (void)state;
+    companion_start(&companion, publish_until_killed, NULL);
+    companion_meet(&companion);
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EAGAIN);
+    assert_int_equal(kill(companion.pid, SIGKILL), 0);
+    companion_end(&companion);
+    int64_t until_ns = weir_now_ns() + SECOND_NS;
+    do
+        result = weir_subscriber_take_until(pair.subscriber, &message, NOW);
+    while (result == -EAGAIN && weir_now_ns() < until_ns);
+    assert_result(result, -EPIPE);
+    weir_subscriber_close(pair.subscriber);
+
+    companion_start(&companion, subscribe_until_killed, NULL);
+    companion_meet(&companion); /* and has seen no publisher */
+    assert_result(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
+    assert_result(weir_publisher_send_until(pair.publisher, "x", 1, 0, NOW), -EAGAIN);
+    assert_int_equal(kill(companion.pid, SIGKILL), 0);
+    companion_end(&companion);
+    until_ns = weir_now_ns() + SECOND_NS;
+    do
+        result = weir_publisher_send_until(pair.publisher, "x", 1, 0, NOW);
+    while (result == -EAGAIN && weir_now_ns() < until_ns);
+    assert_result(result, 0);
+    weir_publisher_close(pair.publisher);
+}
+
+/* The lane of the publisher, as itself writes it. */
+static struct weir__lane_shm *find_lane(char **base)
+{
+    struct shm_info info;
+    struct shmid_ds found;
+    /* shmctl(2): the address is of the type that the command says. */
+    int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
+    for (int index = 0; index <= last; index++) {
+        int id = shmctl(index, SHM_STAT, &found);
+        char *memory = id >= 0 ? shmat(id, NULL, 0) : (void *)-1;
+        if (memory == (void *)-1)
+            continue;
+        for (size_t at = 0; at <= 4096 && found.shm_segsz >= 3 * (size_t)4096; at += 4096) {
+            struct weir__lane_shm *lane = (void *)(memory + at);
+            if (lane->member.magic == WEIR__LANE_MAGIC)
+                return *base = memory, lane;
+        }
+        shmdt(memory);
+    }
+    return NULL;
+}
+
+/* Halted between the stores of the boundary, it cannot be joined; afterwards it can. */
+static void test_a_boundary_that_is_being_stored(void **state)
+{
+    struct weir_message message;
+    (void)state;
+    if (geteuid() != 0)
+        skip(); /* a lane has mode 0400 */
+    assert_result(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
+    char *base = NULL;
+    struct weir__lane_shm *lane = find_lane(&base);
+    assert_non_null(lane);
+    atomic_store(&lane->boundary_before, 8);
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EAGAIN);
+    int64_t before_ns = weir_now_ns();
+    assert_result(
+        weir_subscriber_take_until(pair.subscriber, &message, weir_deadline_ns(SECOND_NS / 20)),
+        -ETIMEDOUT);
+    assert_true(weir_now_ns() - before_ns < SECOND_NS);
+    atomic_store(&lane->boundary_before, 0);
+    assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EAGAIN);
+    pair_send_text(&pair, "now");
+    pair_take_text(&pair, "now");
+    shmdt(base);
+    pair_close(&pair);
+}
+
+static void take_in_child(void *argument)
+{
+    struct weir_message message;
+    (void)argument;
+    CHECK_RESULT(weir_subscriber_take_until(pair.subscriber, &message, NOW), -ECHILD);
+    CHECK_RESULT(weir_subscriber_wait_publisher(pair.subscriber, NOW), -ECHILD);
+    CHECK_RESULT(weir_subscriber_fd(pair.subscriber), -ECHILD);
+    weir_publisher_close(pair.publisher);
+    weir_subscriber_close(pair.subscriber);
+}
+
+static void test_a_child_with_a_full_table(void **state)
+{
+    (void)state;
+    pair_open(&pair);
+    for (int i = 0; i < WEIR_HOLDS_MAX; i++) {
+        pair_send_text(&pair, "x");
+        pair_take_text(&pair, "x");
+    }
+    in_child(take_in_child, NULL);
+    pair_close(&pair);
+}
+
+/* The child has the descriptor, and neither its thread nor the memory that it looks at. */
+static void test_a_child_with_a_descriptor(void **state)
+{
+    (void)state;
+    pair_open(&pair);
+    int fd = weir_subscriber_fd(pair.subscriber);
+    assert_true(fd >= 0);
+    in_child(take_in_child, NULL);
+    assert_false(is_readable(fd, 0));
+    pair_send_text(&pair, "x");
+    assert_true(is_readable(fd, 20000));
+    pair_take_text(&pair, "x");
+    pair_close(&pair);
+}
+
+static void open_as_another(void *argument)
+{
+    uint64_t identity;
+    (void)argument;
+    CHECK_RESULT(weir_identity(&identity), 0);
+    CHECK(seteuid(OTHER_UID) == 0);
+    CHECK_RESULT(weir_publisher_open(&pair.publisher, "lane", NULL), -EPERM);
+}
+
+/* The kernel would confirm its life for the former uid alone: it would be taken for dead. */
+static void test_a_beacon_of_another_uid(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    in_child(open_as_another, NULL);
+}
+
+/* A lane of huge pages that are not there: whoever touched one would be killed. */
+static void test_a_lane_of_huge_pages(void **state)
+{
+    const size_t size_bytes = WEIR__LANE_RING_OFFSET + ((size_t)1 << 27);
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *handle;
+    struct weir_message message;
+    uint64_t identity;
+    (void)state;
+    int id = shmget(IPC_PRIVATE, size_bytes, 0600 | SHM_HUGETLB | SHM_NORESERVE);
+    if (id < 0) {
+        print_message("no segment of huge pages may be made here\n");
+        skip();
+    }
+    assert_result(weir_identity(&identity), 0);
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    options.kind = WEIR__DIRECTORY_KIND;
+    assert_result(weir_segment_open(&handle, weir_by_name("lane"), 0, &options), 0);
+    struct weir__directory_shm *directory = weir_segment_data(handle);
+    atomic_store(&directory->slots[0].owner, identity | 5);
+    atomic_store(&directory->slots[0].page, ((uint64_t)(uint32_t)id + 1) << 13 | 5);
+    atomic_fetch_add(&directory->roles[WEIR__PUBLISHER].changes, 1);
+    assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EPROTO);
+    atomic_store(&directory->slots[0].owner, 0);
+    shmctl(id, IPC_RMID, NULL);
+    weir_segment_close(handle);
+    weir_subscriber_close(pair.subscriber);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PAIR_TEST(test_pollers_learn_of_a_death),  PAIR_TEST(test_a_boundary_that_is_being_stored),
+        PAIR_TEST(test_a_child_with_a_full_table), PAIR_TEST(test_a_child_with_a_descriptor),
+        PAIR_TEST(test_a_beacon_of_another_uid),   PAIR_TEST(test_a_lane_of_huge_pages),
+    };
+    return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
+}
