@@ -3,13 +3,19 @@
 #include "holders.h"
 
 #include "fixture.h"
+#include "lossy.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include <weir/inspect.h>
+
 enum { MANY_MAX = 8 };
 
 int64_t holders_wait_ns;
+uint64_t holders_number;
+struct weir_publisher *holders_publisher;
+struct holder holders[HOLDERS_MAX];
 
 static int64_t deadline(void)
 {
@@ -104,9 +110,10 @@ static int loan_many(struct weir_publisher *publisher, uint64_t *number, size_t 
     return result < 0 ? result : 0;
 }
 
-int holders_send(struct weir_publisher *publisher, enum way way, uint64_t *number,
-                 size_t size_bytes, unsigned count)
+int holders_send_by(enum way way, size_t size_bytes, unsigned count)
 {
+    struct weir_publisher *publisher = holders_publisher;
+    uint64_t *number = &holders_number;
     switch (way) {
     case LOAN:
         return send_loans(publisher, number, size_bytes, count);
@@ -184,4 +191,69 @@ void holder_close(struct holder *holder)
     while (holder->kept_count > 0)
         holder_release(holder, 0);
     weir_subscriber_close(holder->subscriber);
+}
+
+void holders_begin(unsigned count)
+{
+    holders_number = 0;
+    holders_wait_ns = 0;
+    holders_publisher = lossy_publisher(HOLDERS_RING, 0);
+    for (unsigned i = 0; i < count; i++)
+        holders[i] = (struct holder){ .subscriber = crowd_subscriber() };
+    for (unsigned i = count; i < ARRAY_SIZE(holders); i++)
+        holders[i].subscriber = NULL;
+}
+
+void holders_end(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        holder_close(&holders[i]);
+    weir_publisher_close(holders_publisher);
+}
+
+int holders_send(size_t size_bytes, unsigned count)
+{
+    return holders_send_by(ONE, size_bytes, count);
+}
+
+uint64_t holders_send_all(size_t size_bytes)
+{
+    uint64_t before = holders_number;
+    int result;
+    do
+        result = holders_send(size_bytes, 1);
+    while (result == 0);
+    assert_result(result, -EAGAIN);
+    return (holders_number - before) * size_bytes;
+}
+
+void holders_pass_rings(uint64_t seed, uint64_t rings)
+{
+    for (uint64_t sent = 0; sent < rings * HOLDERS_RING;) {
+        size_t size_bytes =
+            crowd_draw(&seed, 4) == 0
+                ? HOLDERS_LONGEST
+                : crowd_draw(&seed, crowd_draw(&seed, 2) ? 300 : HOLDERS_LONGEST + 1);
+        assert_result(holders_send_by((enum way)crowd_draw(&seed, MANY), size_bytes, 1), 0);
+        sent += size_bytes;
+        holder_drain(&holders[0]);
+        if (holders[1].subscriber)
+            holder_drain(&holders[1]);
+    }
+    holder_check(&holders[0]);
+}
+
+static int expect_exact(const struct weir_channel_member *member, void *argument)
+{
+    (void)argument;
+    if (member->role == WEIR_MEMBER_PUBLISHER) {
+        assert_true(member->is_exact);
+        assert_int_equal(member->committed_messages, holders_number);
+    }
+    return 0;
+}
+
+void holders_expect_exact(void)
+{
+    assert_result(weir_inspect_channel(CHANNEL, expect_exact, NULL), 0);
 }

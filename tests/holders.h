@@ -9,7 +9,7 @@
 
 #include "crowd.h"
 
-enum { HOLDERS_RING = 64 << 10, HOLDERS_LONGEST = HOLDERS_RING / 4 - 8 };
+enum { HOLDERS_RING = 64 << 10, HOLDERS_LONGEST = HOLDERS_RING / 4 - 8, HOLDERS_MAX = 3 };
 
 struct holder {
     struct weir_subscriber *subscriber;
@@ -24,12 +24,24 @@ enum way { ONE, LOAN, BATCH, MANY, LOAN_MANY, WAYS };
 /* Of each send: how long it waits for room; 0: not at all. */
 extern int64_t holders_wait_ns;
 
-/*
- * Sends count messages, whose numbers begin at *number, which is moved; from 0 on the numbers are
- * those of the sequence. 0; or why the rest was not sent.
- */
-int holders_send(struct weir_publisher *publisher, enum way way, uint64_t *number,
-                 size_t size_bytes, unsigned count);
+extern struct weir_publisher *holders_publisher;
+extern uint64_t holders_number; /* of its next message: from 0 on, that of the sequence */
+extern struct holder holders[HOLDERS_MAX];
+
+/* The publisher, and the first count of the holders; and their end. */
+void holders_begin(unsigned count);
+void holders_end(unsigned count);
+
+/* Sends count messages. 0; or why the rest was not sent. */
+int holders_send_by(enum way way, size_t size_bytes, unsigned count);
+/* One by one. */
+int holders_send(size_t size_bytes, unsigned count);
+/* As many as there is room for; their bytes, without headers. */
+uint64_t holders_send_all(size_t size_bytes);
+/* Of all sizes, the longest often, in every way: so many rings' worth, which the first two read. */
+void holders_pass_rings(uint64_t seed, uint64_t rings);
+/* Who inspects the channel is told how many messages there were, exactly. */
+void holders_expect_exact(void);
 
 /* The message is the one that it says it is, whole. */
 void holders_check(const struct weir_message *message);
