@@ -49,9 +49,9 @@ endif()
 # Who takes long begins early, so that not one of them alone is left at the end: in a fresh build
 # folder ctest has no times of its own to go by. About seconds; the others count as 0.
 set(WEIR_LONG_TESTS models 45 cli_scenes 30 cli_transfer 27 lane_lies 60 cli_demo 17 cli_explain 15
-    cli_kills 14 wait_set_peers 13 wait_set_peers_without_io-uring 13 cli_scene_kills 11 sync_lies 11
+    cli_kills 14 wait_set_load 11 wait_set_load_without_io-uring 12 cli_scene_kills 11 sync_lies 11
     bank 10 kill_end 10 lane_kill 10 places_kill 9 channel_overtaken 10
-    wait_set_peers_without_waitv 9 lane_descriptor_thread 8 lane_descriptor 7)
+    wait_set_load_without_waitv 7 lane_descriptor_thread 8 lane_descriptor 7)
 
 # seconds: empty for a minute
 function(weir_test_properties name seconds)
