@@ -22,3 +22,13 @@ bool objects_count(struct objects *objects, const char *directory)
     objects->sets = (unsigned)limits.semset_used;
     return true;
 }
+
+void objects_print(FILE *table, struct objects before, const char *meanwhile, struct objects most,
+                   struct objects after)
+{
+    fprintf(table,
+            "\n| | segments | semaphore sets | names |\n|---|---|---|---|\n"
+            "| before | %u | %u | %u |\n| %s | %u | %u | %u |\n| after | %u | %u | %u |\n",
+            before.segments, before.sets, before.names, meanwhile, most.segments, most.sets,
+            most.names, after.segments, after.sets, after.names);
+}

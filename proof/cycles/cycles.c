@@ -24,6 +24,7 @@
 
 #include <weir/weir.h>
 
+#include "../members.h"
 #include "../objects.h"
 
 #define MOST_BETWEEN_NS 10000000 /* from one kill, and what follows it, to the next */
@@ -59,13 +60,7 @@ __attribute__((format(printf, 1, 2))) static _Noreturn void fail(const char *for
     vfprintf(stderr, format, arguments);
     fprintf(stderr, "\n");
     va_end(arguments);
-    for (unsigned i = 0; i < MEMBERS; i++)
-        if (pids[i] > 0)
-            kill(pids[i], SIGKILL);
-    while (wait(NULL) > 0)
-        ;
-    weir_collect(0, NULL, NULL);
-    rmdir(directory);
+    members_clear(pids, MEMBERS, directory);
     exit(1);
 }
 
@@ -106,7 +101,10 @@ static void bring(unsigned member)
     if (pids[member] < 0)
         fail("fork: %s", strerror(errno));
     if (pids[member] == 0) {
+        char name[20];
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        snprintf(name, sizeof name, "member %u", member);
+        member_begin("cycles", name, &board->is_broken);
         if (member < PUBLISHERS)
             publish(member, life_of[member], its_seed);
         else
@@ -279,12 +277,7 @@ static void print_table(FILE *table, struct objects before, struct objects most,
         fprintf(table, "| %s | %u | %.2f ms | %.2f ms | %.2f ms |\n", kind_names[kind], kills[kind],
                 part_ms(kind, 500), part_ms(kind, 990), part_ms(kind, 1000));
     }
-    fprintf(table,
-            "\n| | segments | semaphore sets | names |\n|---|---|---|---|\n"
-            "| before | %u | %u | %u |\n| at most, between two kills | %u | %u | %u |\n"
-            "| after | %u | %u | %u |\n",
-            before.segments, before.sets, before.names, most.segments, most.sets, most.names,
-            after.segments, after.sets, after.names);
+    objects_print(table, before, "at most, between two kills", most, after);
     fprintf(table,
             "\n%llu messages sent; the reliable subscribers received %llu, the lossy one %llu, and "
             "missed %llu. Seed %llu, %.0f s.\n",

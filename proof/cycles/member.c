@@ -3,12 +3,11 @@
 #include "cycles.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include <weir/weir.h>
+
+#include "../members.h"
 
 #define WORDS_MAX 96
 #define MANY_MAX 8
@@ -26,26 +25,6 @@ uint64_t draw(uint64_t *seed, uint64_t below)
     return *seed % below;
 }
 
-__attribute__((format(printf, 2, 3))) static _Noreturn void broken(unsigned member,
-                                                                   const char *format, ...)
-{
-    char sentence[300];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(sentence, sizeof sentence, format, arguments);
-    va_end(arguments);
-    fprintf(stderr, "cycles: member %u: %s\n", member, sentence);
-    board->is_broken = 1;
-    _Exit(1);
-}
-
-static void must_be(unsigned member, const char *what, int result, int expected)
-{
-    if (result != expected)
-        broken(member, "%s gives %s%d: %s", what, weir_strerror_name(result), result,
-               weir_last_error());
-}
-
 /* It has done something that it began after it could know of this cycle's kill. */
 static void answer(unsigned member, unsigned cycle)
 {
@@ -59,7 +38,7 @@ static void answer(unsigned member, unsigned cycle)
 static void be_there(unsigned member)
 {
     uint64_t identity;
-    must_be(member, "weir_identity", weir_identity(&identity), 0);
+    must_be("weir_identity", weir_identity(&identity), 0);
     board->member[member].answered = board->cycle;
     board->member[member].identity = identity;
 }
@@ -70,11 +49,6 @@ static const struct weir_channel_options small = { .size = sizeof small,
                                                    .subscribers_max = SUBSCRIBERS };
 
 /* --- publishing ------------------------------------------------------------------------------ */
-
-static uint64_t word_of(uint64_t head, unsigned index)
-{
-    return index == 0 ? head : (head + index) * UINT64_C(0x9e3779b97f4a7c15);
-}
 
 static void write_letter(uint64_t *words, unsigned count, unsigned life, unsigned number)
 {
@@ -110,7 +84,7 @@ void publish(unsigned member, unsigned number, uint64_t seed)
 {
     struct weir_publisher *publisher;
     struct life *life = &board->life[number];
-    must_be(member, "open", weir_publisher_open(&publisher, "cycles", &small), 0);
+    must_be("open", weir_publisher_open(&publisher, "cycles", &small), 0);
     be_there(member);
     while (!board->is_over) {
         unsigned cycle = board->cycle, words = 1 + (unsigned)draw(&seed, WORDS_MAX);
@@ -118,7 +92,7 @@ void publish(unsigned member, unsigned number, uint64_t seed)
         unsigned count = how == 0 ? 2 + (unsigned)draw(&seed, MANY_MAX - 1) : 1;
         life->at_most = sent + count;
         int64_t deadline_ns = weir_deadline_ns(2 * BOUND_NS);
-        must_be(member, "send",
+        must_be("send",
                 how == 1 ? send_loan(publisher, words, number, sent, deadline_ns)
                          : send_some(publisher, words, count, number, sent, deadline_ns),
                 0);
@@ -140,20 +114,20 @@ static void note(unsigned member, const struct weir_message *message)
     bool is_lossy = member >= PUBLISHERS + RELIABLE;
     if (count == 0 || count > WORDS_MAX || life >= LIVES_MAX || number != message->sequence ||
         message->type != (number & 0xffff))
-        broken(member, "message %llu of type %u is not what it says",
-               (unsigned long long)message->sequence, message->type);
+        broken("message %llu of type %u is not what it says", (unsigned long long)message->sequence,
+               message->type);
     for (unsigned i = 0; i < count; i++)
         if (words[i] != word_of(words[0], i))
-            broken(member, "message %u of life %u is torn at word %u", number, life, i);
+            broken("message %u of life %u is torn at word %u", number, life, i);
     struct seen *seen = &board->seen[member - PUBLISHERS][life];
     if (number >= board->life[life].at_most)
-        broken(member, "message %u of life %u was not sent", number, life);
+        broken("message %u of life %u was not sent", number, life);
     if (missed > (is_lossy ? number : 0))
-        broken(member, "message %u of life %u says that %u were missed", number, life, missed);
+        broken("message %u of life %u says that %u were missed", number, life, missed);
     if (seen->first == 0)
         seen->first = number - missed + 1;
     else if (seen->next + missed != number)
-        broken(member, "of life %u came %u, not %u", life, number, seen->next + missed);
+        broken("of life %u came %u, not %u", life, number, seen->next + missed);
     seen->next = number + 1;
     atomic_fetch_add(&board->member[member].messages, 1);
     atomic_fetch_add(&board->member[member].missed, missed);
@@ -165,15 +139,14 @@ struct held {
 };
 
 /* It is still what it was. */
-static void release_one(unsigned member, struct weir_subscriber *subscriber, struct held *held,
-                        unsigned index)
+static void release_one(struct weir_subscriber *subscriber, struct held *held, unsigned index)
 {
     struct weir_message *message = &held->message[index];
     const uint64_t *words = message->data;
     unsigned last = (unsigned)(message->size_bytes / 8) - 1;
     if ((unsigned)words[0] != message->sequence || words[last] != word_of(words[0], last))
-        broken(member, "message %u has changed while it was held", (unsigned)message->sequence);
-    must_be(member, "release", weir_subscriber_release(subscriber, message), 0);
+        broken("message %u has changed while it was held", (unsigned)message->sequence);
+    must_be("release", weir_subscriber_release(subscriber, message), 0);
     *message = held->message[--held->count];
 }
 
@@ -188,7 +161,7 @@ static int take_one(unsigned member, struct weir_subscriber *subscriber, struct 
     note(member, message);
     held->count++;
     while (held->count > draw(seed, HELD_MAX))
-        release_one(member, subscriber, held, (unsigned)draw(seed, held->count));
+        release_one(subscriber, held, (unsigned)draw(seed, held->count));
     return 0;
 }
 
@@ -218,7 +191,7 @@ void subscribe(unsigned member, unsigned lives, uint64_t seed)
     options.delivery = is_lossy ? WEIR_DELIVERY_LOSSY : WEIR_DELIVERY_RELIABLE;
     for (unsigned life = 0; life < lives; life++)
         board->seen[member - PUBLISHERS][life].first = 0;
-    must_be(member, "open", weir_subscriber_open(&subscriber, "cycles", &options), 0);
+    must_be("open", weir_subscriber_open(&subscriber, "cycles", &options), 0);
     be_there(member);
     for (;;) {
         unsigned cycle = board->cycle;
@@ -229,7 +202,7 @@ void subscribe(unsigned member, unsigned lives, uint64_t seed)
         else if ((result == -ENODATA || result == -EPIPE) && board->is_over)
             break;
         else
-            must_be(member, "take", result, 0);
+            must_be("take", result, 0);
     }
     weir_subscriber_close(subscriber);
 }

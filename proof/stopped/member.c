@@ -4,36 +4,15 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include <weir/weir.h>
 
+#include "../members.h"
+
 #define WORDS_MAX 96
 #define REFUSED_NS INT64_C(50000000)
-
-__attribute__((format(printf, 2, 3))) static _Noreturn void broken(unsigned member,
-                                                                   const char *format, ...)
-{
-    char sentence[300];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(sentence, sizeof sentence, format, arguments);
-    va_end(arguments);
-    fprintf(stderr, "stopped: %s: %s\n", roles[member].name, sentence);
-    board->is_broken = 1;
-    _Exit(1);
-}
-
-static void must_be(unsigned member, const char *what, int result, int expected)
-{
-    if (result != expected)
-        broken(member, "%s gives %s%d: %s", what, weir_strerror_name(result), result,
-               weir_last_error());
-}
 
 static struct weir_channel_options options_of(unsigned member)
 {
@@ -66,11 +45,6 @@ static void beat(unsigned member)
 
 /* --- sending --------------------------------------------------------------------------------- */
 
-static uint64_t word_of(uint64_t head, unsigned index)
-{
-    return index == 0 ? head : (head + index) * UINT64_C(0x9e3779b97f4a7c15);
-}
-
 /* The slow one's are short: all of its time has room in a ring. */
 static unsigned words_of(unsigned member, uint64_t number)
 {
@@ -102,7 +76,7 @@ static bool send_one(unsigned member, struct weir_publisher *publisher, uint64_t
     board->member[member].was_refused = result == -ETIMEDOUT;
     if (result == -ETIMEDOUT)
         return false;
-    must_be(member, "send", result, 0);
+    must_be("send", result, 0);
     beat(member);
     return true;
 }
@@ -112,8 +86,8 @@ void send_on(unsigned member)
     struct weir_channel_options options = options_of(member);
     struct weir_publisher *publisher;
     uint64_t number = 0;
-    must_be(member, "open", weir_publisher_open(&publisher, roles[member].channel, &options), 0);
-    must_be(member, "wait_subscribers",
+    must_be("open", weir_publisher_open(&publisher, roles[member].channel, &options), 0);
+    must_be("wait_subscribers",
             weir_publisher_wait_subscribers(publisher, 2, weir_deadline_ns(BOUND_NS)), 0);
     be_there(member);
     while (board->phase != OVER)
@@ -130,11 +104,11 @@ static void note(unsigned member, const struct weir_message *message, bool is_wh
     struct member *self = &board->member[member];
     unsigned sender = message->type;
     if (sender >= MEMBERS || strcmp(roles[sender].channel, roles[member].channel) != 0)
-        broken(member, "message %llu is of nobody", (unsigned long long)message->sequence);
+        broken("message %llu is of nobody", (unsigned long long)message->sequence);
     if (message->missed > 0 && !roles[member].is_lossy)
-        broken(member, "%llu were missed", (unsigned long long)message->missed);
+        broken("%llu were missed", (unsigned long long)message->missed);
     if (self->received[sender] + self->missed[sender] + message->missed != message->sequence)
-        broken(member, "message %llu came after %llu, and %llu missed",
+        broken("message %llu came after %llu, and %llu missed",
                (unsigned long long)message->sequence,
                (unsigned long long)(self->received[sender] + self->missed[sender]),
                (unsigned long long)message->missed);
@@ -143,22 +117,20 @@ static void note(unsigned member, const struct weir_message *message, bool is_wh
     beat(member);
 }
 
-static void check_letter(unsigned member, const struct weir_message *message, const uint64_t *words)
+static void check_letter(const struct weir_message *message, const uint64_t *words)
 {
     unsigned count = (unsigned)(message->size_bytes / 8);
     if (words[0] != ((uint64_t)message->type << 48 | message->sequence) ||
         count != words_of(message->type, message->sequence))
-        broken(member, "message %llu is not what it says", (unsigned long long)message->sequence);
+        broken("message %llu is not what it says", (unsigned long long)message->sequence);
     for (unsigned i = 0; i < count; i++)
         if (words[i] != word_of(words[0], i))
-            broken(member, "message %llu is torn at word %u", (unsigned long long)message->sequence,
-                   i);
+            broken("message %llu is torn at word %u", (unsigned long long)message->sequence, i);
 }
 
-static void release(unsigned member, struct weir_subscriber *subscriber,
-                    const struct weir_message *message)
+static void release(struct weir_subscriber *subscriber, const struct weir_message *message)
 {
-    must_be(member, "release", weir_subscriber_release(subscriber, message), 0);
+    must_be("release", weir_subscriber_release(subscriber, message), 0);
 }
 
 /* Held from the beginning to the end, among them the time in which it is stopped. */
@@ -180,10 +152,10 @@ static void give_back_held(unsigned member, struct weir_subscriber *subscriber,
 {
     for (unsigned i = board->member[member].held; i-- > 0;) {
         const struct weir_message *message = &held->message[i];
-        must_be(member, "check", weir_subscriber_check(subscriber, message), 0);
+        must_be("check", weir_subscriber_check(subscriber, message), 0);
         if (memcmp(message->data, held->copy[i], message->size_bytes) != 0)
-            broken(member, "a message has changed while it was held");
-        release(member, subscriber, message);
+            broken("a message has changed while it was held");
+        release(subscriber, message);
     }
 }
 
@@ -195,7 +167,7 @@ static void be_stopped_with(unsigned member, struct weir_subscriber *subscriber,
     self->held = 1;
     while (board->phase == STOPPING || board->phase == STOPPED)
         sched_yield();
-    must_be(member, "check", weir_subscriber_check(subscriber, message), -EOVERFLOW);
+    must_be("check", weir_subscriber_check(subscriber, message), -EOVERFLOW);
     self->overwritten = 1;
     self->held = 0;
 }
@@ -210,14 +182,14 @@ static int take_one(unsigned member, struct weir_subscriber *subscriber, struct 
     if (result != 0)
         return result;
     if (message.size_bytes > sizeof copy)
-        broken(member, "a message of %zu bytes", message.size_bytes);
+        broken("a message of %zu bytes", message.size_bytes);
     memcpy(copy, message.data, message.size_bytes);
     result = weir_subscriber_check(subscriber, &message);
     bool is_whole = result == 0;
     if (is_whole)
-        check_letter(member, &message, copy);
+        check_letter(&message, copy);
     else
-        must_be(member, "check", result, roles[member].is_lossy ? -EOVERFLOW : 0);
+        must_be("check", result, roles[member].is_lossy ? -EOVERFLOW : 0);
     note(member, &message, is_whole);
     if (member == STOPPED_HOLDER && board->member[member].held < HELD) {
         hold(member, held, &message);
@@ -225,7 +197,7 @@ static int take_one(unsigned member, struct weir_subscriber *subscriber, struct 
     }
     if (member == STOPPED_LOSSY && board->phase == STOPPING)
         be_stopped_with(member, subscriber, &message);
-    release(member, subscriber, &message);
+    release(subscriber, &message);
     return 0;
 }
 
@@ -237,13 +209,13 @@ void receive_on(unsigned member)
     int result;
     if (member == WAITER || member == STOPPED_WAITER)
         options.flags = WEIR_CHANNEL_SLEEP_ONLY;
-    must_be(member, "open", weir_subscriber_open(&subscriber, roles[member].channel, &options), 0);
+    must_be("open", weir_subscriber_open(&subscriber, roles[member].channel, &options), 0);
     be_there(member);
     do
         result = take_one(member, subscriber, &held);
     while (result == 0);
     if (result != -ENODATA || board->phase != OVER)
-        must_be(member, "take", result, 0);
+        must_be("take", result, 0);
     if (member == STOPPED_HOLDER)
         give_back_held(member, subscriber, &held);
     weir_subscriber_close(subscriber);

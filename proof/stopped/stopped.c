@@ -25,6 +25,7 @@
 
 #include <weir/weir.h>
 
+#include "../members.h"
 #include "../objects.h"
 
 struct board *board;
@@ -63,13 +64,7 @@ __attribute__((format(printf, 1, 2))) static _Noreturn void fail(const char *for
     vfprintf(stderr, format, arguments);
     fprintf(stderr, "\n");
     va_end(arguments);
-    for (unsigned i = 0; i < MEMBERS; i++)
-        if (pids[i] > 0)
-            kill(pids[i], SIGKILL);
-    while (wait(NULL) > 0)
-        ;
-    weir_collect(0, NULL, NULL);
-    rmdir(directory);
+    members_clear(pids, MEMBERS, directory);
     exit(1);
 }
 
@@ -118,6 +113,7 @@ static void start(unsigned member)
     if (pids[member] > 0)
         return;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    member_begin("stopped", roles[member].name, &board->is_broken);
     if (roles[member].is_sender)
         send_on(member);
     else
@@ -317,12 +313,7 @@ static void print_table(FILE *table, const unsigned long long *after, struct obj
                    "|---|---|---|---|---|---|---|---|---|\n");
     for (unsigned i = 0; i < MEMBERS; i++)
         print_row(table, i, after);
-    fprintf(table,
-            "\n| | segments | semaphore sets | names |\n|---|---|---|---|\n"
-            "| before | %u | %u | %u |\n| while they were stopped | %u | %u | %u |\n"
-            "| after | %u | %u | %u |\n",
-            before.segments, before.sets, before.names, most.segments, most.sets, most.names,
-            now.segments, now.sets, now.names);
+    objects_print(table, before, "while they were stopped", most, now);
 }
 
 static int run(void)
