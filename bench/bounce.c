@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "bounce.h"
 
-#include <sched.h>
+#include "cpus.h"
+#include "values.h"
+
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -25,19 +26,10 @@ static double now_ns(void)
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Role 0 makes even numbers odd, role 1 odd ones even. */
 static void play(struct table *table, unsigned role, int cpu)
 {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    sched_setaffinity(0, sizeof one, &one);
+    cpus_pin(cpu);
     uint64_t turn = 0;
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
         double start = now_ns();
@@ -66,8 +58,7 @@ double bounce_probe(int one, int other)
     }
     while (wait(NULL) > 0)
         ;
-    qsort(table->chunks, CHUNKS, sizeof *table->chunks, by_value);
-    double median = table->chunks[CHUNKS / 2];
+    double median = values_median(table->chunks, CHUNKS);
     munmap(table, sizeof *table);
     return median;
 }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "programs.h"
+#include "values.h"
 
 enum { FORMS = 4, ROUNDS_MAX = 100 };
 
@@ -42,7 +43,7 @@ static void print(const char *title, double values[FORMS][ROUNDS_MAX], int round
         double ratio[ROUNDS_MAX];
         for (int r = 0; r < rounds; r++)
             ratio[r] = values[0][r] / values[f][r];
-        qsort(ratio, (size_t)rounds, sizeof *ratio, programs_by_value);
+        values_sort(ratio, (size_t)rounds);
         printf("  %-26s  %8.2f  %8.2f  %8.2f\n", forms[f].name, ratio[0], ratio[rounds / 2],
                ratio[rounds - 1]);
     }

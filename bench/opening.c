@@ -21,6 +21,8 @@
 #include <weir/clock.h>
 #include <weir/error.h>
 
+#include "values.h"
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
@@ -88,12 +90,6 @@ static void measure(unsigned form, long round)
     weir_publisher_close(other);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void report(long rounds, int is_markdown)
 {
     char day[16];
@@ -127,7 +123,7 @@ int main(int count, char **arguments)
         for (unsigned form = 0; form < FORMS; form++)
             measure(form, round);
     for (unsigned form = 0; form < FORMS; form++)
-        qsort(times_us[form], (size_t)rounds, sizeof(double), by_value);
+        values_sort(times_us[form], (size_t)rounds);
     report(rounds, is_markdown);
     return 0;
 }

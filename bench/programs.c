@@ -94,9 +94,3 @@ void programs_make_file(const char *file, long mib)
     if (fd < 0 || close(fd) != 0)
         programs_fail(file);
 }
-
-int programs_by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}

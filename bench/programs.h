@@ -26,7 +26,4 @@ double programs_run(const struct form *form, const char *file, const char *outpu
 /* So many MiB that nothing compresses, the same ones each time. */
 void programs_make_file(const char *file, long mib);
 
-/* For qsort() of doubles. */
-int programs_by_value(const void *a, const void *b);
-
 #endif

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "programs.h"
+#include "values.h"
 
 enum { SIDES = 2, ROUNDS_MAX = 99, PATH_BYTES = 300 };
 
@@ -68,9 +69,9 @@ static void measure(struct target *target, const char *file, long rounds)
         }
         target->ratio[r] = target->seconds[1][r] / target->seconds[0][r];
     }
-    qsort(target->ratio, (size_t)rounds, sizeof *target->ratio, programs_by_value);
+    values_sort(target->ratio, (size_t)rounds);
     for (int side = 0; side < SIDES; side++)
-        qsort(target->seconds[side], (size_t)rounds, sizeof(double), programs_by_value);
+        values_sort(target->seconds[side], (size_t)rounds);
 }
 
 static void compare(const char *file, const char *copy)

@@ -16,6 +16,7 @@
 #include <weir/error.h>
 
 #include "lane/ticks.h"
+#include "values.h"
 
 enum { SUBSCRIBERS_MAX = WEIR_CHANNEL_MEMBERS_DEFAULT, BYTES = 64, RUNS = 8 };
 
@@ -79,18 +80,11 @@ static double cost(const struct alone *alone, unsigned count)
     return best;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void take_median(struct row *row, double *values, unsigned count)
 {
-    qsort(values, count, sizeof *values, by_value);
     row->is_alone = true;
     row->pairs = row->rounds = count;
-    row->value = count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+    row->value = values_median(values, count);
     row->lowest = values[0];
     row->highest = values[count - 1];
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpus.h"
 #include "lane/report.h"
 #include "lane/ticks.h"
 
@@ -294,7 +295,7 @@ int main(int argc, char **argv)
 {
     struct settings settings = { .rounds = 7, .budget_ns = 60000000 };
     struct asked asked = { .how = 't' };
-    if (!pin_choose(settings.cpus)) {
+    if (!cpus_choose(settings.cpus)) {
         fputs("channels: two processors are needed\n", stderr);
         return 77;
     }

@@ -131,7 +131,6 @@ static inline unsigned burst_of(uint64_t size_bytes)
 bool cell_run(const struct cell *cell, const struct settings *settings, struct board *board);
 
 /* pin.c */
-bool pin_choose(int cpus[2]);
 void pin_to(int cpu);
 void meet(struct player *player); /* waits for the other process */
 void let_sleep(const struct player *player);

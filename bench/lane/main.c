@@ -16,6 +16,7 @@
 
 #include <weir/channel.h>
 
+#include "../cpus.h"
 #include "report.h"
 #include "ticks.h"
 
@@ -201,7 +202,7 @@ int main(int argc, char **argv)
     enum output output = TEXT;
     const char *only = NULL;
     char command[512] = "lane";
-    if (!pin_choose(settings.cpus))
+    if (!cpus_choose(settings.cpus))
         settings.cpus[0] = settings.cpus[1] = -1;
     for (int i = 1; i < argc && strlen(command) + strlen(argv[i]) + 2 < sizeof command; i++)
         strcat(strcat(command, " "), argv[i]);

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../cpus.h"
+#include "../values.h"
 #include "ticks.h"
 
 enum { CHUNKS = 15, BOUNCES = 64, SPINS_BEFORE_YIELD = 20000 };
@@ -32,24 +34,9 @@ void give_up(const char *format, ...)
     exit(1);
 }
 
-bool pin_choose(int cpus[2])
-{
-    cpu_set_t allowed;
-    int count = 0;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        return false;
-    for (int cpu = 0; cpu < CPU_SETSIZE && count < 2; cpu++)
-        if (CPU_ISSET(cpu, &allowed))
-            cpus[count++] = cpu;
-    return count == 2;
-}
-
 void pin_to(int cpu)
 {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    if (sched_setaffinity(0, sizeof one, &one) != 0)
+    if (!cpus_pin(cpu))
         give_up("processor %d: %s", cpu, strerror(errno));
 }
 
@@ -75,12 +62,6 @@ void let_sleep(const struct player *player)
         ;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* There and back of one line, median of chunks; the answering process gets 0. */
 double bounce(struct player *player)
 {
@@ -104,7 +85,7 @@ double bounce(struct player *player)
     meet(player);
     if (player->role == 1)
         return 0;
-    qsort(chunks, CHUNKS, sizeof *chunks, by_value);
+    values_sort(chunks, CHUNKS);
     return chunks[CHUNKS / 2];
 }
 

@@ -2,24 +2,12 @@
 /* From rounds to medians: only what was measured between the same cores is compared. */
 #include "report.h"
 
-#include <stdlib.h>
+#include "../values.h"
 
 const char *tag_name(enum tag tag)
 {
     static const char *const names[] = { "near", "far", "mixed" };
     return names[tag];
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, unsigned count)
-{
-    qsort(values, count, sizeof *values, by_value);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
 static enum tag tag_of_round(const struct round *round)
@@ -34,7 +22,7 @@ static double median_at(const struct round *const *pairs, unsigned count, size_t
     double values[ROUNDS_MAX];
     for (unsigned i = 0; i < count; i++)
         values[i] = *(const double *)(const void *)((const char *)pairs[i] + offset);
-    return median(values, count);
+    return values_median(values, count);
 }
 
 static double ratio_of(const struct round *round, unsigned side, enum kind kind, int which)
@@ -53,7 +41,7 @@ static void take_ratios(struct summary *summary, const struct round *const *pair
         double ratios[ROUNDS_MAX];
         for (unsigned i = 0; i < count; i++)
             ratios[i] = ratio_of(pairs[i], 1, kind, which);
-        summary->ratio[which] = median(ratios, count);
+        summary->ratio[which] = values_median(ratios, count);
         summary->has_ratio[which] = true;
         if (which == 0) {
             summary->lowest = ratios[0];
@@ -76,7 +64,7 @@ static void take_ratios_to_readonly(struct summary *summary, const struct round 
             ratios[found++] = ratio_of(pairs[i], side, cell->work.kind, 0);
     if (found > 0) {
         summary->to_readonly =
-            (struct ratios){ .pair_count = found, .median = median(ratios, found) };
+            (struct ratios){ .pair_count = found, .median = values_median(ratios, found) };
         summary->to_readonly.lowest = ratios[0];
         summary->to_readonly.highest = ratios[found - 1];
     }

@@ -21,6 +21,7 @@
 
 #include <weir/weir.h>
 
+#include "../cpus.h"
 #include "../lane/histogram.h"
 #include "../lane/ticks.h"
 
@@ -55,10 +56,7 @@ static _Noreturn void give_up(const char *what)
 
 static void pin_to(int cpu)
 {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    if (sched_setaffinity(0, sizeof one, &one) != 0)
+    if (!cpus_pin(cpu))
         give_up("sched_setaffinity");
 }
 

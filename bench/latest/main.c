@@ -7,8 +7,10 @@
  */
 #include "latest.h"
 
+#include "../cpus.h"
+#include "../values.h"
+
 #include <getopt.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,18 +47,6 @@ struct settings {
     char output; /* 't', 'j', 'm' */
 };
 
-static bool choose_cpus(int cpus[2])
-{
-    cpu_set_t allowed;
-    int count = 0;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        return false;
-    for (int cpu = 0; cpu < CPU_SETSIZE && count < 2; cpu++)
-        if (CPU_ISSET(cpu, &allowed))
-            cpus[count++] = cpu;
-    return count == 2;
-}
-
 static bool take_option(int option, struct settings *settings)
 {
     switch (option) {
@@ -80,12 +70,6 @@ static bool take_option(int option, struct settings *settings)
     }
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Each figure by itself. */
 static void summarize(struct summary *summary, const struct figures *rounds, unsigned count)
 {
@@ -96,7 +80,7 @@ static void summarize(struct summary *summary, const struct figures *rounds, uns
         double values[ROUNDS_MAX];
         for (unsigned i = 0; i < count; i++)
             values[i] = ((const double *)(const void *)&rounds[i])[field];
-        qsort(values, count, sizeof *values, by_value);
+        values_sort(values, count);
         median[field] = values[count / 2];
         lowest[field] = values[0];
         highest[field] = values[count - 1];
@@ -111,7 +95,7 @@ int main(int argc, char **argv)
     struct summary summaries[SIZES];
     char command[256] = "latest";
     int option;
-    bool has_cpus = choose_cpus(settings.cpus);
+    bool has_cpus = cpus_choose(settings.cpus);
     for (int i = 1; i < argc && strlen(command) + strlen(argv[i]) + 2 < sizeof command; i++)
         strcat(strcat(command, " "), argv[i]);
     while ((option = getopt_long(argc, argv, "qjmr:s:C:h", options, NULL)) != -1) {

@@ -23,7 +23,9 @@
 #include <weir/clock.h>
 
 #include "bounce.h"
+#include "cpus.h"
 #include "sync.h"
+#include "values.h"
 
 static const struct cell cells[] = {
     { "mutex/alone",
@@ -170,18 +172,6 @@ static double run_side(const struct cell *cell, const struct side *side, int64_t
     return (double)uses * 1e9 / (double)took_ns;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, unsigned count)
-{
-    qsort(values, count, sizeof *values, by_value);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
 struct round {
     double before_ns, after_ns;
     double rate[SIDES_MAX];
@@ -219,11 +209,11 @@ static void summarize(struct summary *summary, const struct round *rounds, unsig
     if (taken == 0)
         return;
     for (unsigned side = 0; side < SIDES_MAX; side++)
-        summary->rate[side] = median(values[side], taken);
-    summary->ratio = median(values[SIDES_MAX], taken);
+        summary->rate[side] = values_median(values[side], taken);
+    summary->ratio = values_median(values[SIDES_MAX], taken);
     summary->lowest = values[SIDES_MAX][0];
     summary->highest = values[SIDES_MAX][taken - 1];
-    summary->bounce_ns = median(values[SIDES_MAX + 1], taken);
+    summary->bounce_ns = values_median(values[SIDES_MAX + 1], taken);
 }
 
 static void run_cell(const struct cell *cell, const struct settings *settings,
@@ -337,23 +327,11 @@ static void read_options(int argc, char **argv, struct settings *settings)
     }
 }
 
-static bool choose_cpus(int cpus[2])
-{
-    cpu_set_t allowed;
-    int count = 0;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        return false;
-    for (int cpu = 0; cpu < CPU_SETSIZE && count < 2; cpu++)
-        if (CPU_ISSET(cpu, &allowed))
-            cpus[count++] = cpu;
-    return count == 2;
-}
-
 int main(int argc, char **argv)
 {
     struct settings settings = { 9, 50 * WEIR_MILLISECOND_NS, { 0, 0 }, NULL, 't' };
     unsigned found = 0;
-    if (!choose_cpus(settings.cpus)) {
+    if (!cpus_choose(settings.cpus)) {
         fputs("sync: two processors are needed\n", stderr);
         return 77;
     }

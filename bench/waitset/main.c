@@ -28,6 +28,8 @@
 #include <weir/error.h>
 #include <weir/waitset.h>
 
+#include "../values.h"
+
 enum { CHANNELS_MAX = 64, ROUNDS_MAX = 100000, PAUSE_NS = 60000 };
 
 static const char usage[] = "Usage: waitset [-h] [ROUNDS]\n"
@@ -160,12 +162,6 @@ static void close_all(int count)
     close(epoll);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void measure(int count, long rounds)
 {
     int status;
@@ -190,7 +186,7 @@ static void measure(int count, long rounds)
         exit(1);
     close_all(count);
     for (int i = 0; i < 2; i++)
-        qsort(times_us[i], (size_t)rounds, sizeof times_us[i][0], by_value);
+        values_sort(times_us[i], (size_t)rounds);
     printf("%2d channels  weir %6.1f us  (10 %% %.1f, 90 %% %.1f)   bare %6.1f us  (10 %% %.1f, "
            "90 %% %.1f)   ÷ bare %.2f\n",
            count, times_us[0][rounds / 2], times_us[0][rounds / 10], times_us[0][rounds * 9 / 10],
