@@ -5,7 +5,6 @@
 
 load common.bash
 
-
 setup() {
     cd "$BATS_TEST_TMPDIR"
     examples=$WEIR_BUILD/examples
@@ -30,6 +29,17 @@ subscribed() {
         '[.members[] | select(.role == "subscriber" and .state == "shown")] | length == $count' \
         >/dev/null
     do :; done
+}
+
+# serve [OPTION]...: the epoll server between the channels "in" and "out", and who hears what is said
+# there, a sub with these options: $server and $sub.
+serve() {
+    start "$examples/epoll_server" socket in out
+    server=$!
+    subscribed in 1
+    start "$WEIR" sub "$@" out >heard
+    sub=$!
+    subscribed out 1
 }
 
 # holds FILE PATTERN: until a line of it matches.
@@ -144,13 +154,7 @@ holds() {
 }
 
 @test "epoll server: lines of clients to a channel, messages of a channel to clients" {
-    start "$examples/epoll_server" socket in out
-    local server=$!
-    "$WEIR" sub --count 2 out >heard 3>&- &
-    local sub=$!
-    children+=("$sub")
-    subscribed in 1
-    subscribed out 1
+    serve --count 2
     python3 - <<'END'
 import socket, subprocess, os
 clients = []
@@ -174,13 +178,7 @@ END
 }
 
 @test "epoll server: a full ring stops the clients, and their lines wait" {
-    start "$examples/epoll_server" socket in out
-    local server=$!
-    subscribed in 1
-    "$WEIR" sub out >heard 3>&- &
-    local sub=$!
-    children+=("$sub")
-    subscribed out 1
+    serve
     kill -STOP "$sub"
     python3 - "$sub" <<'END'
 import os, select, signal, socket, sys
@@ -212,13 +210,7 @@ END
 }
 
 @test "epoll server: what a client has said comes, although it closes while the ring is full" {
-    start "$examples/epoll_server" socket in out
-    local server=$!
-    subscribed in 1
-    "$WEIR" sub out >heard 3>&- &
-    local sub=$!
-    children+=("$sub")
-    subscribed out 1
+    serve
     kill -STOP "$sub"
     python3 - "$server" <<'END'
 import socket, sys, time
