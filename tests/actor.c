@@ -222,3 +222,17 @@ void actor_end(struct actor *actor)
     close_kept(actor->order);
     assert_int_equal(forget(actor), 0);
 }
+
+void actors_do(void (*start)(struct actor *), unsigned count, actor_act act)
+{
+    struct actor actors[8];
+    assert_true(count <= ARRAY_SIZE(actors));
+    for (unsigned i = 0; i < count; i++)
+        start(&actors[i]);
+    for (unsigned i = 0; i < count; i++)
+        actor_tell(&actors[i], act, NULL);
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(actor_answer(&actors[i], PATIENCE_MS), 0);
+    for (unsigned i = 0; i < count; i++)
+        actor_end(&actors[i]);
+}

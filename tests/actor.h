@@ -48,4 +48,7 @@ void actor_continue(struct actor *actor);
 /* The end of its orders; it ends with status 0, or the test fails. */
 void actor_end(struct actor *actor);
 
+/* So many at once, which are started so, do this; each with 0, within 20 seconds; and end. */
+void actors_do(void (*start)(struct actor *), unsigned count, actor_act act);
+
 #endif

@@ -102,5 +102,7 @@ extern struct weir_channel_options victim_options;
 /* Opens a side; the result, which is one that open may give. */
 int victim_open(bool is_publisher);
 void victim_close(void);
+/* Both sides, which are opened, are as ever, whoever was there before. */
+void victim_expect_sound(void);
 
 #endif

@@ -43,12 +43,7 @@ static void recover(void)
 
 static void expect_sound(void)
 {
-    struct weir_message message;
-    assert_result(victim_open(true), 0);
-    assert_result(victim_open(false), 0);
-    assert_result(weir_publisher_send_until(victim_publisher, "sound", 5, 0, NOW), 0);
-    assert_result(weir_subscriber_take_until(victim_subscriber, &message, NOW), 0);
-    assert_memory_equal(message.data, "sound", 5);
+    victim_expect_sound();
     recover();
     assert_int_equal(guard_count(), 1); /* the beacon */
 }

@@ -7,6 +7,7 @@
  *       The same with one that polls, and one message. And one that sleeps, as the kernel says,
  *       tells when it has its message. See trail.h.
  */
+#include "asleep.h"
 #include "fixture.h"
 #include "tracer.h"
 #include "trail.h"
@@ -15,7 +16,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -228,21 +228,6 @@ static void take_asleep(void *argument)
     weir_subscriber_close(subscriber);
 }
 
-/* Between its messages the child sleeps nowhere but at its doorbell. */
-static void wait_until_it_sleeps(pid_t child)
-{
-    char path[64], state = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)child);
-    while (state != 'S') {
-        FILE *file = fopen(path, "re");
-        assert_non_null(file);
-        assert_int_equal(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
-        fclose(file);
-        assert_true(state != 'Z');
-        sched_yield();
-    }
-}
-
 /* Unrung it would sleep on to the end of its slice of 200 ms: for half of one on the average. */
 static void test_who_sleeps_is_woken(void **state)
 {
@@ -262,7 +247,7 @@ static void test_who_sleeps_is_woken(void **state)
     assert_true(child > 0);
     assert_result(weir_publisher_wait_subscribers(publisher, 1, SOON), 0);
     for (unsigned i = 1; i <= WAKES; i++) {
-        wait_until_it_sleeps(child);
+        see_asleep(child);
         int64_t before_ns = weir_now_ns();
         assert_result(weir_publisher_send_until(publisher, "wake", 4, 0, SOON), 0);
         /* Acquire: the time. */

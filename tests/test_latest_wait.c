@@ -4,6 +4,7 @@
  *       no writer is left that could wake it.
  * Method: a child sleeps, as the kernel says, and tells when it woke; writers are closed and killed.
  */
+#include "asleep.h"
 #include "fixture.h"
 #include "latest_world.h"
 
@@ -11,7 +12,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/time.h>
@@ -44,21 +44,6 @@ static void wait_asleep(struct world *world, bool is_read_only)
         atomic_store(&board->woken, i + 1);
     }
     weir_latest_reader_close(reader);
-}
-
-/* Between its values the child sleeps nowhere else. */
-static void see_asleep(pid_t child)
-{
-    char path[64], state = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)child);
-    while (state != 'S') {
-        FILE *file = fopen(path, "re");
-        assert_non_null(file);
-        assert_int_equal(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
-        fclose(file);
-        assert_true(state != 'Z');
-        sched_yield();
-    }
 }
 
 /* The average time from the write to the wake. */

@@ -172,15 +172,7 @@ static int count_up(void *unused)
 
 static void crowd(void (*start)(struct actor *))
 {
-    struct actor actors[CROWD];
-    for (int i = 0; i < CROWD; i++)
-        start(&actors[i]);
-    for (int i = 0; i < CROWD; i++)
-        actor_tell(&actors[i], count_up, NULL);
-    for (int i = 0; i < CROWD; i++)
-        assert_int_equal(actor_answer(&actors[i], SOON_MS), 0);
-    for (int i = 0; i < CROWD; i++)
-        actor_end(&actors[i]);
+    actors_do(start, CROWD, count_up);
     assert_int_equal(board->counter, CROWD * TURNS);
 }
 

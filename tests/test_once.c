@@ -227,15 +227,7 @@ static int build_many(void *unused)
 
 static void crowd(void (*start)(struct actor *))
 {
-    struct actor actors[CROWD];
-    for (int i = 0; i < CROWD; i++)
-        start(&actors[i]);
-    for (int i = 0; i < CROWD; i++)
-        actor_tell(&actors[i], build_many, NULL);
-    for (int i = 0; i < CROWD; i++)
-        assert_int_equal(actor_answer(&actors[i], SOON_MS), 0);
-    for (int i = 0; i < CROWD; i++)
-        actor_end(&actors[i]);
+    actors_do(start, CROWD, build_many);
     for (int i = 0; i < ONCES; i++)
         assert_int_equal(board->begun[i], 1);
 }

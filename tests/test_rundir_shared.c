@@ -6,6 +6,7 @@
  *       their own beside this one, all with one WEIR_DIR.
  */
 #include "fixture.h"
+#include "rundir.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -18,20 +19,6 @@
 #include <unistd.h>
 
 #define GROUP_GID 55555
-
-static void use_directory(const char *path)
-{
-    CHECK(setenv("WEIR_DIR", path, 1) == 0);
-}
-
-static int create_named(struct weir_segment **segment, uint32_t lifetime, uint32_t semaphores)
-{
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    options.lifetime = lifetime;
-    options.semaphores = semaphores;
-    options.mode = 0660;
-    return weir_segment_create(segment, weir_by_name("dir/test"), 5000, &options);
-}
 
 /* --- a group ---------------------------------------------------------------------------- */
 

@@ -338,17 +338,9 @@ static int pass_on(void *unused)
 
 static void crowd(void (*start)(struct actor *))
 {
-    struct actor actors[CROWD];
     int64_t before_ns = weir_now_ns();
     assert_result(weir_semaphore_init(&board->semaphore, 1), 0);
-    for (int i = 0; i < CROWD; i++)
-        start(&actors[i]);
-    for (int i = 0; i < CROWD; i++)
-        actor_tell(&actors[i], pass_on, NULL);
-    for (int i = 0; i < CROWD; i++)
-        assert_int_equal(actor_answer(&actors[i], SOON_MS), 0);
-    for (int i = 0; i < CROWD; i++)
-        actor_end(&actors[i]);
+    actors_do(start, CROWD, pass_on);
     assert_int_equal(board->written, CROWD * TURNS);
     assert_result(weir_semaphore_value(&board->semaphore), 1);
     assert_true((weir_now_ns() - before_ns) / (CROWD * TURNS) < 2 * MS);

@@ -7,15 +7,14 @@
  *         are seen by how late they are. As test_wait_set.c also without io_uring, and without
  *         FUTEX_WAITV.
  */
+#include "asleep.h"
 #include "ringers.h"
 #include "silence.h"
 #include "waiting.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -230,28 +229,18 @@ static void test_lost_ring(void **state)
     ringers_unsubscribe(1);
 }
 
-/* Until the test sleeps: after what it was told last it does so in its wait set alone. */
-static void await_sleep_of_the_test(void)
-{
-    char path[40], state = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)getppid());
-    while (state != 'S') {
-        FILE *file = fopen(path, "re");
-        CHECK(file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
-        fclose(file);
-        sched_yield();
-    }
-}
-
-/* Comes, once the test has seen it go and sleeps again, and says when. */
+/*
+ * Comes, once the test has seen it go and sleeps again, and says when. After what the test was told
+ * last it sleeps in its wait set alone.
+ */
 static void come_and_go(unsigned number)
 {
     for (uint64_t turn = 1; turn <= TURNS_OF_MEMBERS; turn++) {
-        await_sleep_of_the_test();
+        see_asleep(getppid());
         atomic_store(&board->words[1], (uint64_t)weir_now_ns());
         struct weir_publisher *publisher = ringer_publisher(number);
         ringers_await(&board->words[0], 2 * turn - 1);
-        await_sleep_of_the_test();
+        see_asleep(getppid());
         atomic_store(&board->words[1], (uint64_t)weir_now_ns());
         weir_publisher_close(publisher);
         ringers_await(&board->words[0], 2 * turn);

@@ -260,3 +260,13 @@ static __attribute__((constructor)) void note_pid(void)
 {
     test_pid = getpid();
 }
+
+void victim_expect_sound(void)
+{
+    struct weir_message message;
+    assert_result(victim_open(true), 0);
+    assert_result(victim_open(false), 0);
+    assert_result(weir_publisher_send_until(victim_publisher, "sound", 5, 0, 0), 0);
+    assert_result(weir_subscriber_take_until(victim_subscriber, &message, 0), 0);
+    assert_memory_equal(message.data, "sound", 5);
+}
