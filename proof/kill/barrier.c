@@ -260,12 +260,7 @@ static void after_stop(struct round *round)
     bool has_got_in = !dead && join_beside(round);
     if (!scenario->cue && (scenario->flags & WAITING) && !round->is_busy[OLD])
         is_over = meet_beside(round);
-    if (is_before)
-        scenario->cue(round);
-    stepper_release(&round->stepper);
-    if (is_due && !is_before)
-        scenario->cue(round);
-    struct reply reply = answer(round, VICTIM);
+    struct reply reply = resume_victim(round, is_due, is_before);
     if (!is_late(round, &reply, is_over, has_got_in))
         must_be(round, VICTIM, &reply, scenario->expected);
     if (round->is_busy[OLD]) { /* they have waited for it */

@@ -227,16 +227,11 @@ static void after_stop(struct round *round)
     bool has_old = round->peer[OLD].pid > 0;
     try_rival(round);
     bool is_due = is_cue_due(round);
-    if (is_due && (round->turn & 1))
-        scenario->cue(round); /* it finds, when it goes on, what it has not slept for yet */
-    else if (!is_due && has_old && !round->is_busy[OLD] && scenario->role == PUBLISHER)
+    if (!is_due && has_old && !round->is_busy[OLD] && scenario->role == PUBLISHER)
         read_beside(round);
     else if (!is_due && has_old && !round->is_busy[OLD])
         write_beside(round);
-    stepper_release(&round->stepper);
-    if (is_due && !(round->turn & 1))
-        scenario->cue(round);
-    struct reply reply = answer(round, VICTIM);
+    struct reply reply = resume_victim(round, is_due, is_due && (round->turn & 1));
     /* What it waits for may have come while it stood. */
     bool has_changed = scenario->expected == -ETIMEDOUT && reply.result == 0;
     if (!has_changed)

@@ -343,14 +343,9 @@ static void after_stop(struct round *round)
     const struct scenario *scenario = round->scenario;
     bool is_due = is_cue_due(round);
     try_rival(round);
-    if (is_due && (round->turn & 1))
-        scenario->cue(round); /* it finds, when it goes on, what it has not slept for yet */
-    else if (!is_due)
+    if (!is_due)
         work_beside(round);
-    stepper_release(&round->stepper);
-    if (is_due && !(round->turn & 1))
-        scenario->cue(round);
-    struct reply reply = answer(round, VICTIM);
+    struct reply reply = resume_victim(round, is_due, is_due && (round->turn & 1));
     /* What it waits for may have come while it stood. */
     bool has_changed = (scenario->expected == -ETIMEDOUT && reply.result == 0) ||
                        (round->accounts->crowd.may_miss && reply.result == -EOVERFLOW);

@@ -240,12 +240,7 @@ static void after_stop(struct round *round)
     const struct scenario *scenario = round->scenario;
     bool is_due = is_cue_due(round), is_before = is_due && (round->turn & 1);
     bool has_written = work_beside(round);
-    if (is_before)
-        scenario->cue(round);
-    stepper_release(&round->stepper);
-    if (is_due && !is_before)
-        scenario->cue(round);
-    struct reply reply = answer(round, VICTIM);
+    struct reply reply = resume_victim(round, is_due, is_before);
     /* The rival was faster, and has closed; or it has overwritten what was looked at. */
     bool is_late = has_written && ((scenario->order.verb == BE_WRITER && reply.result == 0) ||
                                    (scenario->order.verb == PEEK && reply.result == -EAGAIN));

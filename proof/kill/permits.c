@@ -164,12 +164,7 @@ static void after_stop(struct round *round)
     has_inherited |= try_rival(round, 3000000);
     quit(round, RIVAL);
     bool is_due = is_cue_due(round), is_before = is_due && (round->turn & 1);
-    if (is_before)
-        scenario->cue(round);
-    stepper_release(&round->stepper);
-    if (is_due && !is_before)
-        scenario->cue(round);
-    struct reply reply = answer(round, VICTIM);
+    struct reply reply = resume_victim(round, is_due, is_before);
     /* The rival was faster, and has given it back, or had it when the victim looked. */
     bool is_late = has_inherited && (reply.result == 0 || reply.result == -EAGAIN);
     if (!is_late)

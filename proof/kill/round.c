@@ -190,6 +190,22 @@ bool is_cue_due(const struct round *round)
     return round->scenario->cue && !round->stepper.has_cued;
 }
 
+void other_sleeps(struct round *round, enum verb verb)
+{
+    tell(round, OLD, within(verb, PATIENT_NS));
+    see_asleep(round, OLD);
+}
+
+struct reply resume_victim(struct round *round, bool is_due, bool is_before)
+{
+    if (is_before)
+        round->scenario->cue(round);
+    stepper_release(&round->stepper);
+    if (is_due && !is_before)
+        round->scenario->cue(round);
+    return answer(round, VICTIM);
+}
+
 static int segments_left(void)
 {
     struct shm_info info;

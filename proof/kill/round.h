@@ -115,8 +115,15 @@ void must_be(struct round *round, enum who who, const struct reply *reply, int e
 void quit(struct round *round, enum who who);
 void nothing_is_left(struct round *round);
 void note_wait(struct round *round, int64_t since_ns);
+/* The old one does this, and sleeps over it. */
+void other_sleeps(struct round *round, enum verb verb);
 /* What was to come when it sleeps, and has not come. */
 bool is_cue_due(const struct round *round);
+/*
+ * The victim, which stands, goes on, and the cue comes, if it is due: before, so that it finds what
+ * it has not slept for yet, or after. What its order gives.
+ */
+struct reply resume_victim(struct round *round, bool is_due, bool is_before);
 /* All leave, and nothing is left. */
 void quit_all(struct round *round);
 

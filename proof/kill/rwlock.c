@@ -111,12 +111,6 @@ static void one_died_that_wanted_to_write(struct round *round)
     simply(round, OLD, READ_UNLOCK);
 }
 
-static void other_sleeps(struct round *round, enum verb verb)
-{
-    tell(round, OLD, within(verb, PATIENT_NS));
-    see_asleep(round, OLD);
-}
-
 static void victim_reads(struct round *round)
 {
     all_know_it(round);
@@ -289,12 +283,7 @@ static void after_stop(struct round *round)
     has_inherited |= try_rival(round, WRITE_LOCK, 3000000);
     quit(round, RIVAL);
     bool is_due = is_cue_due(round), is_before = is_due && (round->turn & 1);
-    if (is_before)
-        scenario->cue(round);
-    stepper_release(&round->stepper);
-    if (is_due && !is_before)
-        scenario->cue(round);
-    struct reply reply = answer(round, VICTIM);
+    struct reply reply = resume_victim(round, is_due, is_before);
     /* The rival was faster, and has repaired. */
     bool is_late = (has_inherited && reply.result == 0) ||
                    /* It had the place that was idle when the victim looked. */

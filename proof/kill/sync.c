@@ -38,12 +38,6 @@ static void victim_holds(struct round *round)
     must(round, VICTIM, within(LOCK, BOUND_NS));
 }
 
-static void other_sleeps(struct round *round, enum verb verb)
-{
-    tell(round, OLD, within(verb, PATIENT_NS));
-    see_asleep(round, OLD);
-}
-
 static void victim_holds_other_sleeps(struct round *round)
 {
     victim_holds(round);
@@ -249,12 +243,7 @@ static void after_stop(struct round *round)
     bool is_possible = scenario->order.verb != CONDITION_WAIT ||
                        weir_mutex_owner(&round->accounts->sync.mutex) == WEIR_IDENTITY_NOBODY;
     bool is_before = is_due && is_possible && (round->turn & 1);
-    if (is_before)
-        scenario->cue(round);
-    stepper_release(&round->stepper);
-    if (is_due && !is_before)
-        scenario->cue(round);
-    struct reply reply = answer(round, VICTIM);
+    struct reply reply = resume_victim(round, is_due, is_before);
     /* The rival was faster: what was to be inherited is free, or was just then another's. */
     bool is_late = (has_inherited && (reply.result == 0 || reply.result == -EAGAIN)) ||
                    (has_begun && reply.result == WEIR_ONCE_BEGUN);
