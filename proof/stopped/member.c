@@ -159,7 +159,10 @@ static void give_back_held(unsigned member, struct weir_subscriber *subscriber,
     }
 }
 
-/* The lossy one is stopped with a message in its hands, which is overwritten meanwhile. */
+/*
+ * The lossy one is stopped with a message in its hands, which is overwritten meanwhile: it is of the
+ * publisher that goes on.
+ */
 static void be_stopped_with(unsigned member, struct weir_subscriber *subscriber,
                             const struct weir_message *message)
 {
@@ -195,7 +198,7 @@ static int take_one(unsigned member, struct weir_subscriber *subscriber, struct 
         hold(member, held, &message);
         return 0;
     }
-    if (member == STOPPED_LOSSY && board->phase == STOPPING)
+    if (member == STOPPED_LOSSY && board->phase == STOPPING && message.type == SENDER)
         be_stopped_with(member, subscriber, &message);
     release(subscriber, &message);
     return 0;
