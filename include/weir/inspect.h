@@ -146,6 +146,14 @@ enum weir_lag {
 /*
  * How far a subscriber is with one publisher. What it says, be it true or not; but a lag is never
  * more than was committed, and of one that a publisher waits for never more than the ring holds.
+ *
+ * What it holds: messages that it took in place and has not released, however long ago. The
+ * publisher goes round them, but has that much less room: a ring that is full while nobody is
+ * behind is held. Seen is what the subscriber has announced, which it does when it waits or finds
+ * nothing, and of what is older than an eighth of the ring: 16 messages of all publishers, and a
+ * quarter of each ring, at most. What else it holds keeps released_bytes back, and is lag. One that
+ * nobody waits for (it is lossy, or the publisher evicts) announces nothing: what it holds is not
+ * seen, and in nobody's way. What it holds of publishers that have left is in nobody's way either.
  */
 struct weir_channel_reading {
     uint32_t publisher;         /* its slot */
@@ -155,8 +163,11 @@ struct weir_channel_reading {
     uint64_t released_messages; /* likewise. Between two stores it is one ahead of the bytes */
     uint64_t lag_bytes;         /* committed and not given back; the publisher's progress is read
                                    after the subscriber's, so that it is not less than it was */
-    uint64_t lag_messages;
+    uint64_t lag_messages;      /* without those held */
+    uint64_t held_messages;     /* announced; not part of the lag */
+    uint64_t held_bytes; /* of the publisher's ring, headers included; never more than it has */
     uint32_t has_lag;    /* enum weir_lag, or-ed: which of them are known */
+    uint32_t has_holds;  /* 1: held_... are known, and of one moment */
     uint32_t is_slowest; /* 1: for this one the publisher waits, if it has to */
 };
 
@@ -200,16 +211,16 @@ struct weir_channel_member {
                           of one moment; 0: not known */
     uint32_t evicts;   /* publisher: 1: it has a limit for the lag of its subscribers */
     uint32_t is_lossy; /* subscriber: 1: nobody waits for it */
-    uint32_t slowest;  /* publisher: the slot of the subscriber that holds most of its ring, or that
-                          has not attached it yet while it waits for room; WEIR_SLOT_NONE: it is
-                          behind with nobody */
+    uint32_t slowest; /* publisher: the slot of the subscriber that has most of its ring, by lag and
+                          holds, or that has not attached it yet while it waits for room;
+                          WEIR_SLOT_NONE: nobody is behind, or holds anything */
     uint64_t ring_bytes;      /* publisher */
     uint64_t committed_bytes; /* publisher: so far, headers included; where its next message is */
     uint64_t committed_messages;                 /* publisher */
     const struct weir_channel_reading *readings; /* subscriber: one for each publisher that it
                                                     reads from. Valid in the callback */
     size_t reading_count;
-    uint64_t used_bytes;        /* publisher: of its ring: committed, and not given back by all */
+    uint64_t used_bytes;        /* publisher: of its ring: the largest lag, without what is held */
     uint64_t released_bytes;    /* subscriber: given back so far, of all publishers, those that have
                                    left as well; headers included */
     uint64_t released_messages; /* subscriber */

@@ -167,6 +167,7 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
     seen->readings = calloc(publishers->count, sizeof *seen->readings);
     if (!seen->readings)
         return false;
+    unsigned attempts = WEIR__INSPECT_ATTEMPTS;
     member->readings = seen->readings;
     const uint32_t line = weir__page_epoch_line(publishers->count, member->slot);
     for (uint32_t i = 0; i < publishers->count; i++) {
@@ -176,15 +177,16 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
         uint64_t lane = atomic_load_explicit(&entry->lane, memory_order_acquire);
         /* Acquire [lane.finished]: likewise. Pairs with weir__lane_finish(). */
         uint64_t finished = atomic_load_explicit(&entry->finished, memory_order_acquire);
+        const struct weir__aside_shm *aside = weir__page_aside(page, publishers->count, i);
         /* Acquire [lane.refused]: likewise. Pairs with say_refused(). */
-        uint64_t refused = atomic_load_explicit(
-            &weir__page_aside(page, publishers->count, i)->refused, memory_order_acquire);
+        uint64_t refused = atomic_load_explicit(&aside->refused, memory_order_acquire);
         bool is_ours = lane == owner || finished == owner; /* the cursor */
         if (owner == 0 || (!is_ours && refused != owner))
             continue;
         /* Acquire [lane.free]: so much it had released. Pairs with weir__lane_store_cursor(). */
         uint64_t cursor = atomic_load_explicit(&entry->cursor, memory_order_acquire);
-        seen->readings[member->reading_count++] = (struct weir_channel_reading){
+        struct weir_channel_reading *reading = &seen->readings[member->reading_count++];
+        *reading = (struct weir_channel_reading){
             .publisher = i,
             .state = lane == owner       ? WEIR_READING_ATTACHED
                      : finished == owner ? WEIR_READING_FINISHED
@@ -196,6 +198,8 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
             .released_messages =
                 is_ours ? atomic_load_explicit(&entry->released, memory_order_relaxed) : 0,
         };
+        if (is_ours && !member->is_lossy)
+            weir__read_holds(page, aside, &attempts, reading);
     }
     return true;
 }

@@ -18,6 +18,7 @@
 struct weir__member_seen {
     struct weir_channel_member member;
     struct weir_channel_reading *readings; /* what the member's point to */
+    uint64_t taken_bytes; /* publisher: of its ring, by the slowest: its lag, and what it holds */
 };
 
 /* What a member counted, and what it does now. Nothing of it is believed. */
@@ -28,6 +29,14 @@ void weir__read_publisher_stats(const struct weir__publisher_stats_shm *stats,
 /* And what it gave back in all: entries of so many publishers, in the page of member's slot. */
 void weir__read_subscriber_stats(const struct weir__page_shm *page, uint32_t publishers,
                                  struct weir_channel_member *member);
+
+/*
+ * What a subscriber has announced that it holds of the lane of this reading, whose cursor was read
+ * before. attempts: looks more than one that are left for all lanes of the page; what changes or
+ * lies for longer stays unknown.
+ */
+void weir__read_holds(const struct weir__page_shm *page, const struct weir__aside_shm *aside,
+                      unsigned *attempts, struct weir_channel_reading *reading);
 
 /*
  * The lag of each reading, the use of each ring, and who is the slowest of each publisher. The

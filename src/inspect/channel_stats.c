@@ -99,8 +99,8 @@ struct members {
 };
 
 /* The publisher that a subscriber reads from; NULL: it is not there any more, or cannot be read. */
-static struct weir_channel_member *find_publisher(const struct members *members,
-                                                  const struct weir_channel_reading *reading)
+static struct weir__member_seen *find_publisher(const struct members *members,
+                                                const struct weir_channel_reading *reading)
 {
     size_t low = 0, high = members->publisher_count;
     while (low < high) {
@@ -112,10 +112,10 @@ static struct weir_channel_member *find_publisher(const struct members *members,
     }
     if (low == members->publisher_count)
         return NULL;
-    struct weir_channel_member *found = &members->publishers[low].member;
+    const struct weir_channel_member *found = &members->publishers[low].member;
     return found->slot == reading->publisher && found->identity == reading->identity &&
                    found->state == WEIR_MEMBER_SHOWN
-               ? found
+               ? &members->publishers[low]
                : NULL;
 }
 
@@ -124,7 +124,8 @@ static void find_lag(const struct weir_channel_member *publisher, bool may_be_ov
                      struct weir_channel_reading *reading)
 {
     uint64_t bytes = publisher->committed_bytes - reading->released_bytes;
-    uint64_t messages = publisher->committed_messages - reading->released_messages;
+    uint64_t messages =
+        publisher->committed_messages - reading->released_messages - reading->held_messages;
     if (bytes > (may_be_overrun ? publisher->committed_bytes : publisher->ring_bytes))
         return;
     reading->lag_bytes = bytes;
@@ -133,6 +134,32 @@ static void find_lag(const struct weir_channel_member *publisher, bool may_be_ov
         return;
     reading->lag_messages = messages;
     reading->has_lag |= WEIR_LAG_MESSAGES;
+}
+
+/* Of a ring no more than it has is held; and nothing, where nobody is waited for. */
+static void bound_holds(const struct weir_channel_member *publisher, bool is_waited_for,
+                        struct weir_channel_reading *reading)
+{
+    reading->has_holds &= is_waited_for && (reading->has_lag & WEIR_LAG_BYTES);
+    if (!reading->has_holds)
+        reading->held_messages = reading->held_bytes = 0;
+    if (reading->held_bytes > publisher->ring_bytes)
+        reading->held_bytes = publisher->ring_bytes;
+}
+
+static void note_use(struct weir__member_seen *publisher,
+                     const struct weir_channel_member *subscriber,
+                     const struct weir_channel_reading *reading)
+{
+    uint64_t taken_bytes = reading->lag_bytes + reading->held_bytes;
+    if (reading->lag_bytes > publisher->member.ring_bytes)
+        return; /* who is further behind than the ring is long was evicted */
+    if (reading->lag_bytes > publisher->member.used_bytes)
+        publisher->member.used_bytes = reading->lag_bytes;
+    if (taken_bytes <= publisher->taken_bytes)
+        return;
+    publisher->taken_bytes = taken_bytes;
+    publisher->member.slowest = subscriber->slot;
 }
 
 static bool reads_from(const struct weir_channel_member *subscriber,
@@ -164,17 +191,14 @@ static void find_use(const struct members *members)
         const struct weir__member_seen *subscriber = &members->subscribers[i];
         for (size_t k = 0; k < subscriber->member.reading_count; k++) {
             struct weir_channel_reading *reading = &subscriber->readings[k];
-            struct weir_channel_member *publisher = find_publisher(members, reading);
+            struct weir__member_seen *publisher = find_publisher(members, reading);
             if (!publisher || reading->state == WEIR_READING_REFUSED)
                 continue;
-            bool is_waited_for = !subscriber->member.is_lossy && !publisher->evicts;
-            find_lag(publisher, !is_waited_for, reading);
-            /* Who is further behind than the ring is long was evicted. */
-            if (subscriber->member.is_lossy || reading->lag_bytes <= publisher->used_bytes ||
-                reading->lag_bytes > publisher->ring_bytes)
-                continue;
-            publisher->used_bytes = reading->lag_bytes;
-            publisher->slowest = subscriber->member.slot;
+            bool is_waited_for = !subscriber->member.is_lossy && !publisher->member.evicts;
+            find_lag(&publisher->member, !is_waited_for, reading);
+            bound_holds(&publisher->member, is_waited_for, reading);
+            if (!subscriber->member.is_lossy)
+                note_use(publisher, &subscriber->member, reading);
         }
     }
 }
@@ -184,11 +208,11 @@ static void mark_slowest(const struct members *members)
     for (size_t i = 0; i < members->subscriber_count; i++) {
         const struct weir__member_seen *subscriber = &members->subscribers[i];
         for (size_t k = 0; k < subscriber->member.reading_count; k++) {
-            const struct weir_channel_member *publisher =
+            const struct weir__member_seen *publisher =
                 find_publisher(members, &subscriber->readings[k]);
             subscriber->readings[k].is_slowest =
                 publisher && subscriber->readings[k].state != WEIR_READING_REFUSED &&
-                publisher->slowest == subscriber->member.slot;
+                publisher->member.slowest == subscriber->member.slot;
         }
     }
 }
