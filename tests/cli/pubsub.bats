@@ -323,8 +323,8 @@ with_end() {
     "$WEIR" info -q c >info
     grep -Eq "^publisher +0 +$pub_pid .* alive +shown +1M +5 +80B +yes +no " info
     grep -Eq "^subscriber +1 +$sub_pid .* alive +shown .* 32B " info
-    grep -Eqx " +0 +0 attached +80B +0B +0 no" info
-    grep -Eqx " +1 +0 attached +48B +32B +2 yes" info
+    grep -Eqx " +0 +0 attached +80B +0B +0 +0 +0B no" info
+    grep -Eqx " +1 +0 attached +48B +32B +2 +0 +0B yes" info
     if [ "$WEIR_JSON" = 1 ]; then
         "$WEIR" info -qJ c >json
         [ "$(jq -c '[.members[] | [.role, .slot, .life, .messages, .lag]]' json)" = \
@@ -341,6 +341,44 @@ with_end() {
     exec 5>&-
     ends "$pub_pid" 0
     until_so has_lines two 5
+}
+
+@test "weir info and weir top show what a subscriber holds" {
+    sub one c
+    "$WEIR_BUILD/tests/keep" c 3 3>&- &
+    children+=("$!")
+    "$WEIR" sub --lossy c >two 3>&- &
+    children+=("$!")
+    "$WEIR" pub --wait-for 3 --wait 20 c </dev/null
+    pub_open
+    seq 100 104 >&5
+    until_so has_lines one 5
+    until_so has_lines two 5
+    local keeper
+    shows_held() {
+        "$WEIR" info -q c >info
+        grep -Eq "^ +([0-9]) +[0-9] attached +80B +0B +0 +3 +48B yes" info
+    }
+    until_so shows_held
+    keeper=$(sed -nE 's/^ +([0-9]) .* 3 +48B yes$/\1/p' info)
+    grep -Eq "^ +[0-9] +[0-9] attached +80B +0B +0 +0 +0B no" info
+    grep -Eq "^ +[0-9] +[0-9] attached +80B +0B +0 +- +- no" info # lossy: it tells nobody
+    grep -Eq "^publisher .* $keeper " info
+    "$WEIR" top -1i 0.05 -s held c >top
+    grep -Eq '^CHANNEL .* RING +HELD +DROPS ' top
+    sed -n 2p top | grep -Eq "^c +sub $keeper .* 0% +48B +0 "
+    grep -Eq "^c +pub [0-9] .* 0% +- +0 " top
+    if [ "$WEIR_JSON" = 1 ]; then
+        "$WEIR" info -qJ c | jq -e --argjson keeper "$keeper" '
+            (.readings[] | select(.subscriber == $keeper) | [.holds, .held, .lag, .slowest]) ==
+                [3, 48, 0, true] and
+            ([.members[] | select(.role == "subscriber") | .held] | sort) == [null, 0, 48] and
+            (.members[] | select(.role == "publisher") | [.used, .slowest]) == [0, $keeper]'
+        "$WEIR" top -1Ji 0.05 c | jq -e '
+            [.members[] | [.holds, .held]] | sort == [[null, null], [null, null], [0, 0], [3, 48]]'
+    fi
+    exec 5>&-
+    ends "$pub_pid" 0
 }
 
 @test "called wrongly" {

@@ -26,12 +26,12 @@ json() {
     pub_open
     seq 3 >&5
     until_so has_lines one 3
-    is_quiet() { "$WEIR" top -1i 0.05 c | grep -Eq '^c +sub 0 .* 0 +0B +0B +0% +0 polling'; }
+    is_quiet() { "$WEIR" top -1i 0.05 c | grep -Eq '^c +sub 0 .* 0 +0B +0B +0% +0B +0 polling'; }
     until_so is_quiet
     works "$WEIR" top --once --interval 0.05 c
-    [ "${lines[0]}" = "CHANNEL MEMBER     PID COMMAND  MSG/S  BYTE/S    LAG RING DROPS STATE   WAITS FOR" ]
-    grep -Eqx "c +pub 0 +$pub_pid weir +0 +0B +0B +0% +0 awake" <<<"$output"
-    grep -Eqx "c +sub 0 +$sub_pid weir +0 +0B +0B +0% +0 polling" <<<"$output"
+    [ "${lines[0]}" = "CHANNEL MEMBER     PID COMMAND  MSG/S  BYTE/S    LAG RING   HELD DROPS STATE   WAITS FOR" ]
+    grep -Eqx "c +pub 0 +$pub_pid weir +0 +0B +0B +0% +- +0 awake" <<<"$output"
+    grep -Eqx "c +sub 0 +$sub_pid weir +0 +0B +0B +0% +0B +0 polling" <<<"$output"
     [ "${#lines[@]}" -eq 3 ]
     # All channels, and none.
     [ "$("$WEIR" top -1i 0.05 | wc -l)" -eq 3 ]

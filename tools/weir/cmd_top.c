@@ -38,6 +38,9 @@ static const char help[] =
     "  LAG        bytes that are sent and not given back: a subscriber's own, where\n"
     "             it is furthest behind; a publisher's slowest subscriber's\n"
     "  RING       how much of the publisher's ring that is\n"
+    "  HELD       bytes of rings that a subscriber has taken in place, keeps, and has\n"
+    "             announced: rings go round them, and have so much less room. What is\n"
+    "             kept and not announced is LAG; of a lossy subscriber it is not seen\n"
     "  DROPS      messages that a subscriber missed; subscribers that a publisher\n"
     "             evicted\n"
     "  STATE      awake; waiting (it spins); asleep; polling (it has a descriptor to\n"
@@ -52,7 +55,7 @@ static const char help[] =
     "  -J, --json              a line of JSON each interval, until it is interrupted\n"
     "  -i, --interval=SECONDS  from one look to the next: 1 without it, 0.05 at least\n"
     "  -s, --sort=COLUMN       channel, pid, command, rate (without it), bandwidth,\n"
-    "                          lag, ring, drops or state\n"
+    "                          lag, ring, held, drops or state\n"
     "  -r, --reverse           the other way round: the lowest number first\n"
     "  -q, --quiet             no remarks\n"
     "  -h, --help              this text\n"
@@ -155,8 +158,8 @@ static bool sort_option(const char *text, enum top_column *column)
     if (top_sort_option(text, column))
         return true;
     char *shown = text_escape(text, false);
-    command_usage("--sort '%s': it is channel, pid, command, rate, bandwidth, lag, ring, drops or "
-                  "state",
+    command_usage("--sort '%s': it is channel, pid, command, rate, bandwidth, lag, ring, held, "
+                  "drops or state",
                   shown);
     free(shown);
     return false;

@@ -24,6 +24,7 @@ enum member_field {
     ENDED,
     USED,
     LAG,
+    HELD,
     ACTIVITY,
     NEED,
     SLOWEST,
@@ -56,6 +57,7 @@ const struct table_column member_columns[MEMBER_FIELDS] = {
     [ENDED] = { "ENDED", TABLE_FLAG, 4 },
     [USED] = { "USED", TABLE_SIZE, 2 },
     [LAG] = { "LAG", TABLE_SIZE, 1 },
+    [HELD] = { "HELD", TABLE_SIZE, 2 },
     [ACTIVITY] = { "ACTIVITY", TABLE_TEXT, 1 },
     [NEED] = { "NEED", TABLE_TEXT, 2 },
     [SLOWEST] = { "SLOWEST", TABLE_NUMBER, 2 },
@@ -80,6 +82,8 @@ enum reading_field {
     RELEASED,
     READING_LAG,
     BEHIND,
+    HOLDS,
+    READING_HELD,
     IS_SLOWEST,
     READING_FIELDS,
 };
@@ -91,6 +95,8 @@ const struct table_column reading_columns[READING_FIELDS] = {
     [RELEASED] = { "RELEASED", TABLE_SIZE, 1 },
     [READING_LAG] = { "LAG", TABLE_SIZE, 1 },
     [BEHIND] = { "BEHIND", TABLE_NUMBER, 1 },
+    [HOLDS] = { "HOLDS", TABLE_NUMBER, 1 },
+    [READING_HELD] = { "HELD", TABLE_SIZE, 1 },
     [IS_SLOWEST] = { "SLOWEST", TABLE_FLAG, 1 },
 };
 const size_t reading_column_count = READING_FIELDS;
@@ -130,6 +136,17 @@ static void set_count(struct table_value *value, uint64_t count)
         table_set_number(value, (int64_t)count);
 }
 
+/* Of all publishers: what is known of each. */
+static void add_holds(const struct weir_channel_reading *reading, struct table_value *row,
+                      struct table_value *pair)
+{
+    if (!reading->has_holds)
+        return;
+    set_count(&pair[HOLDS], reading->held_messages);
+    set_count(&pair[READING_HELD], reading->held_bytes);
+    set_count(&row[HELD], (uint64_t)row[HELD].number + reading->held_bytes);
+}
+
 static void add_readings(struct gathering *gathering, const struct weir_channel_member *member,
                          struct table_value *row)
 {
@@ -143,6 +160,7 @@ static void add_readings(struct gathering *gathering, const struct weir_channel_
                                                                                  : "refused");
         set_count(&pair[RELEASED], reading->released_bytes);
         table_set_number(&pair[IS_SLOWEST], reading->is_slowest);
+        add_holds(reading, row, pair);
         if (reading->has_lag & WEIR_LAG_MESSAGES)
             set_count(&pair[BEHIND], reading->lag_messages);
         if (!(reading->has_lag & WEIR_LAG_BYTES))

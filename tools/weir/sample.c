@@ -85,6 +85,11 @@ static void add_lag(const struct taking *taking, const struct weir_channel_readi
                     struct sample_row *row)
 {
     const struct sample_row *publisher = find_publisher(taking, reading);
+    if (reading->has_holds) {
+        row->has_holds = true;
+        row->held_bytes += reading->held_bytes;
+        row->held_messages += reading->held_messages;
+    }
     if (!(reading->has_lag & WEIR_LAG_BYTES))
         return;
     if (reading->lag_bytes > row->lag_bytes)

@@ -21,6 +21,8 @@ struct sample_row {
     double message_rate, byte_rate;
     bool has_lag; /* of a publisher, its slowest subscriber's */
     uint64_t lag_bytes, lag_messages;
+    bool has_holds; /* subscriber, of all its publishers: */
+    uint64_t held_bytes, held_messages;
     bool has_use;        /* of the ring; of a subscriber, where it is furthest behind */
     double use;          /* 0 to 1 */
     uint64_t ring_bytes; /* publisher */

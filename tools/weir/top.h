@@ -19,6 +19,7 @@ enum top_column {
     TOP_BANDWIDTH,
     TOP_LAG,
     TOP_USE,
+    TOP_HELD,
     TOP_MISSED,
     TOP_STATE,
     TOP_NEED,

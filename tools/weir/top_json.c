@@ -67,6 +67,8 @@ static json_t *row_json(const struct sample_row *row)
         { "byte_rate", real_if(row->has_rates, row->byte_rate) },
         { "lag", count_if(row->has_lag, row->lag_bytes) },
         { "behind", count_if(row->has_lag && !is_publisher, row->lag_messages) },
+        { "holds", count_if(row->has_holds, row->held_messages) },
+        { "held", count_if(row->has_holds, row->held_bytes) },
         { "ring", count_if(is_publisher && has_counts, row->ring_bytes) },
         { "use", real_if(row->has_use, row->use) },
         { is_publisher ? "evictions" : "missed",

@@ -29,6 +29,7 @@ static const struct column {
     [TOP_BANDWIDTH] = { "BYTE/S", "bandwidth", 2, true, 7 },
     [TOP_LAG] = { "LAG", "lag", 0, true, 6 },
     [TOP_USE] = { "RING", "ring", 1, true, 4 },
+    [TOP_HELD] = { "HELD", "held", 7, true, 6 },
     [TOP_MISSED] = { "DROPS", "drops", 3, true, 5 },
     [TOP_STATE] = { "STATE", "state", 0, false, 7 },
     [TOP_NEED] = { "WAITS FOR", NULL, 4, false, 11 },
@@ -132,6 +133,8 @@ static char *cell(const struct sample_row *row, enum top_column column)
                       size_format(row->byte_rate < 1e18 ? (uint64_t)row->byte_rate : UINT64_MAX));
     case TOP_LAG:
         return unless(row->has_lag, size_format(row->lag_bytes));
+    case TOP_HELD:
+        return unless(row->has_holds, size_format(row->held_bytes));
     case TOP_USE:
         return unless(row->has_use, text_format("%.0f%%", row->use * 100));
     case TOP_MISSED:
@@ -179,6 +182,9 @@ static int by_column(const struct sample_row *a, const struct sample_row *b, enu
     case TOP_LAG:
         return by_number(known(a->has_lag, (double)a->lag_bytes),
                          known(b->has_lag, (double)b->lag_bytes));
+    case TOP_HELD:
+        return by_number(known(a->has_holds, (double)a->held_bytes),
+                         known(b->has_holds, (double)b->held_bytes));
     case TOP_USE:
         return by_number(known(a->has_use, a->use), known(b->has_use, b->use));
     case TOP_MISSED:
