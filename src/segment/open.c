@@ -89,14 +89,20 @@ static int apply_pages(struct weir_segment *segment, const struct weir__segment_
     return weir__pages_apply(segment->memory, segment->segsz, ask->options.flags, &segment->pages);
 }
 
+/* A kind in a sentence. */
+static const char *kind_text(const char *kind)
+{
+    return strcmp(kind, "latest") == 0 ? "latest value" : kind;
+}
+
 /* What the record says against what the kernel says, before anything is attached. */
 static int check_record(const struct weir__segment_ask *ask, const struct weir__entry *entry,
                         const struct shmid_ds *found)
 {
     const struct weir__record *record = &entry->record;
     if (strcmp(record->kind, ask->options.kind) != 0)
-        return weir__fail(EPROTO, "%s is a %s, not a %s", ask->what, record->kind,
-                          ask->options.kind);
+        return weir__fail(EPROTO, "%s is a %s, not a %s", ask->what, kind_text(record->kind),
+                          kind_text(ask->options.kind));
     if (!weir__record_matches(record, found) || found->shm_segsz <= WEIR__HEADER_BYTES)
         return weir__fail(EPROTO,
                           "%s points to segment %d, which is foreign (%zu bytes, made by uid %u): "

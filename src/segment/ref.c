@@ -58,10 +58,27 @@ static bool is_name_byte(unsigned char byte)
            (byte >= '0' && byte <= '9') || byte == '_' || byte == '.' || byte == '-';
 }
 
-static bool is_bad_component(const char *component, size_t length)
+static bool is_dots(const char *component, size_t length)
 {
-    return length == 0 || (length == 1 && component[0] == '.') ||
+    return (length == 1 && component[0] == '.') ||
            (length == 2 && component[0] == '.' && component[1] == '.');
+}
+
+/* One part of a name, which begins at start. */
+static int check_component(const char *name, size_t start, size_t length)
+{
+    const char *component = name + start;
+    if (is_dots(component, length))
+        return weir__fail(EINVAL, "name '%s': no part of a name may be '%.*s'", name, (int)length,
+                          component);
+    if (length > 0)
+        return 0;
+    if (start == 0)
+        return weir__fail(EINVAL, "name '%s': a name does not begin with '/': leave it out", name);
+    if (name[start] == '\0')
+        return weir__fail(EINVAL, "name '%s': a name does not end with '/': leave it out", name);
+    return weir__fail(EINVAL, "name '%s': two '/' follow each other, at byte %zu: leave one out",
+                      name, start - 1);
 }
 
 int weir_name_check(const char *name)
@@ -72,21 +89,20 @@ int weir_name_check(const char *name)
     if (length > WEIR_NAME_MAX)
         return weir__fail(ENAMETOOLONG, "a name has at most %d bytes; this one begins '%.40s'",
                           WEIR_NAME_MAX, name);
-    size_t start = 0;
-    for (size_t i = 0; i <= length; i++) {
-        if (i == length || name[i] == '/') {
-            if (is_bad_component(name + start, i - start))
-                return weir__fail(EINVAL,
-                                  "name '%s': the part at byte %zu is '%.*s': between two '/' "
-                                  "must stand something other than '.' and '..'",
-                                  name, start, (int)(i - start), name + start);
-            start = i + 1;
-        } else if (!is_name_byte((unsigned char)name[i])) {
+    for (size_t i = 0; i < length; i++) /* first: what follows quotes the name */
+        if (name[i] != '/' && !is_name_byte((unsigned char)name[i]))
             return weir__fail(EINVAL,
                               "byte %zu of the name is 0x%02x: only A-Z a-z 0-9 _ . - and '/' "
                               "may be in a name",
                               i, (unsigned char)name[i]);
-        }
+    size_t start = 0;
+    for (size_t i = 0; i <= length; i++) {
+        if (i < length && name[i] != '/')
+            continue;
+        int result = check_component(name, start, i - start);
+        if (result != 0)
+            return result;
+        start = i + 1;
     }
     return 0;
 }

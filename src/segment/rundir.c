@@ -127,7 +127,7 @@ static int open_base(const char *path, bool is_default, bool create, struct stat
     if (fd < 0) {
         int error = errno;
         return weir__fail(error, "cannot open the run directory %s: %s%s", path, strerror(error),
-                          error == ENOTDIR || error == ELOOP ? ": it is not a directory" : "");
+                          error == ELOOP ? ": it is not a directory" : "");
     }
     int result =
         fstat(fd, found) == 0
@@ -245,7 +245,9 @@ int weir__rundir_enter(struct weir__rundir *dir, bool create)
             return 0;
         }
         if (fd != -ENOENT)
-            return weir__fail(-fd, "cannot use the run directory %s: %s", dir->path, strerror(-fd));
+            return weir__fail(
+                -fd, "cannot use the run directory %s: %s%s", dir->path, strerror(-fd),
+                fd == -EROFS ? ": set WEIR_DIR to a directory that can be written" : "");
         if (!create)
             return -ENOENT;
     }

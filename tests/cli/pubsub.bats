@@ -381,12 +381,34 @@ with_end() {
     ends "$pub_pid" 0
 }
 
+@test "a run directory without room, or that nobody may write into" {
+    alone
+    mkdir full shut
+    mount -t tmpfs -o size=4k,mode=0700 tmpfs full 2>/dev/null || skip "nothing can be mounted"
+    cat /dev/zero >full/all 2>/dev/null || true
+    WEIR_DIR=$PWD/full refused 1 'No space left on device: make room there, or set WEIR_DIR' \
+        "$WEIR" pub c </dev/null
+    WEIR_DIR=$PWD/full refused 1 'No space left on device: make room there' "$WEIR" sub c
+    umount full
+    mount -t tmpfs -o ro,mode=0700 tmpfs shut
+    WEIR_DIR=$PWD/shut refused 1 'Read-only file system: set WEIR_DIR to a directory that can' \
+        "$WEIR" sub c
+    umount shut
+    touch file
+    WEIR_DIR=$PWD/file refused 1 'run directory .*file: Not a directory$' "$WEIR" pub c </dev/null
+}
+
 @test "called wrongly" {
     refused 2 'which CHANNEL' "$WEIR" pub
     refused 2 'which CHANNEL' "$WEIR" sub
     refused 2 "'d' is too much" "$WEIR" sub c d
     refused 2 'name' "$WEIR" pub ''
-    refused 2 'name' "$WEIR" sub ../c
+    refused 2 "name '/c': a name does not begin with '/': leave it out" "$WEIR" sub /c
+    refused 2 "name 'c/': a name does not end with '/': leave it out" "$WEIR" tap c/
+    refused 2 "name 'a//c': two '/' follow each other, at byte 1" "$WEIR" pub a//c
+    refused 2 "name '../c': no part of a name may be '..'" "$WEIR" sub ../c
+    refused 2 "name 'a/.': no part of a name may be '.'" "$WEIR" top a/.
+    refused 2 'byte 3 of the name is 0x1b: only' "$WEIR" pub $'/a/\e[2J' # which is not shown
     refused 2 'one of them at most' "$WEIR" sub --raw --hex c
     refused 2 "--count '0': too small: 1 to" "$WEIR" sub -c 0 c
     refused 2 "--timeout 'x'" "$WEIR" sub -t x c

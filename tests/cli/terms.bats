@@ -62,6 +62,7 @@ teardown() {
 @test "called wrongly" {
     refused 2 "--typed '': a name has 1 to 63 characters" "$WEIR" pub --typed '' c
     refused 2 "--typed 'p:0': a size is 1 to" "$WEIR" pub --typed p:0 c
+    refused 2 "--typed 'p:-1': it is negative" "$WEIR" pub --typed p:-1 c
     refused 2 "--typed 'p:1X': unknown unit" "$WEIR" sub --typed p:1X c
     refused 2 'printable ASCII' "$WEIR" sub --typed $'p\n' c
     refused 2 '--mode' "$WEIR" sub --mode 0777 c
@@ -85,4 +86,33 @@ teardown() {
     wait "$sub"
     printf '%s\n' a b | cmp - out
     refused 1 'ermission' as 65531 65531 pub --any-owner c </dev/null
+}
+
+@test "users who have not said that they share a channel are told how" {
+    nobody_can
+    mkdir -m 2770 run
+    chgrp 65533 run
+    export WEIR_DIR=$PWD/run
+    chmod o+x "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR" "$(dirname "$BATS_TEST_TMPDIR")"
+    as() { setpriv --reuid "$1" --regid "$1" --groups 65533 "$nobody_folder/weir" "${@:2}"; }
+    start_as() { exec setpriv --reuid "$1" --regid "$1" --groups 65533 "$nobody_folder/weir" "${@:2}"; }
+    local cure='who makes it, and all who join, say --mode 0660 --gid GROUP --any-owner'
+    start_as 65534 sub c >out 3>&- & # for itself alone
+    children+=("$!")
+    until as 65534 info -q c 2>/dev/null | grep -q '^subscriber'; do :; done
+    refused 1 "belongs to uid 65534.*$cure" as 65532 pub c </dev/null
+    refused 1 "has mode 0600.*$cure" as 65532 sub --any-owner c
+    # Who looks is told that there is something to be seen.
+    run --separate-stderr as 65532 top --once -i 0.05
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ "$stderr" =~ ^'weir top: '.*'has mode 0600' ]]
+    end_children
+    # This one lets others join, and takes none of them.
+    start_as 65534 sub --mode 0660 --gid 65533 c >out 2>said 3>&- &
+    children=("$!")
+    until as 65534 info -q c 2>/dev/null | grep -q '^subscriber'; do :; done
+    as 65532 pub --mode 0660 --gid 65533 --any-owner c <<<lost
+    until_so grep -q "$cure" said
+    [ ! -s out ]
 }

@@ -121,6 +121,28 @@ json() {
     [ "${#lines[@]}" -eq 1 ]
 }
 
+@test "where names cannot be seen, that is told once" {
+    mkdir -m 1777 sticky
+    export WEIR_DIR=$PWD/sticky
+    run --separate-stderr "$WEIR" top --once -i 0.05
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [ "$(grep -c 'sticky' <<<"$stderr")" -eq 1 ]
+    needs_json
+    "$WEIR" top --json -i 0.05 >looks 2>said 3>&- &
+    local top=$!
+    children+=("$top")
+    until_so has_lines looks 3
+    kill -TERM "$top"
+    wait "$top" || true
+    [ "$(wc -l <said)" -eq 1 ]
+    if command -v tmux >/dev/null && [ "${WEIR_SCREEN:-1}" = 1 ]; then
+        screen 150 24 "$WEIR" top -i 0.1
+        until_so shows 'sticky is sticky'
+        run ! shows 'There is no channel'
+    fi
+}
+
 screens=0 socket=''
 terminal() {
     tmux -S "$socket" "$@"
@@ -252,4 +274,15 @@ holds_its_form() {
     until_so test -s status
     [ "$(cat status)" = 'status 1' ]
     shows 'this terminal is not known'
+    rm status
+    end_screen
+    screen 80 24 env TERM=dumb "$WEIR" top # it is known, and no cursor can be placed
+    until_so test -s status
+    [ "$(cat status)" = 'status 1' ]
+    shows 'this terminal cannot show a screen'
+    end_screen
+    end_children
+    children=()
+    screen 80 24 "$WEIR" top
+    until_so shows "^There is no channel: 'weir pub NAME'"
 }

@@ -79,6 +79,7 @@ lines() {
     [ "$("$WEIR" get value/one)" = 0123456789 ]
     "$WEIR" create value/two --size 5000
     refused 1 "value/two" "$WEIR" get value/two
+    refused 1 "'value/one' is a latest value, not a channel" "$WEIR" sub value/one
     refused 1 "value/two" "$WEIR" set value/two x
     refused 2 "which value" "$WEIR" get
     refused 2 "which value" "$WEIR" set

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "channel.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ static bool type_option(struct weir_channel_options *options, char *text)
 {
     char *colon = strrchr(text, ':');
     uint64_t bytes = 0;
-    if (colon && colon[1] >= '0' && colon[1] <= '9') {
+    if (colon && colon[1] != '\0' && strchr("-+0123456789", colon[1])) {
         const char *why = size_parse(colon + 1, &bytes);
         if (!why && (bytes == 0 || bytes > UINT32_MAX))
             why = "a size is 1 to 4294967295";
@@ -89,4 +90,13 @@ bool channel_option(struct weir_channel_options *options, int option, char *argu
     default:
         return command_option(option, status);
     }
+}
+
+int channel_fail(int result)
+{
+    int status = command_fail_weir();
+    if (result == -EACCES || result == -EPERM)
+        command_note("a channel of several users: who makes it, and all who join, say "
+                     "--mode 0660 --gid GROUP --any-owner");
+    return status;
 }

@@ -46,4 +46,7 @@ bool from_option(const char *text, uint32_t *start, uint64_t *start_back);
 /* False: it is none of these, or *status is STATUS_USAGE, and that is told. */
 bool channel_option(struct weir_channel_options *options, int option, char *argument, int *status);
 
+/* Tells why a channel could not be opened, or a member met: STATUS_FAILURE. */
+int channel_fail(int result);
+
 #endif

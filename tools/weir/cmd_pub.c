@@ -258,8 +258,9 @@ static int run_publication(const struct request *request)
     options.ring_bytes = request->ring;
     options.lag_max_bytes = request->lag_max;
     object_collect_leftovers();
-    if (weir_publisher_open(&publication.publisher, request->channel, &options) != 0)
-        return command_fail_weir();
+    int result = weir_publisher_open(&publication.publisher, request->channel, &options);
+    if (result != 0)
+        return channel_fail(result);
     publication.most = weir_publisher_max_bytes(publication.publisher);
     int status = STATUS_OK;
     for (char **file = request->files; *file && status == STATUS_OK; file++)

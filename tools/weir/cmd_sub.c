@@ -209,6 +209,10 @@ static bool go_on_after(struct receiver *receiver, int result)
         }
         command_note("the last publisher of '%s' was killed; waiting for another one", channel);
         return true;
+    case -EPERM: /* one publisher, which is left alone from now on */
+    case -EACCES:
+        receiver->status = channel_fail(result);
+        return true;
     default:
         return receiver_go_on_after(receiver, result);
     }
@@ -231,7 +235,7 @@ static int subscribe(const struct request *request)
     if (result == 0)
         result = subscription->fd = weir_subscriber_fd(subscription->subscriber);
     if (result < 0) {
-        receiver->status = command_fail_weir();
+        receiver->status = channel_fail(result);
     } else {
         enum weir_delivery delivery = weir_subscriber_delivery(subscription->subscriber);
         subscription->is_lossy = delivery == WEIR_DELIVERY_LOSSY;

@@ -114,6 +114,13 @@ static void print(struct sample *sample, enum form form, const struct top_view *
     free(line);
 }
 
+/* What could not be seen, unless the look before has told that. */
+static void tell_trouble(const struct sample *sample, const struct sample *before)
+{
+    if (sample->trouble && !(before->trouble && strcmp(before->trouble, sample->trouble) == 0))
+        command_note("%s", sample->trouble);
+}
+
 /* A channel that was named is there at the first look; later it may go, and come again. */
 static int run_lines(const struct top_request *request, enum form form)
 {
@@ -125,8 +132,11 @@ static int run_lines(const struct top_request *request, enum form form)
     int result = sample_take(&before, request->channels, request->channel_count, NULL);
     if (result != 0)
         status = command_fail("%s", before.trouble);
+    else if (before.trouble)
+        command_note("%s", before.trouble);
     while (status == STATUS_OK && sleep_until(before.at_ns + interval_ns)) {
         sample_take(&sample, request->channels, request->channel_count, &before);
+        tell_trouble(&sample, &before);
         print(&sample, form, &request->view);
         sample_free(&before);
         before = sample;

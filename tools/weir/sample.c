@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "sample.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <weir/clock.h>
+#include <weir/collect.h>
 #include <weir/error.h>
 #include <weir/identity.h>
 #include <weir/inspect.h>
@@ -204,6 +206,13 @@ static int note_channel(const struct weir_object *object, void *argument)
     return 0;
 }
 
+/* Why no channel is seen, if it is for the directory that has their names. */
+static void tell_hidden(struct sample *sample)
+{
+    if (weir_collect(WEIR_COLLECT_DRY_RUN, NULL, NULL) < 0 && !sample->trouble)
+        sample->trouble = text_escape(weir_last_error(), false);
+}
+
 /* Of all channels, one that has just gone is none. */
 static int take_all(struct sample *sample, const struct sample *before)
 {
@@ -212,9 +221,14 @@ static int take_all(struct sample *sample, const struct sample *before)
     if (result != 0)
         sample->trouble = text_escape(weir_last_error(), false);
     for (size_t i = 0; i < names.count; i++) {
-        take_channel(sample, names.at[i], before);
+        if (take_channel(sample, names.at[i], before) == -ENOENT) {
+            free(sample->trouble);
+            sample->trouble = NULL;
+        }
         free(names.at[i]);
     }
+    if (names.count == 0)
+        tell_hidden(sample);
     free(names.at);
     return result;
 }

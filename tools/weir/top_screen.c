@@ -8,6 +8,8 @@
 
 #include <curses.h>
 #include <stdlib.h>
+#include <term.h>
+#undef lines /* a macro of that header's */
 
 #include <weir/clock.h>
 
@@ -119,9 +121,11 @@ static void draw(struct screen *screen)
     for (size_t i = 0; i < room() && screen->first + i < screen->sample.row_count; i++)
         put(ROWS + (int)i, attributes_of(&screen->sample.rows[screen->first + i]),
             sheet.lines[screen->first + i + 1]);
-    if (screen->sample.row_count == 0)
+    if (screen->sample.row_count == 0 && !screen->sample.trouble)
         put(ROWS, A_DIM,
-            screen->sample.channel_count > 0 ? "Nobody is a member." : "There is no channel.");
+            screen->sample.channel_count > 0
+                ? "Nobody is a member."
+                : "There is no channel: 'weir pub NAME' or 'weir sub NAME' makes one.");
     draw_keys(screen);
     top_sheet_free(&sheet);
     refresh();
@@ -241,6 +245,11 @@ int top_screen(const struct top_request *request)
     SCREEN *terminal = newterm(NULL, stdout, stdin);
     if (!terminal)
         return command_fail("this terminal is not known (TERM): --once prints one look");
+    if (!tigetstr("cup")) { /* as TERM=dumb */
+        endwin();
+        delscreen(terminal);
+        return command_fail("this terminal cannot show a screen (TERM): --once prints one look");
+    }
     choose_colors();
     cbreak();
     noecho();
