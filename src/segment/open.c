@@ -17,7 +17,12 @@
 #include "segment/semset.h"
 #include "segment/sysv.h"
 
-/* What the caller looks for; whoever looks for a channel may never have heard of segments. */
+/* A kind in a sentence: whoever looks for a channel may never have heard of segments. */
+static const char *kind_text(const char *kind)
+{
+    return strcmp(kind, "latest") == 0 ? "latest value" : kind;
+}
+
 static bool is_channel(const struct weir__segment_ask *ask)
 {
     return strcmp(ask->options.kind, "channel") == 0;
@@ -31,9 +36,9 @@ static int not_there(const struct weir__segment_ask *ask)
             "there is no channel under %s: its first publisher or subscriber makes it; "
             "'weir list' shows what there is",
             ask->what);
-    return weir__fail(
-        ENOENT, "there is no segment under %s: create it first, or look for it with 'weir list'",
-        ask->what);
+    return weir__fail(ENOENT,
+                      "there is no %s under %s: create it first, or look for it with 'weir list'",
+                      kind_text(ask->options.kind), ask->what);
 }
 
 /* The name is there, its segment is not. */
@@ -59,7 +64,7 @@ static int no_such_name(const struct weir__segment_ask *ask)
     return weir__fail(ENOENT,
                       "there is no %s under %s in this IPC namespace; the IPC namespace %s "
                       "has one: enter it with 'nsenter --ipc', or start both sides in the same",
-                      is_channel(ask) ? "channel" : "segment", ask->what, where);
+                      kind_text(ask->options.kind), ask->what, where);
 }
 
 /*
@@ -87,12 +92,6 @@ static int attach(struct weir_segment *segment, const struct weir__segment_ask *
 static int apply_pages(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
     return weir__pages_apply(segment->memory, segment->segsz, ask->options.flags, &segment->pages);
-}
-
-/* A kind in a sentence. */
-static const char *kind_text(const char *kind)
-{
-    return strcmp(kind, "latest") == 0 ? "latest value" : kind;
 }
 
 /* What the record says against what the kernel says, before anything is attached. */
