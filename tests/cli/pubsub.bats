@@ -164,9 +164,14 @@ load channels.bash
 }
 
 @test "waiting for subscribers" {
-    refused 1 "fewer than 1 had subscribed to 'c' within 0.1 s" \
+    refused 1 "nobody had subscribed to 'c' within 0.1 s" \
         "$WEIR" pub --wait-for 1 --wait 0.1 c </dev/null
-    refused 1 'fewer than 1 had' "$WEIR" pub -s 1 -w 0 c </dev/null
+    refused 1 'nobody had subscribed' "$WEIR" pub -s 1 -w 0 c </dev/null
+    sub none c
+    refused 1 "1 of 2 had subscribed to 'c' within 0.1 s" "$WEIR" pub -s 2 -w 0.1 c </dev/null
+    end_children
+    children=()
+    subscribed=0
     echo hello | "$WEIR" pub --wait-for 2 c 3>&- &
     children+=($!)
     "$WEIR" sub -c 1 c >one 3>&- &

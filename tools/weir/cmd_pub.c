@@ -223,6 +223,19 @@ static int publish_all(struct publication *publication)
     return publish_file(publication, "-", publication->request->form);
 }
 
+static int too_few(const struct publication *publication)
+{
+    const struct request *request = publication->request;
+    int count = weir_publisher_subscribers(publication->publisher);
+    if ((uint64_t)count >= request->wait_for) /* one has come since */
+        count = (int)request->wait_for - 1;
+    if (count <= 0)
+        return command_fail("nobody had subscribed to '%s' within %g s", request->channel,
+                            request->wait);
+    return command_fail("%d of %llu had subscribed to '%s' within %g s", count,
+                        (unsigned long long)request->wait_for, request->channel, request->wait);
+}
+
 static int await_subscribers(const struct publication *publication)
 {
     const struct request *request = publication->request;
@@ -233,8 +246,7 @@ static int await_subscribers(const struct publication *publication)
                                                  (uint32_t)request->wait_for, deadline_ns);
     while (is_again(result));
     if (result == -ETIMEDOUT || result == -EAGAIN)
-        return command_fail("fewer than %llu had subscribed to '%s' within %g s",
-                            (unsigned long long)request->wait_for, request->channel, request->wait);
+        return too_few(publication);
     return result == 0 ? STATUS_OK : fail(result);
 }
 
