@@ -168,6 +168,25 @@ cure() {
     [ "$(level 'run directory')" = ok ]
 }
 
+@test "a run directory without room is found" {
+    alone
+    mkdir full
+    mount -t tmpfs -o size=4k,mode=0700 tmpfs full 2>/dev/null || skip "nothing can be mounted"
+    export WEIR_DIR=$PWD/full
+    [ "$(level 'run directory')" = ok ]
+    cat /dev/zero >full/all 2>/dev/null || true
+    [ "$(level 'run directory')" = problem ]
+    [[ "$(cure 'run directory')" == "df -h '$PWD/full' "* ]]
+    rm full/all
+    [ "$(level 'run directory')" = ok ]
+    umount full
+    mount -t tmpfs -o nr_inodes=2,mode=0700 tmpfs full
+    [ "$(level 'run directory')" = ok ]
+    : >full/all
+    [ "$(level 'run directory')" = problem ]
+    umount full
+}
+
 @test "no more than the terminal's width is printed, but for commands to copy" {
     command -v script >/dev/null || skip "no script(1)"
     script -qec "stty cols 80; '$WEIR' doctor" /dev/null </dev/null | tr -d '\r' >typescript

@@ -18,11 +18,18 @@
 
 #define NAME "run directory"
 
+/* Any at all; a file system may not count its files. */
+static bool has_room(const struct statvfs *system)
+{
+    return system->f_bavail > 0 && (system->f_files == 0 || system->f_favail > 0);
+}
+
 /* The default one belongs to one user; one that WEIR_DIR names may be a group's. */
 static void check_access(struct doctor *doctor, const char *path, const struct stat *entry,
                          bool is_default)
 {
     struct statvfs system;
+    bool has_system = statvfs(path, &system) == 0;
     char *cure = NULL;
     if (entry->st_mode & S_ISVTX) {
         cure = text_format("chmod -t '%s'", path);
@@ -33,7 +40,7 @@ static void check_access(struct doctor *doctor, const char *path, const struct s
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure,
                     "%s has mode %04o: others could change your names", path,
                     (unsigned)entry->st_mode & 07777);
-    } else if (statvfs(path, &system) == 0 && system.f_flag & ST_RDONLY) {
+    } else if (has_system && system.f_flag & ST_RDONLY) {
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME,
                     is_default ? "sudo mount -o remount,rw /dev/shm" : "unset WEIR_DIR",
                     "%s is on a file system that is read-only", path);
@@ -44,6 +51,10 @@ static void check_access(struct doctor *doctor, const char *path, const struct s
                     "%s may not be used by you: mode %04o, "
                     "owner %u",
                     path, (unsigned)entry->st_mode & 07777, entry->st_uid);
+    } else if (has_system && !has_room(&system)) {
+        cure = text_format("df -h '%s'    (and make room, or set WEIR_DIR)", path);
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure,
+                    "%s is on a file system that is full: no name can be made", path);
     } else if (!is_default && (entry->st_mode & 0002)) {
         cure = text_format("chmod o-w '%s'", path);
         doctor_tell(doctor, DOCTOR_WARNING, NAME, cure,
