@@ -8,12 +8,8 @@
 #include <weir/clock.h>
 
 #include "base/error.h"
+#include "sync/await.h"
 #include "sync/geometry.h"
-#include "sync/sleep.h"
-#include "sync/spin.h"
-
-/* Inside this file: look again. */
-#define AGAIN (-1000)
 
 #define ROUND_SHIFT 32
 #define CHANGE (WEIR_IDENTITY_SESSION_MAX + 1)
@@ -253,26 +249,43 @@ int weir_barrier_leave(struct weir_barrier *barrier, uint32_t party)
 
 /* --- waiting -------------------------------------------------------------------------------- */
 
-/* What the word says to one that has arrived at round: AGAIN while it is under way. */
+/* What the word says to one that has arrived at round: WEIR__NOT_YET while it is under way. */
 static int result_of(uint64_t word, uint32_t round)
 {
     uint32_t now = round_of(word);
     if (now == round)
-        return AGAIN;
+        return WEIR__NOT_YET;
     if (now == round + 1)
         return (int)(word & WEIR_IDENTITY_SESSION_MAX);
     return weir__fail(EUCLEAN, "the barrier went from round %u to %u, and we were not asked", round,
                       now);
 }
 
-static int spin(const struct weir__barrier *handle, uint32_t round)
+struct waiter {
+    const struct weir__barrier *handle;
+    uint32_t round;
+    uint64_t self;
+};
+
+/* The others' arrivals cost a look at each place, a line of the cache: the end of the round, one. */
+static int glance(void *waiter)
 {
-    int result = AGAIN;
-    for (int turn = 0; turn < WEIR__SPIN_TURNS && result == AGAIN; turn++) {
-        result = result_of(load_round(handle->shm), round);
-        weir__cpu_relax();
-    }
-    return result;
+    const struct waiter *our = waiter;
+    return result_of(load_round(our->handle->shm), our->round);
+}
+
+static int look(void *waiter)
+{
+    const struct waiter *our = waiter;
+    end_round(our->handle);
+    return glance(waiter);
+}
+
+static int ask(void *waiter)
+{
+    const struct waiter *our = waiter;
+    find_gone(our->handle, our->round, our->self);
+    return look(waiter);
 }
 
 /* The deadline is over: the round has ended with us, or we have not arrived. */
@@ -282,37 +295,12 @@ static int withdraw(const struct weir__barrier *handle, struct weir__owned *owne
     move(owned, arrived, not_arrived(arrived, (uint64_t)round << ROUND_SHIFT));
     /* CRASH barrier.withdrawing */
     int result = result_of(change(handle->shm), round);
-    if (result != AGAIN)
+    if (result != WEIR__NOT_YET)
         return result;
     if (deadline_ns == 0)
         return weir__fail_plain(EAGAIN, "not all parties of the barrier have arrived");
     return weir__fail_plain(ETIMEDOUT,
                             "not all parties of the barrier had arrived by the deadline");
-}
-
-/* AGAIN: the deadline is over. */
-static int wait_for_others(const struct weir__barrier *handle, uint32_t round, uint64_t self,
-                           int64_t deadline_ns)
-{
-    struct weir__asking asking = weir__asking_begin();
-    while (!weir__is_over(deadline_ns)) {
-        end_round(handle);
-        int result = spin(handle, round);
-        if (result != AGAIN)
-            return result;
-        uint32_t ticket = weir__event_prepare(&handle->shm->ended);
-        end_round(handle);
-        result = result_of(load_round(handle->shm), round);
-        if (result != AGAIN)
-            return result;
-        weir__event_wait_slice(&handle->shm->ended, ticket, weir__asking_slice(&asking),
-                               deadline_ns);
-        if (weir__asking_is_due(&asking))
-            find_gone(handle, round, self);
-    }
-    find_gone(handle, round, self);
-    end_round(handle);
-    return result_of(load_round(handle->shm), round);
 }
 
 int weir_barrier_wait_until(struct weir_barrier *barrier, uint32_t party, int64_t deadline_ns)
@@ -329,8 +317,10 @@ int weir_barrier_wait_until(struct weir_barrier *barrier, uint32_t party, int64_
     if (has_arrived(word, round) || !move(owned, word, arrived))
         return weir__fail(EBUSY, "another thread of this process waits as party %u", party);
     /* CRASH barrier.arrived */
-    result = wait_for_others(handle, round, self, deadline_ns);
-    return result == AGAIN ? withdraw(handle, owned, arrived, round, deadline_ns) : result;
+    static const struct weir__await how = { look, glance, ask, .ends_by_signal = false };
+    struct waiter our = { handle, round, self };
+    result = weir__await(&how, &our, &handle->shm->ended, deadline_ns);
+    return result == WEIR__NOT_YET ? withdraw(handle, owned, arrived, round, deadline_ns) : result;
 }
 
 int weir_barrier_wait(struct weir_barrier *barrier, uint32_t party)

@@ -7,12 +7,8 @@
 #include <weir/clock.h>
 
 #include "base/error.h"
+#include "sync/await.h"
 #include "sync/geometry.h"
-#include "sync/sleep.h"
-#include "sync/spin.h"
-
-/* Inside this file: none has been found. */
-#define NONE 1000
 
 static const struct weir__geometry kind = {
     .name = WEIR__GEOMETRY_PERMITS,
@@ -96,7 +92,7 @@ static inline void remember(struct weir__permits *handle, uint32_t index)
     atomic_store_explicit(&handle->hint, index + 1, memory_order_relaxed);
 }
 
-/* A free one. 0, or NONE. */
+/* A free one. 0, or WEIR__NOT_YET. */
 static inline int take_free(struct weir__permits *handle, uint64_t self, uint32_t *index)
 {
     uint32_t at = first_place(handle, self);
@@ -111,80 +107,73 @@ static inline int take_free(struct weir__permits *handle, uint64_t self, uint32_
         if (++at == handle->count)
             at = 0;
     }
-    return NONE;
+    return WEIR__NOT_YET;
 }
 
-/* A dead one's; a few system calls for each holder in a row. WEIR_OWNER_DIED, or NONE. */
+/*
+ * Whether the holder in word is dead. A few system calls, but for one who holds several in a row:
+ * alive is who was found alive last, at first this process.
+ */
+static bool is_dead(const struct weir__owned *permit, uint64_t word, uint64_t *alive)
+{
+    if (word == WEIR_IDENTITY_NOBODY || word == *alive)
+        return false;
+    if (weir__owned_is_dead(permit, word))
+        return true;
+    *alive = word;
+    return false;
+}
+
+/* A dead one's. WEIR_OWNER_DIED, or WEIR__NOT_YET. */
 static int take_dead(struct weir__permits *handle, uint64_t self, uint32_t *index)
 {
     uint64_t alive = self;
     for (uint32_t i = 0; i < handle->count; i++) {
         struct weir__owned *permit = &handle->shm->permit[i];
         uint64_t word = load(permit);
-        if (word == alive || weir__owner(word) == self || word == WEIR_IDENTITY_NOBODY)
-            continue;
-        if (!weir__owned_is_dead(permit, word)) {
-            alive = word;
-            continue;
-        }
-        if (compare_and_swap(permit, word, self)) {
+        if (is_dead(permit, word, &alive) && compare_and_swap(permit, word, self)) {
             remember(handle, i);
             *index = i;
             return WEIR_OWNER_DIED;
         }
     }
-    return NONE;
+    return WEIR__NOT_YET;
 }
 
-static int take_soon(struct weir__permits *handle, uint64_t self, uint32_t *index)
+/* --- waiting -------------------------------------------------------------------------------- */
+
+struct waiter {
+    struct weir__permits *handle;
+    uint64_t self;
+    uint32_t *index;
+};
+
+static int look(void *waiter)
 {
-    int result = NONE;
-    for (int turn = 0; turn < WEIR__SPIN_TURNS && result == NONE; turn++) {
-        result = take_free(handle, self, index);
-        weir__cpu_relax();
-    }
-    return result;
+    const struct waiter *our = waiter;
+    return take_free(our->handle, our->self, our->index);
 }
 
-/* At the deadline, and of a look: what is free, or a dead one's. */
-static int take_now(struct weir__permits *handle, uint64_t self, uint32_t *index,
-                    int64_t deadline_ns)
+static int ask(void *waiter)
 {
-    int result = take_free(handle, self, index);
-    if (result == NONE)
-        result = take_dead(handle, self, index);
-    if (result != NONE)
-        return result;
-    if (deadline_ns == 0)
-        return weir__fail_plain(EAGAIN, "every permit is held");
-    return weir__fail_plain(ETIMEDOUT, "every permit was held until the deadline");
+    const struct waiter *our = waiter;
+    int result = look(waiter);
+    return result == WEIR__NOT_YET ? take_dead(our->handle, our->self, our->index) : result;
 }
 
 static __attribute__((noinline)) int take_slowly(struct weir__permits *handle, uint32_t *index,
                                                  int64_t deadline_ns)
 {
-    uint64_t self;
-    struct weir__asking asking = weir__asking_begin();
-    int result = weir__owner_self(&self);
-    if (result != 0)
+    static const struct weir__await how = { look, look, ask, .ends_by_signal = false };
+    struct waiter our = { .handle = handle, .index = index };
+    int result = weir__owner_self(&our.self);
+    if (result == 0)
+        result = weir__await(&how, &our, &handle->shm->returned, deadline_ns);
+    if (result != WEIR__NOT_YET)
         return result;
-    while (!weir__is_over(deadline_ns)) {
-        result = take_soon(handle, self, index);
-        if (result != NONE)
-            return result;
-        uint32_t ticket = weir__event_prepare(&handle->shm->returned);
-        result = take_free(handle, self, index);
-        if (result != NONE)
-            return result;
-        weir__event_wait_slice(&handle->shm->returned, ticket, weir__asking_slice(&asking),
-                               deadline_ns);
-        if (!weir__asking_is_due(&asking))
-            continue;
-        result = take_dead(handle, self, index);
-        if (result != NONE)
-            return result;
-    }
-    return take_now(handle, self, index, deadline_ns);
+    if (deadline_ns == 0)
+        return weir__fail_plain(EAGAIN, "every permit is held");
+    return weir__fail_plain(ETIMEDOUT, "every permit was held until the deadline");
 }
 
 int weir_permits_take_until(struct weir_permits *permits, uint32_t *index, int64_t deadline_ns)
@@ -253,14 +242,8 @@ int weir_permits_value(const struct weir_permits *permits)
     for (uint32_t i = 0; i < handle->count; i++) {
         const struct weir__owned *permit = &handle->shm->permit[i];
         uint64_t word = load(permit);
-        if (word == WEIR_IDENTITY_NOBODY)
+        if (word == WEIR_IDENTITY_NOBODY || is_dead(permit, word, &alive))
             value++;
-        else if (word == alive)
-            continue;
-        else if (weir__owned_is_dead(permit, word))
-            value++;
-        else
-            alive = word;
     }
     return value;
 }

@@ -9,10 +9,10 @@
 
 #include "base/error.h"
 #include "sync/geometry.h"
-#include "sync/sleep.h"
-#include "sync/spin.h"
 
-#define AGAIN WEIR__RWLOCK_AGAIN
+/* Inside this file: go on, it has changed; or it has not. */
+#define AGAIN WEIR__NOT_YET
+
 #define COUNT_MASK WEIR_IDENTITY_SESSION_MAX
 
 /* How often a count of this process's is looked for before there is none. */
@@ -299,32 +299,35 @@ static int settle(struct weir__rwlock_shm *shm, uint64_t self)
     return 0;
 }
 
-/* 0: nobody holds writer any more, or a slice is over; or an error. */
-static int wait_for_writer(struct weir__rwlock_shm *shm, uint64_t self, struct weir__asking *asking,
-                           int64_t deadline_ns)
+struct reader {
+    struct weir__rwlock_shm *shm;
+    uint64_t self;
+};
+
+static int look_for_writer(void *reader)
 {
-    int result;
-    if (weir__is_over(deadline_ns)) {
-        result = settle(shm, self);
-        if (result != AGAIN)
-            return result;
-        return deadline_ns == 0 ? weir__fail_plain(EAGAIN, "somebody writes, or waits to")
-                                : weir__fail_plain(ETIMEDOUT, "somebody wrote, or waited to, until "
-                                                              "the deadline");
-    }
-    for (int turn = 0; turn < WEIR__SPIN_TURNS; turn++) {
-        if (weir__owner(load_writer(shm)) == WEIR_IDENTITY_NOBODY)
-            return 0;
-        weir__cpu_relax();
-    }
-    uint32_t ticket = weir__event_prepare(&shm->released);
-    if (weir__owner(load_writer(shm)) == WEIR_IDENTITY_NOBODY)
-        return 0;
-    weir__event_wait_slice(&shm->released, ticket, weir__asking_slice(asking), deadline_ns);
-    if (!weir__asking_is_due(asking))
-        return 0;
-    result = settle(shm, self);
-    return result == AGAIN ? 0 : result;
+    const struct reader *our = reader;
+    return weir__owner(load_writer(our->shm)) == WEIR_IDENTITY_NOBODY ? 0 : AGAIN;
+}
+
+static int ask_for_writer(void *reader)
+{
+    const struct reader *our = reader;
+    return settle(our->shm, our->self);
+}
+
+/* 0: nobody holds writer any more; or an error. */
+static int wait_for_writer(struct weir__rwlock_shm *shm, uint64_t self, int64_t deadline_ns)
+{
+    static const struct weir__await how = { look_for_writer, look_for_writer, ask_for_writer,
+                                            .ends_by_signal = false };
+    struct reader our = { shm, self };
+    int result = weir__await(&how, &our, &shm->released, deadline_ns);
+    if (result != AGAIN)
+        return result;
+    return deadline_ns == 0 ? weir__fail_plain(EAGAIN, "somebody writes, or waits to")
+                            : weir__fail_plain(ETIMEDOUT, "somebody wrote, or waited to, until "
+                                                          "the deadline");
 }
 
 /* --- the public calls of readers ------------------------------------------------------------ */
@@ -334,7 +337,6 @@ static __attribute__((noinline)) int read_lock_slowly(struct weir__rwlock *handl
 {
     uint64_t self;
     uint32_t place;
-    struct weir__asking asking = weir__asking_begin();
     int result = weir__owner_self(&self);
     if (result == 0 && weir__rwlock_is_ours(handle->shm))
         return weir__fail_plain(EDEADLK, "this thread writes: it would wait for itself; see "
@@ -350,7 +352,7 @@ static __attribute__((noinline)) int read_lock_slowly(struct weir__rwlock *handl
         uncount(handle, self, place);
         if (result != AGAIN)
             break;
-        result = wait_for_writer(handle->shm, self, &asking, deadline_ns);
+        result = wait_for_writer(handle->shm, self, deadline_ns);
     }
     return result;
 }

@@ -68,6 +68,7 @@
 
 #include <weir/rwlock.h>
 
+#include "sync/await.h"
 #include "sync/event.h"
 #include "sync/mutex.h"
 #include "sync/owner.h"
@@ -106,9 +107,6 @@ struct weir__rwlock {
 };
 
 _Static_assert(sizeof(struct weir__rwlock) <= sizeof(struct weir_rwlock), "rwlock");
-
-/* Inside: go on, it has changed; or it has not. */
-#define WEIR__RWLOCK_AGAIN 1000
 
 static inline struct weir__rwlock *weir__rwlock_handle(const struct weir_rwlock *lock)
 {

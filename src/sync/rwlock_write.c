@@ -7,10 +7,7 @@
 #include <weir/clock.h>
 
 #include "base/error.h"
-#include "sync/sleep.h"
-#include "sync/spin.h"
 
-#define AGAIN WEIR__RWLOCK_AGAIN
 #define COUNT_MASK WEIR_IDENTITY_SESSION_MAX
 
 static inline uint32_t load_state(const struct weir__rwlock_shm *shm)
@@ -60,42 +57,42 @@ static bool take_dead_out(struct weir__rwlock *handle, uint32_t first, uint64_t 
     return all;
 }
 
-static bool spin(const struct weir__owned *place)
+struct drain {
+    struct weir__rwlock *handle;
+    uint64_t self;
+    uint32_t at; /* the places before it were at 0 */
+};
+
+static int look_at_places(void *drain)
 {
-    for (int turn = 0; turn < WEIR__SPIN_TURNS; turn++) {
-        if ((load_place(place) & COUNT_MASK) == 0)
-            return true;
-        weir__cpu_relax();
+    struct drain *our = drain;
+    const struct weir__rwlock *handle = our->handle;
+    while (our->at < handle->readers) {
+        if ((load_place(&handle->shm->place[our->at].owned) & COUNT_MASK) != 0)
+            return WEIR__NOT_YET;
+        our->at++;
     }
-    return false;
+    return 0;
+}
+
+static int ask_for_readers(void *drain)
+{
+    const struct drain *our = drain;
+    return take_dead_out(our->handle, our->at, our->self) ? 0 : WEIR__NOT_YET;
 }
 
 /* Until all places are at 0: 0; or -ETIMEDOUT, -EAGAIN, without a sentence. */
 static int drain(struct weir__rwlock *handle, uint64_t self, int64_t deadline_ns)
 {
-    struct weir__rwlock_shm *shm = handle->shm;
-    struct weir__asking asking = weir__asking_begin();
-    for (uint32_t i = 0; i < handle->readers;) {
-        const struct weir__owned *place = &shm->place[i].owned;
-        if ((load_place(place) & COUNT_MASK) == 0) {
-            i++;
-            continue;
-        }
-        if (weir__is_over(deadline_ns)) {
-            if (take_dead_out(handle, i, self))
-                return 0;
-            return deadline_ns == 0 ? -EAGAIN : -ETIMEDOUT;
-        }
-        if (spin(place))
-            continue;
-        uint32_t ticket = weir__event_prepare(&shm->drained);
-        if ((load_place(place) & COUNT_MASK) == 0)
-            continue;
-        weir__event_wait_slice(&shm->drained, ticket, weir__asking_slice(&asking), deadline_ns);
-        if (weir__asking_is_due(&asking))
-            take_dead_out(handle, i, self);
-    }
-    return 0;
+    static const struct weir__await how = { look_at_places, look_at_places, ask_for_readers,
+                                            .ends_by_signal = false };
+    struct drain our = { handle, self, 0 };
+    int result = look_at_places(&our);
+    if (result == WEIR__NOT_YET)
+        result = weir__await(&how, &our, &handle->shm->drained, deadline_ns);
+    if (result != WEIR__NOT_YET)
+        return result;
+    return deadline_ns == 0 ? -EAGAIN : -ETIMEDOUT;
 }
 
 static int too_late(int result)

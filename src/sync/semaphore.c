@@ -20,8 +20,8 @@
 #include <weir/clock.h>
 
 #include "base/error.h"
+#include "sync/await.h"
 #include "sync/event.h"
-#include "sync/spin.h"
 
 struct semaphore_shm {
     weir__atomic_u32 value;
@@ -61,14 +61,9 @@ static inline bool take(struct semaphore_shm *shm)
     return false;
 }
 
-static bool take_soon(struct semaphore_shm *shm)
+static int look(void *shm)
 {
-    for (int turn = 0; turn < WEIR__SPIN_TURNS; turn++) {
-        if (take(shm))
-            return true;
-        weir__cpu_relax();
-    }
-    return false;
+    return take(shm) ? 0 : WEIR__NOT_YET;
 }
 
 static int none(void)
@@ -78,17 +73,11 @@ static int none(void)
 
 static __attribute__((noinline)) int wait_for_one(struct semaphore_shm *shm, int64_t deadline_ns)
 {
-    while (!take_soon(shm)) {
-        uint32_t ticket = weir__event_prepare(&shm->event);
-        if (take(shm))
-            return 0;
-        int result = weir__event_wait(&shm->event, ticket, deadline_ns);
-        if (result == -ETIMEDOUT)
-            return weir__fail_plain(ETIMEDOUT, "nobody has posted the semaphore by the deadline");
-        if (result == -EINTR)
-            return weir__fail_plain(EINTR, "a signal arrived while waiting");
-    }
-    return 0;
+    static const struct weir__await how = { look, look, .ends_by_signal = true };
+    int result = weir__await(&how, shm, &shm->event, deadline_ns);
+    if (result == WEIR__NOT_YET)
+        return weir__fail_plain(ETIMEDOUT, "nobody has posted the semaphore by the deadline");
+    return result == 0 ? 0 : weir__fail_plain(-result, "a signal arrived while waiting");
 }
 
 int weir_semaphore_init(struct weir_semaphore *semaphore, uint32_t value)
