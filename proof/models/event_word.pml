@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * event_word.pml - the event's word and its futex, for event.pml and condition.pml
+ * event_word.pml - the event's word and its futex, for event.pml, condition.pml, permits.pml, barrier.pml
  *
  * Read beside docs/sync.md, section Event, and src/sync/event.[ch]: names are the same. Two waiters
- * and two notifiers, each a process of its own; each step may be followed by a stop of any length.
+ * and two notifiers, or three that are both, each a process of its own; each step may be followed by
+ * a stop of any length.
  * A compare-and-swap that is tried until it succeeds is one step.
  */
 
@@ -17,9 +18,13 @@
 #define SLICES 0
 #endif
 
-/* Waiters are 0 and 1, notifiers 2 and 3. */
+/* Waiters are 0 and 1, notifiers 2 and 3; or, where WAITERS is 3, all are both. */
+#ifdef WAITERS
+#define ACTORS 3
+#else
 #define WAITERS 2
 #define ACTORS 4
+#endif
 
 #define WAITED 1 /* and the count above it */
 
@@ -37,7 +42,11 @@ bool owes[ACTORS];
 
 #define IS_OUT(actor) (killed[actor] || stopped[actor])
 #define OWED_BY(actor) (owes[actor] && IS_OUT(actor))
+#if ACTORS > 3
 #define IS_EXCUSED (OWED_BY(0) || OWED_BY(1) || OWED_BY(2) || OWED_BY(3))
+#else
+#define IS_EXCUSED (OWED_BY(0) || OWED_BY(1) || OWED_BY(2))
+#endif
 
 inline prepare()
 {
@@ -81,6 +90,9 @@ inline wake_all()
 {
     atomic {
         asleep[0] = false;
+#if WAITERS > 2
+        asleep[2] = false;
+#endif
         asleep[1] = false
     }
 }
@@ -111,7 +123,12 @@ inline notify(is_all)
                 if
                 :: asleep[0] -> asleep[0] = false; owes[0] = true; now = 0
                 :: asleep[1] -> asleep[1] = false; owes[1] = true; now = 0
+#if WAITERS > 2
+                :: asleep[2] -> asleep[2] = false; owes[2] = true; now = 0
+                :: !asleep[0] && !asleep[1] && !asleep[2]
+#else
                 :: !asleep[0] && !asleep[1]
+#endif
                 fi
             };
             if
@@ -162,7 +179,9 @@ proctype kernel()
         :: kill(0)
         :: kill(1)
         :: kill(2)
+#if ACTORS > 3
         :: kill(3)
+#endif
         fi
     :: stops < STOPS ->
         stops++;
@@ -170,7 +189,9 @@ proctype kernel()
         :: stop(0)
         :: stop(1)
         :: stop(2)
+#if ACTORS > 3
         :: stop(3)
+#endif
         fi
     :: true -> break
     od
@@ -183,7 +204,11 @@ end:
     do
     :: d_step { killed[0] && !verdict[0] -> verdict[0] = true; asleep[0] = false }
     :: d_step { killed[1] && !verdict[1] -> verdict[1] = true; asleep[1] = false }
+#if WAITERS > 2
+    :: d_step { killed[2] && !verdict[2] -> verdict[2] = true; asleep[2] = false }
+#else
     :: d_step { killed[2] && !verdict[2] -> verdict[2] = true }
     :: d_step { killed[3] && !verdict[3] -> verdict[3] = true }
+#endif
     od
 }
