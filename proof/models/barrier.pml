@@ -11,7 +11,7 @@
  *   times, and may leave before each (LEAVES) and at the end. Every load, verdict and compare-and-swap
  *   of each place and of the round's word is a step of its own, so that each may be stopped between
  *   any two, and go on at any later time;
- * - deadlines (DEADLINES): who waits may withdraw, and may wait again;
+ * - deadlines, of the first DEADLINES processes: who waits may withdraw, and may wait again;
  * - the number of a round in a place, which comes round after MODULUS rounds;
  * - KILLS, STOPS at any step; the kernel's verdict comes at any time after the kill; waits that end
  *   for nothing (SLICES a process); and the end of a slice, when nobody can do anything else.
@@ -37,7 +37,7 @@
 #define LEAVES false
 #endif
 #ifndef DEADLINES
-#define DEADLINES false
+#define DEADLINES 0
 #endif
 #ifndef MODULUS
 #define MODULUS 4
@@ -204,7 +204,7 @@ inline find_gone(me)
             :: seen_owner != 0 && (place_owner[i] != seen_owner || place_round[i] != seen_number)
             :: seen_owner != 0 && place_owner[i] == seen_owner && place_round[i] == seen_number ->
 #endif
-                assert(killed[place_owner[i] - 1] && !HAS_ARRIVED(i, round)); /* B4 */
+                assert(IS_DEAD_ONES(i)); /* B4 */
                 place_owner[i] = GONE;
                 place_round[i] = 0;
                 owes[me] = true
@@ -305,7 +305,7 @@ next:
 again:
         if
         :: true
-        :: DEADLINES -> goto withdraw
+        :: me < DEADLINES -> goto withdraw
         fi;
 #ifndef MUTANT_LOOKS_FIRST
         end_round(me);

@@ -9,16 +9,10 @@
 
 #include "base/error.h"
 #include "sync/geometry.h"
+#include "sync/rwlock_count.h"
 
 /* Inside this file: go on, it has changed; or it has not. */
 #define AGAIN WEIR__NOT_YET
-
-#define COUNT_MASK WEIR_IDENTITY_SESSION_MAX
-
-/* How often a count of this process's is looked for before there is none. */
-#define LOOKS 1000
-
-_Static_assert(WEIR_RWLOCK_READS_MAX == WEIR_IDENTITY_SESSION_MAX, "the count fits");
 
 static const struct weir__geometry kind = {
     .name = WEIR__GEOMETRY_RWLOCK,
@@ -63,166 +57,6 @@ int weir_rwlock_open(struct weir_rwlock *lock, void *memory, uint64_t bytes)
     weir__rwlock_handle(lock)->shm = memory;
     weir__rwlock_handle(lock)->readers = readers;
     return 0;
-}
-
-/* --- counting ------------------------------------------------------------------------------- */
-
-static inline struct weir__owned *place_of(struct weir__rwlock *handle, uint32_t index)
-{
-    return &handle->shm->place[index].owned;
-}
-
-static inline uint32_t hint_of(struct weir__rwlock *handle)
-{
-    /* Relaxed: a hint, and below readers whoever wrote it last. */
-    return atomic_load_explicit(&handle->hint, memory_order_relaxed);
-}
-
-static inline uint64_t load_place(const struct weir__owned *place)
-{
-    /* Relaxed [rwlock.place]: a guess for the compare-and-swap. Pairs with move(). */
-    return atomic_load_explicit(&place->word, memory_order_relaxed);
-}
-
-static inline bool move(struct weir__owned *place, uint64_t *from, uint64_t to)
-{
-    /* Sequentially consistent [rwlock.place]: up, then the look at writer; and down, what was read
-     * before it, and then the look at who waits. Pairs with weir_rwlock_write_lock_until(). */
-    return atomic_compare_exchange_strong_explicit(&place->word, from, to, memory_order_seq_cst,
-                                                   memory_order_relaxed);
-}
-
-/* false: the place is another's, or counts no further. */
-static inline bool count_up(struct weir__owned *place, uint64_t self)
-{
-    uint64_t word = load_place(place);
-    while (weir__owner(word) == self && (word & COUNT_MASK) < COUNT_MASK) {
-        if (move(place, &word, word + 1))
-            return true;
-    }
-    return false;
-}
-
-/* false: the place is another's, or at 0. */
-static inline bool count_down(struct weir__rwlock_shm *shm, struct weir__owned *place,
-                              uint64_t self)
-{
-    uint64_t word = load_place(place);
-    do {
-        if (weir__owner(word) != self || (word & COUNT_MASK) == 0)
-            return false;
-    } while (!move(place, &word, word - 1));
-    /* CRASH rwlock.undrained */
-    if (__builtin_expect((word & COUNT_MASK) == 1 && weir__event_is_waited(&shm->drained), 0))
-        weir__event_wake_all(&shm->drained);
-    return true;
-}
-
-/* A place of this process's that can count: 0, AGAIN: there is none, or -EOVERFLOW. */
-static int count_own(struct weir__rwlock *handle, uint64_t self, uint32_t *at)
-{
-    for (uint32_t i = 0; i < handle->readers; i++) {
-        struct weir__owned *place = place_of(handle, i);
-        if (weir__owner(load_place(place)) != self)
-            continue;
-        if (count_up(place, self)) {
-            /* Relaxed: as in hint_of(). */
-            atomic_store_explicit(&handle->hint, i, memory_order_relaxed);
-            *at = i;
-            return 0;
-        }
-        if ((load_place(place) & COUNT_MASK) == COUNT_MASK)
-            return weir__fail(EOVERFLOW, "this process holds %u read locks: no more can be counted",
-                              WEIR_RWLOCK_READS_MAX);
-    }
-    return AGAIN;
-}
-
-enum vacancy { FREE, DEAD, IDLE, VACANCIES };
-
-static bool is_vacant(const struct weir__owned *place, uint64_t word, enum vacancy which)
-{
-    switch (which) {
-    case FREE:
-        return word == 0;
-    case DEAD:
-        return word != 0 && weir__owned_is_dead(place, word);
-    default:
-        /* One without its name yet is left to who has just claimed it: he would name it after us. */
-        return (word & COUNT_MASK) == 0 && weir__owned_is_named(place, word);
-    }
-}
-
-static bool claim(struct weir__rwlock *handle, uint64_t self, enum vacancy which, uint32_t *at)
-{
-    for (uint32_t i = 0; i < handle->readers; i++) {
-        struct weir__owned *place = place_of(handle, i);
-        uint64_t word = load_place(place);
-        *at = i;
-        /* Another thread of ours may have come first. */
-        if (weir__owner(word) == self && count_up(place, self))
-            return true;
-        if (!is_vacant(place, word, which) || !move(place, &word, self | 1))
-            continue;
-        /* CRASH rwlock.unnamed */
-        weir__owned_name(place);
-        /* Relaxed: as in hint_of(). */
-        atomic_store_explicit(&handle->hint, i, memory_order_relaxed);
-        return true;
-    }
-    return false;
-}
-
-int weir__rwlock_count(struct weir__rwlock *handle, uint64_t self, uint32_t *at)
-{
-    *at = hint_of(handle);
-    if (count_up(place_of(handle, *at), self))
-        return 0;
-    int result = count_own(handle, self, at);
-    if (result != AGAIN)
-        return result;
-    for (int which = FREE; which < VACANCIES; which++) {
-        if (claim(handle, self, (enum vacancy)which, at))
-            return 0;
-    }
-    result = count_own(handle, self, at);
-    if (result != AGAIN)
-        return result;
-    return weir__fail(ENOSPC,
-                      "the lock is made for %u processes that read at the same time, and as many "
-                      "do: make it with more",
-                      handle->readers);
-}
-
-static bool uncount_once(struct weir__rwlock *handle, uint64_t self, uint32_t first)
-{
-    if (count_down(handle->shm, place_of(handle, first), self))
-        return true;
-    for (uint32_t i = 0; i < handle->readers; i++) {
-        if (count_down(handle->shm, place_of(handle, i), self))
-            return true;
-    }
-    return false;
-}
-
-/*
- * Takes one read lock of this process's back, wherever it is counted: another thread may have taken
- * the one that we counted for its own, and left us one in another place. Such counts may move behind
- * a look and before it, so that one look finds none although there is one: hence several.
- *
- * Who counted and does not read, since a writer came, begins where it counted: a count in a place that
- * the writer has passed already is one that is to be taken back, and there it is found. Elsewhere it
- * would be that of one who reads.
- */
-static __attribute__((noinline)) bool uncount(struct weir__rwlock *handle, uint64_t self,
-                                              uint32_t first)
-{
-    for (int look = 0; look < LOOKS; look++) {
-        if (uncount_once(handle, self, first))
-            return true;
-        weir__cpu_relax();
-    }
-    return false;
 }
 
 /* --- writers in the way --------------------------------------------------------------------- */
@@ -349,7 +183,7 @@ static __attribute__((noinline)) int read_lock_slowly(struct weir__rwlock *handl
         result = look(handle->shm);
         if (result == 0)
             break;
-        uncount(handle, self, place);
+        weir__rwlock_uncount(handle, self, place);
         if (result != AGAIN)
             break;
         result = wait_for_writer(handle->shm, self, deadline_ns);
@@ -363,12 +197,12 @@ static inline int read_lock(struct weir_rwlock *lock, int64_t deadline_ns)
         return weir__rwlock_closed();
     struct weir__rwlock *handle = weir__rwlock_handle(lock);
     uint64_t self = weir__self_identity(weir__self());
-    uint32_t at = hint_of(handle);
-    struct weir__owned *place = place_of(handle, at);
-    if (__builtin_expect(self != WEIR_IDENTITY_NOBODY && count_up(place, self), 1)) {
+    uint32_t at = weir__rwlock_hint(handle);
+    struct weir__owned *place = weir__rwlock_place(handle, at);
+    if (__builtin_expect(self != WEIR_IDENTITY_NOBODY && weir__rwlock_count_up(place, self), 1)) {
         if (__builtin_expect(may_read(handle->shm), 1))
             return 0;
-        uncount(handle, self, at);
+        weir__rwlock_uncount(handle, self, at);
     }
     return read_lock_slowly(handle, deadline_ns);
 }
@@ -402,8 +236,11 @@ int weir_rwlock_read_unlock(struct weir_rwlock *lock)
     if (__builtin_expect(self == WEIR_IDENTITY_NOBODY, 0))
         return not_read();
     /* First where it most likely is: one look, inlined. */
-    if (__builtin_expect(count_down(handle->shm, place_of(handle, hint_of(handle)), self), 1) ||
-        uncount(handle, self, hint_of(handle)))
+    if (__builtin_expect(
+            weir__rwlock_count_down(handle->shm,
+                                    weir__rwlock_place(handle, weir__rwlock_hint(handle)), self),
+            1) ||
+        weir__rwlock_uncount(handle, self, weir__rwlock_hint(handle)))
         return 0;
     return not_read();
 }
@@ -415,6 +252,6 @@ int weir_rwlock_readers(const struct weir_rwlock *lock)
     struct weir__rwlock *handle = weir__rwlock_handle(lock);
     int count = 0;
     for (uint32_t i = 0; i < handle->readers; i++)
-        count += (int)(load_place(place_of(handle, i)) & COUNT_MASK);
+        count += (int)(weir__rwlock_load_place(weir__rwlock_place(handle, i)) & WEIR__RWLOCK_COUNT);
     return count;
 }

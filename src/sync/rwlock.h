@@ -133,9 +133,6 @@ static inline bool weir__rwlock_is_ours(struct weir__rwlock_shm *shm)
     return weir__mutex_is_ours(weir__rwlock_writer(shm), &word);
 }
 
-/* Counts one read lock more for this process, whoever writes. 0, -ENOSPC, -EOVERFLOW. */
-int weir__rwlock_count(struct weir__rwlock *handle, uint64_t self, uint32_t *place);
-
 /* Lets writer go, which this thread holds, and wakes the readers that wait for it. */
 void weir__rwlock_release(struct weir__rwlock_shm *shm);
 

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Read-write locks: the side of the writers. */
-#include "sync/rwlock.h"
+#include "sync/rwlock_count.h"
 
 #include <errno.h>
 
 #include <weir/clock.h>
 
 #include "base/error.h"
-
-#define COUNT_MASK WEIR_IDENTITY_SESSION_MAX
 
 static inline uint32_t load_state(const struct weir__rwlock_shm *shm)
 {
@@ -29,7 +27,7 @@ static inline void store_state(struct weir__rwlock_shm *shm, uint32_t state)
 static inline uint64_t load_place(const struct weir__owned *place)
 {
     /* Sequentially consistent [rwlock.place]: writer, then this look; and what was read before the
-     * count went down. Pairs with the readers' move(). */
+     * count went down. Pairs with weir__rwlock_move(). */
     return atomic_load(&place->word);
 }
 
@@ -37,11 +35,11 @@ static inline uint64_t load_place(const struct weir__owned *place)
 static bool take_out(struct weir__owned *place, uint64_t self)
 {
     uint64_t word = load_place(place);
-    if ((word & COUNT_MASK) == 0)
+    if ((word & WEIR__RWLOCK_COUNT) == 0)
         return true;
     if (weir__owner(word) == self || !weir__owned_is_dead(place, word))
         return false;
-    /* Relaxed [rwlock.place]: what a dead one read is no matter. Pairs with the readers' move(). */
+    /* Relaxed [rwlock.place]: what a dead one read is no matter. Pairs with weir__rwlock_move(). */
     return atomic_compare_exchange_strong_explicit(&place->word, &word, 0, memory_order_relaxed,
                                                    memory_order_relaxed);
 }
@@ -68,7 +66,7 @@ static int look_at_places(void *drain)
     struct drain *our = drain;
     const struct weir__rwlock *handle = our->handle;
     while (our->at < handle->readers) {
-        if ((load_place(&handle->shm->place[our->at].owned) & COUNT_MASK) != 0)
+        if ((load_place(&handle->shm->place[our->at].owned) & WEIR__RWLOCK_COUNT) != 0)
             return WEIR__NOT_YET;
         our->at++;
     }
