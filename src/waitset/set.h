@@ -108,7 +108,10 @@ static inline bool weir__set_is_ours(const struct weir_wait_set *set)
     return *set->identity_now == set->identity;
 }
 
-/* `news` is readable, if anybody polls. */
+/* `news` is readable. */
+void weir__set_make_readable(struct weir_wait_set *set);
+
+/* The same, if anybody polls. */
 void weir__set_touch(struct weir_wait_set *set);
 
 /* Out of everything, and freed. */
