@@ -8,7 +8,9 @@
 #include "rwlock_peers.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static void test_readers_together_and_one_writer(void **state)
 {
@@ -94,6 +96,27 @@ static void test_deadlines(void **state)
     assert_true(weir_now_ns() - before_ns >= 2 * SHORT_NS);
     assert_int_equal(weir_rwlock_readers(&lock), 0);
     assert_ask(a, UNWRITE, NOW, 0);
+    peer_end(&a);
+}
+
+/* It was free before the deadline, and who waited was not running: it reads all the same. */
+static void test_stopped_at_the_deadline(void **state)
+{
+    struct peer a;
+    (void)state;
+    rwlock_make(2);
+    peer_start(&a);
+    assert_result(weir_rwlock_write_lock(&lock), 0);
+    int64_t deadline_ns = weir_deadline_ns(SHORT_NS);
+    peer_tell(&a, READ, 0, SHORT_NS);
+    peer_see_fast_asleep(&a);
+    assert_int_equal(kill(a.pid, SIGSTOP), 0);
+    assert_result(weir_rwlock_write_unlock(&lock), 0);
+    while (weir_now_ns() < deadline_ns + SHORT_NS)
+        usleep(10000);
+    assert_int_equal(kill(a.pid, SIGCONT), 0);
+    assert_answer(a, 0);
+    assert_ask(a, UNREAD, NOW, 0);
     peer_end(&a);
 }
 
@@ -282,6 +305,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_readers_together_and_one_writer),
         cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_stopped_at_the_deadline),
         cmocka_unit_test(test_who_sleeps_is_woken),
         cmocka_unit_test(test_writers_go_first),
         cmocka_unit_test(test_who_is_stopped_is_not_robbed),

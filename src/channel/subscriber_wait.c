@@ -214,6 +214,8 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
         struct weir__lane *lane = subscriber->lanes[subscriber->turn];
         result = weir__lane_next(subscriber, lane, header);
         if (result == 0 && *header != 0) {
+            if (lane != subscriber->lane)
+                subscriber->turns = 0;
             subscriber->lane = lane;
             lane->turn_end = lane->is_validated ? 0 : lane->head + TURN_BYTES;
             return 0;
@@ -228,7 +230,8 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
  * wait that followed more than one message we look away for a few turns; if a message is
  * there by then, twice as long the next time. Who answers each message, or each few of them,
  * is not held up: what it waits for comes after its answer, later than the first such pause.
- * Of several lanes, a pause was in vain only if none of them has anything by then.
+ * Of several lanes, a pause was in vain if none of them has anything by then, and it was another
+ * one's time if that has: pauses must not add up while a round of lanes that are full is read.
  */
 static void look_away(struct weir_subscriber *subscriber)
 {

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "sync/geometry.h"
 #include "sync/rwlock_count.h"
+#include "sync/sleep.h"
 
 /* Inside this file: go on, it has changed; or it has not. */
 #define AGAIN WEIR__NOT_YET
@@ -147,7 +148,15 @@ static int look_for_writer(void *reader)
 static int ask_for_writer(void *reader)
 {
     const struct reader *our = reader;
-    return settle(our->shm, our->self);
+    int result = look_for_writer(reader);
+    return result == AGAIN ? settle(our->shm, our->self) : result;
+}
+
+static int is_too_late(int64_t deadline_ns)
+{
+    return deadline_ns == 0 ? weir__fail_plain(EAGAIN, "somebody writes, or waits to")
+                            : weir__fail_plain(ETIMEDOUT, "somebody wrote, or waited to, until "
+                                                          "the deadline");
 }
 
 /* 0: nobody holds writer any more; or an error. */
@@ -157,11 +166,7 @@ static int wait_for_writer(struct weir__rwlock_shm *shm, uint64_t self, int64_t 
                                             .ends_by_signal = false };
     struct reader our = { shm, self };
     int result = weir__await(&how, &our, &shm->released, deadline_ns);
-    if (result != AGAIN)
-        return result;
-    return deadline_ns == 0 ? weir__fail_plain(EAGAIN, "somebody writes, or waits to")
-                            : weir__fail_plain(ETIMEDOUT, "somebody wrote, or waited to, until "
-                                                          "the deadline");
+    return result == AGAIN ? is_too_late(deadline_ns) : result;
 }
 
 /* --- the public calls of readers ------------------------------------------------------------ */
@@ -171,6 +176,7 @@ static __attribute__((noinline)) int read_lock_slowly(struct weir__rwlock *handl
 {
     uint64_t self;
     uint32_t place;
+    bool is_last = false; /* it was free at the deadline: one more try, not one each time */
     int result = weir__owner_self(&self);
     if (result == 0 && weir__rwlock_is_ours(handle->shm))
         return weir__fail_plain(EDEADLK, "this thread writes: it would wait for itself; see "
@@ -186,7 +192,10 @@ static __attribute__((noinline)) int read_lock_slowly(struct weir__rwlock *handl
         weir__rwlock_uncount(handle, self, place);
         if (result != AGAIN)
             break;
+        if (is_last)
+            return is_too_late(deadline_ns);
         result = wait_for_writer(handle->shm, self, deadline_ns);
+        is_last = weir__is_over(deadline_ns);
     }
     return result;
 }
