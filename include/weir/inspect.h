@@ -163,12 +163,13 @@ struct weir_channel_reading {
     uint64_t released_messages; /* likewise. Between two stores it is one ahead of the bytes */
     uint64_t lag_bytes;         /* committed and not given back; the publisher's progress is read
                                    after the subscriber's, so that it is not less than it was */
-    uint64_t lag_messages;      /* without those held */
-    uint64_t held_messages;     /* announced; not part of the lag */
-    uint64_t held_bytes; /* of the publisher's ring, headers included; never more than it has */
-    uint32_t has_lag;    /* enum weir_lag, or-ed: which of them are known */
-    uint32_t has_holds;  /* 1: held_... are known, and of one moment */
-    uint32_t is_slowest; /* 1: for this one the publisher waits, if it has to */
+    uint64_t lag_messages;  /* without those held: of one that is waited for it is not known where
+                                   these are not */
+    uint64_t held_messages; /* announced; not part of the lag */
+    uint64_t held_bytes;    /* of the publisher's ring, headers included; never more than it has */
+    uint32_t has_lag;       /* enum weir_lag, or-ed: which of them are known */
+    uint32_t has_holds;     /* 1: held_... are known, and of one moment */
+    uint32_t is_slowest;    /* 1: for this one the publisher waits, if it has to */
 };
 
 /* What a member does. */

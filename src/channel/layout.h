@@ -57,7 +57,7 @@ struct weir__slot_shm {
 };
 
 #define WEIR__DIRECTORY_KIND "channel"
-#define WEIR__DIRECTORY_MAGIC UINT64_C(0x3272696477) /* "wdir2" */
+#define WEIR__DIRECTORY_MAGIC UINT64_C(0x3372696477) /* "wdir3" */
 #define WEIR__TYPE_NAME_BYTES 64                     /* its NUL included */
 
 enum weir__role { WEIR__PUBLISHER = 0, WEIR__SUBSCRIBER = 1, WEIR__ROLES = 2 };

@@ -199,7 +199,7 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
                 is_ours ? atomic_load_explicit(&entry->released, memory_order_relaxed) : 0,
         };
         if (is_ours && !member->is_lossy)
-            weir__read_holds(page, aside, &attempts, reading);
+            weir__read_holds(page, aside, &attempts, seen, member->reading_count - 1);
     }
     return true;
 }

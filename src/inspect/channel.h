@@ -15,10 +15,17 @@
 /* A loop over words that change under us. */
 #define WEIR__INSPECT_ATTEMPTS 100
 
+struct weir__hold_seen {
+    size_t reading; /* of which of its readings */
+    uint64_t position, bytes;
+};
+
 struct weir__member_seen {
     struct weir_channel_member member;
     struct weir_channel_reading *readings; /* what the member's point to */
     uint64_t taken_bytes; /* publisher: of its ring, by the slowest: its lag, and what it holds */
+    struct weir__hold_seen holds[WEIR__HOLDS_ANNOUNCED]; /* subscriber: behind its cursors */
+    unsigned hold_count;
 };
 
 /* What a member counted, and what it does now. Nothing of it is believed. */
@@ -31,12 +38,12 @@ void weir__read_subscriber_stats(const struct weir__page_shm *page, uint32_t pub
                                  struct weir_channel_member *member);
 
 /*
- * What a subscriber has announced that it holds of the lane of this reading, whose cursor was read
- * before. attempts: looks more than one that are left for all lanes of the page; what changes or
+ * What a subscriber has announced that it holds of the lane of this one of its readings, whose cursor
+ * was read before. attempts: looks more than one that are left for all lanes of the page; what changes or
  * lies for longer stays unknown.
  */
 void weir__read_holds(const struct weir__page_shm *page, const struct weir__aside_shm *aside,
-                      unsigned *attempts, struct weir_channel_reading *reading);
+                      unsigned *attempts, struct weir__member_seen *seen, size_t reading);
 
 /*
  * The lag of each reading, the use of each ring, and who is the slowest of each publisher. The

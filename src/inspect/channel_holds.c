@@ -7,8 +7,9 @@
 
 /* What is announced of one lane. */
 struct announced {
-    unsigned places;          /* that name it */
-    uint64_t messages, bytes; /* of them, behind the cursor */
+    unsigned places; /* that name it */
+    unsigned count;  /* of them, behind the cursor */
+    struct weir__hold_seen holds[WEIR__HOLDS_ANNOUNCED];
 };
 
 /* False: the place names that lane with what cannot be, or with words of two moments. */
@@ -29,8 +30,8 @@ static bool add_place(const struct weir__place_shm *place, uint64_t owner, uint6
     announced->places++;
     if (position >= cursor) /* announced, and not passed: it is part of the lag */
         return true;
-    announced->messages++;
-    announced->bytes += bytes;
+    announced->holds[announced->count++] =
+        (struct weir__hold_seen){ .position = position, .bytes = bytes };
     return bytes <= cursor - position;
 }
 
@@ -56,15 +57,21 @@ static bool read_all(const struct weir__page_shm *page, const struct weir__aside
 }
 
 void weir__read_holds(const struct weir__page_shm *page, const struct weir__aside_shm *aside,
-                      unsigned *attempts, struct weir_channel_reading *reading)
+                      unsigned *attempts, struct weir__member_seen *seen, size_t number)
 {
     struct announced announced;
+    struct weir_channel_reading *reading = &seen->readings[number];
     while (!read_all(page, aside, reading->identity, reading->released_bytes, &announced)) {
         if (*attempts == 0)
             return; /* it changes all the time, or lies */
         --*attempts;
     }
     reading->has_holds = 1;
-    reading->held_messages = announced.messages;
-    reading->held_bytes = announced.bytes;
+    reading->held_messages = announced.count;
+    for (unsigned i = 0; i < announced.count; i++) {
+        reading->held_bytes += announced.holds[i].bytes;
+        announced.holds[i].reading = number;
+        if (seen->hold_count < WEIR__HOLDS_ANNOUNCED) /* it is, of who does not lie */
+            seen->holds[seen->hold_count++] = announced.holds[i];
+    }
 }

@@ -130,8 +130,8 @@ static void find_lag(const struct weir_channel_member *publisher, bool may_be_ov
         return;
     reading->lag_bytes = bytes;
     reading->has_lag = WEIR_LAG_BYTES;
-    if (messages > bytes / WEIR__RECORD_HEADER_BYTES)
-        return;
+    if (messages > bytes / WEIR__RECORD_HEADER_BYTES || (!may_be_overrun && !reading->has_holds))
+        return; /* some of them may be held */
     reading->lag_messages = messages;
     reading->has_lag |= WEIR_LAG_MESSAGES;
 }
@@ -147,19 +147,38 @@ static void bound_holds(const struct weir_channel_member *publisher, bool is_wai
         reading->held_bytes = publisher->ring_bytes;
 }
 
-static void note_use(struct weir__member_seen *publisher,
-                     const struct weir_channel_member *subscriber,
-                     const struct weir_channel_reading *reading)
+/* Of what is held, what the lag does not reach over: there a pad stands where the record is. */
+static uint64_t held_beside(const struct weir__member_seen *subscriber, size_t number,
+                            uint64_t ring_bytes)
 {
-    uint64_t taken_bytes = reading->lag_bytes + reading->held_bytes;
+    const struct weir_channel_reading *reading = &subscriber->readings[number];
+    uint64_t bytes = 0;
+    if (!reading->has_holds || ring_bytes == 0)
+        return 0;
+    for (unsigned i = 0; i < subscriber->hold_count; i++) {
+        const struct weir__hold_seen *hold = &subscriber->holds[i];
+        uint64_t behind = (reading->released_bytes - hold->position) % ring_bytes;
+        uint64_t ahead = (ring_bytes - behind) % ring_bytes; /* the same place, a lap on */
+        if (hold->reading == number && ahead >= reading->lag_bytes)
+            bytes += hold->bytes < ring_bytes ? hold->bytes : ring_bytes;
+    }
+    return bytes;
+}
+
+static void note_use(struct weir__member_seen *publisher,
+                     const struct weir__member_seen *subscriber, size_t number)
+{
+    const struct weir_channel_reading *reading = &subscriber->readings[number];
     if (reading->lag_bytes > publisher->member.ring_bytes)
         return; /* who is further behind than the ring is long was evicted */
     if (reading->lag_bytes > publisher->member.used_bytes)
         publisher->member.used_bytes = reading->lag_bytes;
+    uint64_t taken_bytes =
+        reading->lag_bytes + held_beside(subscriber, number, publisher->member.ring_bytes);
     if (taken_bytes <= publisher->taken_bytes)
         return;
     publisher->taken_bytes = taken_bytes;
-    publisher->member.slowest = subscriber->slot;
+    publisher->member.slowest = subscriber->member.slot;
 }
 
 static bool reads_from(const struct weir_channel_member *subscriber,
@@ -192,13 +211,16 @@ static void find_use(const struct members *members)
         for (size_t k = 0; k < subscriber->member.reading_count; k++) {
             struct weir_channel_reading *reading = &subscriber->readings[k];
             struct weir__member_seen *publisher = find_publisher(members, reading);
-            if (!publisher || reading->state == WEIR_READING_REFUSED)
+            if (!publisher || reading->state == WEIR_READING_REFUSED) {
+                reading->has_holds = 0; /* nobody says how large the ring is, or who waits */
+                reading->held_messages = reading->held_bytes = 0;
                 continue;
+            }
             bool is_waited_for = !subscriber->member.is_lossy && !publisher->member.evicts;
             find_lag(&publisher->member, !is_waited_for, reading);
             bound_holds(&publisher->member, is_waited_for, reading);
             if (!subscriber->member.is_lossy)
-                note_use(publisher, &subscriber->member, reading);
+                note_use(publisher, subscriber, k);
         }
     }
 }

@@ -169,6 +169,10 @@ load channels.bash
     refused 1 'nobody had subscribed' "$WEIR" pub -s 1 -w 0 c </dev/null
     sub none c
     refused 1 "1 of 2 had subscribed to 'c' within 0.1 s" "$WEIR" pub -s 2 -w 0.1 c </dev/null
+    stop "$sub_pid"
+    refused 1 "1 had subscribed to 'c' within 0.1 s, and not all of them have attached" \
+        "$WEIR" pub -s 1 -w 0.1 c </dev/null
+    kill -CONT "$sub_pid"
     end_children
     children=()
     subscribed=0

@@ -111,7 +111,7 @@ static bool is_again(int result)
 
 static int fail(int result)
 {
-    return result == -EINTR ? STATUS_FAILURE : command_fail_weir(); /* the signal says it all */
+    return result == -EINTR ? STATUS_FAILURE : channel_fail(result); /* the signal says it all */
 }
 
 static int publish(struct publication *publication, const unsigned char *data, size_t size)
@@ -227,8 +227,10 @@ static int too_few(const struct publication *publication)
 {
     const struct request *request = publication->request;
     int count = weir_publisher_subscribers(publication->publisher);
-    if ((uint64_t)count >= request->wait_for) /* one has come since */
-        count = (int)request->wait_for - 1;
+    if (count > 0 && (uint64_t)count >= request->wait_for) /* stopped, or come just now */
+        return command_fail("%d had subscribed to '%s' within %g s, and not all of them have "
+                            "attached what is published here",
+                            count, request->channel, request->wait);
     if (count <= 0)
         return command_fail("nobody had subscribed to '%s' within %g s", request->channel,
                             request->wait);

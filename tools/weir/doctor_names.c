@@ -18,10 +18,11 @@
 
 #define NAME "run directory"
 
-/* Any at all; a file system may not count its files. */
+/* Any at all; a file system may not count its blocks, or its files, and root may use the last ones. */
 static bool has_room(const struct statvfs *system)
 {
-    return system->f_bavail > 0 && (system->f_files == 0 || system->f_favail > 0);
+    bool has_blocks = geteuid() == 0 ? system->f_bfree > 0 : system->f_bavail > 0;
+    return (system->f_blocks == 0 || has_blocks) && (system->f_files == 0 || system->f_favail > 0);
 }
 
 /* The default one belongs to one user; one that WEIR_DIR names may be a group's. */

@@ -221,7 +221,8 @@ static int take_all(struct sample *sample, const struct sample *before)
     if (result != 0)
         sample->trouble = text_escape(weir_last_error(), false);
     for (size_t i = 0; i < names.count; i++) {
-        if (take_channel(sample, names.at[i], before) == -ENOENT) {
+        bool had_trouble = sample->trouble != NULL;
+        if (take_channel(sample, names.at[i], before) == -ENOENT && !had_trouble) {
             free(sample->trouble);
             sample->trouble = NULL;
         }
