@@ -156,9 +156,9 @@ static const struct {
     unsigned char byte;
     int expected;
 } corruptions[] = {
-    { offsetof(struct weir__directory_shm, magic), '1', -EPROTO }, /* "1dir2" */
-    { offsetof(struct weir__directory_shm, magic) + 4, '1', -EPROTO },
-    { offsetof(struct weir__directory_shm, magic) + 4, '3', -EPROTO },
+    { offsetof(struct weir__directory_shm, magic), '1', -EPROTO }, /* "1dir3" */
+    { offsetof(struct weir__directory_shm, magic) + 4, '2', -EPROTO },
+    { offsetof(struct weir__directory_shm, magic) + 4, '4', -EPROTO },
     { offsetof(struct weir__directory_shm, counts), 0, -EUCLEAN },
     { offsetof(struct weir__directory_shm, counts) + 1, 0xff, -EUCLEAN },
     { offsetof(struct weir__directory_shm, counts) + 4, 0, -EUCLEAN },

@@ -36,7 +36,7 @@ static const char help[] =
     "  MSG/S      messages sent, or given back, in a second\n"
     "  BYTE/S     the same in bytes, with 8 for each message's header\n"
     "  LAG        bytes that are sent and not given back: a subscriber's own, where\n"
-    "             it is furthest behind; a publisher's, the largest of its subscribers'\n"
+    "             it is furthest behind; of a publisher, the largest one\n"
     "  RING       how much of the publisher's ring that is\n"
     "  HELD       bytes of rings that a subscriber has taken in place, keeps, and has\n"
     "             announced: rings go round them, and have so much less room. What is\n"
