@@ -215,7 +215,7 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
         result = weir__lane_next(subscriber, lane, header);
         if (result == 0 && *header != 0) {
             if (lane != subscriber->lane)
-                subscriber->turns = 0;
+                subscriber->turns /= 4; /* and twice that is the next: half as long */
             subscriber->lane = lane;
             lane->turn_end = lane->is_validated ? 0 : lane->head + TURN_BYTES;
             return 0;
