@@ -5,7 +5,9 @@
 #include "guard.h"
 #include "liar.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <weir/inspect.h>
 
 void onlooker_begin(void)
 {
@@ -72,4 +74,35 @@ void onlooker_meet_a_liar(unsigned which, onlooker_look *look)
         look("while it lies");
     assert_int_equal(kill(companion.pid, SIGKILL), 0);
     assert_int_equal(companion_end(&companion), SIGKILL);
+}
+
+static int tolerate(const struct weir_channel_member *member, void *argument)
+{
+    ++*(unsigned *)argument;
+    CHECK(member->reading_count <= WEIR_CHANNEL_MEMBERS_DEFAULT);
+    CHECK(member->state >= WEIR_MEMBER_JOINING && member->state <= WEIR_MEMBER_FALSE);
+    CHECK(member->activity <= WEIR_ACTIVITY_POLLING && member->need <= WEIR_NEED_PUBLISHER);
+    CHECK(member->used_bytes <= member->ring_bytes);
+    CHECK(member->slowest == WEIR_SLOT_NONE || member->slowest < WEIR_CHANNEL_MEMBERS_DEFAULT);
+    for (size_t i = 0; i < member->reading_count; i++) {
+        const struct weir_channel_reading *reading = &member->readings[i];
+        CHECK(reading->publisher < WEIR_CHANNEL_MEMBERS_DEFAULT);
+        CHECK(reading->lag_bytes <= CAPACITY && reading->lag_messages <= CAPACITY / 8);
+        CHECK(reading->has_lag || reading->lag_bytes == 0);
+        CHECK(reading->held_messages <= WEIR__HOLDS_ANNOUNCED && reading->has_holds <= 1);
+        CHECK(reading->held_bytes >= 8 * reading->held_messages);
+        CHECK(reading->held_bytes <= CAPACITY);
+        CHECK(reading->has_holds || reading->held_messages + reading->held_bytes == 0);
+    }
+    return 0;
+}
+
+void onlooker_look_at_lies(const char *what)
+{
+    unsigned visits = 0;
+    int64_t before_ns = weir_now_ns();
+    int result = weir_inspect_channel("lane", tolerate, &visits);
+    if (result != 0 && result != -EPROTO && result != -EPROTONOSUPPORT && result != -EUCLEAN)
+        fail_msg("%s: %d, %s", what, result, weir_last_error());
+    onlooker_expect_soon(before_ns);
 }

@@ -22,6 +22,9 @@ void onlooker_meet_each_lie(unsigned which, onlooker_look *look);
 /* For a second, while a process writes lies about these words at full speed. */
 void onlooker_meet_a_liar(unsigned which, onlooker_look *look);
 
+/* Takes all that weir_inspect_channel() tells of it, which must be what can be. */
+void onlooker_look_at_lies(const char *what);
+
 /* Fails when a look that began then has taken too long. */
 void onlooker_expect_soon(int64_t before_ns);
 

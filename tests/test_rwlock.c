@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <time.h>
 
 static void test_readers_together_and_one_writer(void **state)
 {
@@ -112,8 +112,10 @@ static void test_stopped_at_the_deadline(void **state)
     peer_see_fast_asleep(&a);
     assert_int_equal(kill(a.pid, SIGSTOP), 0);
     assert_result(weir_rwlock_write_unlock(&lock), 0);
-    while (weir_now_ns() < deadline_ns + SHORT_NS)
-        usleep(10000);
+    const int64_t after_ns = deadline_ns + SHORT_NS;
+    const struct timespec after = { after_ns / 1000000000, after_ns % 1000000000 };
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &after, NULL) != 0)
+        ;
     assert_int_equal(kill(a.pid, SIGCONT), 0);
     assert_answer(a, 0);
     assert_ask(a, UNREAD, NOW, 0);

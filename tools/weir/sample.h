@@ -19,7 +19,7 @@ struct sample_row {
     uint64_t messages, bytes;
     bool has_rates; /* there was a look before this one */
     double message_rate, byte_rate;
-    bool has_lag; /* of a publisher, its slowest subscriber's */
+    bool has_lag; /* of a publisher, the largest of its subscribers' */
     uint64_t lag_bytes, lag_messages;
     bool has_holds; /* subscriber, of all its publishers: */
     uint64_t held_bytes, held_messages;
