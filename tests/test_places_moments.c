@@ -148,6 +148,33 @@ static void expect_it_ended_before(int result)
     assert_int_equal(result, round_then == 1 ? 1 : -EAGAIN);
 }
 
+/* --- one joins in a dead one's place, and another finds that it is dead --------------------------- */
+
+static void stage_barrier_of_a_dead_one_and_ours(void)
+{
+    uint32_t party;
+    stage_barrier_of_a_dead_one();
+    assert_result(weir_barrier_join(&barrier, &party), 0);
+    assert_int_equal(party, 1);
+}
+
+static int join_where_one_died(void)
+{
+    return weir_barrier_join(&barrier, &notes->number);
+}
+
+static void find_it_gone_meanwhile(void)
+{
+    ours = weir_barrier_wait_until(&barrier, 1, NOW);
+}
+
+static void expect_it_joined(int result)
+{
+    assert_true(ours == 1 || ours == -EAGAIN);
+    assert_int_equal(result, WEIR_OWNER_DIED);
+    assert_int_equal(notes->number, 0);
+}
+
 /* --- one withdraws while the other arrives ------------------------------------------------------ */
 
 static void stage_barrier_of_ours(void)
@@ -288,11 +315,44 @@ static void expect_not_both(int result)
     assert_true(ours != 0 || result != 0);
 }
 
+/* --- one reads in a dead one's place, and a writer clears it ------------------------------------- */
+
+static void read_and_die(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_rwlock_read_lock(&lock), 0);
+}
+
+static void stage_lock_of_a_dead_one(void)
+{
+    peers_share(weir_rwlock_bytes(1));
+    assert_result(weir_rwlock_init(peers_memory, peers_bytes, 1), 0);
+    assert_result(weir_rwlock_open(&lock, peers_memory, peers_bytes), 0);
+    in_child(read_and_die, NULL);
+}
+
+static void clear_it_meanwhile(void)
+{
+    ours = try_write();
+    if (ours == 0)
+        assert_result(weir_rwlock_write_unlock(&lock), 0);
+}
+
+static void expect_it_reads(int result)
+{
+    assert_true(ours == 0 || ours == -EAGAIN);
+    assert_int_equal(result, 0);
+}
+
 static const struct moment moments[] = {
     { "take a dead one's permit", stage_permits, be_somebody, take, take_meanwhile,
       expect_one_holder, NULL },
     { "join while a round ends", stage_barrier_of_a_dead_one, join, arrive, join_meanwhile,
       expect_it_ended_before, NULL },
+    { "join where one died, while it is found", stage_barrier_of_a_dead_one_and_ours, be_somebody,
+      join_where_one_died, find_it_gone_meanwhile, expect_it_joined, NULL },
+    { "read where one died, while it is cleared", stage_lock_of_a_dead_one, be_somebody, try_read,
+      clear_it_meanwhile, expect_it_reads, NULL },
     { "arrive while one withdraws", stage_barrier_of_ours, join, arrive, arrive_meanwhile,
       expect_both_or_none, NULL },
     { "withdraw while one arrives", stage_one_that_has_looked, join, arrive, withdraw_meanwhile,

@@ -198,9 +198,17 @@ static bool take_place(const struct weir__barrier *handle, uint64_t self, bool a
     return false;
 }
 
+static uint64_t sum_owners(const struct weir__barrier *handle)
+{
+    uint64_t sum = 1;
+    for (uint32_t i = 0; i < handle->parties; i++)
+        sum = weir__owners_sum(sum, load_place(&handle->shm->place[i].owned));
+    return sum;
+}
+
 int weir_barrier_join(struct weir_barrier *barrier, uint32_t *party)
 {
-    uint64_t self;
+    uint64_t self, before, owners = 0;
     int news;
     if (is_closed(barrier))
         return closed();
@@ -210,13 +218,19 @@ int weir_barrier_join(struct weir_barrier *barrier, uint32_t *party)
     int result = weir__owner_self(&self);
     if (result != 0)
         return result;
-    if (!take_place(handle, self, false, party, &news) &&
-        !take_place(handle, self, true, party, &news))
-        return weir__fail(ENOSPC,
-                          "the barrier has %u parties, and all of them live: make it with more, or "
-                          "wait until one has left",
-                          handle->parties);
-    return news;
+    for (int look = 0; look < WEIR__OWNERS_LOOKS; look++) {
+        if (take_place(handle, self, false, party, &news) ||
+            take_place(handle, self, true, party, &news))
+            return news;
+        before = owners;
+        owners = sum_owners(handle);
+        if (owners == before)
+            break;
+    }
+    return weir__fail(ENOSPC,
+                      "the barrier has %u parties, and all of them live: make it with more, or "
+                      "wait until one has left",
+                      handle->parties);
 }
 
 static int find_party(const struct weir_barrier *barrier, uint32_t party, uint64_t *word)

@@ -67,17 +67,39 @@ static bool claim(struct weir__rwlock *handle, uint64_t self, enum vacancy which
     return false;
 }
 
+static bool claim_any(struct weir__rwlock *handle, uint64_t self, uint32_t *at)
+{
+    for (int which = FREE; which < VACANCIES; which++) {
+        if (claim(handle, self, (enum vacancy)which, at))
+            return true;
+    }
+    return false;
+}
+
+static uint64_t sum_owners(struct weir__rwlock *handle)
+{
+    uint64_t sum = 1;
+    for (uint32_t i = 0; i < handle->readers; i++)
+        sum = weir__owners_sum(sum, weir__rwlock_load_place(weir__rwlock_place(handle, i)));
+    return sum;
+}
+
 int weir__rwlock_count(struct weir__rwlock *handle, uint64_t self, uint32_t *at)
 {
+    uint64_t before, owners = 0;
     *at = weir__rwlock_hint(handle);
     if (weir__rwlock_count_up(weir__rwlock_place(handle, *at), self))
         return 0;
     int result = count_own(handle, self, at);
     if (result != NONE)
         return result;
-    for (int which = FREE; which < VACANCIES; which++) {
-        if (claim(handle, self, (enum vacancy)which, at))
+    for (int look = 0; look < WEIR__OWNERS_LOOKS; look++) {
+        if (claim_any(handle, self, at))
             return 0;
+        before = owners;
+        owners = sum_owners(handle);
+        if (owners == before)
+            break;
     }
     result = count_own(handle, self, at);
     if (result != NONE)
