@@ -49,11 +49,22 @@ static inline void step_to(struct reader *reader, uint64_t head)
     reader->at = weir__ring_at(reader->ring->bytes, reader->ring->capacity, head);
 }
 
+/* Behind the pads at *head; 0: there is none, before end. */
+static __attribute__((noinline, cold)) uint64_t look_behind_pads(const struct weir__ring *ring,
+                                                                 uint64_t *head, uint64_t end)
+{
+    uint64_t header = weir__pass_pads(ring, head);
+    const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, *head);
+    return *head < end && header != 0 && weir__is_message(ring, at, header) ? header : 0;
+}
+
 /*
  * The header of the next message if it is there, behind pads perhaps; 0 also for what cannot be
- * true: the next call says so, since what this one has found is good.
+ * true: the next call says so, since what this one has found is good. Inlined, and with a head of
+ * its own for the pads, so that the reader stays in registers: kept in memory, each message would
+ * wait for the one before it to be stored.
  */
-static inline uint64_t look_behind(struct reader *reader)
+static inline __attribute__((always_inline)) uint64_t look_behind(struct reader *reader)
 {
     if (reader->head >= reader->end)
         return 0;
@@ -63,10 +74,9 @@ static inline uint64_t look_behind(struct reader *reader)
     if (!weir__is_pad(reader->ring, header))
         return 0;
     uint64_t head = reader->head;
-    header = weir__pass_pads(reader->ring, &head);
+    header = look_behind_pads(reader->ring, &head, reader->end);
     step_to(reader, head);
-    bool is_there = header != 0 && weir__is_message(reader->ring, reader->at, header);
-    return is_there && head < reader->end ? header : 0;
+    return header;
 }
 
 /* Describes the message with this header, which is, or is to be, at data, and steps over it. */
