@@ -281,7 +281,8 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
         result = look_for_ends(subscriber);
         if (result == 0 && weir__hold_count(subscriber) > 0)
             weir__subscriber_announce(subscriber, true);
-        subscriber->turns = 0; /* all were empty */
+        if (subscriber->lane_count > 1)
+            subscriber->turns = 0; /* all were empty */
         if (result == 0)
             result = wait_a_while(subscriber, WEIR__WAITS_FOR_MESSAGE, deadline_ns);
         if (result != 0)
