@@ -223,7 +223,8 @@ static int check_commit(const struct weir_publisher *publisher, const size_t *si
         count > publisher->many_count)
         return weir__fail(EINVAL, "commit of %zu messages: there is no loan of so many", count);
     uint64_t most = weir__publisher_loan_bytes(publisher);
-    for (size_t i = 0; i < count; i++) {
+    bool are_alike = !sizes_bytes && !types; /* then the first one stands for all */
+    for (size_t i = 0; i < (are_alike && count > 0 ? 1 : count); i++) {
         uint64_t size_bytes = sizes_bytes ? sizes_bytes[i] : most;
         if (size_bytes > most || (types && types[i] > UINT16_MAX))
             return weir__fail(EINVAL,
