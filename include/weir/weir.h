@@ -6,6 +6,7 @@
 #include <weir/arena.h>
 #include <weir/barrier.h>
 #include <weir/channel.h>
+#include <weir/channel_options.h>
 #include <weir/clock.h>
 #include <weir/collect.h>
 #include <weir/condition.h>
@@ -20,11 +21,13 @@
 #include <weir/once.h>
 #include <weir/permits.h>
 #include <weir/pool.h>
+#include <weir/publisher.h>
 #include <weir/ref.h>
 #include <weir/rwlock.h>
 #include <weir/segment.h>
 #include <weir/semaphore.h>
 #include <weir/semset.h>
+#include <weir/subscriber.h>
 #include <weir/tap.h>
 #include <weir/version.h>
 #include <weir/waitset.h>
