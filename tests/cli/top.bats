@@ -250,6 +250,15 @@ holds_its_form() {
     until_so holds_its_form 8
 }
 
+@test "the screen: a channel that is not there, in whole sentences" {
+    screen 40 12 "$WEIR" top -i 0.1 not/there
+    until_so shows "^there is no channel under name$"
+    until_so shows "^'not/there': its first publisher or$"
+    until_so shows '^what there is$'
+    sub one not/there # and when it comes
+    until_so holds_its_form 1
+}
+
 @test "the screen: colours, a signal, a terminal that is not known" {
     sub one c
     stop "$sub_pid"

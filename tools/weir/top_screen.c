@@ -75,14 +75,34 @@ static void put(int at, int attributes, const char *text)
     attrset(A_NORMAL);
 }
 
+/* Where nothing else is to be shown: lines that end between words, as many as it takes. */
+static void put_all(int at, int attributes, const char *text)
+{
+    while (*text && COLS > 0) {
+        size_t bytes = bytes_of(text, (size_t)COLS), end = bytes;
+        while (text[bytes] && end > 0 && text[end] != ' ')
+            end--;
+        if (end == 0) /* one word is longer */
+            end = bytes;
+        char *line = text_format("%.*s", (int)end, text);
+        put(at++, attributes, line);
+        free(line);
+        text += end;
+        while (*text == ' ')
+            text++;
+    }
+}
+
 static void draw_title(const struct screen *screen)
 {
     char *text =
         text_format("weir top  every %.2g s  by %s%s%s", (double)screen->interval_ns / 1e9,
                     top_sort_name(screen->view.sort), screen->view.is_reverse ? ", reversed" : "",
                     screen->is_stopped ? "  STOPPED: Space goes on" : "");
-    char *summary = screen->sample.trouble ? text_format("%s", screen->sample.trouble)
-                                           : top_summary(&screen->sample);
+    bool is_all = screen->sample.trouble && screen->sample.row_count == 0; /* it stands below */
+    char *summary = is_all                   ? text_format("%s", "")
+                    : screen->sample.trouble ? text_format("%s", screen->sample.trouble)
+                                             : top_summary(&screen->sample);
     put(TITLE, A_BOLD | color(COLOR_TITLE), text);
     put(SUMMARY, screen->sample.trouble ? A_BOLD | color(COLOR_BLOCKED) : A_NORMAL, summary);
     free(summary);
@@ -121,7 +141,9 @@ static void draw(struct screen *screen)
     for (size_t i = 0; i < room() && screen->first + i < screen->sample.row_count; i++)
         put(ROWS + (int)i, attributes_of(&screen->sample.rows[screen->first + i]),
             sheet.lines[screen->first + i + 1]);
-    if (screen->sample.row_count == 0 && !screen->sample.trouble)
+    if (screen->sample.row_count == 0 && screen->sample.trouble)
+        put_all(ROWS, A_BOLD | color(COLOR_BLOCKED), screen->sample.trouble);
+    else if (screen->sample.row_count == 0)
         put(ROWS, A_DIM,
             screen->sample.channel_count > 0
                 ? "Nobody is a member."
