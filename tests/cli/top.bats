@@ -251,11 +251,11 @@ holds_its_form() {
 }
 
 @test "the screen: a channel that is not there, in whole sentences" {
-    screen 40 12 "$WEIR" top -i 0.1 not/there
-    until_so shows "^there is no channel under name$"
-    until_so shows "^'not/there': its first publisher or$"
-    until_so shows '^what there is$'
-    sub one not/there # and when it comes
+    screen 40 12 "$WEIR" top -i 0.1 c
+    until_so shows "^there is no channel under name 'c': its$"
+    until_so shows "^first publisher or subscriber makes it;$"
+    until_so shows "^'weir list' shows what there is$"
+    sub one c # and when it comes
     until_so holds_its_form 1
 }
 
