@@ -30,8 +30,8 @@ static const char help[] =
     "\n"
     "What is there is printed at once. A publisher waits for the slowest subscriber:\n"
     "whoever stops reading from this command may stop it, too; unless that one waits\n"
-    "for nobody ('weir pub --lag-max'): then what was missed is said. A message\n"
-    "counts as taken ('weir pub --taken') once it is written.\n"
+    "for nobody ('weir pub --lag-max'): then what was missed is said, once a second\n"
+    "at most. A message counts as taken ('weir pub --taken') once it is written.\n"
     "\n"
     "Options:\n" RECEIVER_FROM_HELP
     "      --lossy            miss what is not read in time: no publisher waits for\n"
@@ -81,6 +81,8 @@ struct subscription {
     unsigned held_count;
     struct overwritten *overwritten;
     size_t overwritten_count;
+    uint64_t untold; /* messages that were missed, and of which nothing was said yet */
+    int64_t told_ns; /* when something was said last */
 };
 
 /* What is written is given back. */
@@ -152,10 +154,21 @@ static int take_copy(struct subscription *subscription, struct weir_message *mes
     return 0;
 }
 
-static void tell_missed(uint64_t count)
+static void tell_missed(struct subscription *subscription)
 {
-    command_note("%llu message%s missed", (unsigned long long)count,
-                 count == 1 ? " was" : "s were");
+    if (subscription->untold == 0)
+        return;
+    command_note("%llu message%s missed", (unsigned long long)subscription->untold,
+                 subscription->untold == 1 ? " was" : "s were");
+    subscription->untold = 0;
+    subscription->told_ns = weir_now_ns();
+}
+
+/* At once, but once a second at most, whoever misses some again and again. */
+static void tell_missed_if_due(struct subscription *subscription)
+{
+    if (subscription->untold > 0 && weir_now_ns() - subscription->told_ns >= WEIR_SECOND_NS)
+        tell_missed(subscription);
 }
 
 /* Until there may be a message, or nobody reads our output any more. */
@@ -163,10 +176,13 @@ static void await_news(struct subscription *subscription, int64_t deadline_ns)
 {
     struct pollfd fds[] = { { .fd = subscription->fd, .events = POLLIN },
                             { .fd = STDOUT_FILENO, .events = 0 } }; /* its end is told unasked */
+    if (subscription->untold > 0 && subscription->told_ns + WEIR_SECOND_NS < deadline_ns)
+        deadline_ns = subscription->told_ns + WEIR_SECOND_NS;
     int64_t left_ns = deadline_ns - weir_now_ns();
     const struct timespec left = { left_ns / WEIR_SECOND_NS, left_ns % WEIR_SECOND_NS };
     if (left_ns > 0)
         ppoll(fds, 2, deadline_ns == WEIR_NEVER ? NULL : &left, NULL);
+    tell_missed_if_due(subscription);
 }
 
 /*
@@ -185,8 +201,8 @@ static int next(struct receiver *receiver, struct weir_message *message, int64_t
         subscription->is_lossy ? receive_copy(subscription, held) : take_copy(subscription, held);
     if (result != 0)
         return result;
-    if (held->missed > 0)
-        tell_missed(held->missed);
+    subscription->untold += held->missed;
+    tell_missed_if_due(subscription);
     subscription->held_count += !subscription->is_lossy;
     *message = *held;
     message->data = receiver->room;
@@ -245,7 +261,8 @@ static int subscribe(const struct request *request)
     weir_subscriber_close(subscription->subscriber);
     int status = receiver->status;
     for (size_t i = 0; i < subscription->overwritten_count; i++)
-        tell_missed(subscription->overwritten[i].count);
+        subscription->untold += subscription->overwritten[i].count;
+    tell_missed(subscription);
     free(subscription->overwritten);
     free(receiver->room);
     free(subscription);
