@@ -179,11 +179,25 @@ int weir__draft_update(struct weir__draft *draft)
     return 0;
 }
 
+/*
+ * The kernel orders what is written before a rename, and what is read after the name was found. The C
+ * language, and the thread sanitizer, know nothing of that: for two threads of one process it is said
+ * here as well.
+ */
+static weir__atomic_u32 published;
+
+void weir__draft_order(void)
+{
+    /* Acquire [entry.publish]: all that its maker wrote. Pairs with weir__draft_publish(). */
+    atomic_load_explicit(&published, memory_order_acquire);
+}
+
 int weir__draft_publish(struct weir__draft *draft, const char *directory)
 {
     struct weir__entry *entry = &draft->entry;
-    /* Release [entry.publish]: rename orders the record, the header and the values before the
-     * name. Pairs with weir__entry_read(), which finds them through it. */
+    /* Release [entry.publish]: the record, the header and the values, before the name. Pairs with
+     * weir__draft_order(). */
+    atomic_fetch_add_explicit(&published, 1, memory_order_release);
     if (renameat(draft->dir->fd, entry->directory, draft->dir->fd, directory) != 0) {
         int error = errno;
         if (error == ENOTEMPTY || error == EEXIST || error == ENOTDIR)

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "segment/backend.h"
+#include "segment/draft.h"
 #include "segment/header.h"
 #include "segment/pages.h"
 #include "segment/ref.h"
@@ -156,7 +157,7 @@ static int attach_named(struct weir_segment *segment, const struct weir__segment
                                               .creator = record->creator,
                                               .read_only =
                                                   ask->options.flags & WEIR_SEGMENT_READ_ONLY };
-    /* Acquire [entry.publish]: the name was read before. Pairs with weir__draft_publish(). */
+    weir__draft_order();
     result = weir__header_check(segment->memory, &expected, ask->what);
     if (result == 0 && record->sem_count < ask->options.semaphores)
         result = weir__fail(EINVAL, "%s has %u semaphores, and %u are asked for", ask->what,
