@@ -198,8 +198,35 @@ static int look_for_an_end(struct weir_subscriber *subscriber)
     return result == -EUCLEAN || result == -EOVERFLOW ? result : 0;
 }
 
+/* For a few turns, and for twice as many the next time, until enough messages come of it. */
+static void pause_in_stream(struct weir_subscriber *subscriber, uint64_t run, uint64_t enough)
+{
+    if (run < 2)
+        subscriber->turns = 0;
+    else if (subscriber->turns == 0)
+        subscriber->turns = STREAM_TURNS_MIN;
+    else if (subscriber->turns < STREAM_TURNS_MAX && run < enough)
+        subscriber->turns *= 2;
+    for (unsigned i = 0; i < subscriber->turns; i++)
+        weir__cpu_relax();
+}
+
+/* Messages of the lane since this was asked last. */
+static inline uint64_t run_of(struct weir__lane *lane)
+{
+    uint64_t run = lane->count - lane->waited;
+    lane->waited = lane->count;
+    return run;
+}
+
+static void look_away_from_all(struct weir_subscriber *subscriber)
+{
+    pause_in_stream(subscriber, subscriber->run, STREAM_RUN * (uint64_t)subscriber->lane_count);
+    subscriber->run = 0;
+}
+
 /* The next message, of the lane whose turn it is then; header 0: there is none. */
-static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
+static int look_around(struct weir_subscriber *subscriber, uint64_t *header, bool may_pause)
 {
     weir__count(&weir__side_stats(&subscriber->side)->looks);
     ask_if_due(subscriber);
@@ -209,13 +236,15 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
     if (result == 0)
         result = weir__subscriber_attach_new(subscriber);
     *header = 0;
+    if (subscriber->lane_count > 1 && subscriber->lane)
+        subscriber->run += run_of(subscriber->lane);
     for (uint32_t i = subscriber->lane_count; result == 0 && i > 0; i--) {
         subscriber->turn = (subscriber->turn + 1) % subscriber->lane_count;
+        if (subscriber->turn == 0 && subscriber->lane_count > 1 && may_pause)
+            look_away_from_all(subscriber);
         struct weir__lane *lane = subscriber->lanes[subscriber->turn];
         result = weir__lane_next(subscriber, lane, header);
         if (result == 0 && *header != 0) {
-            if (lane != subscriber->lane)
-                subscriber->turns /= 4; /* and twice that is the next: half as long */
             subscriber->lane = lane;
             lane->turn_end = lane->is_validated ? 0 : lane->head + TURN_BYTES;
             return 0;
@@ -230,33 +259,23 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header)
  * wait that followed more than one message we look away for a few turns; if a message is
  * there by then, twice as long the next time. Who answers each message, or each few of them,
  * is not held up: what it waits for comes after its answer, later than the first such pause.
- * Of several lanes, a pause was in vain if none of them has anything by then, and it was another
- * one's time if that has: pauses must not add up while a round of lanes that are full is read.
+ * Of several lanes, once a round of them.
  */
 static void look_away(struct weir_subscriber *subscriber)
 {
     struct weir__lane *lane = subscriber->lane;
-    uint64_t run = lane->count - lane->waited;
-    lane->waited = lane->count;
-    if (run < 2)
-        subscriber->turns = 0;
-    else if (subscriber->turns == 0)
-        subscriber->turns = STREAM_TURNS_MIN;
-    else if (subscriber->turns < STREAM_TURNS_MAX && run < STREAM_RUN)
-        subscriber->turns *= 2;
-    for (unsigned i = 0; i < subscriber->turns; i++)
-        weir__cpu_relax();
-    if (subscriber->lane_count == 1 && weir__load_header(&lane->ring, lane->head) == 0)
+    pause_in_stream(subscriber, run_of(lane), STREAM_RUN);
+    if (weir__load_header(&lane->ring, lane->head) == 0)
         subscriber->turns = 0;
 }
 
 bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadline_ns)
 {
-    if (!weir__side_is_ours(&subscriber->side) || !subscriber->lane || deadline_ns == 0 ||
-        subscriber->side.waiter.spin_ns == 0)
+    if (!weir__side_is_ours(&subscriber->side) || !subscriber->lane ||
+        subscriber->lane_count != 1 || deadline_ns == 0 || subscriber->side.waiter.spin_ns == 0)
         return false;
     look_away(subscriber);
-    return subscriber->lane_count == 1;
+    return true;
 }
 
 static int wait_a_while(struct weir_subscriber *subscriber, enum weir__waits_for waits_for,
@@ -271,11 +290,12 @@ static int wait_a_while(struct weir_subscriber *subscriber, enum weir__waits_for
 
 int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, int64_t deadline_ns)
 {
+    bool may_pause = deadline_ns != 0 && subscriber->side.waiter.spin_ns != 0;
     subscriber->side.looks = 0;
     if (subscriber->descriptor)
         weir__subscriber_pause_descriptor(subscriber); /* pads may be given back */
     for (;;) {
-        int result = look_around(subscriber, header);
+        int result = look_around(subscriber, header, may_pause);
         if (result != 0 || *header != 0)
             return result;
         result = look_for_ends(subscriber);
