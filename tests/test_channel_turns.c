@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "channel/subscriber.h"
+
 enum { FLOODS = 8, BYTES = 512 };
 
 /* A turn, and the message that goes beyond it. */
@@ -233,6 +235,47 @@ static void test_too_large_stays(void **state)
     weir_subscriber_close(subscriber);
 }
 
+/* A round of all publishers, count messages each, read by calls that would wait. */
+static void read_round(struct weir_subscriber *subscriber, struct weir_publisher **publishers,
+                       unsigned count)
+{
+    for (unsigned i = 0; i < FLOODS * count; i++)
+        assert_result(crowd_send(publishers[i / count], i / count, BYTES, NOW), 0);
+    for (unsigned i = 0; i < FLOODS * count; i++)
+        assert_result(crowd_take(subscriber, 0, weir_deadline_ns(SECOND_NS)), 0);
+}
+
+/*
+ * Who answers several publishers, one message each, is not held up; in streams of several it looks
+ * away once a round, for longer and longer; not while more is there than can be read.
+ */
+static void test_looks_away_in_streams(void **state)
+{
+    (void)state;
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir_publisher *publishers[FLOODS];
+    for (uint32_t i = 0; i < FLOODS; i++) {
+        publishers[i] = crowd_publisher(WEIR_RING_BYTES_MIN);
+        assert_result(crowd_take(subscriber, 0, NOW), -EAGAIN); /* meets it */
+    }
+    for (int round = 0; round < 20; round++)
+        read_round(subscriber, publishers, 1);
+    assert_int_equal(subscriber->turns, 0);
+    for (int round = 0; round < 20; round++)
+        read_round(subscriber, publishers, 4);
+    unsigned turns = subscriber->turns;
+    assert_true(turns > 0);
+    for (int round = 0; round < 3; round++)
+        read_round(subscriber, publishers, TURN_MOST + 1);
+    assert_int_equal(subscriber->turns, turns);
+    for (int round = 0; round < 4; round++)
+        read_round(subscriber, publishers, 1);
+    assert_int_equal(subscriber->turns, 0);
+    for (uint32_t i = 0; i < FLOODS; i++)
+        weir_publisher_close(publishers[i]);
+    weir_subscriber_close(subscriber);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +284,7 @@ int main(void)
         CROWD_TEST(test_held_of_a_former),
         CROWD_TEST(test_held_of_several),
         CROWD_TEST(test_too_large_stays),
+        CROWD_TEST(test_looks_away_in_streams),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

@@ -199,13 +199,13 @@ static int look_for_an_end(struct weir_subscriber *subscriber)
 }
 
 /* For a few turns, and for twice as many the next time, until enough messages come of it. */
-static void pause_in_stream(struct weir_subscriber *subscriber, uint64_t run, uint64_t enough)
+static void pause_in_stream(struct weir_subscriber *subscriber, uint64_t run)
 {
     if (run < 2)
         subscriber->turns = 0;
     else if (subscriber->turns == 0)
         subscriber->turns = STREAM_TURNS_MIN;
-    else if (subscriber->turns < STREAM_TURNS_MAX && run < enough)
+    else if (subscriber->turns < STREAM_TURNS_MAX && run < STREAM_RUN)
         subscriber->turns *= 2;
     for (unsigned i = 0; i < subscriber->turns; i++)
         weir__cpu_relax();
@@ -219,10 +219,21 @@ static inline uint64_t run_of(struct weir__lane *lane)
     return run;
 }
 
+/* Of a lane that was read; where its turn was over before it was empty, there is enough to read. */
+static inline void count_run(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    uint64_t run = run_of(lane);
+    subscriber->run += run;
+    subscriber->runs += run > 0;
+    subscriber->is_behind |= lane->turn_end != 0 && lane->head >= lane->turn_end;
+}
+
 static void look_away_from_all(struct weir_subscriber *subscriber)
 {
-    pause_in_stream(subscriber, subscriber->run, STREAM_RUN * (uint64_t)subscriber->lane_count);
-    subscriber->run = 0;
+    if (subscriber->runs > 0 && !subscriber->is_behind)
+        pause_in_stream(subscriber, subscriber->run / subscriber->runs);
+    subscriber->run = subscriber->runs = 0;
+    subscriber->is_behind = false;
 }
 
 /* The next message, of the lane whose turn it is then; header 0: there is none. */
@@ -237,7 +248,7 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header, boo
         result = weir__subscriber_attach_new(subscriber);
     *header = 0;
     if (subscriber->lane_count > 1 && subscriber->lane)
-        subscriber->run += run_of(subscriber->lane);
+        count_run(subscriber, subscriber->lane);
     for (uint32_t i = subscriber->lane_count; result == 0 && i > 0; i--) {
         subscriber->turn = (subscriber->turn + 1) % subscriber->lane_count;
         if (subscriber->turn == 0 && subscriber->lane_count > 1 && may_pause)
@@ -259,12 +270,13 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header, boo
  * wait that followed more than one message we look away for a few turns; if a message is
  * there by then, twice as long the next time. Who answers each message, or each few of them,
  * is not held up: what it waits for comes after its answer, later than the first such pause.
- * Of several lanes, once a round of them.
+ * Of several lanes, once a round of them, by how many came of each on average; unless one had more
+ * than its turn.
  */
 static void look_away(struct weir_subscriber *subscriber)
 {
     struct weir__lane *lane = subscriber->lane;
-    pause_in_stream(subscriber, run_of(lane), STREAM_RUN);
+    pause_in_stream(subscriber, run_of(lane));
     if (weir__load_header(&lane->ring, lane->head) == 0)
         subscriber->turns = 0;
 }
