@@ -112,7 +112,7 @@ struct weir_subscriber {
     uint32_t rounds;            /* looks over all lanes */
     unsigned turns;             /* that it looks away, in a stream, before it waits */
     uint64_t run, runs;         /* of several lanes since then: messages, and of how many lanes */
-    bool is_behind;             /* and whether one had more of them than its turn takes */
+    bool is_behind;             /* and whether one had all that its turn takes */
     bool is_open;               /* all that were there at the open are attached */
     int untold_end;             /* -ENODATA, -EPIPE: the last lane's; no other was attached since */
     struct weir__berth *berths; /* by slot */

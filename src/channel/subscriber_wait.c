@@ -219,13 +219,16 @@ static inline uint64_t run_of(struct weir__lane *lane)
     return run;
 }
 
-/* Of a lane that was read; where its turn was over before it was empty, there is enough to read. */
+/*
+ * Of a lane that was read; where its turn was over there is enough to read. So there is in one that may
+ * be overrun, which has no turns: nothing of it is waited for.
+ */
 static inline void count_run(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
     uint64_t run = run_of(lane);
     subscriber->run += run;
     subscriber->runs += run > 0;
-    subscriber->is_behind |= lane->turn_end != 0 && lane->head >= lane->turn_end;
+    subscriber->is_behind |= lane->head >= lane->turn_end;
 }
 
 static void look_away_from_all(struct weir_subscriber *subscriber)
@@ -270,8 +273,8 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header, boo
  * wait that followed more than one message we look away for a few turns; if a message is
  * there by then, twice as long the next time. Who answers each message, or each few of them,
  * is not held up: what it waits for comes after its answer, later than the first such pause.
- * Of several lanes, once a round of them, by how many came of each on average; unless one had more
- * than its turn.
+ * Of several lanes, once a round of them, by how many came of each on average, unless one had all
+ * that its turn takes: beside a stream all wait for that one pause, of 64 turns at most.
  */
 static void look_away(struct weir_subscriber *subscriber)
 {

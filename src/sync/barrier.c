@@ -198,11 +198,16 @@ static bool take_place(const struct weir__barrier *handle, uint64_t self, bool a
     return false;
 }
 
+/* 0: one place is nobody's. */
 static uint64_t sum_owners(const struct weir__barrier *handle)
 {
     uint64_t sum = 1;
-    for (uint32_t i = 0; i < handle->parties; i++)
-        sum = weir__owners_sum(sum, load_place(&handle->shm->place[i].owned));
+    for (uint32_t i = 0; i < handle->parties; i++) {
+        uint64_t word = load_place(&handle->shm->place[i].owned);
+        if (weir__owner(word) == WEIR_IDENTITY_NOBODY)
+            return 0;
+        sum = weir__owners_sum(sum, word);
+    }
     return sum;
 }
 
@@ -224,7 +229,7 @@ int weir_barrier_join(struct weir_barrier *barrier, uint32_t *party)
             return news;
         before = owners;
         owners = sum_owners(handle);
-        if (owners == before)
+        if (owners != 0 && owners == before)
             break;
     }
     return weir__fail(ENOSPC,

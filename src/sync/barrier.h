@@ -50,8 +50,8 @@
  *     word that was asked for.
  * B5: each that arrives looks at all places afterwards, with a full fence between: so the last one
  *     sees that all have come. If it dies before it says so, the others look after a slice.
- * B6: join is refused only when all places were taken by living parties at one moment: two looks in a
- *     row have found the same owners (owner.h).
+ * B6: join is refused when two looks in a row have found the same living parties in all places
+ *     (owner.h), or each of 16 looks others.
  *
  * The number of changes comes round after 524,288 joins and withdrawals between the first load of
  * one step and its compare-and-swap; the round's after 4,294,967,296 rounds.

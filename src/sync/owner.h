@@ -69,13 +69,14 @@ bool weir__owned_is_dead(const struct weir__owned *owned, uint64_t word);
 
 /*
  * Whether all places of a row are taken shows in no single look: while it goes from one to the next, a
- * dead one's may be cleared behind it, and the next one ahead of it be taken. They were all taken at
- * one moment when two looks in a row found the same owners, all alive: so owners are summed up, and
- * looked at again while the sum changes, so often.
+ * dead one's may be cleared behind it, and the next one ahead of it be taken. So those who are found are
+ * summed up, and it is looked again until two looks in a row have found the same ones everywhere, all
+ * alive: then all places were taken at one moment, unless somebody has left and come back to its
+ * own meanwhile. So often at most, since each look may ask the kernel for all of them.
  */
 #define WEIR__OWNERS_LOOKS 16
 
-/* With one place's word more; the first sum is 1. One word that is another one makes another sum. */
+/* With one place's owner more; the first sum is 1. One that is another one makes another sum. */
 static inline uint64_t weir__owners_sum(uint64_t sum, uint64_t word)
 {
     return (sum ^ weir__owner(word)) * UINT64_C(0x9e3779b97f4a7c15);

@@ -51,7 +51,8 @@
  * R3: the owner of a word that is not its own is changed by a compare-and-swap alone, from exactly the
  *     word that was asked for (D), or from one that holds nothing (Q, 0).
  * R4: nobody sleeps longer than a slice when what it waits for has happened.
- * R5: a read lock is refused for want of a place only when all were taken at one moment, as in B6.
+ * R5: a read lock is refused for want of a place when two looks in a row have found the same living
+ *     processes reading in all of them, or each of 16 looks others; as in B6.
  *
  * Two threads of a process that come at the same moment may take two places; each counts, and the
  * one that is found no more is left to others as soon as it is at 0.

@@ -76,11 +76,18 @@ static bool claim_any(struct weir__rwlock *handle, uint64_t self, uint32_t *at)
     return false;
 }
 
+/* 0: one place does not count, so that it may be taken. */
 static uint64_t sum_owners(struct weir__rwlock *handle)
 {
     uint64_t sum = 1;
-    for (uint32_t i = 0; i < handle->readers; i++)
-        sum = weir__owners_sum(sum, weir__rwlock_load_place(weir__rwlock_place(handle, i)));
+    for (uint32_t i = 0; i < handle->readers; i++) {
+        /* Sequentially consistent [rwlock.place]: the looks at all, one after the other. Pairs with
+         * weir__rwlock_move(). */
+        uint64_t word = atomic_load(&weir__rwlock_place(handle, i)->word);
+        if ((word & WEIR__RWLOCK_COUNT) == 0)
+            return 0;
+        sum = weir__owners_sum(sum, word);
+    }
     return sum;
 }
 
@@ -98,7 +105,7 @@ int weir__rwlock_count(struct weir__rwlock *handle, uint64_t self, uint32_t *at)
             return 0;
         before = owners;
         owners = sum_owners(handle);
-        if (owners == before)
+        if (owners != 0 && owners == before)
             break;
     }
     result = count_own(handle, self, at);

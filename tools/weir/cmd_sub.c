@@ -30,8 +30,8 @@ static const char help[] =
     "\n"
     "What is there is printed at once. A publisher waits for the slowest subscriber:\n"
     "whoever stops reading from this command may stop it, too; unless that one waits\n"
-    "for nobody ('weir pub --lag-max'): then what was missed is said, once a second\n"
-    "at most. A message counts as taken ('weir pub --taken') once it is written.\n"
+    "for nobody ('weir pub --lag-max'): then what was missed is said, about once a\n"
+    "second. A message counts as taken ('weir pub --taken') once it is written.\n"
     "\n"
     "Options:\n" RECEIVER_FROM_HELP
     "      --lossy            miss what is not read in time: no publisher waits for\n"

@@ -78,7 +78,7 @@ static void put(int at, int attributes, const char *text)
 /* Where nothing else is to be shown: lines that end between words, as many as it takes. */
 static void put_all(int at, int attributes, const char *text)
 {
-    while (*text && COLS > 0) {
+    while (*text && COLS > 0 && at < ROWS + (int)room()) {
         size_t bytes = bytes_of(text, (size_t)COLS), end = bytes;
         while (text[bytes] && end > 0 && text[end] != ' ')
             end--;
@@ -93,16 +93,21 @@ static void put_all(int at, int attributes, const char *text)
     }
 }
 
+/* Then what is wrong stands where the rows would be. */
+static bool is_alone(const struct sample *sample)
+{
+    return sample->trouble && sample->row_count == 0 && room() > 0;
+}
+
 static void draw_title(const struct screen *screen)
 {
     char *text =
         text_format("weir top  every %.2g s  by %s%s%s", (double)screen->interval_ns / 1e9,
                     top_sort_name(screen->view.sort), screen->view.is_reverse ? ", reversed" : "",
                     screen->is_stopped ? "  STOPPED: Space goes on" : "");
-    bool is_all = screen->sample.trouble && screen->sample.row_count == 0; /* it stands below */
-    char *summary = is_all                   ? text_format("%s", "")
-                    : screen->sample.trouble ? text_format("%s", screen->sample.trouble)
-                                             : top_summary(&screen->sample);
+    char *summary = is_alone(&screen->sample) ? text_format("%s", "")
+                    : screen->sample.trouble  ? text_format("%s", screen->sample.trouble)
+                                              : top_summary(&screen->sample);
     put(TITLE, A_BOLD | color(COLOR_TITLE), text);
     put(SUMMARY, screen->sample.trouble ? A_BOLD | color(COLOR_BLOCKED) : A_NORMAL, summary);
     free(summary);
@@ -141,9 +146,9 @@ static void draw(struct screen *screen)
     for (size_t i = 0; i < room() && screen->first + i < screen->sample.row_count; i++)
         put(ROWS + (int)i, attributes_of(&screen->sample.rows[screen->first + i]),
             sheet.lines[screen->first + i + 1]);
-    if (screen->sample.row_count == 0 && screen->sample.trouble)
+    if (is_alone(&screen->sample))
         put_all(ROWS, A_BOLD | color(COLOR_BLOCKED), screen->sample.trouble);
-    else if (screen->sample.row_count == 0)
+    else if (screen->sample.row_count == 0 && !screen->sample.trouble)
         put(ROWS, A_DIM,
             screen->sample.channel_count > 0
                 ? "Nobody is a member."
