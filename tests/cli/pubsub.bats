@@ -549,6 +549,8 @@ END
     kill -TERM "$sub_pid"
     ends "$sub_pid" 0
     pub_open --lossy
+    has_publisher() { "$WEIR" info -q c 2>/dev/null | grep -q '^publisher'; }
+    until_so has_publisher # who comes first decides
     works "$WEIR" sub --timeout 0.1 c
     "$WEIR" info -q c | grep -Eqx ' +64 +64 +lossy +- +-'
     works "$WEIR" pub --lossy c </dev/null
