@@ -53,7 +53,7 @@ struct moment {
     void (*meanwhile)(void);    /* in the test */
     void (*expect)(int result); /* of the child */
     void (*clear)(void);        /* what the stage has started; may be NULL */
-    unsigned stride;            /* 0: STRIDE */
+    unsigned stride;            /* instructions from one halt to the next */
 };
 
 static const struct moment *present;
@@ -347,21 +347,21 @@ static void expect_it_reads(int result)
 
 static const struct moment moments[] = {
     { "take a dead one's permit", stage_permits, be_somebody, take, take_meanwhile,
-      expect_one_holder, NULL },
+      expect_one_holder, NULL, STRIDE },
     { "join while a round ends", stage_barrier_of_a_dead_one, join, arrive, join_meanwhile,
-      expect_it_ended_before, NULL },
+      expect_it_ended_before, NULL, STRIDE },
     { "join where one died, while it is found", stage_barrier_of_a_dead_one_and_ours, be_somebody,
       join_where_one_died, find_it_gone_meanwhile, expect_it_joined, NULL, LONG_STRIDE },
     { "read where one died, while it is cleared", stage_lock_of_a_dead_one, be_somebody, try_read,
       clear_it_meanwhile, expect_it_reads, NULL, LONG_STRIDE },
     { "arrive while one withdraws", stage_barrier_of_ours, join, arrive, arrive_meanwhile,
-      expect_both_or_none, NULL },
+      expect_both_or_none, NULL, STRIDE },
     { "withdraw while one arrives", stage_one_that_has_looked, join, arrive, withdraw_meanwhile,
-      expect_both_or_none_of_two, kill_other },
+      expect_both_or_none_of_two, kill_other, STRIDE },
     { "read while one comes to write", stage_lock, be_somebody, try_write, read_meanwhile,
-      expect_not_both, NULL },
+      expect_not_both, NULL, STRIDE },
     { "write while one comes to read", stage_lock, be_somebody, try_read, write_meanwhile,
-      expect_not_both, NULL },
+      expect_not_both, NULL, STRIDE },
 };
 
 /* --- the walk ----------------------------------------------------------------------------------- */
@@ -440,8 +440,7 @@ static void test_moments(void **state)
             0,
             NULL); /* What is linked at the first call (lazily, libc's) is by then, so that all go the same way. */
         record(&trail);
-        unsigned stride = present->stride ? present->stride : STRIDE;
-        for (unsigned instructions = 0; instructions < trail.count; instructions += stride)
+        for (unsigned instructions = 0; instructions < trail.count; instructions += present->stride)
             if (!meet_after(instructions, &trail)) {
                 meet_after(instructions, NULL);
                 strayed++;
