@@ -76,7 +76,9 @@ static void test_fan_out(void **state)
         assert_int_equal(
             crowd_send(publisher, 5, draw_size(&seed), weir_deadline_ns(20 * SECOND_NS)), 0);
     assert_result(weir_publisher_end(publisher), 0);
-    assert_result(weir_publisher_wait_taken(publisher, weir_deadline_ns(20 * SECOND_NS)), 0);
+    /* All may take the rest and leave between two of its looks: then it knows only that nobody is left. */
+    int taken = weir_publisher_wait_taken(publisher, weir_deadline_ns(20 * SECOND_NS));
+    assert_true(taken == 0 || taken == -EPIPE);
     for (unsigned i = 0; i < 8; i++) {
         has_all(i, 5);
         crowd_end(pids[i]);
