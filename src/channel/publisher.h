@@ -73,6 +73,8 @@ struct weir_publisher {
 
     struct weir__lane_shm *lane;
     struct weir__reader *readers; /* subscribers, met or found */
+    /* Where the last message ended when one was forgotten that had released all, or had not. */
+    uint64_t taken_end, untaken_end;
     uint32_t reader_count;
     uint32_t attached_count;  /* of them, at the last look */
     uint32_t counted;         /* of them, those that set the limit */
@@ -203,6 +205,10 @@ void weir__publisher_wake(struct weir_publisher *publisher);
  * shown its page. 0; else the reason why one of them was not met.
  */
 int weir__publisher_update_readers(struct weir_publisher *publisher);
+
+/* Whether a reliable reader has released all that was sent, although it may have left since. */
+bool weir__publisher_reader_has_released(const struct weir_publisher *publisher,
+                                         const struct weir__reader *reader);
 
 /* Whether a subscriber has come since the last look. Reads slots alone. */
 bool weir__publisher_has_new(const struct weir_publisher *publisher);

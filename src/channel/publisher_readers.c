@@ -32,9 +32,35 @@ void weir__publisher_settle_wakers(struct weir_publisher *publisher)
     publisher->more = count > 1 ? count - 1 : 0;
 }
 
+/* Also of one that has left, or died, since: its page is still attached. */
+bool weir__publisher_reader_has_released(const struct weir_publisher *publisher,
+                                         const struct weir__reader *reader)
+{
+    if (!reader->page || !weir__reader_is_reading(reader, publisher->side.me, true))
+        return false;
+    /* Acquire [lane.free]: all that it read comes before. Pairs with store_cursor() and
+     * weir__lane_store_cursor(). */
+    uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_acquire);
+    /* Acquire [hold.count]: likewise of what the cursor has passed. Pairs with count_place(). */
+    uint64_t holds = atomic_load_explicit(&reader->aside->holds, memory_order_acquire);
+    return cursor >= weir__publisher_last_end(publisher) && cursor <= publisher->tail &&
+           !weir__holds_any(holds);
+}
+
+/* What weir_publisher_wait_taken() asks when nobody is left: its page goes with it. */
+static void note_released(struct weir_publisher *publisher, const struct weir__reader *reader)
+{
+    if (reader->is_lossy || reader->is_out)
+        return;
+    bool has_all = weir__publisher_reader_has_released(publisher, reader);
+    *(has_all ? &publisher->taken_end : &publisher->untaken_end) =
+        weir__publisher_last_end(publisher);
+}
+
 static void forget(struct weir_publisher *publisher, uint32_t index)
 {
     struct weir__reader *reader = &publisher->readers[index];
+    note_released(publisher, reader);
     if (publisher->descriptor) /* its thread must not look into what is detached */
         weir__descriptor_disarm(publisher->descriptor);
     publisher->known[reader->peer.number] = 0;

@@ -291,7 +291,7 @@ int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t c
  */
 static bool was_taken(const struct weir_publisher *publisher)
 {
-    uint64_t end = weir__publisher_last_end(publisher), me = publisher->side.me;
+    uint64_t me = publisher->side.me;
     uint32_t asked = 0;
     if (weir__publisher_has_new(publisher)) /* it may have a message, too */
         return false;
@@ -302,16 +302,9 @@ static bool was_taken(const struct weir_publisher *publisher)
                                       (reader->page && weir__reader_refuses(reader, me)));
         if (reader->is_lossy || is_out)
             continue;
-        if (!is_reading)
+        if (!weir__publisher_reader_has_released(publisher, reader))
             return false;
         asked++;
-        /* Acquire [lane.free]: all that it read comes before. Pairs with store_cursor() and
-         * weir__lane_store_cursor(). */
-        uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_acquire);
-        /* Acquire [hold.count]: likewise of what the cursor has passed. Pairs with count_place(). */
-        uint64_t holds = atomic_load_explicit(&reader->aside->holds, memory_order_acquire);
-        if (cursor < end || cursor > publisher->tail || weir__holds_any(holds))
-            return false;
     }
     return asked > 0;
 }
@@ -326,6 +319,13 @@ static bool is_taken(const struct weir_publisher *publisher)
              weir__holds_any(publisher->readers[i].holds)))
             return false;
     return true;
+}
+
+/* Whether those whom a look has forgotten had released all that there is. */
+static bool left_with_all(const struct weir_publisher *publisher)
+{
+    uint64_t end = weir__publisher_last_end(publisher);
+    return publisher->taken_end == end && publisher->untaken_end != end;
 }
 
 int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline_ns)
@@ -343,8 +343,11 @@ int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline
         }
         publisher->wanted = publisher->tail;
         result = look(publisher);
-        if (result == 0 && publisher->reader_count == publisher->out_count)
-            result = weir__fail(EPIPE, "no subscriber is left");
+        if (result == 0 && publisher->reader_count == publisher->out_count) {
+            if (!left_with_all(publisher))
+                result = weir__fail(EPIPE, "no subscriber is left");
+            break;
+        }
         if (result != 0 || is_taken(publisher)) /* of lossy ones alone, attached or not, yet */
             break;
         result = wait_for(publisher, WEIR__REFUSED_TAKEN, deadline_ns);
