@@ -14,10 +14,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 struct part {
     bool is_publisher;  /* the liar */
@@ -41,11 +42,15 @@ static void play(const struct part *part)
     }
 }
 
+static weir__atomic_u32 *steps; /* of the victim; shared */
+
 /* A lie stands for as long as it takes the victim to be run: where both share a core, or with many
  * others, one that is taken back at once is seen by nobody. */
 static void let_it_stand(void)
 {
-    usleep(50);
+    uint32_t begun = atomic_load(steps);
+    while (atomic_load(steps) == begun)
+        sched_yield();
 }
 
 /* The headers that the subscriber reads next, now sound and now not, as fast as it goes. */
@@ -172,6 +177,7 @@ static unsigned suffer(bool is_publisher)
     int64_t begin_ns = weir_now_ns(), until_ns = begin_ns + 2 * SECOND_NS;
     while (weir_now_ns() < until_ns ||
            (!is_enough(rounds) && weir_now_ns() < begin_ns + 20 * SECOND_NS)) {
+        atomic_fetch_add(steps, 1);
         if (victim_open(is_publisher) != 0)
             continue;
         if (!is_publisher && rounds % 4 == 0) { /* its thread looks into the lane, too */
@@ -181,6 +187,7 @@ static unsigned suffer(bool is_publisher)
             assert_true(poll(&poll_fd, 1, 1) >= 0);
         }
         for (int i = 0; i < 4; i++) {
+            atomic_fetch_add(steps, 1);
             victim_bursts_first = i % 2;
             if (is_publisher)
                 victim_use_publisher(MS_NS / 20);
@@ -250,6 +257,9 @@ static void test_a_subscriber_that_lies_everywhere(void **state)
 
 int main(void)
 {
+    steps = mmap(NULL, sizeof *steps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (steps == MAP_FAILED)
+        return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_a_publisher_that_lies, end_liar),
         cmocka_unit_test_teardown(test_a_publisher_that_lies_everywhere, end_liar),
