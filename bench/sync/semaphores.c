@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/sem.h>
 
+#include <weir/clock.h>
 #include <weir/semaphore.h>
 
 #include "sync.h"
@@ -21,6 +22,16 @@ struct memory {
     _Alignas(128) int semset;
 };
 
+/* What there is to do between two calls: longer than a waiter looks at first, shorter than a wake-up. */
+#define WORK_NS INT64_C(4000)
+
+static inline void work(int64_t work_ns)
+{
+    int64_t end_ns = work_ns == 0 ? 0 : weir_now_ns() + work_ns;
+    while (end_ns != 0 && weir_now_ns() < end_ns)
+        ;
+}
+
 #define USE(kind, post, wait)                                                                      \
     static void alone_##kind(void *memory, unsigned number)                                        \
     {                                                                                              \
@@ -31,16 +42,25 @@ struct memory {
             wait(m, 0);                                                                            \
         }                                                                                          \
     }                                                                                              \
-    static void pair_use_##kind(void *memory, unsigned number)                                     \
+    static inline void call_each_other_##kind(void *memory, unsigned number, int64_t work_ns)      \
     {                                                                                              \
         struct memory *m = memory;                                                                 \
         for (int i = 0; i < 64; i++) {                                                             \
             if (number == 1)                                                                       \
                 wait(m, 0);                                                                        \
+            work(work_ns);                                                                         \
             post(m, (int)number);                                                                  \
             if (number == 0)                                                                       \
                 wait(m, 1);                                                                        \
         }                                                                                          \
+    }                                                                                              \
+    static void pair_use_##kind(void *memory, unsigned number)                                     \
+    {                                                                                              \
+        call_each_other_##kind(memory, number, 0);                                                 \
+    }                                                                                              \
+    static void work_use_##kind(void *memory, unsigned number)                                     \
+    {                                                                                              \
+        call_each_other_##kind(memory, number, WORK_NS);                                           \
     }
 
 static void make_weir(void *memory)
@@ -62,6 +82,7 @@ static void wait_weir(struct memory *m, int which)
 USE(weir, post_weir, wait_weir)
 const struct side semaphore_weir = { "weir", make_weir, NULL, alone_weir, NULL };
 const struct side pair_weir = { "weir", make_weir, NULL, pair_use_weir, NULL };
+const struct side work_weir = { "weir", make_weir, NULL, work_use_weir, NULL };
 
 static void make_posix(void *memory)
 {
@@ -84,6 +105,7 @@ static void wait_posix(struct memory *m, int which)
 USE(posix, post_posix, wait_posix)
 const struct side semaphore_posix = { "sem_t", make_posix, NULL, alone_posix, NULL };
 const struct side pair_posix = { "sem_t", make_posix, NULL, pair_use_posix, NULL };
+const struct side work_posix = { "sem_t", make_posix, NULL, work_use_posix, NULL };
 
 static void make_semop(void *memory)
 {
@@ -118,3 +140,4 @@ static void wait_semop(struct memory *m, int which)
 USE(semop, post_semop, wait_semop)
 const struct side semaphore_semop = { "semop", make_semop, NULL, alone_semop, end_semop };
 const struct side pair_semop = { "semop", make_semop, NULL, pair_use_semop, end_semop };
+const struct side work_semop = { "semop", make_semop, NULL, work_use_semop, end_semop };

@@ -38,6 +38,7 @@ struct guarded {
 extern const struct side mutex_weir, mutex_private, mutex_robust, mutex_semop;
 extern const struct side semaphore_weir, semaphore_posix, semaphore_semop;
 extern const struct side pair_weir, pair_posix, pair_semop;
+extern const struct side work_weir, work_posix, work_semop; /* with something to do between */
 extern const struct side rwlock_weir, rwlock_posix;
 
 _Noreturn void give_up(const char *what);

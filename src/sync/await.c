@@ -3,17 +3,31 @@
 
 #include <errno.h>
 
+#include <weir/clock.h>
+
 #include "sync/sleep.h"
 #include "sync/spin.h"
 
 static int look_for_a_moment(const struct weir__await *how, void *waiter)
 {
-    int result = how->look(waiter);
-    for (int turn = 0; turn < WEIR__SPIN_TURNS && result == WEIR__NOT_YET; turn++) {
+    int result = how->look(waiter), turn = 0;
+    for (int turns = weir__spin_turns(); turn < turns && result == WEIR__NOT_YET; turn++) {
         weir__cpu_relax();
         result = how->glance(waiter);
     }
+    if (result != WEIR__NOT_YET)
+        weir__spin_caught(turn);
     return result;
+}
+
+/* As weir__event_wait_slice(). */
+static int sleep_noted(struct weir__event_shm *event, uint32_t ticket, int64_t slice_ns,
+                       int64_t deadline_ns)
+{
+    int64_t begun_ns = weir_now_ns();
+    int slept = weir__event_wait_slice(event, ticket, slice_ns, deadline_ns);
+    weir__spin_slept(weir_now_ns() - begun_ns);
+    return slept;
 }
 
 int weir__await(const struct weir__await *how, void *waiter, struct weir__event_shm *event,
@@ -29,7 +43,7 @@ int weir__await(const struct weir__await *how, void *waiter, struct weir__event_
         if (result != WEIR__NOT_YET)
             return result;
         int64_t slice_ns = how->ask ? weir__asking_slice(&asking) : WEIR__SLEEP_SLICE_NS;
-        int slept = weir__event_wait_slice(event, ticket, slice_ns, deadline_ns);
+        int slept = sleep_noted(event, ticket, slice_ns, deadline_ns);
         if (slept == -EINTR && how->ends_by_signal)
             return slept;
         if (how->ask && weir__asking_is_due(&asking))

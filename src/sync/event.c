@@ -13,7 +13,8 @@
 int weir__event_wait_slice(struct weir__event_shm *event, uint32_t ticket, int64_t slice_ns,
                            int64_t deadline_ns)
 {
-    for (int turn = 0; turn < WEIR__SPIN_TURNS; turn++) {
+    int turns = weir__spin_turns();
+    for (int turn = 0; turn < turns && turn < WEIR__SPIN_TURNS; turn++) {
         /* Acquire [event.count]: what was changed before the notification. Pairs with count_on(). */
         if (atomic_load_explicit(&event->word, memory_order_acquire) != ticket)
             return 0;

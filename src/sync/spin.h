@@ -3,10 +3,41 @@
 #define WEIR_SYNC_SPIN_H
 
 /*
- * How long a waiter looks before it sleeps, in turns of a pause: about a microsecond or two. A
- * system call and the wake-up of a core cost more; whoever is held up longer sleeps anyhow.
+ * How long a waiter looks before it sleeps, in turns of a pause; learnt thread by thread.
+ *
+ * Usually a microsecond or two: a system call and the wake-up of a core cost more, and whoever is
+ * held up longer sleeps anyhow. That may be too short, or useless:
+ *
+ * - Two that answer each other fall asleep together: while the one is woken, which takes longer
+ *   than that moment, the other gives up looking, and so on, although either would answer at once.
+ *   So a thread that was woken soon after it fell asleep looks longer the next time, up to about as
+ *   long as a wake-up takes.
+ * - Where whoever is waited for needs this very core, or others take what was waited for, each look is
+ *   lost. So a thread that has looked longer, and in vain, hardly looks at all for many sleeps.
+ *
  * bench/sync measures what it is worth.
  */
+
+#include <stdint.h>
+
+#define WEIR__SPIN_TURNS_LEAST 4
 #define WEIR__SPIN_TURNS 100
+#define WEIR__SPIN_TURNS_MOST 800
+
+/* A sleep that was ended about as soon as a wake-up can be. */
+#define WEIR__SPIN_SHORT_SLEEP_NS INT64_C(50000)
+
+/* How many longer looks more may be in vain than are worth it, and how many sleeps go without then. */
+#define WEIR__SPIN_CREDIT 4
+#define WEIR__SPIN_BARRED_SLEEPS 1000
+
+/* For how many turns this thread is to look now. */
+int weir__spin_turns(void);
+
+/* It was worth it: what was waited for came in that turn. */
+void weir__spin_caught(int turn);
+
+/* It was in vain, and the thread has slept for so long. */
+void weir__spin_slept(int64_t slept_ns);
 
 #endif

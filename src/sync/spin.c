@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "sync/spin.h"
+
+#include <stdbool.h>
+
+/* Of a thread, whatever it waits for: who waits often waits for the same. */
+struct spin {
+    int turns;
+    int credit; /* longer looks in vain until they are given up */
+    int barred; /* sleeps until looking is tried again */
+};
+
+static _Thread_local struct spin spin = { .turns = WEIR__SPIN_TURNS };
+
+int weir__spin_turns(void)
+{
+    return spin.turns;
+}
+
+void weir__spin_caught(int turn)
+{
+    if (turn > WEIR__SPIN_TURNS && spin.credit < WEIR__SPIN_CREDIT)
+        spin.credit++;
+}
+
+static void look_as_usual(void)
+{
+    spin = (struct spin){ .turns = WEIR__SPIN_TURNS };
+}
+
+static void look_longer(void)
+{
+    if (spin.turns == WEIR__SPIN_TURNS)
+        spin.credit = WEIR__SPIN_CREDIT;
+    if (spin.turns < WEIR__SPIN_TURNS_MOST)
+        spin.turns *= 2;
+}
+
+static void give_up_looking(void)
+{
+    spin = (struct spin){ .turns = WEIR__SPIN_TURNS_LEAST, .barred = WEIR__SPIN_BARRED_SLEEPS };
+}
+
+void weir__spin_slept(int64_t slept_ns)
+{
+    bool was_longer = spin.turns > WEIR__SPIN_TURNS;
+    bool is_barred = spin.barred > 0 && --spin.barred > 0;
+    if (was_longer && --spin.credit < 0)
+        give_up_looking();
+    else if (slept_ns > WEIR__SPIN_SHORT_SLEEP_NS || (!is_barred && spin.turns < WEIR__SPIN_TURNS))
+        look_as_usual();
+    else if (!is_barred)
+        look_longer();
+}
