@@ -32,38 +32,62 @@ static const struct cell cells[] = {
       "lock and unlock, nobody else there",
       1,
       1 / 1.2,
+      ANYWHERE,
       true,
       { &mutex_weir, &mutex_private, &mutex_robust, &mutex_semop } },
     { "mutex/2",
       "2 processes lock and unlock",
       2,
       1,
+      APART,
       true,
       { &mutex_weir, &mutex_robust, &mutex_semop } },
-    { "mutex/4", "4 processes", 4, 1, true, { &mutex_weir, &mutex_robust, &mutex_semop } },
-    { "mutex/8", "8 processes", 8, 1, true, { &mutex_weir, &mutex_robust, &mutex_semop } },
+    { "mutex/4",
+      "4 processes",
+      4,
+      1,
+      ANYWHERE,
+      true,
+      { &mutex_weir, &mutex_robust, &mutex_semop } },
+    { "mutex/8",
+      "8 processes",
+      8,
+      1,
+      ANYWHERE,
+      true,
+      { &mutex_weir, &mutex_robust, &mutex_semop } },
     { "semaphore/alone",
       "post and wait, nobody else there",
       1,
       1,
+      ANYWHERE,
       true,
       { &semaphore_weir, &semaphore_posix, &semaphore_semop } },
     { "semaphore/pair",
       "2 processes call each other",
       2,
       1,
+      APART,
+      true,
+      { &pair_weir, &pair_posix, &pair_semop } },
+    { "semaphore/core",
+      "2 processes on one core call each other",
+      2,
+      1,
+      TOGETHER,
       true,
       { &pair_weir, &pair_posix, &pair_semop } },
     { "semaphore/work",
       "2 processes call each other, with 4 µs of work before each call",
       2,
       1,
+      APART,
       true,
       { &work_weir, &work_posix, &work_semop } },
-    { "rwlock/1", "1 process reads", 1, 0, true, { &rwlock_weir, &rwlock_posix } },
-    { "rwlock/2", "2 processes read", 2, 1, true, { &rwlock_weir, &rwlock_posix } },
-    { "rwlock/4", "4 processes", 4, 1, true, { &rwlock_weir, &rwlock_posix } },
-    { "rwlock/8", "8 processes", 8, 1, true, { &rwlock_weir, &rwlock_posix } },
+    { "rwlock/1", "1 process reads", 1, 0, ANYWHERE, true, { &rwlock_weir, &rwlock_posix } },
+    { "rwlock/2", "2 processes read", 2, 1, APART, true, { &rwlock_weir, &rwlock_posix } },
+    { "rwlock/4", "4 processes", 4, 1, ANYWHERE, true, { &rwlock_weir, &rwlock_posix } },
+    { "rwlock/8", "8 processes", 8, 1, ANYWHERE, true, { &rwlock_weir, &rwlock_posix } },
 };
 
 enum { CELLS = sizeof cells / sizeof *cells };
@@ -111,6 +135,12 @@ static void *stand_by(void *argument)
     return argument;
 }
 
+static void take_place(enum placement placement, const int cpus[2], unsigned number)
+{
+    if (placement != ANYWHERE && !cpus_pin(cpus[placement == APART ? number : 0]))
+        give_up("sched_setaffinity");
+}
+
 static void play(const struct cell *cell, const struct side *side, void *memory,
                  struct board *board, unsigned number)
 {
@@ -142,7 +172,8 @@ static uint64_t uses_now(const struct cell *cell, struct board *board)
 }
 
 /* Uses a second. */
-static double run_side(const struct cell *cell, const struct side *side, int64_t run_ns)
+static double run_side(const struct cell *cell, const struct side *side,
+                       const struct settings *settings)
 {
     void *memory = shared_memory(MEMORY_BYTES);
     struct board *board = shared_memory(sizeof *board);
@@ -154,6 +185,7 @@ static double run_side(const struct cell *cell, const struct side *side, int64_t
         if (pids[i] < 0)
             give_up("fork");
         if (pids[i] == 0) {
+            take_place(cell->placement, settings->cpus, i);
             play(cell, side, memory, board, i);
             _exit(0);
         }
@@ -162,7 +194,7 @@ static double run_side(const struct cell *cell, const struct side *side, int64_t
         sched_yield();
     int64_t begin_ns = weir_now_ns();
     atomic_store(&board->is_begun, true);
-    struct timespec nap = { run_ns / WEIR_SECOND_NS, run_ns % WEIR_SECOND_NS };
+    struct timespec nap = { settings->run_ns / WEIR_SECOND_NS, settings->run_ns % WEIR_SECOND_NS };
     nanosleep(&nap, NULL);
     uint64_t uses = uses_now(cell, board);
     int64_t took_ns = weir_now_ns() - begin_ns;
@@ -233,7 +265,7 @@ static void run_cell(const struct cell *cell, const struct settings *settings,
         memset(round, 0, sizeof *round);
         round->before_ns = bounce_probe(settings->cpus[0], settings->cpus[1]);
         for (unsigned side = 0; side < SIDES_MAX && cell->sides[side]; side++)
-            round->rate[side] = run_side(cell, cell->sides[side], settings->run_ns);
+            round->rate[side] = run_side(cell, cell->sides[side], settings);
         round->after_ns = bounce_probe(settings->cpus[0], settings->cpus[1]);
     }
     summarize(summary, rounds, count);

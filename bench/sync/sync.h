@@ -20,10 +20,14 @@ struct side {
     void (*end)(void *memory);                  /* in the parent; may be NULL */
 };
 
+/* Where the processes run: the kernel's choice, each of two on a processor of its own, all on one. */
+enum placement { ANYWHERE, APART, TOGETHER };
+
 struct cell {
     const char *name, *what;
     unsigned processes;
-    double aim;       /* rate of the first side to the second, at least */
+    double aim; /* rate of the first side to the second, at least */
+    enum placement placement;
     bool is_threaded; /* the processes have a second thread, as far as glibc can see */
     const struct side *sides[SIDES_MAX];
 };

@@ -11,7 +11,7 @@
  *   leave whenever it has seen a change. A change is a plain store: it waits in the notifier's store
  *   buffer for any time, until the fence;
  * - with SEMAPHORE: each notifier posts CHANGES units, each waiter takes as many. Value and word are
- *   moved by read-modify-writes alone;
+ *   moved by read-modify-writes alone. A post wakes one or all: it follows a hint, which may be wrong;
  * - KILLS, STOPS of waiters and notifiers at any step; waits that end for nothing (SLICES a waiter);
  *   and the end of a slice, when nobody can do anything else.
  *
@@ -153,7 +153,10 @@ proctype notifier(byte me)
             :: else -> now = 0
             fi;
 #else
-            notify(false);
+            if
+            :: notify(false)
+            :: notify(true)
+            fi;
 #endif
             owes[me] = false
 #else

@@ -20,30 +20,42 @@ static int look_for_a_moment(const struct weir__await *how, void *waiter)
     return result;
 }
 
-/* As weir__event_wait_slice(). */
-static int sleep_noted(struct weir__event_shm *event, uint32_t ticket, int64_t slice_ns,
-                       int64_t deadline_ns)
+/*
+ * Announces itself, looks once more, and sleeps: how the look went. *slept, when that was in vain: as
+ * weir__event_wait_slice().
+ */
+static int look_and_sleep(const struct weir__await *how, void *waiter,
+                          struct weir__event_shm *event, int64_t slice_ns, int64_t deadline_ns,
+                          int *slept)
 {
+    uint32_t ticket = weir__event_prepare(event);
+    int result = how->look(waiter);
+    if (result != WEIR__NOT_YET)
+        return result;
     int64_t begun_ns = weir_now_ns();
-    int slept = weir__event_wait_slice(event, ticket, slice_ns, deadline_ns);
+    *slept = weir__event_wait_slice(event, ticket, slice_ns, deadline_ns);
     weir__spin_slept(weir_now_ns() - begun_ns);
-    return slept;
+    return result;
 }
 
 int weir__await(const struct weir__await *how, void *waiter, struct weir__event_shm *event,
                 int64_t deadline_ns)
 {
-    struct weir__asking asking = weir__asking_begin();
+    struct weir__asking asking = { 0 };
+    if (how->ask)
+        asking = weir__asking_begin();
     while (!weir__is_over(deadline_ns)) {
-        int result = look_for_a_moment(how, waiter);
-        if (result != WEIR__NOT_YET)
-            return result;
-        uint32_t ticket = weir__event_prepare(event);
-        result = how->look(waiter);
+        int slept = 0, result = look_for_a_moment(how, waiter);
         if (result != WEIR__NOT_YET)
             return result;
         int64_t slice_ns = how->ask ? weir__asking_slice(&asking) : WEIR__SLEEP_SLICE_NS;
-        int slept = sleep_noted(event, ticket, slice_ns, deadline_ns);
+        if (how->sleeps)
+            how->sleeps(waiter, true);
+        result = look_and_sleep(how, waiter, event, slice_ns, deadline_ns, &slept);
+        if (how->sleeps)
+            how->sleeps(waiter, false);
+        if (result != WEIR__NOT_YET)
+            return result;
         if (slept == -EINTR && how->ends_by_signal)
             return slept;
         if (how->ask && weir__asking_is_due(&asking))

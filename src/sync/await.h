@@ -32,7 +32,8 @@ struct weir__await {
     int (*look)(void *waiter);
     int (*glance)(void *waiter); /* a look; cheaper, where that one would be dear */
     int (*ask)(void *waiter);    /* NULL: there is nobody to ask for; it looks instead */
-    bool ends_by_signal;         /* -EINTR */
+    void (*sleeps)(void *waiter, bool begins); /* around prepare and sleep; NULL: need not know */
+    bool ends_by_signal;                       /* -EINTR */
 };
 
 /*

@@ -5,10 +5,15 @@
  *   field   | who writes it | under what
  *   --------+---------------+----------------------------------------------------------
  *   value   | anyone        | compare-and-swap: n -> n + 1 (post), n -> n - 1, n > 0 (wait)
+ *   asleep  | anyone        | add 1 before a sleep, subtract 1 behind it; a hint
  *   event   | anyone        | see sync/event.h
  *
  * S1: the value is what was posted, and the initial value, less what was taken.
  * S2: nobody sleeps longer than a slice while the value is above 0.
+ *
+ * Whom a post wakes, if somebody waits: one; or all, when asleep says that there is one at most. That is the
+ * same, but that no mark of a waiter is left for the next post to find, which would call the kernel in
+ * vain. Whatever asleep says, either is right: who died in its sleep, or lies, costs time and nothing else.
  *
  * CRASH semaphore.unwoken: posted, the wake is missing: a waiter finds it after its slice.
  */
@@ -25,7 +30,7 @@
 
 struct semaphore_shm {
     weir__atomic_u32 value;
-    uint32_t reserved; /* 0 */
+    weir__atomic_u32 asleep;
     struct weir__event_shm event;
 };
 
@@ -66,6 +71,16 @@ static int look(void *shm)
     return take(shm) ? 0 : WEIR__NOT_YET;
 }
 
+static void count_asleep(void *waiter, bool begins)
+{
+    struct semaphore_shm *shm = waiter;
+    /* Relaxed [semaphore.asleep]: a hint. */
+    if (begins)
+        atomic_fetch_add_explicit(&shm->asleep, 1, memory_order_relaxed);
+    else
+        atomic_fetch_sub_explicit(&shm->asleep, 1, memory_order_relaxed);
+}
+
 static int none(void)
 {
     return weir__fail_plain(EAGAIN, "the semaphore is 0");
@@ -73,7 +88,8 @@ static int none(void)
 
 static __attribute__((noinline)) int wait_for_one(struct semaphore_shm *shm, int64_t deadline_ns)
 {
-    static const struct weir__await how = { look, look, .ends_by_signal = true };
+    static const struct weir__await how = { look, look, .sleeps = count_asleep,
+                                            .ends_by_signal = true };
     int result = weir__await(&how, shm, &shm->event, deadline_ns);
     if (result == WEIR__NOT_YET)
         return weir__fail_plain(ETIMEDOUT, "nobody has posted the semaphore by the deadline");
@@ -92,6 +108,15 @@ int weir_semaphore_init(struct weir_semaphore *semaphore, uint32_t value)
     return 0;
 }
 
+static __attribute__((noinline)) void wake(struct semaphore_shm *shm)
+{
+    /* Relaxed [semaphore.asleep]: a hint. */
+    if (atomic_load_explicit(&shm->asleep, memory_order_relaxed) > 1)
+        weir__event_wake_one(&shm->event);
+    else
+        weir__event_wake_all(&shm->event);
+}
+
 int weir_semaphore_post(struct weir_semaphore *semaphore)
 {
     if (is_misplaced(semaphore))
@@ -108,7 +133,7 @@ int weir_semaphore_post(struct weir_semaphore *semaphore)
                                                     memory_order_seq_cst, memory_order_relaxed));
     /* CRASH semaphore.unwoken */
     if (weir__event_is_waited(&shm->event))
-        weir__event_wake_one(&shm->event);
+        wake(shm);
     return 0;
 }
 

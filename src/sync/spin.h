@@ -13,14 +13,14 @@
  *   So a thread that was woken soon after it fell asleep looks longer the next time, up to about as
  *   long as a wake-up takes.
  * - Where whoever is waited for needs this very core, or others take what was waited for, each look is
- *   lost. So a thread that has looked longer, and in vain, hardly looks at all for many sleeps.
+ *   lost. So a thread that has looked longer, and in vain, sleeps at once for many sleeps.
  *
  * bench/sync measures what it is worth.
  */
 
 #include <stdint.h>
 
-#define WEIR__SPIN_TURNS_LEAST 4
+#define WEIR__SPIN_TURNS_LEAST 0
 #define WEIR__SPIN_TURNS 100
 #define WEIR__SPIN_TURNS_MOST 800
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: how long a waiter looks before it sleeps (sync/spin.h): longer after short sleeps, as usual after
- *       long ones, and hardly at all for a while where looking longer is in vain.
+ *       long ones, and not at all for a while where looking longer is in vain.
  * Method: sleeps and catches as a wait would report them, each trial in a thread of its own: the
  *       state is a thread's.
  */
