@@ -182,6 +182,24 @@ static void test_a_killed_writer_is_told(void **state)
     close_pair(&pair);
 }
 
+static void find_no_writer(void *argument)
+{
+    const struct pair *pair = argument;
+    CHECK_RESULT(weir_latest_wait_until(pair->reader, 1, weir_deadline_ns(20 * WEIR_SECOND_NS)),
+                 -EPIPE);
+}
+
+/* Who only reads has no identity until it asks: a child has its parent's no more. */
+static void test_who_only_reads_is_told(void **state)
+{
+    struct pair pair;
+    (void)state;
+    open_pair(&pair);
+    assert_int_equal(status_in_child(write_and_die, &pair), SIGKILL);
+    in_child(find_no_writer, &pair);
+    close_pair(&pair);
+}
+
 static int wait_start(void **state)
 {
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -195,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_deadlines_hold),
         cmocka_unit_test(test_a_signal_ends_the_wait),
         cmocka_unit_test(test_a_killed_writer_is_told),
+        cmocka_unit_test(test_who_only_reads_is_told),
     };
     return cmocka_run_group_tests(tests, wait_start, fixture_end);
 }

@@ -22,8 +22,10 @@ bool weir__owned_is_named(const struct weir__owned *owned, uint64_t word)
 bool weir__owned_is_dead(const struct weir__owned *owned, uint64_t word)
 {
     uint64_t name = load_name(owned), owner = weir__owner(word);
-    if (!weir__identity_name_is_near(name, owner) ||
-        weir_life(owner, weir__identity_name_uid(name, owner)) != WEIR_LIFE_DEAD)
+    /* In this order: who asks for the first time has no identity, and no namespace that it could
+     * compare; "dead" is said only when it has. */
+    if (weir_life(owner, weir__identity_name_uid(name, owner)) != WEIR_LIFE_DEAD ||
+        !weir__identity_name_is_near(name, owner))
         return false;
     /* Acquire, so that the name is read after it: the same owner still, and then the same name. */
     uint64_t now = atomic_load_explicit(&owned->word, memory_order_acquire);
