@@ -54,6 +54,46 @@ teardown() {
     [ "$("$WEIR" sem sem/one)" -eq 0 ]
 }
 
+# asleep PID: until the kernel says that this weir sleeps.
+asleep() {
+    until [[ "$(cat "/proc/$1/stat")" == *"(weir) S "* ]]; do read -rt 0.01 <> <(:) || true; done
+}
+
+@test "of two that wait for several one gets them all, and then the other" {
+    for _ in {1..5}; do
+        "$WEIR" sem sem/one post 0
+        "$WEIR" sem --wait 30 sem/one wait 2 3>&- &
+        asleep $!
+        "$WEIR" sem --wait 30 sem/one wait 2 3>&- &
+        asleep $!
+        "$WEIR" sem sem/one post 2
+        wait -n
+        "$WEIR" sem sem/one post 2
+        wait -n
+        [ "$("$WEIR" sem sem/one)" -eq 0 ]
+    done
+    "$WEIR" sem sem/one post 2
+    works "$WEIR" sem --wait 0 sem/one wait 2
+}
+
+@test "one that gathers and is ended, or killed, is not in the way of the next" {
+    local number gatherer status
+    for number in TERM HUP KILL; do
+        "$WEIR" sem sem/one post 2
+        "$WEIR" sem sem/one wait 3 3>&- &
+        gatherer=$!
+        until [ "$("$WEIR" sem sem/one)" -eq 0 ]; do :; done
+        refused 1 "another one was gathering" "$WEIR" sem --wait 0.05 sem/one wait 2
+        status=0
+        kill -s "$number" "$gatherer"
+        wait "$gatherer" || status=$?
+        [ "$status" -eq $((128 + $(kill -l "$number"))) ]
+        [ "$number" != KILL ] || "$WEIR" sem sem/one post 2 # what it had is gone
+        works "$WEIR" sem --wait 30 sem/one wait 2
+        [ "$("$WEIR" sem sem/one)" -eq 0 ]
+    done
+}
+
 @test "a wrong call is refused" {
     refused 2 "which semaphore" "$WEIR" sem
     refused 2 "post, wait or value" "$WEIR" sem sem/one add

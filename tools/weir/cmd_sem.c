@@ -16,6 +16,7 @@
 #include "command.h"
 #include "named.h"
 #include "size.h"
+#include "stop.h"
 #include "text.h"
 
 static const char help[] =
@@ -28,6 +29,9 @@ static const char help[] =
     "front of a persistent segment, which post and wait make when it is not there,\n"
     "with the value 0 or --initial; it stays until 'weir rm NAME'. C programs may\n"
     "use the same.\n"
+    "\n"
+    "wait N takes all of them, or none when it is too late or interrupted. Of several\n"
+    "that wait so, one gathers at a time; those that want one do not wait for it.\n"
     "\n"
     "It counts and names nobody: what a process that died had taken is gone, unless\n"
     "somebody posts it. To run one command at a time use 'weir lock', which knows.\n"
@@ -54,7 +58,11 @@ static const char help[] =
 struct shared {
     struct weir_semaphore semaphore;
     struct weir_once initialised; /* by whoever comes first; the others wait for it */
+    struct weir_mutex gathering;  /* of who waits for several */
 };
+
+/* So long at most a signal is not seen in a wait for the mutex. */
+#define SLICE_NS (WEIR_SECOND_NS / 5)
 
 struct request {
     const char *name, *act;
@@ -82,6 +90,19 @@ static int post(struct weir_semaphore *semaphore, uint64_t count)
     return STATUS_OK;
 }
 
+/* Two that have some each, and want more, would wait for each other. */
+static int begin_gathering(struct weir_mutex *gathering, int64_t deadline_ns)
+{
+    int result;
+    do {
+        int64_t slice_ns = weir_deadline_ns(SLICE_NS);
+        result = weir_mutex_lock_until(gathering, slice_ns < deadline_ns ? slice_ns : deadline_ns);
+    } while (result == -ETIMEDOUT && !stop_signal() && weir_now_ns() < deadline_ns);
+    if (result == WEIR_OWNER_DIED)
+        result = weir_mutex_consistent(gathering);
+    return result;
+}
+
 /* All or none: what was taken in vain goes back. */
 static int take(struct weir_semaphore *semaphore, const struct request *request)
 {
@@ -91,16 +112,33 @@ static int take(struct weir_semaphore *semaphore, const struct request *request)
         result = weir_semaphore_wait_until(semaphore, request->deadline_ns);
         if (result == 0)
             taken++;
-        else if (result == -EINTR)
+        else if (result == -EINTR && !stop_signal())
             result = 0;
     }
     if (result == 0)
         return STATUS_OK;
     char *why = text_format("%s", weir_last_error());
     post(semaphore, taken);
-    command_note("'%s': %s", request->name, why);
+    if (!stop_signal())
+        command_note("'%s': %s", request->name, why);
     free(why);
     return STATUS_FAILURE;
+}
+
+static int gather(struct shared *shared, const struct request *request)
+{
+    if (stop_catch() != STATUS_OK)
+        return STATUS_FAILURE;
+    int result = begin_gathering(&shared->gathering, request->deadline_ns);
+    if (result == -ETIMEDOUT && !stop_signal())
+        command_note("'%s': another one was gathering until the deadline", request->name);
+    else if (result < 0 && !stop_signal())
+        command_fail_weir();
+    if (result < 0)
+        return STATUS_FAILURE;
+    int status = take(&shared->semaphore, request);
+    weir_mutex_unlock(&shared->gathering);
+    return status;
 }
 
 static int perform(struct shared *shared, const struct request *request)
@@ -110,7 +148,10 @@ static int perform(struct shared *shared, const struct request *request)
         return command_fail_weir();
     if (strcmp(request->act, "post") == 0)
         return post(&shared->semaphore, request->count);
-    if (strcmp(request->act, "wait") == 0)
+    bool is_wait = strcmp(request->act, "wait") == 0;
+    if (is_wait && request->count > 1 && request->deadline_ns != 0)
+        return gather(shared, request);
+    if (is_wait)
         return take(&shared->semaphore, request);
     printf("%d\n", weir_semaphore_value(&shared->semaphore));
     return STATUS_OK;
@@ -195,7 +236,8 @@ static int run(int argc, char **argv)
     request.initial = (uint32_t)initial;
     if (!good || !take_arguments(&request, argc - optind, argv + optind))
         return STATUS_USAGE;
-    return command_finish(sem(&request));
+    status = command_finish(sem(&request));
+    return status == STATUS_OK ? status : stop_end(status); /* what was taken is the caller's */
 }
 
 const struct command command_sem = {
