@@ -51,6 +51,46 @@ lines() {
     [ "$WEIR_JSON" = 0 ] || [[ "$("$WEIR" get -J value/one)" =~ \"version\":21, ]]
 }
 
+@test "of many that make it at once, each with its own size, none is refused" {
+    local i pids pid
+    head -c 8M /dev/zero >bytes # it takes a while to write them
+    for _ in {1..10}; do
+        pids=()
+        for i in {1..4}; do
+            "$WEIR" set --wait 30 --max "1${i}M" value/one <bytes 3>&- &
+            pids+=($!)
+        done
+        for pid in "${pids[@]}"; do
+            wait "$pid"
+        done
+        "$WEIR" rm value/one
+    done
+}
+
+@test "what was not made ready by its maker is, by the next set" {
+    works "$WEIR" create "posix:/weir-test-$$" --size 1M
+    refused 1 "not been made ready" "$WEIR" get "posix:/weir-test-$$"
+    works "$WEIR" set "posix:/weir-test-$$" 21.5
+    works "$WEIR" get "posix:/weir-test-$$"
+    [ "$output" = 21.5 ]
+    works "$WEIR" rm "posix:/weir-test-$$"
+}
+
+@test "watch says that a writer was killed, and waits for another one" {
+    local writer watcher
+    "$WEIR_BUILD/examples/latest_hello_writer" 3>&- &
+    writer=$!
+    until "$WEIR" get hello-latest >/dev/null 2>&1; do read -rt 0.01 <> <(:) || true; done
+    kill -STOP "$writer"
+    "$WEIR" watch hello-latest >seen 2>said 3>&- &
+    watcher=$!
+    until [ -s seen ]; do read -rt 0.01 <> <(:) || true; done
+    kill -KILL "$writer"
+    until grep -q "its writer was killed" said; do read -rt 0.01 <> <(:) || true; done
+    kill -0 "$watcher"
+    kill "$watcher"
+}
+
 @test "watch prints the value that is there, then newer ones" {
     "$WEIR" set value/one first
     "$WEIR" watch --count 3 value/one >seen 3>&- &
@@ -77,6 +117,7 @@ lines() {
     "$WEIR" set --max 10 value/one 0123456789
     refused 1 "takes 10 bytes at most, not 11" "$WEIR" set value/one 01234567890
     [ "$("$WEIR" get value/one)" = 0123456789 ]
+    refused 1 "value_bytes_max" "$WEIR" set --max 100T value/two x
     "$WEIR" create value/two --size 5000
     refused 1 "value/two" "$WEIR" get value/two
     refused 1 "'value/one' is a latest value, not a channel" "$WEIR" sub value/one

@@ -92,19 +92,28 @@ static struct weir_latest_options options_of(const struct request *request)
     return options;
 }
 
+/* What is not there, or was never made ready: whoever made it may have been killed. */
+static int make(struct weir_latest_writer **writer, const struct object *object,
+                const struct request *request)
+{
+    const struct weir_latest_options options = options_of(request);
+    int result = weir_latest_create(writer, object->ref, &options);
+    if (result != -EINVAL)
+        return result;
+    /* Somebody has just made it, otherwise; or such a one cannot be, and is told of once more. */
+    result = weir_latest_create(writer, object->ref, NULL);
+    return result == -ENOENT ? weir_latest_create(writer, object->ref, &options) : result;
+}
+
 /* The writer's place, of what is there or of a new one. */
 static int open_writer(struct weir_latest_writer **writer, const struct object *object,
                        const struct request *request)
 {
-    const struct weir_latest_options options = options_of(request);
     const struct timespec nap = { 0, NAP_NS };
     for (;;) {
         int result = weir_latest_create(writer, object->ref, NULL);
-        if (result == -ENOENT) {
-            result = weir_latest_create(writer, object->ref, &options);
-            if (result == -EINVAL && weir_latest_create(writer, object->ref, NULL) >= 0)
-                return 0; /* somebody has just made it, otherwise */
-        }
+        if (result == -ENOENT || result == -EAGAIN)
+            result = make(writer, object, request);
         /* Another one writes, or is just making it. */
         if ((result != -EBUSY && result != -EAGAIN) || weir_now_ns() >= request->deadline_ns)
             return result;
