@@ -130,6 +130,24 @@ static void test_pool_gives_all_and_takes_back(void **state)
     }
 }
 
+/* Where a pointer would say "nowhere", a place may stand all the same: a struct may begin with one. */
+static void test_the_front_is_a_place(void **state)
+{
+    (void)state;
+    uint64_t *front = space.base;
+    assert_result(weir_pool_alloc(&pool, front), 0);
+    assert_non_null(weir_offset_address(space, *front, BLOCK_BYTES, 16));
+    assert_int_equal(used(), 1);
+    assert_result(weir_pool_alloc(&pool, front), -EINVAL);
+    assert_result(weir_pool_free(&pool, front), 0);
+    assert_int_equal(*front, 0);
+    assert_int_equal(used(), 0);
+    assert_result(weir_arena_alloc(&arena, 10, 1, front), 0);
+    assert_int_equal(*front, ARENA_AT + WEIR_ARENA_HEADER_BYTES);
+    assert_result(weir_pool_alloc(&pool, front - 1), -EINVAL);
+    assert_result(weir_pool_alloc(&pool, front + SPACE_BYTES / 8), -EINVAL);
+}
+
 static void test_pool_refuses(void **state)
 {
     (void)state;
@@ -348,6 +366,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_typed_pointer, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_pool_gives_all_and_takes_back, fresh_space,
                                         drop_space),
+        cmocka_unit_test_setup_teardown(test_the_front_is_a_place, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_pool_refuses, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_pool_geometry, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_pool_lies, fresh_space, drop_space),

@@ -20,15 +20,18 @@ void weir__intent_done(struct weir__intent *intent)
     weir__set_word(&intent->act, 0);
 }
 
+/* Offset 0 is a good place, though no pointer can say so. */
 weir__atomic_u64 *weir__place_at(struct weir_space space, uint64_t offset)
 {
-    return weir_offset_address(space, offset, sizeof(uint64_t), _Alignof(weir__atomic_u64));
+    uintptr_t at = (uintptr_t)space.base + (uintptr_t)offset;
+    bool fits = offset <= space.size_bytes && sizeof(uint64_t) <= space.size_bytes - offset;
+    return fits && at % _Alignof(weir__atomic_u64) == 0 ? (weir__atomic_u64 *)at : NULL;
 }
 
 int weir__place_check(struct weir_space space, const uint64_t *place, uint64_t *offset)
 {
-    *offset = weir_offset_of(space, place);
-    if (weir__place_at(space, *offset))
+    *offset = (uintptr_t)place - (uintptr_t)space.base; /* of one in front of it: far too large */
+    if (space.base && weir__place_at(space, *offset))
         return 0;
     return weir__fail(EINVAL,
                       "place %p: it must be 8 bytes in the space of %llu bytes at %p, aligned "
