@@ -133,6 +133,7 @@ lines() {
 }
 
 @test "a full disk is told by get and watch" {
+    local command
     "$WEIR" set value/one x
     run --separate-stderr sh -c '"$WEIR" get value/one >/dev/full'
     [ "$status" -eq 1 ]
@@ -140,6 +141,12 @@ lines() {
     run --separate-stderr sh -c '"$WEIR" watch value/one >/dev/full'
     [ "$status" -eq 1 ]
     [[ "$stderr" =~ cannot\ write ]]
+    head -c 100K /dev/zero | "$WEIR" set value/two # more than is written at the end
+    for command in get watch; do
+        run --separate-stderr sh -c '"$WEIR" "$0" value/two >/dev/full' "$command"
+        [ "$status" -eq 1 ]
+        [ "$stderr" = "weir $command: cannot write the output: No space left on device" ]
+    done
 }
 
 @test "a set that is killed anywhere leaves a whole value, and the place free" {

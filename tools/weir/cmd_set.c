@@ -41,6 +41,7 @@ static const char help[] =
     "\n"
     "Examples:\n"
     "  weir set outside/temperature 21.5\n"
+    "  weir set outside/temperature -- -5\n"
     "  weir set --max 1M camera/still < still.jpg\n"
     "\n"
     "Exit status:\n"

@@ -85,7 +85,7 @@ static int watch(const char *text, const struct request *request)
         }
         known = reader.value.version;
         status = value_print(&reader, request->form);
-        if (fflush(stdout) != 0) {
+        if (status == STATUS_OK && fflush(stdout) != 0) {
             status = command_fail("cannot write the output: %s", strerror(errno));
             break;
         }
