@@ -143,6 +143,25 @@ load channels.bash
     works "$WEIR" pub --repeat 1000000 c </dev/null
 }
 
+@test "standard input among the files, again and again" {
+    printf 'file' >file
+    sub out -L -c 6 c
+    printf 'in\n' | works "$WEIR" pub --repeat 2 c - file
+    printf 'in\n' | works "$WEIR" pub c - -
+    ends "$sub_pid" 0
+    printf '\3\0\0\0in\n\4\0\0\0file%.0s' 1 2 >expected
+    printf '\3\0\0\0in\n%.0s' 1 2 >>expected
+    cmp expected out
+    subscribed=0
+    sub out -L -c 2 c
+    works "$WEIR" pub -n 2 c - </dev/null
+    ends "$sub_pid" 0
+    printf '\0\0\0\0\0\0\0\0' | cmp - out
+    refused 1 'longer than the 16376 bytes' "$WEIR" pub --ring 64K -n 2 c file - < \
+        <(head -c 16377 /dev/zero)
+    [[ "$stderr" != *published* ]]
+}
+
 @test "more than --repeat keeps of standard input" {
     sub out c
     refused 1 'more than the 256 MiB that --repeat keeps' \

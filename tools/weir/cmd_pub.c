@@ -150,16 +150,6 @@ static int publish_file(struct publication *publication, const char *path, enum 
     return status;
 }
 
-static int publish_files(struct publication *publication)
-{
-    const struct request *request = publication->request;
-    int status = STATUS_OK;
-    for (uint64_t turn = 0; turn < request->repeat; turn++)
-        for (char **file = request->files; *file && status == STATUS_OK; file++)
-            status = publish_file(publication, *file, INPUT_WHOLE);
-    return status;
-}
-
 /* Standard input, as it stands in memory: each message behind its length. */
 struct kept {
     unsigned char *bytes;
@@ -182,34 +172,64 @@ static int keep(struct kept *kept, const unsigned char *data, size_t size)
     return STATUS_OK;
 }
 
-static int keep_all(const struct publication *publication, struct kept *kept)
+static int keep_all(const struct publication *publication, enum input_form form, struct kept *kept)
 {
     struct input input;
     const unsigned char *data;
     size_t size;
     int more = 1;
-    int status = input_open(&input, "-", publication->request->form, publication->request->ring,
-                            publication->most);
+    int status = input_open(&input, "-", form, publication->request->ring, publication->most);
     while (status == STATUS_OK && (more = input_next(&input, &data, &size)) > 0)
         status = keep(kept, data, size);
     input_close(&input);
     return more < 0 ? STATUS_FAILURE : status;
 }
 
+static int publish_kept(struct publication *publication, const struct kept *kept)
+{
+    int status = STATUS_OK;
+    size_t at = 0, size;
+    while (status == STATUS_OK && at < kept->used) {
+        memcpy(&size, kept->bytes + at, sizeof size);
+        status = publish(publication, kept->bytes + at + sizeof size, size);
+        at += sizeof size + size;
+    }
+    return status;
+}
+
 static int publish_repeated(struct publication *publication)
 {
     struct kept kept = { .bytes = NULL };
-    int status = keep_all(publication, &kept);
+    int status = keep_all(publication, publication->request->form, &kept);
     for (uint64_t turn = 0; status == STATUS_OK && turn < publication->request->repeat; turn++) {
-        size_t at = 0, size;
         if (kept.used == 0)
             break;
-        while (status == STATUS_OK && at < kept.used) {
-            memcpy(&size, kept.bytes + at, sizeof size);
-            status = publish(publication, kept.bytes + at + sizeof size, size);
-            at += sizeof size + size;
-        }
+        status = publish_kept(publication, &kept);
     }
+    free(kept.bytes);
+    return status;
+}
+
+/* Whether standard input stands among the files for more than once: its bytes come once alone. */
+static bool is_input_repeated(const struct request *request)
+{
+    uint64_t times = 0;
+    for (char **file = request->files; *file; file++)
+        times += input_is_standard(*file) ? request->repeat : 0;
+    return times > 1;
+}
+
+static int publish_files(struct publication *publication)
+{
+    const struct request *request = publication->request;
+    struct kept kept = { .bytes = NULL };
+    bool is_kept = is_input_repeated(request);
+    int status = is_kept ? keep_all(publication, INPUT_WHOLE, &kept) : STATUS_OK;
+    for (uint64_t turn = 0; turn < request->repeat && status == STATUS_OK; turn++)
+        for (char **file = request->files; *file && status == STATUS_OK; file++)
+            status = is_kept && input_is_standard(*file)
+                         ? publish_kept(publication, &kept)
+                         : publish_file(publication, *file, INPUT_WHOLE);
     free(kept.bytes);
     return status;
 }

@@ -19,14 +19,14 @@
 #define PIECE_BYTES ((size_t)64 << 10)
 #define LENGTH_BYTES 4
 
-static bool is_standard_input(const char *path)
+bool input_is_standard(const char *path)
 {
     return strcmp(path, "-") == 0;
 }
 
 static const char *name_of(const char *path)
 {
-    return is_standard_input(path) ? "standard input" : path;
+    return input_is_standard(path) ? "standard input" : path;
 }
 
 /* size 0: longer than can be said. */
@@ -78,7 +78,7 @@ static int fail_file(const char *verb, const char *path, int error)
 int input_check_whole(const char *path, uint64_t ring, size_t most)
 {
     struct stat found;
-    if (is_standard_input(path))
+    if (input_is_standard(path))
         return STATUS_OK;
     if (stat(path, &found) != 0 || access(path, R_OK) != 0)
         return fail_file("read", path, errno);
@@ -98,7 +98,7 @@ int input_open(struct input *input, const char *path, enum input_form form, uint
     *input = (struct input){
         .form = form, .fd = STDIN_FILENO, .name = name_of(path), .ring = ring, .most = most
     };
-    while (!is_standard_input(path)) {
+    while (!input_is_standard(path)) {
         /* A FIFO blocks here until somebody writes to it, as with cat. */
         input->fd = open(path, O_RDONLY | O_CLOEXEC);
         if (input->fd >= 0)

@@ -26,6 +26,9 @@ struct input {
     size_t capacity, begin, end;
 };
 
+/* Whether this path means it: "-". */
+bool input_is_standard(const char *path);
+
 /* The file of this path, "-" is standard input. STATUS_OK, or the failure is told. */
 int input_open(struct input *input, const char *path, enum input_form form, uint64_t ring,
                size_t most);
