@@ -234,6 +234,10 @@ holds_its_form() {
         terminal resize-window -x "${size%x*}" -y "${size#*x}"
         until_so holds_its_form 8
     done
+    # Where numbers have no room they are left out: a part of one would be another one.
+    terminal resize-window -x 20 -y 24
+    until_so shows '^~ MEMBER +MSG/S$'
+    until_so shows '^c sub 7 +0$'
     terminal resize-window -x 80 -y 7
     until_so holds_its_form 3
     until_so shows 'rows 1 to 3 of 8$'

@@ -12,8 +12,8 @@
 #include "top.h"
 
 /*
- * rank: a line that is too wide loses the highest first; 0 never. least: places that it has at
- * least, so that lines hold still while numbers change.
+ * rank: a line that is too wide loses the highest first; 0 only where there is no other. least:
+ * places that it has at least, so that lines hold still while numbers change.
  */
 static const struct column {
     const char *heading, *sort; /* its name in --sort, or NULL */
@@ -251,6 +251,21 @@ static void shrink(struct grid *grid, enum top_column column, size_t least, size
     grid->widths[column] = now - least > excess ? now - excess : least;
 }
 
+/*
+ * Where not even these have room, the right ones are cut or go: a text may end with a '~', but of a
+ * number a part would be another one.
+ */
+static void cut(struct grid *grid, size_t width)
+{
+    shrink(grid, TOP_CHANNEL, 1, width);
+    for (int c = TOP_COLUMNS - 1; c > 0 && total_width(grid) > width; c--) {
+        if (!columns[c].is_right)
+            shrink(grid, (enum top_column)c, 1, width);
+        if (total_width(grid) > width)
+            grid->is_hidden[c] = true;
+    }
+}
+
 static void fit(struct grid *grid, size_t width)
 {
     for (;;) {
@@ -265,7 +280,7 @@ static void fit(struct grid *grid, size_t width)
                 (victim == TOP_COLUMNS || columns[c].rank > columns[victim].rank))
                 victim = c;
         if (victim == TOP_COLUMNS) {
-            shrink(grid, TOP_CHANNEL, 1, width);
+            cut(grid, width);
             return;
         }
         grid->is_hidden[victim] = true;
