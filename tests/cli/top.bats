@@ -263,6 +263,17 @@ holds_its_form() {
     until_so holds_its_form 1
 }
 
+@test "the screen: the terminal goes, and nothing says so but that" {
+    sub one c
+    # shellcheck disable=SC2016 # for the shell inside
+    screen 80 24 bash -c 'trap "" HUP; echo "$$" >pid; exec "$0" top' "$WEIR"
+    until_so shows '^c +sub 0 '
+    children+=("$(cat pid)")
+    end_screen
+    is_gone() { ! kill -0 "$(cat pid)" 2>/dev/null; }
+    until_so is_gone
+}
+
 @test "the screen: colours, a signal, a terminal that is not known" {
     sub one c
     stop "$sub_pid"

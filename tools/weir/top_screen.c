@@ -7,8 +7,10 @@
 #ifdef WEIR_HAVE_NCURSES
 
 #include <curses.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <term.h>
+#include <unistd.h>
 #undef lines /* a macro of that header's */
 
 #include <weir/clock.h>
@@ -30,7 +32,7 @@ struct screen {
     struct sample sample;
     int64_t interval_ns;
     size_t first; /* row */
-    bool is_stopped, has_ended;
+    bool is_stopped, has_ended, is_gone;
 };
 
 static size_t room(void)
@@ -220,6 +222,13 @@ static void take_key(struct screen *screen, int key)
     }
 }
 
+/* No key: has the time come, or the terminal gone? Who has SIGHUP ignored is not told otherwise. */
+static bool is_terminal_gone(void)
+{
+    struct pollfd keys = { .fd = STDIN_FILENO, .events = POLLIN };
+    return poll(&keys, 1, 0) > 0 && (keys.revents & (POLLHUP | POLLERR | POLLNVAL));
+}
+
 /* Keys until then, each of which is answered at once. */
 static void wait_until(struct screen *screen, int64_t until_ns)
 {
@@ -229,8 +238,10 @@ static void wait_until(struct screen *screen, int64_t until_ns)
             return;
         timeout(screen->is_stopped ? -1 : (int)((left_ns + 999999) / 1000000));
         int key = getch();
-        if (key == ERR)
+        if (key == ERR) {
+            screen->has_ended = screen->is_gone = is_terminal_gone();
             continue;
+        }
         take_key(screen, key);
         draw(screen);
     }
@@ -286,7 +297,7 @@ int top_screen(const struct top_request *request)
     endwin();
     delscreen(terminal);
     sample_free(&screen.sample);
-    return STATUS_OK;
+    return screen.is_gone ? command_fail("the terminal is gone") : STATUS_OK;
 }
 
 #else
