@@ -263,6 +263,20 @@ holds_its_form() {
     until_so holds_its_form 1
 }
 
+@test "the screen: a command whose name is not ASCII" {
+    cp "$WEIR" 'é日本語'
+    ./é日本語 pub --wait-for 9 c </dev/null 3>&- &
+    children+=("$!")
+    screen 90 12 env LC_ALL=C "$WEIR" top -i 0.1
+    until_so shows '^c +pub 0 +[0-9]+ \?{4} +0 .* asleep +subscribers$'
+    end_screen
+    # With three of two places each the line is longer than the screen is wide.
+    screen 83 12 env LC_ALL=C.UTF-8 "$WEIR" top -i 0.1
+    until_so shows '^c +pub 0 .* asleep +subscri'
+    holds_its_form 1
+    run ! shows '^[a-z]{1,5}$'
+}
+
 @test "the screen: the terminal goes, and nothing says so but that" {
     sub one c
     # shellcheck disable=SC2016 # for the shell inside

@@ -7,8 +7,10 @@
 #ifdef WEIR_HAVE_NCURSES
 
 #include <curses.h>
+#include <langinfo.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <term.h>
 #include <unistd.h>
 #undef lines /* a macro of that header's */
@@ -64,7 +66,23 @@ static size_t bytes_of(const char *text, size_t places)
     return bytes;
 }
 
-/* A line, from the left edge to the right one; lines are cut there, not wrapped. */
+/* The beginning of a text; '?' for what the locale cannot show: curses would take two places. */
+static char *beginning(const char *text, size_t places)
+{
+    char *line = text_format("%.*s", (int)bytes_of(text, places), text), *to = line;
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") == 0)
+        return line;
+    for (const char *from = line; *from; from++)
+        if (((unsigned char)*from & 0xc0) != 0x80)
+            *to++ = (char)((unsigned char)*from < 0x80 ? *from : '?');
+    *to = '\0';
+    return line;
+}
+
+/*
+ * A line, from the left edge to the right one; lines are cut there, not wrapped. Below it nothing
+ * has been put yet: what characters of two places have pushed over the edge goes.
+ */
 static void put(int at, int attributes, const char *text)
 {
     if (at < 0 || at >= LINES)
@@ -73,8 +91,12 @@ static void put(int at, int attributes, const char *text)
     move(at, 0);
     for (int i = 0; i < COLS; i++)
         addch(' ');
-    mvaddnstr(at, 0, text, (int)bytes_of(text, (size_t)COLS));
+    char *line = beginning(text, (size_t)COLS);
+    mvaddstr(at, 0, line);
+    free(line);
     attrset(A_NORMAL);
+    if (getcury(stdscr) > at && move(at + 1, 0) == OK)
+        clrtoeol();
 }
 
 /* Where nothing else is to be shown: lines that end between words, as many as it takes. */
