@@ -180,6 +180,12 @@ load channels.bash
     ends "$sub_pid" 0
     [ $((after - before)) -ge 500000000 ]
     [ $((after - before)) -lt 5000000000 ]
+    # One that nothing can keep is as fast as it goes.
+    seq 500000 >many
+    before=$(date +%s%N)
+    "$WEIR" pub --rate 1e9 c <many
+    after=$(date +%s%N)
+    [ $((after - before)) -lt 5000000000 ]
 }
 
 @test "waiting for subscribers" {

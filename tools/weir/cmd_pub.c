@@ -99,6 +99,8 @@ static void pace(const struct publication *publication)
         at = (double)(INT64_MAX / 2);
     int64_t due_ns = publication->start_ns + (int64_t)at;
     const struct timespec due = { due_ns / WEIR_SECOND_NS, due_ns % WEIR_SECOND_NS };
+    if (weir_now_ns() >= due_ns) /* made up for without a system call each */
+        return;
     while (!stop_signal() && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) == EINTR)
         ;
 }
