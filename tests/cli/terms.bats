@@ -116,3 +116,34 @@ teardown() {
     until_so grep -q "$cure" said
     [ ! -s out ]
 }
+
+@test "a subscriber that no publisher may read stops no publisher" {
+    nobody_can
+    mkdir -m 2770 run
+    chgrp 65533 run
+    export WEIR_DIR=$PWD/run
+    chmod o+x "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR" "$(dirname "$BATS_TEST_TMPDIR")"
+    start_as() { exec setpriv --reuid "$1" --regid "$1" --groups 65533 "$nobody_folder/weir" "${@:2}"; }
+    mkfifo in
+    start_as 65532 sub --mode 0660 --gid 65533 --any-owner c >out 3>&- &
+    children+=("$!")
+    start_as 65532 pub --mode 0660 --gid 65533 --any-owner --wait-for 1 c <in 2>said 3>&- &
+    local pub=$!
+    children+=("$pub")
+    exec 5>in
+    echo before >&5
+    until_so grep -q before out
+    # Its page is of mode 0400: it says neither a mode nor a group.
+    start_as 65534 sub --any-owner c >none 2>&1 3>&- 5>&- &
+    local stranger=$!
+    children+=("$stranger")
+    asked() {
+        echo again >&5
+        grep -q 'a subscriber is left out: segment' said
+    }
+    until_so asked
+    echo after >&5
+    exec 5>&-
+    ends "$pub" 0
+    until_so grep -q after out
+}

@@ -111,6 +111,17 @@ static bool is_again(int result)
     return result == -EINTR && !stop_signal();
 }
 
+/* A subscriber that cannot be met is not waited for from now on: told, and gone on without. */
+static bool is_stranger(int result)
+{
+    if (result != -EPROTO && result != -EPERM && result != -EACCES)
+        return false;
+    char *shown = text_escape(weir_last_error(), false);
+    command_note("a subscriber is left out: %s", shown);
+    free(shown);
+    return true;
+}
+
 static int fail(int result)
 {
     return result == -EINTR ? STATUS_FAILURE : channel_fail(result); /* the signal says it all */
@@ -129,7 +140,7 @@ static int publish(struct publication *publication, const unsigned char *data, s
     do
         result = weir_publisher_send_until(publication->publisher, data, size,
                                            (uint32_t)publication->request->type, WEIR_NEVER);
-    while (is_again(result));
+    while (is_again(result) || is_stranger(result));
     if (result != 0)
         return fail(result);
     publication->sent++;
@@ -268,7 +279,7 @@ static int await_subscribers(const struct publication *publication)
     do
         result = weir_publisher_wait_subscribers(publication->publisher,
                                                  (uint32_t)request->wait_for, deadline_ns);
-    while (is_again(result));
+    while (is_again(result) || is_stranger(result));
     if (result == -ETIMEDOUT || result == -EAGAIN)
         return too_few(publication);
     return result == 0 ? STATUS_OK : fail(result);
@@ -279,7 +290,7 @@ static int await_taken(const struct publication *publication)
     int result;
     do
         result = weir_publisher_wait_taken(publication->publisher, WEIR_NEVER);
-    while (is_again(result));
+    while (is_again(result) || is_stranger(result));
     if (result == -EPIPE)
         return command_fail("the last subscriber of '%s' left, or was killed, before it had taken "
                             "everything",
