@@ -20,6 +20,7 @@
 /* How often a slot may change hands under us before we give up. */
 #define RETRIES 100
 
+static const char *const singulars[WEIR__ROLES] = { "publisher", "subscriber" };
 static const char *const plurals[WEIR__ROLES] = { "publishers", "subscribers" };
 
 static void write_head(void *memory, const void *argument)
@@ -123,7 +124,7 @@ int weir__directory_read(struct weir__directory *directory, const char *name,
         uint32_t count = terms->counts[role];
         if (asked->counts[role] != 0 && asked->counts[role] != count)
             return weir__fail(EINVAL, "channel '%s' was made for %u %s, not for %u", name, count,
-                              plurals[role], asked->counts[role]);
+                              count == 1 ? singulars[role] : plurals[role], asked->counts[role]);
         directory->roles[role] = (struct weir__slots){
             .at = shm->slots + (role == WEIR__SUBSCRIBER ? terms->counts[WEIR__PUBLISHER] : 0),
             .count = count,

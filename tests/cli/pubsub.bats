@@ -561,6 +561,7 @@ END
     sub two c
     refused 1 'has 2 subscribers already.*who makes it may say for how many, to 4096' "$WEIR" sub c
     refused 1 'was made for 2 subscribers, not for 3' "$WEIR" sub --subscribers-max 3 c
+    refused 1 'was made for 1 publisher, not for 2' "$WEIR" pub --publishers-max 2 c </dev/null
     refused 1 'this channel was made for 2, so wait for no more' "$WEIR" pub --wait-for 3 c </dev/null
     refused 2 "--publishers-max '0': too small: 1 to 4096" "$WEIR" pub --publishers-max 0 c
     refused 2 "--subscribers-max '4097': too large" "$WEIR" sub --subscribers-max 4097 c

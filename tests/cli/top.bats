@@ -277,6 +277,22 @@ holds_its_form() {
     run ! shows '^[a-z]{1,5}$'
 }
 
+@test "a command whose name takes two places a character keeps the columns in line" {
+    cp "$WEIR" '日本語'
+    ./日本語 pub --wait-for 9 c </dev/null 3>&- &
+    children+=("$!")
+    sub one c
+    "$WEIR" top --once c >sheet
+    # What stands behind the command begins in one column: in places, not in characters.
+    python3 - sheet <<'END'
+import re, sys, unicodedata
+rows = [line for line in open(sys.argv[1], encoding="utf-8") if " pub " in line or " sub " in line]
+places = [sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in re.split(" (?:asleep|polling)", row)[0])
+          for row in rows]
+assert len(rows) == 2 and places[0] == places[1], (rows, places)
+END
+}
+
 @test "the screen: the terminal goes, and nothing says so but that" {
     sub one c
     # shellcheck disable=SC2016 # for the shell inside

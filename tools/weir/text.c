@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "text.h"
 
+#include <limits.h>
+#include <locale.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 #include "command.h"
 
@@ -87,12 +91,53 @@ char *text_utf8(const char *text)
     return copy(text, false, false);
 }
 
+/* Whatever the user's locale is: all text here is UTF-8. 0: this system has no such locale. */
+static locale_t utf8_locale(void)
+{
+    static locale_t locale;
+    if (locale == (locale_t)0)
+        locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    return locale;
+}
+
+/* The first character: how many bytes it has, and how many places it takes. */
+static size_t places_of_first(const char *text, size_t *bytes)
+{
+    mbstate_t state = { 0 };
+    wchar_t character;
+    *bytes = mbrtowc(&character, text, strnlen(text, MB_LEN_MAX), &state);
+    int places = *bytes < (size_t)-2 ? wcwidth(character) : -1;
+    if (places >= 0)
+        return (size_t)places;
+    *bytes = 0;
+    do
+        ++*bytes;
+    while (((unsigned char)text[*bytes] & 0xc0) == 0x80);
+    return 1;
+}
+
+size_t text_beginning(const char *text, size_t most, size_t *places)
+{
+    locale_t former = uselocale(utf8_locale()); /* of 0 it changes nothing */
+    size_t bytes = 0, taken = 0;
+    while (text[bytes]) {
+        size_t more_bytes, more = places_of_first(text + bytes, &more_bytes);
+        if (more > most - taken)
+            break;
+        taken += more;
+        bytes += more_bytes;
+    }
+    uselocale(former);
+    if (places)
+        *places = taken;
+    return bytes;
+}
+
 size_t text_width(const char *text)
 {
-    size_t width = 0;
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
-    return width;
+    size_t places;
+    text_beginning(text, SIZE_MAX, &places);
+    return places;
 }
 
 char *text_hex(const unsigned char *bytes, size_t count)

@@ -25,7 +25,10 @@ char *text_utf8(const char *text);
 /* Bytes as pairs of hexadecimal digits. New memory. */
 char *text_hex(const unsigned char *bytes, size_t count);
 
-/* How many places it takes on a terminal: its characters. */
+/* How many places it takes on a terminal: some characters take two, or none. */
 size_t text_width(const char *text);
+
+/* The bytes of as much of it as takes so many places at most; *places, if not NULL: how many. */
+size_t text_beginning(const char *text, size_t most, size_t *places);
 
 #endif

@@ -55,21 +55,10 @@ static int color(short pair)
     return has_colors() ? COLOR_PAIR(pair) : 0;
 }
 
-/* How many bytes so many characters have. */
-static size_t bytes_of(const char *text, size_t places)
-{
-    size_t bytes = 0;
-    while (text[bytes] && places-- > 0)
-        do
-            bytes++;
-        while (((unsigned char)text[bytes] & 0xc0) == 0x80);
-    return bytes;
-}
-
 /* The beginning of a text; '?' for what the locale cannot show: curses would take two places. */
 static char *beginning(const char *text, size_t places)
 {
-    char *line = text_format("%.*s", (int)bytes_of(text, places), text), *to = line;
+    char *line = text_format("%.*s", (int)text_beginning(text, places, NULL), text), *to = line;
     if (strcmp(nl_langinfo(CODESET), "UTF-8") == 0)
         return line;
     for (const char *from = line; *from; from++)
@@ -103,11 +92,13 @@ static void put(int at, int attributes, const char *text)
 static void put_all(int at, int attributes, const char *text)
 {
     while (*text && COLS > 0 && at < ROWS + (int)room()) {
-        size_t bytes = bytes_of(text, (size_t)COLS), end = bytes;
+        size_t bytes = text_beginning(text, (size_t)COLS, NULL), end = bytes;
         while (text[bytes] && end > 0 && text[end] != ' ')
             end--;
         if (end == 0) /* one word is longer */
             end = bytes;
+        if (end == 0) /* so is one character */
+            return;
         char *line = text_format("%.*s", (int)end, text);
         put(at++, attributes, line);
         free(line);

@@ -290,16 +290,12 @@ static void fit(struct grid *grid, size_t width)
 /* Appends a cell in its width: what is cut ends with a '~'. */
 static void append(FILE *line, const char *text, size_t width, bool is_right, bool is_last)
 {
-    size_t places = text_width(text);
-    size_t pad = places < width ? width - places : 0;
+    bool is_cut = text_width(text) > width;
+    size_t places, bytes = text_beginning(text, is_cut && width > 0 ? width - 1 : width, &places);
+    size_t pad = width - places - is_cut;
     if (is_right)
         fprintf(line, "%*s", (int)pad, "");
-    for (size_t place = 0; *text && (places <= width || place + 1 < width); place++)
-        do
-            fputc(*text++, line);
-        while (((unsigned char)*text & 0xc0) == 0x80);
-    if (places > width)
-        fputc('~', line);
+    fprintf(line, "%.*s%s", (int)bytes, text, is_cut ? "~" : "");
     if (!is_right && !is_last)
         fprintf(line, "%*s", (int)pad, "");
 }
