@@ -158,6 +158,35 @@ static void test_wait_subscribers(void **state)
     weir_publisher_close(publisher);
 }
 
+static void subscribe_until_killed(struct companion *companion, void *argument)
+{
+    (void)argument;
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    companion_arrive(companion);
+    CHECK_RESULT(crowd_take(subscriber, 0, WEIR_NEVER), 0);
+}
+
+/* Nobody waits while they are killed: the one that the publisher knows, and the one that it does not. */
+static void test_wait_subscribers_counts_no_dead(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = crowd_publisher(WEIR_RING_BYTES_MIN);
+    for (int is_known = 0; is_known < 2; is_known++) {
+        struct companion companion;
+        companion_start(&companion, subscribe_until_killed, NULL);
+        companion_meet(&companion);
+        if (is_known)
+            assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), 0);
+        crowd_kill(companion.pid);
+        close(companion.to_child);
+        close(companion.from_child);
+        assert_int_equal(weir_publisher_subscribers(publisher), 1);
+        assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), -EAGAIN);
+        assert_int_equal(weir_publisher_subscribers(publisher), 0);
+    }
+    weir_publisher_close(publisher);
+}
+
 static void test_wait_taken(void **state)
 {
     (void)state;
@@ -284,8 +313,13 @@ static void test_1000_subscribers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CROWD_TEST(test_numbers_must_agree), CROWD_TEST(test_4096_of_each), CROWD_TEST(test_full),
-        CROWD_TEST(test_wait_subscribers),   CROWD_TEST(test_wait_taken),   CROWD_TEST(test_end),
+        CROWD_TEST(test_numbers_must_agree),
+        CROWD_TEST(test_4096_of_each),
+        CROWD_TEST(test_full),
+        CROWD_TEST(test_wait_subscribers),
+        CROWD_TEST(test_wait_subscribers_counts_no_dead),
+        CROWD_TEST(test_wait_taken),
+        CROWD_TEST(test_end),
         CROWD_TEST(test_1000_subscribers),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);

@@ -200,7 +200,8 @@ WEIR_EXPORT int weir_publisher_end(struct weir_publisher *publisher);
  * weir_publisher_wait_subscribers() - wait until subscribers are attached
  *
  * count: how many, at least; more than the channel was made for: -EINVAL. 0 only meets who is
- * there.
+ * there. Else the kernel is asked first who of them lives: who was killed before the call does not
+ * count.
  *
  * Returns: 0; -EINVAL, -EAGAIN, -ETIMEDOUT, -EINTR, -EUCLEAN, -EPROTO, -EPERM, -EACCES, -ECHILD:
  *     see weir_publisher_send_until(). Blocking: see deadline_ns.

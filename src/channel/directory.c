@@ -252,6 +252,15 @@ bool weir__slot_reap(const struct weir__slots *slots, uint32_t number, uint64_t 
     return true;
 }
 
+bool weir__slots_reap(const struct weir__slots *slots, struct weir__stats_shm *stats)
+{
+    bool is_dead = false;
+    for (uint32_t i = 0; i < slots->count; i++)
+        if (weir__slot_reap(slots, i, weir__slot_owner(&slots->at[i]), stats))
+            is_dead = true;
+    return is_dead;
+}
+
 uint32_t weir__slots_shown(const struct weir__slots *slots)
 {
     uint32_t count = 0;

@@ -122,6 +122,9 @@ int weir__slot_life(const struct weir__slot_shm *slot, uint64_t owner);
 bool weir__slot_reap(const struct weir__slots *slots, uint32_t number, uint64_t owner,
                      struct weir__stats_shm *stats);
 
+/* The same for each slot. true: somebody was dead. */
+bool weir__slots_reap(const struct weir__slots *slots, struct weir__stats_shm *stats);
+
 /* How many show their memory. Reads only. */
 uint32_t weir__slots_shown(const struct weir__slots *slots);
 

@@ -252,9 +252,14 @@ int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t bytes, 
     return weir__publisher_note(publisher, WEIR__REFUSED_ROOM, result);
 }
 
-/* Looks until so many subscribers are attached. */
+/*
+ * Looks until so many subscribers are attached. First the dead are put out: of who was killed while
+ * nobody waited nobody knows.
+ */
 static int wait_attached(struct weir_publisher *publisher, uint32_t count, int64_t deadline_ns)
 {
+    if (count > 0)
+        weir__slots_reap(weir__side_others(&publisher->side), weir__side_stats(&publisher->side));
     for (;;) {
         publisher->need_bytes = 0;
         publisher->wanted = publisher->tail;

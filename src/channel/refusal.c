@@ -115,11 +115,5 @@ bool weir__refusal_is_over(void *argument)
 bool weir__refusal_ask(void *argument)
 {
     const struct weir__refusal *refusal = argument;
-    const struct weir__slots *slots = weir__side_others(refusal->side);
-    bool is_dead = false;
-    for (uint32_t i = 0; i < slots->count; i++)
-        if (weir__slot_reap(slots, i, weir__slot_owner(&slots->at[i]),
-                            weir__side_stats(refusal->side)))
-            is_dead = true;
-    return is_dead;
+    return weir__slots_reap(weir__side_others(refusal->side), weir__side_stats(refusal->side));
 }

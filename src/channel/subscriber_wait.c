@@ -85,12 +85,7 @@ static bool may_have_message(void *argument)
 
 static bool ask_for_publishers(const struct weir__side *side)
 {
-    const struct weir__slots *slots = weir__side_others(side);
-    bool is_dead = false;
-    for (uint32_t i = 0; i < slots->count; i++)
-        if (weir__slot_reap(slots, i, weir__slot_owner(&slots->at[i]), weir__side_stats(side)))
-            is_dead = true;
-    return is_dead;
+    return weir__slots_reap(weir__side_others(side), weir__side_stats(side));
 }
 
 static bool ask(void *argument)
