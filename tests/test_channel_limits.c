@@ -195,6 +195,36 @@ static void test_corrupted_directory(void **state)
     weir_subscriber_close(subscriber);
 }
 
+/* Who was put out of its place is told, instead of waiting for those who cannot know of it. */
+static void test_put_out(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = crowd_publisher(WEIR_RING_BYTES_MIN);
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir__directory_shm *shm = weir_segment_data(publisher->side.directory.segment);
+    weir__atomic_u64 *places[] = { &shm->slots[subscriber->side.directory.terms.counts[0]].owner,
+                                   &shm->slots[0].owner };
+    assert_int_equal(crowd_send(publisher, 1, 500, NOW), 0);
+    atomic_store(places[0], 0);
+    assert_result(crowd_take(subscriber, 0, NOW), 0);
+    assert_result(crowd_take(subscriber, 0, NOW), -EUCLEAN);
+    assert_result(crowd_take(subscriber, 0, WEIR_NEVER), -EUCLEAN);
+    weir_subscriber_close(subscriber);
+    subscriber = crowd_subscriber();
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), 0);
+    atomic_store(places[1], 0);
+    assert_result(crowd_take(subscriber, 0, NOW), -EPIPE);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, WEIR_NEVER), -EUCLEAN);
+    assert_int_equal(crowd_send(publisher, 1, 500, WEIR_NEVER), -EUCLEAN);
+    weir_publisher_close(publisher);
+    publisher = crowd_publisher(WEIR_RING_BYTES_MIN);
+    assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+    assert_int_equal(crowd_send(publisher, 2, 500, NOW), 0);
+    assert_result(crowd_take(subscriber, 1, NOW), 0);
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
 /* --- two IPC namespaces on one run directory --------------------------------------------- */
 
 static void publish_elsewhere(struct companion *companion, void *argument)
@@ -237,9 +267,8 @@ static void test_two_namespaces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CROWD_TEST(test_a_thousand_subscribers),
-        CROWD_TEST(test_no_further_segment),
-        CROWD_TEST(test_corrupted_directory),
+        CROWD_TEST(test_a_thousand_subscribers), CROWD_TEST(test_no_further_segment),
+        CROWD_TEST(test_corrupted_directory),    CROWD_TEST(test_put_out),
         CROWD_TEST(test_two_namespaces),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);

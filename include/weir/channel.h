@@ -88,6 +88,8 @@
  *                              |                  | what is read there  | all places
  *                              |                  | may be overwritten  |
  *
+ * Who was put out of its place is told when it would wait: -EUCLEAN, until it is closed.
+ *
  * Strangers. Members that cannot meet, since one does not trust the other or may not read its
  * memory, go on without each other, and hold up nobody. A subscriber is told of such a publisher
  * once, by a take, and gets nothing from it; a publisher of such a subscriber once, by a send (or

@@ -236,9 +236,18 @@ static int nap(int64_t deadline_ns)
                            : WEIR__WAITED_SLICE;
 }
 
+/* Whoever may write the directory may free it: then nobody meets us any more. */
+static bool has_place(const struct weir__side *side)
+{
+    return weir__slot_owner(&weir__side_own(side)->at[side->number]) == side->me;
+}
+
 int weir__side_wait(struct weir__side *side, const struct weir__watch *watch, int64_t deadline_ns)
 {
     struct weir__stats_shm *stats = weir__side_stats(side);
+    if (!has_place(side))
+        return weir__fail_plain(EUCLEAN, "somebody has put this member out of its place in the "
+                                         "channel's directory: close it, and open it again");
     weir__state(&stats->waits_for, watch->waits_for);
     int result = side->looks < LOOKS_MAX
                      ? weir__wait(&side->waiter, watch->is_ready, watch->argument, deadline_ns)
