@@ -218,6 +218,26 @@ static void test_create_private(void **state)
     }
 }
 
+/* The processes of a server that has created something itself before it forked them: they, too,
+ * take away what the one before them left. */
+static void test_create_by_workers(void **state)
+{
+    struct scene scenes[] = {
+        { "name, ephemeral", weir_by_name("k/e"), WEIR_EPHEMERAL, 0, NULL },
+        { "name, ephemeral, set", weir_by_name("k/es"), WEIR_EPHEMERAL, 2, NULL },
+        { "private, ephemeral", weir_private(), WEIR_EPHEMERAL, 0, NULL },
+    };
+    struct weir_segment *own;
+    (void)state;
+    assert_result(weir_segment_create(&own, weir_private(), TEST_SIZE, NULL), 0);
+    weir_segment_close(own);
+    for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
+        struct walk walk = { "create by workers",     NULL,      NULL, create,
+                             at_stop_without_collect, &scenes[i] };
+        report("create by workers", &scenes[i], walk_stops(&walk));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +246,7 @@ int main(void)
         cmocka_unit_test_teardown(test_create_looked_at, fixture_check),
         cmocka_unit_test_teardown(test_create_in_other_pids, fixture_check),
         cmocka_unit_test_teardown(test_create_private, fixture_check),
+        cmocka_unit_test_teardown(test_create_by_workers, fixture_check),
     };
     if (!tracer_works() || !fixture_is_alone()) {
         fprintf(stderr, "no tracing, or no IPC namespace of its own: skipped\n");

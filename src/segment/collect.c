@@ -225,10 +225,11 @@ int weir_collect(uint32_t flags,
 
 void weir__collect_once(void)
 {
-    static weir__atomic_int done;
+    static weir__atomic_int collector; /* the pid of who has: a child of fork is another process */
     struct weir__error_saved saved;
+    int me = (int)getpid();
     /* Relaxed: two threads that both collect do no harm. */
-    if (atomic_exchange_explicit(&done, 1, memory_order_relaxed))
+    if (atomic_exchange_explicit(&collector, me, memory_order_relaxed) == me)
         return;
     weir__error_save(&saved);
     weir_collect(0, NULL, NULL);

@@ -4,7 +4,8 @@
 
 #include <weir/collect.h>
 
-/* weir_collect() of drafts and names, the first time that this process creates something. */
+/* weir_collect() of drafts and names, the first time that this process creates something; a child of
+ * fork, too. */
 void weir__collect_once(void);
 
 #endif
