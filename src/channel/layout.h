@@ -158,7 +158,7 @@ static_assert(sizeof(struct weir__publisher_stats_shm) <= WEIR__LINE_BYTES &&
  *   boundary...     | at looks             | three release stores [lane.boundary]
  *   ended           | once, at the end     | release [lane.end]
  *   epoch           | before each sleep    | see wait.h
- *   reserved        | a stride, a look     | relaxed, then a full fence, then what it allows
+ *   reserved        | a stride, a look     | release, then a full fence, then what it allows
  *                   |                      | [lane.reserved]; lowered only if nothing followed
  *   marks           | a stride, before it  | three release stores [lane.mark]
  *   stats           | when it comes to it  | relaxed, see above
@@ -208,7 +208,7 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
  *   cursor  | each release         | release [lane.free]; never falls within a lane
  *   released| each release         | relaxed [lane.released], just before the cursor: messages
  *           |                      | of that publisher, but those held, announced or not, or to come
- *   lane    | at the attach        | release [lane.attached]; 0 before the cursor
+ *   lane    | at the attach        | release [lane.attached]; 0, relaxed, before the cursor
  *           |                      | changes lanes
  *   finished| when a lane is left  | release [lane.finished]; the cursor stays that lane's
  *           |                      | until the next attach
