@@ -81,6 +81,13 @@ static void set_readable(struct weir__descriptor *descriptor, bool is_readable)
     errno = saved_errno;
 }
 
+/* With the lock held: readable, and whoever polls is told, be it readable already. */
+static void tell_readable(struct weir__descriptor *descriptor)
+{
+    descriptor->is_readable = false;
+    set_readable(descriptor, true);
+}
+
 /* With the lock held. */
 static void set_armed(struct weir__descriptor *descriptor, bool is_armed)
 {
@@ -306,17 +313,20 @@ static bool wait_by_ring(struct weir__descriptor *descriptor)
     return descriptor->uring != NULL;
 }
 
-void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view, size_t bytes)
+void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view, size_t bytes,
+                          bool was_refused)
 {
     bool is_ready = descriptor->watch.is_ready(view);
-    if (is_ready && descriptor->is_settled)
+    if (is_ready && descriptor->is_settled && !was_refused)
         return;
     pthread_mutex_lock(&descriptor->lock);
     memcpy(descriptor->view, view, bytes);
     descriptor->used_bytes = bytes;
     if (!is_ready && descriptor->uring)
         is_ready = wait_by_ring(descriptor); /* clears the eventfd, too */
-    if (is_ready || !descriptor->uring)
+    if (is_ready && was_refused)
+        tell_readable(descriptor);
+    else if (is_ready || !descriptor->uring)
         set_readable(descriptor, is_ready);
     descriptor->is_settled = is_ready;
     set_armed(descriptor, !is_ready);

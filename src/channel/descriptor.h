@@ -53,8 +53,13 @@ void weir__descriptor_close(struct weir__descriptor *descriptor, bool is_ours);
 
 int weir__descriptor_fd(const struct weir__descriptor *descriptor);
 
-/* Readable if is_ready(view), which has bytes; else not, and armed for it. */
-void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view, size_t bytes);
+/*
+ * Readable if is_ready(view), which has bytes; else not, and armed for it. was_refused: a call was, and
+ * its caller polls next: if what he waits for has come since, one that is readable becomes so once
+ * more, for who is told of edges alone (EPOLLET).
+ */
+void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view, size_t bytes,
+                          bool was_refused);
 
 /* Idle when it returns; the descriptor stays as it is. */
 void weir__descriptor_disarm(struct weir__descriptor *descriptor);

@@ -427,7 +427,8 @@ static void update_descriptor(struct weir_publisher *publisher)
 {
     if (publisher->descriptor)
         weir__descriptor_arm(publisher->descriptor, take_stock(publisher, publisher->refused),
-                             weir__refusal_bytes(publisher->reader_count));
+                             weir__refusal_bytes(publisher->reader_count),
+                             publisher->refused != WEIR__REFUSED_NOTHING);
 }
 
 int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused refused, int result)

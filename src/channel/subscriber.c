@@ -144,13 +144,21 @@ static inline int store_cursor(struct weir_subscriber *subscriber)
 
 static __attribute__((noinline, cold)) int update_watched(struct weir_subscriber *subscriber)
 {
-    weir__subscriber_update_descriptor(subscriber);
+    weir__subscriber_update_descriptor(subscriber, 0);
     return 0;
 }
 
 static inline int update_descriptor(struct weir_subscriber *subscriber)
 {
     return __builtin_expect(subscriber->descriptor != NULL, 0) ? update_watched(subscriber) : 0;
+}
+
+/* A call that took nothing: the descriptor is as it should be afterwards. */
+static int refused(struct weir_subscriber *subscriber, int result)
+{
+    if (subscriber->descriptor)
+        weir__subscriber_update_descriptor(subscriber, result);
+    return result;
 }
 
 static inline int hold(struct weir_subscriber *subscriber, const struct place *place,
@@ -183,8 +191,7 @@ static __attribute__((noinline)) int take_any(struct weir_subscriber *subscriber
         place.lane->missed = 0;
         return result;
     }
-    update_descriptor(subscriber);
-    return result;
+    return refused(subscriber, result);
 }
 
 static inline __attribute__((always_inline)) int
@@ -261,7 +268,7 @@ static __attribute__((noinline)) int give_back_watched(struct weir_subscriber *s
 {
     weir__subscriber_pause_descriptor(subscriber);
     weir__lane_store_cursor(subscriber, subscriber->lane);
-    weir__subscriber_update_descriptor(subscriber);
+    weir__subscriber_update_descriptor(subscriber, 0);
     return 0;
 }
 
@@ -295,7 +302,7 @@ static int refuse_receive(struct weir_subscriber *subscriber, int result, uint64
             weir__lane_describe(subscriber->lane, header, data, message);
         weir__subscriber_keep_turn(subscriber);
     }
-    update_descriptor(subscriber);
+    refused(subscriber, result);
     if (result == -EMSGSIZE)
         return weir__fail(EMSGSIZE, "the message has %u bytes, there is room for %zu",
                           weir__record_length(header), capacity_bytes);

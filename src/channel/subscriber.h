@@ -387,7 +387,7 @@ bool weir__subscriber_is_ready(struct weir_subscriber *subscriber);
 /* Asks the kernel for the publishers, and puts the dead out. */
 void weir__subscriber_ask(struct weir_subscriber *subscriber);
 
-/* The descriptor, which exists, as it should be after a call. */
-void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber);
+/* The descriptor, which exists, as it should be after a call that gives this result. */
+void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber, int result);
 
 #endif

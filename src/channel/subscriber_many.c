@@ -96,7 +96,7 @@ static inline void pass(struct reader *reader, uint64_t header, const void *data
 static int update_descriptor(struct weir_subscriber *subscriber, int result)
 {
     if (subscriber->descriptor)
-        weir__subscriber_update_descriptor(subscriber);
+        weir__subscriber_update_descriptor(subscriber, result);
     return result;
 }
 

@@ -339,13 +339,14 @@ static int open_pidfd(void *argument)
     return weir__peer_pidfd(weir__peer_slot(view->side, peer), peer->owner);
 }
 
-void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber)
+void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber, int result)
 {
+    bool was_refused = result == -EAGAIN || result == -ETIMEDOUT || result == -EINTR;
     if (!weir__side_is_ours(&subscriber->side))
         return; /* a child of fork has neither the thread nor what it watches */
     weir__subscriber_pause_descriptor(subscriber); /* the former head may be given back soon */
     weir__descriptor_arm(subscriber->descriptor, take_view(subscriber),
-                         view_bytes(subscriber->lane_count));
+                         view_bytes(subscriber->lane_count), was_refused);
 }
 
 /* Looks until there is a lane. */
@@ -368,7 +369,7 @@ int weir_subscriber_wait_publisher(struct weir_subscriber *subscriber, int64_t d
     if (result == 0)
         result = wait_for_lane(subscriber, deadline_ns);
     if (subscriber->descriptor)
-        weir__subscriber_update_descriptor(subscriber);
+        weir__subscriber_update_descriptor(subscriber, result);
     return result;
 }
 
@@ -386,7 +387,7 @@ int weir_subscriber_fd(struct weir_subscriber *subscriber)
     if (result == 0 && !subscriber->descriptor) {
         result = weir__descriptor_open(&subscriber->descriptor, &watch);
         if (result == 0)
-            weir__subscriber_update_descriptor(subscriber);
+            weir__subscriber_update_descriptor(subscriber, 0);
     }
     return result == 0 ? weir__descriptor_fd(subscriber->descriptor) : result;
 }

@@ -188,7 +188,7 @@ static int arm_once(struct weir_wait_set *set)
     for (uint32_t i = 0; i < set->looked_count; i++) {
         const struct weir__item *item = set->items[set->looked[i]];
         if (item->kind == WEIR_WAIT_SUBSCRIBER && item->subscriber->descriptor && announced > 0)
-            weir__subscriber_update_descriptor(item->subscriber); /* hears its own epoch alone */
+            weir__subscriber_update_descriptor(item->subscriber, 0); /* hears its own epoch alone */
     }
     int result = 0;
     if (set->looked_count == 0)
