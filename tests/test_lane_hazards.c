@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: what befalls a lane from outside: a death that only a poller could see, a publisher halted
- * between two stores, a fork, another uid, pages that are not there. Method: each is brought about
- * in order, in one process or with a child that is killed.
+ * between two stores, a fork, another uid, another namespace, pages that are not there. Method: each
+ * is brought about in order, in one process or with a child that is killed.
  */
 #include "pair.h"
 #include "readable.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/shm.h>
 #include <unistd.h>
@@ -198,12 +200,57 @@ static void test_a_lane_of_huge_pages(void **state)
     weir_subscriber_close(pair.subscriber);
 }
 
+enum { STRANGERS = 64 }; /* more than a namespace that is new has ids by then */
+
+/* Where each id that the other side may show is another segment's. */
+static void *look_from_elsewhere(void *unused)
+{
+    struct weir_message message;
+    new_ipc_namespace();
+    for (int i = 0; i < STRANGERS; i++)
+        CHECK(shmget(IPC_PRIVATE, WEIR_RING_BYTES_MIN * 2, IPC_CREAT | 0600) >= 0);
+    CHECK_RESULT(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EXDEV);
+    CHECK_RESULT(weir_publisher_send_until(pair.publisher, "lost", 4, 0, NOW), -EXDEV);
+    return unused;
+}
+
+static void meet_from_elsewhere(void *unused)
+{
+    pthread_t thread;
+    char text[5];
+    (void)unused;
+    if (unshare(CLONE_NEWIPC) != 0)
+        return; /* it may not be had here */
+    CHECK_RESULT(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    CHECK_RESULT(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
+    CHECK(pthread_create(&thread, NULL, look_from_elsewhere, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_RESULT(weir_publisher_send_until(pair.publisher, "early", 5, 0, NOW), -EAGAIN);
+    CHECK_RESULT(weir_subscriber_receive_until(pair.subscriber, text, sizeof text, NULL, NOW),
+                 -EAGAIN);
+    CHECK_RESULT(weir_publisher_send_until(pair.publisher, "found", 5, 0, NOW), 0);
+    CHECK_RESULT(weir_subscriber_receive_until(pair.subscriber, text, sizeof text, NULL, NOW), 0);
+    pair_close(&pair);
+}
+
+/* A thread that is in another IPC namespace finds other segments under the same ids: neither side is
+ * taken for a stranger for that. */
+static void test_a_thread_in_another_namespace(void **state)
+{
+    (void)state;
+    in_child(meet_from_elsewhere, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PAIR_TEST(test_pollers_learn_of_a_death),  PAIR_TEST(test_a_boundary_that_is_being_stored),
-        PAIR_TEST(test_a_child_with_a_full_table), PAIR_TEST(test_a_child_with_a_descriptor),
-        PAIR_TEST(test_a_beacon_of_another_uid),   PAIR_TEST(test_a_lane_of_huge_pages),
+        PAIR_TEST(test_pollers_learn_of_a_death),
+        PAIR_TEST(test_a_boundary_that_is_being_stored),
+        PAIR_TEST(test_a_child_with_a_full_table),
+        PAIR_TEST(test_a_child_with_a_descriptor),
+        PAIR_TEST(test_a_beacon_of_another_uid),
+        PAIR_TEST(test_a_lane_of_huge_pages),
+        PAIR_TEST(test_a_thread_in_another_namespace),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

@@ -55,6 +55,9 @@
  * another one all the same has written nonsense (-EUCLEAN). weir compares names; that both
  * programs mean the same by it is theirs to see to.
  *
+ * Namespaces. Channels are of one IPC namespace, which is a thread's: a call from another one that
+ * would have to meet somebody who has come gives -EXDEV, each time, and has done nothing.
+ *
  * Signals. No call is async-signal-safe. Waiting calls return -EINTR when a handler
  * ran while they slept; nothing was sent or taken then (an open batch may have been
  * committed, to make room). A handler that runs while a call spins is not noticed: with

@@ -155,6 +155,10 @@ int weir__peer_meet(const struct weir__side *side, struct weir__peer *peer, uint
         weir__slot_reap(weir__side_others(side), peer->number, peer->owner, weir__side_stats(side));
         return -EAGAIN;
     }
+    /* In another IPC namespace the id is another segment's: that is no word on the other side. */
+    uint64_t self;
+    if (result != 0 && weir_identity(&self) == -EXDEV)
+        return -EXDEV;
     if (result == -EPROTO)
         return refuse(side, peer, page);
     if (result != 0) /* not for us; unless it is another one's by now */
