@@ -372,8 +372,8 @@ WEIR_EXPORT int weir_latest_release(struct weir_latest_reader *reader,
  *
  * Returns: 0: weir_latest_version() is above newer_than.
  * Errors: -EAGAIN (deadline_ns 0), -ETIMEDOUT, -EINTR, -EPIPE (the writer was killed, and nobody
- *     has taken its place within a fifth of a second: call again to wait for a successor; a wait
- *     that ends before does not ask). A writer that closed, or has not come yet, is waited for.
+ *     has taken its place: asked after each fifth of a second, and at the deadline; call again to
+ *     wait for a successor). A writer that closed, or has not come yet, is waited for.
  * Blocking: see deadline_ns.
  */
 WEIR_EXPORT int weir_latest_wait_until(struct weir_latest_reader *reader, uint64_t newer_than,

@@ -108,14 +108,14 @@ int weir_latest_wait_until(struct weir_latest_reader *reader, uint64_t newer_tha
         int result = sleep_once(reader, newer_than, deadline_ns);
         if (weir_latest_version(reader) > newer_than)
             return 0;
-        if (result == -ETIMEDOUT)
-            return weir__fail_plain(ETIMEDOUT, "nothing newer came by the deadline");
         if (result == -EINTR)
             return weir__fail_plain(EINTR, "a signal arrived while waiting");
-        if (weir_now_ns() - asked_ns < ASK_NS)
+        if (result != -ETIMEDOUT && weir_now_ns() - asked_ns < ASK_NS)
             continue;
         if (has_lost_writer(reader) && weir_latest_version(reader) <= newer_than)
             return weir__fail_plain(EPIPE, "the writer was killed, and nobody has taken its place");
+        if (result == -ETIMEDOUT)
+            return weir__fail_plain(ETIMEDOUT, "nothing newer came by the deadline");
         asked_ns = weir_now_ns();
     }
 }

@@ -86,6 +86,20 @@ ends_with() {
     [ "$output" = unset ]
 }
 
+@test "a command that is killed is a holder that was killed" {
+    run --separate-stderr "$WEIR" lock lock/one -- sh -c 'kill -KILL "$$"'
+    [ "$status" -eq 137 ]
+    run --separate-stderr "$WEIR" lock lock/one -- sh -c 'echo "$WEIR_OWNER_DIED"'
+    [ "$status" -eq 0 ]
+    [ "$output" = 1 ]
+    [[ "$stderr" =~ former\ holder\ died ]]
+    # One that fails by itself has come to its end.
+    run "$WEIR" lock lock/one -- sh -c 'exit 137'
+    [ "$status" -eq 137 ]
+    works "$WEIR" lock lock/one -- sh -c 'echo "${WEIR_OWNER_DIED-unset}"'
+    [ "$output" = unset ]
+}
+
 @test "a stopped holder is waited for" {
     locked lock/one
     kill -STOP "$locked_pid"

@@ -29,10 +29,12 @@ static const char help[] =
     "(weir-mutex.h(3)) at the front of a persistent segment, which is made when it\n"
     "is not there and stays until 'weir rm NAME': C programs may use the same.\n"
     "\n"
-    "A holder that is killed does not keep it. The next one is told so on standard\n"
-    "error, and its COMMAND by WEIR_OWNER_DIED=1 in its environment: what the former\n"
-    "one was at may be half done. COMMAND ends with 'weir lock': when that is killed,\n"
-    "so is COMMAND (not what COMMAND itself has started).\n"
+    "A holder that is killed does not keep it, be it 'weir lock' or its COMMAND, by\n"
+    "SIGKILL or a crash. The next one is told so on standard error, and its COMMAND by\n"
+    "WEIR_OWNER_DIED=1 in its environment: what the former one was at may be half\n"
+    "done. A COMMAND that was asked to end (SIGTERM, SIGINT, SIGHUP) was not killed.\n"
+    "COMMAND ends with 'weir lock': when that is killed, so is COMMAND, a moment later\n"
+    "(not what COMMAND itself has started).\n"
     "\n"
     "Without COMMAND: prints whether the mutex is free, or who holds it.\n"
     "\n"
@@ -89,17 +91,25 @@ static void run_command(char **argv, pid_t parent)
     _exit(status);
 }
 
-static int wait_for(pid_t child)
+/* To end; whoever does not catch it means to end just so. */
+static bool is_request(int number)
+{
+    return number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT ||
+           number == SIGPIPE;
+}
+
+static int wait_for(pid_t child, bool *was_killed)
 {
     int status;
     while (waitpid(child, &status, 0) < 0) {
         if (errno != EINTR)
             return command_fail("cannot wait for the command: %s", strerror(errno));
     }
+    *was_killed = WIFSIGNALED(status) && !is_request(WTERMSIG(status));
     return WIFSIGNALED(status) ? STATUS_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static int run_locked(char **argv)
+static int run_locked(char **argv, bool *was_killed)
 {
     const struct sigaction passing = { .sa_handler = forward };
     sigset_t passed, before;
@@ -121,7 +131,7 @@ static int run_locked(char **argv)
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (child < 0)
         return command_fail("cannot start the command: %s", strerror(errno));
-    int status = wait_for(child);
+    int status = wait_for(child, was_killed);
     running = 0;
     return status;
 }
@@ -143,8 +153,12 @@ static int lock_and_run(struct weir_mutex *mutex, const char *name, const struct
     } else {
         unsetenv("WEIR_OWNER_DIED");
     }
-    int status = run_locked(argv);
-    weir_mutex_unlock(mutex);
+    bool was_killed = false;
+    int status = run_locked(argv, &was_killed);
+    /* Who was killed cannot say how far it came. So we leave with the mutex, as if we were: the next one
+     * learns it. */
+    if (!was_killed)
+        weir_mutex_unlock(mutex);
     return status;
 }
 
