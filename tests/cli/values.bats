@@ -164,3 +164,16 @@ lines() {
         "$WEIR" set value/one <a
     done
 }
+
+@test "a POSIX segment that is cut off under watch is told of before it ends" {
+    local name="weir-test-cut-$$" status=0
+    works "$WEIR" set "posix:/$name" one
+    "$WEIR" watch "posix:/$name" >seen 2>told 3>&- &
+    local watch=$!
+    until grep -q one seen; do read -rt 0.01 <> <(:) || true; done
+    truncate -s 0 "/dev/shm/$name"
+    wait "$watch" || status=$?
+    rm -f "/dev/shm/$name"
+    [ "$status" -eq 135 ]
+    [ "$(cat told)" = "weir: the POSIX segment was cut off by another process while it was used: SIGBUS" ]
+}

@@ -6,9 +6,11 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <weir/collect.h>
 #include <weir/error.h>
@@ -79,8 +81,23 @@ static bool parse_ftok(struct object *object, const char *text)
     return true;
 }
 
+/*
+ * Any process may cut a POSIX segment off under us, and the kernel tells of it by this signal alone. From
+ * then on it is the default's again: that of the touch which is repeated ends us.
+ */
+static void tell_of_truncation(int number)
+{
+    static const char text[] =
+        "weir: the POSIX segment was cut off by another process while it was used: SIGBUS\n";
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    (void)number;
+}
+
 static bool parse_posix(struct object *object, const char *text)
 {
+    const struct sigaction telling = { .sa_handler = tell_of_truncation,
+                                       .sa_flags = (int)SA_RESETHAND };
+    sigaction(SIGBUS, &telling, NULL);
     if (weir_posix_name_check(text) != 0) {
         char *why = text_escape(weir_last_error(), false);
         command_usage("'%s': %s", object->argument, why);
