@@ -117,6 +117,13 @@ static void test_its_bounds(void **state)
     assert_int_equal(weir_semaphore_value(&board->semaphore), (int)WEIR_SEMAPHORE_MAX);
     assert_result(weir_semaphore_post(&board->semaphore), -EOVERFLOW);
     assert_int_equal(weir_semaphore_value(&board->semaphore), (int)WEIR_SEMAPHORE_MAX);
+    assert_result(weir_semaphore_init(&board->semaphore, 3), 0);
+    assert_result(weir_semaphore_post_many(&board->semaphore, 0), -EINVAL);
+    assert_result(weir_semaphore_post_many(&board->semaphore, WEIR_SEMAPHORE_MAX - 2), -EOVERFLOW);
+    assert_result(weir_semaphore_post_many(&board->semaphore, UINT32_MAX), -EOVERFLOW);
+    assert_int_equal(weir_semaphore_value(&board->semaphore), 3); /* none of them */
+    assert_result(weir_semaphore_post_many(&board->semaphore, WEIR_SEMAPHORE_MAX - 3), 0);
+    assert_int_equal(weir_semaphore_value(&board->semaphore), (int)WEIR_SEMAPHORE_MAX);
     assert_result(weir_semaphore_wait(&board->semaphore), 0);
     assert_int_equal(weir_semaphore_value(&board->semaphore), (int)WEIR_SEMAPHORE_MAX - 1);
     memset(&board->semaphore, 0x5a, sizeof board->semaphore);
@@ -209,7 +216,9 @@ static void test_each_sleeper_is_woken(void **state)
             actor_see_asleep(&waiters[i]);
         }
         int64_t before_ns = weir_now_ns();
-        for (int i = 0; i < WAITERS; i++)
+        if (round % 2 == 1)
+            assert_result(weir_semaphore_post_many(&board->semaphore, WAITERS), 0);
+        for (int i = 0; i < WAITERS && round % 2 == 0; i++)
             assert_result(post(NULL), 0);
         for (int i = 0; i < WAITERS; i++)
             assert_int_equal(actor_answer(&waiters[i], SOON_MS), 0);

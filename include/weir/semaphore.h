@@ -64,6 +64,19 @@ WEIR_EXPORT int weir_semaphore_init(struct weir_semaphore *semaphore, uint32_t v
 WEIR_EXPORT int weir_semaphore_post(struct weir_semaphore *semaphore);
 
 /*
+ * weir_semaphore_post_many() - give several at once
+ *
+ * As that many posts, but that all of them are there at the same moment, or none when they do not fit.
+ * Whoever sleeps is woken; those that find nothing sleep again.
+ *
+ * semaphore: the semaphore. count: 1 to WEIR_SEMAPHORE_MAX.
+ *
+ * Returns: 0. Errors: -EOVERFLOW (it would be above WEIR_SEMAPHORE_MAX; nothing was given), -EINVAL.
+ * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
+ */
+WEIR_EXPORT int weir_semaphore_post_many(struct weir_semaphore *semaphore, uint32_t count);
+
+/*
  * weir_semaphore_wait() - take one, however long that takes
  *
  * semaphore: the semaphore. What was written before the post is visible after it.

@@ -4,14 +4,14 @@
  *
  *   field   | who writes it | under what
  *   --------+---------------+----------------------------------------------------------
- *   value   | anyone        | compare-and-swap: n -> n + 1 (post), n -> n - 1, n > 0 (wait)
+ *   value   | anyone        | compare-and-swap: n -> n + count (post), n -> n - 1, n > 0 (wait)
  *   asleep  | anyone        | add 1 before a sleep, subtract 1 behind it; a hint
  *   event   | anyone        | see sync/event.h
  *
  * S1: the value is what was posted, and the initial value, less what was taken.
  * S2: nobody sleeps longer than a slice while the value is above 0.
  *
- * Whom a post wakes, if somebody waits: one; or all, when asleep says that there is one at most. That is the
+ * Whom a post of one wakes, if somebody waits: one; or all, when asleep says that there is one at most. That is the
  * same, but that no mark of a waiter is left for the next post to find, which would call the kernel in
  * vain. Whatever asleep says, either is right: who died in its sleep, or lies, costs time and nothing else.
  *
@@ -108,16 +108,16 @@ int weir_semaphore_init(struct weir_semaphore *semaphore, uint32_t value)
     return 0;
 }
 
-static __attribute__((noinline)) void wake(struct semaphore_shm *shm)
+static __attribute__((noinline)) void wake(struct semaphore_shm *shm, uint32_t count)
 {
     /* Relaxed [semaphore.asleep]: a hint. */
-    if (atomic_load_explicit(&shm->asleep, memory_order_relaxed) > 1)
+    if (count == 1 && atomic_load_explicit(&shm->asleep, memory_order_relaxed) > 1)
         weir__event_wake_one(&shm->event);
     else
-        weir__event_wake_all(&shm->event);
+        weir__event_wake_all(&shm->event); /* who finds nothing sleeps again */
 }
 
-int weir_semaphore_post(struct weir_semaphore *semaphore)
+static inline int post(struct weir_semaphore *semaphore, uint32_t count)
 {
     if (is_misplaced(semaphore))
         return misplaced(semaphore);
@@ -127,14 +127,29 @@ int weir_semaphore_post(struct weir_semaphore *semaphore)
     do {
         if (value >= WEIR_SEMAPHORE_MAX)
             return weir__fail_plain(EOVERFLOW, "the semaphore has its highest value already");
+        if (count > WEIR_SEMAPHORE_MAX - value)
+            return weir__fail(EOVERFLOW, "the semaphore is %u, and %u more would be above %u",
+                              value, count, WEIR_SEMAPHORE_MAX);
         /* Sequentially consistent [semaphore.value]: what was written before it, for who takes the
-         * unit; and the unit before the look at who waits. Pairs with take(). */
-    } while (!atomic_compare_exchange_weak_explicit(&shm->value, &value, value + 1,
+         * units; and the units before the look at who waits. Pairs with take(). */
+    } while (!atomic_compare_exchange_weak_explicit(&shm->value, &value, value + count,
                                                     memory_order_seq_cst, memory_order_relaxed));
     /* CRASH semaphore.unwoken */
     if (weir__event_is_waited(&shm->event))
-        wake(shm);
+        wake(shm, count);
     return 0;
+}
+
+int weir_semaphore_post(struct weir_semaphore *semaphore)
+{
+    return post(semaphore, 1);
+}
+
+int weir_semaphore_post_many(struct weir_semaphore *semaphore, uint32_t count)
+{
+    if (count == 0)
+        return weir__fail_plain(EINVAL, "a post of 0 units");
+    return post(semaphore, count);
 }
 
 static inline int wait_until(struct weir_semaphore *semaphore, int64_t deadline_ns)

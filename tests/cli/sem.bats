@@ -23,6 +23,11 @@ teardown() {
     works "$WEIR" sem sem/one value
     [ "$output" = 1 ]
     [ "$(field sem/one KIND)" = semaphore ]
+    refused 1 "would be above 2147483647: nothing was posted" "$WEIR" sem sem/one post 2147483647
+    "$WEIR" rm -qf sem/one
+    works timeout 5 "$WEIR" sem sem/one post 2147483647 # at once
+    works "$WEIR" sem sem/one value
+    [ "$output" = 2147483647 ]
 }
 
 @test "--initial is the value of a new one alone, also of many that come at once" {
@@ -105,7 +110,7 @@ asleep() {
     "$WEIR" lock sem/two -- true
     refused 1 "is a mutex, not a semaphore" "$WEIR" sem sem/two
     "$WEIR" sem --initial 2147483647 sem/one post 0
-    refused 1 "highest value.*0 of 1" "$WEIR" sem sem/one post
+    refused 1 "highest value.*nothing was posted" "$WEIR" sem sem/one post
 }
 
 @test "a semaphore may lie in a POSIX segment" {

@@ -80,14 +80,12 @@ static int initialise(struct shared *shared, uint32_t initial)
     return result == 0 ? weir_once_end(&shared->initialised) : result;
 }
 
+/* All or none. */
 static int post(struct weir_semaphore *semaphore, uint64_t count)
 {
-    for (uint64_t i = 0; i < count; i++) {
-        if (weir_semaphore_post(semaphore) != 0)
-            return command_fail("%s; %llu of %llu were posted", weir_last_error(),
-                                (unsigned long long)i, (unsigned long long)count);
-    }
-    return STATUS_OK;
+    if (count == 0 || weir_semaphore_post_many(semaphore, (uint32_t)count) == 0)
+        return STATUS_OK;
+    return command_fail("%s: nothing was posted", weir_last_error());
 }
 
 /* Two that have some each, and want more, would wait for each other. */
