@@ -60,8 +60,10 @@
  *
  * Signals. No call is async-signal-safe. Waiting calls return -EINTR when a handler
  * ran while they slept; nothing was sent or taken then (an open batch may have been
- * committed, to make room). A handler that runs while a call spins is not noticed: with
- * WEIR_CHANNEL_SPIN_ONLY never, so give such calls a deadline.
+ * committed, to make room). A handler that runs while a call spins is not noticed, nor one that runs
+ * in the moment between two sleeps of a long wait (each fifth of a second): with
+ * WEIR_CHANNEL_SPIN_ONLY never. So give calls that a signal is to end a deadline, or wait by a
+ * descriptor and ppoll(2), which takes the mask.
  *
  * Trust. Lengths and flags that others write are read once and checked: who writes
  * nonsense makes calls of others say -EUCLEAN (a subscriber's once, and it leaves that

@@ -81,7 +81,8 @@ WEIR_EXPORT int weir_semaphore_post_many(struct weir_semaphore *semaphore, uint3
  *
  * semaphore: the semaphore. What was written before the post is visible after it.
  *
- * Returns: 0. Errors: -EINTR (a signal), -EINVAL.
+ * Returns: 0. Errors: -EINTR (a signal; not one that comes while it spins, or in the moment between
+ *     two sleeps of a long wait: give a wait that a signal is to end a deadline), -EINVAL.
  * Blocking: until there is one. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_semaphore_wait(struct weir_semaphore *semaphore);
