@@ -124,6 +124,7 @@ static void test_deadlines_hold(void **state)
     int64_t before_ns = weir_now_ns();
     assert_result(weir_latest_wait_until(pair.reader, 0, weir_deadline_ns(30 * MS_NS)), -ETIMEDOUT);
     assert_true(weir_now_ns() - before_ns >= 30 * MS_NS);
+    assert_result(weir_latest_wait_until(pair.reader, 0, INT64_MIN), -ETIMEDOUT);
     assert_result(weir_latest_writer_open(&writer, &pair.world.memory), 0);
     assert_result(weir_latest_write(writer, "x", 1), 0);
     weir_latest_writer_close(writer);

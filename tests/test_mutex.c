@@ -17,7 +17,7 @@
 #define LONG_PAST INT64_C(1)
 
 static int64_t now = 0, long_past = LONG_PAST, never = WEIR_NEVER, negative = -5,
-               twenty_ms = 20 * MS;
+               earliest = INT64_MIN, twenty_ms = 20 * MS;
 
 /* --- one thread ------------------------------------------------------------------------------ */
 
@@ -154,6 +154,7 @@ static void contend(struct actor *other)
     assert_refused(other, lock_until, &now, -EAGAIN);
     assert_refused(other, lock_until, &long_past, -ETIMEDOUT);
     assert_refused(other, lock_until, &negative, -ETIMEDOUT);
+    assert_refused(other, lock_until, &earliest, -ETIMEDOUT);
     int64_t before_ns = weir_now_ns();
     assert_refused(other, lock_for, &twenty_ms, -ETIMEDOUT);
     assert_true(weir_now_ns() - before_ns >= twenty_ms);

@@ -306,6 +306,7 @@ static void test_what_is_refused(void **state)
     assert_result(weir_tap_receive_until(tap, &got, sizeof got, NULL, weir_deadline_ns(30 * MS_NS)),
                   -ETIMEDOUT);
     assert_true(weir_now_ns() - before_ns >= 30 * MS_NS);
+    assert_result(weir_tap_receive_until(tap, &got, sizeof got, NULL, INT64_MIN), -ETIMEDOUT);
     in_child(use_in_child, tap);
     weir_tap_close(tap);
     weir_tap_close(NULL);

@@ -281,9 +281,10 @@ static int nap(int64_t *nap_ns, int64_t deadline_ns)
 {
     if (deadline_ns == 0)
         return weir__fail_plain(EAGAIN, "no message is there yet");
-    int64_t left_ns = deadline_ns - weir_now_ns();
-    if (left_ns <= 0)
+    int64_t now_ns = weir_now_ns();
+    if (deadline_ns <= now_ns)
         return weir__fail_plain(ETIMEDOUT, "no message has come by the deadline");
+    int64_t left_ns = deadline_ns - now_ns;
     const struct timespec time = { 0, left_ns < *nap_ns ? left_ns : *nap_ns };
     *nap_ns = *nap_ns < NAP_MOST_NS ? *nap_ns * 2 : NAP_MOST_NS;
     return clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL) == EINTR

@@ -73,7 +73,7 @@ static int sleep_once(struct weir_latest_reader *reader, uint64_t newer_than, in
     uint64_t now = atomic_load_explicit(&values->index, memory_order_acquire);
     if (weir__latest_version_of(now) > newer_than)
         return 0;
-    if (!is_woken && deadline_ns - weir_now_ns() > NAP_NS)
+    if (!is_woken && deadline_ns > weir_now_ns() + NAP_NS)
         until_ns = weir_now_ns() + NAP_NS;
     int result = weir__sleep(&values->index_low, (uint32_t)now, until_ns);
     return result == -ETIMEDOUT && until_ns != deadline_ns ? 0 : result;

@@ -11,11 +11,11 @@ int weir__sleep_slice(const weir__atomic_u32 *word, uint32_t value, int64_t slic
                       int64_t deadline_ns)
 {
     if (deadline_ns != WEIR_NEVER) {
-        int64_t left_ns = deadline_ns - weir_now_ns();
-        if (left_ns <= 0)
+        int64_t now_ns = weir_now_ns();
+        if (deadline_ns <= now_ns) /* compared: of one long past the difference would come round */
             return -ETIMEDOUT;
-        if (left_ns < slice_ns)
-            slice_ns = left_ns;
+        if (deadline_ns - now_ns < slice_ns)
+            slice_ns = deadline_ns - now_ns;
     }
     /* The kernel only reads it. */
     int result = weir__futex_wait((weir__atomic_u32 *)(uintptr_t)word, value, slice_ns);
