@@ -6,15 +6,18 @@
  */
 #include "pair.h"
 #include "readable.h"
+#include "tracer.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/shm.h>
 #include <unistd.h>
 
-#include "channel/layout.h"
+#include "channel/directory.h"
 
 static struct pair pair;
 
@@ -171,6 +174,82 @@ static void test_a_beacon_of_another_uid(void **state)
     in_child(open_as_another, NULL);
 }
 
+/* --- a joiner halted between its claim and its page ------------------------------------------ */
+
+static struct halted {
+    struct weir__directory_shm *directory;
+    struct weir_channel_options options;
+    atomic_bool *is_over;
+    int foreign_id; /* of another user's segment */
+} halted;
+
+static void make_foreign_segment(void *key)
+{
+    become(OTHER_UID);
+    CHECK(shmget(*(const key_t *)key, 4096, IPC_CREAT | IPC_EXCL | 0600) >= 0);
+}
+
+/* The slot is as a former owner left it, whose session is the one that this process takes next. */
+static void leave_next_session(void *unused)
+{
+    struct weir__slot_shm *slot = &halted.directory->slots[0];
+    (void)unused;
+    CHECK_RESULT(weir_publisher_open(&pair.publisher, "lane", &halted.options), 0);
+    uint64_t next = (atomic_load(&slot->owner) + 1) & WEIR_IDENTITY_SESSION_MAX;
+    weir_publisher_close(pair.publisher);
+    atomic_store(&slot->page, ((uint64_t)(uint32_t)halted.foreign_id + 1) << 13 | next);
+}
+
+static void join_again(void *unused)
+{
+    (void)unused;
+    CHECK_RESULT(weir_publisher_open(&pair.publisher, "lane", &halted.options), 0);
+    atomic_store(halted.is_over, true);
+    pause();
+}
+
+static void expect_alive(void *unused)
+{
+    const struct weir__slot_shm *slot = &halted.directory->slots[0];
+    uint64_t owner = atomic_load(&slot->owner);
+    (void)unused;
+    if (owner != 0)
+        assert_int_equal(weir__slot_life(slot, owner), WEIR_LIFE_ALIVE);
+}
+
+/* Who has claimed a slot, and shows nothing yet, is not asked for as who showed something before. */
+static void test_a_page_of_the_same_session(void **state)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *handle;
+    key_t key = (key_t)getpid();
+    (void)state;
+    if (!has_other_users() || !tracer_works())
+        skip();
+    halted.options = small_ring;
+    halted.options.publishers_max = 1;
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", &halted.options), 0);
+    options.kind = WEIR__DIRECTORY_KIND;
+    assert_result(weir_segment_open(&handle, weir_by_name("lane"), 0, &options), 0);
+    halted.directory = weir_segment_data(handle);
+    in_child(make_foreign_segment, &key);
+    halted.foreign_id = shmget(key, 0, 0);
+    assert_true(halted.foreign_id >= 0);
+    halted.is_over = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    const struct change_walk walk = { .what = "join",
+                                      .prepare = leave_next_session,
+                                      .act = join_again,
+                                      .changed = expect_alive,
+                                      .memory = &halted.directory->slots[0],
+                                      .bytes = sizeof halted.directory->slots[0],
+                                      .is_over = halted.is_over };
+    walk_changes(&walk);
+    assert_int_equal(shmctl(halted.foreign_id, IPC_RMID, NULL), 0);
+    munmap(halted.is_over, 4096);
+    weir_segment_close(handle);
+    weir_subscriber_close(pair.subscriber);
+}
+
 /* A lane of huge pages that are not there: whoever touched one would be killed. */
 static void test_a_lane_of_huge_pages(void **state)
 {
@@ -244,13 +323,10 @@ static void test_a_thread_in_another_namespace(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PAIR_TEST(test_pollers_learn_of_a_death),
-        PAIR_TEST(test_a_boundary_that_is_being_stored),
-        PAIR_TEST(test_a_child_with_a_full_table),
-        PAIR_TEST(test_a_child_with_a_descriptor),
-        PAIR_TEST(test_a_beacon_of_another_uid),
-        PAIR_TEST(test_a_lane_of_huge_pages),
-        PAIR_TEST(test_a_thread_in_another_namespace),
+        PAIR_TEST(test_pollers_learn_of_a_death),  PAIR_TEST(test_a_boundary_that_is_being_stored),
+        PAIR_TEST(test_a_child_with_a_full_table), PAIR_TEST(test_a_child_with_a_descriptor),
+        PAIR_TEST(test_a_beacon_of_another_uid),   PAIR_TEST(test_a_page_of_the_same_session),
+        PAIR_TEST(test_a_lane_of_huge_pages),      PAIR_TEST(test_a_thread_in_another_namespace),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

@@ -182,29 +182,44 @@ int weir__slot_life(const struct weir__slot_shm *slot, uint64_t owner)
     return verdict;
 }
 
-/* A slot that is free, or else one whose owner is dead; -1: none. */
-static int find_place(const struct weir__slots *slots, uint64_t *owner)
+/*
+ * What a former owner has shown there has our session by chance. From the claim until we have cleared
+ * it, it would be taken for ours: so its creator for who made our beacon, and us, if that is another
+ * user, for dead. After who owned it last, as owner was read, nobody writes it before the next claim.
+ */
+static bool is_mistakable(const struct weir__slot_shm *slot, uint64_t me)
 {
-    for (uint32_t i = 0; i < slots->count; i++) {
-        *owner = weir__slot_owner(&slots->at[i]);
-        if (*owner == 0)
-            return (int)i;
+    return weir__shown_id(weir__slot_page(slot), me) >= 0;
+}
+
+/*
+ * A slot that is free, or else one whose owner is dead. -EBUSY: none; -EAGAIN: none but where
+ * another session is needed.
+ */
+static int find_place(const struct weir__slots *slots, uint64_t me, uint64_t *owner)
+{
+    int none = -EBUSY;
+    for (int asks = 0; asks < 2; asks++) {
+        for (uint32_t i = 0; i < slots->count; i++) {
+            const struct weir__slot_shm *slot = &slots->at[i];
+            *owner = weir__slot_owner(slot);
+            if (*owner != 0 && (!asks || weir__slot_life(slot, *owner) != WEIR_LIFE_DEAD))
+                continue;
+            if (!is_mistakable(slot, me))
+                return (int)i;
+            none = -EAGAIN;
+        }
     }
-    for (uint32_t i = 0; i < slots->count; i++) {
-        *owner = weir__slot_owner(&slots->at[i]);
-        if (*owner == 0 || weir__slot_life(&slots->at[i], *owner) == WEIR_LIFE_DEAD)
-            return (int)i;
-    }
-    return -1;
+    return none;
 }
 
 int weir__slot_claim(const struct weir__slots *slots, uint64_t me, bool *was_dead)
 {
     for (uint32_t attempt = 0; attempt < RETRIES + slots->count; attempt++) {
         uint64_t owner;
-        int number = find_place(slots, &owner);
+        int number = find_place(slots, me, &owner);
         if (number < 0)
-            return -EBUSY;
+            return number;
         struct weir__slot_shm *slot = &slots->at[number];
         /* Acquire and release [slot.owner]: whatever a dead one did there comes before. Pairs with
          * weir__slot_owner(). */

@@ -107,7 +107,10 @@ static inline uint64_t weir__slot_page(const struct weir__slot_shm *slot)
 /* The id of the segment that owner shows with this page; -1: none yet. */
 int weir__shown_id(uint64_t page, uint64_t owner);
 
-/* Claims a free slot, or a dead one's, for me: its number; -EBUSY: all are the living's. */
+/*
+ * Claims a free slot, or a dead one's, for me: its number. -EBUSY: all are the living's; -EAGAIN: in
+ * those that are not a former owner shows something by this session: take another one.
+ */
 int weir__slot_claim(const struct weir__slots *slots, uint64_t me, bool *was_dead);
 
 /* Shows the segment of this id, whole, in our slot. */

@@ -21,6 +21,9 @@
 #define LOOKS_MAX 8
 #define NAP_NS INT64_C(1000000)
 
+/* Sessions that are tried for a claim: a slot forbids one at most. */
+#define SESSIONS_MAX 100
+
 static int take_options(struct weir__side *side, const struct weir_channel_options *from)
 {
     struct weir_channel_options *to = &side->options;
@@ -88,7 +91,11 @@ static int claim(struct weir__side *side, const char *name)
 {
     const struct weir__slots *own = weir__side_own(side);
     const char *noun = side->role == WEIR__PUBLISHER ? "publisher" : "subscriber";
-    int number = weir__slot_claim(own, side->me, &side->took_dead);
+    int number = -EAGAIN;
+    for (int i = 0; number == -EAGAIN && i < SESSIONS_MAX; i++) {
+        side->me = side->identity | new_session(side);
+        number = weir__slot_claim(own, side->me, &side->took_dead);
+    }
     if (number < 0 && own->count == 1)
         return weir__fail(EBUSY, "channel '%s' has a %s already, and was made for one", name, noun);
     if (number < 0)
@@ -129,10 +136,7 @@ int weir__side_join(struct weir__side *side, const char *name, enum weir__role r
     side->has_membarrier = weir__membarrier_register();
     result = open_directory(side, name, dir);
     side->options.type_name = NULL; /* the caller's memory, read by now */
-    if (result != 0)
-        return result;
-    side->me = side->identity | new_session(side);
-    return claim(side, name);
+    return result == 0 ? claim(side, name) : result;
 }
 
 int weir__side_make(struct weir__side *side, uint64_t magic, uint64_t size_bytes,
