@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The handle: made, used, closed. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/atomics.h"
 #include "base/error.h"
 #include "segment/backend.h"
 #include "segment/identity.h"
@@ -19,7 +21,6 @@ int weir__segment_new(struct weir_segment **segment)
     made->backend = &weir__backend_sysv;
     made->id = -1;
     made->fd = -1;
-    pthread_mutex_init(&made->lock, NULL);
     *segment = made;
     return 0;
 }
@@ -44,7 +45,6 @@ void weir__segment_free(struct weir_segment *segment)
         close(segment->fd);
     free(segment->semset);
     free(segment->directory);
-    pthread_mutex_destroy(&segment->lock);
     free(segment);
 }
 
@@ -133,6 +133,23 @@ struct weir_semset *weir_segment_semset(const struct weir_segment *segment)
     return segment->semset;
 }
 
+/*
+ * Of the further mappings of all handles, which it is held for a few instructions for. One lock, and
+ * not one in each handle, so that a child of fork can make it anew: another thread may have held it.
+ */
+static pthread_mutex_t mappings_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Each list is whole at any instant: a child has it as it was before or after one store. */
+static void unlock_in_child(void)
+{
+    mappings_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, unlock_in_child);
+}
+
 int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t flags, void **data)
 {
     const uint32_t known = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_PREFAULT | WEIR_SEGMENT_LOCK |
@@ -158,10 +175,13 @@ int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t fl
         return result;
     }
     mapping->only_in = flags & WEIR_SEGMENT_NO_FORK ? getpid() : 0;
-    pthread_mutex_lock(&segment->lock);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+    pthread_mutex_lock(&mappings_lock);
     mapping->next = segment->mappings;
+    atomic_signal_fence(memory_order_release); /* in this order, for a child of fork */
     segment->mappings = mapping;
-    pthread_mutex_unlock(&segment->lock);
+    pthread_mutex_unlock(&mappings_lock);
     *data = (char *)mapping->memory + segment->offset_bytes;
     return 0;
 }
@@ -169,7 +189,7 @@ int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t fl
 int weir_segment_detach(struct weir_segment *segment, void *data)
 {
     struct weir__mapping *found = NULL;
-    pthread_mutex_lock(&segment->lock);
+    pthread_mutex_lock(&mappings_lock);
     for (struct weir__mapping **at = &segment->mappings; *at; at = &(*at)->next) {
         if ((char *)(*at)->memory + segment->offset_bytes == data) {
             found = *at;
@@ -177,7 +197,7 @@ int weir_segment_detach(struct weir_segment *segment, void *data)
             break;
         }
     }
-    pthread_mutex_unlock(&segment->lock);
+    pthread_mutex_unlock(&mappings_lock);
     if (!found)
         return weir__fail(EINVAL, "%p is no mapping that weir_segment_attach() made", data);
     detach(segment, found->memory, found->only_in);

@@ -4,7 +4,6 @@
 
 /* The private handle of a segment, and the steps that create and open share. */
 
-#include <pthread.h>
 #include <stdbool.h>
 
 #include <weir/segment.h>
@@ -39,8 +38,7 @@ struct weir_segment {
 
     struct weir_semset *semset; /* that lives with it, or NULL */
 
-    pthread_mutex_t lock;           /* of what follows */
-    struct weir__mapping *mappings; /* further ones */
+    struct weir__mapping *mappings; /* further ones; see mappings_lock */
 };
 
 /*
