@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/audit.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -327,6 +328,34 @@ static void test_another_user(void **state)
     in_child(as_another_user, NULL);
 }
 
+static void *identify_cancelled(void *unused)
+{
+    uint64_t identity;
+    pthread_cancel(pthread_self());
+    CHECK_RESULT(weir_identity(&identity), 0);
+    pthread_testcancel();
+    return unused;
+}
+
+static void cancelled(void *unused)
+{
+    uint64_t identity;
+    pthread_t thread;
+    void *end;
+    (void)unused;
+    alarm(20);
+    CHECK(pthread_create(&thread, NULL, identify_cancelled, NULL) == 0);
+    CHECK(pthread_join(thread, &end) == 0 && end == PTHREAD_CANCELED);
+    CHECK_RESULT(weir_identity(&identity), 0);
+}
+
+/* A thread that is cancelled while it makes the identity leaves it to the others. */
+static void test_a_thread_is_cancelled(void **state)
+{
+    (void)state;
+    in_child(cancelled, NULL);
+}
+
 static void filtered(void *argument)
 {
     int error = *(int *)argument;
@@ -391,6 +420,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_exec, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_namespace, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_another_user, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_thread_is_cancelled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_filter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_stat_any, set_up, tear_down),
     };
