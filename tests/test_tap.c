@@ -11,6 +11,7 @@
 #include "onlooker.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -288,6 +289,40 @@ static void use_in_child(void *argument)
     weir_tap_close(argument);
 }
 
+static void in_a_later_namespace(void *tap)
+{
+    CHECK(getpid() == 1);
+    use_in_child(tap);
+}
+
+static void tap_as_first_process(void *unused)
+{
+    struct weir_publisher *publisher;
+    struct weir_tap *tap;
+    (void)unused;
+    CHECK(getpid() == 1);
+    CHECK_RESULT(weir_publisher_open(&publisher, "lane", NULL), 0);
+    CHECK_RESULT(weir_publisher_send_until(publisher, "x", 1, 0, NOW), 0);
+    CHECK_RESULT(weir_tap_open(&tap, "lane", NULL), 0);
+    CHECK(unshare(CLONE_NEWPID) == 0);
+    CHECK(status_in_child(in_a_later_namespace, tap) == 0);
+    weir_tap_close(tap);
+    weir_publisher_close(publisher);
+}
+
+static void in_a_namespace(void *unused)
+{
+    if (unshare(CLONE_NEWPID) == 0) /* else it may not be had here */
+        CHECK(status_in_child(tap_as_first_process, unused) == 0);
+}
+
+/* A child may have its parent's pid: it has not got the lanes all the same. */
+static void test_a_child_of_the_same_pid(void **state)
+{
+    (void)state;
+    in_child(in_a_namespace, NULL);
+}
+
 static void test_what_is_refused(void **state)
 {
     struct weir_tap_options options = WEIR_TAP_OPTIONS;
@@ -472,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_nobody_notices),
         cmocka_unit_test(test_one_that_is_killed),
         cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_a_child_of_the_same_pid),
         cmocka_unit_test(test_who_may_not_be_read),
         cmocka_unit_test(test_each_lie),
         cmocka_unit_test(test_lies_while_it_looks),

@@ -14,6 +14,7 @@
 #include <weir/identity.h>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "channel/subscriber.h"
 
 /* How often one may be overtaken in a row, before it is another lane's turn. */
@@ -33,7 +34,7 @@ struct place {
 struct weir_tap {
     struct weir_tap_options options;
     struct weir__directory directory;
-    pid_t pid;
+    uint64_t process;
     bool is_open;
     uint32_t changes_seen, numbers;
     uint32_t turn;         /* the slot that was looked at last */
@@ -294,7 +295,7 @@ static int nap(int64_t *nap_ns, int64_t deadline_ns)
 
 static int check(const struct weir_tap *tap)
 {
-    if (tap->pid == getpid())
+    if (tap->process == weir__process())
         return 0;
     return weir__fail(ECHILD, "this tap was opened by the parent process: a child opens its own");
 }
@@ -378,7 +379,7 @@ int weir_tap_open(struct weir_tap **tap, const char *name, const struct weir_tap
     }
     made->options = options ? *options : defaults;
     made->directory = directory;
-    made->pid = getpid();
+    made->process = weir__process();
     attach_first(made);
     *tap = made;
     return 0;

@@ -26,6 +26,7 @@
 
 #include "base/atomics.h"
 #include "base/error.h"
+#include "base/process.h"
 #include "segment/collect.h"
 #include "segment/draft.h"
 #include "segment/header.h"
@@ -225,9 +226,9 @@ int weir_collect(uint32_t flags,
 
 void weir__collect_once(void)
 {
-    static weir__atomic_int collector; /* the pid of who has: a child of fork is another process */
+    static weir__atomic_u64 collector; /* who has: a child of fork is another process */
     struct weir__error_saved saved;
-    int me = (int)getpid();
+    uint64_t me = weir__process();
     /* Relaxed: two threads that both collect do no harm. */
     if (atomic_exchange_explicit(&collector, me, memory_order_relaxed) == me)
         return;

@@ -8,6 +8,7 @@
 
 #include "base/atomics.h"
 #include "base/error.h"
+#include "base/process.h"
 #include "segment/backend.h"
 #include "segment/identity.h"
 #include "segment/pages.h"
@@ -26,9 +27,9 @@ int weir__segment_new(struct weir_segment **segment)
 }
 
 /* In a child that did not get the mapping, something else may lie at its address. */
-static void detach(const struct weir_segment *segment, void *memory, pid_t only_in)
+static void detach(const struct weir_segment *segment, void *memory, uint64_t only_in)
 {
-    if (memory && (only_in == 0 || only_in == getpid()))
+    if (memory && (only_in == 0 || only_in == weir__process()))
         segment->backend->unmap(segment, memory);
 }
 
@@ -174,7 +175,7 @@ int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t fl
         free(mapping);
         return result;
     }
-    mapping->only_in = flags & WEIR_SEGMENT_NO_FORK ? getpid() : 0;
+    mapping->only_in = flags & WEIR_SEGMENT_NO_FORK ? weir__process() : 0;
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
     pthread_mutex_lock(&mappings_lock);

@@ -14,19 +14,19 @@
 /* One further mapping, from weir_segment_attach(). */
 struct weir__mapping {
     struct weir__mapping *next;
-    void *memory;  /* the segment's first byte, the header included */
-    pid_t only_in; /* WEIR_SEGMENT_NO_FORK: the process that has it; else 0 */
+    void *memory;     /* the segment's first byte, the header included */
+    uint64_t only_in; /* WEIR_SEGMENT_NO_FORK: the process that has it; else 0 */
 };
 
 struct weir__backend;
 
 struct weir_segment {
     const struct weir__backend *backend;
-    int id;         /* System V, else -1 */
-    int fd;         /* POSIX and memfd, else -1 */
-    void *memory;   /* the segment's first byte */
-    pid_t only_in;  /* WEIR_SEGMENT_NO_FORK: the process that has it mapped; else 0 */
-    uint64_t segsz; /* the kernel's, header included; of a file, its size when it was opened */
+    int id;           /* System V, else -1 */
+    int fd;           /* POSIX and memfd, else -1 */
+    void *memory;     /* the segment's first byte */
+    uint64_t only_in; /* WEIR_SEGMENT_NO_FORK: the process that has it mapped; else 0 */
+    uint64_t segsz;   /* the kernel's, header included; of a file, its size when it was opened */
     uint32_t offset_bytes; /* where the user's bytes begin: 0 or WEIR__HEADER_BYTES */
     uint32_t pages;        /* enum weir_pages */
     bool is_removed;       /* ephemeral: marked for destruction when this handle was made */

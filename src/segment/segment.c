@@ -5,13 +5,14 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "segment/backend.h"
 
 int weir__segment_finish(struct weir_segment **segment, struct weir_segment *made, uint32_t flags,
                          int result, const struct weir__error_saved *saved)
 {
     if (result >= 0) {
-        made->only_in = flags & WEIR_SEGMENT_NO_FORK ? getpid() : 0;
+        made->only_in = flags & WEIR_SEGMENT_NO_FORK ? weir__process() : 0;
         *segment = made;
         weir__error_restore(saved);
     } else {
