@@ -67,8 +67,11 @@ int weir__shm_find(uint32_t key)
 static int explain_attach(int error, int id, const void *address, bool read_only)
 {
     struct shmid_ds found;
-    if (weir__shm_stat(id, &found) == -ENOENT)
+    int asked = weir__shm_stat(id, &found);
+    if (asked == -ENOENT)
         return weir__fail(EIDRM, "segment %d was removed", id);
+    if (asked < 0) /* nothing more is known of it */
+        return weir__fail(error, "segment %d cannot be attached: %s", id, strerror(error));
     switch (error) {
     case EACCES:
         return weir__fail(EACCES,
