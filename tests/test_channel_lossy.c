@@ -62,6 +62,35 @@ static void test_missed_is_exact(void **state)
     }
 }
 
+/*
+ * What was reserved for a loan that is given up takes from who is behind what lies there, and no
+ * more: the last messages are whole, and are received, although no other follows them.
+ */
+static void test_abandoned_loan(void **state)
+{
+    (void)state;
+    for (size_t many = 1; many <= 2; many++) {
+        struct weir_publisher *publisher = lossy_publisher(RING, 0);
+        struct books books = { .subscriber = lossy_open(WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0) };
+        size_t most = weir_publisher_max_bytes(publisher);
+        void *places[2];
+        atomic_store(&board->sure[0], 0);
+        /* A loan that needs a pad as long as itself before the ring's end: half a ring is taken. */
+        while (publisher->tail < 3 * RING ||
+               (publisher->tail & (RING - 1)) != RING - RING / 4 + 128)
+            CHECK_RESULT(crowd_send(publisher, 0, 120, NOW), 0);
+        assert_true(weir_publisher_loan_many_until(publisher, most, places, many, NOW) >= 1);
+        weir_publisher_abandon(publisher);
+        assert_int_equal(lossy_drain(&books), -EAGAIN);
+        assert_int_equal(books.next, atomic_load(&board->sure[0]));
+        assert_true(books.received > 0);
+        assert_int_equal(books.received + books.missed, atomic_load(&board->sure[0]));
+        weir_publisher_close(publisher);
+        assert_int_equal(lossy_drain(&books), -ENODATA);
+        weir_subscriber_close(books.subscriber);
+    }
+}
+
 /* Until all have ended; what it was sent is on the board by then. */
 static void follow(void *argument)
 {
@@ -442,6 +471,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CROWD_TEST(test_missed_is_exact),
+        CROWD_TEST(test_abandoned_loan),
         CROWD_TEST(test_at_full_speed),
         CROWD_TEST(test_stopped),
         CROWD_TEST(test_half_joined),

@@ -31,10 +31,27 @@ enum weir__found weir__lane_look(struct weir__lane *lane, uint64_t *header)
     return weir__is_message(ring, at, *header) ? WEIR__FOUND_MESSAGE : WEIR__FOUND_NONSENSE;
 }
 
+/*
+ * Where nothing stands behind the mark, as that much was reserved for a loan or a batch: the last
+ * one that has a message behind it, if that is kept. Nobody could say how many were missed if none
+ * followed. A header that is overwritten meanwhile misleads to a mark that is kept as well.
+ */
+static void prefer_a_message(const struct weir__lane *lane, struct weir__mark *mark)
+{
+    uint64_t position = mark->position;
+    struct weir__mark former = *mark;
+    if (mark->count > 0 && weir__pass_pads(&lane->ring, &position) == 0 &&
+        weir__lane_pick(lane, WEIR__PICK_BEFORE, mark->count - 1, &former) == 0 &&
+        former.count < mark->count && former.position > lane->head)
+        *mark = former;
+}
+
 int weir__lane_go_on(struct weir__lane *lane, uint64_t *missed, uint64_t *bytes)
 {
     struct weir__mark mark = { 0, 0 };
     int result = weir__lane_pick(lane, WEIR__PICK_BEHIND, 0, &mark);
+    if (result == 0)
+        prefer_a_message(lane, &mark);
     if (result == 0 && mark.position <= lane->head)
         result = -EAGAIN; /* what was reserved has been lowered since */
     if (result != 0)
