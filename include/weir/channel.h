@@ -18,7 +18,7 @@
  * somebody. A channel is reliable, unless it is made otherwise: a publisher that finds its ring full
  * waits (or says -EAGAIN, or -ETIMEDOUT); nothing is dropped. Its slowest subscriber sets the pace.
  * A subscriber that is lossy (options.delivery) holds nobody up: what it does not read in time is
- * overwritten, and the next message says how many it missed (message.missed); so is a reliable one
+ * overwritten, and the next message of that publisher says how many it missed (message.missed); so is a reliable one
  * told by a publisher that waits for nobody (options.lag_max_bytes).
  * A send does not tell that subscribers have gone: weir_publisher_wait_taken() does.
  *

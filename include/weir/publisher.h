@@ -240,7 +240,8 @@ WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int6
  * (POLLIN) exactly while the same call would not wait: there is room for a message of that
  * size, the subscribers are attached, everything is released; or nobody is there to wait for,
  * the channel has failed, or another subscriber has come, whom the next call meets. (Where subscribers
- * hold messages, each release makes it readable once, be it enough or not.) After
+ * hold messages, each release makes it readable once, be it enough or not. Of a subscriber that was
+ * killed it learns within a fifth of a second; a call with deadline 0 asks at once.) After
  * any of these calls that was not refused, and before the first, it is readable: try. So a
  * loop that has something to send tries, and polls only while it is refused.
  *
