@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <weir/error.h>
 #include <weir/inspect.h>
 
 #include "command.h"
@@ -15,8 +14,8 @@
 #include "members.h"
 #include "object.h"
 #include "semaphores.h"
+#include "sentence.h"
 #include "table.h"
-#include "text.h"
 
 static const char help[] =
     "Usage: weir info [OPTION]... OBJECT\n"
@@ -100,7 +99,7 @@ static void find_tables(struct table tables[TABLES], const struct weir_object *o
     if (terms_find(&tables[TERMS], object->name) == 0 &&
         members_find(&tables[MEMBERS], &tables[READINGS], object->name) == 0)
         return;
-    char *sentence = text_escape(weir_last_error(), false);
+    char *sentence = sentence_last();
     command_note("its members cannot be seen: %s", sentence);
     free(sentence);
 }

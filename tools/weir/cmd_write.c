@@ -13,7 +13,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <weir/error.h>
 #include <weir/segment.h>
 
 #include "bytes.h"
@@ -246,8 +245,6 @@ static int write_segment(const struct object *object, struct bytes_range *range,
                                                      : WEIR_TRUST_SELF;
     struct weir_segment *segment;
     int result = weir_segment_open(&segment, object->ref, 0, &options);
-    if (result == -EPERM)
-        return command_fail("%s; --any-owner writes to it all the same", weir_last_error());
     if (result < 0)
         return command_fail_weir();
     int status = bytes_fit(range, object->argument, weir_segment_size(segment));

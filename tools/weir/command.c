@@ -7,9 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <weir/error.h>
-
-#include "text.h"
+#include "sentence.h"
 
 const struct command *command_running;
 bool command_quiet;
@@ -47,7 +45,7 @@ int command_usage(const char *format, ...)
 
 int command_fail_weir(void)
 {
-    char *sentence = text_escape(weir_last_error(), false); /* it may quote a path or a name */
+    char *sentence = sentence_last();
     int status = command_fail("%s", sentence);
     free(sentence);
     return status;

@@ -35,7 +35,8 @@ int command_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same, and a line that points to --help; returns STATUS_USAGE. */
 int command_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* "weir send: weir_last_error()" after a failing call of libweir; returns STATUS_FAILURE. */
+/* "weir send: SENTENCE", the library's of its last call that failed, in the words of the command
+ * (sentence.h); returns STATUS_FAILURE. */
 int command_fail_weir(void);
 
 /* A remark on stderr that --quiet silences. */

@@ -8,11 +8,11 @@
 
 #include <weir/clock.h>
 #include <weir/collect.h>
-#include <weir/error.h>
 #include <weir/identity.h>
 #include <weir/inspect.h>
 
 #include "fields.h"
+#include "sentence.h"
 #include "text.h"
 
 struct taking {
@@ -187,7 +187,7 @@ static int take_channel(struct sample *sample, const char *channel, const struct
     if (result == 0)
         sample->channel_count++;
     else if (!sample->trouble)
-        sample->trouble = text_escape(weir_last_error(), false);
+        sample->trouble = sentence_last();
     return result;
 }
 
@@ -210,7 +210,7 @@ static int note_channel(const struct weir_object *object, void *argument)
 static void tell_hidden(struct sample *sample)
 {
     if (weir_collect(WEIR_COLLECT_DRY_RUN, NULL, NULL) < 0 && !sample->trouble)
-        sample->trouble = text_escape(weir_last_error(), false);
+        sample->trouble = sentence_last();
 }
 
 /* Of all channels, one that has just gone is none. */
@@ -219,7 +219,7 @@ static int take_all(struct sample *sample, const struct sample *before)
     struct names names = { NULL, 0 };
     int result = weir_inspect(WEIR_OBJECT_SEGMENT, note_channel, &names);
     if (result != 0)
-        sample->trouble = text_escape(weir_last_error(), false);
+        sample->trouble = sentence_last();
     for (size_t i = 0; i < names.count; i++) {
         bool had_trouble = sample->trouble != NULL;
         if (take_channel(sample, names.at[i], before) == -ENOENT && !had_trouble) {
