@@ -16,6 +16,7 @@
 #include "input.h"
 #include "named.h"
 #include "object.h"
+#include "sentence.h"
 #include "size.h"
 #include "stop.h"
 #include "text.h"
@@ -31,6 +32,8 @@ static const char help[] =
     "ended, or was killed, since. Nothing is dropped: it waits for the slowest, but\n"
     "for those that are lossy ('weir sub --lossy'), or see --lag-max. What\n"
     "is published while nobody subscribes is gone; --wait-for waits for somebody.\n"
+    "A subscriber that it may not read, or whose page is not made by weir, is told\n"
+    "of and left out; the others get everything, and the status is 1 in the end.\n"
     "Any number may publish to a channel at once. 'weir info' shows who takes part,\n"
     "'weir top' the same live, 'weir tap' the messages, from outside.\n"
     "\n"
@@ -66,7 +69,8 @@ static const char help[] =
     "  weir pub --wait-for 1 --rate 30 --ring 32M camera frame-*.ppm\n"
     "\n"
     "Exit status:\n"
-    "  0 all is committed (with --taken: taken), 1 not all, 2 called wrongly.\n";
+    "  0 all is committed (with --taken: taken); 1 not all, or a subscriber was left\n"
+    "  out; 2 called wrongly; by the signal when interrupted.\n";
 
 /* What --repeat keeps of standard input. */
 #define KEPT_BYTES_MAX ((uint64_t)256 << 20)
@@ -89,6 +93,7 @@ struct publication {
     size_t most;
     int64_t start_ns;
     uint64_t sent;
+    bool has_left_out; /* a subscriber */
 };
 
 /* Until it is this message's turn; each by its own time from the start, so that nothing adds up. */
@@ -112,13 +117,14 @@ static bool is_again(int result)
 }
 
 /* A subscriber that cannot be met is not waited for from now on: told, and gone on without. */
-static bool is_stranger(int result)
+static bool is_stranger(struct publication *publication, int result)
 {
     if (result != -EPROTO && result != -EPERM && result != -EACCES)
         return false;
-    char *shown = text_escape(weir_last_error(), false);
-    command_note("a subscriber is left out: %s", shown);
+    char *shown = sentence_last();
+    command_fail("a subscriber is left out: %s", shown);
     free(shown);
+    publication->has_left_out = true;
     return true;
 }
 
@@ -140,7 +146,7 @@ static int publish(struct publication *publication, const unsigned char *data, s
     do
         result = weir_publisher_send_until(publication->publisher, data, size,
                                            (uint32_t)publication->request->type, WEIR_NEVER);
-    while (is_again(result) || is_stranger(result));
+    while (is_again(result) || is_stranger(publication, result));
     if (result != 0)
         return fail(result);
     publication->sent++;
@@ -271,7 +277,7 @@ static int too_few(const struct publication *publication)
                         (unsigned long long)request->wait_for, request->channel, request->wait);
 }
 
-static int await_subscribers(const struct publication *publication)
+static int await_subscribers(struct publication *publication)
 {
     const struct request *request = publication->request;
     int64_t deadline_ns = request->wait < 0 ? WEIR_NEVER : seconds_deadline(request->wait);
@@ -279,18 +285,18 @@ static int await_subscribers(const struct publication *publication)
     do
         result = weir_publisher_wait_subscribers(publication->publisher,
                                                  (uint32_t)request->wait_for, deadline_ns);
-    while (is_again(result) || is_stranger(result));
+    while (is_again(result) || is_stranger(publication, result));
     if (result == -ETIMEDOUT || result == -EAGAIN)
         return too_few(publication);
     return result == 0 ? STATUS_OK : fail(result);
 }
 
-static int await_taken(const struct publication *publication)
+static int await_taken(struct publication *publication)
 {
     int result;
     do
         result = weir_publisher_wait_taken(publication->publisher, WEIR_NEVER);
-    while (is_again(result) || is_stranger(result));
+    while (is_again(result) || is_stranger(publication, result));
     if (result == -EPIPE)
         return command_fail("the last subscriber of '%s' left, or was killed, before it had taken "
                             "everything",
@@ -322,7 +328,7 @@ static int run_publication(const struct request *request)
         command_note("%llu message%s published before", (unsigned long long)publication.sent,
                      publication.sent == 1 ? " was" : "s were");
     weir_publisher_close(publication.publisher);
-    return status;
+    return status == STATUS_OK && publication.has_left_out ? STATUS_FAILURE : status;
 }
 
 static bool rate_option(const char *text, double *rate)
