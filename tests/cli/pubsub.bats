@@ -314,6 +314,40 @@ with_end() {
     [ -z "$("$WEIR" list -w --noheadings)" ]
 }
 
+# A script must not take it for done.
+@test "interrupted before the end that was asked for, sub and tap end by the signal" {
+    mkfifo in
+    "$WEIR" pub c <in 3>&- &
+    local pub=$!
+    exec 5>in
+    sub one --count 3 c
+    sub two --until-end c
+    sub three --count 1 c
+    sub four c
+    echo a >&5
+    ends "${children[2]}" 0
+    for file in one two four; do until_so grep -q a "$file"; done
+    kill -TERM "${children[0]}"
+    ends "${children[0]}" 143
+    grep -qx 'weir sub: interrupted after 1 of 3 messages' one.err
+    kill -TERM "${children[1]}" "${children[3]}"
+    ends "${children[1]}" 143
+    ends "${children[3]}" 0
+    children=("$pub")
+    "$WEIR" tap -q --from oldest --count 2 c >tapped 2>tapped.err 3>&- 5>&- &
+    children+=("$!")
+    "$WEIR" tap --from oldest c >other 3>&- 5>&- &
+    children+=("$!")
+    for file in tapped other; do until_so grep -q a "$file"; done
+    kill -TERM "${children[1]}" "${children[2]}"
+    ends "${children[1]}" 143
+    ends "${children[2]}" 0
+    [ ! -s tapped.err ]
+    exec 5>&-
+    ends "${children[0]}" 0
+    children=()
+}
+
 # The first signal cuts a write(2) short; nothing but another one ends the next.
 @test "interrupted in a message that nobody reads on" {
     mkfifo full

@@ -26,7 +26,12 @@ static const char help[] =
     "by 'weir pub' or by programs with <weir/channel.h>, a line each: all of them,\n"
     "each once, in the order of its publisher. It may start before anybody\n"
     "publishes, and goes on when publishers come and go, until it is interrupted;\n"
-    "then it leaves in order, and ends with status 0.\n"
+    "then it leaves in order, and ends with status 0. With --count or --until-end it\n"
+    "was not done yet, and ends by the signal: a shell sees 130 (SIGINT) or 143\n"
+    "(SIGTERM).\n"
+    "\n"
+    "A publisher that it may not read, or that wrote nonsense, is told of and left;\n"
+    "the others are read on, and the status is 1 in the end.\n"
     "\n"
     "What is there is printed at once. A publisher waits for the slowest subscriber:\n"
     "whoever stops reading from this command may stop it, too; unless that one waits\n"
@@ -56,8 +61,8 @@ static const char help[] =
     "  weir sub --json --timeout 10 house/events | jq -r .text\n"
     "\n"
     "Exit status:\n"
-    "  0 done; 1 failed, or a publisher wrote nonsense and was left; 2 called\n"
-    "  wrongly.\n";
+    "  0 done; 1 failed, or a publisher was left; 2 called wrongly; by the signal when\n"
+    "  interrupted before what --count or --until-end says.\n";
 
 struct request {
     struct receiver_request messages;
@@ -259,10 +264,10 @@ static int subscribe(const struct request *request)
         receiver_print(receiver);
     }
     weir_subscriber_close(subscription->subscriber);
-    int status = receiver->status;
     for (size_t i = 0; i < subscription->overwritten_count; i++)
         subscription->untold += subscription->overwritten[i].count;
     tell_missed(subscription);
+    int status = receiver_end(receiver, request->until_end);
     free(subscription->overwritten);
     free(receiver->room);
     free(subscription);

@@ -41,7 +41,8 @@ static const char help[] =
     "      what is still there\n"
     "\n"
     "Exit status:\n"
-    "  0 done, 1 failed, or a publisher could not be read; 2 called wrongly.\n";
+    "  0 done, or interrupted; 1 failed, or a publisher was left out; 2 called\n"
+    "  wrongly; by the signal when interrupted before --count messages.\n";
 
 struct watching {
     struct receiver receiver;
@@ -89,7 +90,7 @@ static int tap(const struct receiver_request *request)
                      watching->missed == 1 ? " was" : "s were",
                      watching->missed == 1 ? "it" : "they");
     weir_tap_close(watching->tap);
-    int status = receiver->status;
+    int status = receiver_end(receiver, false);
     free(receiver->room);
     free(watching);
     return status;

@@ -139,7 +139,8 @@ static enum output_result put_message(struct receiver *receiver, const struct we
 /* Nothing is there, and nothing unwritten. False: that is the end. */
 static bool await_message(struct receiver *receiver, struct weir_message *message, int *result)
 {
-    if (weir_now_ns() >= receiver->deadline_ns)
+    receiver->is_ended = weir_now_ns() >= receiver->deadline_ns;
+    if (receiver->is_ended)
         return false;
     *result = receiver->source->next(receiver, message, receiver->deadline_ns);
     return *result != -EAGAIN || (!stop_signal() && is_read(receiver));
@@ -149,7 +150,8 @@ static enum output_result print_all(struct receiver *receiver)
 {
     enum output_result written = OUTPUT_DONE;
     reset_deadline(receiver);
-    while (written == OUTPUT_DONE && !stop_signal() && !is_enough(receiver)) {
+    while (written == OUTPUT_DONE && !receiver->is_ended && !stop_signal() &&
+           !is_enough(receiver)) {
         struct weir_message message;
         int result = receiver->source->next(receiver, &message, 0);
         if (result != 0 && receiver->unwritten > 0) {
@@ -163,14 +165,27 @@ static enum output_result print_all(struct receiver *receiver)
             break;
         if (result == 0)
             written = put_message(receiver, &message);
-        else if (result != -EAGAIN && !receiver->source->go_on_after(receiver, result))
-            break;
+        else if (result != -EAGAIN)
+            receiver->is_ended = !receiver->source->go_on_after(receiver, result);
     }
     return written == OUTPUT_DONE ? write_out(receiver) : written;
 }
 
 void receiver_print(struct receiver *receiver)
 {
-    if (print_all(receiver) == OUTPUT_FAILED)
+    enum output_result written = print_all(receiver);
+    if (written == OUTPUT_FAILED)
         receiver->status = STATUS_FAILURE;
+    receiver->is_ended = written == OUTPUT_DONE && (receiver->is_ended || is_enough(receiver));
+}
+
+int receiver_end(const struct receiver *receiver, bool is_to_end)
+{
+    uint64_t count = receiver->request->count;
+    if (receiver->is_ended || !stop_signal() || (count == 0 && !is_to_end))
+        return receiver->status;
+    if (count > 0)
+        command_note("interrupted after %llu of %llu messages", (unsigned long long)receiver->taken,
+                     (unsigned long long)count);
+    return stop_end(receiver->status);
 }

@@ -83,11 +83,18 @@ struct receiver {
     void *room;          /* for a copy of the next message */
     size_t room_bytes;
     struct output output;
+    bool is_ended; /* by itself: no message came in time, or its source says so */
     int status;
 };
 
 /* Prints until the end; the command's status is in receiver->status. */
 void receiver_print(struct receiver *receiver);
+
+/*
+ * What the command returns. Who wanted a certain end (--count, or is_to_end) and was interrupted
+ * before it ends by the signal, here: a script must not take that for done.
+ */
+int receiver_end(const struct receiver *receiver, bool is_to_end);
 
 /* Room for so many bytes; what was in it is lost. */
 void receiver_need_room(struct receiver *receiver, size_t size_bytes);
