@@ -135,7 +135,7 @@ enum weir_member_state {
 enum weir_reading_state {
     WEIR_READING_ATTACHED = 1, /* reads from that publisher */
     WEIR_READING_FINISHED = 2, /* has read all of it, to its end */
-    WEIR_READING_REFUSED = 3,  /* does not read from it, and has told both: see weir-channel(3) */
+    WEIR_READING_REFUSED = 3,  /* does not read from it, and has told both: see weir-channel.h(3) */
 };
 
 enum weir_lag {
