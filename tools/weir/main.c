@@ -11,6 +11,7 @@
 #include <weir/version.h>
 
 #include "command.h"
+#include "distance.h"
 #include "text.h"
 
 static const struct command *const commands[] = {
@@ -56,10 +57,32 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+/* The command that was meant: 'lst', 'subscribe'. NULL: who knows? */
+static const char *nearest(const char *word)
+{
+    const char *found = NULL;
+    unsigned best = 3;
+    for (size_t i = 0; commands[i]; i++) {
+        const char *name = commands[i]->name;
+        size_t length = strlen(name);
+        if (length > 2 && strncmp(word, name, length) == 0)
+            return name;
+        unsigned now = distance(name, length, word);
+        if (now < best && now <= length / 2) {
+            best = now;
+            found = name;
+        }
+    }
+    return found;
+}
+
 static int refuse(const char *word)
 {
     char *shown = text_escape(word, false);
-    int status = command_usage("there is no %s '%s'", *word == '-' ? "option" : "command", shown);
+    const char *meant = *word == '-' ? NULL : nearest(word);
+    int status =
+        meant ? command_usage("there is no command '%s'; did you mean '%s'?", shown, meant)
+              : command_usage("there is no %s '%s'", *word == '-' ? "option" : "command", shown);
     free(shown);
     return status;
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../distance.h"
+
 const char *const textbook_part_titles[PART_COUNT] = {
     "Prototype", "Purpose",  "Arguments", "Flags",     "Result",
     "Errors",    "Pitfalls", "Example",   "With weir",
@@ -272,34 +274,13 @@ const struct textbook_topic *textbook_find(const struct textbook *book, const ch
     return NULL;
 }
 
-/* How many signs have to be added, taken or changed to make a of b; at most 32 signs count. */
-static unsigned distance(struct slice a, const char *b)
-{
-    unsigned row[33];
-    size_t length = strlen(b) < 32 ? strlen(b) : 32;
-    for (size_t j = 0; j <= length; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 0; i < a.length; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i + 1;
-        for (size_t j = 0; j < length; j++) {
-            unsigned best = diagonal + (a.at[i] != b[j]);
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            best = row[j + 1] + 1 < best ? row[j + 1] + 1 : best;
-            diagonal = row[j + 1];
-            row[j + 1] = best;
-        }
-    }
-    return row[length];
-}
-
 bool textbook_nearest(const struct textbook *book, const char *name, struct slice *nearest)
 {
     unsigned best = 4; /* four changes make any name of any other */
     for (size_t i = 0; i < book->topic_count; i++) {
         struct slice list = book->topics[i].also, other = book->topics[i].name;
         do {
-            unsigned now = distance(other, name);
+            unsigned now = distance(other.at, other.length, name);
             if (now < best && now < other.length) {
                 best = now;
                 *nearest = other;
