@@ -18,6 +18,25 @@ options() {
         sed -n 's/^ *\(-., \)\{0,1\}\(--[a-z-]*=\{0,1\}\).*/\2/p'
 }
 
+@test "a command that is not there: the one that was meant" {
+    refused 2 "there is no command 'lst'; did you mean 'list'\?" "$WEIR" lst
+    refused 2 "did you mean 'sub'\?" "$WEIR" subscribe
+    refused 2 "did you mean 'create'\?" "$WEIR" help craete
+    for word in foo '' bicycle $'\e[2J' --lst; do
+        run --separate-stderr "$WEIR" "$word"
+        [ "$status" -eq 2 ]
+        [[ "$stderr" != *'did you mean'* ]]
+    done
+}
+
+@test "wrong uses are told what to do" {
+    refused 2 "'key:0x1': a channel has a NAME, such as" "$WEIR" sub key:0x1
+    refused 2 "'id:3': a channel has a NAME, such as" "$WEIR" pub id:3
+    refused 2 "'sem:3': a channel has a NAME, such as" "$WEIR" top sem:3
+    refused 2 "options of 'weir lock' stand before NAME" "$WEIR" lock a --wait 0 -- true
+    [ -z "$("$WEIR" list -w --noheadings)" ]
+}
+
 @test "every option of every help" {
     local command option count=0
     for command in $(commands); do

@@ -5,11 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <weir/error.h>
 #include <weir/ref.h>
 
 #include "command.h"
 #include "size.h"
 #include "text.h"
+
+int channel_name_check(const char *name)
+{
+    if (weir_name_check(name) == 0)
+        return STATUS_OK;
+    if (!strchr(name, ':'))
+        return command_usage("%s", weir_last_error());
+    char *shown = text_escape(name, false);
+    command_usage("'%s': a channel has a NAME, such as house/events, and no key or identifier",
+                  shown);
+    free(shown);
+    return STATUS_USAGE;
+}
 
 static bool type_refused(const char *text, const char *why)
 {

@@ -40,6 +40,9 @@
     "      --gid=GROUP        give what this makes to a group, a name or a number\n"               \
     "      --any-owner        also a channel, and members, of other users\n"
 
+/* Whether it can be a channel's: STATUS_OK, or the usage error is told. */
+int channel_name_check(const char *name);
+
 /* --from=WHERE of sub and tap: enum weir_start, and how many back; false: the usage error is told. */
 bool from_option(const char *text, uint32_t *start, uint64_t *start_back);
 

@@ -244,6 +244,10 @@ static int run(int argc, char **argv)
         rest++;
         if (!rest[1])
             return command_usage("which command is to run under '%s'?", rest[0]);
+    } else if (rest[1] && rest[1][0] == '-') {
+        return command_usage("behind NAME a command is wanted, and '%s' is none: options of 'weir "
+                             "lock' stand before NAME",
+                             rest[1]);
     }
     return command_finish(lock(rest, &request));
 }

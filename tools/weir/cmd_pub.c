@@ -429,8 +429,8 @@ static int run(int argc, char **argv)
         return command_usage("which CHANNEL?");
     request.channel = argv[optind];
     request.files = argv + optind + 1;
-    if (weir_name_check(request.channel) != 0)
-        return command_usage("%s", weir_last_error());
+    if (channel_name_check(request.channel) != STATUS_OK)
+        return STATUS_USAGE;
     if (*request.files && request.form == INPUT_LENGTHS)
         return command_usage("--length-prefixed is for standard input: a FILE is a message");
     if (request.wait >= 0 && request.wait_for == 0)

@@ -14,6 +14,7 @@
 
 #include <weir/clock.h>
 
+#include "channel.h"
 #include "command.h"
 #include "named.h"
 #include "stop.h"
@@ -226,8 +227,8 @@ static int run(int argc, char **argv)
     request.channels = argv + optind;
     request.channel_count = (size_t)(argc - optind);
     for (size_t i = 0; i < request.channel_count; i++)
-        if (weir_name_check(request.channels[i]) != 0)
-            return command_usage("%s", weir_last_error());
+        if (channel_name_check(request.channels[i]) != STATUS_OK)
+            return STATUS_USAGE;
     return run_form(&request, is_json   ? is_once ? FORM_JSON_ONCE : FORM_JSON
                               : is_once ? FORM_ONCE
                                         : FORM_SCREEN);

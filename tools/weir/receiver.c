@@ -61,9 +61,7 @@ int receiver_operand(struct receiver_request *request, int argc, char **argv)
     if (optind + 1 < argc)
         return command_usage("'%s' is too much: one channel a call", argv[optind + 1]);
     request->channel = argv[optind];
-    if (weir_name_check(request->channel) != 0)
-        return command_usage("%s", weir_last_error());
-    return STATUS_OK;
+    return channel_name_check(request->channel);
 }
 
 void receiver_need_room(struct receiver *receiver, size_t size_bytes)
