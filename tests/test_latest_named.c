@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 static void store_into_values(void *argument)
 {
@@ -27,6 +28,7 @@ static void test_by_name(void **state)
     (void)state;
     assert_result(weir_latest_open(&reader, ref, NULL), -ENOENT);
     assert_result(weir_latest_create(&writer, ref, NULL), -ENOENT);
+    assert_non_null(strstr(weir_last_error(), "value_bytes_max"));
     assert_result(weir_latest_create(&writer, ref, &options), 0);
     assert_result(weir_latest_open(&reader, ref, NULL), 0);
     other.flags = WEIR_LATEST_READ_ONLY;

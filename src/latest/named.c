@@ -61,6 +61,15 @@ static int place(struct weir_segment *segment, struct weir_latest_memory *memory
     return 0;
 }
 
+/* Nobody said how large a value is to be, so it is opened alone. */
+static int not_made(void)
+{
+    struct weir__error_saved why;
+    weir__error_save(&why);
+    return weir__fail(ENOENT, "%s; with a value_bytes_max in the options this call makes it",
+                      why.text);
+}
+
 int weir_latest_create(struct weir_latest_writer **writer, struct weir_ref ref,
                        const struct weir_latest_options *options)
 {
@@ -81,7 +90,7 @@ int weir_latest_create(struct weir_latest_writer **writer, struct weir_ref ref,
     else
         result = weir_segment_create_or_open(&segment, ref, bytes_of(geometry), &of_segment);
     if (result < 0)
-        return result;
+        return result == -ENOENT && geometry == 0 && ref.by != WEIR_BY_ID ? not_made() : result;
     if (geometry != 0) {
         weir__latest_sizes(geometry, &memory);
         memory.values = weir_segment_data(segment);
