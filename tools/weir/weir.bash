@@ -17,6 +17,10 @@ _weir() {
         get | info | lock | pub | read | recv | rm | sem | send | set | sub | tap | top | watch | write)
             words=$("$weir" list --raw --noheadings --output=OBJECT 2>/dev/null)
             ;;
+        help)
+            words=$("$weir" --help 2>/dev/null |
+                sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p')
+            ;;
         demo) words=$("$weir" demo --list 2>/dev/null | sed 's/ .*//') ;;
         explain)
             words=$("$weir" explain 2>/dev/null | sed -n '3,$s/^  \([a-z_]*\)  .*/\1/p')
