@@ -50,7 +50,8 @@ static const char help[] =
     "  weir sem --initial 3 slots wait && work; weir sem slots post\n"
     "\n"
     "Exit status:\n"
-    "  0 done, 1 there were not enough in time, or failed, 2 called wrongly.\n";
+    "  0 done; 1 there were not enough in time, or failed; 2 called wrongly; by the\n"
+    "  signal when interrupted.\n";
 
 #define KIND "semaphore"
 

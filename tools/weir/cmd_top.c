@@ -79,7 +79,7 @@ static const char help[] =
     "      who waits for its subscribers\n"
     "\n"
     "Exit status:\n"
-    "  0 done, 1 failed, 2 called wrongly.\n";
+    "  0 done, 1 failed, 2 called wrongly; by the signal when interrupted.\n";
 
 enum form { FORM_SCREEN, FORM_ONCE, FORM_JSON, FORM_JSON_ONCE };
 

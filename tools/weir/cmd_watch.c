@@ -37,7 +37,7 @@ static const char help[] =
     "  weir watch --new --count 1 build/state && echo 'it has changed'\n"
     "\n"
     "Exit status:\n"
-    "  0 done, 1 failed, 2 called wrongly.\n";
+    "  0 done, 1 failed, 2 called wrongly; by the signal when interrupted.\n";
 
 struct request {
     enum value_form form;
