@@ -33,8 +33,8 @@ static const char help[] =
     "  weir recv tree | tar -x\n"
     "\n"
     "Exit status:\n"
-    "  0 every byte is written, 1 not all, 2 called wrongly; by the signal when\n"
-    "  interrupted.\n";
+    "  0 every byte is written, 1 not all, 2 called wrongly; by the signal\n"
+    "  when interrupted.\n";
 
 static int open_output(struct transfer *transfer, const char *path)
 {

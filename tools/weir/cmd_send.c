@@ -36,8 +36,8 @@ static const char help[] =
     "  tar -c src | weir send --wait 10 tree\n"
     "\n"
     "Exit status:\n"
-    "  0 the receiver has every byte, 1 not all, 2 called wrongly; by the signal when\n"
-    "  interrupted.\n";
+    "  0 the receiver has every byte, 1 not all, 2 called wrongly; by the signal\n"
+    "  when interrupted.\n";
 
 static int open_input(struct transfer *transfer, const char *path)
 {

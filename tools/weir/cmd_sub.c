@@ -61,8 +61,8 @@ static const char help[] =
     "  weir sub --json --timeout 10 house/events | jq -r .text\n"
     "\n"
     "Exit status:\n"
-    "  0 done; 1 failed, or a publisher was left; 2 called wrongly; by the signal when\n"
-    "  interrupted before what --count or --until-end says.\n";
+    "  0 done; 1 failed, or a publisher was left; 2 called wrongly; by the signal\n"
+    "  when interrupted before what --count or --until-end says.\n";
 
 struct request {
     struct receiver_request messages;
