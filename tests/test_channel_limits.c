@@ -156,7 +156,10 @@ static const struct {
     unsigned char byte;
     int expected;
 } corruptions[] = {
-    { offsetof(struct weir__directory_shm, magic), '1', -EPROTO }, /* "1dir3" */
+    { offsetof(struct weir__directory_shm, magic), '1', -EUCLEAN }, /* "1dir3" */
+    { offsetof(struct weir__directory_shm, magic), 0, -EUCLEAN },
+    { offsetof(struct weir__directory_shm, magic) + 4, 'x', -EUCLEAN },
+    { offsetof(struct weir__directory_shm, magic) + 7, 1, -EUCLEAN },
     { offsetof(struct weir__directory_shm, magic) + 4, '2', -EPROTO },
     { offsetof(struct weir__directory_shm, magic) + 4, '4', -EPROTO },
     { offsetof(struct weir__directory_shm, counts), 0, -EUCLEAN },

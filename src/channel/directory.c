@@ -100,6 +100,14 @@ static int check_terms(const struct weir__terms *terms, const char *name, uint64
     return 0;
 }
 
+/* "wdir", and another digit: of a weir that is older, or newer. */
+static bool is_other_layout(uint64_t magic)
+{
+    uint64_t prefix = UINT32_MAX, digit = magic >> 32;
+    return (magic & prefix) == (WEIR__DIRECTORY_MAGIC & prefix) && digit >= '0' && digit <= '9' &&
+           magic != WEIR__DIRECTORY_MAGIC;
+}
+
 /* What the head says is copied once: what is written over it later is not read. */
 int weir__directory_read(struct weir__directory *directory, const char *name,
                          const struct weir__terms *asked)
@@ -109,8 +117,11 @@ int weir__directory_read(struct weir__directory *directory, const char *name,
     struct weir__terms *terms = &directory->terms;
     if (size_bytes >= sizeof *shm)
         memcpy(&magic, &shm->magic, sizeof magic);
-    if (magic != WEIR__DIRECTORY_MAGIC)
+    if (size_bytes < sizeof *shm || is_other_layout(magic))
         return weir__fail(EPROTO, "'%s' is no channel's directory that this weir knows", name);
+    if (magic != WEIR__DIRECTORY_MAGIC)
+        return weir__fail(EUCLEAN, "channel '%s' has no directory: its first word was written over",
+                          name);
     memcpy(terms->counts, shm->counts, sizeof terms->counts);
     memcpy(&terms->delivery, &shm->delivery, sizeof terms->delivery);
     memcpy(&terms->type_bytes, &shm->type_bytes, sizeof terms->type_bytes);
