@@ -198,7 +198,7 @@ static void test_corrupted_directory(void **state)
     weir_subscriber_close(subscriber);
 }
 
-/* Who was put out of its place is told, instead of waiting for those who cannot know of it. */
+/* Who was put out of its place takes it again where it would wait; those who have met it go on. */
 static void test_put_out(void **state)
 {
     (void)state;
@@ -210,22 +210,50 @@ static void test_put_out(void **state)
     assert_int_equal(crowd_send(publisher, 1, 500, NOW), 0);
     atomic_store(places[0], 0);
     assert_result(crowd_take(subscriber, 0, NOW), 0);
+    assert_result(crowd_take(subscriber, 0, NOW), -EAGAIN);
+    assert_int_equal(atomic_load(places[0]), subscriber->side.me);
+    atomic_store(places[1], 0);
+    assert_result(crowd_take(subscriber, 0, NOW), -EAGAIN);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), 0);
+    assert_int_equal(atomic_load(places[1]), publisher->side.me);
+    assert_int_equal(crowd_send(publisher, 1, 500, NOW), 0);
+    assert_result(crowd_take(subscriber, 0, NOW), 0);
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
+/* If somebody who lives has it, it is told, instead of waiting for those who cannot know of it. */
+static void test_place_taken(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = crowd_publisher(WEIR_RING_BYTES_MIN), *second;
+    struct weir_subscriber *subscriber = crowd_subscriber(), *other;
+    struct weir__directory_shm *shm = weir_segment_data(publisher->side.directory.segment);
+    assert_int_equal(crowd_send(publisher, 1, 500, NOW), 0);
+    atomic_store(&shm->slots[subscriber->side.directory.terms.counts[0]].owner, 0);
+    other = crowd_subscriber();
+    assert_int_equal(other->side.number, subscriber->side.number);
+    assert_int_equal(crowd_send(publisher, 1, 500, NOW), 0);
+    assert_result(crowd_take(other, 1, NOW), 0);
+    for (int i = 0; i < 2; i++)
+        assert_result(crowd_take(subscriber, 0, NOW), 0);
     assert_result(crowd_take(subscriber, 0, NOW), -EUCLEAN);
     assert_result(crowd_take(subscriber, 0, WEIR_NEVER), -EUCLEAN);
     weir_subscriber_close(subscriber);
-    subscriber = crowd_subscriber();
-    assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), 0);
-    atomic_store(places[1], 0);
-    assert_result(crowd_take(subscriber, 0, NOW), -EPIPE);
-    assert_result(weir_publisher_wait_subscribers(publisher, 1, WEIR_NEVER), -EUCLEAN);
-    assert_int_equal(crowd_send(publisher, 1, 500, WEIR_NEVER), -EUCLEAN);
+    atomic_store(&shm->slots[0].owner, 0);
+    second = crowd_publisher(WEIR_RING_BYTES_MIN);
+    assert_int_equal(second->side.number, publisher->side.number);
+    /* The entry of that place is the former one's, until it leaves. */
+    assert_result(weir_publisher_wait_subscribers(second, 1, NOW), -EAGAIN);
+    assert_int_equal(crowd_send(publisher, 1, 500, NOW), 0);
+    assert_result(crowd_take(other, 1, NOW), 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 2, WEIR_NEVER), -EUCLEAN);
     weir_publisher_close(publisher);
-    publisher = crowd_publisher(WEIR_RING_BYTES_MIN);
-    assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
-    assert_int_equal(crowd_send(publisher, 2, 500, NOW), 0);
-    assert_result(crowd_take(subscriber, 1, NOW), 0);
-    weir_publisher_close(publisher);
-    weir_subscriber_close(subscriber);
+    assert_result(crowd_take(other, 1, NOW), -EAGAIN);
+    assert_int_equal(crowd_send(second, 2, 500, NOW), 0);
+    assert_result(crowd_take(other, 1, NOW), 0);
+    weir_publisher_close(second);
+    weir_subscriber_close(other);
 }
 
 /* --- two IPC namespaces on one run directory --------------------------------------------- */
@@ -270,8 +298,11 @@ static void test_two_namespaces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CROWD_TEST(test_a_thousand_subscribers), CROWD_TEST(test_no_further_segment),
-        CROWD_TEST(test_corrupted_directory),    CROWD_TEST(test_put_out),
+        CROWD_TEST(test_a_thousand_subscribers),
+        CROWD_TEST(test_no_further_segment),
+        CROWD_TEST(test_corrupted_directory),
+        CROWD_TEST(test_put_out),
+        CROWD_TEST(test_place_taken),
         CROWD_TEST(test_two_namespaces),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);

@@ -88,12 +88,17 @@
  *   a publisher                | never            | its own, taken in   | never
  *                              |                  | place, until they   |
  *                              |                  | are released        |
- *   who may write the          | never            | by freeing a place  | may put others out of
- *   directory                  |                  | that is not his:    | their places, and take
- *                              |                  | what is read there  | all places
- *                              |                  | may be overwritten  |
+ *   who may write the          | never            | of two that have    | may put others out of
+ *   directory                  |                  | not met yet, by     | their places, and take
+ *                              |                  | freeing a place:    | all places
+ *                              |                  | the reader is told  |
  *
- * Who was put out of its place is told when it would wait: -EUCLEAN, until it is closed.
+ * Members that have met go on with each other, whatever is written into the directory. Who was put
+ * out of its place takes it again where it would wait, or looks for room or for others. If somebody
+ * who lives has it by then, those who come later cannot find it: it still gets, or sends, all with
+ * those whom it has met, and is told when it would wait: -EUCLEAN, until it is closed. A subscriber
+ * of which a publisher could not know yet, and that would read what was overwritten, is told
+ * -EUCLEAN before it does, once, and that publisher is left alone.
  *
  * Strangers. Members that cannot meet, since one does not trust the other or may not read its
  * memory, go on without each other, and hold up nobody. A subscriber is told of such a publisher

@@ -70,7 +70,7 @@ WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publish
  * Errors: -EAGAIN (no room, deadline_ns 0), -ETIMEDOUT, -EINTR, -EMSGSIZE (above
  *     weir_publisher_max_bytes(), or another size than the channel's type has), -EINVAL (type; a
  *     loan is out), -EPIPE (after weir_publisher_end()), -EUCLEAN (a subscriber writes nonsense; or,
- *     where the call would wait, this publisher was put out of its place: see <weir/channel.h>),
+ *     where the call would wait, another one has this publisher's place: see <weir/channel.h>),
  *     -ECHILD; and, once for each subscriber, which is not waited for from then on: -EPROTO (what
  *     it shows is no subscriber's page), -EPERM or -EACCES (it is not to be trusted, or not to
  *     be attached: see "Strangers" in <weir/channel.h>). Each time, as long as it is there: -EPERM

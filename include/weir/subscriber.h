@@ -92,9 +92,10 @@ WEIR_EXPORT int weir_subscriber_publishers(const struct weir_subscriber *subscri
  *     another), -EPIPE (the last publisher was killed; likewise), -EOVERFLOW (a publisher with
  *     options.lag_max_bytes has not waited for us, told once: the next message says how many were
  *     missed; never of a lossy subscriber), -ENOBUFS
- *     (WEIR_HOLDS_MAX are held), -ECHILD, -EUCLEAN (nothing is there, and this subscriber was put
- *     out of its place: see <weir/channel.h>; each time); and, once for each publisher, which is left alone from
- *     then on: -EUCLEAN (it writes nonsense), -EPROTO (what it shows is no lane), -EPERM or
+ *     (WEIR_HOLDS_MAX are held), -ECHILD, -EUCLEAN (nothing is there, and another one has this
+ *     subscriber's place: see <weir/channel.h>; each time); and, once for each publisher, which is
+ *     left alone from then on: -EUCLEAN (it writes nonsense; or it could not know of us, and has
+ *     overwritten what was to be read), -EPROTO (what it shows is no lane), -EPERM or
  *     -EACCES (one of us is not to be trusted by the other, or not to be attached: see "Strangers"
  *     in <weir/channel.h>).
  *

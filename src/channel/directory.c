@@ -179,18 +179,23 @@ int weir__shown_id(uint64_t page, uint64_t owner)
     return id <= INT32_MAX ? (int)id : -1;
 }
 
-int weir__slot_life(const struct weir__slot_shm *slot, uint64_t owner)
+int weir__shown_life(uint64_t page, uint64_t owner)
 {
     struct weir__error_saved saved;
     struct shmid_ds found;
     uint32_t uid = WEIR_UID_ANY;
-    int id = weir__shown_id(weir__slot_page(slot), owner);
+    int id = weir__shown_id(page, owner);
     weir__error_save(&saved);
     if (id >= 0 && weir__shm_stat(id, &found) == 0)
         uid = found.shm_perm.cuid;
     int verdict = weir_life(owner, uid);
     weir__error_restore(&saved);
     return verdict;
+}
+
+int weir__slot_life(const struct weir__slot_shm *slot, uint64_t owner)
+{
+    return weir__shown_life(weir__slot_page(slot), owner);
 }
 
 /*
@@ -245,13 +250,35 @@ int weir__slot_claim(const struct weir__slots *slots, uint64_t me, bool *was_dea
     return -EBUSY;
 }
 
-void weir__slot_show(const struct weir__slots *slots, uint32_t number, uint64_t me, int id)
+uint64_t weir__slot_show(const struct weir__slots *slots, uint32_t number, uint64_t me, int id)
 {
     uint64_t page = ((uint64_t)(uint32_t)id + 1) << SESSION_BITS | (me & WEIR_IDENTITY_SESSION_MAX);
     /* Release [slot.page]: our memory is whole. Pairs with weir__slot_page(). */
     atomic_store_explicit(&slots->at[number].page, page, memory_order_release);
     weir__slots_changed(slots);
     /* CRASH side.listed */
+    return page;
+}
+
+bool weir__slot_regain(const struct weir__slots *slots, uint32_t number, uint64_t me, uint64_t page)
+{
+    struct weir__slot_shm *slot = &slots->at[number];
+    uint64_t owner = weir__slot_owner(slot);
+    for (int attempt = 0; owner != me; attempt++) {
+        if (attempt == RETRIES || (owner != 0 && weir__slot_life(slot, owner) != WEIR_LIFE_DEAD))
+            return false;
+        if (is_mistakable(slot, me) && weir__slot_page(slot) != page)
+            return false;
+        /* Acquire and release [slot.owner]: as at a claim. Pairs with weir__slot_owner(). */
+        if (atomic_compare_exchange_strong(&slot->owner, &owner, me))
+            break;
+    }
+    /* Release [slot.page]: our memory is whole. Pairs with weir__slot_page(). */
+    atomic_store_explicit(&slot->page, page, memory_order_release);
+    weir__slots_changed(slots);
+    /* Full fence [slot.changes]: as at a claim, before we look at anybody's memory. */
+    atomic_thread_fence(memory_order_seq_cst);
+    return true;
 }
 
 void weir__slot_leave(const struct weir__slots *slots, uint32_t number, uint64_t me)

@@ -12,6 +12,8 @@
  *   own memory made, page stored     | side.listed: a dead owner; the kernel frees
  *                                    | its memory with the last who attached it
  *   leaving: owner me -> 0           | side.left: nothing
+ *   put out: owner 0 or dead -> me,  | as a claim
+ *   page stored                      |
  *
  * A dead owner is put out by one compare-and-swap of exactly its value: a recoverer
  * that comes late fails, since each joining has a session of its own.
@@ -113,12 +115,22 @@ int weir__shown_id(uint64_t page, uint64_t owner);
  */
 int weir__slot_claim(const struct weir__slots *slots, uint64_t me, bool *was_dead);
 
-/* Shows the segment of this id, whole, in our slot. */
-void weir__slot_show(const struct weir__slots *slots, uint32_t number, uint64_t me, int id);
+/* Shows the segment of this id, whole, in our slot: what its page is from now on. */
+uint64_t weir__slot_show(const struct weir__slots *slots, uint32_t number, uint64_t me, int id);
+
+/*
+ * Makes a slot ours again, which we had, and in which others have written: unless it is a living
+ * one's. Then the same holds as after a claim and a show. false: it is.
+ */
+bool weir__slot_regain(const struct weir__slots *slots, uint32_t number, uint64_t me,
+                       uint64_t page);
 
 void weir__slot_leave(const struct weir__slots *slots, uint32_t number, uint64_t me);
 
-/* Whether owner, found in the slot, lives: enum weir_life. Asks the kernel. */
+/* Whether owner, who shows this page, lives: enum weir_life. Asks the kernel. */
+int weir__shown_life(uint64_t page, uint64_t owner);
+
+/* The same of one that was found in the slot. */
 int weir__slot_life(const struct weir__slot_shm *slot, uint64_t owner);
 
 /* Asks the kernel for the slot's owner; puts a dead one out. true: it was dead. stats: who counts. */

@@ -203,6 +203,7 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
  *   word    | written              | how
  *   --------+----------------------+------------------------------------------------
  *   member  | before it is listed  | plain; ordered by [slot.page]
+ *   left    | once, at the close   | release [page.left]: nothing of it is read any more
  *   epoch   | before each sleep    | see wait.h
  *   stats   | when it comes to it  | relaxed, see above
  *   cursor  | each release         | release [lane.free]; never falls within a lane
@@ -225,7 +226,7 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
  *   position | 1 | a publisher   | the record there, of its lane, is held: it is not overwritten,
  *                |               | wherever the cursor is
  */
-#define WEIR__PAGE_MAGIC UINT64_C(0x356567617077) /* "wpage5" */
+#define WEIR__PAGE_MAGIC UINT64_C(0x366567617077) /* "wpage6" */
 
 struct weir__entry_shm {
     _Alignas(32) weir__atomic_u64 cursor;
@@ -261,6 +262,7 @@ struct weir__page_line_shm {
 
 struct weir__page_shm {
     struct weir__member_shm member;
+    weir__atomic_u32 left; /* 1: the subscriber has closed it */
     _Alignas(WEIR__LINE_BYTES) struct weir__subscriber_stats_shm stats;
     _Alignas(WEIR__LINE_BYTES) struct weir__place_shm places[WEIR__HOLDS_ANNOUNCED];
     struct weir__page_line_shm lines[]; /* of the entries, and one of the epoch */

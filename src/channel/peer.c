@@ -169,6 +169,19 @@ int weir__peer_meet(const struct weir__side *side, struct weir__peer *peer, uint
     return 0;
 }
 
+bool weir__peer_follow(const struct weir__side *side, struct weir__peer *peer)
+{
+    bool is_there = weir__peer_is_there(side, peer);
+    peer->is_adrift = !is_there && weir__shown_life(peer->page, peer->owner) != WEIR_LIFE_DEAD;
+    return is_there || peer->is_adrift;
+}
+
+bool weir__peer_has_died(const struct weir__side *side, const struct weir__peer *peer)
+{
+    return peer->is_adrift && !weir__peer_is_there(side, peer) &&
+           weir__shown_life(peer->page, peer->owner) == WEIR_LIFE_DEAD;
+}
+
 void weir__peer_part(struct weir__peer *peer)
 {
     weir_segment_close(peer->memory);

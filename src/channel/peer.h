@@ -10,6 +10,10 @@
  *   0     | NULL   | nobody
  *   set   | NULL   | found: in its slot, and has shown nothing that we attached
  *   set   | set    | met: page says which showing it was, since a session comes round
+ *
+ * Whoever may write the directory may write over the slot of one that was met. So of such a one the
+ * slot only says "still there". If it does not, its own memory tells whether it has left, and the
+ * kernel whether it lives; one that has not, and lives, is adrift, and goes on as before.
  */
 
 #include <stdbool.h>
@@ -23,6 +27,7 @@ struct weir__peer {
     struct weir_segment *memory;
     uint32_t number;  /* its slot */
     bool needs_fence; /* it cannot call membarrier */
+    bool is_adrift;   /* it was met and lives, and its slot does not say so */
 };
 
 static inline const struct weir__slot_shm *weir__peer_slot(const struct weir__side *side,
@@ -38,6 +43,15 @@ static inline bool weir__peer_is_there(const struct weir__side *side, const stru
     return weir__slot_owner(slot) == peer->owner &&
            (!peer->memory || weir__slot_page(slot) == peer->page);
 }
+
+/*
+ * At a look, of one that was met and has not left: whether it is there, by its slot, else by the
+ * kernel; and from then on whether it is adrift.
+ */
+bool weir__peer_follow(const struct weir__side *side, struct weir__peer *peer);
+
+/* Whether one that was adrift is dead. Asks the kernel; changes nothing. */
+bool weir__peer_has_died(const struct weir__side *side, const struct weir__peer *peer);
 
 /* Whether the memory of one that was found can be attached by now. Reads only. */
 static inline bool weir__peer_is_shown(const struct weir__side *side, const struct weir__peer *peer)

@@ -355,15 +355,16 @@ size_t weir_publisher_max_bytes(const struct weir_publisher *publisher)
 /* Room for all that may come, so that nothing is allocated later. */
 static int make_readers(struct weir_publisher *publisher)
 {
-    uint32_t most = weir__side_others(&publisher->side)->count;
+    uint32_t listed = weir__side_others(&publisher->side)->count, most = 2 * listed;
+    publisher->readers_max = most;
     publisher->readers = calloc(most, sizeof *publisher->readers);
     publisher->wakers = calloc(most, sizeof *publisher->wakers);
-    publisher->known = calloc(most, sizeof *publisher->known);
+    publisher->known = calloc(listed, sizeof *publisher->known);
     publisher->walls = calloc((size_t)most * WEIR__HOLDS_ANNOUNCED + 1, sizeof *publisher->walls);
     publisher->refusal = calloc(1, weir__refusal_bytes(most));
     if (!publisher->readers || !publisher->wakers || !publisher->known || !publisher->walls ||
         !publisher->refusal)
-        return weir__fail(ENOMEM, "no memory for %u subscribers", most);
+        return weir__fail(ENOMEM, "no memory for %u subscribers", listed);
     publisher->changes = weir__side_others(&publisher->side)->changes;
     /* Relaxed: any other number would do as well; the first look reads all slots. */
     publisher->changes_seen = atomic_load_explicit(publisher->changes, memory_order_relaxed) - 1;

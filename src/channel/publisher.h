@@ -76,10 +76,13 @@ struct weir_publisher {
     /* Where the last message ended when one was forgotten that had released all, or had not. */
     uint64_t taken_end, untaken_end;
     uint32_t reader_count;
+    uint32_t readers_max;     /* as many as are listed; and as many again, adrift */
+    bool has_adrift;          /* one of them is */
+    bool is_crowded;          /* somebody came for whom there is no room: no credit */
     uint32_t attached_count;  /* of them, at the last look */
     uint32_t counted;         /* of them, those that set the limit */
     uint32_t out_count;       /* likewise: those whom nobody waits for */
-    uint64_t *known;          /* by slot: the owner that is among the readers; 0: none */
+    uint64_t *known;          /* by slot: its owner that is among the readers; 0: none, or adrift */
     struct weir__wall *walls; /* room for all that can be announced */
     uint32_t wall_count;
     uint64_t need_bytes;         /* of the record that waits for room; 0: none does */

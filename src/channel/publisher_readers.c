@@ -63,7 +63,8 @@ static void forget(struct weir_publisher *publisher, uint32_t index)
     note_released(publisher, reader);
     if (publisher->descriptor) /* its thread must not look into what is detached */
         weir__descriptor_disarm(publisher->descriptor);
-    publisher->known[reader->peer.number] = 0;
+    if (publisher->known[reader->peer.number] == reader->peer.owner)
+        publisher->known[reader->peer.number] = 0;
     weir__peer_part(&reader->peer);
     publisher->reader_count--;
     for (uint32_t i = index; i < publisher->reader_count; i++) {
@@ -72,19 +73,57 @@ static void forget(struct weir_publisher *publisher, uint32_t index)
     }
 }
 
-/* Whether the slot is still that of the reader, in the same showing. */
-static bool is_there(const struct weir_publisher *publisher, const struct weir__reader *reader)
+/* Of one that was not met: whether the slot is still that of the reader, in the same showing. */
+static bool is_found(const struct weir_publisher *publisher, const struct weir__reader *reader)
 {
     const struct weir__slot_shm *slot = weir__peer_slot(&publisher->side, &reader->peer);
     return weir__peer_is_there(&publisher->side, &reader->peer) &&
            (reader->unmet_page == 0 || weir__slot_page(slot) == reader->unmet_page);
 }
 
+/*
+ * Of one that was met: whether it may read from us. Its slot is a reason to ask, and no answer: it
+ * has left by its own word, or is dead by the kernel's.
+ */
+static bool is_followed(struct weir_publisher *publisher, struct weir__reader *reader)
+{
+    const struct weir__side *side = &publisher->side;
+    bool was_adrift = reader->peer.is_adrift;
+    uint64_t *known = &publisher->known[reader->peer.number];
+    if (weir__peer_is_there(side, &reader->peer)) {
+        reader->peer.is_adrift = false;
+        if (was_adrift)
+            *known = reader->peer.owner;
+        return true;
+    }
+    if (weir__reader_has_left(reader) || !weir__peer_follow(side, &reader->peer))
+        return false;
+    if (*known == reader->peer.owner) /* who comes there now is another one */
+        *known = 0;
+    return true;
+}
+
 static void forget_absent(struct weir_publisher *publisher)
 {
-    for (uint32_t i = publisher->reader_count; i > 0; i--)
-        if (!is_there(publisher, &publisher->readers[i - 1]))
+    publisher->has_adrift = false;
+    for (uint32_t i = publisher->reader_count; i > 0; i--) {
+        struct weir__reader *reader = &publisher->readers[i - 1];
+        if (!(reader->page ? is_followed(publisher, reader) : is_found(publisher, reader)))
             forget(publisher, i - 1);
+        else
+            publisher->has_adrift |= reader->peer.is_adrift;
+    }
+}
+
+/* Whether the slot's owner is one that is followed already, since others had written over it. */
+static bool is_among_adrift(const struct weir_publisher *publisher, uint32_t number, uint64_t owner)
+{
+    for (uint32_t i = 0; publisher->has_adrift && i < publisher->reader_count; i++) {
+        const struct weir__peer *peer = &publisher->readers[i].peer;
+        if (peer->is_adrift && peer->number == number && peer->owner == owner)
+            return true;
+    }
+    return false;
 }
 
 static void find_new(struct weir_publisher *publisher)
@@ -94,11 +133,17 @@ static void find_new(struct weir_publisher *publisher)
     if (changes == publisher->changes_seen)
         return;
     publisher->changes_seen = changes;
+    publisher->is_crowded = false;
     for (uint32_t i = 0; i < slots->count; i++) {
         uint64_t owner = weir__slot_owner(&slots->at[i]);
-        if (owner == 0 || publisher->known[i] == owner)
+        if (owner == 0 || publisher->known[i] == owner || is_among_adrift(publisher, i, owner))
             continue;
         if (publisher->known[i] != 0) { /* it has changed hands since forget_absent() */
+            look_again(publisher, changes);
+            continue;
+        }
+        if (publisher->reader_count == publisher->readers_max) {
+            publisher->is_crowded = true;
             look_again(publisher, changes);
             continue;
         }

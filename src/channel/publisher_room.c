@@ -107,6 +107,10 @@ static int find_limit(struct weir_publisher *publisher)
         result = credit(publisher, &publisher->readers[i], &limit);
     if (result != 0)
         return result;
+    if (publisher->is_crowded) {
+        publisher->counted++;
+        limit = publisher->tail;
+    }
     weir__publisher_sort_walls(publisher);
     find_wanted(publisher);
     if (publisher->counted == 0) {
@@ -137,6 +141,7 @@ static uint64_t look_ahead(const struct weir_publisher *publisher)
 static int look(struct weir_publisher *publisher)
 {
     uint64_t before = publisher->reserved;
+    weir__side_keep_place(&publisher->side); /* a wait says it if that cannot be */
     weir__count(&weir__side_stats(&publisher->side)->looks);
     publisher->stop = 0; /* whatever it was worked out from */
     publisher->limit = publisher->tail;
@@ -453,7 +458,7 @@ int weir_publisher_fd(struct weir_publisher *publisher)
         .waiter = &publisher->side.waiter,
         .is_ready = weir__refusal_is_over,
         .ask = weir__refusal_ask,
-        .view_bytes = weir__refusal_bytes(weir__side_others(&publisher->side)->count),
+        .view_bytes = weir__refusal_bytes(publisher->readers_max),
     };
     int result = weir__side_check(&publisher->side);
     if (result == 0 && !publisher->descriptor) {

@@ -18,6 +18,12 @@ bool weir__reader_refuses(const struct weir__reader *reader, uint64_t me)
     return atomic_load_explicit(&reader->aside->refused, memory_order_acquire) == me;
 }
 
+bool weir__reader_has_left(const struct weir__reader *reader)
+{
+    /* Acquire [page.left]: all that it has read comes before. Pairs with weir__side_leave(). */
+    return atomic_load_explicit(&reader->page->left, memory_order_acquire) != 0;
+}
+
 /* What one of the readers means for the wait. */
 enum state {
     ABSENT,   /* it has left, was put out, or does not read from us: nobody waits for it */
@@ -26,20 +32,24 @@ enum state {
     NEWS, /* the call should look */
 };
 
-static enum state state_of(const struct weir__refusal *refusal, const struct weir__reader *reader)
+static bool is_attach_awaited(const struct weir__refusal *refusal)
+{
+    return refusal->refused == WEIR__REFUSED_SUBSCRIBER ||
+           refusal->refused == WEIR__REFUSED_ATTACHED;
+}
+
+static bool is_waited(const struct weir__refusal *refusal, const struct weir__reader *reader)
+{
+    return !reader->is_lossy || is_attach_awaited(refusal);
+}
+
+/* Of one that was met, by its page. */
+static enum state state_of_page(const struct weir__refusal *refusal,
+                                const struct weir__reader *reader)
 {
     const struct weir__side *side = refusal->side;
-    bool is_attach_enough =
-        refusal->refused == WEIR__REFUSED_SUBSCRIBER || refusal->refused == WEIR__REFUSED_ATTACHED;
-    bool is_waited = !reader->is_lossy || is_attach_enough;
-    if (!weir__peer_is_there(side, &reader->peer))
-        return ABSENT;
-    if (reader->unmet_page != 0)
-        return weir__slot_page(weir__peer_slot(side, &reader->peer)) == reader->unmet_page ? ABSENT
-                                                                                           : NEWS;
-    if (!reader->page)
-        return weir__peer_is_shown(side, &reader->peer) ? NEWS : is_waited ? BLOCKING : ABSENT;
-    if (!is_waited)
+    bool is_attach_enough = is_attach_awaited(refusal);
+    if (!is_waited(refusal, reader))
         return ABSENT;
     if (!weir__reader_is_reading(reader, side->me, refusal->has_ended))
         return weir__reader_refuses(reader, side->me) ? ABSENT : BLOCKING;
@@ -58,6 +68,27 @@ static enum state state_of(const struct weir__refusal *refusal, const struct wei
                          ? cursor + refusal->capacity >= refusal->wanted
                          : cursor >= refusal->last_end && !weir__holds_any(holds);
     return is_enough ? CONTENT : BLOCKING;
+}
+
+static enum state state_of(const struct weir__refusal *refusal, const struct weir__reader *reader)
+{
+    const struct weir__side *side = refusal->side;
+    bool is_there = weir__peer_is_there(side, &reader->peer);
+    if (reader->page) {
+        if (!is_there && weir__reader_has_left(reader))
+            return ABSENT;
+        enum state state = state_of_page(refusal, reader);
+        /* It may be dead; the look that follows asks. */
+        return state == BLOCKING && !is_there && !reader->peer.is_adrift ? NEWS : state;
+    }
+    if (!is_there)
+        return ABSENT;
+    if (reader->unmet_page != 0)
+        return weir__slot_page(weir__peer_slot(side, &reader->peer)) == reader->unmet_page ? ABSENT
+                                                                                           : NEWS;
+    if (weir__peer_is_shown(side, &reader->peer))
+        return NEWS;
+    return is_waited(refusal, reader) ? BLOCKING : ABSENT;
 }
 
 /* The slots that still are those of readers, a bit for each. */
@@ -115,5 +146,10 @@ bool weir__refusal_is_over(void *argument)
 bool weir__refusal_ask(void *argument)
 {
     const struct weir__refusal *refusal = argument;
-    return weir__slots_reap(weir__side_others(refusal->side), weir__side_stats(refusal->side));
+    bool is_dead =
+        weir__slots_reap(weir__side_others(refusal->side), weir__side_stats(refusal->side));
+    for (uint32_t i = 0; i < refusal->reader_count; i++)
+        is_dead |= weir__peer_has_died(refusal->side, &refusal->readers[i].peer);
+    /* Who was put out of its place is to come to a look, and take it again. */
+    return is_dead || !weir__side_has_place(refusal->side);
 }

@@ -79,10 +79,16 @@ bool weir__reader_is_reading(const struct weir__reader *reader, uint64_t me, boo
 /* Whether it has refused our lane, and so will not read what we write. */
 bool weir__reader_refuses(const struct weir__reader *reader, uint64_t me);
 
+/* Whether its subscriber has closed its page: of one that was met. */
+bool weir__reader_has_left(const struct weir__reader *reader);
+
 /* Of a struct weir__refusal. Cheap, changes nothing that others see. */
 bool weir__refusal_is_over(void *argument);
 
-/* Asks the kernel for the subscribers, and puts the dead out. true: there was one. */
+/*
+ * Asks the kernel for the subscribers, and puts the dead out. true: there was one, or our own place
+ * is to be looked after.
+ */
 bool weir__refusal_ask(void *argument);
 
 #endif

@@ -183,7 +183,7 @@ void weir__side_ring_all(const struct weir__side *side)
 
 void weir__side_list(struct weir__side *side)
 {
-    weir__slot_show(weir__side_own(side), side->number, side->me, side->memory->id);
+    side->page = weir__slot_show(weir__side_own(side), side->number, side->me, side->memory->id);
     weir__side_ring_all(side);
 }
 
@@ -220,6 +220,12 @@ static void tell_closed(struct weir__side *side)
 void weir__side_leave(struct weir__side *side)
 {
     tell_closed(side);
+    if (side->memory && side->role == WEIR__SUBSCRIBER && weir__side_is_ours(side)) {
+        struct weir__page_shm *page = weir_segment_data(side->memory);
+        /* Release [page.left]: all that we have read and said. Pairs with weir__reader_has_left(). */
+        atomic_store_explicit(&page->left, 1, memory_order_release);
+        /* CRASH page.left */
+    }
     if (side->is_listed && weir__side_is_ours(side)) {
         weir__slot_leave(weir__side_own(side), side->number, side->me);
         weir__side_ring_all(side);
@@ -240,18 +246,29 @@ static int nap(int64_t deadline_ns)
                            : WEIR__WAITED_SLICE;
 }
 
-/* Whoever may write the directory may free it: then nobody meets us any more. */
-static bool has_place(const struct weir__side *side)
+bool weir__side_has_place(const struct weir__side *side)
 {
-    return weir__slot_owner(&weir__side_own(side)->at[side->number]) == side->me;
+    const struct weir__slot_shm *slot = &weir__side_own(side)->at[side->number];
+    return weir__slot_owner(slot) == side->me && weir__slot_page(slot) == side->page;
+}
+
+bool weir__side_keep_place(struct weir__side *side)
+{
+    if (weir__side_has_place(side))
+        return true;
+    side->put_outs++;
+    if (!weir__slot_regain(weir__side_own(side), side->number, side->me, side->page))
+        return false;
+    weir__side_ring_all(side); /* who came meanwhile does not know of us */
+    return true;
 }
 
 int weir__side_wait(struct weir__side *side, const struct weir__watch *watch, int64_t deadline_ns)
 {
     struct weir__stats_shm *stats = weir__side_stats(side);
-    if (!has_place(side))
-        return weir__fail_plain(EUCLEAN, "somebody has put this member out of its place in the "
-                                         "channel's directory: close it, and open it again");
+    if (!weir__side_keep_place(side))
+        return weir__fail_plain(EUCLEAN, "another member has this one's place in the channel's "
+                                         "directory: close this one, and open it again");
     weir__state(&stats->waits_for, watch->waits_for);
     int result = side->looks < LOOKS_MAX
                      ? weir__wait(&side->waiter, watch->is_ready, watch->argument, deadline_ns)

@@ -42,7 +42,9 @@ struct weir__side {
     uint64_t me;                 /* identity and session, as in the slot */
     bool has_membarrier;         /* registered: the others' barrier reaches us */
     bool is_listed;
-    bool took_dead; /* our slot was a dead one's */
+    uint64_t page;     /* what our slot shows */
+    uint32_t put_outs; /* how often it was found to be no longer ours */
+    bool took_dead;    /* our slot was a dead one's */
     struct weir__waiter waiter;
     unsigned looks;   /* in a row that weir__side_wait() asked for */
     int64_t row_ns;   /* when the first of them was */
@@ -107,6 +109,15 @@ void weir__side_ring_all(const struct weir__side *side);
 
 /* Shows the own memory, whole, and rings all of the other role. */
 void weir__side_list(struct weir__side *side);
+
+/* Whether our slot says so still; whoever may write the directory may have put us out of it. */
+bool weir__side_has_place(const struct weir__side *side);
+
+/*
+ * The same; if it does not, it is made ours again, if it can be. false: somebody who lives has it.
+ * Those who have met us follow us all the same, and nobody else can.
+ */
+bool weir__side_keep_place(struct weir__side *side);
 
 void weir__side_watch(struct weir__side *side, struct weir__side_watcher *watcher);
 void weir__side_unwatch(struct weir__side *side, const struct weir__side_watcher *watcher);

@@ -67,6 +67,7 @@ struct weir__lane {
     bool is_false;            /* its records cannot be true: refused, once nothing of it is held */
     bool is_counted;          /* it was attached: the statistics' bases know of it */
     uint64_t counted_messages, counted_bytes; /* of one that was left: in the bases */
+    int64_t asked_ns; /* when the kernel was asked for its publisher, which is adrift */
     const struct weir__lane_shm *shm;
     struct weir__peer peer;
 };
@@ -108,6 +109,7 @@ struct weir_subscriber {
     uint32_t lane_count;
     uint32_t turn;              /* whose it was last, by its place in lanes */
     uint32_t changes_seen;      /* of the publishers' slots, when new ones were looked for */
+    uint32_t put_outs;          /* of side->put_outs, those after which the lanes were looked at */
     uint32_t numbers;           /* lanes attached so far */
     uint32_t rounds;            /* looks over all lanes */
     unsigned turns;             /* that it looks away, in a stream, before it waits */

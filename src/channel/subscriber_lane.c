@@ -395,7 +395,8 @@ int weir__subscriber_attach_new(struct weir_subscriber *subscriber)
 {
     const struct weir__slots *slots = weir__side_others(&subscriber->side);
     uint32_t changes = weir__slots_changes(slots);
-    if (changes == subscriber->changes_seen)
+    /* Without our place no publisher that we would meet now could know of us. */
+    if (changes == subscriber->changes_seen || !weir__side_keep_place(&subscriber->side))
         return 0;
     if (subscriber->descriptor)
         weir__descriptor_disarm(subscriber->descriptor);

@@ -75,7 +75,8 @@ static bool may_have_message(void *argument)
     const struct view *view = argument;
     for (uint32_t i = 0; i < view->lane_count; i++) {
         const struct watched *lane = &view->lanes[i];
-        if (has_header(lane) || !weir__peer_is_there(view->side, &lane->peer) ||
+        if (has_header(lane) ||
+            (!lane->peer.is_adrift && !weir__peer_is_there(view->side, &lane->peer)) ||
             atomic_load_explicit(&lane->shm->ended, memory_order_relaxed))
             return true;
     }
@@ -91,7 +92,11 @@ static bool ask_for_publishers(const struct weir__side *side)
 static bool ask(void *argument)
 {
     const struct view *view = argument;
-    return ask_for_publishers(view->side);
+    bool is_dead = ask_for_publishers(view->side);
+    for (uint32_t i = 0; i < view->lane_count; i++)
+        is_dead |= weir__peer_has_died(view->side, &view->lanes[i].peer);
+    /* Who was put out of its place is to come to a look, and take it again. */
+    return is_dead || !weir__side_has_place(view->side);
 }
 
 bool weir__subscriber_is_ready(struct weir_subscriber *subscriber)
@@ -110,6 +115,29 @@ void weir__subscriber_ask(struct weir_subscriber *subscriber)
 }
 
 /*
+ * Whether the lane's publisher has left, or is dead. Its slot is a reason to ask, and no answer, as
+ * others may have written over it: it leaves by its own word, and is dead by the kernel's, which is
+ * asked once a slice.
+ */
+static bool is_gone(const struct weir__side *side, struct weir__lane *lane)
+{
+    struct weir__peer *peer = &lane->peer;
+    if (weir__peer_is_there(side, peer)) {
+        peer->is_adrift = false;
+        return false;
+    }
+    /* Acquire [lane.end]: it may have ended, and then left, since that was looked at. Pairs with
+     * weir_publisher_end(). */
+    if (atomic_load_explicit(&lane->shm->ended, memory_order_acquire))
+        return true;
+    int64_t now_ns = weir_now_ns();
+    if (peer->is_adrift && now_ns - lane->asked_ns < WEIR__SLICE_NS)
+        return false;
+    lane->asked_ns = now_ns;
+    return !weir__peer_follow(side, peer);
+}
+
+/*
  * The lane is empty: is it for good? 0: not yet. The end, or the death, was seen first;
  * so a header that is still 0 after it stays 0. -ENODATA, -EPIPE: yes, and it was left; without
  * a sentence. -EUCLEAN.
@@ -119,9 +147,7 @@ static int look_for_end(struct weir_subscriber *subscriber, struct weir__lane *l
     uint64_t header;
     /* Acquire [lane.end]. Pairs with weir_publisher_end(). */
     bool has_ended = atomic_load_explicit(&lane->shm->ended, memory_order_acquire);
-    /* Only a dead owner's slot, or one that was left, has another owner. */
-    bool is_gone = !weir__peer_is_there(&subscriber->side, &lane->peer);
-    if (!has_ended && !is_gone)
+    if (!has_ended && !is_gone(&subscriber->side, lane))
         return 0;
     /* It may have ended, and then left, between the two looks above. */
     has_ended = atomic_load_explicit(&lane->shm->ended, memory_order_acquire);
@@ -234,6 +260,48 @@ static void look_away_from_all(struct weir_subscriber *subscriber)
     subscriber->is_behind = false;
 }
 
+/*
+ * Whether nothing of the lane that is held or to come was overwritten. A publisher that knows us may
+ * have announced more than it will write, for the time of a look: then it takes that back.
+ */
+static bool is_kept(const struct weir__lane *lane)
+{
+    /* Relaxed: our own word. */
+    uint64_t cursor = atomic_load_explicit(&lane->cursor->cursor, memory_order_relaxed);
+    int64_t until_ns = weir_deadline_ns(WEIR__SLICE_NS);
+    while (!weir__lane_is_intact(lane, cursor)) {
+        if (weir_now_ns() >= until_ns)
+            return false;
+        weir__cpu_relax();
+    }
+    return true;
+}
+
+/*
+ * Somebody has put us out of our place. A publisher that has met us follows our page; one that had
+ * not may have written over what it had shown us. From now on, if the place is ours again, each
+ * sees us before it writes on: so what is there now stays, or is told to be lost.
+ */
+static int look_after_place(struct weir_subscriber *subscriber)
+{
+    struct weir__side *side = &subscriber->side;
+    weir__side_keep_place(side);
+    if (side->put_outs == subscriber->put_outs)
+        return 0;
+    subscriber->put_outs = side->put_outs;
+    for (uint32_t i = 0; i < subscriber->lane_count; i++) {
+        struct weir__lane *lane = subscriber->lanes[i];
+        if (lane->is_validated || is_kept(lane))
+            continue;
+        subscriber->put_outs--; /* those behind it are looked at the next time */
+        weir__lane_corrupt(subscriber, lane);
+        return weir__fail(EUCLEAN, "messages were overwritten before they were read: somebody had "
+                                   "put this subscriber out of its place in the channel's "
+                                   "directory, and the publisher did not know of it");
+    }
+    return 0;
+}
+
 /* The next message, of the lane whose turn it is then; header 0: there is none. */
 static int look_around(struct weir_subscriber *subscriber, uint64_t *header, bool may_pause)
 {
@@ -241,7 +309,9 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header, boo
     ask_if_due(subscriber);
     if (weir__hold_count(subscriber) > 0)
         weir__subscriber_announce(subscriber, false);
-    int result = look_for_an_end(subscriber);
+    int result = look_after_place(subscriber);
+    if (result == 0)
+        result = look_for_an_end(subscriber);
     if (result == 0)
         result = weir__subscriber_attach_new(subscriber);
     *header = 0;

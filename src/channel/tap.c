@@ -216,9 +216,11 @@ static bool is_over(const struct weir_tap *tap, struct weir__lane *lane, bool is
     uint64_t header;
     /* Acquire [lane.end]: all that it committed. Pairs with weir_publisher_end(). */
     bool has_ended = atomic_load_explicit(&lane->shm->ended, memory_order_acquire) != 0;
-    bool is_gone = weir__slot_owner(slot) != lane->peer.owner ||
-                   weir__slot_page(slot) != lane->peer.page ||
-                   (is_asked && weir__slot_life(slot, lane->peer.owner) == WEIR_LIFE_DEAD);
+    /* Whoever may write the directory may have written over the slot: that is a reason to ask. */
+    bool is_gone = !has_ended &&
+                   (is_asked || weir__slot_owner(slot) != lane->peer.owner ||
+                    weir__slot_page(slot) != lane->peer.page) &&
+                   weir__shown_life(lane->peer.page, lane->peer.owner) == WEIR_LIFE_DEAD;
     return (has_ended || is_gone) && weir__lane_look(lane, &header) == WEIR__FOUND_NOTHING;
 }
 
