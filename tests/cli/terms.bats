@@ -117,7 +117,7 @@ teardown() {
     [ ! -s out ]
     # It is told in the words of the command, and whoever was left makes the status 1.
     grep -q 'say --any-owner' said
-    ! grep -q 'options\.' said
+    run ! grep -q 'options\.' said
     kill -TERM "${children[0]}"
     ends "${children[0]}" 1
     children=()
