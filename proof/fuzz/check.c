@@ -7,6 +7,8 @@
 
 #include <weir/error.h>
 
+#include "channel/publisher.h"
+
 #include "guard.h"
 
 /* A call that takes longer is late; see LLVMFuzzerTestOneInput(). */
@@ -154,26 +156,32 @@ static bool is_all(const struct weir__lane_shm *lane, uint64_t cursor, uint64_t 
     return true;
 }
 
-void target_check_cursor(bool is_taken)
+/* Of one whom it waits for. Nobody asks for the cursor of a lossy one; too far behind is evicted. */
+static void check_reader(const struct weir__reader *reader, const struct weir__lane_shm *lane,
+                         bool is_taken)
 {
-    struct weir__directory_shm *directory = world_directory();
-    uint64_t shown = atomic_load(&directory->slots[WORLD_MEMBERS].page);
-    struct world_memory memory = world_by_id((int)((shown >> 13) - 1));
-    const struct weir__page_shm *page = memory.memory;
-    const struct weir__lane_shm *lane = world_lane().memory;
-    bool is_there = page && memory.size_bytes >= weir__page_bytes(WORLD_MEMBERS);
-    if (is_taken && (!is_there || atomic_load(&world_entry(page)->lane) != lane->member.owner))
+    if (target.has_evicted || weir__owner_is_lossy(reader->peer.owner) ||
+        (is_taken && atomic_load(&reader->entry->lane) != lane->member.owner))
         return;
-    if (!is_there)
-        world_fail("attached, and no page is shown");
-    uint64_t owner = atomic_load(&directory->slots[WORLD_MEMBERS].owner);
-    /* Nobody asks for the cursor of a lossy one; of others one that is too far behind is evicted. */
-    if (target.has_evicted || weir__owner_is_lossy(owner) || owner != page->member.owner)
-        return; /* or it was a lossy one, perhaps, when it was met */
-    uint64_t cursor = atomic_load(&world_entry(page)->cursor),
-             committed = atomic_load(&lane->boundary);
+    uint64_t cursor = atomic_load(&reader->entry->cursor), committed = atomic_load(&lane->boundary);
     if (cursor > committed || committed - cursor > WORLD_CAPACITY ||
         (is_taken && !is_all(lane, cursor, committed)))
         world_fail("the cursor %llu was believed, %llu is committed", (unsigned long long)cursor,
                    (unsigned long long)committed);
+}
+
+/* Whom it has met, whatever their slots say by now. */
+void target_check_cursor(bool is_taken)
+{
+    const struct weir_publisher *publisher = target.publisher;
+    unsigned attached = 0;
+    for (uint32_t i = 0; i < publisher->reader_count; i++) {
+        const struct weir__reader *reader = &publisher->readers[i];
+        if (!reader->page || !reader->is_attached)
+            continue;
+        attached++;
+        check_reader(reader, world_lane().memory, is_taken);
+    }
+    if (attached == 0 && !is_taken)
+        world_fail("attached, and no reader was met");
 }
