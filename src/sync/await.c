@@ -42,6 +42,7 @@ int weir__await(const struct weir__await *how, void *waiter, struct weir__event_
                 int64_t deadline_ns)
 {
     struct weir__asking asking = { 0 };
+    weir__spin_begin();
     if (how->ask)
         asking = weir__asking_begin();
     while (!weir__is_over(deadline_ns)) {

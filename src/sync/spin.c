@@ -12,6 +12,12 @@ struct spin {
 
 static _Thread_local struct spin spin = { .turns = WEIR__SPIN_TURNS };
 
+void weir__spin_begin(void)
+{
+    if (spin.turns < WEIR__SPIN_TURNS && spin.barred == 0)
+        spin.turns = WEIR__SPIN_TURNS;
+}
+
 int weir__spin_turns(void)
 {
     return spin.turns;
@@ -45,7 +51,9 @@ void weir__spin_slept(int64_t slept_ns)
 {
     bool was_longer = spin.turns > WEIR__SPIN_TURNS;
     bool is_barred = spin.barred > 0 && --spin.barred > 0;
-    if (was_longer && --spin.credit < 0)
+    if (slept_ns > WEIR__SPIN_IDLE_SLEEP_NS)
+        spin = (struct spin){ .turns = WEIR__SPIN_TURNS_LEAST };
+    else if (was_longer && --spin.credit < 0)
         give_up_looking();
     else if (slept_ns > WEIR__SPIN_SHORT_SLEEP_NS || (!is_barred && spin.turns < WEIR__SPIN_TURNS))
         look_as_usual();

@@ -27,9 +27,15 @@
 /* A sleep that was ended about as soon as a wake-up can be. */
 #define WEIR__SPIN_SHORT_SLEEP_NS INT64_C(50000)
 
+/* After one of those, nothing is to be expected of a look: idle costs nothing. */
+#define WEIR__SPIN_IDLE_SLEEP_NS INT64_C(10000000)
+
 /* How many longer looks more may be in vain than are worth it, and how many sleeps go without then. */
 #define WEIR__SPIN_CREDIT 4
 #define WEIR__SPIN_BARRED_SLEEPS 1000
+
+/* A wait begins: what the last one was idle for means nothing to it. */
+void weir__spin_begin(void);
 
 /* For how many turns this thread is to look now. */
 int weir__spin_turns(void);

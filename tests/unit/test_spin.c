@@ -38,6 +38,21 @@ static void *fall_back(void *unused)
     return NULL;
 }
 
+static void *be_idle(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 3; i++) {
+        weir__spin_slept(WEIR__SPIN_IDLE_SLEEP_NS + 1);
+        assert_int_equal(weir__spin_turns(), WEIR__SPIN_TURNS_LEAST);
+    }
+    weir__spin_begin();
+    assert_int_equal(weir__spin_turns(), WEIR__SPIN_TURNS);
+    weir__spin_slept(WEIR__SPIN_IDLE_SLEEP_NS + 1);
+    weir__spin_slept(SHORT_NS); /* woken within the same wait */
+    assert_int_equal(weir__spin_turns(), WEIR__SPIN_TURNS);
+    return NULL;
+}
+
 static void *give_up(void *unused)
 {
     (void)unused;
@@ -48,6 +63,7 @@ static void *give_up(void *unused)
     } while (weir__spin_turns() > WEIR__SPIN_TURNS && sleeps < 1000);
     assert_int_equal(sleeps, 1 + WEIR__SPIN_CREDIT + 1);
     for (int i = 0; i < WEIR__SPIN_BARRED_SLEEPS; i++) {
+        weir__spin_begin();
         assert_int_equal(weir__spin_turns(), WEIR__SPIN_TURNS_LEAST);
         weir__spin_slept(SHORT_NS);
     }
@@ -96,6 +112,12 @@ static void looks_as_usual_after_a_long_sleep(void **state)
     in_thread(fall_back);
 }
 
+static void looks_once_while_idle(void **state)
+{
+    (void)state;
+    in_thread(be_idle);
+}
+
 static void gives_up_what_is_in_vain(void **state)
 {
     (void)state;
@@ -113,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(looks_longer_after_short_sleeps),
         cmocka_unit_test(looks_as_usual_after_a_long_sleep),
+        cmocka_unit_test(looks_once_while_idle),
         cmocka_unit_test(gives_up_what_is_in_vain),
         cmocka_unit_test(goes_on_with_what_is_worth_it),
     };
