@@ -257,20 +257,26 @@ static void test_loops(void **state)
  * Nothing happens
  */
 
-/* At most 10 wake-ups a second; of CPU no more than what ten seconds may cost. */
+/*
+ * At most 10 wake-ups a second; of CPU no more than what ten seconds may cost. What else runs on the
+ * machine adds to that, and takes none away: the least of a few counts.
+ */
 static void expect_idle(const char *what)
 {
-    enum { IDLE_MS = 3000, CPU_US = 5000 };
-    struct usage usage = usage_now();
-    assert_false(sides_fd_is_readable(IDLE_MS));
-    usage = usage_since(usage);
-    print_message("%s, armed for %d s: %ld wake-ups, %lld us\n", what, IDLE_MS / 1000, usage.sleeps,
-                  usage.cpu_us);
-    assert_true(usage.sleeps >= 1);
-    if (!THREAD_SANITIZED) /* which has a thread of its own, that wakes up, too */
-        assert_in_range(usage.sleeps, 1, IDLE_MS / 100);
-    if (!SANITIZED)
-        assert_in_range(usage.cpu_us, 0, CPU_US);
+    enum { IDLE_MS = 3000, CPU_US = 5000, ATTEMPTS = 3 };
+    for (int attempt = 1;; attempt++) {
+        struct usage usage = usage_now();
+        assert_false(sides_fd_is_readable(IDLE_MS));
+        usage = usage_since(usage);
+        print_message("%s, armed for %d s: %ld wake-ups, %lld us\n", what, IDLE_MS / 1000,
+                      usage.sleeps, usage.cpu_us);
+        assert_true(usage.sleeps >= 1);
+        if (!THREAD_SANITIZED) /* which has a thread of its own, that wakes up, too */
+            assert_in_range(usage.sleeps, 1, IDLE_MS / 100);
+        if (SANITIZED || usage.cpu_us <= CPU_US)
+            return;
+        assert_true(attempt < ATTEMPTS);
+    }
 }
 
 static void test_idle(void **state)
