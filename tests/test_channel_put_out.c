@@ -46,6 +46,7 @@ enum kind {
     SLOT_0,
     SLOT_ONES,
     SLOT_RANDOM,
+    FREED_BESIDE, /* its owner 0, and what its page says another segment's, by the same session */
     KINDS,
 };
 
@@ -104,6 +105,11 @@ static uint64_t random_word(void)
 
 static void scribble(struct weir__slot_shm *slot, enum kind kind)
 {
+    if (kind == FREED_BESIDE) {
+        atomic_fetch_xor(&slot->page, UINT64_C(1) << 20);
+        atomic_store(&slot->owner, 0);
+        return;
+    }
     uint64_t word = kind % 3 == 0 ? 0 : kind % 3 == 1 ? UINT64_MAX : random_word();
     if (kind / 3 != PAGE_0 / 3)
         atomic_store(&slot->owner, word);

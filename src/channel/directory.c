@@ -267,12 +267,12 @@ bool weir__slot_regain(const struct weir__slots *slots, uint32_t number, uint64_
     for (int attempt = 0; owner != me; attempt++) {
         if (attempt == RETRIES || (owner != 0 && weir__slot_life(slot, owner) != WEIR_LIFE_DEAD))
             return false;
-        if (is_mistakable(slot, me) && weir__slot_page(slot) != page)
-            return false;
         /* Acquire and release [slot.owner]: as at a claim. Pairs with weir__slot_owner(). */
         if (atomic_compare_exchange_strong(&slot->owner, &owner, me))
             break;
     }
+    /* Until here, what is shown may have our session by chance, or on purpose, and we be found dead by
+     * it: then we are put out once more, and take it again. */
     /* Release [slot.page]: our memory is whole. Pairs with weir__slot_page(). */
     atomic_store_explicit(&slot->page, page, memory_order_release);
     weir__slots_changed(slots);
