@@ -37,7 +37,7 @@ void liar_detach(void)
 static void *attach_shown(uint64_t shown, uint64_t magic, size_t least_bytes, size_t *size_bytes)
 {
     struct shmid_ds found;
-    int id = (int)((shown >> 13) - 1);
+    int id = (int)((shown >> 32) - 1);
     if (shown == 0 || shmctl(id, IPC_STAT, &found) != 0 || found.shm_segsz < least_bytes)
         return NULL;
     found.shm_perm.mode |= 0600;
@@ -90,7 +90,7 @@ void liar_show(enum weir__role role, int id, uint64_t owner)
     struct weir__slot_shm *slot =
         &liar_directory->slots[role == WEIR__SUBSCRIBER ? WEIR_CHANNEL_MEMBERS_DEFAULT : 0];
     atomic_store(&slot->owner, owner);
-    atomic_store(&slot->page, ((uint64_t)(uint32_t)id + 1) << 13 | (owner & 0x1fff));
+    atomic_store(&slot->page, weir__page_word(owner, id));
     atomic_fetch_add(&liar_directory->roles[role].changes, 1);
 }
 
@@ -315,7 +315,7 @@ static const struct {
     { XOR, UINT64_C(1) << 63 },
     { XOR, UINT64_C(1) << 32 }, /* of a record's header: its length by one */
     { ADD, UINT64_C(8) << 32 },
-    { ADD, UINT64_C(1) << 13 }, /* of a page: the segment's id by one */
+    { ADD, UINT64_C(1) << 32 }, /* of a page: the segment's id by one */
     { XOR, WEIR__RECORD_MARK },
     { XOR, WEIR__RECORD_PAD },
     { XOR, UINT64_C(4) },

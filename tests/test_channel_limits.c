@@ -156,12 +156,12 @@ static const struct {
     unsigned char byte;
     int expected;
 } corruptions[] = {
-    { offsetof(struct weir__directory_shm, magic), '1', -EUCLEAN }, /* "1dir3" */
+    { offsetof(struct weir__directory_shm, magic), '1', -EUCLEAN }, /* "1dir4" */
     { offsetof(struct weir__directory_shm, magic), 0, -EUCLEAN },
     { offsetof(struct weir__directory_shm, magic) + 4, 'x', -EUCLEAN },
     { offsetof(struct weir__directory_shm, magic) + 7, 1, -EUCLEAN },
-    { offsetof(struct weir__directory_shm, magic) + 4, '2', -EPROTO },
-    { offsetof(struct weir__directory_shm, magic) + 4, '4', -EPROTO },
+    { offsetof(struct weir__directory_shm, magic) + 4, '3', -EPROTO },
+    { offsetof(struct weir__directory_shm, magic) + 4, '5', -EPROTO },
     { offsetof(struct weir__directory_shm, counts), 0, -EUCLEAN },
     { offsetof(struct weir__directory_shm, counts) + 1, 0xff, -EUCLEAN },
     { offsetof(struct weir__directory_shm, counts) + 4, 0, -EUCLEAN },

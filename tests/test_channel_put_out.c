@@ -46,7 +46,7 @@ enum kind {
     SLOT_0,
     SLOT_ONES,
     SLOT_RANDOM,
-    FREED_BESIDE, /* its owner 0, and what its page says another segment's, by the same session */
+    FREED_BESIDE, /* its owner 0, and what its page says another segment's, by the same key */
     KINDS,
 };
 
@@ -106,7 +106,7 @@ static uint64_t random_word(void)
 static void scribble(struct weir__slot_shm *slot, enum kind kind)
 {
     if (kind == FREED_BESIDE) {
-        atomic_fetch_xor(&slot->page, UINT64_C(1) << 20);
+        atomic_fetch_xor(&slot->page, UINT64_C(1) << 40);
         atomic_store(&slot->owner, 0);
         return;
     }

@@ -114,7 +114,7 @@ static struct weir__directory_shm *open_directory(void)
 /* The page of the subscriber, as the slot shows it. */
 static const struct weir__page_shm *attach_page(const struct weir__slot_shm *slot, void **base)
 {
-    *base = shmat((int)(atomic_load(&slot->page) >> 13) - 1, NULL, SHM_RDONLY);
+    *base = shmat((int)(atomic_load(&slot->page) >> 32) - 1, NULL, SHM_RDONLY);
     assert_true(*base != (void *)-1);
     const struct weir__page_shm *page = *base;
     assert_true(page->member.magic == WEIR__PAGE_MAGIC);

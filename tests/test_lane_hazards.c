@@ -189,15 +189,16 @@ static void make_foreign_segment(void *key)
     CHECK(shmget(*(const key_t *)key, 4096, IPC_CREAT | IPC_EXCL | 0600) >= 0);
 }
 
-/* The slot is as a former owner left it, whose session is the one that this process takes next. */
+/* The slot is as a former owner left it, whose key is that of the session that this process takes next. */
 static void leave_next_session(void *unused)
 {
     struct weir__slot_shm *slot = &halted.directory->slots[0];
     (void)unused;
     CHECK_RESULT(weir_publisher_open(&pair.publisher, "lane", &halted.options), 0);
-    uint64_t next = (atomic_load(&slot->owner) + 1) & WEIR_IDENTITY_SESSION_MAX;
+    uint64_t last = atomic_load(&slot->owner), session = (last + 1) & WEIR_IDENTITY_SESSION_MAX;
     weir_publisher_close(pair.publisher);
-    atomic_store(&slot->page, ((uint64_t)(uint32_t)halted.foreign_id + 1) << 13 | next);
+    atomic_store(&slot->page, weir__page_word((last & ~WEIR_IDENTITY_SESSION_MAX) | session,
+                                              halted.foreign_id));
 }
 
 static void join_again(void *unused)
@@ -218,7 +219,7 @@ static void expect_alive(void *unused)
 }
 
 /* Who has claimed a slot, and shows nothing yet, is not asked for as who showed something before. */
-static void test_a_page_of_the_same_session(void **state)
+static void test_a_page_of_the_same_key(void **state)
 {
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     struct weir_segment *handle;
@@ -251,6 +252,26 @@ static void test_a_page_of_the_same_session(void **state)
     weir_subscriber_close(pair.subscriber);
 }
 
+/*
+ * A slot without an owner shows nothing, whatever stands in its page: with a key of the session
+ * alone, one publisher of 8,192 was told of by wait sets after it had left.
+ */
+static void test_nobody_shows_nothing(void **state)
+{
+    struct weir__slot_shm slots[] = { { .page = weir__page_word(0, 5) },
+                                      { .owner = 1, .page = weir__page_word(1, 5) },
+                                      { .owner = 2, .page = weir__page_word(1, 5) },
+                                      { .owner = 3, .page = weir__page_word(3, INT32_MAX) + 1 },
+                                      { .owner = 4, .page = weir__page_word(4, -1) },
+                                      { .owner = 5, .page = weir__page_word(5, INT32_MAX) } };
+    const struct weir__slots all = { .at = slots, .count = ARRAY_SIZE(slots) };
+    (void)state;
+    assert_int_equal(weir__shown_id(weir__slot_page(&slots[0]), 0), -1);
+    assert_int_equal(weir__shown_id(weir__slot_page(&slots[1]), 1), 5);
+    assert_int_equal(weir__shown_id(weir__slot_page(&slots[5]), 5), INT32_MAX);
+    assert_int_equal(weir__slots_shown(&all), 2);
+}
+
 /* A lane of huge pages that are not there: whoever touched one would be killed. */
 static void test_a_lane_of_huge_pages(void **state)
 {
@@ -271,7 +292,7 @@ static void test_a_lane_of_huge_pages(void **state)
     assert_result(weir_segment_open(&handle, weir_by_name("lane"), 0, &options), 0);
     struct weir__directory_shm *directory = weir_segment_data(handle);
     atomic_store(&directory->slots[0].owner, identity | 5);
-    atomic_store(&directory->slots[0].page, ((uint64_t)(uint32_t)id + 1) << 13 | 5);
+    atomic_store(&directory->slots[0].page, weir__page_word(identity | 5, id));
     atomic_fetch_add(&directory->roles[WEIR__PUBLISHER].changes, 1);
     assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EPROTO);
     atomic_store(&directory->slots[0].owner, 0);
@@ -326,7 +347,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PAIR_TEST(test_pollers_learn_of_a_death),  PAIR_TEST(test_a_boundary_that_is_being_stored),
         PAIR_TEST(test_a_child_with_a_full_table), PAIR_TEST(test_a_child_with_a_descriptor),
-        PAIR_TEST(test_a_beacon_of_another_uid),   PAIR_TEST(test_a_page_of_the_same_session),
+        PAIR_TEST(test_a_beacon_of_another_uid),   PAIR_TEST(test_a_page_of_the_same_key),
+        PAIR_TEST(test_nobody_shows_nothing),
         PAIR_TEST(test_a_lane_of_huge_pages),      PAIR_TEST(test_a_thread_in_another_namespace),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);

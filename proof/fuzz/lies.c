@@ -167,7 +167,7 @@ static void show(const uint8_t *step)
         (struct weir__member_shm){ .magic = is_lane ? WEIR__LANE_MAGIC : WEIR__PAGE_MAGIC,
                                    .owner = owner };
     atomic_store(&slot->owner, owner);
-    atomic_store(&slot->page, ((uint64_t)(uint32_t)id + 1) << 13 | (owner & 0x1fff));
+    atomic_store(&slot->page, weir__page_word(owner, id));
     atomic_fetch_add(&directory->roles[is_lane ? WEIR__PUBLISHER : WEIR__SUBSCRIBER].changes, 1);
 }
 

@@ -15,8 +15,6 @@
 #include "segment/handle.h"
 #include "segment/sysv.h"
 
-#define SESSION_BITS 13
-
 /* How often a slot may change hands under us before we give up. */
 #define RETRIES 100
 
@@ -173,10 +171,8 @@ void weir__slots_changed(const struct weir__slots *slots)
 
 int weir__shown_id(uint64_t page, uint64_t owner)
 {
-    if (page == 0 || (page & WEIR_IDENTITY_SESSION_MAX) != (owner & WEIR_IDENTITY_SESSION_MAX))
-        return -1;
-    uint64_t id = (page >> SESSION_BITS) - 1;
-    return id <= INT32_MAX ? (int)id : -1;
+    uint64_t id = (page >> 32) - 1;
+    return owner != 0 && id <= INT32_MAX && page == weir__page_word(owner, (int)id) ? (int)id : -1;
 }
 
 int weir__shown_life(uint64_t page, uint64_t owner)
@@ -199,7 +195,7 @@ int weir__slot_life(const struct weir__slot_shm *slot, uint64_t owner)
 }
 
 /*
- * What a former owner has shown there has our session by chance. From the claim until we have cleared
+ * What a former owner has shown there has our key by chance. From the claim until we have cleared
  * it, it would be taken for ours: so its creator for who made our beacon, and us, if that is another
  * user, for dead. After who owned it last, as owner was read, nobody writes it before the next claim.
  */
@@ -241,8 +237,8 @@ int weir__slot_claim(const struct weir__slots *slots, uint64_t me, bool *was_dea
          * weir__slot_owner(). */
         if (!atomic_compare_exchange_strong(&slot->owner, &owner, me))
             continue;
-        /* Relaxed: a dead owner's page means nothing; should its session, of 13 bits, be ours
-         * by chance, it shall not be taken for our page. */
+        /* Relaxed: a dead owner's page means nothing; should its key be ours by chance, it shall
+         * not be taken for our page. */
         atomic_store_explicit(&slot->page, 0, memory_order_relaxed);
         *was_dead = owner != 0;
         return number;
@@ -252,7 +248,7 @@ int weir__slot_claim(const struct weir__slots *slots, uint64_t me, bool *was_dea
 
 uint64_t weir__slot_show(const struct weir__slots *slots, uint32_t number, uint64_t me, int id)
 {
-    uint64_t page = ((uint64_t)(uint32_t)id + 1) << SESSION_BITS | (me & WEIR_IDENTITY_SESSION_MAX);
+    uint64_t page = weir__page_word(me, id);
     /* Release [slot.page]: our memory is whole. Pairs with weir__slot_page(). */
     atomic_store_explicit(&slots->at[number].page, page, memory_order_release);
     weir__slots_changed(slots);
@@ -271,8 +267,8 @@ bool weir__slot_regain(const struct weir__slots *slots, uint32_t number, uint64_
         if (atomic_compare_exchange_strong(&slot->owner, &owner, me))
             break;
     }
-    /* Until here, what is shown may have our session by chance, or on purpose, and we be found dead by
-     * it: then we are put out once more, and take it again. */
+    /* Until here, what is shown may have our key by chance, or on purpose, and we be found dead by it:
+     * then we are put out once more, and take it again. */
     /* Release [slot.page]: our memory is whole. Pairs with weir__slot_page(). */
     atomic_store_explicit(&slot->page, page, memory_order_release);
     weir__slots_changed(slots);

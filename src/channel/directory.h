@@ -111,7 +111,7 @@ int weir__shown_id(uint64_t page, uint64_t owner);
 
 /*
  * Claims a free slot, or a dead one's, for me: its number. -EBUSY: all are the living's; -EAGAIN: in
- * those that are not a former owner shows something by this session: take another one.
+ * those that are not a former owner shows something by this key: take another session.
  */
 int weir__slot_claim(const struct weir__slots *slots, uint64_t me, bool *was_dead);
 

@@ -34,11 +34,11 @@
  *             |            | reason to look at the slots
  *   owner     | anyone     | compare-and-swap: 0 or a dead owner -> me; mine -> 0;
  *             |            | a dead one's -> 0
- *   page      | the owner  | release store [slot.page], with its session
+ *   page      | the owner  | release store [slot.page]: a segment's id, and whose it is
  *   doorbell  | anyone     | atomic add; only ever a reason to look
  *
  *   owner 0            free
- *   owner alive        its place; page with the same session: its memory
+ *   owner alive        its place; page with its key: its memory
  *   owner dead         free for whoever swaps exactly this value
  *   owner odd          of a subscriber: it is lossy, and no publisher ever waits for it
  */
@@ -52,13 +52,23 @@ static inline bool weir__owner_is_lossy(uint64_t owner)
 
 struct weir__slot_shm {
     _Alignas(32) weir__atomic_u64 owner; /* identity and session */
-    weir__atomic_u64 page;               /* (segment id + 1) << 13 | session */
+    weir__atomic_u64 page;               /* weir__page_word() */
     weir__atomic_u32 doorbell;
 };
 
 #define WEIR__DIRECTORY_KIND "channel"
-#define WEIR__DIRECTORY_MAGIC UINT64_C(0x3372696477) /* "wdir3" */
+#define WEIR__DIRECTORY_MAGIC UINT64_C(0x3472696477) /* "wdir4" */
 #define WEIR__TYPE_NAME_BYTES 64                     /* its NUL included */
+
+/*
+ * What an owner shows: the segment of this id, and beside it the owner's key, 32 bits that are mixed
+ * from its identity and session. It differs for sure between two sessions of one identity, and
+ * between identities that differ in the id of the beacon alone; else but for one in 2^32.
+ */
+static inline uint64_t weir__page_word(uint64_t owner, int id)
+{
+    return ((uint64_t)(uint32_t)id + 1) << 32 | owner * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+}
 
 enum weir__role { WEIR__PUBLISHER = 0, WEIR__SUBSCRIBER = 1, WEIR__ROLES = 2 };
 
