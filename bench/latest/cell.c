@@ -39,9 +39,11 @@ struct board {
     _Alignas(LINE_BYTES) double write_ns, write_alone_ns, seqlock_write_ns;
 };
 
+enum way { WEIR, SEQLOCK, TORN };
+
 /* Where a value is read and written, and how. */
 struct place {
-    enum { WEIR, SEQLOCK, TORN } way;
+    enum way way;
     struct weir_latest_writer *writer; /* of the process that writes, else NULL */
     struct weir_latest_reader *reader; /* of the other */
     struct seqlock *seqlock;           /* of the other ways */
@@ -90,17 +92,35 @@ static void fill(unsigned char *bytes, uint64_t size_bytes, uint64_t number)
         memcpy(bytes + at, &number, 8);
 }
 
-/* Every word of it: the sum of their differences to the first one is 0. */
-static bool is_whole(const unsigned char *bytes, uint64_t size_bytes)
+typedef uint64_t pair __attribute__((vector_size(16)));
+
+/*
+ * Every word of it: what differs from the first one; 0 if it is whole. Part of each loop of reads, and
+ * as short as may be: while a line comes, a processor begins as many of the next reads as its
+ * window of instructions has room for, this look included.
+ */
+static inline __attribute__((always_inline)) pair differences(const unsigned char *bytes,
+                                                              uint64_t size_bytes)
 {
-    uint64_t first, wrong = 0;
-    memcpy(&first, bytes, 8);
-    for (uint64_t at = 0; at + 8 <= size_bytes; at += 8) {
-        uint64_t word;
-        memcpy(&word, bytes + at, 8);
-        wrong |= word ^ first;
+    uint64_t at = 0, word;
+    memcpy(&word, bytes, 8);
+    const pair first = { word, word };
+    pair wrong = { 0, 0 };
+    for (; at + 16 <= size_bytes; at += 16) {
+        pair two;
+        memcpy(&two, bytes + at, 16);
+        wrong |= two ^ first;
     }
-    return wrong == 0;
+    if (at + 8 <= size_bytes) {
+        memcpy(&word, bytes + at, 8);
+        wrong[0] |= word ^ first[0];
+    }
+    return wrong;
+}
+
+static bool is_whole(pair wrong)
+{
+    return (wrong[0] | wrong[1]) == 0;
 }
 
 /* --- the writer --------------------------------------------------------------------------- */
@@ -200,22 +220,60 @@ static double bounce(struct board *board, double per_ns)
     return (double)histogram_quantile(&histogram, 0.5) / per_ns;
 }
 
-/* Its version. */
-static uint64_t read_one(const struct place *place, unsigned char *sink)
+/* Its version. wrong: what is added to for each word, or another size. */
+static inline __attribute__((always_inline)) uint64_t
+read_one(const struct place *place, enum way way, unsigned char *sink, pair *wrong)
 {
-    struct weir_latest_value value = { .size_bytes = place->size_bytes };
-    if (place->way == SEQLOCK)
-        value.version = seqlock_read(place->seqlock, sink, place->size_bytes);
-    else if (place->way == TORN)
-        value.version = torn_read(place->seqlock, sink, place->size_bytes);
-    else
-        must(weir_latest_read(place->reader, sink, place->size_bytes, &value), "read");
-    bool is_sound = is_whole(sink, place->size_bytes) && value.size_bytes == place->size_bytes;
-    if (!is_sound && place->way != TORN) {
+    const uint64_t size_bytes = place->size_bytes;
+    struct weir_latest_value value;
+    if (way == SEQLOCK) {
+        value.version = seqlock_read(place->seqlock, sink, size_bytes);
+    } else if (way == TORN) {
+        value.version = torn_read(place->seqlock, sink, size_bytes);
+    } else {
+        must(weir_latest_read(place->reader, sink, size_bytes, &value), "read");
+        (*wrong)[0] |= value.size_bytes ^ size_bytes;
+    }
+    *wrong |= differences(sink, size_bytes);
+    return value.version;
+}
+
+/* Of several reads; of torn copies it is looked at, too, and nothing follows. */
+static void judge(enum way way, pair wrong)
+{
+    static volatile bool was_torn;
+    was_torn = !is_whole(wrong);
+    if (was_torn && way != TORN) {
         errno = 0;
         give_up("a value is torn");
     }
-    return value.version;
+}
+
+/* So many: how many of them found another version than the one before; last: that of the last one. */
+static inline __attribute__((always_inline)) uint64_t read_some(const struct place *place,
+                                                                enum way way, unsigned char *sink,
+                                                                unsigned count, uint64_t *last)
+{
+    uint64_t found = 0, before = *last;
+    pair wrong = { 0, 0 };
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t version = read_one(place, way, sink, &wrong);
+        found += version != before;
+        before = version;
+    }
+    judge(way, wrong);
+    *last = before;
+    return found;
+}
+
+static uint64_t read_chunk(const struct place *place, unsigned char *sink, unsigned count,
+                           uint64_t *last)
+{
+    if (place->way == SEQLOCK)
+        return read_some(place, SEQLOCK, sink, count, last);
+    if (place->way == TORN)
+        return read_some(place, TORN, sink, count, last);
+    return read_some(place, WEIR, sink, count, last);
 }
 
 /*
@@ -233,12 +291,8 @@ static double read_for(const struct place *place, unsigned char *sink, uint64_t 
     int64_t start_ns = weir_now_ns(), now_ns;
     histogram_clear(&histogram);
     do {
-        uint64_t before = last, found = 0, start = ticks();
-        for (unsigned i = 0; i < chunk; i++) {
-            uint64_t version = read_one(place, sink);
-            found += version != last;
-            last = version;
-        }
+        uint64_t before = last, start = ticks();
+        uint64_t found = read_chunk(place, sink, chunk, &last);
         uint64_t took = ticks() - start;
         now_ns = weir_now_ns();
         if (is_written && last - before < (chunk > 1 ? WRITTEN_MIN : 1))
@@ -280,11 +334,13 @@ static void read_timed(const struct place *place, unsigned char *sink, uint64_t 
     int64_t start_ns = weir_now_ns();
     do {
         uint64_t before = weir_latest_version(place->reader);
+        pair wrong = { 0, 0 };
         for (unsigned i = 0; i < TIMED; i++) {
             uint64_t start = ticks();
-            version = read_one(place, sink);
+            version = read_one(place, WEIR, sink, &wrong);
             took[i] = ticks() - start;
         }
+        judge(WEIR, wrong);
         for (unsigned i = 0; version - before >= least && i < TIMED; i++)
             histogram_add(&histogram, took[i]);
     } while ((uint64_t)(weir_now_ns() - start_ns) < budget_ns);
@@ -302,14 +358,15 @@ static double copy_for(unsigned char *sink, uint64_t size_bytes, uint64_t budget
     histogram_clear(&histogram);
     int64_t start_ns = weir_now_ns();
     do {
+        pair wrong = { 0, 0 };
         uint64_t start = ticks();
         for (unsigned i = 0; i < chunk; i++) {
             __asm__ volatile("" : "+r"(source)::"memory");
             memcpy(sink, source, size_bytes);
-            if (!is_whole(sink, size_bytes))
-                give_up("memcpy");
+            wrong |= differences(sink, size_bytes);
         }
         histogram_add(&histogram, ticks() - start);
+        judge(WEIR, wrong);
     } while ((uint64_t)(weir_now_ns() - start_ns) < budget_ns);
     free(source);
     return (double)histogram_quantile(&histogram, 0.5) / chunk / per_ns;

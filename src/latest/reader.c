@@ -160,17 +160,23 @@ static __attribute__((noinline)) int read_patiently(struct weir_latest_reader *r
                       TRIES);
 }
 
-/* One line of the hot cell. False: it is not that value's, or was overwritten meanwhile. */
-static WEIR__RACING_INLINE bool copy_line(const weir__atomic_u64 *seq, uint64_t word, void *to,
-                                          const void *from, size_t size_bytes)
+/* Whether all that was copied of this line of the hot cell until now was the word's. */
+static inline bool is_kept(const weir__atomic_u64 *seq, uint64_t word)
 {
-    /* Acquire [latest.hot]: the bytes. Pairs with put_hot(). */
-    if (__builtin_expect(atomic_load_explicit(seq, memory_order_acquire) != word, 0))
-        return false;
-    weir__copy_racing_line(to, from, size_bytes);
     /* Acquire [latest.hot]: the bytes before the seq. Pairs with fill_line(). */
     atomic_thread_fence(memory_order_acquire);
     return __builtin_expect(atomic_load_explicit(seq, memory_order_relaxed) == word, 1);
+}
+
+/* The hot cell's second line. False: it is not that value's, or was overwritten meanwhile. */
+static WEIR__RACING_INLINE bool copy_more(const struct weir__latest_values_shm *values,
+                                          uint64_t word, void *to, size_t size_bytes)
+{
+    /* Acquire [latest.hot]: the bytes. Pairs with put_hot(). */
+    if (__builtin_expect(atomic_load_explicit(&values->more_seq, memory_order_acquire) != word, 0))
+        return false;
+    weir__copy_racing_line(to, values->more, size_bytes);
+    return is_kept(&values->more_seq, word);
 }
 
 /*
@@ -185,8 +191,8 @@ static WEIR__RACING_INLINE bool copy_hot(const struct weir__latest *memory, void
     const struct weir__latest_values_shm *values = memory->values;
     /* Acquire [latest.value]: a version that others can see, too. Pairs with publish(). */
     uint64_t index = atomic_load_explicit(&values->index, memory_order_acquire);
-    /* Relaxed: copy_line() looks at it again. */
-    uint64_t word = atomic_load_explicit(&values->hot_seq, memory_order_relaxed);
+    /* Acquire [latest.hot]: the bytes. Pairs with put_hot(). */
+    uint64_t word = atomic_load_explicit(&values->hot_seq, memory_order_acquire);
     uint64_t size_bytes = word & WEIR__LATEST_BUFFER_MASK;
     uint64_t most = memory->hot_max_bytes < capacity_bytes ? memory->hot_max_bytes : capacity_bytes;
     if (__builtin_expect((index ^ word) > WEIR__LATEST_BUFFER_MASK ||
@@ -195,11 +201,14 @@ static WEIR__RACING_INLINE bool copy_hot(const struct weir__latest *memory, void
         return false;
     seen->index = index;
     seen->size_bytes = size_bytes;
-    if (size_bytes <= WEIR__LATEST_HOT_FIRST)
-        return copy_line(&values->hot_seq, word, buffer, values->hot, size_bytes);
-    return copy_line(&values->hot_seq, word, buffer, values->hot, WEIR__LATEST_HOT_FIRST) &&
-           copy_line(&values->more_seq, word, (unsigned char *)buffer + WEIR__LATEST_HOT_FIRST,
-                     values->more, size_bytes - WEIR__LATEST_HOT_FIRST);
+    if (size_bytes <= WEIR__LATEST_HOT_FIRST) {
+        weir__copy_racing_line(buffer, values->hot, size_bytes);
+        return is_kept(&values->hot_seq, word);
+    }
+    weir__copy_racing_constant(buffer, values->hot, WEIR__LATEST_HOT_FIRST);
+    return is_kept(&values->hot_seq, word) &&
+           copy_more(values, word, (unsigned char *)buffer + WEIR__LATEST_HOT_FIRST,
+                     size_bytes - WEIR__LATEST_HOT_FIRST);
 }
 
 /* From the buffers. */
