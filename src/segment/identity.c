@@ -81,9 +81,11 @@ uint64_t weir__identity_name(uint64_t identity, uint32_t uid)
     return (uint64_t)uid << 32 | tag_of(identity) | weir__self()->space;
 }
 
+/* No identity has a tag of 0: a name that nobody has written yet is nobody's. */
 static bool fits(uint64_t name, uint64_t identity)
 {
-    return ((uint32_t)name & ~SPACE_MASK) == tag_of(identity);
+    uint32_t tag = tag_of(identity);
+    return tag != 0 && ((uint32_t)name & ~SPACE_MASK) == tag;
 }
 
 uint32_t weir__identity_name_uid(uint64_t name, uint64_t identity)
@@ -168,7 +170,11 @@ static int no_answer(void)
                              "'weir doctor'");
 }
 
-/* One try: -EAGAIN when a fork came between. */
+/*
+ * One try: -EAGAIN when a fork came between; or when this identity's tag is 0, which is also that of
+ * a name that was never written, and of WEIR_IDENTITY_NOBODY: the first segment of a namespace has
+ * the id 0, and one of 1 byte would be that.
+ */
 static int make_beacon(uint64_t *identity)
 {
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
@@ -183,7 +189,7 @@ static int make_beacon(uint64_t *identity)
     if (result == 0)
         result = weir__shm_set(stat.id, 0, -1);
     struct weir__beacon beacon = { .id = stat.id, .size_bytes = size_bytes };
-    if (result == 0 && stat.shm_nattch != 1)
+    if (result == 0 && (stat.shm_nattch != 1 || tag_of(weir__identity_pack(&beacon)) == 0))
         result = -EAGAIN;
     if (result == 0 && ask(weir__identity_pack(&beacon), geteuid()) != ANSWER_SAME)
         result = no_answer();
