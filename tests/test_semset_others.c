@@ -3,7 +3,7 @@
  * Goal: semaphore sets of other programs and other users, and the system's limits, are met with the
  *       error that <weir/semset.h> lists, and nothing of theirs is changed.
  * Method: sets made by plain semget(2); children that become other users; an IPC namespace with
- *       kernel.sem lowered.
+ *       kernel.sem lowered, and one with it raised.
  */
 #include "fixture.h"
 
@@ -158,12 +158,41 @@ static void at_the_limits(void *argument)
     CHECK(has_word(weir_last_error(), "5"));
 }
 
+/* An operation has 16 bits for a semaphore's number: of a larger set it would reach another one. */
+static void beyond_16_bits(void *argument)
+{
+    struct weir_semset *set;
+    (void)argument;
+    new_ipc_namespace();
+    set_sysctl("/proc/sys/kernel/sem", "70000 1024000 500 100");
+    CHECK_RESULT(weir_semset_create(&set, weir_private(), 65537, NULL, NULL), -E2BIG);
+    CHECK_RESULT(weir_semset_create(&set, weir_by_key(TEST_KEY), 65536, NULL, NULL), -E2BIG);
+    CHECK_RESULT(weir_semset_create_or_open(&set, weir_by_key(TEST_KEY), 65536, NULL, NULL),
+                 -E2BIG);
+    CHECK(has_word(weir_last_error(), "65535"));
+    CHECK_RESULT(weir_semset_create(&set, weir_by_key(TEST_KEY), 65535, NULL, NULL), 0);
+    CHECK_RESULT(weir_semset_post(set, 65534, 0), 0);
+    CHECK(weir_semset_value(set, 65534) == 1 && weir_semset_value(set, 0) == 0);
+    CHECK_RESULT(weir_semset_create(&set, weir_private(), 65536, NULL, NULL), 0);
+    CHECK_RESULT(weir_semset_post(set, 65535, 0), 0);
+    CHECK(weir_semset_value(set, 65535) == 1 && weir_semset_value(set, 0) == 0);
+    /* Another program's. */
+    int id = semget((key_t)TEST_KEY + 1, 65537, IPC_CREAT | IPC_EXCL | 0600);
+    CHECK(id >= 0);
+    CHECK_RESULT(weir_semset_create_or_open(&set, weir_by_key(TEST_KEY + 1), 1, NULL, NULL),
+                 -EPROTO);
+    CHECK_RESULT(weir_semset_open(&set, weir_by_id(id), 1, NULL), 0);
+    CHECK_RESULT(weir_semset_post(set, 65536, 0), -EINVAL);
+    CHECK(weir_semset_value(set, 65536) == 0 && weir_semset_value(set, 0) == 0);
+}
+
 static void limits_are_told(void **state)
 {
     (void)state;
     if (geteuid() != 0)
         skip();
     in_child(at_the_limits, NULL);
+    in_child(beyond_16_bits, NULL);
 }
 
 int main(void)

@@ -105,12 +105,12 @@ struct weir_semset_stat {
  * weir_semset_create() - make a set with its first values
  *
  * set: receives the handle; untouched on failure. ref: what it is called; not
- * an id. count: 1 to SEMMSL. values: count first values of 0 to
+ * an id. count: 1 to SEMMSL, and 65,536 at most. values: count first values of 0 to
  * WEIR_SEM_VALUE_MAX, or NULL for all 0. options: may be NULL.
  *
  * Returns: 0.
  * Errors: -EEXIST, -EINVAL (name, key, count, mode), -ERANGE (a value),
- *     -E2BIG (count above SEMMSL), -ENOSPC (SEMMNI sets or SEMMNS semaphores in
+ *     -E2BIG (count too large), -ENOSPC (SEMMNI sets or SEMMNS semaphores in
  *     use), -EACCES, -ENOMEM.
  * Blocking: never waits for a process. Fork: the child may use the handle.
  * Source: semget(2), semctl(2); W. R. Stevens, UNIX Network Programming 2, 11.

@@ -23,6 +23,9 @@ union weir__semun {
     struct seminfo *info;
 };
 
+/* semop(2) has 16 bits for a semaphore's number: of a larger set it would reach another one. */
+#define WEIR__SEMS_MAX 65536
+
 struct weir_semset {
     int id;
     uint32_t count; /* semaphores that the user may name */

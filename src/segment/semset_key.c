@@ -224,6 +224,11 @@ static int find(const struct weir__semset_keyed *ask, int *id, uint32_t *nsems)
                           "%s (set %d) has 1 semaphore: weir did not make it: open it with "
                           "WEIR_SEMSET_PLAIN",
                           ask->what, found);
+    if (!ask->plain && *nsems > WEIR__SEMS_MAX)
+        return weir__fail(EPROTO,
+                          "%s (set %d) has %" PRIu32 " semaphores, more than weir makes: open it "
+                          "with WEIR_SEMSET_PLAIN",
+                          ask->what, found, *nsems);
     if (*nsems < needed)
         return weir__fail(EINVAL, "%s (set %d) has %" PRIu32 " semaphores, %" PRIu32 " are needed",
                           ask->what, found, *nsems - (ask->plain ? 0 : WEIR_SEMSET_EXTRA),
