@@ -158,10 +158,10 @@ static bool is_all(const struct weir__lane_shm *lane, uint64_t cursor, uint64_t 
 
 /* Of one whom it waits for. Nobody asks for the cursor of a lossy one; too far behind is evicted. */
 static void check_reader(const struct weir__reader *reader, const struct weir__lane_shm *lane,
-                         bool is_taken)
+                         uint64_t shown, bool is_taken)
 {
     if (target.has_evicted || weir__owner_is_lossy(reader->peer.owner) ||
-        (is_taken && atomic_load(&reader->entry->lane) != lane->member.owner))
+        (is_taken && atomic_load(&reader->entry->lane) != shown))
         return;
     uint64_t cursor = atomic_load(&reader->entry->cursor), committed = atomic_load(&lane->boundary);
     if (cursor > committed || committed - cursor > WORLD_CAPACITY ||
@@ -180,7 +180,7 @@ void target_check_cursor(bool is_taken)
         if (!reader->page || !reader->is_attached)
             continue;
         attached++;
-        check_reader(reader, world_lane().memory, is_taken);
+        check_reader(reader, world_lane().memory, publisher->side.page, is_taken);
     }
     if (attached == 0 && !is_taken)
         world_fail("attached, and no reader was met");

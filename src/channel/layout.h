@@ -223,25 +223,28 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
  *           |                      | changes lanes
  *   finished| when a lane is left  | release [lane.finished]; the cursor stays that lane's
  *           |                      | until the next attach
- *   refused | when a lane is none  | release [lane.refused]; 0, and a full fence, before its
- *           | for us               | owner's lane is attached after all
+ *   refused | when a lane is none  | release [lane.refused]; 0, and a full fence, before it
+ *           | for us               | is attached after all
  *   holds   | what of the lane is  | release [hold.count]: behind its places, before the cursor
  *           | announced changes    | passes them; 0 at the attach
  *   a place | a hold is announced, | release [hold.place]: owner and bytes first, then which;
  *           | or released          | 0 when it is released. What is in it stays in it till then
  *
+ * A lane is named by what its publisher's slot shows: an owner is another lane's, too, once the
+ * process has joined 8,192 times more.
+ *
  *   place: which | owner         | means
  *   -------------+---------------+------------------------------------------------
  *   0            | any           | free
- *   position | 1 | a publisher   | the record there, of its lane, is held: it is not overwritten,
+ *   position | 1 | a lane        | the record there, of that one, is held: it is not overwritten,
  *                |               | wherever the cursor is
  */
-#define WEIR__PAGE_MAGIC UINT64_C(0x366567617077) /* "wpage6" */
+#define WEIR__PAGE_MAGIC UINT64_C(0x376567617077) /* "wpage7" */
 
 struct weir__entry_shm {
     _Alignas(32) weir__atomic_u64 cursor;
-    weir__atomic_u64 lane;     /* the publisher, identity and session, whose lane is attached */
-    weir__atomic_u64 finished; /* the one whose lane was read to its end */
+    weir__atomic_u64 lane;     /* as its slot shows it: the lane that is attached */
+    weir__atomic_u64 finished; /* likewise: the one that was read to its end */
     weir__atomic_u64 released; /* messages; nobody but who inspects reads it */
 };
 
@@ -252,7 +255,7 @@ struct weir__entry_shm {
 
 struct weir__place_shm {
     _Alignas(32) weir__atomic_u64 which;
-    weir__atomic_u64 owner; /* whose lane it is in */
+    weir__atomic_u64 owner; /* whose lane it is in: what its slot shows */
     weir__atomic_u64 bytes; /* of the record, its header included */
 };
 
@@ -280,7 +283,7 @@ struct weir__page_shm {
 
 /* Behind the lines, one for each publishers' slot: what changes seldom. */
 struct weir__aside_shm {
-    weir__atomic_u64 refused; /* the one whose lane is not read, and that need not wait for us */
+    weir__atomic_u64 refused; /* what is shown, and not read, so that it need not wait for us */
     weir__atomic_u64 holds;   /* of the lane, announced: changes so far << 8 | places in use */
 };
 

@@ -36,7 +36,7 @@ void weir__publisher_settle_wakers(struct weir_publisher *publisher)
 bool weir__publisher_reader_has_released(const struct weir_publisher *publisher,
                                          const struct weir__reader *reader)
 {
-    if (!reader->page || !weir__reader_is_reading(reader, publisher->side.me, true))
+    if (!reader->page || !weir__reader_is_reading(reader, publisher->side.page, true))
         return false;
     /* Acquire [lane.free]: all that it read comes before. Pairs with store_cursor() and
      * weir__lane_store_cursor(). */

@@ -53,10 +53,10 @@ static int credit(struct weir_publisher *publisher, struct weir__reader *reader,
     uint64_t cursor = reader->found_at;
     reader->holds = 0;
     reader->is_attached =
-        reader->page && weir__reader_is_reading(reader, publisher->side.me, publisher->has_ended);
+        reader->page && weir__reader_is_reading(reader, publisher->side.page, publisher->has_ended);
     reader->is_out = !reader->is_attached &&
                      (reader->unmet_page != 0 ||
-                      (reader->page && weir__reader_refuses(reader, publisher->side.me)));
+                      (reader->page && weir__reader_refuses(reader, publisher->side.page)));
     publisher->attached_count += reader->is_attached;
     publisher->out_count += reader->is_out;
     if (reader->is_lossy || reader->is_out)
@@ -301,15 +301,15 @@ int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t c
  */
 static bool was_taken(const struct weir_publisher *publisher)
 {
-    uint64_t me = publisher->side.me;
+    uint64_t shown = publisher->side.page;
     uint32_t asked = 0;
     if (weir__publisher_has_new(publisher)) /* it may have a message, too */
         return false;
     for (uint32_t i = 0; i < publisher->reader_count; i++) {
         const struct weir__reader *reader = &publisher->readers[i];
-        bool is_reading = reader->page && weir__reader_is_reading(reader, me, true);
+        bool is_reading = reader->page && weir__reader_is_reading(reader, shown, true);
         bool is_out = !is_reading && (reader->unmet_page != 0 ||
-                                      (reader->page && weir__reader_refuses(reader, me)));
+                                      (reader->page && weir__reader_refuses(reader, shown)));
         if (reader->is_lossy || is_out)
             continue;
         if (!weir__publisher_reader_has_released(publisher, reader))

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "channel/refusal.h"
 
-bool weir__reader_is_reading(const struct weir__reader *reader, uint64_t me, bool has_ended)
+bool weir__reader_is_reading(const struct weir__reader *reader, uint64_t shown, bool has_ended)
 {
     /* Acquire [lane.attached]: then its cursor is one of our lane. Pairs with attach_lane(). */
-    if (atomic_load_explicit(&reader->entry->lane, memory_order_acquire) == me)
+    if (atomic_load_explicit(&reader->entry->lane, memory_order_acquire) == shown)
         return true;
     /* Acquire [lane.finished]: likewise, once it has seen our end. Pairs with
      * weir__lane_finish(). */
-    return has_ended && atomic_load_explicit(&reader->entry->finished, memory_order_acquire) == me;
+    return has_ended &&
+           atomic_load_explicit(&reader->entry->finished, memory_order_acquire) == shown;
 }
 
-bool weir__reader_refuses(const struct weir__reader *reader, uint64_t me)
+bool weir__reader_refuses(const struct weir__reader *reader, uint64_t shown)
 {
     /* Acquire [lane.refused]: all that it has read of our lane comes before. Pairs with
      * say_refused(), and with take_back_refusal() by the fence in look(). */
-    return atomic_load_explicit(&reader->aside->refused, memory_order_acquire) == me;
+    return atomic_load_explicit(&reader->aside->refused, memory_order_acquire) == shown;
 }
 
 bool weir__reader_has_left(const struct weir__reader *reader)
@@ -51,8 +52,8 @@ static enum state state_of_page(const struct weir__refusal *refusal,
     bool is_attach_enough = is_attach_awaited(refusal);
     if (!is_waited(refusal, reader))
         return ABSENT;
-    if (!weir__reader_is_reading(reader, side->me, refusal->has_ended))
-        return weir__reader_refuses(reader, side->me) ? ABSENT : BLOCKING;
+    if (!weir__reader_is_reading(reader, side->page, refusal->has_ended))
+        return weir__reader_refuses(reader, side->page) ? ABSENT : BLOCKING;
     /* Relaxed: the call that follows acquires. */
     uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_relaxed);
     if (is_attach_enough)

@@ -73,11 +73,11 @@ static inline size_t weir__refusal_bytes(uint32_t readers)
     return sizeof(struct weir__refusal) + readers * sizeof(struct weir__reader);
 }
 
-/* Whether the reader's cursor is one of our lane. */
-bool weir__reader_is_reading(const struct weir__reader *reader, uint64_t me, bool has_ended);
+/* Whether the reader's cursor is one of our lane, which our slot shows by this word. */
+bool weir__reader_is_reading(const struct weir__reader *reader, uint64_t shown, bool has_ended);
 
 /* Whether it has refused our lane, and so will not read what we write. */
-bool weir__reader_refuses(const struct weir__reader *reader, uint64_t me);
+bool weir__reader_refuses(const struct weir__reader *reader, uint64_t shown);
 
 /* Whether its subscriber has closed its page: of one that was met. */
 bool weir__reader_has_left(const struct weir__reader *reader);

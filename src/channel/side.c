@@ -45,19 +45,20 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
     return 0;
 }
 
+weir__atomic_u64 weir__sessions;
+
 /*
- * A session of its own for each joining of this process. The count is a child's too, so the
+ * Another session for each joining of this process, until they come round. The count is a child's too, so the
  * identity is mixed in: else all children of one parent began with the same session.
  * A subscriber's is odd if it is lossy, else even.
  */
 static uint64_t new_session(const struct weir__side *side)
 {
-    static weir__atomic_u64 last;
     uint64_t none = 0, mixed = side->identity * UINT64_C(0x9e3779b97f4a7c15) >> 32;
     /* Relaxed: only that each number is given once matters. */
-    atomic_compare_exchange_strong_explicit(&last, &none, weir__random_nonzero(),
+    atomic_compare_exchange_strong_explicit(&weir__sessions, &none, weir__random_nonzero(),
                                             memory_order_relaxed, memory_order_relaxed);
-    uint64_t count = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed);
+    uint64_t count = atomic_fetch_add_explicit(&weir__sessions, 1, memory_order_relaxed);
     uint64_t session = count + mixed;
     if (side->role == WEIR__SUBSCRIBER)
         session = session << 1 | (side->is_lossy ? WEIR__SESSION_LOSSY : 0);

@@ -63,6 +63,12 @@ struct weir__watch {
 /* Whether this is the process that opened the handle; else -ECHILD with a sentence. */
 int weir__side_check(const struct weir__side *side);
 
+/*
+ * Counts the sessions that this process has given, from a random number on; 0: none yet. The next
+ * 8,192nd is a publisher's again, the 4,096th a subscriber's. Here for tests, which do not wait for it.
+ */
+extern weir__atomic_u64 weir__sessions __attribute__((visibility("hidden")));
+
 static inline bool weir__side_is_ours(const struct weir__side *side)
 {
     return __builtin_expect(*side->identity_now == side->identity, 1);

@@ -94,7 +94,7 @@ struct weir__berth {
     struct weir__lane *lane;          /* that the cursor of the entry is of; NULL: of none */
     bool is_attached;                 /* there is a lane of this slot among the lanes */
     uint64_t finished, finished_page; /* whose lane was left, as the slot had it */
-    uint64_t first; /* who was there when we opened: of any other we read all, from its begin */
+    uint64_t first; /* what was shown when we opened: of any other we read all, from its begin */
 };
 
 struct weir_subscriber {

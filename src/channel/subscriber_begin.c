@@ -236,7 +236,7 @@ static int begin_back(struct weir_subscriber *subscriber, struct weir__lane *lan
 
 int weir__lane_begin(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    bool was_there = subscriber->berths[lane->peer.number].first == lane->peer.owner;
+    bool was_there = subscriber->berths[lane->peer.number].first == lane->peer.page;
     /* Who comes later is read from its begin; a reliable one that nothing evicts finds that it has
      * written nothing yet. */
     if (!was_there && lane->is_validated)

@@ -105,22 +105,22 @@ static struct weir__entry_shm *entry_of(struct weir_subscriber *subscriber, uint
 }
 
 /* To the publisher of a slot: we read nothing of its lane, so it need not wait for us. */
-static void say_refused(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
+static void say_refused(struct weir_subscriber *subscriber, uint32_t number, uint64_t page)
 {
     /* Release [lane.refused]: all that we have read of it comes before. Pairs with
      * weir__reader_refuses(). */
-    atomic_store_explicit(&weir__subscriber_aside(subscriber, number)->refused, owner,
+    atomic_store_explicit(&weir__subscriber_aside(subscriber, number)->refused, page,
                           memory_order_release);
     /* CRASH page.refused */
     weir__side_ring(&subscriber->side, &weir__side_others(&subscriber->side)->at[number].doorbell);
 }
 
-/* Of that owner we attach a lane after all: before it is read where that begins. */
-static void take_back_refusal(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
+/* The lane that is shown by this word is attached after all: before it is read where it begins. */
+static void take_back_refusal(struct weir_subscriber *subscriber, uint32_t number, uint64_t page)
 {
     weir__atomic_u64 *refused = &weir__subscriber_aside(subscriber, number)->refused;
     /* Relaxed: our own word. */
-    if (atomic_load_explicit(refused, memory_order_relaxed) != owner)
+    if (atomic_load_explicit(refused, memory_order_relaxed) != page)
         return;
     atomic_store_explicit(refused, 0, memory_order_relaxed);
     /* As at a claim: the publisher's next look, or reservation, finds that we are to be waited for. */
@@ -135,7 +135,7 @@ static void end_lane(struct weir_subscriber *subscriber, struct weir__lane *lane
 {
     const struct weir__slot_shm *slot = weir__peer_slot(&subscriber->side, &lane->peer);
     if (lane->is_false && weir__slot_owner(slot) == lane->peer.owner)
-        say_refused(subscriber, lane->peer.number, lane->peer.owner);
+        say_refused(subscriber, lane->peer.number, lane->peer.page);
     free_lane(subscriber, lane);
 }
 
@@ -219,7 +219,7 @@ void weir__lane_finish(struct weir_subscriber *subscriber, struct weir__lane *la
     weir__atomic_u32 *doorbell = lane->waker.doorbell;
     weir__lane_store_cursor(subscriber, lane); /* over a pad */
     /* Release [lane.finished]: the cursor before it. Pairs with weir__reader_is_reading(). */
-    atomic_store_explicit(&lane->cursor->finished, lane->peer.owner, memory_order_release);
+    atomic_store_explicit(&lane->cursor->finished, lane->peer.page, memory_order_release);
     weir__lane_leave(subscriber, lane);
     weir__side_ring(&subscriber->side, doorbell);
 }
@@ -329,7 +329,7 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
         result = make_lane(subscriber, &peer, &lane);
     if (result != 0)
         return result;
-    take_back_refusal(subscriber, lane->peer.number, owner);
+    take_back_refusal(subscriber, number, lane->peer.page);
     /* Relaxed [lane.finished]: nobody of that lane looks any more. Pairs with
      * weir__reader_is_reading(). */
     atomic_store_explicit(&lane->cursor->finished, 0, memory_order_relaxed);
@@ -347,7 +347,7 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
     lane->is_counted = true;
     /* Release [lane.attached]: the cursor before the credit. Pairs with
      * weir__reader_is_reading(). */
-    atomic_store_explicit(&lane->cursor->lane, owner, memory_order_release);
+    atomic_store_explicit(&lane->cursor->lane, lane->peer.page, memory_order_release);
     change_end(&subscriber->page->stats);
     subscriber->untold_end = 0;
     weir__side_ring(&subscriber->side, lane->waker.doorbell);
@@ -355,27 +355,27 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
 }
 
 /* Whether there is something to attach in a slot: shown, and neither attached nor finished. */
-static bool is_new(const struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
+static bool is_new(const struct weir_subscriber *subscriber, uint32_t number, uint64_t owner,
+                   uint64_t page)
 {
-    const struct weir__slot_shm *slot = &weir__side_others(&subscriber->side)->at[number];
     const struct weir__berth *berth = &subscriber->berths[number];
-    uint64_t page = weir__slot_page(slot);
     if (owner == 0 || weir__shown_id(page, owner) < 0 || berth->is_attached)
         return false;
     return owner != berth->finished || page != berth->finished_page;
 }
 
 /* One that is not for us is told of once, and then left alone. In an open it is not told yet. */
-static bool refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner, int result)
+static bool refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner,
+                   uint64_t page, int result)
 {
     struct weir__berth *berth = &subscriber->berths[number];
     bool is_refused = result == -EPROTO || result == -EPERM || result == -EACCES;
     if (is_refused)
-        say_refused(subscriber, number, owner);
+        say_refused(subscriber, number, page);
     if (is_refused && subscriber->is_open) {
         weir__count(&weir__side_stats(&subscriber->side)->refusals);
         berth->finished = owner;
-        berth->finished_page = weir__slot_page(&weir__side_others(&subscriber->side)->at[number]);
+        berth->finished_page = page;
     }
     if (result == -EUCLEAN && !subscriber->is_open)
         berth->finished = 0; /* it was left; the take finds it so again */
@@ -386,7 +386,7 @@ bool weir__subscriber_has_new(const struct weir_subscriber *subscriber)
 {
     const struct weir__slots *slots = weir__side_others(&subscriber->side);
     for (uint32_t i = 0; i < slots->count; i++)
-        if (is_new(subscriber, i, weir__slot_owner(&slots->at[i])))
+        if (is_new(subscriber, i, weir__slot_owner(&slots->at[i]), weir__slot_page(&slots->at[i])))
             return true;
     return false;
 }
@@ -402,15 +402,15 @@ int weir__subscriber_attach_new(struct weir_subscriber *subscriber)
         weir__descriptor_disarm(subscriber->descriptor);
     subscriber->changes_seen = changes;
     for (uint32_t i = 0; i < slots->count; i++) {
-        uint64_t owner = weir__slot_owner(&slots->at[i]);
+        uint64_t owner = weir__slot_owner(&slots->at[i]), page = weir__slot_page(&slots->at[i]);
         /* Shown: what stands there beside a new owner may be a former one's page. */
-        if (!subscriber->is_open && weir__shown_id(weir__slot_page(&slots->at[i]), owner) >= 0)
-            subscriber->berths[i].first = owner;
-        int result = is_new(subscriber, i, owner) ? attach_lane(subscriber, i, owner) : 0;
+        if (!subscriber->is_open && weir__shown_id(page, owner) >= 0)
+            subscriber->berths[i].first = page;
+        int result = is_new(subscriber, i, owner, page) ? attach_lane(subscriber, i, owner) : 0;
         if (result == 0)
             continue;
         subscriber->changes_seen = changes - 1; /* look again, at this or at those behind it */
-        bool is_refused = refuse(subscriber, i, owner, result);
+        bool is_refused = refuse(subscriber, i, owner, page, result);
         if (result != -EAGAIN && !(is_refused && !subscriber->is_open))
             return result;
     }

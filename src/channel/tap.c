@@ -28,7 +28,7 @@
 struct place {
     struct weir__lane *lane;  /* attached; NULL: none */
     uint64_t done, done_page; /* whose lane was left, as the slot had it */
-    uint64_t first;           /* who was there when we opened */
+    uint64_t first;           /* what was shown when we opened */
 };
 
 struct weir_tap {
@@ -177,7 +177,7 @@ static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_
         place->done_page = page;
         return result;
     }
-    result = begin(tap, place->lane, place->first == owner);
+    result = begin(tap, place->lane, place->first == page);
     return result == 0 ? 0 : corrupt(tap, number);
 }
 
@@ -194,7 +194,7 @@ static int attach_new(struct weir_tap *tap)
         if (owner == 0 || weir__shown_id(page, owner) < 0)
             continue;
         if (!tap->is_open)
-            place->first = owner;
+            place->first = page;
         if (place->lane || (place->done == owner && place->done_page == page))
             continue;
         int result = attach(tap, i, owner, page);

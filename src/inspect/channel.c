@@ -173,6 +173,7 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
     for (uint32_t i = 0; i < publishers->count; i++) {
         const struct weir__entry_shm *entry = weir__page_entry(page, line, i);
         uint64_t owner = weir__slot_owner(&publishers->at[i]);
+        uint64_t shown = weir__slot_page(&publishers->at[i]);
         /* Acquire [lane.attached]: the cursor is that lane's. Pairs with attach_lane(). */
         uint64_t lane = atomic_load_explicit(&entry->lane, memory_order_acquire);
         /* Acquire [lane.finished]: likewise. Pairs with weir__lane_finish(). */
@@ -180,16 +181,16 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
         const struct weir__aside_shm *aside = weir__page_aside(page, publishers->count, i);
         /* Acquire [lane.refused]: likewise. Pairs with say_refused(). */
         uint64_t refused = atomic_load_explicit(&aside->refused, memory_order_acquire);
-        bool is_ours = lane == owner || finished == owner; /* the cursor */
-        if (owner == 0 || (!is_ours && refused != owner))
+        bool is_ours = lane == shown || finished == shown; /* the cursor */
+        if (weir__shown_id(shown, owner) < 0 || (!is_ours && refused != shown))
             continue;
         /* Acquire [lane.free]: so much it had released. Pairs with weir__lane_store_cursor(). */
         uint64_t cursor = atomic_load_explicit(&entry->cursor, memory_order_acquire);
         struct weir_channel_reading *reading = &seen->readings[member->reading_count++];
         *reading = (struct weir_channel_reading){
             .publisher = i,
-            .state = lane == owner       ? WEIR_READING_ATTACHED
-                     : finished == owner ? WEIR_READING_FINISHED
+            .state = lane == shown       ? WEIR_READING_ATTACHED
+                     : finished == shown ? WEIR_READING_FINISHED
                                          : WEIR_READING_REFUSED,
             .identity = owner,
             .released_bytes = is_ours ? cursor : 0,
@@ -199,7 +200,7 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
                 is_ours ? atomic_load_explicit(&entry->released, memory_order_relaxed) : 0,
         };
         if (is_ours && !member->is_lossy)
-            weir__read_holds(page, aside, &attempts, seen, member->reading_count - 1);
+            weir__read_holds(page, aside, shown, &attempts, seen, member->reading_count - 1);
     }
     return true;
 }

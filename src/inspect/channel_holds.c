@@ -13,7 +13,7 @@ struct announced {
 };
 
 /* False: the place names that lane with what cannot be, or with words of two moments. */
-static bool add_place(const struct weir__place_shm *place, uint64_t owner, uint64_t cursor,
+static bool add_place(const struct weir__place_shm *place, uint64_t shown, uint64_t cursor,
                       struct announced *announced)
 {
     /* Acquire [hold.place]: what it names has this owner and these bytes, or later ones. Pairs with
@@ -22,7 +22,7 @@ static bool add_place(const struct weir__place_shm *place, uint64_t owner, uint6
     uint64_t place_owner = atomic_load_explicit(&place->owner, memory_order_acquire);
     uint64_t bytes = atomic_load_explicit(&place->bytes, memory_order_acquire);
     uint64_t position = which - 1;
-    if (which == 0 || place_owner != owner)
+    if (which == 0 || place_owner != shown)
         return true;
     if ((which & 7) != 1 || (bytes & 7) != 0 || bytes < WEIR__RECORD_HEADER_BYTES ||
         bytes > weir__record_bytes(UINT32_MAX))
@@ -40,7 +40,7 @@ static bool add_place(const struct weir__place_shm *place, uint64_t owner, uint6
  * moment. A hold that is announced after that cursor was read is not behind it.
  */
 static bool read_all(const struct weir__page_shm *page, const struct weir__aside_shm *aside,
-                     uint64_t owner, uint64_t cursor, struct announced *announced)
+                     uint64_t shown, uint64_t cursor, struct announced *announced)
 {
     /* Acquire [hold.count]: the places that it counts. Pairs with count_place(). */
     uint64_t holds = atomic_load_explicit(&aside->holds, memory_order_acquire);
@@ -48,7 +48,7 @@ static bool read_all(const struct weir__page_shm *page, const struct weir__aside
     if (!weir__holds_any(holds))
         return true;
     for (unsigned i = 0; i < WEIR__HOLDS_ANNOUNCED; i++)
-        if (!add_place(&page->places[i], owner, cursor, announced))
+        if (!add_place(&page->places[i], shown, cursor, announced))
             return false;
     /* Relaxed [hold.count]: the places were read with acquire, so it is not older than they are, and
      * a place that was filled anew was counted before. Pairs with count_place(). */
@@ -57,11 +57,12 @@ static bool read_all(const struct weir__page_shm *page, const struct weir__aside
 }
 
 void weir__read_holds(const struct weir__page_shm *page, const struct weir__aside_shm *aside,
-                      unsigned *attempts, struct weir__member_seen *seen, size_t number)
+                      uint64_t shown, unsigned *attempts, struct weir__member_seen *seen,
+                      size_t number)
 {
     struct announced announced;
     struct weir_channel_reading *reading = &seen->readings[number];
-    while (!read_all(page, aside, reading->identity, reading->released_bytes, &announced)) {
+    while (!read_all(page, aside, shown, reading->released_bytes, &announced)) {
         if (*attempts == 0)
             return; /* it changes all the time, or lies */
         --*attempts;
