@@ -204,12 +204,31 @@ static void test_held(void **state)
     pair_close(&pair);
 }
 
+/* One that went, and another one that came: that is told. */
+static void test_told_of(void **state)
+{
+    struct weir_wait_set *set;
+    struct weir_wait_event event;
+    (void)state;
+    open_former();
+    assert_result(weir_wait_set_open(&set, NULL), 0);
+    assert_result(weir_wait_set_add_members(set, "lane", NULL, WEIR_WAIT_PUBLISHERS, 0), 0);
+    assert_result(weir_wait_set_wait_until(set, &event, 1, NOW), 1);
+    assert_result(weir_wait_set_wait_until(set, &event, 1, NOW), -EAGAIN);
+    come_round();
+    assert_result(weir_wait_set_wait_until(set, &event, 1, NOW), 1);
+    assert_int_equal(event.what, WEIR_WAIT_PUBLISHERS);
+    assert_int_equal(event.publishers, 1);
+    weir_wait_set_close(set);
+    weir_publisher_close(pair.publisher);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, fixture_check_alive)
     const struct CMUnitTest tests[] = {
-        TEST(test_attached), TEST(test_refused), TEST(test_finished),
-        TEST(test_lossy),    TEST(test_tapped),  TEST(test_held),
+        TEST(test_attached), TEST(test_refused), TEST(test_finished), TEST(test_lossy),
+        TEST(test_tapped),   TEST(test_held),    TEST(test_told_of),
     };
     return cmocka_run_group_tests_name("lane_sessions", tests, fixture_start_alive, fixture_end);
 }

@@ -83,9 +83,9 @@ static bool read_slots(const struct weir__slots *slots, struct weir__roll *roll)
 {
     roll->present = 0;
     for (uint32_t i = 0; i < slots->count; i++) {
-        uint64_t owner = weir__slot_owner(&slots->at[i]);
-        bool is_shown = weir__shown_id(weir__slot_page(&slots->at[i]), owner) >= 0;
-        roll->now[i] = is_shown ? owner : 0;
+        uint64_t owner = weir__slot_owner(&slots->at[i]), page = weir__slot_page(&slots->at[i]);
+        bool is_shown = weir__shown_id(page, owner) >= 0;
+        roll->now[i] = is_shown ? page : 0; /* not the owner, which may have come round */
         roll->present += is_shown;
     }
     return memcmp(roll->now, roll->told, slots->count * sizeof *roll->now) != 0;

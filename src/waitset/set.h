@@ -36,7 +36,7 @@
 /* Who is there, of one role. */
 struct weir__roll {
     uint32_t seen;    /* `changes`, before now[] was read */
-    uint64_t *now;    /* by slot: the owner, if it shows its memory; else 0 */
+    uint64_t *now;    /* by slot: what its owner shows; 0: nothing */
     uint64_t *told;   /* as the last event had it */
     uint32_t present; /* in now[] */
 };
