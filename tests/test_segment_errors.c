@@ -188,6 +188,26 @@ static void test_semaphores_where_they_cannot_be(void **state)
     expect_nothing_made(segment);
 }
 
+/* chown(2) takes it for "as it is": the mode that was meant for another group would be this one's. */
+static void test_no_gid(void **state)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    const struct weir_ref refs[] = { weir_by_name("gid"), weir_by_key(TEST_KEY), weir_private(),
+                                     weir_memfd(), weir_by_posix("/weir-test-gid") };
+    (void)state;
+    options.flags = WEIR_SEGMENT_SET_GID;
+    options.gid = UINT32_MAX;
+    options.mode = 0660;
+    for (size_t i = 0; i < ARRAY_SIZE(refs); i++) {
+        struct weir_segment *segment = NULL;
+        bool stays = refs[i].by == WEIR_BY_KEY || refs[i].by == WEIR_BY_POSIX;
+        options.lifetime = stays ? WEIR_PERSISTENT : WEIR_EPHEMERAL;
+        assert_result(weir_segment_create(&segment, refs[i], 100, &options), -EINVAL);
+        assert_non_null(strstr(weir_last_error(), "gid"));
+        expect_nothing_made(segment);
+    }
+}
+
 static void test_bad_attach(void **state)
 {
     (void)state;
@@ -433,6 +453,7 @@ int main(void)
         cmocka_unit_test_teardown(test_larger_options, fixture_check),
         cmocka_unit_test_teardown(test_fewer_semaphores_than_asked_for, fixture_check),
         cmocka_unit_test_teardown(test_semaphores_where_they_cannot_be, fixture_check),
+        cmocka_unit_test_teardown(test_no_gid, fixture_check),
         cmocka_unit_test_teardown(test_bad_attach, fixture_check),
         cmocka_unit_test_teardown(test_squatted_key, fixture_check),
         cmocka_unit_test_teardown(test_limits, fixture_check),

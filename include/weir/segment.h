@@ -219,7 +219,7 @@ struct weir_segment_stat {
  *
  * Returns: 0.
  * Errors: -EEXIST (the sentence says who holds the name or key), -EINVAL (size,
- *     name, key, mode, flags, address), -ENAMETOOLONG, -ENOENT (ftok's file, or
+ *     name, key, mode, gid, flags, address), -ENAMETOOLONG, -ENOENT (ftok's file, or
  *     the parent of WEIR_DIR), -EOPNOTSUPP (see the table; semaphores by key),
  *     -E2BIG (above SHMMAX, SEMMSL or RLIMIT_FSIZE), -ERANGE (a semaphore's
  *     value), -ENOSPC (SHMMNI, SHMALL or the limits of sets reached, the run

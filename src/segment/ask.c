@@ -66,6 +66,9 @@ static int check_create(const struct weir__segment_ask *ask)
         return weir__fail(EINVAL,
                           "mode %04o: a segment has read and write bits alone (0666), no others",
                           options->mode);
+    /* For chown(2) this one means "as it is". */
+    if ((options->flags & WEIR_SEGMENT_SET_GID) && options->gid == UINT32_MAX)
+        return weir__fail(EINVAL, "gid %" PRIu32 " is no group's", options->gid);
     return 0;
 }
 
