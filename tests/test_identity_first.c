@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goal: no process is taken for nobody, whatever id and size its beacon gets; and a name that was
- *       never written is no owner's.
- * Method: in place of the random numbers stands a function that gives the size 1, once, in a
+ * Goal: no process is taken for nobody, whatever id and size its beacon gets, and no thread of it;
+ *       and a name that was never written is no owner's.
+ * Method: in place of the random numbers stands a function that gives a small size, once, in a
  *         namespace where the first id is 0; and a lock word of a dead owner that had no time for its
  *         name, for which zeros would be one.
  */
 #include "fixture.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -15,7 +17,7 @@
 #include "segment/identity.h"
 #include "sync/mutex.h"
 
-static bool is_next_known;
+static uint64_t next_size_bytes; /* of a beacon; 0: a random one */
 
 /* What the linker puts in place of weir__random_nonzero(): see CMakeLists.txt. */
 uint64_t __wrap_weir__random_nonzero(void);
@@ -23,10 +25,9 @@ uint64_t __real_weir__random_nonzero(void);
 
 uint64_t __wrap_weir__random_nonzero(void)
 {
-    if (!is_next_known)
-        return __real_weir__random_nonzero();
-    is_next_known = false;
-    return WEIR__BEACON_SIZE_MAX; /* a beacon of 1 byte */
+    uint64_t size_bytes = next_size_bytes;
+    next_size_bytes = 0;
+    return size_bytes == 0 ? __real_weir__random_nonzero() : WEIR__BEACON_SIZE_MAX + size_bytes - 1;
 }
 
 static void begin_in_a_new_namespace(void *unused)
@@ -35,9 +36,9 @@ static void begin_in_a_new_namespace(void *unused)
     struct weir_mutex mutex;
     (void)unused;
     CHECK(unshare(CLONE_NEWIPC) == 0);
-    is_next_known = true;
+    next_size_bytes = 1;
     CHECK_RESULT(weir_identity(&identity), 0);
-    CHECK(!is_next_known);
+    CHECK(next_size_bytes == 0);
     CHECK(identity != WEIR_IDENTITY_NOBODY);
     CHECK_RESULT(weir_life(identity, geteuid()), WEIR_LIFE_ALIVE);
     CHECK_RESULT(weir_mutex_init(&mutex, 0), 0);
@@ -52,6 +53,51 @@ static void test_the_first_id_and_the_least_size(void **state)
     if (geteuid() != 0)
         skip();
     in_child(begin_in_a_new_namespace, NULL);
+}
+
+static void *lock_once(void *mutex)
+{
+    CHECK_RESULT(weir_mutex_lock(mutex), 0);
+    CHECK_RESULT(weir_mutex_unlock(mutex), 0);
+    return NULL;
+}
+
+static void *try_lock(void *mutex)
+{
+    CHECK_RESULT(weir_mutex_try_lock(mutex), -EAGAIN);
+    return NULL;
+}
+
+static void run(void *(*function)(void *), void *mutex)
+{
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, function, mutex) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+/* Another thread has just taken it, and not said yet which one that is: it is nobody else. */
+static void begin_with_many_threads(void *unused)
+{
+    uint64_t identity;
+    struct weir_mutex mutex;
+    (void)unused;
+    CHECK(unshare(CLONE_NEWIPC) == 0);
+    next_size_bytes = 2;
+    CHECK_RESULT(weir_identity(&identity), 0);
+    CHECK(identity == WEIR_IDENTITY_SESSION_MAX + 1);
+    CHECK_RESULT(weir_mutex_init(&mutex, 0), 0);
+    for (uint64_t i = 1; i < identity; i++)
+        run(lock_once, &mutex);
+    struct weir__mutex_shm taken = { .owned = { .word = identity } };
+    run(try_lock, &taken);
+}
+
+static void test_the_thread_of_the_identitys_number(void **state)
+{
+    (void)state;
+    if (geteuid() != 0 || SANITIZED)
+        skip();
+    in_child(begin_with_many_threads, NULL);
 }
 
 /* Killed between its word and its name, which was nobody's before: it is dead all the same. */
@@ -75,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_the_first_id_and_the_least_size, fixture_check),
+        cmocka_unit_test_teardown(test_the_thread_of_the_identitys_number, fixture_check),
         cmocka_unit_test(test_a_name_that_was_never_written),
     };
     return cmocka_run_group_tests_name("identity_first", tests, fixture_start, fixture_end);

@@ -42,10 +42,12 @@ static int misplaced(const struct weir_mutex *mutex)
 static _Thread_local FAST_TLS uint64_t own_number;
 static weir__atomic_u64 last_number;
 
+/* No number is one that identities have, or with that identity the thread would be 0: nobody. */
 static __attribute__((noinline, cold)) void take_number(void)
 {
-    /* Relaxed: that it is another one for each is all. */
-    own_number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
+    do /* Relaxed: that it is another one for each is all. */
+        own_number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
+    while ((own_number & WEIR_IDENTITY_SESSION_MAX) == 0);
 }
 
 /*

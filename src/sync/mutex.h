@@ -36,7 +36,8 @@
  * M3: the owner of a word that is not its own is changed by a compare-and-swap alone, from exactly the
  *     word that was asked for; so a verdict that comes late, from one that was stopped with it, fails.
  *
- * thread is the identity, with a number in it that no other thread of the process has or ever had.
+ * thread is the identity, with a number in it that no other thread of the process has or ever had, and
+ * never 0.
  * It counts only where the word names this process. That alone would not do, with a number that
  * another process's thread may have: between the loads of word and thread the one may let go, and
  * the other take it; and when a dead one's word is taken, its thread still stands there.
