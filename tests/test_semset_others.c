@@ -54,6 +54,20 @@ static void foreign_sets_are_not_written_to(void **state)
     semctl(id, 0, IPC_RMID);
 }
 
+/* Its last semaphore may have the value by which a set under a key is known to be complete. */
+static void a_named_set_by_its_id(void **state)
+{
+    static const uint16_t values[3] = { 1, 2, 22355 };
+    struct weir_semset *set = NULL, *again = NULL;
+    (void)state;
+    assert_result(weir_semset_create(&set, weir_by_name("set"), 3, values, NULL), 0);
+    assert_result(weir_semset_open(&again, weir_by_id(set->id), 3, NULL), 0);
+    assert_int_equal(weir_semset_value(again, 2), 22355);
+    weir_semset_close(again);
+    weir_semset_close(set);
+    assert_result(weir_semset_remove(weir_by_name("set")), 0);
+}
+
 static void plain_sets_meet_plain_programs(void **state)
 {
     struct weir_semset *set;
@@ -200,6 +214,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_teardown(function, fixture_check)
     const struct CMUnitTest tests[] = {
         TEST(foreign_sets_are_not_written_to),
+        TEST(a_named_set_by_its_id),
         TEST(plain_sets_meet_plain_programs),
         TEST(other_users),
         TEST(limits_are_told),

@@ -361,7 +361,7 @@ uint32_t weir__semset_user_count(int id, const struct semid_ds *status)
 {
     uint32_t nsems = (uint32_t)status->sem_nsems;
     if (status->sem_perm.__key != 0 && nsems > WEIR_SEMSET_EXTRA &&
-        semctl(id, (int)nsems - 1, GETVAL) == READY)
+        semctl(id, (int)nsems - 1, GETVAL) == READY && !weir__semset_is_named(id, status))
         return nsems - WEIR_SEMSET_EXTRA;
     return nsems;
 }

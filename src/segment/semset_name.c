@@ -201,3 +201,36 @@ int weir__semset_name_remove(const char *name)
     /* A corrupt record is cleared away, as for a segment. */
     return result == 0 || result == -EUCLEAN ? weir__name_remove(name) : result;
 }
+
+/* The set that is looked for among the records. */
+struct search {
+    int id;
+    const struct semid_ds *status;
+};
+
+/* 1: it is this entry's. */
+static int is_its_entry(const struct weir__rundir *dir, const char *directory, void *argument)
+{
+    const struct search *search = argument;
+    struct weir__entry entry;
+    const struct weir__record *record = &entry.record;
+    return weir__entry_read(dir, directory, &entry) == 0 && record->sem_key != 0 &&
+           record->sem_id == search->id &&
+           record->sem_key == (uint32_t)search->status->sem_perm.__key &&
+           record->creator == search->status->sem_perm.cuid;
+}
+
+bool weir__semset_is_named(int id, const struct semid_ds *status)
+{
+    struct search search = { id, status };
+    struct weir__error_saved saved;
+    struct weir__rundir dir;
+    weir__error_save(&saved);
+    bool is_named = false;
+    if (weir__rundir_open(&dir, false) == 0) {
+        is_named = weir__entry_each(&dir, is_its_entry, &search) == 1;
+        weir__rundir_close(&dir);
+    }
+    weir__error_restore(&saved);
+    return is_named;
+}
