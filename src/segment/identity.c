@@ -67,8 +67,13 @@ struct weir__beacon weir__identity_unpack(uint64_t identity)
     };
 }
 
-/* A name: uid, 32 bits; a tag of the identity, 22; of its IPC namespace, 10. */
-#define SPACE_BITS 10
+/*
+ * A name: uid, 32 bits; a tag of the identity, 12; of its IPC namespace, 20. Between two namespaces of
+ * one tag the living would be called dead, for as long as both exist: their inodes, which are shared
+ * out to namespaces of all kinds, the lowest that is free, differ in these bits up to a million of
+ * them. The other tag is needed only where an owner was killed between its word and its name.
+ */
+#define SPACE_BITS 20
 #define SPACE_MASK ((UINT32_C(1) << SPACE_BITS) - 1)
 
 static uint32_t tag_of(uint64_t identity)
