@@ -412,6 +412,36 @@ static void test_no_descriptors(void **state)
     assert_true(refused > 0 && done > 0);
 }
 
+/* A call that finds no descriptor free says so, and spoils none that comes later. */
+static void first_without_descriptors(void *argument)
+{
+    (void)argument;
+    struct rlimit before;
+    struct weir_segment *segment;
+    char path[4096];
+    uint64_t identity;
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    struct rlimit none = { 0, before.rlim_max };
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("few"), 0, NULL), -EMFILE);
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("few"), 100, NULL), -EMFILE);
+    CHECK_RESULT(weir_segment_remove(weir_by_name("few")), -EMFILE);
+    CHECK_RESULT(weir_run_directory(path, sizeof path), -EMFILE);
+    CHECK_RESULT(weir_identity(&identity), -EMFILE);
+    CHECK(strstr(weir_last_error(), "ulimit -n"));
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK_RESULT(weir_identity(&identity), 0);
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("few"), 100, NULL), 0);
+    weir_segment_close(segment);
+}
+
+/* Before all others: what this process has read already would hide it. */
+static void test_first_without_descriptors(void **state)
+{
+    (void)state;
+    in_child(first_without_descriptors, NULL);
+}
+
 /* No descriptor leaks either: after fifty rounds of everything none is open. */
 static int lowest_descriptor(void)
 {
@@ -448,6 +478,7 @@ static void test_descriptors_are_closed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_first_without_descriptors, fixture_check),
         cmocka_unit_test_teardown(test_bad_sizes, fixture_check),
         cmocka_unit_test_teardown(test_bad_options, fixture_check),
         cmocka_unit_test_teardown(test_larger_options, fixture_check),

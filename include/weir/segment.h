@@ -224,7 +224,7 @@ struct weir_segment_stat {
  *     -E2BIG (above SHMMAX, SEMMSL or RLIMIT_FSIZE), -ERANGE (a semaphore's
  *     value), -ENOSPC (SHMMNI, SHMALL or the limits of sets reached, the run
  *     directory or /dev/shm full, or all keys of the name's file taken), -EMFILE
- *     (POSIX, memfd), -ENOMEM, -EACCES, -EPERM
+ *     (but by key or ftok), -ENOMEM, -EACCES, -EPERM
  *     (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK; the run directory is another
  *     user's or sticky), -EUCLEAN (what stands under the name is no object:
  *     remove it), -EROFS.

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +13,11 @@
 
 #include <weir/collect.h>
 
+#include "base/atomics.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "segment/identity.h"
+#include "segment/mapped.h"
 
 /* The parent directory's path; its default is under /dev/shm, which a restart empties. */
 static int base_path(char path[PATH_MAX], bool *is_default)
@@ -35,18 +36,38 @@ static int base_path(char path[PATH_MAX], bool *is_default)
     return 0;
 }
 
-/* Does not change while the machine runs, so it is read once a process. */
-static char boot_id[37];
+#define BOOT_ID_BYTES 37
 
-static void read_boot_id(void)
+/* Does not change while the machine runs, so it is kept once it was read. */
+static char known_boot_id[BOOT_ID_BYTES];
+static weir__atomic_int boot_id_state;
+enum { UNKNOWN, BEING_WRITTEN, KNOWN };
+
+/* What fails now (no descriptor free, no /proc yet) may succeed at the next call. */
+static int read_boot_id(char text[BOOT_ID_BYTES])
 {
-    char text[sizeof boot_id] = "";
+    /* Acquire [boot_id.known]: the text before it. Pairs with the release below. */
+    if (atomic_load_explicit(&boot_id_state, memory_order_acquire) == KNOWN) {
+        memcpy(text, known_boot_id, BOOT_ID_BYTES);
+        return 0;
+    }
     int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     if (file < 0)
-        return;
-    if (read(file, text, sizeof text - 1) == sizeof text - 1)
-        memcpy(boot_id, text, sizeof text);
+        return -errno;
+    ssize_t length = read(file, text, BOOT_ID_BYTES - 1);
     close(file);
+    if (length != BOOT_ID_BYTES - 1)
+        return -ENOENT;
+    text[length] = '\0';
+    int unknown = UNKNOWN;
+    /* Relaxed: of several threads one writes, the others have their own copy. */
+    if (atomic_compare_exchange_strong_explicit(&boot_id_state, &unknown, BEING_WRITTEN,
+                                                memory_order_relaxed, memory_order_relaxed)) {
+        memcpy(known_boot_id, text, BOOT_ID_BYTES);
+        /* Release [boot_id.known]: the text before it. Pairs with the acquire above. */
+        atomic_store_explicit(&boot_id_state, KNOWN, memory_order_release);
+    }
+    return 0;
 }
 
 /*
@@ -55,11 +76,13 @@ static void read_boot_id(void)
  */
 static int namespace_name(char name[64], uint64_t *ipc_namespace)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, read_boot_id);
+    char boot_id[BOOT_ID_BYTES];
+    int result = read_boot_id(boot_id);
     if (*ipc_namespace == 0)
         *ipc_namespace = weir__ipc_namespace_here();
-    if (!boot_id[0] || *ipc_namespace == 0)
+    if (result == -EMFILE || result == -ENFILE)
+        return weir__mapped_no_descriptor(-result, "the boot id, which names belong to");
+    if (result != 0 || *ipc_namespace == 0)
         return weir__fail(ENOENT, "/proc does not tell the IPC namespace and the boot id, which "
                                   "names belong to: mount /proc");
     snprintf(name, 64, "ipc-%" PRIu64 "-%s", *ipc_namespace, boot_id);
