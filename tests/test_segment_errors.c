@@ -366,6 +366,36 @@ static void test_limits(void **state)
         in_child(limits[i], NULL);
 }
 
+/* What writes a record says that it may not; a write would be a SIGXFSZ. */
+static void at_fsize(void *argument)
+{
+    (void)argument;
+    struct weir_segment *segment = NULL;
+    struct weir_semset *set = NULL;
+    uint64_t identity;
+    struct rlimit limit = { 0, RLIM_INFINITY };
+    CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    limit.rlim_cur = 0;
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("limit"), 10, NULL), -E2BIG);
+    CHECK_RESULT(weir_segment_create(&segment, weir_private(), 10, NULL), -E2BIG);
+    CHECK_RESULT(weir_semset_create(&set, weir_by_name("limit"), 1, NULL, NULL), -E2BIG);
+    CHECK_RESULT(weir_identity(&identity), -E2BIG);
+    CHECK(strstr(weir_last_error(), "RLIMIT_FSIZE is 0") && !segment && !set);
+    limit.rlim_cur = 4096;
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK_RESULT(weir_identity(&identity), 0);
+    limit.rlim_cur = 0;
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK_RESULT(weir_identity(&identity), 0); /* there already */
+}
+
+static void test_fsize(void **state)
+{
+    (void)state;
+    in_child(at_fsize, NULL);
+}
+
 /* Descriptors run out at every place of every call: refused or done, and nothing leaks. */
 static void with_descriptors(void *argument)
 {
@@ -488,6 +518,7 @@ int main(void)
         cmocka_unit_test_teardown(test_bad_attach, fixture_check),
         cmocka_unit_test_teardown(test_squatted_key, fixture_check),
         cmocka_unit_test_teardown(test_limits, fixture_check),
+        cmocka_unit_test_teardown(test_fsize, fixture_check),
         cmocka_unit_test_teardown(test_no_descriptors, fixture_check),
         cmocka_unit_test_teardown(test_descriptors_are_closed, fixture_check),
     };

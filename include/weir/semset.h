@@ -111,7 +111,8 @@ struct weir_semset_stat {
  * Returns: 0.
  * Errors: -EEXIST, -EINVAL (name, key, count, mode), -ERANGE (a value),
  *     -E2BIG (count too large), -ENOSPC (SEMMNI sets or SEMMNS semaphores in
- *     use), -EACCES, -ENOMEM.
+ *     use), -EACCES, -ENOMEM; by name, those of the run directory and its record
+ *     too (see weir_segment_create()).
  * Blocking: never waits for a process. Fork: the child may use the handle.
  * Source: semget(2), semctl(2); W. R. Stevens, UNIX Network Programming 2, 11.
  */

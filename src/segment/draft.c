@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -147,10 +148,24 @@ static const char *cure(int error)
                              : "";
 }
 
+/* A write that this limit forbids kills: SIGXFSZ. */
+static int check_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur >= WEIR__RECORD_BYTES)
+        return 0;
+    return weir__fail(E2BIG,
+                      "RLIMIT_FSIZE is %llu, and a record in the run directory has %d bytes: raise "
+                      "it with 'ulimit -f', or make what needs one before the limit is set",
+                      (unsigned long long)limit.rlim_cur, WEIR__RECORD_BYTES);
+}
+
 int weir__draft_begin(struct weir__draft *draft, struct weir__rundir *dir,
                       const struct weir__record *record, bool is_published)
 {
-    int result = 0;
+    int result = check_limit();
+    if (result != 0)
+        return result;
     draft->dir = dir;
     draft->is_file = !is_published;
     draft->entry.record = *record;
