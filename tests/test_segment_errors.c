@@ -186,6 +186,19 @@ static void test_semaphores_where_they_cannot_be(void **state)
     result = weir_segment_create(&segment, weir_private(), 1, &options);
     assert_true(result == -EOPNOTSUPP || result == -EINVAL);
     expect_nothing_made(segment);
+    /* Who opens by key or id and asks for some gets no handle that has none. */
+    options.semaphores = 0;
+    assert_result(weir_segment_create(&segment, weir_by_key(TEST_KEY), 1, &options), 0);
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    assert_result(weir_segment_stat(segment, &stat), 0);
+    weir_segment_close(segment);
+    segment = NULL;
+    options.semaphores = 1;
+    assert_result(weir_segment_open(&segment, weir_by_key(TEST_KEY), 1, &options), -EINVAL);
+    assert_non_null(strstr(weir_last_error(), "semaphores"));
+    assert_result(weir_segment_open(&segment, weir_by_id(stat.id), 1, &options), -EINVAL);
+    assert_null(segment);
+    assert_result(weir_segment_remove(weir_by_key(TEST_KEY)), 0);
 }
 
 /* chown(2) takes it for "as it is": the mode that was meant for another group would be this one's. */

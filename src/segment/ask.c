@@ -107,6 +107,11 @@ int weir__sysv_check(const struct weir__segment_ask *ask, unsigned purpose)
         result = weir__fail(EINVAL, "id %d: identifiers are 0 or above", ref.id);
     else if (ref.by == WEIR_BY_NONE && !(purpose & WEIR__ASK_CREATE))
         result = weir__fail(EINVAL, "a private object cannot be opened: it has no name");
+    else if (ref.by != WEIR_BY_NAME && ask->options.semaphores && !(purpose & WEIR__ASK_CREATE))
+        result = weir__fail(EINVAL,
+                            "%s brings no semaphores, and %u are asked for: they are found by a "
+                            "segment's name, or by the id of their own set",
+                            ask->what, ask->options.semaphores);
     return result == 0 && (purpose & WEIR__ASK_CREATE) ? check_sysv_create(ask) : result;
 }
 
