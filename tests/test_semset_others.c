@@ -121,6 +121,38 @@ static void as_another_user(void *argument)
     weir_semset_close(other);
 }
 
+/* Who may change a set and not read it never gets weir's own semaphore behind the user's ones. */
+static void as_who_may_not_read(void *argument)
+{
+    const int *id = argument;
+    struct weir_semset *set = NULL;
+    struct weir_semset_options options = WEIR_SEMSET_OPTIONS;
+    options.trust = WEIR_TRUST_ANYONE;
+    become(OTHER_UID);
+    CHECK_RESULT(weir_semset_open(&set, weir_by_id(*id), 0, &options), -EACCES);
+    CHECK(strstr(weir_last_error(), "0622") && set == NULL);
+    CHECK_RESULT(weir_semset_open(&set, weir_by_key(TEST_KEY), 0, &options), -EACCES);
+}
+
+static void write_only(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    struct weir_semset *set;
+    struct weir_semset_stat stat = { .size = sizeof stat };
+    struct weir_semset_options options = WEIR_SEMSET_OPTIONS;
+    options.mode = 0622;
+    assert_result(weir_semset_create(&set, weir_by_key(TEST_KEY), 3, first_values, &options), 0);
+    assert_result(weir_semset_stat(set, &stat), 0);
+    in_child(as_who_may_not_read, &stat.id);
+    weir_semset_close(set);
+    assert_result(weir_semset_open(&set, weir_by_id(stat.id), 4, NULL), -EINVAL);
+    assert_result(weir_semset_open(&set, weir_by_id(stat.id), 3, NULL), 0);
+    weir_semset_close(set);
+    assert_result(weir_semset_remove(weir_by_key(TEST_KEY)), 0);
+}
+
 static void as_a_third_user(void *argument)
 {
     struct weir_semset *set = NULL;
@@ -217,6 +249,7 @@ int main(void)
         TEST(a_named_set_by_its_id),
         TEST(plain_sets_meet_plain_programs),
         TEST(other_users),
+        TEST(write_only),
         TEST(limits_are_told),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_end);

@@ -126,7 +126,8 @@ WEIR_EXPORT int weir_semset_create(struct weir_semset **set, struct weir_ref ref
  * count: how many the caller needs; 0: whatever it has.
  *
  * Returns: 0.
- * Errors: -ENOENT, -EINVAL (fewer than count), -EACCES, -EPERM (trust),
+ * Errors: -ENOENT, -EINVAL (fewer than count), -EACCES (by key or id: who may
+ *     not read it cannot open it either), -EPERM (trust),
  *     -EPROTO (the name is of another kind, or no set of weir's is under the
  *     key: try WEIR_SEMSET_PLAIN), -ETIMEDOUT (by key: its creator has not set
  *     the values by the deadline), -ENOTRECOVERABLE (by key: its creator died

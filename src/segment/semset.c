@@ -218,10 +218,11 @@ static int id_open(struct weir_semset **set, const struct ask *ask)
     if (result == 0)
         result = weir__trust_check(options->trust, options->trust_uid, status.sem_perm.cuid,
                                    status.sem_perm.uid, NULL, "the semaphore set");
+    uint32_t has = 0;
+    if (result == 0)
+        result = weir__semset_user_count(id, &status, &has);
     if (result != 0)
         return result;
-    uint32_t has = options->flags & WEIR_SEMSET_PLAIN ? (uint32_t)status.sem_nsems
-                                                      : weir__semset_user_count(id, &status);
     if (has < ask->count)
         return weir__fail(EINVAL, "set %d has %" PRIu32 " semaphores, %" PRIu32 " are needed", id,
                           has, ask->count);

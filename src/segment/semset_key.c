@@ -357,11 +357,21 @@ int weir__semset_key_create_or_open(const struct weir__semset_keyed *ask, int *i
     return fail_gone(ask);
 }
 
-uint32_t weir__semset_user_count(int id, const struct semid_ds *status)
+int weir__semset_user_count(int id, const struct semid_ds *status, uint32_t *count)
 {
-    uint32_t nsems = (uint32_t)status->sem_nsems;
-    if (status->sem_perm.__key != 0 && nsems > WEIR_SEMSET_EXTRA &&
-        semctl(id, (int)nsems - 1, GETVAL) == READY && !weir__semset_is_named(id, status))
-        return nsems - WEIR_SEMSET_EXTRA;
-    return nsems;
+    *count = (uint32_t)status->sem_nsems;
+    if (status->sem_perm.__key == 0 || *count <= WEIR_SEMSET_EXTRA)
+        return 0;
+    int last = semctl(id, (int)*count - 1, GETVAL);
+    bool is_hidden = last < 0 && errno == EACCES;
+    if ((last != READY && !is_hidden) || weir__semset_is_named(id, status))
+        return 0;
+    if (is_hidden)
+        return weir__fail(EACCES,
+                          "semaphore set %d has mode %04o and belongs to uid %u: who may not read "
+                          "it cannot open it by its id",
+                          id, (unsigned)status->sem_perm.mode & 0777,
+                          (unsigned)status->sem_perm.uid);
+    *count -= WEIR_SEMSET_EXTRA;
+    return 0;
 }
