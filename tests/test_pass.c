@@ -291,6 +291,30 @@ static void test_sockets(void **state)
     weir_segment_close(segment);
 }
 
+/* Nobody at the other end, or no other end at all: told as such by every sort of socket. */
+static void test_no_other_side(void **state)
+{
+    (void)state;
+    int ends[2];
+    struct weir_segment *received = NULL;
+    struct weir_segment *segment = make("nobody");
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        pair(types[i], ends);
+        close(ends[1]);
+        expect_refused(weir_segment_send(ends[0], segment), -EPIPE, "closed");
+        close(ends[0]);
+        int alone = socket(AF_UNIX, types[i], 0);
+        assert_true(alone >= 0);
+        expect_refused(weir_segment_send(alone, segment), -ENOTCONN, "not connected");
+        if (types[i] != SOCK_DGRAM) /* that one may yet get a name, and a message */
+            expect_refused(weir_segment_receive(&received, alone, 0, NULL), -ENOTCONN,
+                           "not connected");
+        close(alone);
+    }
+    assert_null(received);
+    weir_segment_close(segment);
+}
+
 static void test_only_memfds(void **state)
 {
     (void)state;
@@ -368,6 +392,7 @@ int main(void)
         TEST(test_garbage),
         TEST(test_options_are_looked_at_first),
         TEST(test_sockets),
+        TEST(test_no_other_side),
         TEST(test_only_memfds),
         TEST(test_limits),
     };

@@ -443,9 +443,10 @@ WEIR_EXPORT int weir_segment_send(int socket, const struct weir_segment *segment
  *     more bytes in a datagram, or what open by descriptor refuses), -EPIPE (the
  *     other side has closed), -EAGAIN (a non-blocking socket is empty, or its
  *     SO_RCVTIMEO passed), -EINTR, -EMFILE (the message is lost), -EBADF,
- *     -ENOTSOCK, -EINVAL (no Unix socket), and those of open.
+ *     -ENOTSOCK, -ENOTCONN, -EINVAL (no Unix socket), and those of open.
  * Blocking: until a message comes, as the socket is set; poll(2) waits with a
- *     deadline. Threads: any, one message each. Fork: see above. Signals: not safe.
+ *     deadline. A datagram socket does not tell that the other side has closed: a
+ *     receive goes on waiting there. Threads: any, one message each. Fork: see above. Signals: not safe.
  * Source: recvmsg(2), unix(7) SCM_RIGHTS, fcntl(2) F_GET_SEALS.
  */
 WEIR_EXPORT int weir_segment_receive(struct weir_segment **segment, int socket, uint64_t size_bytes,

@@ -49,6 +49,7 @@ static int explain(int error, const char *what)
         return weir__fail(EINTR, "%s: a signal came first", what);
     case EPIPE:
     case ECONNRESET:
+    case ECONNREFUSED: /* a datagram socket whose other end is closed */
         return weir__fail(EPIPE, "%s: the other side has closed the socket", what);
     case ETOOMANYREFS:
         return weir__fail(ETOOMANYREFS,
@@ -128,8 +129,8 @@ static int take_message(int socket, int *fd)
                               .msg_controllen = sizeof control.bytes };
     *fd = -1;
     ssize_t length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    if (length < 0)
-        return explain(errno, "no segment was received");
+    if (length < 0) /* EINVAL: how a stream says that it has no other end */
+        return explain(errno == EINVAL ? ENOTCONN : errno, "no segment was received");
     int count = sort_descriptors(&message, fd);
     if (length == 1 && count == 1 && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
         return 0;
