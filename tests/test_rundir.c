@@ -94,6 +94,40 @@ static void no_directory(void *argument)
     unlink(fixture_path("a-file"));
 }
 
+/* Which directory it would be is not known: nothing is said of what may be in it. */
+static void no_proc(void *argument)
+{
+    (void)argument;
+    struct weir_segment *segment = NULL;
+    struct weir_semset *set = NULL;
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    CHECK(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+    CHECK(mount("none", "/proc", "tmpfs", 0, "size=64k") == 0);
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("test"), 0, NULL), -ENOENT);
+    CHECK(strstr(weir_last_error(), "mount /proc"));
+    CHECK_RESULT(weir_segment_lookup(weir_by_name("test"), &stat), -ENOENT);
+    CHECK(strstr(weir_last_error(), "mount /proc"));
+    CHECK_RESULT(weir_segment_remove(weir_by_name("test")), -ENOENT);
+    CHECK(strstr(weir_last_error(), "mount /proc"));
+    CHECK_RESULT(weir_semset_open(&set, weir_by_name("test"), 0, NULL), -ENOENT);
+    CHECK(strstr(weir_last_error(), "mount /proc"));
+    CHECK_RESULT(weir_semset_remove(weir_by_name("test")), -ENOENT);
+    CHECK(strstr(weir_last_error(), "mount /proc"));
+    CHECK_RESULT(weir_collect(0, NULL, NULL), -ENOENT);
+    CHECK(strstr(weir_last_error(), "mount /proc") && !segment && !set);
+    CHECK(umount("/proc") == 0);
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("test"), 1, NULL), 0);
+    weir_segment_close(segment);
+}
+
+static void test_no_proc(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    in_child(no_proc, NULL);
+}
+
 static void test_no_directory(void **state)
 {
     (void)state;
@@ -412,6 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_bad_paths, fixture_check),
         cmocka_unit_test_teardown(test_no_directory, fixture_check),
+        cmocka_unit_test_teardown(test_no_proc, fixture_check),
         cmocka_unit_test_teardown(test_wrong_inside, fixture_check),
         cmocka_unit_test_teardown(test_removed_under_us, fixture_check),
         cmocka_unit_test_teardown(test_read_only, fixture_check),

@@ -65,7 +65,8 @@ enum weir_collect_flags {
  *
  * Returns: how many leftovers; negative on failure: -EACCES, -EROFS, -EPERM (the
  *     directory is sticky, or the default one is another user's), -ENOTDIR,
- *     -EINVAL (WEIR_DIR is relative, or flags).
+ *     -EINVAL (WEIR_DIR is relative, or flags), -ENOENT (no /proc to tell the
+ *     namespace by), -EMFILE.
  *     No run directory means 0.
  * Blocking: never waits; what another collector has in hand is left to it. May
  *     be killed at any instruction, and be run by any number of processes.

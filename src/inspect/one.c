@@ -32,12 +32,13 @@ static int meant_by_name(const char *name, struct meant *meant)
         weir__rundir_close(&dir);
     }
     char where[WEIR__NAMESPACE_TEXT_BYTES];
-    if (result == -ENOENT && weir__entry_elsewhere(directory, where))
+    bool is_absent = weir__rundir_is_absent(&dir, result);
+    if (is_absent && weir__entry_elsewhere(directory, where))
         return weir__fail(ENOENT,
                           "there is no object named '%s' in this IPC namespace, but one in the "
                           "namespace %s",
                           name, where);
-    if (result == -ENOENT)
+    if (is_absent)
         return weir__fail(ENOENT, "there is no object named '%s': 'weir list' shows what there is",
                           name);
     if (result != 0)

@@ -90,13 +90,14 @@ int weir__name_remove(const char *name)
     char directory[WEIR__ENTRY_NAME_BYTES];
     struct weir__rundir dir;
     struct weir__entry entry;
+    weir__rundir_init(&dir);
     int result = weir_name_check(name);
     if (result == 0)
         result = weir__rundir_open(&dir, false);
-    if (result == -ENOENT)
-        return weir__fail(ENOENT, "there is no object named '%s'", name);
     if (result != 0)
-        return result;
+        return weir__rundir_is_absent(&dir, result)
+                   ? weir__fail(ENOENT, "there is no object named '%s'", name)
+                   : result;
     weir__entry_name(name, directory);
     result = weir__entry_read(&dir, directory, &entry);
     if (result == -ENOENT)

@@ -157,11 +157,12 @@ int weir__semset_name_open(struct weir_semset **set, const char *name, uint32_t 
                            const struct weir_semset_options *options)
 {
     struct weir__rundir dir;
+    weir__rundir_init(&dir);
     int result = weir_name_check(name);
     if (result == 0)
         result = weir__rundir_open(&dir, false);
     if (result != 0)
-        return result == -ENOENT ? fail_no_object(name) : result;
+        return weir__rundir_is_absent(&dir, result) ? fail_no_object(name) : result;
     result = open_entry(set, name, count, options, &dir);
     weir__rundir_close(&dir);
     return result;
@@ -191,11 +192,12 @@ int weir__semset_name_remove(const char *name)
 {
     struct weir__rundir dir;
     struct weir__entry entry;
+    weir__rundir_init(&dir);
     int result = weir_name_check(name);
     if (result == 0)
         result = weir__rundir_open(&dir, false);
     if (result != 0)
-        return result == -ENOENT ? fail_no_object(name) : result;
+        return weir__rundir_is_absent(&dir, result) ? fail_no_object(name) : result;
     result = read_entry(&dir, name, &entry);
     weir__rundir_close(&dir);
     /* A corrupt record is cleared away, as for a segment. */
