@@ -38,6 +38,7 @@ struct collection {
     void (*report)(const struct weir_leftover *leftover, void *argument);
     void *argument;
     int count;
+    int refused; /* -EROFS or -EACCES: what is ours cannot be taken away */
 };
 
 static void report(struct collection *collection, const struct weir__record *record, int segment_id,
@@ -127,6 +128,8 @@ static int collect_draft(const struct weir__rundir *dir, const char *directory,
     int result = weir__draft_seize(dir, directory, dry_run, &fd, &valid, &entry);
     if (result == -ENOENT && !dry_run)
         unlinkat(dir->fd, directory, AT_REMOVEDIR); /* no file in it yet, or no more */
+    if (result == -EROFS)
+        collection->refused = result;
     if (result != 0)
         return result;
     if (!valid) {
@@ -171,7 +174,10 @@ static void collect_entry(const struct weir__rundir *dir, const char *directory,
         record->sem_key && weir__semset_same(record->sem_id, record->sem_key, record->creator) == 1
             ? record->sem_id
             : -1;
-    if (dry_run || weir__entry_bury(dir, &entry) == 0)
+    result = dry_run ? 0 : weir__entry_bury(dir, &entry);
+    if (result == -EROFS || result == -EACCES)
+        collection->refused = result;
+    if (result == 0)
         report(collection, record, -1, semset_id,
                weir__entry_is_name(directory, name) ? name : NULL, "its last user is gone");
 }
@@ -214,6 +220,11 @@ int weir_collect(uint32_t flags,
     if (result != 0) {
         weir__rundir_close(&dir);
         return weir__fail(-result, "cannot look into %s: %s", dir.path, strerror(-result));
+    }
+    if (collection.refused != 0 && collection.count == 0) {
+        weir__rundir_close(&dir);
+        return weir__fail(-collection.refused, "cannot take away what was left in %s: %s", dir.path,
+                          strerror(-collection.refused));
     }
     if (flags & WEIR_COLLECT_DRY_RUN) {
         weir__rundir_close(&dir);
