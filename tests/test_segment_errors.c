@@ -379,6 +379,40 @@ static void test_limits(void **state)
         in_child(limits[i], NULL);
 }
 
+/* In another IPC namespace a stranger's segment has the same id: it is not taken for the handle's. */
+static void in_another_namespace(void *argument)
+{
+    (void)argument;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *named, *keyed;
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    void *data = NULL;
+    options.lifetime = WEIR_PERSISTENT;
+    new_ipc_namespace();
+    CHECK_RESULT(weir_segment_create(&named, weir_by_name("here"), MIB, NULL), 0);
+    CHECK_RESULT(weir_segment_create(&keyed, weir_by_key(TEST_KEY), MIB, &options), 0);
+    CHECK_RESULT(weir_segment_stat(keyed, &stat), 0);
+    new_ipc_namespace();
+    for (int id = -1; id < stat.id;)
+        CHECK((id = shmget(IPC_PRIVATE, 1, IPC_CREAT | 0600)) >= 0);
+    CHECK_RESULT(weir_segment_attach(named, NULL, 0, &data), -EIDRM);
+    CHECK_RESULT(weir_segment_attach(keyed, NULL, 0, &data), -EIDRM);
+    CHECK_RESULT(weir_segment_stat(named, &stat), -EIDRM);
+    CHECK_RESULT(weir_segment_stat(keyed, &stat), -EIDRM);
+    CHECK(data == NULL && strstr(weir_last_error(), "namespace"));
+    weir_segment_close(named);
+    weir_segment_close(keyed);
+}
+
+static void test_in_another_namespace(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    in_child(in_another_namespace, NULL);
+    assert_true(weir_collect(0, NULL, NULL) >= 0);
+}
+
 /* What writes a record says that it may not; a write would be a SIGXFSZ. */
 static void at_fsize(void *argument)
 {
@@ -531,6 +565,7 @@ int main(void)
         cmocka_unit_test_teardown(test_bad_attach, fixture_check),
         cmocka_unit_test_teardown(test_squatted_key, fixture_check),
         cmocka_unit_test_teardown(test_limits, fixture_check),
+        cmocka_unit_test_teardown(test_in_another_namespace, fixture_check),
         cmocka_unit_test_teardown(test_fsize, fixture_check),
         cmocka_unit_test_teardown(test_no_descriptors, fixture_check),
         cmocka_unit_test_teardown(test_descriptors_are_closed, fixture_check),

@@ -321,9 +321,10 @@ WEIR_EXPORT uint64_t weir_segment_size(const struct weir_segment *segment);
  * receives where the user's first byte is.
  *
  * Returns: 0.
- * Errors: -EINVAL (address unaligned or taken), -EACCES (read-write on what
- *     may only be read), -EIDRM, -ENOMEM.
- * Blocking: never. Threads: any. Fork: inherited. Signals: not safe.
+ * Errors: -EINVAL (address unaligned or taken, flags), -EACCES (read-write on
+ *     what may only be read), -EIDRM (System V: this thread is in another IPC
+ *     namespace), -ENOMEM, -EPERM (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK).
+ * Blocking: never waits for a process; prefaulting takes time. Threads: any. Fork: inherited. Signals: not safe.
  * Source: shmat(2), mmap(2).
  */
 WEIR_EXPORT int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t flags,
@@ -357,7 +358,8 @@ WEIR_EXPORT struct weir_semset *weir_segment_semset(const struct weir_segment *s
  * struct. A segment that was removed while attached still answers, with
  * stat->removed 1.
  *
- * Returns: 0; -EINVAL for stat->size; -EACCES when the mode lost its read bit.
+ * Returns: 0; -EINVAL for stat->size; -EACCES when the mode lost its read bit;
+ *     -EIDRM when this thread is in another IPC namespace.
  * Blocking: never. Threads: any. Signals: not safe. Source: shmctl(2) IPC_STAT.
  */
 WEIR_EXPORT int weir_segment_stat(const struct weir_segment *segment,

@@ -7,7 +7,15 @@
 static int map_sysv(const struct weir_segment *segment, void *address, bool read_only,
                     void **memory)
 {
-    return weir__shm_attach(segment->id, weir__segment_base(segment, address), read_only, memory);
+    struct shmid_ds found;
+    int result =
+        weir__shm_attach(segment->id, weir__segment_base(segment, address), read_only, memory);
+    if (result != 0)
+        return result;
+    result = weir__sysv_look(segment, &found);
+    if (result != 0)
+        shmdt(*memory);
+    return result;
 }
 
 static void unmap_sysv(const struct weir_segment *segment, void *memory)

@@ -12,6 +12,8 @@
  *   memfd      memfd.c, over mapped.c; pass.c hands it over a socket
  */
 
+#include <sys/shm.h>
+
 #include "segment/handle.h"
 
 struct weir__backend {
@@ -46,6 +48,8 @@ const struct weir__backend *weir__backend_of(struct weir_ref ref);
 int weir__sysv_check(const struct weir__segment_ask *ask, unsigned purpose);
 int weir__sysv_create(struct weir_segment *segment, const struct weir__segment_ask *ask);
 int weir__sysv_open(struct weir_segment *segment, const struct weir__segment_ask *ask);
+/* What the kernel says of the handle's segment; -EIDRM: of it, nothing. */
+int weir__sysv_look(const struct weir_segment *segment, struct shmid_ds *found);
 int weir__sysv_stat(const struct weir_segment *segment, struct weir_segment_stat *stat);
 int weir__sysv_lookup(struct weir_ref ref, struct weir_segment_stat *stat);
 int weir__sysv_remove(struct weir_ref ref);

@@ -47,15 +47,25 @@ static void fill_record(struct weir_segment_stat *stat, const struct weir__recor
     memcpy(stat->kind, record->kind, sizeof stat->kind);
 }
 
-int weir__sysv_stat(const struct weir_segment *segment, struct weir_segment_stat *stat)
+int weir__sysv_look(const struct weir_segment *segment, struct shmid_ds *found)
 {
-    struct shmid_ds found;
-    int result = weir__shm_stat(segment->id, &found);
-    if (result == -ENOENT) /* cannot be, while it is attached in this namespace */
+    int result = weir__shm_stat(segment->id, found);
+    /* Neither can be while it is attached in this namespace; in another one its id is anybody's. */
+    bool is_other =
+        result == 0 && (found->shm_segsz != segment->segsz ||
+                        (segment->directory && !weir__record_matches(&segment->record, found)));
+    if (result == -ENOENT || is_other)
         return weir__fail(EIDRM,
                           "segment %d does not answer: this thread is in another IPC "
                           "namespace",
                           segment->id);
+    return result;
+}
+
+int weir__sysv_stat(const struct weir_segment *segment, struct weir_segment_stat *stat)
+{
+    struct shmid_ds found;
+    int result = weir__sysv_look(segment, &found);
     if (result != 0)
         return result;
     fill_stat(stat, segment->id, &found);
