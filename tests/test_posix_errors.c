@@ -403,6 +403,11 @@ static void open_holes(void *argument)
     CHECK_RESULT(weir_segment_open(&segment, weir_by_posix("/holes"), 0, &options), -ENOSPC);
     CHECK(strstr(weir_last_error(), "/dev/shm has 1048576 bytes"));
     CHECK(segment == NULL && descriptors_now() == descriptors);
+    options.flags = WEIR_SEGMENT_PREFAULT | WEIR_SEGMENT_READ_ONLY;
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_posix("/holes"), 0, &options), -ENOSPC);
+    CHECK(strstr(weir_last_error(), "/dev/shm has 1048576 bytes"));
+    CHECK(segment == NULL && descriptors_now() == descriptors);
+    options.flags = WEIR_SEGMENT_PREFAULT;
     CHECK(truncate("/dev/shm/holes", MIB) == 0);
     CHECK_RESULT(weir_segment_open(&segment, weir_by_posix("/holes"), 0, &options), 0);
     CHECK(room_now() == 0 && weir_segment_size(segment) == MIB);

@@ -231,7 +231,12 @@ static int open_segment(struct weir_segment *segment, const struct weir__segment
     bool writable = !(ask->options.flags & WEIR_SEGMENT_READ_ONLY);
     if ((ask->options.flags & WEIR_SEGMENT_PREFAULT) && writable)
         result = weir__posix_allocate(segment->fd, ask, segment->segsz, true);
-    return result == 0 ? attach(segment, ask) : result;
+    if (result == 0)
+        result = attach(segment, ask);
+    /* A read takes a page for a hole, too; its failure does not tell who is full, /dev/shm or all. */
+    if (result == -ENOMEM && segment->memory && (ask->options.flags & WEIR_SEGMENT_PREFAULT))
+        result = weir__posix_explain_room(ENOSPC, ask, segment->segsz);
+    return result;
 }
 
 static int stat_segment(const struct weir_segment *segment, struct weir_segment_stat *stat)
