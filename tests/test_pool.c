@@ -188,6 +188,8 @@ static void test_pool_geometry(void **state)
     assert_result(weir_pool_init(space, POOL_AT, BLOCK_BYTES, 1000000), -EINVAL);
     assert_result(weir_pool_init(space, POOL_AT + 8, BLOCK_BYTES, BLOCKS), -EINVAL);
     assert_result(weir_pool_init(space, UINT64_MAX - 63, BLOCK_BYTES, BLOCKS), -EINVAL);
+    assert_result(weir_pool_init(space, POOL_AT, UINT64_C(1) << 44, 1), -EINVAL);
+    assert_non_null(strstr(weir_last_error(), "less than 16 TiB"));
     assert_result(weir_pool_init(space, ARENA_AT, BLOCK_BYTES, BLOCKS), -EPROTO);
     assert_result(weir_pool_open(&other, space, ARENA_AT), -EPROTO);
     assert_result(weir_pool_open(&other, space, ARENA_AT + ARENA_BYTES), -ENOENT);

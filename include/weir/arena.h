@@ -48,7 +48,7 @@ struct weir_arena {
  * weir_arena_init() - make an arena in zeroed memory
  *
  * space: the memory. offset: where in it, a multiple of 64. size_bytes: of all of it, the header's
- * WEIR_ARENA_HEADER_BYTES included. An arena that is there already with the same size is left as it is.
+ * WEIR_ARENA_HEADER_BYTES included, and less than 16 TiB. An arena that is there already with the same size is left as it is.
  *
  * Returns: 0.
  * Errors: -EINVAL (offset, size, not enough space, or an arena of another size is there: the

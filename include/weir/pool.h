@@ -71,7 +71,7 @@ struct weir_pool {
 /*
  * weir_pool_bytes() - how much memory a pool needs
  *
- * block_bytes: of one block, 1 or more; blocks stand at multiples of 16 bytes (of 64 when that is
+ * block_bytes: of one block, 1 to less than 16 TiB; blocks stand at multiples of 16 bytes (of 64 when that is
  * their size or a multiple). blocks: how many, 1 to WEIR_POOL_BLOCKS_MAX.
  *
  * Returns: bytes; 0 when that is no pool, or more than an address space holds.

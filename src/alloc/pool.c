@@ -102,8 +102,10 @@ int weir_pool_init(struct weir_space space, uint64_t offset, uint64_t block_byte
     void *area;
     uint64_t found, bytes = weir_pool_bytes(block_bytes, blocks);
     if (bytes == 0)
-        return weir__fail(EINVAL, "a pool of %u blocks of %llu bytes: one of each at least", blocks,
-                          (unsigned long long)block_bytes);
+        return weir__fail(EINVAL,
+                          "a pool of %u blocks of %llu bytes: 1 to %u blocks of 1 byte to less "
+                          "than 16 TiB, and all of them less than 8 EiB",
+                          blocks, (unsigned long long)block_bytes, WEIR_POOL_BLOCKS_MAX);
     int result = weir__area_find(space, offset, bytes, "pool", &area);
     if (result != 0)
         return result;
