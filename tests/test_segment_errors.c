@@ -6,6 +6,7 @@
  *       present value and their sysctl's name looked for in the sentence.
  */
 #include "fixture.h"
+#include "silence.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -413,6 +414,32 @@ static void test_in_another_namespace(void **state)
     assert_true(weir_collect(0, NULL, NULL) >= 0);
 }
 
+/* No System V shared memory: told as such, and not as keys that others have. */
+static void without_shmget(void *argument)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment = NULL;
+    unsigned error = *(unsigned *)argument;
+    uint64_t identity;
+    if (!forbid_call(SYS_shmget, error))
+        return;
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("none"), 10, NULL), -(int)error);
+    CHECK(strstr(weir_last_error(), "shmget"));
+    CHECK_RESULT(weir_segment_create(&segment, weir_private(), 10, NULL), -(int)error);
+    options.lifetime = WEIR_PERSISTENT;
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("none"), 10, &options), -(int)error);
+    CHECK_RESULT(weir_identity(&identity), -(int)error);
+    CHECK(strstr(weir_last_error(), "shmget") && segment == NULL);
+}
+
+static void test_without_shmget(void **state)
+{
+    (void)state;
+    unsigned errors[] = { ENOSYS, EPERM };
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+        in_child(without_shmget, &errors[i]);
+}
+
 /* What writes a record says that it may not; a write would be a SIGXFSZ. */
 static void at_fsize(void *argument)
 {
@@ -566,6 +593,7 @@ int main(void)
         cmocka_unit_test_teardown(test_squatted_key, fixture_check),
         cmocka_unit_test_teardown(test_limits, fixture_check),
         cmocka_unit_test_teardown(test_in_another_namespace, fixture_check),
+        cmocka_unit_test_teardown(test_without_shmget, fixture_check),
         cmocka_unit_test_teardown(test_fsize, fixture_check),
         cmocka_unit_test_teardown(test_no_descriptors, fixture_check),
         cmocka_unit_test_teardown(test_descriptors_are_closed, fixture_check),

@@ -136,10 +136,13 @@ static int make_in_draft(struct weir_segment *segment, const struct weir__segmen
     for (int attempt = 1; attempt <= PROJECTS; attempt++) {
         uint32_t key = by_ftok ? draft_ftok(draft, attempt) : random_key();
         weir__error_save(&saved);
-        if (key == 0 || key == UINT32_MAX || weir__shm_find(key) != -ENOENT) {
+        int found = key == 0 || key == UINT32_MAX ? 0 : weir__shm_find(key);
+        if (found >= 0 || found == -EACCES) { /* taken */
             weir__error_restore(&saved);
             continue;
         }
+        if (found != -ENOENT) /* a filter forbids shmget, or this kernel has none */
+            return found;
         record->shm_key = key;
         int result = weir__draft_update(draft);
         if (result == 0)
