@@ -228,6 +228,7 @@ static void test_no_segment(void **state)
         expect_refused(weir_segment_create_or_open(&segment, ref, 1, &options), -EPROTO,
                        rows[i].word);
         expect_refused(weir_segment_create(&segment, ref, 1, &options), -EEXIST, "no segment");
+        assert_null(strstr(weir_last_error(), "weir rm")); /* which refuses it, too */
         options.flags = WEIR_SEGMENT_READ_ONLY;
         expect_refused(weir_segment_open(&segment, ref, 0, &options), -EPROTO, rows[i].word);
         expect_refused(weir_segment_lookup(ref, &stat), -EPROTO, rows[i].word);

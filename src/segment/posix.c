@@ -61,11 +61,15 @@ static int explain_taken(const struct weir__segment_ask *ask)
     path_of(ask->ref, path);
     if (lstat(path, &found) != 0)
         return weir__fail(EEXIST, "%s is taken", ask->what);
+    if (!S_ISREG(found.st_mode))
+        return weir__fail(EEXIST,
+                          "%s is taken by a file that is no segment, of uid %u: take another "
+                          "name, or remove '%s' by hand",
+                          ask->what, (unsigned)found.st_uid, path);
     return weir__fail(EEXIST,
-                      "%s is taken by a %s of uid %u, %" PRIu64 " bytes, mode %04o: open it, or "
-                      "remove it with 'weir rm posix:%s'",
-                      ask->what, S_ISREG(found.st_mode) ? "segment" : "file that is no segment",
-                      (unsigned)found.st_uid, (uint64_t)found.st_size,
+                      "%s is taken by a segment of uid %u, %" PRIu64 " bytes, mode %04o: open it, "
+                      "or remove it with 'weir rm posix:%s'",
+                      ask->what, (unsigned)found.st_uid, (uint64_t)found.st_size,
                       (unsigned)found.st_mode & 0777, ask->ref.text);
 }
 
