@@ -463,6 +463,9 @@ static void without_proc(void *argument)
     CHECK_RESULT(weir_segment_create(&segment, weir_by_posix("/a"), 1, &options), -ENOENT);
     CHECK(strstr(weir_last_error(), "mount /proc") && segment == NULL);
     CHECK(access("/dev/shm/a", F_OK) != 0 && room_now() == MIB);
+    /* Where names are cannot be told: no reason to say that there is none. */
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("a"), 0, NULL), -ENOSYS);
+    CHECK(strstr(weir_last_error(), "mount /proc") && segment == NULL);
 }
 
 /* A container with a /dev/shm of its own: the same name is another segment. */

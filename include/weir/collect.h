@@ -29,7 +29,7 @@ extern "C" {
  * path, capacity_bytes: receives the absolute path; it need not exist.
  *
  * Returns: 0; -ENAMETOOLONG when it does not fit; -EINVAL (WEIR_DIR is empty or
- *     relative); -ENOENT (no /proc to tell the namespace by); -EMFILE.
+ *     relative); -ENOSYS (no /proc to tell the namespace by); -EMFILE.
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_run_directory(char *path, size_t capacity_bytes);

@@ -60,7 +60,8 @@ extern "C" {
     X(ENOTDIR, "something that is no directory stands in the way", "see weir_last_error()")        \
     X(EROFS, "the run directory cannot be written", "set WEIR_DIR to one that can")                \
     X(EMFILE, "this process has too many files open", "close some, or raise 'ulimit -n'")          \
-    X(ENOSYS, "this kernel does not have the call", "'weir doctor' says what is missing")
+    X(ENOSYS, "this kernel does not have the call, or there is no /proc",                          \
+      "'weir doctor' says what is missing")
 
 /*
  * weir_strerror() - what an error code means and what to do about it

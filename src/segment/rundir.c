@@ -83,7 +83,7 @@ static int namespace_name(char name[64], uint64_t *ipc_namespace)
     if (result == -EMFILE || result == -ENFILE)
         return weir__mapped_no_descriptor(-result, "the boot id, which names belong to");
     if (result != 0 || *ipc_namespace == 0)
-        return weir__fail(ENOENT, "/proc does not tell the IPC namespace and the boot id, which "
+        return weir__fail(ENOSYS, "/proc does not tell the IPC namespace and the boot id, which "
                                   "names belong to: mount /proc");
     snprintf(name, 64, "ipc-%" PRIu64 "-%s", *ipc_namespace, boot_id);
     return 0;

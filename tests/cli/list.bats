@@ -150,6 +150,21 @@ sys.stdin.read()'; }
     [ "$(WEIR_DIR=relative "$WEIR" list --noheadings -qro STATE | sort -u)" = idle ]
 }
 
+# no_proc COMMAND...: where /proc is not mounted.
+no_proc() {
+    unshare -m sh -c 'mount -t tmpfs tmpfs /proc && exec "$@"' sh "$@"
+}
+
+@test "without /proc names are not told; it does not say that there are none" {
+    no_proc true 2>/dev/null || skip "nothing can be mounted here"
+    run --separate-stderr no_proc "$WEIR" list -w
+    [[ "$stderr" == *"names are not shown: /proc does not tell"*"mount /proc"* ]]
+    for command in info get "rm -f" "sub -t 0" "tap -t 0"; do
+        refused 1 "mount /proc" no_proc "$WEIR" $command camera/left
+    done
+    refused 1 "mount /proc" no_proc "$WEIR" gc
+}
+
 @test "-e and -n: pairs that a shell can take, as lsipc prints them" {
     works "$WEIR" list -w -m -b -e -o NAME,SIZE,NSEMS
     [ "$output" = 'NAME="camera/left" SIZE="8192" NSEMS=""' ]

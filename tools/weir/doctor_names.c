@@ -72,9 +72,10 @@ void doctor_check_names(struct doctor *doctor)
     char path[PATH_MAX];
     struct stat entry;
     const char *chosen = getenv("WEIR_DIR");
-    if (weir_run_directory(path, sizeof path) < 0) {
-        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, chosen ? "unset WEIR_DIR" : NULL, "%s",
-                    weir_last_error());
+    int result = weir_run_directory(path, sizeof path);
+    if (result < 0) {
+        const char *cure = result == -ENOSYS ? "sudo mount -t proc proc /proc" : "unset WEIR_DIR";
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure, "%s", weir_last_error());
         return;
     }
     /* Its last component is the one of this IPC namespace and boot. */
