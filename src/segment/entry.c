@@ -112,6 +112,19 @@ static int read_record(const struct weir__rundir *dir, int listing_fd, const cha
     return 0;
 }
 
+/* Mostly root was at work in a user's run directory: what it makes there is for itself alone. */
+static int cannot_list(const struct weir__rundir *dir, const char *directory, int error)
+{
+    struct stat found;
+    if (error == EACCES && fstatat(dir->fd, directory, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+        found.st_uid != geteuid())
+        return weir__fail(error,
+                          "%s/%s is uid %u's alone: take another name, or let that user remove it "
+                          "with 'weir rm'",
+                          dir->path, directory, (unsigned)found.st_uid);
+    return weir__fail(error, "cannot look into %s/%s: %s", dir->path, directory, strerror(error));
+}
+
 int weir__entry_read(const struct weir__rundir *dir, const char *directory,
                      struct weir__entry *entry)
 {
@@ -124,11 +137,8 @@ int weir__entry_read(const struct weir__rundir *dir, const char *directory,
         return read_record(dir, dir->fd, directory, entry);
     if (!listing && (errno == ENOTDIR || errno == ELOOP))
         return corrupt(dir, directory, "not a directory");
-    if (!listing) {
-        int error = errno;
-        return weir__fail(error, "cannot look into %s/%s: %s", dir->path, directory,
-                          strerror(error));
-    }
+    if (!listing)
+        return cannot_list(dir, directory, errno);
     const char *file_name = next_in(listing);
     int result = -ENOENT;
     if (file_name)

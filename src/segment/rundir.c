@@ -150,7 +150,10 @@ static int open_base(const char *path, bool is_default, bool create, struct stat
     if (fd < 0) {
         int error = errno;
         return weir__fail(error, "cannot open the run directory %s: %s%s", path, strerror(error),
-                          error == ELOOP ? ": it is not a directory" : "");
+                          error == ELOOP    ? ": it is not a directory"
+                          : error == EACCES ? ": set WEIR_DIR to a directory that you may read, or "
+                                              "ask its owner"
+                                            : "");
     }
     int result =
         fstat(fd, found) == 0
@@ -270,7 +273,8 @@ int weir__rundir_enter(struct weir__rundir *dir, bool create)
         if (fd != -ENOENT)
             return weir__fail(
                 -fd, "cannot use the run directory %s: %s%s", dir->path, strerror(-fd),
-                fd == -EROFS ? ": set WEIR_DIR to a directory that can be written" : "");
+                fd == -EROFS || fd == -EACCES ? ": set WEIR_DIR to a directory that can be written"
+                                              : "");
         if (!create)
             return -ENOENT;
     }
