@@ -24,22 +24,30 @@ static const char *kind_text(const char *kind)
     return strcmp(kind, "latest") == 0 ? "latest value" : kind;
 }
 
-static bool is_channel(const struct weir__segment_ask *ask)
+/* Not each kind is made by 'weir create': that would make a segment, which is then in the way. */
+static const char *maker_text(const char *kind)
 {
-    return strcmp(ask->options.kind, "channel") == 0;
+    static const char *const makers[][2] = {
+        { "channel", "its first publisher or subscriber makes it" },
+        { "latest", "weir_latest_create() or 'weir set' makes it" },
+        { "mutex", "'weir lock' with a command makes it" },
+        { "semaphore", "'weir sem NAME post' makes it" },
+    };
+    for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)
+        if (strcmp(kind, makers[i][0]) == 0)
+            return makers[i][1];
+    return NULL;
 }
 
 static int not_there(const struct weir__segment_ask *ask)
 {
-    if (is_channel(ask))
-        return weir__fail(
-            ENOENT,
-            "there is no channel under %s: its first publisher or subscriber makes it; "
-            "'weir list' shows what there is",
-            ask->what);
+    const char *kind = ask->options.kind, *maker = maker_text(kind);
+    if (maker)
+        return weir__fail(ENOENT, "there is no %s under %s: %s; 'weir list' shows what there is",
+                          kind_text(kind), ask->what, maker);
     return weir__fail(ENOENT,
                       "there is no %s under %s: create it first, or look for it with 'weir list'",
-                      kind_text(ask->options.kind), ask->what);
+                      kind_text(kind), ask->what);
 }
 
 /* The name is there, its segment is not. */

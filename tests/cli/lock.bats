@@ -126,7 +126,8 @@ ends_with() {
     refused 2 "seconds are wanted" "$WEIR" lock --wait -1 lock/one -- true
     refused 2 "conflict-exit-code" "$WEIR" lock -E 256 lock/one -- true
     refused 2 "id:1.* is no name" "$WEIR" lock id:1 -- true
-    refused 1 "there is no mutex under name" "$WEIR" lock lock/two
+    refused 1 "there is no mutex under name .*'weir lock' with a command makes it" \
+        "$WEIR" lock lock/two
     "$WEIR" create lock/two --size 100
     refused 1 "lock/two" "$WEIR" lock lock/two -- true
 }

@@ -106,7 +106,8 @@ asleep() {
     refused 2 "too much" "$WEIR" sem sem/one post 1 2
     refused 2 "too much" "$WEIR" sem sem/one value 1
     refused 2 "initial" "$WEIR" sem --initial 2147483648 sem/one post
-    refused 1 "there is no semaphore under name" "$WEIR" sem sem/one
+    refused 1 "there is no semaphore under name .*'weir sem NAME post' makes it" \
+        "$WEIR" sem sem/one
     "$WEIR" lock sem/two -- true
     refused 1 "is a mutex, not a semaphore" "$WEIR" sem sem/two
     "$WEIR" sem --initial 2147483647 sem/one post 0

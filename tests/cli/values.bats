@@ -112,7 +112,7 @@ lines() {
 }
 
 @test "what cannot be is told" {
-    refused 1 "there is no latest value under name" "$WEIR" get value/one
+    refused 1 "there is no latest value under name .*: .*'weir set' makes it" "$WEIR" get value/one
     refused 1 "there is no latest value under name" "$WEIR" watch value/one
     "$WEIR" set --max 10 value/one 0123456789
     refused 1 "takes 10 bytes at most, not 11" "$WEIR" set value/one 01234567890
