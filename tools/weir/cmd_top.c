@@ -70,7 +70,7 @@ static const char help[] =
     "  +, -                    look more often, or less\n"
     "\n"
     "Environment:\n"
-    "  NO_COLOR                set: no colours\n"
+    "  NO_COLOR                when set and not empty: no colours\n"
     "\n"
     "Examples:\n"
     "  weir top camera/left camera/right\n"

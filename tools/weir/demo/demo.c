@@ -30,7 +30,7 @@ static const char help[] =
     "Options:\n"
     "  -e, --explain   tell each call, its result, and what it changed in the kernel\n"
     "  -s, --step      with --explain, which it implies: wait for Enter between steps\n"
-    "  -j, --json      one JSON document with the facts of the scene\n"
+    "  -J, --json      one JSON document with the facts of the scene\n"
     "      --seed=N    make the random choices of a scene repeatable\n"
     "  -l, --list      the scenes, one a line\n"
     "  -q, --quiet     no remarks on stderr\n"
@@ -95,7 +95,7 @@ static int perform(const char *name, struct scene_settings *settings)
 
 static const struct option long_options[] = {
     { "explain", no_argument, NULL, 'e' }, { "step", no_argument, NULL, 's' },
-    { "json", no_argument, NULL, 'j' },    { "seed", required_argument, NULL, 'S' },
+    { "json", no_argument, NULL, 'J' },    { "seed", required_argument, NULL, 'S' },
     { "list", no_argument, NULL, 'l' },    COMMAND_LONG_OPTIONS,
 };
 
@@ -106,13 +106,13 @@ static int run(int argc, char **argv)
     int option, status;
     if (scene_pointer_reader(argc, argv, &status))
         return status;
-    while ((option = getopt_long(argc, argv, "esjlhq", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "esJjlhq", long_options, NULL)) != -1) {
         options = options || (option != 'q' && option != 'h');
         if (option == 'e')
             explain = true;
         else if (option == 's')
             explain = settings.step = true;
-        else if (option == 'j')
+        else if (option == 'J' || option == 'j') /* -j: what it was called at first */
             json = true;
         else if (option == 'l')
             list = true;
