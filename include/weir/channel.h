@@ -31,6 +31,10 @@
  * Threads. A handle is one thread's at a time: give it from one to another with a
  * lock, or open a channel for each. close ends the handle.
  *
+ * Both sides in one thread. A subscriber attaches the ring of a publisher that comes after it in a
+ * call of its own, and the publisher's first send waits for that: in one thread for ever. Open the
+ * publisher first, or call weir_subscriber_wait_publisher() before the first send.
+ *
  * Fork. A child must not use the handle of its parent: every call of it there
  * that can fail gives -ECHILD, and none does harm; close frees the child's copy.
  *

@@ -76,7 +76,8 @@ WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publish
  *     be attached: see "Strangers" in <weir/channel.h>). Each time, as long as it is there: -EPERM
  *     or -EACCES, when this process has become another user since it opened the channel.
  * Blocking: while the ring has no room because of the slowest subscriber, or while one that has
- *     just come is attaching; never when nobody has subscribed.
+ *     just come is attaching (a subscriber of the same thread cannot: see "Both sides in one
+ *     thread" in <weir/channel.h>); never when nobody has subscribed.
  */
 WEIR_EXPORT int weir_publisher_send_until(struct weir_publisher *publisher, const void *data,
                                           size_t size_bytes, uint32_t type, int64_t deadline_ns);
