@@ -2,7 +2,7 @@
 /*
  * Goal: what one process does in the middle of another's call is not missed, and a verdict that
  *       comes late takes nothing: one permit is given once, no round of a barrier ends without who
- *       has joined, and who withdraws is either counted or not.
+ *       has joined, who withdraws is either counted or not, and who tries what a dead one holds gets it.
  * Method: a child is halted after 0, 2, 4 ... instructions of its call; the test makes its own; then
  *       the child goes on, and both results must fit together. See trail.h.
  */
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "sync/barrier.h"
+#include "sync/rwlock.h"
 
 #define NOW INT64_C(0)
 
@@ -345,6 +346,73 @@ static void expect_it_reads(int result)
     assert_int_equal(result, 0);
 }
 
+/* --- one tries what a dead one holds, and another comes to sleep for it -------------------------- */
+
+static struct weir_mutex *mutex(void)
+{
+    return peers_memory;
+}
+
+static void lock_and_die(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_mutex_lock(mutex()), 0);
+}
+
+static uint64_t dead_word;
+
+static void stage_mutex_of_a_dead_one(void)
+{
+    peers_share(sizeof(struct weir_mutex));
+    in_child(lock_and_die, NULL);
+    dead_word = ((struct weir__mutex_shm *)peers_memory)->owned.word;
+}
+
+static int try_lock(void)
+{
+    return weir_mutex_try_lock(mutex());
+}
+
+/* All that others see of it: nobody else is named. */
+static void come_to_sleep(struct weir__mutex_shm *shm)
+{
+    uint64_t word = dead_word;
+    atomic_compare_exchange_strong(&shm->owned.word, &word, word | WEIR__MUTEX_WAITED);
+}
+
+static void come_to_sleep_meanwhile(void)
+{
+    come_to_sleep(peers_memory);
+}
+
+static void expect_it_inherits(int result)
+{
+    assert_int_equal(result, WEIR_OWNER_DIED);
+}
+
+static void write_and_die(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_rwlock_write_lock(&lock), 0);
+}
+
+static void stage_lock_of_a_dead_writer(void)
+{
+    stage_lock();
+    in_child(write_and_die, NULL);
+    dead_word = weir__rwlock_writer(peers_memory)->owned.word;
+}
+
+static void come_to_write_meanwhile(void)
+{
+    come_to_sleep(weir__rwlock_writer(peers_memory));
+}
+
+static void expect_it_is_told(int result)
+{
+    assert_int_equal(result, -EOWNERDEAD);
+}
+
 static const struct moment moments[] = {
     { "take a dead one's permit", stage_permits, be_somebody, take, take_meanwhile,
       expect_one_holder, NULL, STRIDE },
@@ -362,6 +430,12 @@ static const struct moment moments[] = {
       expect_not_both, NULL, STRIDE },
     { "write while one comes to read", stage_lock, be_somebody, try_read, write_meanwhile,
       expect_not_both, NULL, STRIDE },
+    { "try what a dead one holds, while one comes to sleep", stage_mutex_of_a_dead_one, be_somebody,
+      try_lock, come_to_sleep_meanwhile, expect_it_inherits, NULL, LONG_STRIDE },
+    { "try to write where one died, while one comes to", stage_lock_of_a_dead_writer, be_somebody,
+      try_write, come_to_write_meanwhile, expect_it_inherits, NULL, LONG_STRIDE },
+    { "try to read where one died, while one comes to write", stage_lock_of_a_dead_writer,
+      be_somebody, try_read, come_to_write_meanwhile, expect_it_is_told, NULL, LONG_STRIDE },
 };
 
 /* --- the walk ----------------------------------------------------------------------------------- */

@@ -269,9 +269,9 @@ verdict_of: /* inherit(); waited is 0: and then no longer */
 #ifdef MUTANT_PLAIN_INHERIT
             :: true ->
 #else
-            :: word != seen && waited -> goto look
-            :: word != seen && !waited -> goto next
-            :: word == seen ->
+            :: OWNER(word) != OWNER(seen) && waited -> goto look
+            :: OWNER(word) != OWNER(seen) && !waited -> goto next
+            :: OWNER(word) == OWNER(seen) ->
 #endif
 #ifdef MUTANT_INHERIT_UNTOLD
                 word = MINE(me) | WAITED;

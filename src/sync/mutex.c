@@ -118,14 +118,21 @@ static int lock_again(struct weir__mutex_shm *mutex)
     return 0;
 }
 
-/* The word names somebody else: asks the kernel, and takes a dead one's place. */
+/*
+ * The word names somebody else: asks the kernel, and takes a dead one's place. Who comes to sleep
+ * meanwhile sets WAITED: the place is the dead one's still, and who only tries must not be told that
+ * somebody lives who holds it.
+ */
 static int inherit(struct weir__mutex_shm *mutex, uint64_t word, uint64_t self)
 {
-    if (weir__owner(word) == WEIR_IDENTITY_NOBODY || !weir__owned_is_dead(&mutex->owned, word))
+    uint64_t dead = weir__owner(word);
+    if (dead == WEIR_IDENTITY_NOBODY || !weir__owned_is_dead(&mutex->owned, word))
         return AGAIN;
-    if (!compare_and_swap(&mutex->owned.word, &word,
-                          self | WEIR__MUTEX_INHERITED | WEIR__MUTEX_WAITED))
-        return AGAIN;
+    while (!compare_and_swap(&mutex->owned.word, &word,
+                             self | WEIR__MUTEX_INHERITED | WEIR__MUTEX_WAITED)) {
+        if (weir__owner(word) != dead)
+            return AGAIN;
+    }
     write_name(mutex, thread_number(self));
     /* Relaxed: the holder's own. */
     atomic_store_explicit(&mutex->depth, 0, memory_order_relaxed);

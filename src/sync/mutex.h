@@ -33,8 +33,9 @@
  * M1: at any moment at most one living thread finds word's owner and thread to be itself.
  * M2: while somebody sleeps, the word is not 0, or one that has slept is about to look, or the wake
  *     is under way; if it is not (its sender or who was woken is dead) a slice ends every sleep.
- * M3: the owner of a word that is not its own is changed by a compare-and-swap alone, from exactly the
- *     word that was asked for; so a verdict that comes late, from one that was stopped with it, fails.
+ * M3: the owner of a word that is not its own is changed by a compare-and-swap alone, from a word of the
+ *     very owner that was asked for, whatever its bits are by then; so a verdict that comes late, from
+ *     one that was stopped with it, fails.
  *
  * thread is the identity, with a number in it that no other thread of the process has or ever had, and
  * never 0.

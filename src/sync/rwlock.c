@@ -117,7 +117,7 @@ static int settle(struct weir__rwlock_shm *shm, uint64_t self)
         !weir__owned_is_dead(&weir__rwlock_writer(shm)->owned, word))
         return AGAIN;
     uint32_t state = load_state(shm);
-    if (load_writer(shm) != word)
+    if (weir__owner(load_writer(shm)) != weir__owner(word))
         return AGAIN; /* another one has taken over, and perhaps repairs */
     if (state != 0)
         return judge_state(state);
