@@ -229,6 +229,58 @@ static void test_more_processes_than_places(void **state)
     peer_end(&c);
 }
 
+/* A writer that finds no place lets others run: the third time, one of them takes its count back. */
+static weir__atomic_u64 *leaves;
+static unsigned yields;
+
+int __wrap_sched_yield(void);
+int __wrap_sched_yield(void)
+{
+    if (leaves && ++yields == 3)
+        *leaves &= ~WEIR_IDENTITY_SESSION_MAX;
+    return 0;
+}
+
+/* A place that is counted in by one that has not looked yet, or has seen the writer, is not read in. */
+static void test_no_place_while_one_writes(void **state)
+{
+    struct peer a, b;
+    (void)state;
+    rwlock_make(1);
+    peer_start(&a);
+    peer_start(&b);
+    assert_ask(a, READ, NOW, 0);
+    assert_ask(a, UNREAD, NOW, 0);
+    assert_result(weir_rwlock_write_lock(&lock), 0);
+    weir__atomic_u64 *word = &weir__rwlock_handle(&lock)->shm->place[0].owned.word;
+    /* a is stopped between its count and its look. */
+    ++*word;
+    assert_ask(b, READ, NOW, -EAGAIN);
+    assert_ask(b, READ, SHORT_NS, -ETIMEDOUT);
+    peer_tell(&b, READ, 0, LONG_NS);
+    peer_see_asleep(&b);
+    leaves = word;
+    assert_result(weir_rwlock_downgrade(&lock), 0);
+    leaves = NULL;
+    assert_answer(b, -ENOSPC); /* now we do read */
+    assert_result(weir_rwlock_read_unlock(&lock), 0);
+    peer_end(&a);
+    peer_end(&b);
+}
+
+static void test_given_up_and_no_place(void **state)
+{
+    struct peer a;
+    (void)state;
+    rwlock_make(1);
+    peer_start(&a);
+    assert_ask(a, READ, NOW, 0);
+    struct weir__rwlock_shm *shm = weir__rwlock_handle(&lock)->shm;
+    shm->state = WEIR__RWLOCK_LOST;
+    assert_result(weir_rwlock_read_lock(&lock), -ENOTRECOVERABLE);
+    peer_end(&a);
+}
+
 static void test_how_many_a_process_may_hold(void **state)
 {
     struct peer a;
@@ -312,6 +364,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_writers_go_first),
         cmocka_unit_test(test_who_is_stopped_is_not_robbed),
         cmocka_unit_test(test_more_processes_than_places),
+        cmocka_unit_test(test_no_place_while_one_writes),
+        cmocka_unit_test(test_given_up_and_no_place),
         cmocka_unit_test(test_how_many_a_process_may_hold),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_success_leaves_the_sentence),

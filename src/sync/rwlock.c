@@ -171,25 +171,44 @@ static int wait_for_writer(struct weir__rwlock_shm *shm, uint64_t self, int64_t 
 
 /* --- the public calls of readers ------------------------------------------------------------ */
 
+/* No place is left to count in. AGAIN: somebody writes, or waits to, so that no place says who reads. */
+static int judge_full(const struct weir__rwlock *handle)
+{
+    if (weir__owner(load_writer(handle->shm)) != WEIR_IDENTITY_NOBODY)
+        return AGAIN;
+    /* Once given up is for ever: the one state that can be told without having counted. */
+    if (load_state(handle->shm) & WEIR__RWLOCK_LOST)
+        return weir__rwlock_lost();
+    return weir__rwlock_full(handle);
+}
+
+/* As look(). */
+static int count_and_look(struct weir__rwlock *handle, uint64_t self)
+{
+    uint32_t place;
+    int result = weir__rwlock_count(handle, self, &place);
+    if (result == -ENOSPC)
+        return judge_full(handle);
+    if (result != 0)
+        return result;
+    /* CRASH rwlock.counted */
+    result = look(handle->shm);
+    if (result != 0)
+        weir__rwlock_uncount(handle, self, place);
+    return result;
+}
+
 static __attribute__((noinline)) int read_lock_slowly(struct weir__rwlock *handle,
                                                       int64_t deadline_ns)
 {
     uint64_t self;
-    uint32_t place;
     bool is_last = false; /* it was free at the deadline: one more try, not one each time */
     int result = weir__owner_self(&self);
     if (result == 0 && weir__rwlock_is_ours(handle->shm))
         return weir__fail_plain(EDEADLK, "this thread writes: it would wait for itself; see "
                                          "weir_rwlock_downgrade()");
     while (result == 0) {
-        result = weir__rwlock_count(handle, self, &place);
-        if (result != 0)
-            break;
-        /* CRASH rwlock.counted */
-        result = look(handle->shm);
-        if (result == 0)
-            break;
-        weir__rwlock_uncount(handle, self, place);
+        result = count_and_look(handle, self);
         if (result != AGAIN)
             break;
         if (is_last)

@@ -52,7 +52,9 @@
  *     word that was asked for (D), or from one that holds nothing (Q, 0).
  * R4: nobody sleeps longer than a slice when what it waits for has happened.
  * R5: a read lock is refused for want of a place when two looks in a row have found the same living
- *     processes reading in all of them, or each of 16 looks others; as in B6.
+ *     processes reading in all of them, or each of 16 looks others, as in B6; and nobody writes or waits
+ *     to. Else they are counts that are taken back: a reader waits for the writer, and a writer that is to
+ *     read looks again, 1,000 times, and lets others run between.
  *
  * Two threads of a process that come at the same moment may take two places; each counts, and the
  * one that is found no more is left to others as soon as it is at 0.

@@ -109,8 +109,11 @@ int weir__rwlock_count(struct weir__rwlock *handle, uint64_t self, uint32_t *at)
             break;
     }
     result = count_own(handle, self, at);
-    if (result != NONE)
-        return result;
+    return result != NONE ? result : -ENOSPC;
+}
+
+int weir__rwlock_full(const struct weir__rwlock *handle)
+{
     return weir__fail(ENOSPC,
                       "the lock is made for %u processes that read at the same time, and as many "
                       "do: make it with more",

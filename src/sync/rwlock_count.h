@@ -65,8 +65,14 @@ static inline bool weir__rwlock_count_down(struct weir__rwlock_shm *shm, struct 
     return true;
 }
 
-/* Counts one read lock more for this process, whoever writes. 0, -ENOSPC, -EOVERFLOW. */
+/*
+ * Counts one read lock more for this process, whoever writes. 0, -EOVERFLOW; or -ENOSPC, without a
+ * sentence: what is counted elsewhere need not be of those who read. While somebody writes, or waits to, it
+ * is of those who come, see a writer, and go.
+ */
 int weir__rwlock_count(struct weir__rwlock *handle, uint64_t self, uint32_t *at);
+/* The sentence. */
+int weir__rwlock_full(const struct weir__rwlock *handle);
 
 /*
  * Takes one read lock of this process's back, wherever it is counted: another thread may have taken

@@ -3,10 +3,14 @@
 #include "sync/rwlock_count.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include <weir/clock.h>
 
 #include "base/error.h"
+
+/* How often a downgrade lets others run, so that they leave it a place. */
+#define YIELDS 1000
 
 static inline uint32_t load_state(const struct weir__rwlock_shm *shm)
 {
@@ -179,6 +183,22 @@ int weir_rwlock_write_unlock(struct weir_rwlock *lock)
     return 0;
 }
 
+/*
+ * Nobody reads: who is counted has come while we write, and goes as soon as it has looked, unless it was
+ * stopped before. It may need our processor for that.
+ */
+static int count_as_writer(struct weir__rwlock *handle)
+{
+    uint64_t self = weir__self_identity(weir__self());
+    uint32_t place;
+    int result = weir__rwlock_count(handle, self, &place);
+    for (int turn = 0; turn < YIELDS && result == -ENOSPC; turn++) {
+        sched_yield();
+        result = weir__rwlock_count(handle, self, &place);
+    }
+    return result == -ENOSPC ? weir__rwlock_full(handle) : result;
+}
+
 int weir_rwlock_downgrade(struct weir_rwlock *lock)
 {
     int result = check_ours(lock);
@@ -188,8 +208,7 @@ int weir_rwlock_downgrade(struct weir_rwlock *lock)
     if (load_state(handle->shm) & WEIR__RWLOCK_INHERITED)
         return weir__fail_plain(EBUSY, "a writer died here: repair and say "
                                        "weir_rwlock_consistent() before others read");
-    uint32_t place;
-    result = weir__rwlock_count(handle, weir__self_identity(weir__self()), &place);
+    result = count_as_writer(handle);
     if (result != 0)
         return result;
     store_state(handle->shm, 0);
