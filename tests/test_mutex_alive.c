@@ -117,6 +117,57 @@ static void test_a_holder_of_another_namespace(void **state)
     assert_result(weir_mutex_unlock(&board->mutex), 0);
 }
 
+static int write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
+    close(fd);
+    return written == (ssize_t)strlen(text) ? 0 : -EPERM;
+}
+
+/* There, this process's user and group have the number 5. */
+static int leave_user_namespace(void *unused)
+{
+    char users[32], groups[32];
+    (void)unused;
+    snprintf(users, sizeof users, "5 %u 1", geteuid());
+    snprintf(groups, sizeof groups, "5 %u 1", getegid());
+    if (unshare(CLONE_NEWUSER) != 0 || write_file("/proc/self/uid_map", users) != 0 ||
+        write_file("/proc/self/setgroups", "deny") != 0 ||
+        write_file("/proc/self/gid_map", groups) != 0)
+        return -EPERM;
+    return geteuid() == 5 ? 0 : -EPERM;
+}
+
+/* What a uid is called in a namespace is no sign of a death; and a death is seen from any. */
+static void test_in_another_user_namespace(void **state)
+{
+    struct actor here, there;
+    (void)state;
+    actor_start(&here);
+    actor_start(&there);
+    if (actor_ask(&there, leave_user_namespace, NULL) != 0) {
+        print_message("no user namespace of its own is allowed here\n");
+        actor_end(&here);
+        actor_end(&there);
+        skip();
+    }
+    assert_int_equal(actor_ask(&here, lock, NULL), 0);
+    assert_refused(&there, try_lock, NULL, -EAGAIN);
+    assert_refused(&there, lock_for, &half_a_second, -ETIMEDOUT);
+    assert_int_equal(actor_ask(&here, unlock, NULL), 0);
+    assert_int_equal(actor_ask(&there, lock, NULL), 0);
+    assert_refused(&here, try_lock, NULL, -EAGAIN);
+    assert_refused(&here, lock_for, &half_a_second, -ETIMEDOUT);
+    assert_int_equal(actor_ask(&there, unlock, NULL), 0);
+    assert_int_equal(actor_ask(&here, lock, NULL), 0);
+    actor_kill(&here);
+    assert_int_equal(actor_ask(&there, lock, NULL), WEIR_OWNER_DIED);
+    actor_kill(&there);
+    assert_result(weir_mutex_lock(&board->mutex), WEIR_OWNER_DIED);
+    make_good();
+}
+
 static int go_behind_a_filter(void *error)
 {
     if (geteuid() == 0 && setresuid(OTHER_UID, OTHER_UID, OTHER_UID) != 0)
@@ -285,6 +336,7 @@ int main(int argc, char **argv)
         TEST(test_a_waiter_left_the_namespace),
         TEST(test_a_waiter_of_another_namespace),
         TEST(test_a_holder_of_another_namespace),
+        TEST(test_in_another_user_namespace),
         TEST(test_a_waiter_behind_a_filter),
         TEST(test_another_users_beacon),
         TEST(test_inherited_by_another_thread),

@@ -78,7 +78,8 @@ WEIR_EXPORT int weir_identity(uint64_t *identity);
  * identity: from weir_identity() of that process, handed over through shared
  * memory or anyhow; its session number does not matter. uid: the effective uid
  * that it had, which the kernel must confirm: another user who makes ids come
- * round is not it; or WEIR_UID_ANY.
+ * round is not it; or WEIR_UID_ANY. A process in another user
+ * namespace knows itself by another uid than the caller sees: that needs WEIR_UID_ANY.
  *
  * DEAD is said only while the caller's own beacon answers the same question from
  * the same thread: "no such id" is also the answer of another IPC namespace.

@@ -29,6 +29,15 @@ uint64_t weir__ipc_namespace(void)
     return entry.st_ino;
 }
 
+/* The first user namespace has this inode on every kernel (PROC_USER_INIT_INO). */
+#define FIRST_USER_NAMESPACE UINT32_C(0xeffffffd)
+
+bool weir__sees_other_uids(void)
+{
+    struct stat entry;
+    return stat("/proc/thread-self/ns/user", &entry) != 0 || entry.st_ino != FIRST_USER_NAMESPACE;
+}
+
 static void read_shm(struct weir_limits *limits)
 {
     struct shminfo most;

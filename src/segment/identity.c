@@ -87,7 +87,7 @@ uint64_t weir__identity_name(uint64_t identity, uint32_t uid)
 }
 
 /* No identity has a tag of 0: a name that nobody has written yet is nobody's. */
-static bool fits(uint64_t name, uint64_t identity)
+bool weir__identity_name_fits(uint64_t name, uint64_t identity)
 {
     uint32_t tag = tag_of(identity);
     return tag != 0 && ((uint32_t)name & ~SPACE_MASK) == tag;
@@ -95,12 +95,14 @@ static bool fits(uint64_t name, uint64_t identity)
 
 uint32_t weir__identity_name_uid(uint64_t name, uint64_t identity)
 {
-    return fits(name, identity) ? (uint32_t)(name >> 32) : WEIR_UID_ANY;
+    bool is_seen = weir__identity_name_fits(name, identity) && !weir__self()->sees_other_uids;
+    return is_seen ? (uint32_t)(name >> 32) : WEIR_UID_ANY;
 }
 
 bool weir__identity_name_is_near(uint64_t name, uint64_t identity)
 {
-    return !fits(name, identity) || ((uint32_t)name & SPACE_MASK) == weir__self()->space;
+    return !weir__identity_name_fits(name, identity) ||
+           ((uint32_t)name & SPACE_MASK) == weir__self()->space;
 }
 
 /*
@@ -163,7 +165,9 @@ static void tell(uint64_t identity)
     cache->self.ipc_namespace = weir__ipc_namespace();
     /* Inodes of namespaces that exist together differ, and in their last digits. */
     cache->self.space = (uint32_t)cache->self.ipc_namespace & SPACE_MASK;
-    cache->self.name = weir__identity_name(identity, cache->self.uid);
+    cache->self.sees_other_uids = weir__sees_other_uids();
+    cache->self.name =
+        weir__identity_name(identity, cache->self.sees_other_uids ? WEIR_UID_ANY : cache->self.uid);
     /* Release [self.identity]: name and uid before it. Pairs with weir__self_identity(). */
     atomic_store_explicit(&cache->self.identity, identity, memory_order_release);
 }

@@ -16,7 +16,20 @@ static uint64_t load_name(const struct weir__owned *owned)
 
 bool weir__owned_is_named(const struct weir__owned *owned, uint64_t word)
 {
-    return weir__identity_name_uid(load_name(owned), weir__owner(word)) != WEIR_UID_ANY;
+    return weir__identity_name_fits(load_name(owned), weir__owner(word));
+}
+
+/* The first question may have made our identity: how we see uids is known from then on. */
+static bool is_gone(uint64_t owner, uint64_t name)
+{
+    uint32_t asked, uid = weir__identity_name_uid(name, owner);
+    do {
+        asked = uid;
+        if (weir_life(owner, asked) != WEIR_LIFE_DEAD)
+            return false;
+        uid = weir__identity_name_uid(name, owner);
+    } while (uid != asked);
+    return true;
 }
 
 bool weir__owned_is_dead(const struct weir__owned *owned, uint64_t word)
@@ -24,8 +37,7 @@ bool weir__owned_is_dead(const struct weir__owned *owned, uint64_t word)
     uint64_t name = load_name(owned), owner = weir__owner(word);
     /* In this order: who asks for the first time has no identity, and no namespace that it could
      * compare; "dead" is said only when it has. */
-    if (weir_life(owner, weir__identity_name_uid(name, owner)) != WEIR_LIFE_DEAD ||
-        !weir__identity_name_is_near(name, owner))
+    if (!is_gone(owner, name) || !weir__identity_name_is_near(name, owner))
         return false;
     /* Acquire, so that the name is read after it: the same owner still, and then the same name. */
     uint64_t now = atomic_load_explicit(&owned->word, memory_order_acquire);
