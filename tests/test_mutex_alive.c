@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -123,6 +124,49 @@ static int write_file(const char *path, const char *text)
     ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
     close(fd);
     return written == (ssize_t)strlen(text) ? 0 : -EPERM;
+}
+
+static ino_t namespace_now(void)
+{
+    struct stat entry;
+    return stat("/proc/thread-self/ns/ipc", &entry) == 0 ? entry.st_ino : 0;
+}
+
+/* One namespace after the other, which stay, until the number's last 10 bits are the test's again. */
+static int leave_far(void *from)
+{
+    enum { LAST = 1023, MOST = 2000 };
+    struct rlimit most;
+    if (getrlimit(RLIMIT_NOFILE, &most) != 0)
+        return -errno;
+    most.rlim_cur = most.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &most);
+    for (int i = 0; i < MOST; i++) {
+        if (unshare(CLONE_NEWIPC) != 0 ||
+            open("/proc/thread-self/ns/ipc", O_RDONLY | O_CLOEXEC) < 0)
+            return -errno;
+        if ((namespace_now() & LAST) == (*(ino_t *)from & LAST))
+            return 0;
+    }
+    return -ENOENT;
+}
+
+static void test_a_holder_of_a_namespace_far_away(void **state)
+{
+    struct actor holder;
+    ino_t here = namespace_now();
+    (void)state;
+    actor_start(&holder);
+    if (actor_ask(&holder, leave_far, &here) != 0) {
+        print_message("so many IPC namespaces are not allowed here\n");
+        actor_end(&holder);
+        skip();
+    }
+    assert_int_equal(actor_ask(&holder, lock, NULL), 0);
+    assert_result(weir_mutex_try_lock(&board->mutex), -EAGAIN);
+    assert_result(lock_for(&half_a_second), -ETIMEDOUT);
+    assert_int_equal(actor_ask(&holder, unlock, NULL), 0);
+    actor_end(&holder);
 }
 
 /* There, this process's user and group have the number 5. */
@@ -336,6 +380,7 @@ int main(int argc, char **argv)
         TEST(test_a_waiter_left_the_namespace),
         TEST(test_a_waiter_of_another_namespace),
         TEST(test_a_holder_of_another_namespace),
+        TEST(test_a_holder_of_a_namespace_far_away),
         TEST(test_in_another_user_namespace),
         TEST(test_a_waiter_behind_a_filter),
         TEST(test_another_users_beacon),

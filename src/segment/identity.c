@@ -163,7 +163,8 @@ static void tell(uint64_t identity)
 {
     cache->self.known = identity;
     cache->self.ipc_namespace = weir__ipc_namespace();
-    /* Inodes of namespaces that exist together differ, and in their last digits. */
+    /* Inodes of namespaces that exist together differ, and in their last digits: the lowest free
+     * number is given each time. */
     cache->self.space = (uint32_t)cache->self.ipc_namespace & SPACE_MASK;
     cache->self.sees_other_uids = weir__sees_other_uids();
     cache->self.name =
