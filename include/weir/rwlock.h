@@ -232,9 +232,9 @@ WEIR_EXPORT int weir_rwlock_write_unlock(struct weir_rwlock *lock);
  * weir_rwlock_read_lock(); others may read, too.
  *
  * Returns: 0. Errors: -EPERM (this thread does not write), -EBUSY (it was told WEIR_OWNER_DIED and has
- *     not called weir_rwlock_consistent()), -ENOSPC (every place is taken by a process that was
- *     stopped when it came to read; never with as many places as processes), -EOVERFLOW (this process
- *     holds WEIR_RWLOCK_READS_MAX), -EINVAL (no handle). It writes still, then.
+ *     not called weir_rwlock_consistent()), -ENOSPC (every place is taken by a process that came
+ *     to read, and was stopped, or is kept off its processor, before it saw the writer), -EOVERFLOW (this
+ *     process holds WEIR_RWLOCK_READS_MAX), -EINVAL (no handle). It writes still, then.
  * Blocking: never. Threads: the writer. Fork: as unlock. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_rwlock_downgrade(struct weir_rwlock *lock);
