@@ -213,7 +213,7 @@ int weir_collect(uint32_t flags,
         return weir__fail(EINVAL, "weir_collect: flags 0x%x are not known", flags);
     int result = weir__rundir_open(&dir, false);
     if (result != 0)
-        return weir__rundir_is_absent(&dir, result) ? 0 : result;
+        return result == -ENOENT ? 0 : result;
     weir__error_save(&saved);
     result = weir__entry_each(&dir, visit, &collection);
     weir__error_restore(&saved);

@@ -94,9 +94,8 @@ static int lookup_name(struct weir_ref ref, struct weir_segment_stat *stat)
         weir__rundir_close(&dir);
     }
     if (result != 0)
-        return weir__rundir_is_absent(&dir, result)
-                   ? weir__fail(ENOENT, "there is no object named '%s'", ref.text)
-                   : result;
+        return result == -ENOENT ? weir__fail(ENOENT, "there is no object named '%s'", ref.text)
+                                 : result;
     options.flags = WEIR_SEGMENT_READ_ONLY;
     options.trust = WEIR_TRUST_ANYONE;
     options.kind = entry.record.kind;

@@ -206,7 +206,7 @@ static int open_by_name(struct weir_segment *segment, const struct weir__segment
 {
     int result = weir__rundir_enter(ask->dir, false);
     if (result != 0)
-        return weir__rundir_is_absent(ask->dir, result) ? no_such_name(ask) : result;
+        return result == -ENOENT ? no_such_name(ask) : result;
     result = open_entry(segment, ask, ask->dir);
     if (result == -EIDRM) /* the last user left between our look and the attach */
         result = not_there(ask);

@@ -95,9 +95,8 @@ int weir__name_remove(const char *name)
     if (result == 0)
         result = weir__rundir_open(&dir, false);
     if (result != 0)
-        return weir__rundir_is_absent(&dir, result)
-                   ? weir__fail(ENOENT, "there is no object named '%s'", name)
-                   : result;
+        return result == -ENOENT ? weir__fail(ENOENT, "there is no object named '%s'", name)
+                                 : result;
     weir__entry_name(name, directory);
     result = weir__entry_read(&dir, directory, &entry);
     if (result == -ENOENT)

@@ -16,7 +16,6 @@
  * ready to make the directory again (-ENOENT: open it once more).
  */
 
-#include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,14 +37,6 @@ static inline void weir__rundir_init(struct weir__rundir *dir)
 {
     dir->fd = -1;
     dir->ipc_namespace = 0;
-    dir->path[0] = '\0';
-}
-
-/* Of a result of weir__rundir_enter(): there is none, so that nothing is in it. Not where /proc
- * does not say which it would be: that is -ENOENT too, with a sentence, and no path. */
-static inline bool weir__rundir_is_absent(const struct weir__rundir *dir, int result)
-{
-    return result == -ENOENT && dir->path[0] != '\0';
 }
 
 /*

@@ -162,7 +162,7 @@ int weir__semset_name_open(struct weir_semset **set, const char *name, uint32_t 
     if (result == 0)
         result = weir__rundir_open(&dir, false);
     if (result != 0)
-        return weir__rundir_is_absent(&dir, result) ? fail_no_object(name) : result;
+        return result == -ENOENT ? fail_no_object(name) : result;
     result = open_entry(set, name, count, options, &dir);
     weir__rundir_close(&dir);
     return result;
@@ -197,7 +197,7 @@ int weir__semset_name_remove(const char *name)
     if (result == 0)
         result = weir__rundir_open(&dir, false);
     if (result != 0)
-        return weir__rundir_is_absent(&dir, result) ? fail_no_object(name) : result;
+        return result == -ENOENT ? fail_no_object(name) : result;
     result = read_entry(&dir, name, &entry);
     weir__rundir_close(&dir);
     /* A corrupt record is cleared away, as for a segment. */
