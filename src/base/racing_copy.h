@@ -61,31 +61,10 @@ static inline void weir__copy_racing(void *to, const void *from, size_t size)
         memcpy(to, from, size);
 }
 
-/*
- * size: 64 at most. By wide loads: these bytes were not written on this processor just before. 16,
- * what a value of 64 bytes has in its second line, in one: each instruction less is one of the next
- * read's that fits into the processor's window.
- */
-static WEIR__RACING_INLINE void weir__copy_racing_line(unsigned char *to, const unsigned char *from,
-                                                       size_t size)
+/* size: 64 at most. */
+static WEIR__RACING_INLINE void weir__copy_racing_line(void *to, const void *from, size_t size)
 {
-    if (size == 16) {
-        memcpy(to, from, 16);
-        return;
-    }
-    if (size > 32) {
-        memcpy(to + 16, from + 16, 16);
-        memcpy(to + size - 32, from + size - 32, 16);
-    }
-    if (size > 16) {
-        memcpy(to, from, 16);
-        memcpy(to + size - 16, from + size - 16, 16);
-    } else if (size >= 8) {
-        memcpy(to, from, 8);
-        memcpy(to + size - 8, from + size - 8, 8);
-    } else if (size > 0) {
-        weir__copy_small(to, from, size);
-    }
+    weir__copy_wide(to, from, size);
 }
 #endif
 

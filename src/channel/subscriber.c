@@ -360,7 +360,7 @@ receive_found(struct weir_subscriber *subscriber, const struct place *place, uin
                              size_bytes > capacity_bytes,
                          0))
         return receive_any(subscriber, data, capacity_bytes, message, deadline_ns);
-    weir__copy_small(data, place->at + WEIR__RECORD_HEADER_BYTES, size_bytes);
+    weir__copy_wide(data, place->at + WEIR__RECORD_HEADER_BYTES, size_bytes);
     if (message)
         weir__lane_describe(place->lane, header, data, message);
     weir__lane_step_over(place->lane, header);

@@ -202,7 +202,7 @@ int weir_subscriber_release_many(struct weir_subscriber *subscriber,
 static inline void copy(unsigned char *to, const unsigned char *from, size_t size_bytes)
 {
     if (size_bytes <= WEIR__COPY_SMALL_MAX)
-        weir__copy_small(to, from, size_bytes);
+        weir__copy_wide(to, from, size_bytes);
     else
         memcpy(to, from, size_bytes);
 }
