@@ -211,18 +211,20 @@ static void beyond_16_bits(void *argument)
     (void)argument;
     new_ipc_namespace();
     set_sysctl("/proc/sys/kernel/sem", "70000 1024000 500 100");
-    CHECK_RESULT(weir_semset_create(&set, weir_private(), 65537, NULL, NULL), -E2BIG);
-    CHECK_RESULT(weir_semset_create(&set, weir_by_key(TEST_KEY), 65536, NULL, NULL), -E2BIG);
-    CHECK_RESULT(weir_semset_create_or_open(&set, weir_by_key(TEST_KEY), 65536, NULL, NULL),
+    CHECK_RESULT(weir_semset_create(&set, weir_private(), 65536, NULL, NULL), -E2BIG);
+    CHECK_RESULT(weir_semset_create(&set, weir_by_key(TEST_KEY), 65535, NULL, NULL), -E2BIG);
+    CHECK_RESULT(weir_semset_create_or_open(&set, weir_by_key(TEST_KEY), 65535, NULL, NULL),
                  -E2BIG);
     CHECK(has_word(weir_last_error(), "65535"));
-    CHECK_RESULT(weir_semset_create(&set, weir_by_key(TEST_KEY), 65535, NULL, NULL), 0);
+    CHECK_RESULT(weir_semset_create(&set, weir_by_key(TEST_KEY), 65534, NULL, NULL), 0);
+    CHECK_RESULT(weir_semset_post(set, 65533, 0), 0);
+    CHECK(weir_semset_value(set, 65533) == 1 && weir_semset_value(set, 0) == 0);
+    CHECK_RESULT(weir_semset_create(&set, weir_private(), 65535, NULL, NULL), 0);
     CHECK_RESULT(weir_semset_post(set, 65534, 0), 0);
     CHECK(weir_semset_value(set, 65534) == 1 && weir_semset_value(set, 0) == 0);
-    CHECK_RESULT(weir_semset_create(&set, weir_private(), 65536, NULL, NULL), 0);
-    CHECK_RESULT(weir_semset_post(set, 65535, 0), 0);
-    CHECK(weir_semset_value(set, 65535) == 1 && weir_semset_value(set, 0) == 0);
-    /* Another program's. */
+    /* Another program's, unless the C library has 16 bits for how many a set has, too (musl). */
+    if (sizeof(((struct semid_ds *)NULL)->sem_nsems) == 2)
+        return;
     int id = semget((key_t)TEST_KEY + 1, 65537, IPC_CREAT | IPC_EXCL | 0600);
     CHECK(id >= 0);
     CHECK_RESULT(weir_semset_create_or_open(&set, weir_by_key(TEST_KEY + 1), 1, NULL, NULL),
@@ -230,6 +232,8 @@ static void beyond_16_bits(void *argument)
     CHECK_RESULT(weir_semset_open(&set, weir_by_id(id), 1, NULL), 0);
     CHECK_RESULT(weir_semset_post(set, 65536, 0), -EINVAL);
     CHECK(weir_semset_value(set, 65536) == 0 && weir_semset_value(set, 0) == 0);
+    CHECK_RESULT(weir_semset_post(set, 65535, 0), 0);
+    CHECK(weir_semset_value(set, 65535) == 1);
 }
 
 static void limits_are_told(void **state)

@@ -105,8 +105,9 @@ struct weir_semset_stat {
  * weir_semset_create() - make a set with its first values
  *
  * set: receives the handle; untouched on failure. ref: what it is called; not
- * an id. count: 1 to SEMMSL, and 65,536 at most. values: count first values of 0 to
- * WEIR_SEM_VALUE_MAX, or NULL for all 0. options: may be NULL.
+ * an id. count: 1 to SEMMSL, and 65,534 at most (private and named ones: 65,535).
+ * values: count first values of 0 to WEIR_SEM_VALUE_MAX, or NULL for all 0.
+ * options: may be NULL.
  *
  * Returns: 0.
  * Errors: -EEXIST, -EINVAL (name, key, count, mode), -ERANGE (a value),

@@ -24,7 +24,10 @@ union weir__semun {
 };
 
 /* semop(2) has 16 bits for a semaphore's number: of a larger set it would reach another one. */
-#define WEIR__SEMS_MAX 65536
+#define WEIR__SEM_NUMBERS 65536
+
+/* Of a set that weir makes, its own included: semget() of musl takes no more. */
+#define WEIR__SEMS_MAX (WEIR__SEM_NUMBERS - 1)
 
 struct weir_semset {
     int id;

@@ -34,10 +34,9 @@ int weir__semset_check(uint32_t count, uint32_t extra, const uint16_t *values, u
                           count, extra ? " and weir's own" : "", limits.semmsl,
                           (uint64_t)count + extra, limits.semmns, limits.semopm, limits.semmni);
     if ((uint64_t)count + extra > WEIR__SEMS_MAX)
-        return weir__fail(E2BIG,
-                          "a set of %" PRIu32 " semaphores%s: no operation reaches those behind "
-                          "number %d: make several sets",
-                          count, extra ? " and weir's own" : "", WEIR__SEMS_MAX - 1);
+        return weir__fail(
+            E2BIG, "a set of %" PRIu32 " semaphores%s: the largest has %d: make several sets",
+            count, extra ? " and weir's own" : "", WEIR__SEMS_MAX);
     for (uint32_t i = 0; values && i < count; i++)
         if (values[i] > WEIR_SEM_VALUE_MAX)
             return weir__fail(ERANGE,

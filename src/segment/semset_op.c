@@ -152,11 +152,11 @@ static int one(const struct weir_semset *set, uint32_t index, int change, uint32
     struct weir_sem_op op = { (uint16_t)index, (int16_t)change, flags };
     if (index >= set->count)
         return fail_index(set, index);
-    if (index >= WEIR__SEMS_MAX)
+    if (index >= WEIR__SEM_NUMBERS)
         return weir__fail(EINVAL,
                           "semaphore %" PRIu32 " of set %d: no operation reaches those behind "
                           "number %d",
-                          index, set->id, WEIR__SEMS_MAX - 1);
+                          index, set->id, WEIR__SEM_NUMBERS - 1);
     int result = translate(set, &op, 1, deadline_ns == TRY, &kernel_op);
     return result != 0 ? result : operate(set, &kernel_op, 1, deadline_ns);
 }
