@@ -48,8 +48,8 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
 weir__atomic_u64 weir__sessions;
 
 /*
- * Another session for each joining of this process, until they come round. The count is a child's too, so the
- * identity is mixed in: else all children of one parent began with the same session.
+ * Another session for each joining of this process, until they come round. The count is a child's
+ * too, so the identity is mixed in: else all children of one parent began with the same session.
  * A subscriber's is odd if it is lossy, else even.
  */
 static uint64_t new_session(const struct weir__side *side)

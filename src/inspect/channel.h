@@ -38,9 +38,9 @@ void weir__read_subscriber_stats(const struct weir__page_shm *page, uint32_t pub
                                  struct weir_channel_member *member);
 
 /*
- * What a subscriber has announced that it holds of the lane of this one of its readings, which is shown
- * by this word, and whose cursor was read before. attempts: looks more than one that are left for all lanes of the page; what changes or
- * lies for longer stays unknown.
+ * What a subscriber has announced that it holds of the lane of this one of its readings, which is
+ * shown by this word, and whose cursor was read before. attempts: looks more than one that are left
+ * for all lanes of the page; what changes or lies for longer stays unknown.
  */
 void weir__read_holds(const struct weir__page_shm *page, const struct weir__aside_shm *aside,
                       uint64_t shown, unsigned *attempts, struct weir__member_seen *seen,

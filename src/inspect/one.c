@@ -32,13 +32,12 @@ static int meant_by_name(const char *name, struct meant *meant)
         weir__rundir_close(&dir);
     }
     char where[WEIR__NAMESPACE_TEXT_BYTES];
-    bool is_absent = result == -ENOENT;
-    if (is_absent && weir__entry_elsewhere(directory, where))
+    if (result == -ENOENT && weir__entry_elsewhere(directory, where))
         return weir__fail(ENOENT,
                           "there is no object named '%s' in this IPC namespace, but one in the "
                           "namespace %s",
                           name, where);
-    if (is_absent)
+    if (result == -ENOENT)
         return weir__fail(ENOENT, "there is no object named '%s': 'weir list' shows what there is",
                           name);
     if (result != 0)

@@ -24,7 +24,7 @@ struct weir__self {
     uint32_t uid;              /* effective: what others must ask for */
     uint32_t space;            /* a tag of the IPC namespace that the beacon is in */
     uint64_t ipc_namespace;    /* that one; 0: it is not known */
-    bool sees_other_uids; /* see base/limits.h: its uid is no other's to ask for, nor others' its */
+    bool sees_other_uids;      /* weir__sees_other_uids(): uids are no numbers to ask by */
 };
 
 /* Where it stands. Never NULL; another place before weir_identity() has succeeded. */
@@ -59,10 +59,10 @@ uint32_t weir__identity_uid(void);
 uint64_t weir__ipc_namespace_here(void);
 
 /*
- * A word to stand beside an owner's: the uid to ask for (WEIR_UID_ANY in a user namespace that was made:
- * others see another number there), in which IPC namespace (this process's),
- * and enough of the identity to see whether it is that owner's. (An owner takes a place with one compare-and-swap, and can be killed before
- * it has written more.)
+ * A word to stand beside an owner's: the uid to ask for (WEIR_UID_ANY in a user namespace that was
+ * made: others see another number there), in which IPC namespace (this process's), and enough of the
+ * identity to see whether it is that owner's. (An owner takes a place with one compare-and-swap, and
+ * can be killed before it has written more.)
  */
 uint64_t weir__identity_name(uint64_t identity, uint32_t uid);
 

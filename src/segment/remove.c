@@ -90,7 +90,6 @@ int weir__name_remove(const char *name)
     char directory[WEIR__ENTRY_NAME_BYTES];
     struct weir__rundir dir;
     struct weir__entry entry;
-    weir__rundir_init(&dir);
     int result = weir_name_check(name);
     if (result == 0)
         result = weir__rundir_open(&dir, false);

@@ -116,7 +116,8 @@ int weir__semset_name_create_or_open(struct weir_semset **set, const char *name,
                                      const struct weir_semset_options *options);
 int weir__semset_name_remove(const char *name);
 
-/* Whether a name is the set's, or that of the segment it lives with: then all its semaphores are the user's. */
+/* Whether a name is the set's, or that of the segment it lives with: then all its semaphores are the
+ * user's. */
 bool weir__semset_is_named(int id, const struct semid_ds *status);
 
 /* How many of the set's semaphores the user has, when it is found by its id; -EACCES, explained:

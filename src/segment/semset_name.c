@@ -157,7 +157,6 @@ int weir__semset_name_open(struct weir_semset **set, const char *name, uint32_t 
                            const struct weir_semset_options *options)
 {
     struct weir__rundir dir;
-    weir__rundir_init(&dir);
     int result = weir_name_check(name);
     if (result == 0)
         result = weir__rundir_open(&dir, false);
@@ -192,7 +191,6 @@ int weir__semset_name_remove(const char *name)
 {
     struct weir__rundir dir;
     struct weir__entry entry;
-    weir__rundir_init(&dir);
     int result = weir_name_check(name);
     if (result == 0)
         result = weir__rundir_open(&dir, false);

@@ -118,24 +118,17 @@ teardown() {
 }
 
 @test "what root made in a user's run directory is told as root's" {
-    [ "$(id -u)" = 0 ] || skip "not root"
-    nobody="setpriv --reuid 65534 --regid 65534 --clear-groups"
-    $nobody true || skip "setpriv is not permitted here"
-    place="$(mktemp -d /tmp/weir-create-XXXXXX)"
-    chmod 755 "$place"
-    cp "$WEIR" "$place/weir"
-    mkdir -m 700 "$place/own" "$place/roots"
-    chown 65534 "$place/own"
-    export WEIR_DIR=$place/own
-    $nobody "$place/weir" create make/two --size 1
+    nobody_can
+    mkdir -m 700 "$nobody_folder/own" "$nobody_folder/roots"
+    chown 65534 "$nobody_folder/own"
+    export WEIR_DIR=$nobody_folder/own
+    as_nobody create make/two --size 1
     "$WEIR" create make/one --size 1
     refused 1 "make,one is uid 0's alone: take another name, or let that user" \
-        $nobody "$place/weir" create make/one --size 1 || failed=1
-    works "$WEIR" rm make/one make/two || failed=1
-    WEIR_DIR=$place/roots refused 1 'Permission denied: set WEIR_DIR to a directory that you may' \
-        $nobody "$place/weir" create make/one --size 1 || failed=1
-    rm -r "$place"
-    [ -z "${failed:-}" ]
+        as_nobody create make/one --size 1
+    works "$WEIR" rm make/one make/two
+    WEIR_DIR=$nobody_folder/roots refused 1 \
+        'Permission denied: set WEIR_DIR to a directory that you may' as_nobody create make/one --size 1
 }
 
 @test "another user's run directory is refused" {
