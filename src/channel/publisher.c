@@ -24,27 +24,27 @@ static inline bool is_rung(const struct weir__waker *waker)
     return atomic_load_explicit(waker->epoch, memory_order_relaxed) == waker->rung;
 }
 
-/*
- * Of several subscribers, mostly nobody is to be rung: so this saves no register, and what it leads
- * to is jumped to.
- */
-static __attribute__((noinline)) void wake_any(struct weir_publisher *publisher)
+/* Each of these is the last thing that a commit does: it is jumped to, and gives 0. */
+
+static __attribute__((noinline, cold)) int wake(struct weir_publisher *publisher)
+{
+    weir__publisher_wake(publisher);
+    return 0;
+}
+
+/* Of several subscribers, mostly nobody is to be rung: so this saves no register. */
+static __attribute__((noinline)) int wake_others(struct weir_publisher *publisher)
 {
     const struct weir__waker *waker = publisher->wakers, *end = waker + publisher->more;
-    /* Relaxed [slot.changes]: as in wake_subscribers(). */
-    if (!is_rung(&publisher->waker) ||
-        atomic_load_explicit(publisher->changes, memory_order_relaxed) != publisher->changes_seen) {
-        weir__publisher_wake(publisher);
-        return;
-    }
-    while (waker != end && is_rung(waker))
-        waker++;
-    if (waker != end)
-        weir__publisher_wake(publisher);
+    do
+        if (!is_rung(waker))
+            return wake(publisher);
+    while (++waker != end);
+    return 0;
 }
 
 /* After a commit. */
-static inline void wake_subscribers(struct weir_publisher *publisher)
+static inline int wake_subscribers(struct weir_publisher *publisher)
 {
     /* CRASH lane.unrung */
     weir__wake_order(publisher->must_fence);
@@ -53,10 +53,9 @@ static inline void wake_subscribers(struct weir_publisher *publisher)
     uint32_t epoch = atomic_load_explicit(publisher->waker.epoch, memory_order_relaxed);
     /* Relaxed [slot.changes]: likewise; who joins raises it before it sleeps. */
     uint32_t changes = atomic_load_explicit(publisher->changes, memory_order_relaxed);
-    if (__builtin_expect(epoch != publisher->waker.rung || changes != publisher->changes_seen ||
-                             publisher->more != 0,
-                         0))
-        wake_any(publisher);
+    if (__builtin_expect(epoch != publisher->waker.rung || changes != publisher->changes_seen, 0))
+        return wake(publisher);
+    return __builtin_expect(publisher->more != 0, 0) ? wake_others(publisher) : 0;
 }
 
 static inline void zero_header(struct weir_publisher *publisher, uint64_t position)
@@ -114,12 +113,12 @@ static inline void put_header(struct weir_publisher *publisher, uint64_t header,
     publisher->tail += bytes;
 }
 
-static inline void put_message(struct weir_publisher *publisher, uint64_t length, uint32_t type)
+static inline __attribute__((always_inline)) int put_message(struct weir_publisher *publisher,
+                                                             uint64_t length, uint32_t type)
 {
     put_header(publisher, weir__record_header(length, type, 0), weir__record_bytes(length));
     publisher->count++;
-    if (__builtin_expect(!publisher->has_batch, 1))
-        wake_subscribers(publisher);
+    return __builtin_expect(publisher->has_batch, 0) ? 0 : wake_subscribers(publisher);
 }
 
 /* From tail to the ring's end. */
@@ -250,8 +249,7 @@ static __attribute__((noinline)) int commit_any(struct weir_publisher *publisher
                           size_bytes, type, (unsigned long long)most);
     if (!weir__publisher_is_of_type(publisher, size_bytes))
         return weir__publisher_refuse_size(publisher, size_bytes);
-    put_message(publisher, size_bytes, type);
-    return 0;
+    return put_message(publisher, size_bytes, type);
 }
 
 int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes, uint32_t type)
@@ -261,8 +259,7 @@ int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes, u
                              size_bytes >= publisher->loan_end || type > UINT16_MAX,
                          0))
         return commit_any(publisher, size_bytes, type);
-    put_message(publisher, size_bytes, type);
-    return 0;
+    return put_message(publisher, size_bytes, type);
 }
 
 void weir_publisher_abandon(struct weir_publisher *publisher)
@@ -283,8 +280,7 @@ static __attribute__((noinline)) int send_any(struct weir_publisher *publisher, 
         return result;
     if (size_bytes > 0)
         memcpy(payload(publisher), data, size_bytes);
-    put_message(publisher, size_bytes, type);
-    return 0;
+    return put_message(publisher, size_bytes, type);
 }
 
 /*
@@ -300,8 +296,7 @@ int weir_publisher_send_until(struct weir_publisher *publisher, const void *data
                          0))
         return send_any(publisher, data, size_bytes, type, deadline_ns);
     weir__copy_small(payload(publisher), data, size_bytes);
-    put_message(publisher, size_bytes, type);
-    return 0;
+    return put_message(publisher, size_bytes, type);
 }
 
 int weir_publisher_send(struct weir_publisher *publisher, const void *data, size_t size_bytes)
