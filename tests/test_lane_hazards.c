@@ -345,14 +345,10 @@ static void test_a_thread_in_another_namespace(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PAIR_TEST(test_pollers_learn_of_a_death),
-        PAIR_TEST(test_a_boundary_that_is_being_stored),
-        PAIR_TEST(test_a_child_with_a_full_table),
-        PAIR_TEST(test_a_child_with_a_descriptor),
-        PAIR_TEST(test_a_beacon_of_another_uid),
-        PAIR_TEST(test_a_page_of_the_same_key),
-        PAIR_TEST(test_nobody_shows_nothing),
-        PAIR_TEST(test_a_thread_in_another_namespace),
+        PAIR_TEST(test_pollers_learn_of_a_death),  PAIR_TEST(test_a_boundary_that_is_being_stored),
+        PAIR_TEST(test_a_child_with_a_full_table), PAIR_TEST(test_a_child_with_a_descriptor),
+        PAIR_TEST(test_a_beacon_of_another_uid),   PAIR_TEST(test_a_page_of_the_same_key),
+        PAIR_TEST(test_nobody_shows_nothing),      PAIR_TEST(test_a_thread_in_another_namespace),
         PAIR_TEST(test_a_lane_of_huge_pages),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);

@@ -36,11 +36,9 @@ static __attribute__((noinline, cold)) int wake(struct weir_publisher *publisher
 static __attribute__((noinline)) int wake_others(struct weir_publisher *publisher)
 {
     const struct weir__waker *waker = publisher->wakers, *end = waker + publisher->more;
-    do
-        if (!is_rung(waker))
-            return wake(publisher);
-    while (++waker != end);
-    return 0;
+    while (waker != end && is_rung(waker))
+        waker++;
+    return waker != end ? wake(publisher) : 0;
 }
 
 /* After a commit. */
