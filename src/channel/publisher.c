@@ -36,9 +36,11 @@ static __attribute__((noinline, cold)) int wake(struct weir_publisher *publisher
 static __attribute__((noinline)) int wake_others(struct weir_publisher *publisher)
 {
     const struct weir__waker *waker = publisher->wakers, *end = waker + publisher->more;
-    while (waker != end && is_rung(waker))
-        waker++;
-    return waker != end ? wake(publisher) : 0;
+    do { /* there is one */
+        if (!is_rung(waker))
+            return wake(publisher);
+    } while (++waker != end);
+    return 0;
 }
 
 /* After a commit. */
