@@ -84,6 +84,73 @@ static void test_nonsense(void **state)
     weir_subscriber_close(subscriber);
 }
 
+/* How the message behind the first ones of a burst is read, and how the first one is. */
+static int take_one(struct weir_subscriber *subscriber)
+{
+    struct weir_message message;
+    return weir_subscriber_take_until(subscriber, &message, NOW);
+}
+
+static int receive_one(struct weir_subscriber *subscriber)
+{
+    char data[64];
+    return weir_subscriber_receive_until(subscriber, data, sizeof data, NULL, NOW);
+}
+
+static int take_two(struct weir_subscriber *subscriber)
+{
+    struct weir_message messages[2];
+    return weir_subscriber_take_many_until(subscriber, messages, 2, NOW);
+}
+
+static int receive_two(struct weir_subscriber *subscriber)
+{
+    struct weir_message messages[2];
+    char data[128];
+    return weir_subscriber_receive_many_until(subscriber, data, sizeof data, messages, 2, NOW);
+}
+
+enum { LIKE_BYTES = 24, LIKE_RECORD = 32 };
+
+static int send(struct weir_publisher *publisher, size_t size_bytes)
+{
+    static const char data[LIKE_BYTES];
+    return weir_publisher_send_until(publisher, data, size_bytes, 0, NOW);
+}
+
+/* Behind count good ones that are alike one more, with less of the ring left than it says. */
+static void beyond_the_end(int (*read)(struct weir_subscriber *), unsigned count)
+{
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir_publisher *liar = crowd_publisher(WEIR_RING_BYTES_MIN);
+    assert_result(receive_one(subscriber), -EAGAIN);
+    assert_int_equal(send(liar, LIKE_RECORD / 2 - WEIR__RECORD_HEADER_BYTES), 0);
+    assert_result(receive_one(subscriber), 0);
+    while (liar->tail < liar->capacity - LIKE_RECORD / 2 - count * LIKE_RECORD) {
+        assert_int_equal(send(liar, LIKE_BYTES), 0);
+        assert_result(receive_one(subscriber), 0);
+    }
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(send(liar, LIKE_BYTES), 0);
+    assert_int_equal(liar->tail, liar->capacity - LIKE_RECORD / 2);
+    atomic_store(weir__header_at(liar->ring, liar->capacity, liar->tail),
+                 weir__record_header(LIKE_BYTES, 0, 0));
+    if (count > 0)
+        assert_int_equal(read(subscriber), count); /* what was good comes first */
+    assert_result(read(subscriber), -EUCLEAN);
+    weir_subscriber_close(subscriber);
+    weir_publisher_close(liar);
+}
+
+static void test_a_header_like_the_last(void **state)
+{
+    (void)state;
+    beyond_the_end(take_one, 0);
+    beyond_the_end(receive_one, 0);
+    beyond_the_end(take_two, 1);
+    beyond_the_end(receive_two, 1);
+}
+
 static void test_no_lane(void **state)
 {
     (void)state;
@@ -191,9 +258,8 @@ static void test_fork(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CROWD_TEST(test_nonsense),
-        CROWD_TEST(test_no_lane),
-        CROWD_TEST(test_cursor),
+        CROWD_TEST(test_nonsense), CROWD_TEST(test_a_header_like_the_last),
+        CROWD_TEST(test_no_lane),  CROWD_TEST(test_cursor),
         CROWD_TEST(test_fork),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);

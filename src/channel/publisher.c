@@ -58,23 +58,26 @@ static inline int wake_subscribers(struct weir_publisher *publisher)
     return __builtin_expect(publisher->more != 0, 0) ? wake_others(publisher) : 0;
 }
 
-static inline void zero_header(struct weir_publisher *publisher, uint64_t position)
+static inline weir__atomic_u64 *header_at(const struct weir_publisher *publisher, uint64_t position)
+{
+    return weir__header_at(publisher->ring, publisher->capacity, position);
+}
+
+static inline void zero(weir__atomic_u64 *header)
 {
     /* Relaxed: before the commit of the record in front of it. */
-    atomic_store_explicit(weir__header_at(publisher->ring, publisher->capacity, position), 0,
-                          memory_order_relaxed);
+    atomic_store_explicit(header, 0, memory_order_relaxed);
 }
 
 void weir__publisher_commit_batch(struct weir_publisher *publisher)
 {
     if (publisher->batch_header == 0)
         return;
-    zero_header(publisher, publisher->tail);
+    zero(header_at(publisher, publisher->tail));
     /* Release [lane.commit]: all records of the batch, and the 0 behind them, before this
-     * header. Pairs with weir__load_header(). CRASH lane.batch */
-    atomic_store_explicit(
-        weir__header_at(publisher->ring, publisher->capacity, publisher->batch_start),
-        publisher->batch_header, memory_order_release);
+     * header. Pairs with weir__load_header_at(). CRASH lane.batch */
+    atomic_store_explicit(header_at(publisher, publisher->batch_start), publisher->batch_header,
+                          memory_order_release);
     publisher->batch_header = 0;
     wake_subscribers(publisher);
 }
@@ -83,7 +86,8 @@ void weir__publisher_commit_batch(struct weir_publisher *publisher)
  * In a batch the first header is held back, so that those behind it are not read either, and
  * the 0 behind the last of them need not be there before its end.
  */
-static inline void put_batched(struct weir_publisher *publisher, uint64_t header)
+static inline void put_batched(struct weir_publisher *publisher, weir__atomic_u64 *here,
+                               uint64_t header)
 {
     if (publisher->batch_header == 0) {
         publisher->batch_header = header;
@@ -91,34 +95,38 @@ static inline void put_batched(struct weir_publisher *publisher, uint64_t header
         publisher->batch_count = publisher->count;
     } else {
         /* Relaxed: behind the one that is held back. */
-        atomic_store_explicit(
-            weir__header_at(publisher->ring, publisher->capacity, publisher->tail), header,
-            memory_order_relaxed);
+        atomic_store_explicit(here, header, memory_order_relaxed);
     }
 }
 
-/* The header of a record at tail whose payload is written: the next header 0, then this one. */
+/*
+ * The header of a record at tail whose payload is written: the next header 0, then this one. What is
+ * read of the handle is read first: whatever is stored into the ring may, for all that the compiler
+ * knows, be a field of it.
+ */
 static inline void put_header(struct weir_publisher *publisher, uint64_t header, uint64_t bytes)
 {
+    uint64_t end = publisher->tail + bytes;
+    weir__atomic_u64 *here = header_at(publisher, publisher->tail);
+    weir__atomic_u64 *next = header_at(publisher, end);
     if (__builtin_expect(publisher->has_batch, 0)) {
-        put_batched(publisher, header);
+        put_batched(publisher, here, header);
     } else {
-        zero_header(publisher, publisher->tail + bytes);
+        zero(next);
         /* Release [lane.commit]: payload and next header before it. Pairs with
-         * weir__load_header(). CRASH lane.filling */
-        atomic_store_explicit(
-            weir__header_at(publisher->ring, publisher->capacity, publisher->tail), header,
-            memory_order_release);
+         * weir__load_header_at(). CRASH lane.filling */
+        atomic_store_explicit(here, header, memory_order_release);
     }
-    publisher->tail += bytes;
+    publisher->tail = end;
 }
 
 static inline __attribute__((always_inline)) int put_message(struct weir_publisher *publisher,
                                                              uint64_t length, uint32_t type)
 {
+    bool has_batch = publisher->has_batch;
     put_header(publisher, weir__record_header(length, type, 0), weir__record_bytes(length));
     publisher->count++;
-    return __builtin_expect(publisher->has_batch, 0) ? 0 : wake_subscribers(publisher);
+    return __builtin_expect(has_batch, 0) ? 0 : wake_subscribers(publisher);
 }
 
 /* From tail to the ring's end. */

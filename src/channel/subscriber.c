@@ -45,18 +45,10 @@ static inline struct place place_found(const struct weir_subscriber *subscriber)
     return (struct place){ lane, weir__ring_at(lane->ring.bytes, lane->ring.capacity, lane->head) };
 }
 
-static inline uint64_t load_at(const struct place *place)
-{
-    /* Acquire [lane.commit]: the payload, and the next header, after it. Pairs with
-     * put_header() and weir__publisher_commit_batch(). */
-    return atomic_load_explicit((const weir__atomic_u64 *)(const void *)place->at,
-                                memory_order_acquire);
-}
-
 /* The header there; 0: not there yet, or not even a lane. */
 static inline uint64_t load_header(const struct place *place)
 {
-    return __builtin_expect(place->lane != NULL, 1) ? load_at(place) : 0;
+    return __builtin_expect(place->lane != NULL, 1) ? weir__load_header_at(place->at) : 0;
 }
 
 /* Looks at a header, 10 to 50 ns each with the pause behind it, before a wait is begun in earnest. */
@@ -75,20 +67,21 @@ static inline uint64_t spin(struct weir_subscriber *subscriber, const struct pla
 {
     if (!place->lane || !weir__subscriber_may_spin(subscriber, deadline_ns))
         return 0;
-    uint64_t header = load_at(place);
+    uint64_t header = weir__load_header_at(place->at);
     for (int i = 0; header == 0 && i < BRIEF_LOOKS; i++) {
         if (i < CLOSE_LOOKS)
             weir__cpu_relax_briefly();
         else
             weir__cpu_relax();
-        header = load_at(place);
+        header = weir__load_header_at(place->at);
     }
     return header;
 }
 
+/* Whether it is a sound header of a message there; the lane's alike is that message's then. */
 static inline bool is_message(const struct place *place, uint64_t header)
 {
-    return header != 0 && weir__is_message(&place->lane->ring, place->at, header);
+    return place->lane && weir__is_next(&place->lane->ring, place->at, header, &place->lane->alike);
 }
 
 /* 0 and the header of the message at head, checked; or why there is none by the deadline. */
@@ -129,14 +122,16 @@ static __attribute__((noinline, cold)) int wake_publisher(struct weir_subscriber
 static inline int store_cursor(struct weir_subscriber *subscriber)
 {
     struct weir__lane *lane = subscriber->lane;
+    struct weir__entry_shm *entry = lane->cursor;
+    uint64_t head = lane->head;
     if (__builtin_expect(lane->held != 0, 0))
         return store_oldest(subscriber, lane);
     /* Relaxed [lane.released]: who inspects tells it from what the cursor says. Pairs with
      * read_entries(). */
-    atomic_store_explicit(&lane->cursor->released, lane->count, memory_order_relaxed);
+    atomic_store_explicit(&entry->released, lane->count, memory_order_relaxed);
     /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
      * was_taken(). */
-    atomic_store_explicit(&lane->cursor->cursor, lane->head, memory_order_release);
+    atomic_store_explicit(&entry->cursor, head, memory_order_release);
     if (__builtin_expect(weir__waker_look(&lane->waker) != lane->waker.rung, 0))
         return wake_publisher(subscriber, lane);
     return 0;
@@ -161,16 +156,18 @@ static int refused(struct weir_subscriber *subscriber, int result)
     return result;
 }
 
+/* bytes: of its record. */
 static inline int hold(struct weir_subscriber *subscriber, const struct place *place,
-                       uint64_t header, struct weir_message *message)
+                       uint64_t header, uint64_t bytes, struct weir_message *message)
 {
+    struct weir__lane *lane = place->lane;
     uint32_t taken = subscriber->taken;
-    subscriber->taken = taken + 1;
+    weir__lane_describe(lane, header, place->at + WEIR__RECORD_HEADER_BYTES, message);
     subscriber->holds[taken % WEIR_HOLDS_MAX] =
-        (struct weir__hold){ .lane = place->lane, .position = place->lane->head };
-    place->lane->held++;
-    weir__lane_describe(place->lane, header, place->at + WEIR__RECORD_HEADER_BYTES, message);
-    weir__lane_step_over(place->lane, header);
+        (struct weir__hold){ .lane = lane, .position = lane->head };
+    subscriber->taken = taken + 1;
+    lane->held++;
+    weir__lane_step(lane, bytes);
     return update_descriptor(subscriber);
     /* CRASH page.taken */
 }
@@ -187,21 +184,18 @@ static __attribute__((noinline)) int take_any(struct weir_subscriber *subscriber
         result = find(subscriber, &header, deadline_ns);
     if (result == 0) {
         struct place place = place_found(subscriber);
-        result = hold(subscriber, &place, header, message);
+        result = hold(subscriber, &place, header, weir__alike(header).bytes, message);
         place.lane->missed = 0;
         return result;
     }
     return refused(subscriber, result);
 }
 
-static inline __attribute__((always_inline)) int
-take_found(struct weir_subscriber *subscriber, const struct place *place, uint64_t header,
-           struct weir_message *message, int64_t deadline_ns)
+static inline bool can_hold(const struct weir_subscriber *subscriber, const struct place *place,
+                            uint64_t header)
 {
-    if (__builtin_expect(
-            !is_message(place, header) || weir__hold_count(subscriber) == WEIR_HOLDS_MAX, 0))
-        return take_any(subscriber, message, deadline_ns);
-    return hold(subscriber, place, header, message);
+    return __builtin_expect(
+        is_message(place, header) && weir__hold_count(subscriber) != WEIR_HOLDS_MAX, 1);
 }
 
 static __attribute__((noinline)) int take_soon(struct weir_subscriber *subscriber,
@@ -209,7 +203,9 @@ static __attribute__((noinline)) int take_soon(struct weir_subscriber *subscribe
 {
     struct place place = place_of(subscriber);
     uint64_t header = spin(subscriber, &place, deadline_ns);
-    return take_found(subscriber, &place, header, message, deadline_ns);
+    if (!can_hold(subscriber, &place, header))
+        return take_any(subscriber, message, deadline_ns);
+    return hold(subscriber, &place, header, place.lane->alike.bytes, message);
 }
 
 int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_message *message,
@@ -217,9 +213,10 @@ int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_m
 {
     struct place place = place_of(subscriber);
     uint64_t header = load_header(&place);
-    if (header == 0)
-        return take_soon(subscriber, message, deadline_ns);
-    return take_found(subscriber, &place, header, message, deadline_ns);
+    if (can_hold(subscriber, &place, header))
+        return hold(subscriber, &place, header, place.lane->alike.bytes, message);
+    return header == 0 ? take_soon(subscriber, message, deadline_ns)
+                       : take_any(subscriber, message, deadline_ns);
 }
 
 int weir_subscriber_take(struct weir_subscriber *subscriber, struct weir_message *message)
@@ -351,19 +348,24 @@ static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscri
     return give_back(subscriber);
 }
 
-static inline __attribute__((always_inline)) int
-receive_found(struct weir_subscriber *subscriber, const struct place *place, uint64_t header,
-              void *data, size_t capacity_bytes, struct weir_message *message, int64_t deadline_ns)
+/* Whether it is a small message, and fits. */
+static inline bool can_copy(const struct place *place, uint64_t header, size_t capacity_bytes)
 {
     size_t size_bytes = weir__record_length(header);
-    if (__builtin_expect(!is_message(place, header) || size_bytes > WEIR__COPY_SMALL_MAX ||
-                             size_bytes > capacity_bytes,
-                         0))
-        return receive_any(subscriber, data, capacity_bytes, message, deadline_ns);
-    weir__copy_wide(data, place->at + WEIR__RECORD_HEADER_BYTES, size_bytes);
+    return __builtin_expect(is_message(place, header) && size_bytes <= WEIR__COPY_SMALL_MAX &&
+                                size_bytes <= capacity_bytes,
+                            1);
+}
+
+static inline __attribute__((always_inline)) int copy_small(struct weir_subscriber *subscriber,
+                                                            const struct place *place,
+                                                            uint64_t header, void *data,
+                                                            struct weir_message *message)
+{
+    weir__copy_wide(data, place->at + WEIR__RECORD_HEADER_BYTES, weir__record_length(header));
     if (message)
         weir__lane_describe(place->lane, header, data, message);
-    weir__lane_step_over(place->lane, header);
+    weir__lane_step(place->lane, place->lane->alike.bytes);
     return give_back(subscriber);
 }
 
@@ -373,7 +375,9 @@ static __attribute__((noinline)) int receive_soon(struct weir_subscriber *subscr
 {
     struct place place = place_of(subscriber);
     uint64_t header = spin(subscriber, &place, deadline_ns);
-    return receive_found(subscriber, &place, header, data, capacity_bytes, message, deadline_ns);
+    if (!can_copy(&place, header, capacity_bytes))
+        return receive_any(subscriber, data, capacity_bytes, message, deadline_ns);
+    return copy_small(subscriber, &place, header, data, message);
 }
 
 int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data,
@@ -382,9 +386,10 @@ int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data
 {
     struct place place = place_of(subscriber);
     uint64_t header = load_header(&place);
-    if (header == 0)
-        return receive_soon(subscriber, data, capacity_bytes, message, deadline_ns);
-    return receive_found(subscriber, &place, header, data, capacity_bytes, message, deadline_ns);
+    if (can_copy(&place, header, capacity_bytes))
+        return copy_small(subscriber, &place, header, data, message);
+    return header == 0 ? receive_soon(subscriber, data, capacity_bytes, message, deadline_ns)
+                       : receive_any(subscriber, data, capacity_bytes, message, deadline_ns);
 }
 
 int weir_subscriber_receive(struct weir_subscriber *subscriber, void *data, size_t capacity_bytes)

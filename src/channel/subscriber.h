@@ -14,6 +14,7 @@
  * S6: a hold that is announced is named in one place of the page, and stays there until it is
  *     released; held and announced of a lane are its holds that are not, and that are.
  * S4: lanes[] are those that were not left; of each slot there is one at most.
+ * S7: alike.header is sound, and alike.bytes are its record's; or it is 0, which fits nowhere.
  */
 
 #include <stdbool.h>
@@ -45,6 +46,20 @@ static inline struct weir__ring weir__ring_of(unsigned char *lane, uint64_t capa
     };
 }
 
+/* A message's record: mostly the next one is like it. */
+struct weir__alike {
+    uint64_t header; /* 0: there was none yet */
+    uint64_t bytes;  /* of the whole record; UINT64_MAX then */
+};
+
+#define WEIR__ALIKE_NONE ((struct weir__alike){ .bytes = UINT64_MAX })
+
+/* Of a header that is sound. */
+static inline struct weir__alike weir__alike(uint64_t header)
+{
+    return (struct weir__alike){ header, weir__record_bytes(weir__record_length(header)) };
+}
+
 /* A publisher's ring, as long as something of it is held or to come. */
 struct weir__lane {
     /* Used for each message. */
@@ -56,9 +71,10 @@ struct weir__lane {
     struct weir__waker waker;       /* of the publisher */
     uint32_t held;                  /* messages of it, that keep the cursor back */
     uint32_t number; /* of the lanes of this subscriber: no two alike, as sessions may be */
+    struct weir__alike alike; /* the last message on a fast path */
 
-    uint64_t waited;          /* the count when it was waited for last */
     uint64_t missed;          /* that the next message is to tell of */
+    uint64_t waited;          /* the count when it was waited for last */
     uint32_t announced;       /* messages of it that are held and do not keep the cursor back */
     uint64_t announced_bytes; /* their records */
     uint64_t changes;         /* of announced, so far */
@@ -147,20 +163,40 @@ static inline struct weir__hold *weir__hold_at(struct weir_subscriber *subscribe
     return &subscriber->holds[(subscriber->dropped + index) % WEIR_HOLDS_MAX];
 }
 
-static inline uint64_t weir__load_header(const struct weir__ring *ring, uint64_t position)
+static inline uint64_t weir__load_header_at(const unsigned char *at)
 {
     /* Acquire [lane.commit]: the payload, and the next header, after it. Pairs with
      * put_header() and weir__publisher_commit_batch(). */
-    return atomic_load_explicit(weir__header_at(ring->bytes, ring->capacity, position),
-                                memory_order_acquire);
+    return atomic_load_explicit((const weir__atomic_u64 *)(const void *)at, memory_order_acquire);
 }
 
-/* Whether a header is one of a message, and can be true at this place. */
+static inline uint64_t weir__load_header(const struct weir__ring *ring, uint64_t position)
+{
+    return weir__load_header_at(weir__ring_at(ring->bytes, ring->capacity, position));
+}
+
+/* Whether a header is one of a message, and can be true at this place: 0 is none. */
 static inline bool weir__is_message(const struct weir__ring *ring, const unsigned char *at,
                                     uint64_t header)
 {
     return (header & ring->mask) == ring->sound && header <= ring->most_header &&
            weir__record_bytes(weir__record_length(header)) <= (uint64_t)(ring->end - at);
+}
+
+/*
+ * The same, and alike is that record then. One with the header of the last message is sound where it
+ * fits, and where the next one lies is known without it: so the processor, which foresees that branch,
+ * does not wait for one header to find the next, and has several lines on their way at once.
+ */
+static inline bool weir__is_next(const struct weir__ring *ring, const unsigned char *at,
+                                 uint64_t header, struct weir__alike *alike)
+{
+    if (__builtin_expect(header == alike->header, 1))
+        return __builtin_expect(alike->bytes <= (uint64_t)(ring->end - at), 1);
+    if (!weir__is_message(ring, at, header))
+        return false;
+    *alike = weir__alike(header);
+    return true;
 }
 
 /* Whether it is one of a pad; no other record may look like one. */
@@ -193,10 +229,15 @@ static inline void weir__lane_describe(const struct weir__lane *lane, uint64_t h
                                       .missed = lane->missed };
 }
 
+static inline void weir__lane_step(struct weir__lane *lane, uint64_t bytes)
+{
+    lane->head += bytes;
+    lane->count++;
+}
+
 static inline void weir__lane_step_over(struct weir__lane *lane, uint64_t header)
 {
-    lane->head += weir__record_bytes(weir__record_length(header));
-    lane->count++;
+    weir__lane_step(lane, weir__record_bytes(weir__record_length(header)));
 }
 
 /* Whether bytes that were read at this place of a lane, and behind it, can be believed. */

@@ -19,17 +19,25 @@
  */
 struct reader {
     const struct weir__ring *ring;
-    unsigned char *at;
+    unsigned char *bytes, *bytes_end; /* the ring's, and its capacity */
+    uint64_t capacity;
+    struct weir__alike alike; /* the message at head, once it was found */
+    unsigned char *at;        /* where head lies */
     uint64_t head, count;
     uint64_t end; /* no message from there on: it is another lane's turn */
     uint32_t number;
 };
 
-static inline struct reader begin_reading(const struct weir_subscriber *subscriber)
+/* The message at head has this header, which is sound. */
+static inline struct reader begin_reading(const struct weir_subscriber *subscriber, uint64_t header)
 {
     const struct weir__lane *lane = subscriber->lane;
     const struct weir__ring *ring = &lane->ring;
     return (struct reader){ .ring = ring,
+                            .bytes = ring->bytes,
+                            .bytes_end = ring->end,
+                            .capacity = ring->capacity,
+                            .alike = weir__alike(header),
                             .at = weir__ring_at(ring->bytes, ring->capacity, lane->head),
                             .head = lane->head,
                             .count = lane->count,
@@ -39,6 +47,7 @@ static inline struct reader begin_reading(const struct weir_subscriber *subscrib
 
 static inline void end_reading(struct weir_subscriber *subscriber, const struct reader *reader)
 {
+    subscriber->lane->alike = reader->alike;
     subscriber->lane->head = reader->head;
     subscriber->lane->count = reader->count;
 }
@@ -46,7 +55,7 @@ static inline void end_reading(struct weir_subscriber *subscriber, const struct 
 static inline void step_to(struct reader *reader, uint64_t head)
 {
     reader->head = head;
-    reader->at = weir__ring_at(reader->ring->bytes, reader->ring->capacity, head);
+    reader->at = weir__ring_at(reader->bytes, reader->capacity, head);
 }
 
 /* Behind the pads at *head; 0: there is none, before end. */
@@ -59,30 +68,35 @@ static __attribute__((noinline, cold)) uint64_t look_behind_pads(const struct we
 }
 
 /*
- * The header of the next message if it is there, behind pads perhaps; 0 also for what cannot be
- * true: the next call says so, since what this one has found is good. Inlined, and with a head of
- * its own for the pads, so that the reader stays in registers: kept in memory, each message would
- * wait for the one before it to be stored.
+ * Whether the next message is there, behind pads perhaps. Not so, too, what cannot be true: the next
+ * call says that, since what this one has found is good. Inlined, and with a head of its own for the
+ * pads, so that the reader stays in registers: kept in memory, each message would wait for the one
+ * before it to be stored.
  */
-static inline __attribute__((always_inline)) uint64_t look_behind(struct reader *reader)
+static inline __attribute__((always_inline)) bool look_behind(struct reader *reader)
 {
     if (reader->head >= reader->end)
-        return 0;
-    uint64_t header = weir__load_header(reader->ring, reader->head);
-    if (__builtin_expect(header != 0 && weir__is_message(reader->ring, reader->at, header), 1))
-        return header;
-    if (!weir__is_pad(reader->ring, header))
-        return 0;
-    uint64_t head = reader->head;
-    header = look_behind_pads(reader->ring, &head, reader->end);
-    step_to(reader, head);
-    return header;
+        return false;
+    uint64_t header = weir__load_header_at(reader->at);
+    if (__builtin_expect(header == reader->alike.header, 1))
+        return reader->alike.bytes <= (uint64_t)(reader->bytes_end - reader->at);
+    if (!weir__is_message(reader->ring, reader->at, header)) {
+        if (!weir__is_pad(reader->ring, header))
+            return false;
+        uint64_t head = reader->head;
+        header = look_behind_pads(reader->ring, &head, reader->end);
+        step_to(reader, head);
+        if (header == 0)
+            return false;
+    }
+    reader->alike = weir__alike(header);
+    return true;
 }
 
-/* Describes the message with this header, which is, or is to be, at data, and steps over it. */
-static inline void pass(struct reader *reader, uint64_t header, const void *data,
-                        struct weir_message *message)
+/* Describes the message at head, which is, or is to be, at data, and steps over it. */
+static inline void pass(struct reader *reader, const void *data, struct weir_message *message)
 {
+    uint64_t header = reader->alike.header;
     message->data = data;
     message->size_bytes = weir__record_length(header);
     message->sequence = reader->count++;
@@ -90,7 +104,7 @@ static inline void pass(struct reader *reader, uint64_t header, const void *data
     message->session = reader->number;
     message->position = reader->head;
     message->missed = 0;
-    step_to(reader, reader->head + weir__record_bytes(weir__record_length(header)));
+    step_to(reader, reader->head + reader->alike.bytes);
 }
 
 static int update_descriptor(struct weir_subscriber *subscriber, int result)
@@ -100,23 +114,31 @@ static int update_descriptor(struct weir_subscriber *subscriber, int result)
     return result;
 }
 
+/* Its neighbour in the queue, which goes round. */
+static inline struct weir__hold *next_of(struct weir_subscriber *subscriber,
+                                         struct weir__hold *hold)
+{
+    return hold + 1 == subscriber->holds + WEIR_HOLDS_MAX ? subscriber->holds : hold + 1;
+}
+
 /* The message at head has this header, and is held; so are those behind it, count in all at most. */
 static size_t hold_many(struct weir_subscriber *subscriber, uint64_t header,
                         struct weir_message *messages, size_t count)
 {
-    struct reader reader = begin_reading(subscriber);
-    uint32_t taken = subscriber->taken;
+    struct reader reader = begin_reading(subscriber, header);
+    struct weir__lane *lane = subscriber->lane;
+    struct weir__hold *hold = &subscriber->holds[subscriber->taken % WEIR_HOLDS_MAX];
     size_t done = 0;
     do {
-        subscriber->holds[taken++ % WEIR_HOLDS_MAX] =
-            (struct weir__hold){ .lane = subscriber->lane, .position = reader.head };
-        pass(&reader, header, reader.at + WEIR__RECORD_HEADER_BYTES, &messages[done]);
+        *hold = (struct weir__hold){ .lane = lane, .position = reader.head };
+        hold = next_of(subscriber, hold);
+        pass(&reader, reader.at + WEIR__RECORD_HEADER_BYTES, &messages[done]);
         done++;
         /* CRASH page.taken */
-    } while (done < count && (header = look_behind(&reader)) != 0);
+    } while (done < count && look_behind(&reader));
     end_reading(subscriber, &reader);
-    subscriber->taken = taken;
-    subscriber->lane->held += (uint32_t)done;
+    subscriber->taken += (uint32_t)done;
+    lane->held += (uint32_t)done;
     return done;
 }
 
@@ -140,15 +162,14 @@ int weir_subscriber_take_many_until(struct weir_subscriber *subscriber,
 }
 
 /* Whether the messages are the oldest holds, all of the present lane, in their order. */
-static bool are_oldest(const struct weir_subscriber *subscriber,
-                       const struct weir_message *messages, size_t count)
+static bool are_oldest(struct weir_subscriber *subscriber, const struct weir_message *messages,
+                       size_t count)
 {
     const struct weir__lane *lane = subscriber->lane;
-    uint32_t dropped = subscriber->dropped;
+    struct weir__hold *hold = weir__hold_at(subscriber, 0);
     if (count > weir__hold_count(subscriber))
         return false;
-    for (size_t i = 0; i < count; i++) {
-        const struct weir__hold *hold = &subscriber->holds[(dropped + i) % WEIR_HOLDS_MAX];
+    for (size_t i = 0; i < count; i++, hold = next_of(subscriber, hold)) {
         if (hold->lane != lane || hold->position != messages[i].position ||
             messages[i].session != lane->number)
             return false;
@@ -211,17 +232,17 @@ static inline void copy(unsigned char *to, const unsigned char *from, size_t siz
 static size_t copy_many(struct weir_subscriber *subscriber, uint64_t header, unsigned char *data,
                         size_t capacity_bytes, struct weir_message *messages, size_t count)
 {
-    struct reader reader = begin_reading(subscriber);
+    struct reader reader = begin_reading(subscriber, header);
     size_t done = 0, used = 0;
     do {
-        size_t size_bytes = weir__record_length(header);
+        size_t size_bytes = weir__record_length(reader.alike.header);
         if (used > capacity_bytes || size_bytes > capacity_bytes - used)
             break;
         copy(data + used, reader.at + WEIR__RECORD_HEADER_BYTES, size_bytes);
-        pass(&reader, header, data + used, &messages[done]);
+        pass(&reader, data + used, &messages[done]);
         done++;
         used += (size_bytes + 7) & ~(size_t)7;
-    } while (done < count && (header = look_behind(&reader)) != 0);
+    } while (done < count && look_behind(&reader));
     end_reading(subscriber, &reader);
     return done;
 }
