@@ -118,7 +118,7 @@ static int send(struct weir_publisher *publisher, size_t size_bytes)
     return weir_publisher_send_until(publisher, data, size_bytes, 0, NOW);
 }
 
-/* Behind count good ones that are alike one more, with less of the ring left than it says. */
+/* Behind count good ones that are alike, in twos, one more, with less of the ring left than it says. */
 static void beyond_the_end(int (*read)(struct weir_subscriber *), unsigned count)
 {
     struct weir_subscriber *subscriber = crowd_subscriber();
@@ -135,8 +135,11 @@ static void beyond_the_end(int (*read)(struct weir_subscriber *), unsigned count
     assert_int_equal(liar->tail, liar->capacity - LIKE_RECORD / 2);
     atomic_store(weir__header_at(liar->ring, liar->capacity, liar->tail),
                  weir__record_header(LIKE_BYTES, 0, 0));
-    if (count > 0)
-        assert_int_equal(read(subscriber), count); /* what was good comes first */
+    for (unsigned left = count; left > 0;) { /* what was good comes first */
+        int expected = left < 2 ? 1 : 2;
+        assert_int_equal(read(subscriber), expected);
+        left -= (unsigned)expected;
+    }
     assert_result(read(subscriber), -EUCLEAN);
     weir_subscriber_close(subscriber);
     weir_publisher_close(liar);
@@ -147,8 +150,8 @@ static void test_a_header_like_the_last(void **state)
     (void)state;
     beyond_the_end(take_one, 0);
     beyond_the_end(receive_one, 0);
-    beyond_the_end(take_two, 1);
-    beyond_the_end(receive_two, 1);
+    beyond_the_end(take_two, 3); /* the last of them by a reader that is behind */
+    beyond_the_end(receive_two, 3);
 }
 
 static void test_no_lane(void **state)

@@ -78,10 +78,9 @@ static inline uint64_t spin(struct weir_subscriber *subscriber, const struct pla
     return header;
 }
 
-/* Whether it is a sound header of a message there; the lane's alike is that message's then. */
 static inline bool is_message(const struct place *place, uint64_t header)
 {
-    return place->lane && weir__is_next(&place->lane->ring, place->at, header, &place->lane->alike);
+    return place->lane && weir__is_message(&place->lane->ring, place->at, header);
 }
 
 /* 0 and the header of the message at head, checked; or why there is none by the deadline. */
@@ -156,18 +155,16 @@ static int refused(struct weir_subscriber *subscriber, int result)
     return result;
 }
 
-/* bytes: of its record. */
 static inline int hold(struct weir_subscriber *subscriber, const struct place *place,
-                       uint64_t header, uint64_t bytes, struct weir_message *message)
+                       uint64_t header, struct weir_message *message)
 {
-    struct weir__lane *lane = place->lane;
     uint32_t taken = subscriber->taken;
-    weir__lane_describe(lane, header, place->at + WEIR__RECORD_HEADER_BYTES, message);
-    subscriber->holds[taken % WEIR_HOLDS_MAX] =
-        (struct weir__hold){ .lane = lane, .position = lane->head };
     subscriber->taken = taken + 1;
-    lane->held++;
-    weir__lane_step(lane, bytes);
+    subscriber->holds[taken % WEIR_HOLDS_MAX] =
+        (struct weir__hold){ .lane = place->lane, .position = place->lane->head };
+    place->lane->held++;
+    weir__lane_describe(place->lane, header, place->at + WEIR__RECORD_HEADER_BYTES, message);
+    weir__lane_step_over(place->lane, header);
     return update_descriptor(subscriber);
     /* CRASH page.taken */
 }
@@ -184,7 +181,7 @@ static __attribute__((noinline)) int take_any(struct weir_subscriber *subscriber
         result = find(subscriber, &header, deadline_ns);
     if (result == 0) {
         struct place place = place_found(subscriber);
-        result = hold(subscriber, &place, header, weir__alike(header).bytes, message);
+        result = hold(subscriber, &place, header, message);
         place.lane->missed = 0;
         return result;
     }
@@ -205,7 +202,7 @@ static __attribute__((noinline)) int take_soon(struct weir_subscriber *subscribe
     uint64_t header = spin(subscriber, &place, deadline_ns);
     if (!can_hold(subscriber, &place, header))
         return take_any(subscriber, message, deadline_ns);
-    return hold(subscriber, &place, header, place.lane->alike.bytes, message);
+    return hold(subscriber, &place, header, message);
 }
 
 int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_message *message,
@@ -214,7 +211,7 @@ int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_m
     struct place place = place_of(subscriber);
     uint64_t header = load_header(&place);
     if (can_hold(subscriber, &place, header))
-        return hold(subscriber, &place, header, place.lane->alike.bytes, message);
+        return hold(subscriber, &place, header, message);
     return header == 0 ? take_soon(subscriber, message, deadline_ns)
                        : take_any(subscriber, message, deadline_ns);
 }
@@ -365,7 +362,7 @@ static inline __attribute__((always_inline)) int copy_small(struct weir_subscrib
     weir__copy_wide(data, place->at + WEIR__RECORD_HEADER_BYTES, weir__record_length(header));
     if (message)
         weir__lane_describe(place->lane, header, data, message);
-    weir__lane_step(place->lane, place->lane->alike.bytes);
+    weir__lane_step_over(place->lane, header);
     return give_back(subscriber);
 }
 

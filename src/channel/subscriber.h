@@ -14,7 +14,6 @@
  * S6: a hold that is announced is named in one place of the page, and stays there until it is
  *     released; held and announced of a lane are its holds that are not, and that are.
  * S4: lanes[] are those that were not left; of each slot there is one at most.
- * S7: alike.header is sound, and alike.bytes are its record's; or it is 0, which fits nowhere.
  */
 
 #include <stdbool.h>
@@ -46,20 +45,6 @@ static inline struct weir__ring weir__ring_of(unsigned char *lane, uint64_t capa
     };
 }
 
-/* A message's record: mostly the next one is like it. */
-struct weir__alike {
-    uint64_t header; /* 0: there was none yet */
-    uint64_t bytes;  /* of the whole record; UINT64_MAX then */
-};
-
-#define WEIR__ALIKE_NONE ((struct weir__alike){ .bytes = UINT64_MAX })
-
-/* Of a header that is sound. */
-static inline struct weir__alike weir__alike(uint64_t header)
-{
-    return (struct weir__alike){ header, weir__record_bytes(weir__record_length(header)) };
-}
-
 /* A publisher's ring, as long as something of it is held or to come. */
 struct weir__lane {
     /* Used for each message. */
@@ -71,13 +56,13 @@ struct weir__lane {
     struct weir__waker waker;       /* of the publisher */
     uint32_t held;                  /* messages of it, that keep the cursor back */
     uint32_t number; /* of the lanes of this subscriber: no two alike, as sessions may be */
-    struct weir__alike alike; /* the last message on a fast path */
 
-    uint64_t missed;          /* that the next message is to tell of */
     uint64_t waited;          /* the count when it was waited for last */
+    uint64_t missed;          /* that the next message is to tell of */
     uint32_t announced;       /* messages of it that are held and do not keep the cursor back */
     uint64_t announced_bytes; /* their records */
     uint64_t changes;         /* of announced, so far */
+    bool is_behind;           /* the last burst did not find an end */
     bool is_left;             /* no longer among the lanes */
     bool is_validated;        /* what we read may be overwritten meanwhile */
     bool is_false;            /* its records cannot be true: refused, once nothing of it is held */
@@ -183,22 +168,6 @@ static inline bool weir__is_message(const struct weir__ring *ring, const unsigne
            weir__record_bytes(weir__record_length(header)) <= (uint64_t)(ring->end - at);
 }
 
-/*
- * The same, and alike is that record then. One with the header of the last message is sound where it
- * fits, and where the next one lies is known without it: so the processor, which foresees that branch,
- * does not wait for one header to find the next, and has several lines on their way at once.
- */
-static inline bool weir__is_next(const struct weir__ring *ring, const unsigned char *at,
-                                 uint64_t header, struct weir__alike *alike)
-{
-    if (__builtin_expect(header == alike->header, 1))
-        return __builtin_expect(alike->bytes <= (uint64_t)(ring->end - at), 1);
-    if (!weir__is_message(ring, at, header))
-        return false;
-    *alike = weir__alike(header);
-    return true;
-}
-
 /* Whether it is one of a pad; no other record may look like one. */
 static inline bool weir__is_pad(const struct weir__ring *ring, uint64_t header)
 {
@@ -229,15 +198,10 @@ static inline void weir__lane_describe(const struct weir__lane *lane, uint64_t h
                                       .missed = lane->missed };
 }
 
-static inline void weir__lane_step(struct weir__lane *lane, uint64_t bytes)
-{
-    lane->head += bytes;
-    lane->count++;
-}
-
 static inline void weir__lane_step_over(struct weir__lane *lane, uint64_t header)
 {
-    weir__lane_step(lane, weir__record_bytes(weir__record_length(header)));
+    lane->head += weir__record_bytes(weir__record_length(header));
+    lane->count++;
 }
 
 /* Whether bytes that were read at this place of a lane, and behind it, can be believed. */

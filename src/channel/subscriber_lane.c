@@ -294,7 +294,6 @@ static int make_lane(struct weir_subscriber *subscriber, struct weir__peer *peer
         .ring = weir__ring_of(memory, capacity, subscriber->side.directory.terms.type_bytes),
         .cursor = entry_of(subscriber, peer->number),
         .number = ++subscriber->numbers,
-        .alike = WEIR__ALIKE_NONE,
         .shm = (const struct weir__lane_shm *)(const void *)memory,
         .peer = *peer,
     };

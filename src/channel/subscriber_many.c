@@ -21,11 +21,12 @@ struct reader {
     const struct weir__ring *ring;
     unsigned char *bytes, *bytes_end; /* the ring's, and its capacity */
     uint64_t capacity;
-    struct weir__alike alike; /* the message at head, once it was found */
-    unsigned char *at;        /* where head lies */
+    uint64_t header, record_bytes; /* of the message at head, once it was found; it is sound */
+    unsigned char *at;             /* where head lies */
     uint64_t head, count;
     uint64_t end; /* no message from there on: it is another lane's turn */
     uint32_t number;
+    bool is_behind;
 };
 
 /* The message at head has this header, which is sound. */
@@ -37,19 +38,23 @@ static inline struct reader begin_reading(const struct weir_subscriber *subscrib
                             .bytes = ring->bytes,
                             .bytes_end = ring->end,
                             .capacity = ring->capacity,
-                            .alike = weir__alike(header),
+                            .header = header,
+                            .record_bytes = weir__record_bytes(weir__record_length(header)),
                             .at = weir__ring_at(ring->bytes, ring->capacity, lane->head),
                             .head = lane->head,
                             .count = lane->count,
                             .end = subscriber->lane_count > 1 ? lane->turn_end : UINT64_MAX,
-                            .number = lane->number };
+                            .number = lane->number,
+                            .is_behind = lane->is_behind };
 }
 
-static inline void end_reading(struct weir_subscriber *subscriber, const struct reader *reader)
+/* has_more: most likely. */
+static inline void end_reading(struct weir_subscriber *subscriber, const struct reader *reader,
+                               bool has_more)
 {
-    subscriber->lane->alike = reader->alike;
     subscriber->lane->head = reader->head;
     subscriber->lane->count = reader->count;
+    subscriber->lane->is_behind = has_more;
 }
 
 static inline void step_to(struct reader *reader, uint64_t head)
@@ -72,14 +77,19 @@ static __attribute__((noinline, cold)) uint64_t look_behind_pads(const struct we
  * call says that, since what this one has found is good. Inlined, and with a head of its own for the
  * pads, so that the reader stays in registers: kept in memory, each message would wait for the one
  * before it to be stored.
+ *
+ * A header that is the same as the last one is as sound, where it fits. And then the place of the one
+ * behind it does not come from what was loaded, but from a branch, which the processor foresees: so
+ * the next headers are loaded before this one is there. Not by a reader that has caught up: those
+ * lines are being written, and it would take them from the writer.
  */
 static inline __attribute__((always_inline)) bool look_behind(struct reader *reader)
 {
     if (reader->head >= reader->end)
         return false;
     uint64_t header = weir__load_header_at(reader->at);
-    if (__builtin_expect(header == reader->alike.header, 1))
-        return reader->alike.bytes <= (uint64_t)(reader->bytes_end - reader->at);
+    if (__builtin_expect(reader->is_behind && header == reader->header, 1))
+        return reader->record_bytes <= (uint64_t)(reader->bytes_end - reader->at);
     if (!weir__is_message(reader->ring, reader->at, header)) {
         if (!weir__is_pad(reader->ring, header))
             return false;
@@ -89,14 +99,15 @@ static inline __attribute__((always_inline)) bool look_behind(struct reader *rea
         if (header == 0)
             return false;
     }
-    reader->alike = weir__alike(header);
+    reader->header = header;
+    reader->record_bytes = weir__record_bytes(weir__record_length(header));
     return true;
 }
 
 /* Describes the message at head, which is, or is to be, at data, and steps over it. */
 static inline void pass(struct reader *reader, const void *data, struct weir_message *message)
 {
-    uint64_t header = reader->alike.header;
+    uint64_t header = reader->header;
     message->data = data;
     message->size_bytes = weir__record_length(header);
     message->sequence = reader->count++;
@@ -104,7 +115,7 @@ static inline void pass(struct reader *reader, const void *data, struct weir_mes
     message->session = reader->number;
     message->position = reader->head;
     message->missed = 0;
-    step_to(reader, reader->head + reader->alike.bytes);
+    step_to(reader, reader->head + reader->record_bytes);
 }
 
 static int update_descriptor(struct weir_subscriber *subscriber, int result)
@@ -129,14 +140,15 @@ static size_t hold_many(struct weir_subscriber *subscriber, uint64_t header,
     struct weir__lane *lane = subscriber->lane;
     struct weir__hold *hold = &subscriber->holds[subscriber->taken % WEIR_HOLDS_MAX];
     size_t done = 0;
+    bool has_more = true;
     do {
         *hold = (struct weir__hold){ .lane = lane, .position = reader.head };
         hold = next_of(subscriber, hold);
         pass(&reader, reader.at + WEIR__RECORD_HEADER_BYTES, &messages[done]);
         done++;
         /* CRASH page.taken */
-    } while (done < count && look_behind(&reader));
-    end_reading(subscriber, &reader);
+    } while (done < count && (has_more = look_behind(&reader)));
+    end_reading(subscriber, &reader, has_more);
     subscriber->taken += (uint32_t)done;
     lane->held += (uint32_t)done;
     return done;
@@ -234,16 +246,17 @@ static size_t copy_many(struct weir_subscriber *subscriber, uint64_t header, uns
 {
     struct reader reader = begin_reading(subscriber, header);
     size_t done = 0, used = 0;
+    bool has_more = true;
     do {
-        size_t size_bytes = weir__record_length(reader.alike.header);
+        size_t size_bytes = weir__record_length(reader.header);
         if (used > capacity_bytes || size_bytes > capacity_bytes - used)
             break;
         copy(data + used, reader.at + WEIR__RECORD_HEADER_BYTES, size_bytes);
         pass(&reader, data + used, &messages[done]);
         done++;
         used += (size_bytes + 7) & ~(size_t)7;
-    } while (done < count && look_behind(&reader));
-    end_reading(subscriber, &reader);
+    } while (done < count && (has_more = look_behind(&reader)));
+    end_reading(subscriber, &reader, has_more);
     return done;
 }
 
