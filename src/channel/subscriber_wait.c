@@ -12,7 +12,7 @@
 /* How long to look away in a stream, in turns of 10 to 50 ns, until so many messages come of it. */
 #define STREAM_TURNS_MIN 4
 #define STREAM_TURNS_MAX 64
-#define STREAM_RUN 256
+#define STREAM_RUN 64
 
 /* What a wait for a message looks at: of the handle itself, or a copy for another thread. */
 struct watched {
