@@ -84,7 +84,8 @@ static void test_nonsense(void **state)
     weir_subscriber_close(subscriber);
 }
 
-/* How the message behind the first ones of a burst is read, and how the first one is. */
+/* Ways to read: one message, or two in a burst. */
+
 static int take_one(struct weir_subscriber *subscriber)
 {
     struct weir_message message;
@@ -110,48 +111,101 @@ static int receive_two(struct weir_subscriber *subscriber)
     return weir_subscriber_receive_many_until(subscriber, data, sizeof data, messages, 2, NOW);
 }
 
+typedef int (*way)(struct weir_subscriber *);
+
 enum { LIKE_BYTES = 24, LIKE_RECORD = 32 };
 
-static int send(struct weir_publisher *publisher, size_t size_bytes)
+static void send_some(struct weir_publisher *publisher, size_t size_bytes)
 {
     static const char data[LIKE_BYTES];
-    return weir_publisher_send_until(publisher, data, size_bytes, 0, NOW);
+    assert_result(weir_publisher_send_until(publisher, data, size_bytes, 0, NOW), 0);
 }
 
-/* Behind count good ones that are alike, in twos, one more, with less of the ring left than it says. */
-static void beyond_the_end(int (*read)(struct weir_subscriber *), unsigned count)
+/* Half a record is left in front of the ring's end, behind count messages that are alike and not read. */
+static void come_near_the_end(struct weir_publisher *liar, struct weir_subscriber *subscriber,
+                              unsigned count)
 {
-    struct weir_subscriber *subscriber = crowd_subscriber();
-    struct weir_publisher *liar = crowd_publisher(WEIR_RING_BYTES_MIN);
-    assert_result(receive_one(subscriber), -EAGAIN);
-    assert_int_equal(send(liar, LIKE_RECORD / 2 - WEIR__RECORD_HEADER_BYTES), 0);
+    uint64_t place = liar->capacity - LIKE_RECORD / 2;
+    send_some(liar, LIKE_RECORD / 2 - WEIR__RECORD_HEADER_BYTES);
     assert_result(receive_one(subscriber), 0);
-    while (liar->tail < liar->capacity - LIKE_RECORD / 2 - count * LIKE_RECORD) {
-        assert_int_equal(send(liar, LIKE_BYTES), 0);
+    while (liar->tail < place - count * LIKE_RECORD) {
+        send_some(liar, LIKE_BYTES);
         assert_result(receive_one(subscriber), 0);
     }
     for (unsigned i = 0; i < count; i++)
-        assert_int_equal(send(liar, LIKE_BYTES), 0);
-    assert_int_equal(liar->tail, liar->capacity - LIKE_RECORD / 2);
+        send_some(liar, LIKE_BYTES);
+    assert_int_equal(liar->tail, place);
+}
+
+/* Behind count good messages one more like them, with less of the ring left than it says. */
+static void beyond_the_end(way read_on, unsigned count, bool has_neighbour)
+{
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir_publisher *liar = crowd_publisher(WEIR_RING_BYTES_MIN);
+    struct weir_publisher *neighbour = has_neighbour ? crowd_publisher(WEIR_RING_BYTES_MIN) : NULL;
+    assert_result(receive_one(subscriber), -EAGAIN);
+    come_near_the_end(liar, subscriber, count);
     atomic_store(weir__header_at(liar->ring, liar->capacity, liar->tail),
                  weir__record_header(LIKE_BYTES, 0, 0));
     for (unsigned left = count; left > 0;) { /* what was good comes first */
         int expected = left < 2 ? 1 : 2;
-        assert_int_equal(read(subscriber), expected);
+        assert_int_equal(read_on(subscriber), expected);
         left -= (unsigned)expected;
     }
-    assert_result(read(subscriber), -EUCLEAN);
+    assert_result(read_on(subscriber), -EUCLEAN);
     weir_subscriber_close(subscriber);
+    weir_publisher_close(neighbour);
     weir_publisher_close(liar);
 }
 
 static void test_a_header_like_the_last(void **state)
 {
     (void)state;
-    beyond_the_end(take_one, 0);
-    beyond_the_end(receive_one, 0);
-    beyond_the_end(take_two, 3); /* the last of them by a reader that is behind */
-    beyond_the_end(receive_two, 3);
+    for (int has_neighbour = 0; has_neighbour < 2; has_neighbour++) {
+        beyond_the_end(take_one, 0, has_neighbour);
+        beyond_the_end(receive_one, 0, has_neighbour);
+        /* Behind the first message of the first burst; and of one whose reader was behind. */
+        for (unsigned count = 1; count <= 3; count += 2) {
+            beyond_the_end(take_two, count, has_neighbour);
+            beyond_the_end(receive_two, count, has_neighbour);
+        }
+    }
+}
+
+/* One empty message, and pads up to where it stands: no header is 0. */
+static void close_the_circle(struct weir_publisher *liar)
+{
+    for (uint64_t at = WEIR__RECORD_HEADER_BYTES; at < liar->capacity;
+         at += WEIR__RECORD_HEADER_BYTES)
+        atomic_store(weir__header_at(liar->ring, liar->capacity, at),
+                     weir__pad_header(WEIR__RECORD_HEADER_BYTES));
+    atomic_store(weir__header_at(liar->ring, liar->capacity, 0), weir__record_header(0, 0, 0));
+}
+
+/* A burst comes round once, whatever room there is for messages. */
+static void test_records_without_an_end(void **state)
+{
+    (void)state;
+    static struct weir_message messages[1000];
+    struct weir_channel_options lossy = WEIR_CHANNEL_OPTIONS;
+    char data[8];
+    lossy.delivery = WEIR_DELIVERY_LOSSY;
+    for (int is_lossy = 0; is_lossy < 2; is_lossy++) {
+        struct weir_subscriber *subscriber;
+        assert_result(weir_subscriber_open(&subscriber, CHANNEL, is_lossy ? &lossy : NULL), 0);
+        struct weir_publisher *liar = crowd_publisher(WEIR_RING_BYTES_MIN);
+        assert_result(receive_one(subscriber), -EAGAIN);
+        close_the_circle(liar);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(weir_subscriber_receive_many_until(subscriber, data, sizeof data,
+                                                                messages, ARRAY_SIZE(messages),
+                                                                NOW),
+                             1);
+        assert_int_equal(
+            weir_subscriber_take_many_until(subscriber, messages, ARRAY_SIZE(messages), NOW), 1);
+        weir_subscriber_close(subscriber);
+        weir_publisher_close(liar);
+    }
 }
 
 static void test_no_lane(void **state)
@@ -261,8 +315,11 @@ static void test_fork(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CROWD_TEST(test_nonsense), CROWD_TEST(test_a_header_like_the_last),
-        CROWD_TEST(test_no_lane),  CROWD_TEST(test_cursor),
+        CROWD_TEST(test_nonsense),
+        CROWD_TEST(test_a_header_like_the_last),
+        CROWD_TEST(test_records_without_an_end),
+        CROWD_TEST(test_no_lane),
+        CROWD_TEST(test_cursor),
         CROWD_TEST(test_fork),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);

@@ -108,11 +108,10 @@ static inline void put_header(struct weir_publisher *publisher, uint64_t header,
 {
     uint64_t end = publisher->tail + bytes;
     weir__atomic_u64 *here = header_at(publisher, publisher->tail);
-    weir__atomic_u64 *next = header_at(publisher, end);
     if (__builtin_expect(publisher->has_batch, 0)) {
         put_batched(publisher, here, header);
     } else {
-        zero(next);
+        zero(header_at(publisher, end));
         /* Release [lane.commit]: payload and next header before it. Pairs with
          * weir__load_header_at(). CRASH lane.filling */
         atomic_store_explicit(here, header, memory_order_release);

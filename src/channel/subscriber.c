@@ -117,17 +117,20 @@ static __attribute__((noinline, cold)) int wake_publisher(struct weir_subscriber
     return 0;
 }
 
-/* Gives back what is not held, of the lane whose turn it is. */
+/*
+ * Gives back what is not held, of the lane whose turn it is. What is read of the lane is read first:
+ * the page may be, for all that the compiler knows, a part of it.
+ */
 static inline int store_cursor(struct weir_subscriber *subscriber)
 {
     struct weir__lane *lane = subscriber->lane;
     struct weir__entry_shm *entry = lane->cursor;
-    uint64_t head = lane->head;
+    uint64_t head = lane->head, count = lane->count;
     if (__builtin_expect(lane->held != 0, 0))
         return store_oldest(subscriber, lane);
     /* Relaxed [lane.released]: who inspects tells it from what the cursor says. Pairs with
      * read_entries(). */
-    atomic_store_explicit(&entry->released, lane->count, memory_order_relaxed);
+    atomic_store_explicit(&entry->released, count, memory_order_relaxed);
     /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
      * was_taken(). */
     atomic_store_explicit(&entry->cursor, head, memory_order_release);
@@ -354,10 +357,10 @@ static inline bool can_copy(const struct place *place, uint64_t header, size_t c
                             1);
 }
 
-static inline __attribute__((always_inline)) int copy_small(struct weir_subscriber *subscriber,
-                                                            const struct place *place,
-                                                            uint64_t header, void *data,
-                                                            struct weir_message *message)
+static inline __attribute__((always_inline)) int receive_small(struct weir_subscriber *subscriber,
+                                                               const struct place *place,
+                                                               uint64_t header, void *data,
+                                                               struct weir_message *message)
 {
     weir__copy_wide(data, place->at + WEIR__RECORD_HEADER_BYTES, weir__record_length(header));
     if (message)
@@ -374,7 +377,7 @@ static __attribute__((noinline)) int receive_soon(struct weir_subscriber *subscr
     uint64_t header = spin(subscriber, &place, deadline_ns);
     if (!can_copy(&place, header, capacity_bytes))
         return receive_any(subscriber, data, capacity_bytes, message, deadline_ns);
-    return copy_small(subscriber, &place, header, data, message);
+    return receive_small(subscriber, &place, header, data, message);
 }
 
 int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data,
@@ -384,7 +387,7 @@ int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data
     struct place place = place_of(subscriber);
     uint64_t header = load_header(&place);
     if (can_copy(&place, header, capacity_bytes))
-        return copy_small(subscriber, &place, header, data, message);
+        return receive_small(subscriber, &place, header, data, message);
     return header == 0 ? receive_soon(subscriber, data, capacity_bytes, message, deadline_ns)
                        : receive_any(subscriber, data, capacity_bytes, message, deadline_ns);
 }

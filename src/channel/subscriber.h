@@ -6,7 +6,8 @@
  * A subscriber's handle. docs/lane.md, "Receiving"; layout.h says who writes what.
  *
  * S1: head of a lane, and each hold of it that is not announced, lie in [cursor, cursor +
- *     capacity], as long as the cursor of its entry is that lane's.
+ *     capacity], as long as the cursor of its entry is that lane's, and its publisher does not
+ *     write anew what was not given back: then they may lie further on, and each still in the ring.
  * S2: what was loaded from a lane was loaded once, and checked before it was used.
  * S3: a message that is held keeps its lane attached, also after the publisher is gone.
  * S5: of a lane that is validated nothing is believed before reserved was loaded behind it; and
@@ -62,7 +63,7 @@ struct weir__lane {
     uint32_t announced;       /* messages of it that are held and do not keep the cursor back */
     uint64_t announced_bytes; /* their records */
     uint64_t changes;         /* of announced, so far */
-    bool is_behind;           /* the last burst did not find an end */
+    bool had_more;            /* the last burst ended before it found nothing */
     bool is_left;             /* no longer among the lanes */
     bool is_validated;        /* what we read may be overwritten meanwhile */
     bool is_false;            /* its records cannot be true: refused, once nothing of it is held */

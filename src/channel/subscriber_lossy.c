@@ -116,10 +116,21 @@ bool weir__lane_copy(const struct weir__lane *lane, uint64_t header, void *data)
     return weir__lane_is_intact(lane, lane->head);
 }
 
-/* Where a burst ends that began at head. */
+/*
+ * Where a burst ends that began at head: a lap on at the latest. Else a publisher that lies, and lets
+ * us go round and round, would keep us beyond any deadline.
+ */
 static uint64_t burst_end(const struct weir_subscriber *subscriber)
 {
-    return subscriber->lane_count > 1 ? subscriber->lane->head + BURST_BYTES : UINT64_MAX;
+    const struct weir__lane *lane = subscriber->lane;
+    return lane->head + (subscriber->lane_count > 1 ? BURST_BYTES : lane->ring.capacity);
+}
+
+/* Whether a message is at head, or behind pads there, before end. */
+static bool look_behind(struct weir__lane *lane, uint64_t end, uint64_t *header)
+{
+    return lane->head < end && weir__lane_look(lane, header) == WEIR__FOUND_MESSAGE &&
+           lane->head < end;
 }
 
 size_t weir__lane_hold_many(struct weir_subscriber *subscriber, uint64_t header,
@@ -138,8 +149,7 @@ size_t weir__lane_hold_many(struct weir_subscriber *subscriber, uint64_t header,
         lane->missed = 0;
         weir__lane_step_over(lane, header);
         done++;
-    } while (done < count && lane->head < end &&
-             weir__lane_look(lane, &header) == WEIR__FOUND_MESSAGE);
+    } while (done < count && look_behind(lane, end, &header));
     return done;
 }
 
@@ -160,8 +170,7 @@ size_t weir__lane_copy_many(struct weir_subscriber *subscriber, uint64_t header,
         weir__lane_step_over(lane, header);
         done++;
         used += (size_bytes + 7) & ~(size_t)7;
-    } while (done < count && lane->head < end &&
-             weir__lane_look(lane, &header) == WEIR__FOUND_MESSAGE);
+    } while (done < count && look_behind(lane, end, &header));
     return done;
 }
 

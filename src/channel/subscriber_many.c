@@ -15,19 +15,30 @@
 
 /*
  * Where the next message lies. A copy of what the handle knows: whatever is stored into messages
- * may, for all that the compiler knows, be a field of the handle.
+ * may, for all that the compiler knows, be a field of the handle. What each message needs of the ring
+ * is copied, too; ring itself is for what is rare.
  */
 struct reader {
     const struct weir__ring *ring;
-    unsigned char *bytes, *bytes_end; /* the ring's, and its capacity */
+    unsigned char *bytes, *bytes_end;
     uint64_t capacity;
     uint64_t header, record_bytes; /* of the message at head, once it was found; it is sound */
     unsigned char *at;             /* where head lies */
     uint64_t head, count;
-    uint64_t end; /* no message from there on: it is another lane's turn */
+    uint64_t end; /* no message from there on */
     uint32_t number;
-    bool is_behind;
+    bool had_more; /* the burst before */
 };
+
+/*
+ * It is another lane's turn; or all that the ring can have was read, and a publisher that lets us go
+ * round and round in it lies.
+ */
+static inline uint64_t burst_end(const struct weir_subscriber *subscriber)
+{
+    const struct weir__lane *lane = subscriber->lane;
+    return subscriber->lane_count > 1 ? lane->turn_end : lane->head + lane->ring.capacity;
+}
 
 /* The message at head has this header, which is sound. */
 static inline struct reader begin_reading(const struct weir_subscriber *subscriber, uint64_t header)
@@ -43,18 +54,18 @@ static inline struct reader begin_reading(const struct weir_subscriber *subscrib
                             .at = weir__ring_at(ring->bytes, ring->capacity, lane->head),
                             .head = lane->head,
                             .count = lane->count,
-                            .end = subscriber->lane_count > 1 ? lane->turn_end : UINT64_MAX,
+                            .end = burst_end(subscriber),
                             .number = lane->number,
-                            .is_behind = lane->is_behind };
+                            .had_more = lane->had_more };
 }
 
-/* has_more: most likely. */
+/* has_more: nothing said that there is none. So it is at the end of a turn, too. */
 static inline void end_reading(struct weir_subscriber *subscriber, const struct reader *reader,
                                bool has_more)
 {
     subscriber->lane->head = reader->head;
     subscriber->lane->count = reader->count;
-    subscriber->lane->is_behind = has_more;
+    subscriber->lane->had_more = has_more || reader->head >= reader->end;
 }
 
 static inline void step_to(struct reader *reader, uint64_t head)
@@ -73,31 +84,31 @@ static __attribute__((noinline, cold)) uint64_t look_behind_pads(const struct we
 }
 
 /*
- * Whether the next message is there, behind pads perhaps. Not so, too, what cannot be true: the next
- * call says that, since what this one has found is good. Inlined, and with a head of its own for the
+ * Whether the next message is there, behind pads perhaps; false, too, where something stands that
+ * cannot be true: the next call says that, since what this one has found is good. Inlined, and with a head of its own for the
  * pads, so that the reader stays in registers: kept in memory, each message would wait for the one
  * before it to be stored.
  *
- * A header that is the same as the last one is as sound, where it fits. And then the place of the one
- * behind it does not come from what was loaded, but from a branch, which the processor foresees: so
- * the next headers are loaded before this one is there. Not by a reader that has caught up: those
- * lines are being written, and it would take them from the writer.
+ * A header that is the same as the last one (so of a stream of one size and one type) is as sound,
+ * where it fits. And then the place of the one behind it does not come from what was loaded, but from
+ * a branch, which the processor foresees: so it may load the next headers before this one is there. Not
+ * a reader that has caught up: those lines are being written, and it would take them from the writer.
  */
 static inline __attribute__((always_inline)) bool look_behind(struct reader *reader)
 {
     if (reader->head >= reader->end)
         return false;
     uint64_t header = weir__load_header_at(reader->at);
-    if (__builtin_expect(reader->is_behind && header == reader->header, 1))
+    if (__builtin_expect(reader->had_more && header == reader->header, 1))
         return reader->record_bytes <= (uint64_t)(reader->bytes_end - reader->at);
     if (!weir__is_message(reader->ring, reader->at, header)) {
         if (!weir__is_pad(reader->ring, header))
             return false;
         uint64_t head = reader->head;
         header = look_behind_pads(reader->ring, &head, reader->end);
-        step_to(reader, head);
         if (header == 0)
-            return false;
+            return false; /* the next call passes the pads, and gives them back */
+        step_to(reader, head);
     }
     reader->header = header;
     reader->record_bytes = weir__record_bytes(weir__record_length(header));
