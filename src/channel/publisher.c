@@ -16,6 +16,7 @@
 
 #include "base/copy.h"
 #include "base/error.h"
+#include "base/live.h"
 
 static inline bool is_rung(const struct weir__waker *waker)
 {
@@ -32,22 +33,11 @@ static __attribute__((noinline, cold)) int wake(struct weir_publisher *publisher
     return 0;
 }
 
-/* Of several subscribers, mostly nobody is to be rung: so this saves no register. */
-static __attribute__((noinline)) int wake_others(struct weir_publisher *publisher)
-{
-    const struct weir__waker *waker = publisher->wakers, *end = waker + publisher->more;
-    do { /* there is one */
-        if (!is_rung(waker))
-            return wake(publisher);
-    } while (++waker != end);
-    return 0;
-}
-
-/* After a commit. */
-static inline int wake_subscribers(struct weir_publisher *publisher)
+/* After a commit, where there is one subscriber, or the first one of several. */
+static inline int wake_first(struct weir_publisher *publisher, bool must_fence)
 {
     /* CRASH lane.unrung */
-    weir__wake_order(publisher->must_fence);
+    weir__wake_order(must_fence);
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
      * weir__sleep_begin(). */
     uint32_t epoch = atomic_load_explicit(publisher->waker.epoch, memory_order_relaxed);
@@ -55,7 +45,18 @@ static inline int wake_subscribers(struct weir_publisher *publisher)
     uint32_t changes = atomic_load_explicit(publisher->changes, memory_order_relaxed);
     if (__builtin_expect(epoch != publisher->waker.rung || changes != publisher->changes_seen, 0))
         return wake(publisher);
-    return __builtin_expect(publisher->more != 0, 0) ? wake_others(publisher) : 0;
+    return 0;
+}
+
+/* Of several subscribers, mostly nobody is to be rung: so this saves no register. */
+static inline int wake_subscribers(struct weir_publisher *publisher)
+{
+    const struct weir__waker *waker = publisher->wakers, *end = waker + publisher->more;
+    wake_first(publisher, publisher->must_fence);
+    for (; waker != end; waker++)
+        if (!is_rung(waker))
+            return wake(publisher);
+    return 0;
 }
 
 static inline weir__atomic_u64 *header_at(const struct weir_publisher *publisher, uint64_t position)
@@ -100,32 +101,51 @@ static inline void put_batched(struct weir_publisher *publisher, weir__atomic_u6
 }
 
 /*
- * The header of a record at tail whose payload is written: the next header 0, then this one. What is
- * read of the handle is read first: whatever is stored into the ring may, for all that the compiler
- * knows, be a field of it.
+ * The header of a record at tail, that lies here, and whose payload is written: the next header 0,
+ * then this one. What is read of the handle is read first: whatever is stored into the ring may, for
+ * all that the compiler knows, be a field of it.
  */
-static inline void put_header(struct weir_publisher *publisher, uint64_t header, uint64_t bytes)
+static inline void commit_header(struct weir_publisher *publisher, weir__atomic_u64 *here,
+                                 uint64_t header, uint64_t bytes)
 {
     uint64_t end = publisher->tail + bytes;
-    weir__atomic_u64 *here = header_at(publisher, publisher->tail);
-    if (__builtin_expect(publisher->has_batch, 0)) {
-        put_batched(publisher, here, header);
-    } else {
-        zero(header_at(publisher, end));
-        /* Release [lane.commit]: payload and next header before it. Pairs with
-         * weir__load_header_at(). CRASH lane.filling */
-        atomic_store_explicit(here, header, memory_order_release);
-    }
+    zero(header_at(publisher, end));
+    /* Release [lane.commit]: payload and next header before it. Pairs with
+     * weir__load_header_at(). CRASH lane.filling */
+    atomic_store_explicit(here, header, memory_order_release);
     publisher->tail = end;
+}
+
+/* Likewise, of any record. */
+static void put_header(struct weir_publisher *publisher, uint64_t header, uint64_t bytes)
+{
+    weir__atomic_u64 *here = header_at(publisher, publisher->tail);
+    if (!publisher->has_batch) {
+        commit_header(publisher, here, header, bytes);
+    } else {
+        put_batched(publisher, here, header);
+        publisher->tail += bytes;
+    }
+}
+
+/* In a batch, or for several subscribers, or for one who is not reached by membarrier. */
+static __attribute__((noinline)) int put_special(struct weir_publisher *publisher, uint64_t header,
+                                                 uint64_t bytes)
+{
+    put_header(publisher, header, bytes);
+    publisher->count++;
+    return publisher->has_batch ? 0 : wake_subscribers(publisher);
 }
 
 static inline __attribute__((always_inline)) int put_message(struct weir_publisher *publisher,
                                                              uint64_t length, uint32_t type)
 {
-    bool has_batch = publisher->has_batch;
-    put_header(publisher, weir__record_header(length, type, 0), weir__record_bytes(length));
+    uint64_t header = weir__record_header(length, type, 0), bytes = weir__record_bytes(length);
+    if (__builtin_expect(publisher->is_special, 0))
+        return put_special(publisher, header, bytes);
+    commit_header(publisher, (weir__atomic_u64 *)(publisher->lap + publisher->tail), header, bytes);
     publisher->count++;
-    return __builtin_expect(has_batch, 0) ? 0 : wake_subscribers(publisher);
+    return wake_first(publisher, false);
 }
 
 /* From tail to the ring's end. */
@@ -134,17 +154,20 @@ static uint64_t to_end(const struct weir_publisher *publisher)
     return publisher->capacity - (publisher->tail & (publisher->capacity - 1));
 }
 
+/* Once there is room for it. */
 static inline unsigned char *payload(const struct weir_publisher *publisher)
 {
-    return weir__ring_at(publisher->ring, publisher->capacity, publisher->tail) +
-           WEIR__RECORD_HEADER_BYTES;
+    return (unsigned char *)(publisher->lap + publisher->tail + WEIR__RECORD_HEADER_BYTES);
 }
 
-/* Whether nothing is in the way of a message of this length, neither state nor room. */
+/*
+ * Whether nothing is in the way of a message of this length, neither state nor room. In a child of
+ * fork there is no room.
+ */
 static inline bool is_ready(const struct weir_publisher *publisher, uint64_t length)
 {
-    return weir__side_is_ours(&publisher->side) && !weir__publisher_has_loan(publisher) &&
-           publisher->tail + weir__record_bytes(length) <= publisher->stop;
+    return !weir__publisher_has_loan(publisher) &&
+           publisher->tail + weir__record_bytes(length) <= publisher->live->stop;
 }
 
 void weir__publisher_set_stop(struct weir_publisher *publisher)
@@ -154,7 +177,8 @@ void weir__publisher_set_stop(struct weir_publisher *publisher)
     uint64_t wall = weir__publisher_next_wall(publisher);
     if (wall < room)
         room = wall;
-    publisher->stop =
+    publisher->lap = (uintptr_t)publisher->ring - (end - publisher->capacity);
+    publisher->live->stop =
         room - WEIR__RECORD_HEADER_BYTES < end ? room - WEIR__RECORD_HEADER_BYTES : end;
 }
 
@@ -208,7 +232,7 @@ __attribute__((noinline)) int weir__publisher_make_ready(struct weir_publisher *
 static int lend(struct weir_publisher *publisher, uint64_t length, void **data)
 {
     publisher->loan_at = publisher->tail;
-    publisher->loan_end = length + 1;
+    publisher->live->loan_end = length + 1;
     *data = payload(publisher);
     return 0;
 }
@@ -221,7 +245,7 @@ static __attribute__((noinline)) int loan_later(struct weir_publisher *publisher
         return result;
     lend(publisher, length, data);
     if (publisher->type_bytes != 0)
-        publisher->loan_end = 0;
+        publisher->live->loan_end = 0;
     return 0;
 }
 
@@ -261,9 +285,9 @@ static __attribute__((noinline)) int commit_any(struct weir_publisher *publisher
 
 int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes, uint32_t type)
 {
-    if (__builtin_expect(!weir__side_is_ours(&publisher->side) ||
-                             !weir__publisher_has_loan(publisher) ||
-                             size_bytes >= publisher->loan_end || type > UINT16_MAX,
+    /* In a child of fork loan_end is 0. */
+    if (__builtin_expect(!weir__publisher_has_loan(publisher) ||
+                             size_bytes >= publisher->live->loan_end || type > UINT16_MAX,
                          0))
         return commit_any(publisher, size_bytes, type);
     return put_message(publisher, size_bytes, type);
@@ -317,7 +341,7 @@ int weir_publisher_batch_begin(struct weir_publisher *publisher)
     if (result == 0 && (publisher->has_batch || weir__publisher_has_loan(publisher)))
         result = weir__fail(EINVAL, "a batch or a loan is open already");
     if (result == 0)
-        publisher->has_batch = true;
+        publisher->has_batch = publisher->is_special = true;
     return result;
 }
 
@@ -330,6 +354,7 @@ int weir_publisher_batch_end(struct weir_publisher *publisher)
         return result;
     weir__publisher_commit_batch(publisher);
     publisher->has_batch = false;
+    weir__publisher_settle_special(publisher);
     return 0;
 }
 
@@ -341,7 +366,7 @@ int weir_publisher_end(struct weir_publisher *publisher)
     if (result != 0)
         return result;
     publisher->has_ended = true;
-    publisher->stop = 0;
+    publisher->live->stop = 0;
     /* Release [lane.end]: the last commit before it. Pairs with look_for_end(). */
     atomic_store_explicit(&publisher->lane->ended, 1, memory_order_release);
     /* CRASH lane.ended */
@@ -432,6 +457,7 @@ static void free_publisher(struct weir_publisher *publisher)
     free(publisher->known);
     free(publisher->walls);
     free(publisher->refusal);
+    weir__live_free(publisher->live);
     free(publisher);
 }
 
@@ -440,8 +466,12 @@ int weir_publisher_open(struct weir_publisher **publisher, const char *name,
 {
     struct weir__error_saved saved;
     struct weir_publisher *made = calloc(1, sizeof *made);
-    if (!made)
+    if (made)
+        made->live = weir__live_new();
+    if (!made || !made->live) {
+        free(made);
         return weir__fail(ENOMEM, "no memory for a publisher's handle");
+    }
     struct weir__rundir dir;
     weir__rundir_init(&dir);
     weir__error_save(&saved);

@@ -12,6 +12,8 @@
  *     <= reserved, which stands in the lane, behind a full fence.
  * P5: stop is 0, or at most limit - 8, reserved - 8, the end of the ring that tail is in, and 8
  *     bytes in front of the first wall behind tail.
+ * P10: where stop was set, and from there on as long as a record ends at stop at most, tail lies at
+ *     lap + tail.
  * P4: limit <= the cursor + capacity of each reliable subscriber that is attached and not
  *     evicted; with one that is listed but not attached, limit = tail, or it is evicted; with
  *     none, all from the boundary on is in the ring.
@@ -36,17 +38,24 @@ struct weir__wall {
     uint64_t begin, end;
 };
 
+/* What a child of fork finds zero. */
+struct weir__publisher_live {
+    uint64_t stop;     /* a record that ends here at most needs no look, no pad; 0: ended */
+    uint64_t loan_end; /* a commit of fewer bytes needs no look at the type */
+};
+
 struct weir_publisher {
     /* Used for each message. */
+    struct weir__publisher_live *live;
+    uint64_t tail;    /* where the next record goes */
+    uint64_t loan_at; /* equals tail while a loan is out: a commit moves tail */
+    uintptr_t lap; /* where position 0 would lie, if the lap that stop was set in were the first */
     unsigned char *ring;
     uint64_t capacity;
-    uint64_t tail;      /* where the next record goes */
     uint64_t count;     /* messages before tail */
-    uint64_t loan_at;   /* equals tail while a loan is out: a commit moves tail */
-    uint64_t loan_end;  /* a commit of fewer bytes needs no look at the type */
-    uint64_t stop;      /* a record that ends here at most needs no look, no pad; 0: ended */
     uint64_t small_end; /* fewer bytes are copied by weir__copy_small(), if there is room */
     uint64_t plain_end; /* fewer bytes can be sent, if there is room */
+    bool is_special;    /* has_batch, must_fence, or more than 0 */
     bool has_batch;
     bool
         must_fence; /* one of those whom we wake is not reached by membarrier, or not we by theirs */
@@ -97,6 +106,12 @@ struct weir_publisher {
     struct weir__descriptor *descriptor; /* for poll, or NULL */
 };
 
+/* After a change of any of the three. */
+static inline void weir__publisher_settle_special(struct weir_publisher *publisher)
+{
+    publisher->is_special = publisher->has_batch || publisher->must_fence || publisher->more > 0;
+}
+
 /* No tail: those are multiples of 8. */
 #define WEIR__NOWHERE UINT64_C(1)
 
@@ -125,7 +140,7 @@ static inline bool weir__publisher_is_of_type(const struct weir_publisher *publi
 /* The most that the loan which is out may have. */
 static inline uint64_t weir__publisher_loan_bytes(const struct weir_publisher *publisher)
 {
-    return publisher->type_bytes == 0 ? publisher->loan_end - 1 : publisher->type_bytes;
+    return publisher->type_bytes == 0 ? publisher->live->loan_end - 1 : publisher->type_bytes;
 }
 
 /*

@@ -64,7 +64,7 @@ static inline void copy(unsigned char *to, const struct weir_outgoing *message)
 static size_t put_messages(struct weir_publisher *publisher, const struct weir_outgoing *messages,
                            size_t count)
 {
-    uint64_t stop = publisher->stop, most_bytes = publisher->most_bytes;
+    uint64_t stop = publisher->live->stop, most_bytes = publisher->most_bytes;
     struct run run = begin_run(publisher);
     size_t done = 0;
     for (; done < count; done++) {
@@ -152,12 +152,12 @@ int weir_publisher_send_many_until(struct weir_publisher *publisher,
  */
 static void forget_little_room(struct weir_publisher *publisher, uint64_t bytes, size_t count)
 {
-    uint64_t room = publisher->stop - publisher->tail;
-    bool is_limited = publisher->stop == publisher->limit - WEIR__RECORD_HEADER_BYTES;
+    uint64_t room = publisher->live->stop - publisher->tail;
+    bool is_limited = publisher->live->stop == publisher->limit - WEIR__RECORD_HEADER_BYTES;
     if (is_limited && publisher->batch_header == 0 && room < publisher->capacity / ROOM_SHARE &&
         room / bytes < count) {
         publisher->limit = publisher->tail;
-        publisher->stop = 0;
+        publisher->live->stop = 0;
     }
 }
 
@@ -167,8 +167,9 @@ static void forget_little_room(struct weir_publisher *publisher, uint64_t bytes,
  */
 static void reserve_more(struct weir_publisher *publisher, uint64_t bytes, size_t count)
 {
-    uint64_t room = publisher->stop - publisher->tail, wanted = publisher->limit;
-    if (publisher->stop != publisher->reserved - WEIR__RECORD_HEADER_BYTES || room / bytes >= count)
+    uint64_t room = publisher->live->stop - publisher->tail, wanted = publisher->limit;
+    if (publisher->live->stop != publisher->reserved - WEIR__RECORD_HEADER_BYTES ||
+        room / bytes >= count)
         return;
     if (count < publisher->capacity / bytes &&
         publisher->tail + count * bytes + WEIR__RECORD_HEADER_BYTES < wanted)
@@ -180,7 +181,7 @@ static void reserve_more(struct weir_publisher *publisher, uint64_t bytes, size_
 /* As many places as there is room for, behind the first one, which there is. */
 static size_t place_count(const struct weir_publisher *publisher, uint64_t bytes, size_t count)
 {
-    uint64_t room = publisher->stop - publisher->tail;
+    uint64_t room = publisher->live->stop - publisher->tail;
     if (count > INT_MAX)
         count = INT_MAX;
     return count <= room / bytes ? count : (size_t)(room / bytes);
@@ -198,7 +199,7 @@ int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size
     if (weir__side_is_ours(&publisher->side) && !weir__publisher_has_loan(publisher))
         forget_little_room(publisher, bytes, count);
     if (!weir__side_is_ours(&publisher->side) || size_bytes >= publisher->plain_end ||
-        weir__publisher_has_loan(publisher) || publisher->tail + bytes > publisher->stop) {
+        weir__publisher_has_loan(publisher) || publisher->tail + bytes > publisher->live->stop) {
         int result = weir__publisher_make_ready(publisher, size_bytes, deadline_ns);
         if (result != 0)
             return result;
@@ -206,7 +207,7 @@ int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size
     reserve_more(publisher, bytes, count);
     count = place_count(publisher, bytes, count);
     publisher->loan_at = publisher->many_at = publisher->tail;
-    publisher->loan_end = publisher->type_bytes == 0 ? size_bytes + 1 : 0;
+    publisher->live->loan_end = publisher->type_bytes == 0 ? size_bytes + 1 : 0;
     publisher->many_count = count;
     unsigned char *at = weir__ring_at(publisher->ring, publisher->capacity, publisher->tail) +
                         WEIR__RECORD_HEADER_BYTES;

@@ -30,6 +30,7 @@ void weir__publisher_settle_wakers(struct weir_publisher *publisher)
     for (uint32_t i = 0; i < count; i++)
         publisher->must_fence |= waker_at(publisher, i)->must_fence;
     publisher->more = count > 1 ? count - 1 : 0;
+    weir__publisher_settle_special(publisher);
 }
 
 /* Also of one that has left, or died, since: its page is still attached. */
@@ -249,6 +250,6 @@ void weir__publisher_wake(struct weir_publisher *publisher)
     if (atomic_load_explicit(publisher->changes, memory_order_relaxed) == publisher->changes_seen)
         return;
     publisher->limit = publisher->tail; /* the next record looks, and meets it, or parts */
-    publisher->stop = 0;
+    publisher->live->stop = 0;
     ring_unmet(publisher);
 }

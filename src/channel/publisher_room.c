@@ -143,7 +143,7 @@ static int look(struct weir_publisher *publisher)
     uint64_t before = publisher->reserved;
     weir__side_keep_place(&publisher->side); /* a wait says it if that cannot be */
     weir__count(&weir__side_stats(&publisher->side)->looks);
-    publisher->stop = 0; /* whatever it was worked out from */
+    publisher->live->stop = 0; /* whatever it was worked out from */
     publisher->limit = publisher->tail;
     store_boundary(publisher);
     weir__publisher_announce(publisher, look_ahead(publisher), publisher->wanted);
@@ -445,7 +445,7 @@ int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused re
         weir__count(&weir__side_stats(&publisher->side)->refusals);
     if (is_refused) {
         publisher->limit = publisher->tail; /* the next send looks, too, and comes by here */
-        publisher->stop = 0;
+        publisher->live->stop = 0;
         weir__side_tell_refused(&publisher->side);
     }
     update_descriptor(publisher);

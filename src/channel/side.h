@@ -29,7 +29,7 @@ struct weir__side_watcher {
 };
 
 struct weir__side {
-    /* Used for each message. Near the begin of a handle: instructions are shorter there. */
+    /* Asked by all that is not a fast path. */
     uint64_t identity;
     const uint64_t *identity_now; /* reads otherwise in a child of fork */
 
