@@ -206,6 +206,72 @@ static void test_held_of_several(void **state)
     weir_subscriber_close(subscriber);
 }
 
+/* One message is held, alone, as most are; then comes something else. */
+static void then_a_take(struct weir_subscriber *subscriber)
+{
+    struct weir_message message;
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), 0);
+    assert_result(weir_subscriber_release(subscriber, &message), 0);
+}
+
+static void then_many(struct weir_subscriber *subscriber)
+{
+    struct weir_message messages[8];
+    int count = weir_subscriber_take_many_until(subscriber, messages, 8, NOW);
+    assert_true(count > 0);
+    assert_result(weir_subscriber_release_many(subscriber, messages, (size_t)count), 0);
+}
+
+static void then_a_copy(struct weir_subscriber *subscriber)
+{
+    unsigned char bytes[CROWD_BYTES_MAX];
+    assert_result(weir_subscriber_receive_until(subscriber, bytes, sizeof bytes, NULL, NOW), 0);
+}
+
+static void then_a_descriptor(struct weir_subscriber *subscriber)
+{
+    assert_true(weir_subscriber_fd(subscriber) >= 0);
+    then_a_copy(subscriber);
+}
+
+static void test_the_only_one_is_kept(void **state)
+{
+    (void)state;
+    static void (*const thens[])(struct weir_subscriber *) = { then_a_take, then_many, then_a_copy,
+                                                               then_a_descriptor };
+    for (size_t then = 0; then < ARRAY_SIZE(thens); then++) {
+        for (int whose = 0; whose < 2; whose++) { /* of the same publisher, or of the other one */
+            struct weir_subscriber *subscriber = crowd_subscriber();
+            struct weir_publisher *publishers[2];
+            struct weir_message only, none;
+            uint32_t who;
+            uint64_t was, number;
+            for (uint32_t i = 0; i < 2; i++)
+                publishers[i] = crowd_publisher(WEIR_RING_BYTES_MIN);
+            assert_result(crowd_take(subscriber, 0, NOW), -EAGAIN);
+            for (int i = 0; i < 2; i++)
+                assert_int_equal(crowd_send(publishers[0], 0, BYTES, NOW), 0);
+            then_a_take(subscriber); /* it has the turn from here on */
+            assert_result(weir_subscriber_take_until(subscriber, &only, NOW), 0);
+            crowd_read(&only, &who, &was);
+            assert_int_equal(crowd_send(publishers[whose], (uint32_t)whose, BYTES, NOW), 0);
+            thens[then](subscriber);
+            assert_result(weir_publisher_wait_taken(publishers[0], NOW), -EAGAIN);
+            assert_result(weir_subscriber_take_until(subscriber, &none, NOW), -EAGAIN);
+            assert_result(weir_publisher_wait_taken(publishers[0], NOW), -EAGAIN);
+            assert_result(weir_publisher_wait_taken(publishers[1], NOW), 0);
+            weir_publisher_close(publishers[0]); /* it ends, and the lane is left */
+            assert_result(weir_subscriber_take_until(subscriber, &none, NOW), -EAGAIN);
+            crowd_read(&only, &who, &number);
+            assert_true(who == 0 && number == was);
+            assert_result(weir_subscriber_release(subscriber, &only), 0);
+            assert_result(weir_subscriber_release(subscriber, &only), -EINVAL);
+            weir_publisher_close(publishers[1]);
+            weir_subscriber_close(subscriber);
+        }
+    }
+}
+
 static void test_too_large_stays(void **state)
 {
     (void)state;
@@ -283,6 +349,7 @@ int main(void)
         CROWD_TEST(test_place_taken_again),
         CROWD_TEST(test_held_of_a_former),
         CROWD_TEST(test_held_of_several),
+        CROWD_TEST(test_the_only_one_is_kept),
         CROWD_TEST(test_too_large_stays),
         CROWD_TEST(test_looks_away_in_streams),
     };

@@ -327,37 +327,6 @@ static void test_bad_options(void **state)
     assert_result(weir_publisher_open(&publisher, "no//name", NULL), -EINVAL);
 }
 
-static void use_in_child(void *argument)
-{
-    struct pair *pair = argument;
-    struct weir_message message;
-    void *loan;
-    CHECK_RESULT(weir_publisher_send(pair->publisher, "x", 1), -ECHILD);
-    CHECK_RESULT(weir_publisher_loan_until(pair->publisher, 1, &loan, NOW), -ECHILD);
-    CHECK_RESULT(weir_publisher_commit(pair->publisher, 1, 0), -ECHILD);
-    CHECK_RESULT(weir_publisher_end(pair->publisher), -ECHILD);
-    CHECK_RESULT(weir_publisher_wait_taken(pair->publisher, NOW), -ECHILD);
-    CHECK_RESULT(weir_subscriber_take_until(pair->subscriber, &message, NOW), -ECHILD);
-    weir_publisher_close(pair->publisher);
-    weir_subscriber_close(pair->subscriber);
-}
-
-static void test_fork(void **state)
-{
-    struct pair pair;
-    struct weir_message message;
-    (void)state;
-    pair_open(&pair);
-    assert_result(weir_publisher_send(pair.publisher, "before", 6), 0);
-    in_child(use_in_child, &pair);
-    assert_result(weir_publisher_send(pair.publisher, "after", 5), 0);
-    assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), 0);
-    assert_memory_equal(message.data, "before", 6);
-    assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), 0);
-    assert_memory_equal(message.data, "after", 5);
-    pair_close(&pair);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,7 +341,6 @@ int main(void)
         PAIR_TEST(test_one_of_each),
         PAIR_TEST(test_receive_waits_for_ever),
         PAIR_TEST(test_bad_options),
-        PAIR_TEST(test_fork),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

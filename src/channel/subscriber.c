@@ -15,6 +15,7 @@
 
 #include "base/copy.h"
 #include "base/error.h"
+#include "base/live.h"
 
 /*
  * Each of the two ways to a message is there twice, inlined: once for a message that is there,
@@ -25,24 +26,36 @@
 
 /* The place at head. */
 struct place {
-    struct weir__lane *lane; /* NULL: there is none */
-    unsigned char *at;
+    struct weir__lane *lane; /* NULL: there is none that needs no look around */
+    const unsigned char *at;
+    uint64_t head;
 };
 
+static inline struct place place_at_head(struct weir__lane *lane)
+{
+    return (struct place){ lane, (const unsigned char *)(lane->lap + lane->head), lane->head };
+}
+
+/* In a child of fork there is none. */
 static inline struct place place_of(const struct weir_subscriber *subscriber)
 {
-    struct weir__lane *lane = subscriber->lane;
-    if (__builtin_expect(
-            !weir__side_is_ours(&subscriber->side) || !lane || lane->head >= lane->turn_end, 0))
-        return (struct place){ NULL, NULL };
-    return (struct place){ lane, weir__ring_at(lane->ring.bytes, lane->ring.capacity, lane->head) };
+    struct weir__lane *lane = subscriber->live->lane;
+    if (__builtin_expect(!lane || lane->head >= lane->stop, 0))
+        return (struct place){ NULL, NULL, 0 };
+    return place_at_head(lane);
 }
 
 /* The place of a message that was found, whatever the fast path may know of its lane. */
 static inline struct place place_found(const struct weir_subscriber *subscriber)
 {
-    struct weir__lane *lane = subscriber->lane;
-    return (struct place){ lane, weir__ring_at(lane->ring.bytes, lane->ring.capacity, lane->head) };
+    weir__lane_set_stop(subscriber->live->lane);
+    return place_at_head(subscriber->live->lane);
+}
+
+/* Where the record there ends, which has this header. */
+static inline uint64_t end_of(const struct place *place, uint64_t header)
+{
+    return place->head + weir__record_bytes(weir__record_length(header));
 }
 
 /* The header there; 0: not there yet, or not even a lane. */
@@ -53,14 +66,13 @@ static inline uint64_t load_header(const struct place *place)
 
 /* Looks at a header, 10 to 50 ns each with the pause behind it, before a wait is begun in earnest. */
 #define BRIEF_LOOKS 100
-/* The first of them follow each other more closely: about as long as a near core takes to answer. */
-#define CLOSE_LOOKS 16
+/* The first ones follow each other more closely: a near core answers within the time of a few. */
+#define CLOSE_LOOKS 4
 
 /*
  * A moment in which the record may come: sooner than a wait could begin. Its header, of whatever
  * kind; 0: not yet, or such a moment is not wanted. With a pause, although that may come between
- * the record and us: who asks for the line again and again is in the way of who writes it. A short
- * one at first, since a near core answers within the time of a few long ones.
+ * the record and us: who asks for the line again and again is in the way of who writes it.
  */
 static inline uint64_t spin(struct weir_subscriber *subscriber, const struct place *place,
                             int64_t deadline_ns)
@@ -80,7 +92,8 @@ static inline uint64_t spin(struct weir_subscriber *subscriber, const struct pla
 
 static inline bool is_message(const struct place *place, uint64_t header)
 {
-    return place->lane && weir__is_message(&place->lane->ring, place->at, header);
+    return place->lane && weir__is_header(&place->lane->ring, header) &&
+           end_of(place, header) <= place->lane->stop;
 }
 
 /* 0 and the header of the message at head, checked; or why there is none by the deadline. */
@@ -101,15 +114,7 @@ int weir__subscriber_find(struct weir_subscriber *subscriber, uint64_t *header, 
     return is_message(&place, *header) ? 0 : find(subscriber, header, deadline_ns);
 }
 
-/* Each of these is the last thing that a call does: the rare ones are jumped to. All give 0. */
-
-static __attribute__((noinline, cold)) int store_oldest(struct weir_subscriber *subscriber,
-                                                        struct weir__lane *lane)
-{
-    weir__lane_store_cursor(subscriber, lane);
-    return 0;
-}
-
+/* The last thing that a call does: it is jumped to, and gives 0. */
 static __attribute__((noinline, cold)) int wake_publisher(struct weir_subscriber *subscriber,
                                                           struct weir__lane *lane)
 {
@@ -118,16 +123,13 @@ static __attribute__((noinline, cold)) int wake_publisher(struct weir_subscriber
 }
 
 /*
- * Gives back what is not held, of the lane whose turn it is. What is read of the lane is read first:
- * the page may be, for all that the compiler knows, a part of it.
+ * Gives back all that was read of a lane of which nothing is held. What is read of the lane is read
+ * first: the page may be, for all that the compiler knows, a part of it.
  */
-static inline int store_cursor(struct weir_subscriber *subscriber)
+static inline int store_cursor(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    struct weir__lane *lane = subscriber->lane;
     struct weir__entry_shm *entry = lane->cursor;
     uint64_t head = lane->head, count = lane->count;
-    if (__builtin_expect(lane->held != 0, 0))
-        return store_oldest(subscriber, lane);
     /* Relaxed [lane.released]: who inspects tells it from what the cursor says. Pairs with
      * read_entries(). */
     atomic_store_explicit(&entry->released, count, memory_order_relaxed);
@@ -139,63 +141,50 @@ static inline int store_cursor(struct weir_subscriber *subscriber)
     return 0;
 }
 
-static __attribute__((noinline, cold)) int update_watched(struct weir_subscriber *subscriber)
-{
-    weir__subscriber_update_descriptor(subscriber, 0);
-    return 0;
-}
-
-static inline int update_descriptor(struct weir_subscriber *subscriber)
-{
-    return __builtin_expect(subscriber->descriptor != NULL, 0) ? update_watched(subscriber) : 0;
-}
-
-/* A call that took nothing: the descriptor is as it should be afterwards. */
-static int refused(struct weir_subscriber *subscriber, int result)
-{
-    if (subscriber->descriptor)
-        weir__subscriber_update_descriptor(subscriber, result);
-    return result;
-}
-
-static inline int hold(struct weir_subscriber *subscriber, const struct place *place,
-                       uint64_t header, struct weir_message *message)
-{
-    uint32_t taken = subscriber->taken;
-    subscriber->taken = taken + 1;
-    subscriber->holds[taken % WEIR_HOLDS_MAX] =
-        (struct weir__hold){ .lane = place->lane, .position = place->lane->head };
-    place->lane->held++;
-    weir__lane_describe(place->lane, header, place->at + WEIR__RECORD_HEADER_BYTES, message);
-    weir__lane_step_over(place->lane, header);
-    return update_descriptor(subscriber);
-    /* CRASH page.taken */
-}
-
-/* A message that may not be there yet, or a place that may not. */
+/* A message that may not be there yet, or not the only one that is held; or there is a descriptor. */
 static __attribute__((noinline)) int take_any(struct weir_subscriber *subscriber,
                                               struct weir_message *message, int64_t deadline_ns)
 {
-    uint64_t header;
+    struct place place = place_of(subscriber);
+    uint64_t header = load_header(&place);
     int result = weir__side_check(&subscriber->side);
     if (result == 0 && weir__hold_count(subscriber) == WEIR_HOLDS_MAX)
         result = weir__fail(ENOBUFS, "%d messages are held: release one first", WEIR_HOLDS_MAX);
-    if (result == 0)
+    if (result == 0 && !is_message(&place, header)) {
         result = find(subscriber, &header, deadline_ns);
-    if (result == 0) {
-        struct place place = place_found(subscriber);
-        result = hold(subscriber, &place, header, message);
-        place.lane->missed = 0;
-        return result;
+        if (result == 0)
+            place = place_found(subscriber);
     }
-    return refused(subscriber, result);
+    if (result != 0)
+        return weir__subscriber_told(subscriber, result);
+    *weir__hold_at(subscriber, weir__hold_count(subscriber)) =
+        (struct weir__hold){ .lane = place.lane, .position = place.head };
+    weir__holds_add(subscriber, 1);
+    weir__lane_describe(place.lane, header, place.at + WEIR__RECORD_HEADER_BYTES,
+                        place.lane->missed, message);
+    place.lane->missed = 0;
+    weir__lane_step_over(place.lane, header);
+    return weir__subscriber_told(subscriber, 0);
 }
 
+/* Whether it is a message, and will be the only one that is held. */
 static inline bool can_hold(const struct weir_subscriber *subscriber, const struct place *place,
                             uint64_t header)
 {
-    return __builtin_expect(
-        is_message(place, header) && weir__hold_count(subscriber) != WEIR_HOLDS_MAX, 1);
+    return __builtin_expect(is_message(place, header) && subscriber->live->only == 0, 1);
+}
+
+static inline int hold_only(struct weir_subscriber *subscriber, const struct place *place,
+                            uint64_t header, struct weir_message *message)
+{
+    struct weir__lane *lane = place->lane;
+    uint64_t count = lane->count;
+    weir__lane_describe(lane, header, place->at + WEIR__RECORD_HEADER_BYTES, 0, message);
+    lane->head = end_of(place, header);
+    lane->count = count + 1;
+    subscriber->live->only = place->head | WEIR__ONLY;
+    return 0;
+    /* CRASH page.taken */
 }
 
 static __attribute__((noinline)) int take_soon(struct weir_subscriber *subscriber,
@@ -205,7 +194,7 @@ static __attribute__((noinline)) int take_soon(struct weir_subscriber *subscribe
     uint64_t header = spin(subscriber, &place, deadline_ns);
     if (!can_hold(subscriber, &place, header))
         return take_any(subscriber, message, deadline_ns);
-    return hold(subscriber, &place, header, message);
+    return hold_only(subscriber, &place, header, message);
 }
 
 int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_message *message,
@@ -214,7 +203,7 @@ int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_m
     struct place place = place_of(subscriber);
     uint64_t header = load_header(&place);
     if (can_hold(subscriber, &place, header))
-        return hold(subscriber, &place, header, message);
+        return hold_only(subscriber, &place, header, message);
     return header == 0 ? take_soon(subscriber, message, deadline_ns)
                        : take_any(subscriber, message, deadline_ns);
 }
@@ -230,7 +219,7 @@ static inline bool is_held_at(struct weir_subscriber *subscriber, unsigned index
     return weir__hold_is_of(weir__hold_at(subscriber, index), message);
 }
 
-/* Any hold but the only one, or none. */
+/* One of several that are held, or none; or there is a descriptor. */
 static __attribute__((noinline)) int release_any(struct weir_subscriber *subscriber,
                                                  const struct weir_message *message)
 {
@@ -248,36 +237,33 @@ static __attribute__((noinline)) int release_any(struct weir_subscriber *subscri
 
 int weir_subscriber_release(struct weir_subscriber *subscriber, const struct weir_message *message)
 {
-    uint32_t dropped = subscriber->dropped;
-    const struct weir__hold *only = &subscriber->holds[dropped % WEIR_HOLDS_MAX];
-    if (__builtin_expect(!weir__side_is_ours(&subscriber->side) ||
-                             subscriber->taken - dropped != 1 || only->lane != subscriber->lane ||
-                             only->position != message->position ||
-                             only->lane->number != message->session,
+    struct weir__subscriber_live *live = subscriber->live;
+    if (__builtin_expect(live->only != (message->position | WEIR__ONLY) ||
+                             live->lane->number != message->session,
                          0))
         return release_any(subscriber, message);
-    subscriber->dropped = dropped + 1;
-    subscriber->lane->held = 0;
-    return store_cursor(subscriber);
+    live->only = 0;
+    return store_cursor(subscriber, live->lane);
 }
 
-static __attribute__((noinline)) int give_back_watched(struct weir_subscriber *subscriber)
+/* Something is held, or there is a descriptor. */
+static __attribute__((noinline)) int give_back_rest(struct weir_subscriber *subscriber)
 {
-    weir__subscriber_pause_descriptor(subscriber);
-    weir__lane_store_cursor(subscriber, subscriber->lane);
-    weir__subscriber_update_descriptor(subscriber, 0);
-    return 0;
+    if (subscriber->descriptor)
+        weir__subscriber_pause_descriptor(subscriber);
+    weir__lane_store_cursor(subscriber, subscriber->live->lane);
+    return weir__subscriber_told(subscriber, 0);
 }
 
-static inline int give_back(struct weir_subscriber *subscriber)
+static inline int give_back(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    return __builtin_expect(subscriber->descriptor != NULL, 0) ? give_back_watched(subscriber)
-                                                               : store_cursor(subscriber);
+    return __builtin_expect(subscriber->live->only != 0, 0) ? give_back_rest(subscriber)
+                                                            : store_cursor(subscriber, lane);
 }
 
 void weir__subscriber_give_back(struct weir_subscriber *subscriber)
 {
-    give_back(subscriber);
+    give_back(subscriber, subscriber->live->lane);
 }
 
 /* Whether all of the message was copied, or it was overwritten meanwhile. */
@@ -296,10 +282,11 @@ static int refuse_receive(struct weir_subscriber *subscriber, int result, uint64
 {
     if (result == -EMSGSIZE) { /* it stays the next one */
         if (message)
-            weir__lane_describe(subscriber->lane, header, data, message);
+            weir__lane_describe(subscriber->live->lane, header, data,
+                                subscriber->live->lane->missed, message);
         weir__subscriber_keep_turn(subscriber);
     }
-    refused(subscriber, result);
+    weir__subscriber_told(subscriber, result);
     if (result == -EMSGSIZE)
         return weir__fail(EMSGSIZE, "the message has %u bytes, there is room for %zu",
                           weir__record_length(header), capacity_bytes);
@@ -342,10 +329,10 @@ static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscri
         header = 0; /* go on behind it */
     }
     if (message)
-        weir__lane_describe(place.lane, header, data, message);
+        weir__lane_describe(place.lane, header, data, place.lane->missed, message);
     place.lane->missed = 0;
     weir__lane_step_over(place.lane, header);
-    return give_back(subscriber);
+    return give_back(subscriber, place.lane);
 }
 
 /* Whether it is a small message, and fits. */
@@ -362,11 +349,14 @@ static inline __attribute__((always_inline)) int receive_small(struct weir_subsc
                                                                uint64_t header, void *data,
                                                                struct weir_message *message)
 {
+    struct weir__lane *lane = place->lane;
+    uint64_t count = lane->count;
     weir__copy_wide(data, place->at + WEIR__RECORD_HEADER_BYTES, weir__record_length(header));
     if (message)
-        weir__lane_describe(place->lane, header, data, message);
-    weir__lane_step_over(place->lane, header);
-    return give_back(subscriber);
+        weir__lane_describe(lane, header, data, 0, message);
+    lane->head = end_of(place, header);
+    lane->count = count + 1;
+    return give_back(subscriber, lane);
 }
 
 static __attribute__((noinline)) int receive_soon(struct weir_subscriber *subscriber, void *data,
@@ -434,8 +424,12 @@ int weir_subscriber_open(struct weir_subscriber **subscriber, const char *name,
 {
     struct weir__error_saved saved;
     struct weir_subscriber *made = calloc(1, sizeof *made);
-    if (!made)
+    if (made)
+        made->live = weir__live_new();
+    if (!made || !made->live) {
+        free(made);
         return weir__fail(ENOMEM, "no memory for a subscriber's handle");
+    }
     struct weir__rundir dir;
     weir__rundir_init(&dir);
     weir__error_save(&saved);
@@ -462,6 +456,7 @@ void weir_subscriber_close(struct weir_subscriber *subscriber)
     weir__descriptor_close(subscriber->descriptor, is_ours);
     weir__subscriber_forget(subscriber);
     weir__side_leave(&subscriber->side);
+    weir__live_free(subscriber->live);
     free(subscriber->lanes);
     free(subscriber->berths);
     free(subscriber->view);

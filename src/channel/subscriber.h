@@ -11,10 +11,15 @@
  * S2: what was loaded from a lane was loaded once, and checked before it was used.
  * S3: a message that is held keeps its lane attached, also after the publisher is gone.
  * S5: of a lane that is validated nothing is believed before reserved was loaded behind it; and
- *     turn_end is 0, so that the fast paths, which do not ask, know nothing of it.
+ *     stop is 0, so that the fast paths, which do not ask, know nothing of it.
  * S6: a hold that is announced is named in one place of the page, and stays there until it is
- *     released; held and announced of a lane are its holds that are not, and that are.
- * S4: lanes[] are those that were not left; of each slot there is one at most.
+ *     released; announced of a lane are those of its holds.
+ * S4: lanes[] are those that were not left; of each slot there is one at most. left are the others,
+ *     of each of which something is held.
+ * S7: stop is at most turn_end, and at most the end of the lap for which it and lap were set; head
+ *     never falls. So as long as head < stop, it is in that lap, and lies at lap + head.
+ * S8: where live->only is not WEIR__QUEUED, it says what is held: nothing, or one message of the lane
+ *     that has the turn; the queue is empty, and there is no descriptor.
  */
 
 #include <stdbool.h>
@@ -25,39 +30,45 @@
 
 /* Records between two places, and what bounds them. */
 struct weir__ring {
+    uint64_t least, span; /* a message's header, ranked, is least, or up to span above it */
     unsigned char *bytes, *end;
     uint64_t capacity;
-    uint64_t most_header; /* no message's is above it: that of the longest, all other bits set */
-    uint64_t mask, sound; /* of a message's header these bits are so: the flags, and the length if
-                             the channel's type has one */
 };
+
+/* A header as a number that its flags decide first, then its length, then its type. */
+static inline uint64_t weir__ranked(uint64_t header)
+{
+    return header >> 16 | header << 48;
+}
 
 /* Of a lane in a channel whose messages have type_bytes; 0: any size. */
 static inline struct weir__ring weir__ring_of(unsigned char *lane, uint64_t capacity,
                                               uint64_t type_bytes)
 {
+    uint64_t most_bytes = type_bytes ? type_bytes : weir__record_max(capacity);
+    uint64_t least = weir__ranked(weir__record_header(type_bytes, 0, 0));
     return (struct weir__ring){
+        .least = least,
+        .span = weir__ranked(weir__record_header(most_bytes, UINT16_MAX, 0)) - least,
         .bytes = lane + WEIR__LANE_RING_OFFSET,
         .end = lane + WEIR__LANE_RING_OFFSET + capacity,
         .capacity = capacity,
-        .most_header = weir__record_max(capacity) << 32 | UINT32_MAX,
-        .mask = WEIR__RECORD_FLAGS | (type_bytes ? UINT64_C(0xffffffff) << 32 : 0),
-        .sound = WEIR__RECORD_MARK | type_bytes << 32,
     };
 }
 
 /* A publisher's ring, as long as something of it is held or to come. */
 struct weir__lane {
     /* Used for each message. */
-    _Alignas(WEIR__LINE_BYTES) struct weir__ring ring;
-    uint64_t head;                  /* the next record */
-    uint64_t turn_end;              /* from there on it is another lane's turn */
-    uint64_t count;                 /* the next message's sequence */
-    struct weir__entry_shm *cursor; /* its entry in our page */
-    struct weir__waker waker;       /* of the publisher */
-    uint32_t held;                  /* messages of it, that keep the cursor back */
+    _Alignas(WEIR__LINE_BYTES) uint64_t head; /* the next record */
+    uint64_t stop;   /* one that ends there at most is read without a look around */
+    uintptr_t lap;   /* where position 0 would lie, if the lap that stop is in were the first */
+    uint64_t count;  /* the next message's sequence */
     uint32_t number; /* of the lanes of this subscriber: no two alike, as sessions may be */
+    struct weir__entry_shm *cursor; /* its entry in our page */
+    struct weir__ring ring;
+    struct weir__waker waker; /* of the publisher */
 
+    uint64_t turn_end;        /* from there on it is another lane's turn */
     uint64_t waited;          /* the count when it was waited for last */
     uint64_t missed;          /* that the next message is to tell of */
     uint32_t announced;       /* messages of it that are held and do not keep the cursor back */
@@ -69,7 +80,8 @@ struct weir__lane {
     bool is_false;            /* its records cannot be true: refused, once nothing of it is held */
     bool is_counted;          /* it was attached: the statistics' bases know of it */
     uint64_t counted_messages, counted_bytes; /* of one that was left: in the bases */
-    int64_t asked_ns; /* when the kernel was asked for its publisher, which is adrift */
+    int64_t asked_ns;        /* when the kernel was asked for its publisher, which is adrift */
+    struct weir__lane *next; /* of those that were left */
     const struct weir__lane_shm *shm;
     struct weir__peer peer;
 };
@@ -79,6 +91,17 @@ struct weir__hold {
     uint64_t
         position; /* with WEIR__ANNOUNCED, if it is: so it is none that a fast path looks for */
 };
+
+/* What a child of fork finds zero. */
+struct weir__subscriber_live {
+    struct weir__lane *lane; /* whose turn it is, or NULL */
+    /* 0: nothing is held. position | WEIR__ONLY: the record there, of that lane, and nothing else.
+     * WEIR__QUEUED: the queue says it; or there is a descriptor, which each call has to tell. */
+    uint64_t only;
+};
+
+#define WEIR__ONLY UINT64_C(1)
+#define WEIR__QUEUED UINT64_C(2)
 
 #define WEIR__ANNOUNCED UINT64_C(1)
 
@@ -100,15 +123,14 @@ struct weir__berth {
 };
 
 struct weir_subscriber {
-    /* Used for each message. */
-    struct weir__lane *lane;             /* whose turn it is, or NULL */
-    uint32_t taken, dropped;             /* holds so far: what lies between is the queue */
+    struct weir__subscriber_live *live;
     struct weir__descriptor *descriptor; /* for poll, or NULL */
     struct weir__side side;
 
     struct weir__page_shm *page;
     struct weir__lane **lanes; /* attached, in the order of their turns */
     uint32_t lane_count;
+    struct weir__lane *left;    /* of which something is held, but no more is to come */
     uint32_t turn;              /* whose it was last, by its place in lanes */
     uint32_t changes_seen;      /* of the publishers' slots, when new ones were looked for */
     uint32_t put_outs;          /* of side->put_outs, those after which the lanes were looked at */
@@ -122,7 +144,8 @@ struct weir_subscriber {
     struct weir__berth *berths; /* by slot */
     struct view *view;          /* room for all that a wait looks at */
     struct weir__placed places[WEIR__HOLDS_ANNOUNCED];
-    struct weir__hold holds[WEIR_HOLDS_MAX]; /* a queue: each at its number, round and round */
+    uint32_t hold_first, hold_count;         /* the queue of holds: use weir__hold_at() */
+    struct weir__hold holds[WEIR_HOLDS_MAX]; /* round and round */
 };
 
 static inline bool weir__hold_is_announced(const struct weir__hold *hold)
@@ -137,16 +160,51 @@ static inline bool weir__hold_is_of(const struct weir__hold *hold,
            hold->lane->number == message->session;
 }
 
+/* What is held is in the queue, also the only one. Before the turn goes to another lane. */
+static inline void weir__holds_settle(struct weir_subscriber *subscriber)
+{
+    struct weir__subscriber_live *live = subscriber->live;
+    if (!(live->only & WEIR__ONLY))
+        return;
+    subscriber->holds[0] =
+        (struct weir__hold){ .lane = live->lane, .position = live->only & ~WEIR__ONLY };
+    subscriber->hold_first = 0;
+    subscriber->hold_count = 1;
+    live->only = WEIR__QUEUED;
+}
+
 static inline unsigned weir__hold_count(const struct weir_subscriber *subscriber)
 {
-    return subscriber->taken - subscriber->dropped;
+    return subscriber->live->only & WEIR__ONLY ? 1 : subscriber->hold_count;
 }
 
 /* index: 0 is the oldest. */
-
 static inline struct weir__hold *weir__hold_at(struct weir_subscriber *subscriber, unsigned index)
 {
-    return &subscriber->holds[(subscriber->dropped + index) % WEIR_HOLDS_MAX];
+    weir__holds_settle(subscriber);
+    return &subscriber->holds[(subscriber->hold_first + index) % WEIR_HOLDS_MAX];
+}
+
+static inline void weir__holds_set(struct weir_subscriber *subscriber, unsigned first,
+                                   unsigned count)
+{
+    subscriber->hold_first = first % WEIR_HOLDS_MAX;
+    subscriber->hold_count = count;
+    subscriber->live->only = count > 0 || subscriber->descriptor ? WEIR__QUEUED : 0;
+}
+
+/* So many more, behind the others, which stand there already. */
+static inline void weir__holds_add(struct weir_subscriber *subscriber, unsigned count)
+{
+    weir__holds_settle(subscriber);
+    weir__holds_set(subscriber, subscriber->hold_first, subscriber->hold_count + count);
+}
+
+/* So many of the oldest ones are gone. */
+static inline void weir__holds_drop(struct weir_subscriber *subscriber, unsigned count)
+{
+    weir__holds_settle(subscriber);
+    weir__holds_set(subscriber, subscriber->hold_first + count, subscriber->hold_count - count);
 }
 
 static inline uint64_t weir__load_header_at(const unsigned char *at)
@@ -161,11 +219,17 @@ static inline uint64_t weir__load_header(const struct weir__ring *ring, uint64_t
     return weir__load_header_at(weir__ring_at(ring->bytes, ring->capacity, position));
 }
 
-/* Whether a header is one of a message, and can be true at this place: 0 is none. */
+/* Whether a header is one of a message, wherever it stands: 0 is none. */
+static inline bool weir__is_header(const struct weir__ring *ring, uint64_t header)
+{
+    return weir__ranked(header) - ring->least <= ring->span;
+}
+
+/* Whether it can be true at this place, too. */
 static inline bool weir__is_message(const struct weir__ring *ring, const unsigned char *at,
                                     uint64_t header)
 {
-    return (header & ring->mask) == ring->sound && header <= ring->most_header &&
+    return weir__is_header(ring, header) &&
            weir__record_bytes(weir__record_length(header)) <= (uint64_t)(ring->end - at);
 }
 
@@ -184,9 +248,10 @@ static inline bool weir__is_pad(const struct weir__ring *ring, uint64_t header)
  */
 uint64_t weir__pass_pads(const struct weir__ring *ring, uint64_t *position);
 
-/* The message at the lane's head, which is, or is to be, at data. */
+/* The message at the lane's head, which is, or is to be, at data; missed: before it. */
 static inline void weir__lane_describe(const struct weir__lane *lane, uint64_t header,
-                                       const void *data, struct weir_message *message)
+                                       const void *data, uint64_t missed,
+                                       struct weir_message *message)
 {
     uint64_t head = lane->head, count = lane->count;
     uint32_t number = lane->number;
@@ -196,13 +261,22 @@ static inline void weir__lane_describe(const struct weir__lane *lane, uint64_t h
                                       .type = weir__record_type(header),
                                       .session = number,
                                       .position = head,
-                                      .missed = lane->missed };
+                                      .missed = missed };
 }
 
 static inline void weir__lane_step_over(struct weir__lane *lane, uint64_t header)
 {
     lane->head += weir__record_bytes(weir__record_length(header));
     lane->count++;
+}
+
+/* From head on no look around is needed before the turn or the lap is over. */
+static inline void weir__lane_set_stop(struct weir__lane *lane)
+{
+    uint64_t start = lane->head & ~(lane->ring.capacity - 1);
+    uint64_t end = start + lane->ring.capacity;
+    lane->lap = (uintptr_t)lane->ring.bytes - start;
+    lane->stop = lane->turn_end < end ? lane->turn_end : end;
 }
 
 /* Whether bytes that were read at this place of a lane, and behind it, can be believed. */
@@ -323,8 +397,8 @@ void weir__lane_skip(struct weir_subscriber *subscriber, struct weir__lane *lane
  */
 void weir__lane_announce(struct weir_subscriber *subscriber, struct weir__lane *lane, bool is_idle);
 
-/* The same, of each lane. */
-void weir__subscriber_announce(struct weir_subscriber *subscriber, bool is_idle);
+/* The same, of each lane, by who has nothing else to do. */
+void weir__subscriber_announce(struct weir_subscriber *subscriber);
 
 /* What was announced may be overwritten; the publisher is not woken yet. */
 void weir__hold_withdraw(struct weir_subscriber *subscriber, const struct weir__hold *hold);
@@ -370,11 +444,7 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header,
 int weir__subscriber_in_time(unsigned attempts, int64_t deadline_ns);
 
 /* The message that was found stays the next one, although it is not read yet. */
-static inline void weir__subscriber_keep_turn(struct weir_subscriber *subscriber)
-{
-    if (subscriber->lane->is_validated)
-        subscriber->turn = (subscriber->turn + subscriber->lane_count - 1) % subscriber->lane_count;
-}
+void weir__subscriber_keep_turn(struct weir_subscriber *subscriber);
 
 /* Room for what a wait looks at, so that nothing is allocated later. -ENOMEM. */
 int weir__subscriber_make_view(struct weir_subscriber *subscriber);
@@ -397,5 +467,13 @@ void weir__subscriber_ask(struct weir_subscriber *subscriber);
 
 /* The descriptor, which exists, as it should be after a call that gives this result. */
 void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber, int result);
+
+/* The same, if there is one. Returns result. */
+static inline int weir__subscriber_told(struct weir_subscriber *subscriber, int result)
+{
+    if (subscriber->descriptor)
+        weir__subscriber_update_descriptor(subscriber, result);
+    return result;
+}
 
 #endif

@@ -64,7 +64,6 @@ static bool announce(struct weir_subscriber *subscriber, struct weir__hold *hold
     subscriber->places[at] =
         (struct weir__placed){ .lane = lane, .position = hold->position, .bytes = bytes };
     hold->position |= WEIR__ANNOUNCED;
-    lane->held--;
     lane->announced++;
     lane->announced_bytes += bytes;
     return true;
@@ -73,7 +72,7 @@ static bool announce(struct weir_subscriber *subscriber, struct weir__hold *hold
 /* The oldest one that is not announced; NULL: there is none. */
 static struct weir__hold *oldest(struct weir_subscriber *subscriber, const struct weir__lane *lane)
 {
-    for (unsigned i = 0; lane->held > 0 && i < weir__hold_count(subscriber); i++) {
+    for (unsigned i = 0; i < weir__hold_count(subscriber); i++) {
         struct weir__hold *hold = weir__hold_at(subscriber, i);
         if (hold->lane == lane && !weir__hold_is_announced(hold))
             return hold;
@@ -98,11 +97,10 @@ void weir__lane_announce(struct weir_subscriber *subscriber, struct weir__lane *
     weir__lane_store_cursor(subscriber, lane);
 }
 
-void weir__subscriber_announce(struct weir_subscriber *subscriber, bool is_idle)
+void weir__subscriber_announce(struct weir_subscriber *subscriber)
 {
-    for (uint32_t i = 0; i < subscriber->lane_count; i++)
-        if (subscriber->lanes[i]->held > 0)
-            weir__lane_announce(subscriber, subscriber->lanes[i], is_idle);
+    for (uint32_t i = 0; weir__hold_count(subscriber) > 0 && i < subscriber->lane_count; i++)
+        weir__lane_announce(subscriber, subscriber->lanes[i], true);
 }
 
 void weir__hold_withdraw(struct weir_subscriber *subscriber, const struct weir__hold *hold)

@@ -50,20 +50,24 @@ static void change_end(struct weir__subscriber_stats_shm *stats)
 }
 
 /* Whether anything of it is held: then it stays attached. */
-static bool is_held(const struct weir__lane *lane)
+static bool is_held(struct weir_subscriber *subscriber, const struct weir__lane *lane)
 {
-    return lane->held + lane->announced > 0;
+    for (unsigned i = 0; i < weir__hold_count(subscriber); i++)
+        if (weir__hold_at(subscriber, i)->lane == lane)
+            return true;
+    return false;
 }
 
 void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    uint64_t cursor = lane->head, released = lane->count - lane->held - lane->announced;
-    for (unsigned i = 0; lane->held > 0 && i < weir__hold_count(subscriber); i++) {
-        const struct weir__hold *hold = weir__hold_at(subscriber, i);
-        if (hold->lane == lane && !weir__hold_is_announced(hold)) {
+    uint64_t cursor = lane->head, released = lane->count;
+    for (unsigned i = weir__hold_count(subscriber); i > 0; i--) { /* the oldest is the last one */
+        const struct weir__hold *hold = weir__hold_at(subscriber, i - 1);
+        if (hold->lane != lane)
+            continue;
+        released--;
+        if (!weir__hold_is_announced(hold))
             cursor = hold->position;
-            break;
-        }
     }
     if (lane->is_left)
         count_left(subscriber, lane, released, cursor);
@@ -139,6 +143,14 @@ static void end_lane(struct weir_subscriber *subscriber, struct weir__lane *lane
     free_lane(subscriber, lane);
 }
 
+static void unlink_left(struct weir_subscriber *subscriber, const struct weir__lane *lane)
+{
+    struct weir__lane **at = &subscriber->left;
+    while (*at != lane)
+        at = &(*at)->next;
+    *at = lane->next;
+}
+
 void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned index)
 {
     struct weir__hold *hold = weir__hold_at(subscriber, index);
@@ -146,11 +158,9 @@ void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned ind
     bool was_announced = weir__hold_is_announced(hold);
     if (was_announced)
         weir__hold_withdraw(subscriber, hold);
-    else
-        lane->held--;
     for (; index > 0; index--)
         *weir__hold_at(subscriber, index) = *weir__hold_at(subscriber, index - 1);
-    subscriber->dropped++;
+    weir__holds_drop(subscriber, 1);
     weir__lane_store_cursor(subscriber, lane);
     if (was_announced && !lane->is_left)
         weir__lane_announce(subscriber, lane, false); /* there is a place now */
@@ -158,19 +168,18 @@ void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned ind
         return;
     weir__side_ring(&subscriber->side,
                     lane->waker.doorbell); /* it has ended, and may wait for this */
-    if (!is_held(lane))
+    if (!is_held(subscriber, lane)) {
+        unlink_left(subscriber, lane);
         end_lane(subscriber, lane);
+    }
 }
 
 void weir__subscriber_forget(struct weir_subscriber *subscriber)
 {
-    while (weir__hold_count(subscriber) > 0) {
-        const struct weir__hold *hold = weir__hold_at(subscriber, 0);
-        struct weir__lane *lane = hold->lane;
-        subscriber->dropped++;
-        *(weir__hold_is_announced(hold) ? &lane->announced : &lane->held) -= 1;
-        if (!is_held(lane) && lane->is_left)
-            free_lane(subscriber, lane);
+    while (subscriber->left) {
+        struct weir__lane *lane = subscriber->left;
+        subscriber->left = lane->next;
+        free_lane(subscriber, lane);
     }
     while (subscriber->lane_count > 0)
         free_lane(subscriber, subscriber->lanes[--subscriber->lane_count]);
@@ -184,8 +193,9 @@ static void remove_lane(struct weir_subscriber *subscriber, const struct weir__l
     subscriber->lane_count--;
     for (; at < subscriber->lane_count; at++)
         subscriber->lanes[at] = subscriber->lanes[at + 1];
-    if (subscriber->lane == lane)
-        subscriber->lane = NULL;
+    weir__holds_settle(subscriber);
+    if (subscriber->live->lane == lane)
+        subscriber->live->lane = NULL;
 }
 
 void weir__lane_leave(struct weir_subscriber *subscriber, struct weir__lane *lane)
@@ -210,8 +220,12 @@ void weir__lane_leave(struct weir_subscriber *subscriber, struct weir__lane *lan
     lane->is_left = true;
     remove_lane(subscriber, lane);
     subscriber->changes_seen--; /* another may stand in its slot by now: look again */
-    if (!is_held(lane))
+    if (is_held(subscriber, lane)) {
+        lane->next = subscriber->left;
+        subscriber->left = lane;
+    } else {
         end_lane(subscriber, lane);
+    }
 }
 
 void weir__lane_finish(struct weir_subscriber *subscriber, struct weir__lane *lane)

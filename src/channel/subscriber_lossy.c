@@ -122,7 +122,7 @@ bool weir__lane_copy(const struct weir__lane *lane, uint64_t header, void *data)
  */
 static uint64_t burst_end(const struct weir_subscriber *subscriber)
 {
-    const struct weir__lane *lane = subscriber->lane;
+    const struct weir__lane *lane = subscriber->live->lane;
     return lane->head + (subscriber->lane_count > 1 ? BURST_BYTES : lane->ring.capacity);
 }
 
@@ -136,16 +136,17 @@ static bool look_behind(struct weir__lane *lane, uint64_t end, uint64_t *header)
 size_t weir__lane_hold_many(struct weir_subscriber *subscriber, uint64_t header,
                             struct weir_message *messages, size_t count)
 {
-    struct weir__lane *lane = subscriber->lane;
+    struct weir__lane *lane = subscriber->live->lane;
     const struct weir__ring *ring = &lane->ring;
     uint64_t end = burst_end(subscriber);
     size_t done = 0;
     do {
         const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, lane->head);
-        subscriber->holds[subscriber->taken++ % WEIR_HOLDS_MAX] =
+        *weir__hold_at(subscriber, weir__hold_count(subscriber)) =
             (struct weir__hold){ .lane = lane, .position = lane->head };
-        lane->held++;
-        weir__lane_describe(lane, header, at + WEIR__RECORD_HEADER_BYTES, &messages[done]);
+        weir__holds_add(subscriber, 1);
+        weir__lane_describe(lane, header, at + WEIR__RECORD_HEADER_BYTES, lane->missed,
+                            &messages[done]);
         lane->missed = 0;
         weir__lane_step_over(lane, header);
         done++;
@@ -157,7 +158,7 @@ size_t weir__lane_copy_many(struct weir_subscriber *subscriber, uint64_t header,
                             unsigned char *data, size_t capacity_bytes,
                             struct weir_message *messages, size_t count)
 {
-    struct weir__lane *lane = subscriber->lane;
+    struct weir__lane *lane = subscriber->live->lane;
     uint64_t end = burst_end(subscriber);
     size_t done = 0, used = 0;
     do {
@@ -165,7 +166,7 @@ size_t weir__lane_copy_many(struct weir_subscriber *subscriber, uint64_t header,
         if (used > capacity_bytes || size_bytes > capacity_bytes - used ||
             !weir__lane_copy(lane, header, data + used))
             break;
-        weir__lane_describe(lane, header, data + used, &messages[done]);
+        weir__lane_describe(lane, header, data + used, lane->missed, &messages[done]);
         lane->missed = 0;
         weir__lane_step_over(lane, header);
         done++;

@@ -36,14 +36,14 @@ struct reader {
  */
 static inline uint64_t burst_end(const struct weir_subscriber *subscriber)
 {
-    const struct weir__lane *lane = subscriber->lane;
+    const struct weir__lane *lane = subscriber->live->lane;
     return subscriber->lane_count > 1 ? lane->turn_end : lane->head + lane->ring.capacity;
 }
 
 /* The message at head has this header, which is sound. */
 static inline struct reader begin_reading(const struct weir_subscriber *subscriber, uint64_t header)
 {
-    const struct weir__lane *lane = subscriber->lane;
+    const struct weir__lane *lane = subscriber->live->lane;
     const struct weir__ring *ring = &lane->ring;
     return (struct reader){ .ring = ring,
                             .bytes = ring->bytes,
@@ -63,9 +63,9 @@ static inline struct reader begin_reading(const struct weir_subscriber *subscrib
 static inline void end_reading(struct weir_subscriber *subscriber, const struct reader *reader,
                                bool has_more)
 {
-    subscriber->lane->head = reader->head;
-    subscriber->lane->count = reader->count;
-    subscriber->lane->had_more = has_more || reader->head >= reader->end;
+    subscriber->live->lane->head = reader->head;
+    subscriber->live->lane->count = reader->count;
+    subscriber->live->lane->had_more = has_more || reader->head >= reader->end;
 }
 
 static inline void step_to(struct reader *reader, uint64_t head)
@@ -129,13 +129,6 @@ static inline void pass(struct reader *reader, const void *data, struct weir_mes
     step_to(reader, reader->head + reader->record_bytes);
 }
 
-static int update_descriptor(struct weir_subscriber *subscriber, int result)
-{
-    if (subscriber->descriptor)
-        weir__subscriber_update_descriptor(subscriber, result);
-    return result;
-}
-
 /* Its neighbour in the queue, which goes round. */
 static inline struct weir__hold *next_of(struct weir_subscriber *subscriber,
                                          struct weir__hold *hold)
@@ -148,8 +141,8 @@ static size_t hold_many(struct weir_subscriber *subscriber, uint64_t header,
                         struct weir_message *messages, size_t count)
 {
     struct reader reader = begin_reading(subscriber, header);
-    struct weir__lane *lane = subscriber->lane;
-    struct weir__hold *hold = &subscriber->holds[subscriber->taken % WEIR_HOLDS_MAX];
+    struct weir__lane *lane = subscriber->live->lane;
+    struct weir__hold *hold = weir__hold_at(subscriber, weir__hold_count(subscriber));
     size_t done = 0;
     bool has_more = true;
     do {
@@ -160,8 +153,7 @@ static size_t hold_many(struct weir_subscriber *subscriber, uint64_t header,
         /* CRASH page.taken */
     } while (done < count && (has_more = look_behind(&reader)));
     end_reading(subscriber, &reader, has_more);
-    subscriber->taken += (uint32_t)done;
-    lane->held += (uint32_t)done;
+    weir__holds_add(subscriber, (unsigned)done);
     return done;
 }
 
@@ -179,16 +171,16 @@ int weir_subscriber_take_many_until(struct weir_subscriber *subscriber,
     else
         result = weir__subscriber_find(subscriber, &header, deadline_ns);
     if (result == 0)
-        result = (int)(subscriber->lane->is_validated ? weir__lane_hold_many : hold_many)(
+        result = (int)(subscriber->live->lane->is_validated ? weir__lane_hold_many : hold_many)(
             subscriber, header, messages, count < most ? count : most);
-    return update_descriptor(subscriber, result);
+    return weir__subscriber_told(subscriber, result);
 }
 
 /* Whether the messages are the oldest holds, all of the present lane, in their order. */
 static bool are_oldest(struct weir_subscriber *subscriber, const struct weir_message *messages,
                        size_t count)
 {
-    const struct weir__lane *lane = subscriber->lane;
+    const struct weir__lane *lane = subscriber->live->lane;
     struct weir__hold *hold = weir__hold_at(subscriber, 0);
     if (count > weir__hold_count(subscriber))
         return false;
@@ -235,11 +227,10 @@ int weir_subscriber_release_many(struct weir_subscriber *subscriber,
     int result = weir__side_check(&subscriber->side);
     if (result != 0 || count == 0)
         return result;
-    if (!subscriber->lane || !are_oldest(subscriber, messages, count))
+    if (!subscriber->live->lane || !are_oldest(subscriber, messages, count))
         return release_any(subscriber, messages, count);
-    subscriber->dropped += (uint32_t)count;
-    subscriber->lane->held -= (uint32_t)count;
-    weir__lane_store_cursor(subscriber, subscriber->lane);
+    weir__holds_drop(subscriber, (unsigned)count);
+    weir__lane_store_cursor(subscriber, subscriber->live->lane);
     return 0;
 }
 
@@ -288,15 +279,16 @@ int weir_subscriber_receive_many_until(struct weir_subscriber *subscriber, void 
         if (result == 0)
             result = weir__subscriber_in_time(attempts++, deadline_ns);
         if (result != 0)
-            return update_descriptor(subscriber, result);
+            return weir__subscriber_told(subscriber, result);
         if (weir__record_length(header) > capacity_bytes) { /* it stays the next one */
-            weir__lane_describe(subscriber->lane, header, data, messages);
+            weir__lane_describe(subscriber->live->lane, header, data,
+                                subscriber->live->lane->missed, messages);
             weir__subscriber_keep_turn(subscriber);
-            update_descriptor(subscriber, 0);
+            weir__subscriber_told(subscriber, 0);
             return weir__fail(EMSGSIZE, "the message has %zu bytes, there is room for %zu",
                               messages->size_bytes, capacity_bytes);
         }
-        copied = (subscriber->lane->is_validated ? weir__lane_copy_many : copy_many)(
+        copied = (subscriber->live->lane->is_validated ? weir__lane_copy_many : copy_many)(
             subscriber, header, data, capacity_bytes, messages, count);
     } while (copied == 0); /* overwritten while it was copied: go on behind it */
     weir__subscriber_give_back(subscriber);

@@ -101,7 +101,7 @@ static bool ask(void *argument)
 
 bool weir__subscriber_is_ready(struct weir_subscriber *subscriber)
 {
-    const struct weir__lane *lane = subscriber->lane;
+    const struct weir__lane *lane = subscriber->live->lane;
     /* The lane whose turn it is, first: a pad alone is nothing to be taken. */
     if (lane &&
         (weir__load_header(&lane->ring, lane->head) & WEIR__RECORD_FLAGS) == WEIR__RECORD_MARK)
@@ -191,6 +191,21 @@ static int look_for_ends(struct weir_subscriber *subscriber)
 
 /* How much of one lane is read before it is the next one's turn: what others wait for at most. */
 #define TURN_BYTES 8192
+
+/*
+ * Of one lane alone there is nobody to wait but who has just come: a look around is as seldom for
+ * larger messages as for small ones, once in so many, or in so many bytes.
+ */
+#define TURN_ALONE_MESSAGES 64
+#define TURN_ALONE_BYTES 65536
+
+static uint64_t turn_bytes(const struct weir_subscriber *subscriber, uint64_t header)
+{
+    uint64_t bytes = TURN_ALONE_MESSAGES * weir__record_bytes(weir__record_length(header));
+    if (subscriber->lane_count > 1 || bytes < TURN_BYTES)
+        return TURN_BYTES;
+    return bytes < TURN_ALONE_BYTES ? bytes : TURN_ALONE_BYTES;
+}
 
 /* Who always finds messages asks for the dead as well: looked at once in so many rounds. */
 #define ROUNDS_A_CLOCK 256
@@ -307,29 +322,38 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header, boo
 {
     weir__count(&weir__side_stats(&subscriber->side)->looks);
     ask_if_due(subscriber);
-    if (weir__hold_count(subscriber) > 0)
-        weir__subscriber_announce(subscriber, false);
     int result = look_after_place(subscriber);
     if (result == 0)
         result = look_for_an_end(subscriber);
     if (result == 0)
         result = weir__subscriber_attach_new(subscriber);
     *header = 0;
-    if (subscriber->lane_count > 1 && subscriber->lane)
-        count_run(subscriber, subscriber->lane);
+    if (subscriber->lane_count > 1 && subscriber->live->lane)
+        count_run(subscriber, subscriber->live->lane);
     for (uint32_t i = subscriber->lane_count; result == 0 && i > 0; i--) {
         subscriber->turn = (subscriber->turn + 1) % subscriber->lane_count;
         if (subscriber->turn == 0 && subscriber->lane_count > 1 && may_pause)
             look_away_from_all(subscriber);
         struct weir__lane *lane = subscriber->lanes[subscriber->turn];
+        if (weir__hold_count(subscriber) > 0)
+            weir__lane_announce(subscriber, lane, false);
         result = weir__lane_next(subscriber, lane, header);
         if (result == 0 && *header != 0) {
-            subscriber->lane = lane;
-            lane->turn_end = lane->is_validated ? 0 : lane->head + TURN_BYTES;
+            weir__holds_settle(subscriber);
+            subscriber->live->lane = lane;
+            lane->turn_end = lane->is_validated ? 0 : lane->head + turn_bytes(subscriber, *header);
             return 0;
         }
     }
     return result;
+}
+
+void weir__subscriber_keep_turn(struct weir_subscriber *subscriber)
+{
+    uint32_t at = 0;
+    while (subscriber->lanes[at] != subscriber->live->lane)
+        at++;
+    subscriber->turn = at > 0 ? at - 1 : subscriber->lane_count - 1; /* a look begins behind it */
 }
 
 /*
@@ -343,7 +367,7 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header, boo
  */
 static void look_away(struct weir_subscriber *subscriber)
 {
-    struct weir__lane *lane = subscriber->lane;
+    struct weir__lane *lane = subscriber->live->lane;
     pause_in_stream(subscriber, run_of(lane));
     if (weir__load_header(&lane->ring, lane->head) == 0)
         subscriber->turns = 0;
@@ -351,7 +375,7 @@ static void look_away(struct weir_subscriber *subscriber)
 
 bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadline_ns)
 {
-    if (!weir__side_is_ours(&subscriber->side) || !subscriber->lane ||
+    if (!weir__side_is_ours(&subscriber->side) || !subscriber->live->lane ||
         subscriber->lane_count != 1 || deadline_ns == 0 || subscriber->side.waiter.spin_ns == 0)
         return false;
     look_away(subscriber);
@@ -379,8 +403,8 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
         if (result != 0 || *header != 0)
             return result;
         result = look_for_ends(subscriber);
-        if (result == 0 && weir__hold_count(subscriber) > 0)
-            weir__subscriber_announce(subscriber, true);
+        if (result == 0)
+            weir__subscriber_announce(subscriber);
         if (subscriber->lane_count > 1)
             subscriber->turns = 0; /* all were empty */
         if (result == 0)
@@ -456,6 +480,8 @@ int weir_subscriber_fd(struct weir_subscriber *subscriber)
     int result = weir__side_check(&subscriber->side);
     if (result == 0 && !subscriber->descriptor) {
         result = weir__descriptor_open(&subscriber->descriptor, &watch);
+        if (result == 0)
+            weir__holds_add(subscriber, 0); /* each call has to tell it from now on */
         if (result == 0)
             weir__subscriber_update_descriptor(subscriber, 0);
     }

@@ -263,7 +263,7 @@ static int look(struct weir_tap *tap, void *data, size_t capacity_bytes,
         if (result != 1)
             continue;
         if (weir__record_length(header) > capacity_bytes) { /* it stays the next one */
-            weir__lane_describe(lane, header, data, message);
+            weir__lane_describe(lane, header, data, lane->missed, message);
             tap->turn = before;
             return weir__fail(EMSGSIZE, "the message has %u bytes, there is room for %zu",
                               weir__record_length(header), capacity_bytes);
@@ -271,7 +271,7 @@ static int look(struct weir_tap *tap, void *data, size_t capacity_bytes,
         result = 0;
         if (!weir__lane_copy(lane, header, data))
             continue; /* overwritten meanwhile: the next look goes on behind it */
-        weir__lane_describe(lane, header, data, message);
+        weir__lane_describe(lane, header, data, lane->missed, message);
         lane->missed = 0;
         weir__lane_step_over(lane, header);
         return 1;
