@@ -194,17 +194,26 @@ static int look_for_ends(struct weir_subscriber *subscriber)
 
 /*
  * Of one lane alone there is nobody to wait but who has just come: a look around is as seldom for
- * larger messages as for small ones, once in so many, or in so many bytes.
+ * larger messages as for small ones, once in so many, or in so many bytes. But what is held is to
+ * be announced before it is far behind: once in such a part of the ring.
  */
 #define TURN_ALONE_MESSAGES 64
 #define TURN_ALONE_BYTES 65536
+#define TURN_ALONE_SHARE 8
 
-static uint64_t turn_bytes(const struct weir_subscriber *subscriber, uint64_t header)
+static inline uint64_t least_of(uint64_t one, uint64_t other)
+{
+    return one < other ? one : other;
+}
+
+static uint64_t turn_bytes(const struct weir_subscriber *subscriber, const struct weir__lane *lane,
+                           uint64_t header)
 {
     uint64_t bytes = TURN_ALONE_MESSAGES * weir__record_bytes(weir__record_length(header));
+    uint64_t most = least_of(TURN_ALONE_BYTES, lane->ring.capacity / TURN_ALONE_SHARE);
     if (subscriber->lane_count > 1 || bytes < TURN_BYTES)
         return TURN_BYTES;
-    return bytes < TURN_ALONE_BYTES ? bytes : TURN_ALONE_BYTES;
+    return least_of(bytes, most);
 }
 
 /* Who always finds messages asks for the dead as well: looked at once in so many rounds. */
@@ -341,7 +350,8 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header, boo
         if (result == 0 && *header != 0) {
             weir__holds_settle(subscriber);
             subscriber->live->lane = lane;
-            lane->turn_end = lane->is_validated ? 0 : lane->head + turn_bytes(subscriber, *header);
+            lane->turn_end =
+                lane->is_validated ? 0 : lane->head + turn_bytes(subscriber, lane, *header);
             return 0;
         }
     }
