@@ -30,11 +30,18 @@ static struct page {
     weir__atomic_u32 taken;
 } pages[PAGES];
 
+/* NULL: it is not made yet. */
+static unsigned char *find_page(struct page *page)
+{
+    /* Acquire [live.page]. Pairs with make_page(). */
+    return atomic_load_explicit(&page->at, memory_order_acquire);
+}
+
 /* In a child of fork, where an emulator of another processor took the advice and did nothing. */
 static void wipe_in_child(void)
 {
     for (unsigned i = 0; i < PAGES; i++) {
-        unsigned char *at = atomic_load_explicit(&pages[i].at, memory_order_relaxed);
+        unsigned char *at = find_page(&pages[i]);
         if (!at)
             return;
         memset(at, 0, (size_t)PLACES * WEIR__LIVE_BYTES);
@@ -60,9 +67,10 @@ static unsigned char *make_page(struct page *page)
         return NULL;
     }
     pthread_once(&once, wipe_also_by_hand);
-    /* Relaxed: whoever finds the address needs nothing that is in the page. */
-    if (atomic_compare_exchange_strong_explicit(&page->at, &former, at, memory_order_relaxed,
-                                                memory_order_relaxed))
+    /* Release [live.page]: the mapping, and its advice, before it is found. Pairs with find_page().
+     * Acquire: likewise of another thread's. */
+    if (atomic_compare_exchange_strong_explicit(&page->at, &former, at, memory_order_release,
+                                                memory_order_acquire))
         return at;
     munmap(at, size); /* another thread was first */
     return former;
@@ -74,7 +82,8 @@ static void *take_place(struct page *page, unsigned char *at)
     uint32_t taken = atomic_load_explicit(&page->taken, memory_order_relaxed);
     while (taken != UINT32_MAX) {
         int bit = __builtin_ctz(~taken);
-        /* Acquire: what its former handle wrote comes before. Pairs with weir__live_free(). */
+        /* Acquire [live.place]: what its former handle wrote comes before. Pairs with
+         * weir__live_free(). */
         if (atomic_compare_exchange_weak_explicit(&page->taken, &taken, taken | UINT32_C(1) << bit,
                                                   memory_order_acquire, memory_order_relaxed))
             return memset(at + (size_t)bit * WEIR__LIVE_BYTES, 0, WEIR__LIVE_BYTES);
@@ -85,7 +94,7 @@ static void *take_place(struct page *page, unsigned char *at)
 void *weir__live_new(void)
 {
     for (unsigned i = 0; i < PAGES; i++) {
-        unsigned char *at = atomic_load_explicit(&pages[i].at, memory_order_relaxed);
+        unsigned char *at = find_page(&pages[i]);
         if (!at)
             at = make_page(&pages[i]);
         if (!at)
@@ -100,11 +109,11 @@ void *weir__live_new(void)
 void weir__live_free(void *live)
 {
     for (unsigned i = 0; live && i < PAGES; i++) {
-        const unsigned char *at = atomic_load_explicit(&pages[i].at, memory_order_relaxed);
+        const unsigned char *at = find_page(&pages[i]);
         uintptr_t offset = (uintptr_t)live - (uintptr_t)at;
         if (offset >= (uintptr_t)PLACES * WEIR__LIVE_BYTES)
             continue;
-        /* Release: the next handle there writes behind us. Pairs with take_place(). */
+        /* Release [live.place]: the next handle there writes behind us. Pairs with take_place(). */
         atomic_fetch_and_explicit(&pages[i].taken, ~(UINT32_C(1) << offset / WEIR__LIVE_BYTES),
                                   memory_order_release);
         return;
