@@ -272,6 +272,63 @@ static void test_the_only_one_is_kept(void **state)
     }
 }
 
+/* Who asks for the size of each message first does not keep a publisher from its turn. */
+static void test_asking_for_sizes(void **state)
+{
+    (void)state;
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir_publisher *flooding = crowd_publisher(WEIR_RING_BYTES_MIN);
+    struct weir_publisher *quiet = crowd_publisher(WEIR_RING_BYTES_MIN);
+    unsigned char bytes[CROWD_BYTES_MAX];
+    assert_result(crowd_take(subscriber, 0, NOW), -EAGAIN);
+    flood(flooding, 0);
+    next_sender(subscriber);                               /* it has the turn */
+    assert_int_equal(crowd_send(quiet, 1, BYTES, NOW), 0); /* of type 1 */
+    for (unsigned others = 0;; others++) {
+        struct weir_message asked, message;
+        assert_result(weir_subscriber_receive_until(subscriber, NULL, 0, &asked, NOW), -EMSGSIZE);
+        assert_result(
+            weir_subscriber_receive_until(subscriber, bytes, asked.size_bytes, &message, NOW), 0);
+        assert_true(message.session == asked.session && message.position == asked.position);
+        crowd_note(0, &message);
+        if (message.type == 1)
+            break;
+        flood(flooding, 0);
+        assert_true(others <= TURN_MOST);
+    }
+    weir_publisher_close(flooding);
+    weir_publisher_close(quiet);
+    weir_subscriber_close(subscriber);
+}
+
+/* Bursts of one message have turns as long as others. */
+static void test_bursts_of_one(void **state)
+{
+    (void)state;
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir_publisher *publishers[2];
+    for (uint32_t i = 0; i < 2; i++)
+        publishers[i] = crowd_publisher(WEIR_RING_BYTES_MIN);
+    assert_result(crowd_take(subscriber, 0, NOW), -EAGAIN);
+    for (uint32_t i = 0; i < 2; i++)
+        flood(publishers[i], i);
+    unsigned changes = 0, taken = 0;
+    uint32_t last = 0;
+    struct weir_message message;
+    while (weir_subscriber_take_many_until(subscriber, &message, 1, NOW) == 1) {
+        crowd_note(0, &message);
+        changes += message.session != last;
+        last = message.session;
+        taken++;
+        assert_result(weir_subscriber_release_many(subscriber, &message, 1), 0);
+    }
+    assert_true(taken > 3 * TURN_MOST);
+    assert_true(changes <= 2 * (taken / TURN_MOST + 2));
+    for (uint32_t i = 0; i < 2; i++)
+        weir_publisher_close(publishers[i]);
+    weir_subscriber_close(subscriber);
+}
+
 static void test_too_large_stays(void **state)
 {
     (void)state;
@@ -350,6 +407,8 @@ int main(void)
         CROWD_TEST(test_held_of_a_former),
         CROWD_TEST(test_held_of_several),
         CROWD_TEST(test_the_only_one_is_kept),
+        CROWD_TEST(test_asking_for_sizes),
+        CROWD_TEST(test_bursts_of_one),
         CROWD_TEST(test_too_large_stays),
         CROWD_TEST(test_looks_away_in_streams),
     };

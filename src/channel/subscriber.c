@@ -31,6 +31,7 @@ struct place {
     uint64_t head;
 };
 
+/* Where lap is that of the head: stop was set since it came there. */
 static inline struct place place_at_head(struct weir__lane *lane)
 {
     return (struct place){ lane, (const unsigned char *)(lane->lap + lane->head), lane->head };
@@ -43,13 +44,6 @@ static inline struct place place_of(const struct weir_subscriber *subscriber)
     if (__builtin_expect(!lane || lane->head >= lane->stop, 0))
         return (struct place){ NULL, NULL, 0 };
     return place_at_head(lane);
-}
-
-/* The place of a message that was found, whatever the fast path may know of its lane. */
-static inline struct place place_found(const struct weir_subscriber *subscriber)
-{
-    weir__lane_set_stop(subscriber->live->lane);
-    return place_at_head(subscriber->live->lane);
 }
 
 /* Where the record there ends, which has this header. */
@@ -153,7 +147,7 @@ static __attribute__((noinline)) int take_any(struct weir_subscriber *subscriber
     if (result == 0 && !is_message(&place, header)) {
         result = find(subscriber, &header, deadline_ns);
         if (result == 0)
-            place = place_found(subscriber);
+            place = place_at_head(subscriber->live->lane);
     }
     if (result != 0)
         return weir__subscriber_told(subscriber, result);
@@ -323,7 +317,7 @@ static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscri
             result = weir__subscriber_in_time(attempts, deadline_ns);
         if (result != 0)
             return refuse_receive(subscriber, result, header, capacity_bytes, data, message);
-        place = place_found(subscriber);
+        place = place_at_head(subscriber->live->lane);
         if (copy_out(&place, header, data))
             break;
         header = 0; /* go on behind it */

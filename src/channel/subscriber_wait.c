@@ -201,19 +201,21 @@ static int look_for_ends(struct weir_subscriber *subscriber)
 #define TURN_ALONE_BYTES 65536
 #define TURN_ALONE_SHARE 8
 
-static inline uint64_t least_of(uint64_t one, uint64_t other)
+static inline uint64_t within(uint64_t least, uint64_t value, uint64_t most)
 {
-    return one < other ? one : other;
+    uint64_t bounded = value < most ? value : most;
+    return bounded > least ? bounded : least;
 }
 
+/* From the message that has this header on, all of which is in it. */
 static uint64_t turn_bytes(const struct weir_subscriber *subscriber, const struct weir__lane *lane,
                            uint64_t header)
 {
-    uint64_t bytes = TURN_ALONE_MESSAGES * weir__record_bytes(weir__record_length(header));
-    uint64_t most = least_of(TURN_ALONE_BYTES, lane->ring.capacity / TURN_ALONE_SHARE);
-    if (subscriber->lane_count > 1 || bytes < TURN_BYTES)
-        return TURN_BYTES;
-    return least_of(bytes, most);
+    uint64_t record_bytes = weir__record_bytes(weir__record_length(header));
+    uint64_t most = within(0, TURN_ALONE_BYTES, lane->ring.capacity / TURN_ALONE_SHARE);
+    uint64_t alone = within(TURN_BYTES, TURN_ALONE_MESSAGES * record_bytes, most);
+    uint64_t bytes = subscriber->lane_count > 1 ? TURN_BYTES : alone;
+    return bytes > record_bytes ? bytes : record_bytes;
 }
 
 /* Who always finds messages asks for the dead as well: looked at once in so many rounds. */
@@ -352,6 +354,7 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header, boo
             subscriber->live->lane = lane;
             lane->turn_end =
                 lane->is_validated ? 0 : lane->head + turn_bytes(subscriber, lane, *header);
+            weir__lane_set_stop(lane);
             return 0;
         }
     }
@@ -360,10 +363,8 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header, boo
 
 void weir__subscriber_keep_turn(struct weir_subscriber *subscriber)
 {
-    uint32_t at = 0;
-    while (subscriber->lanes[at] != subscriber->live->lane)
-        at++;
-    subscriber->turn = at > 0 ? at - 1 : subscriber->lane_count - 1; /* a look begins behind it */
+    if (subscriber->live->lane->is_validated) /* of others it ends at stop, or before */
+        subscriber->turn = (subscriber->turn + subscriber->lane_count - 1) % subscriber->lane_count;
 }
 
 /*
