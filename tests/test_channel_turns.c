@@ -372,6 +372,59 @@ static void read_round(struct weir_subscriber *subscriber, struct weir_publisher
  * Who answers several publishers, one message each, is not held up; in streams of several it looks
  * away once a round, for longer and longer; not while more is there than can be read.
  */
+static void expect_refused(struct weir_subscriber *subscriber, struct weir_message *refused)
+{
+    unsigned char bytes[4];
+    assert_result(weir_subscriber_receive_until(subscriber, bytes, sizeof bytes, refused, NOW),
+                  -EMSGSIZE);
+}
+
+static void expect_again(struct weir_subscriber *subscriber, const struct weir_message *refused)
+{
+    static unsigned char bytes[CROWD_BYTES_MAX];
+    struct weir_message message;
+    assert_result(weir_subscriber_receive_until(subscriber, bytes, sizeof bytes, &message, NOW), 0);
+    assert_true(message.session == refused->session && message.position == refused->position);
+}
+
+/* Whoever comes or goes meanwhile; also of a lossy subscriber, whose lanes have no turns. */
+static void test_too_large_stays_beside_others(void **state)
+{
+    (void)state;
+    for (int is_lossy = 0; is_lossy < 2; is_lossy++) {
+        struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+        struct weir_subscriber *subscriber;
+        struct weir_publisher *publishers[3];
+        struct weir_message refused;
+        options.delivery = is_lossy ? WEIR_DELIVERY_LOSSY : WEIR_DELIVERY_RELIABLE;
+        publishers[0] = crowd_publisher(WEIR_RING_BYTES_MIN);
+        assert_result(weir_subscriber_open(&subscriber, CHANNEL, &options), 0);
+        assert_int_equal(crowd_send(publishers[0], 0, 100, NOW), 0);
+        expect_refused(subscriber, &refused);
+        for (uint32_t i = 1; i < 3; i++) { /* they come */
+            publishers[i] = crowd_publisher(WEIR_RING_BYTES_MIN);
+            assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+            assert_int_equal(crowd_send(publishers[i], i, 100, NOW), 0);
+        }
+        expect_again(subscriber, &refused);
+        expect_refused(subscriber, &refused);
+        expect_again(subscriber, &refused);
+        expect_refused(subscriber, &refused); /* of the last one */
+        weir_publisher_close(publishers[0]);  /* the first one goes */
+        expect_refused(subscriber, &refused);
+        expect_again(subscriber, &refused);
+        assert_int_equal(crowd_send(publishers[1], 1, 100, NOW), 0);
+        assert_int_equal(crowd_send(publishers[2], 2, 100, NOW), 0);
+        for (int i = 0; i < 2; i++) {
+            expect_refused(subscriber, &refused);
+            expect_again(subscriber, &refused);
+        }
+        for (uint32_t i = 1; i < 3; i++)
+            weir_publisher_close(publishers[i]);
+        weir_subscriber_close(subscriber);
+    }
+}
+
 static void test_looks_away_in_streams(void **state)
 {
     (void)state;
@@ -410,6 +463,7 @@ int main(void)
         CROWD_TEST(test_asking_for_sizes),
         CROWD_TEST(test_bursts_of_one),
         CROWD_TEST(test_too_large_stays),
+        CROWD_TEST(test_too_large_stays_beside_others),
         CROWD_TEST(test_looks_away_in_streams),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);

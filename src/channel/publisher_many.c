@@ -94,6 +94,7 @@ static inline void end_batch(struct weir_publisher *publisher, bool is_ours)
         return;
     weir__publisher_commit_batch(publisher);
     publisher->has_batch = false;
+    weir__publisher_settle_special(publisher); /* a look on the way may have counted the batch */
 }
 
 /* The message that is in the way of put_messages() no longer is; or why it is. */

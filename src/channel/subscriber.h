@@ -122,6 +122,8 @@ struct weir__berth {
     uint64_t first; /* what was shown when we opened: of any other we read all, from its begin */
 };
 
+#define WEIR__BEFORE_ALL UINT32_MAX /* one less than the place of the first lane */
+
 struct weir_subscriber {
     struct weir__subscriber_live *live;
     struct weir__descriptor *descriptor; /* for poll, or NULL */
@@ -131,7 +133,7 @@ struct weir_subscriber {
     struct weir__lane **lanes; /* attached, in the order of their turns */
     uint32_t lane_count;
     struct weir__lane *left;    /* of which something is held, but no more is to come */
-    uint32_t turn;              /* whose it was last, by its place in lanes */
+    uint32_t turn;              /* whose it was last, by its place in lanes; or WEIR__BEFORE_ALL */
     uint32_t changes_seen;      /* of the publishers' slots, when new ones were looked for */
     uint32_t put_outs;          /* of side->put_outs, those after which the lanes were looked at */
     uint32_t numbers;           /* lanes attached so far */

@@ -191,6 +191,8 @@ static void remove_lane(struct weir_subscriber *subscriber, const struct weir__l
     while (subscriber->lanes[at] != lane)
         at++;
     subscriber->lane_count--;
+    if (subscriber->turn != WEIR__BEFORE_ALL && at <= subscriber->turn)
+        subscriber->turn--; /* a look begins with the same lane as it would have */
     for (; at < subscriber->lane_count; at++)
         subscriber->lanes[at] = subscriber->lanes[at + 1];
     weir__holds_settle(subscriber);

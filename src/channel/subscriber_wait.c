@@ -364,7 +364,7 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header, boo
 void weir__subscriber_keep_turn(struct weir_subscriber *subscriber)
 {
     if (subscriber->live->lane->is_validated) /* of others it ends at stop, or before */
-        subscriber->turn = (subscriber->turn + subscriber->lane_count - 1) % subscriber->lane_count;
+        subscriber->turn--;                   /* a look begins behind it */
 }
 
 /*
