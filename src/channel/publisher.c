@@ -33,8 +33,19 @@ static __attribute__((noinline, cold)) int wake(struct weir_publisher *publisher
     return 0;
 }
 
-/* After a commit, where there is one subscriber, or the first one of several. */
-static inline int wake_first(struct weir_publisher *publisher, bool must_fence)
+/* Of several subscribers, mostly nobody is to be rung: so this saves no register. */
+static __attribute__((noinline)) int wake_others(struct weir_publisher *publisher)
+{
+    const struct weir__waker *waker = publisher->wakers, *end = waker + publisher->more;
+    do { /* there is one */
+        if (!is_rung(waker))
+            return wake(publisher);
+    } while (++waker != end);
+    return 0;
+}
+
+/* After a commit. */
+static inline int wake_subscribers(struct weir_publisher *publisher, bool must_fence)
 {
     /* CRASH lane.unrung */
     weir__wake_order(must_fence);
@@ -45,18 +56,7 @@ static inline int wake_first(struct weir_publisher *publisher, bool must_fence)
     uint32_t changes = atomic_load_explicit(publisher->changes, memory_order_relaxed);
     if (__builtin_expect(epoch != publisher->waker.rung || changes != publisher->changes_seen, 0))
         return wake(publisher);
-    return 0;
-}
-
-/* Of several subscribers, mostly nobody is to be rung: so this saves no register. */
-static inline int wake_subscribers(struct weir_publisher *publisher)
-{
-    const struct weir__waker *waker = publisher->wakers, *end = waker + publisher->more;
-    wake_first(publisher, publisher->must_fence);
-    for (; waker != end; waker++)
-        if (!is_rung(waker))
-            return wake(publisher);
-    return 0;
+    return __builtin_expect(publisher->more != 0, 0) ? wake_others(publisher) : 0;
 }
 
 static inline weir__atomic_u64 *header_at(const struct weir_publisher *publisher, uint64_t position)
@@ -80,7 +80,7 @@ void weir__publisher_commit_batch(struct weir_publisher *publisher)
     atomic_store_explicit(header_at(publisher, publisher->batch_start), publisher->batch_header,
                           memory_order_release);
     publisher->batch_header = 0;
-    wake_subscribers(publisher);
+    wake_subscribers(publisher, publisher->must_fence);
 }
 
 /*
@@ -128,13 +128,13 @@ static void put_header(struct weir_publisher *publisher, uint64_t header, uint64
     }
 }
 
-/* In a batch, or for several subscribers, or for one who is not reached by membarrier. */
+/* In a batch, or for one who is not reached by membarrier. */
 static __attribute__((noinline)) int put_special(struct weir_publisher *publisher, uint64_t header,
                                                  uint64_t bytes)
 {
     put_header(publisher, header, bytes);
     publisher->count++;
-    return publisher->has_batch ? 0 : wake_subscribers(publisher);
+    return publisher->has_batch ? 0 : wake_subscribers(publisher, publisher->must_fence);
 }
 
 static inline __attribute__((always_inline)) int put_message(struct weir_publisher *publisher,
@@ -145,7 +145,7 @@ static inline __attribute__((always_inline)) int put_message(struct weir_publish
         return put_special(publisher, header, bytes);
     commit_header(publisher, (weir__atomic_u64 *)(publisher->lap + publisher->tail), header, bytes);
     publisher->count++;
-    return wake_first(publisher, false);
+    return wake_subscribers(publisher, false);
 }
 
 /* From tail to the ring's end. */

@@ -55,7 +55,7 @@ struct weir_publisher {
     uint64_t count;     /* messages before tail */
     uint64_t small_end; /* fewer bytes are copied by weir__copy_small(), if there is room */
     uint64_t plain_end; /* fewer bytes can be sent, if there is room */
-    bool is_special;    /* has_batch, must_fence, or more than 0 */
+    bool is_special;    /* has_batch or must_fence */
     bool has_batch;
     bool
         must_fence; /* one of those whom we wake is not reached by membarrier, or not we by theirs */
@@ -106,10 +106,10 @@ struct weir_publisher {
     struct weir__descriptor *descriptor; /* for poll, or NULL */
 };
 
-/* After a change of any of the three. */
+/* After a change of either. */
 static inline void weir__publisher_settle_special(struct weir_publisher *publisher)
 {
-    publisher->is_special = publisher->has_batch || publisher->must_fence || publisher->more > 0;
+    publisher->is_special = publisher->has_batch || publisher->must_fence;
 }
 
 /* No tail: those are multiples of 8. */
