@@ -2,11 +2,22 @@
 #include "sync/await.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include <weir/clock.h>
 
 #include "sync/sleep.h"
 #include "sync/spin.h"
+
+/* Who is waited for may need this core. */
+static int look_after_yield(const struct weir__await *how, void *waiter)
+{
+    int64_t begun_ns = weir_now_ns();
+    sched_yield();
+    int result = how->glance(waiter);
+    weir__spin_yielded(result != WEIR__NOT_YET, weir_now_ns() - begun_ns);
+    return result;
+}
 
 static int look_for_a_moment(const struct weir__await *how, void *waiter)
 {
@@ -17,6 +28,8 @@ static int look_for_a_moment(const struct weir__await *how, void *waiter)
     }
     if (result != WEIR__NOT_YET)
         weir__spin_caught(turn);
+    else if (weir__spin_yields())
+        result = look_after_yield(how, waiter);
     return result;
 }
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "sync/spin.h"
 
-#include <stdbool.h>
-
 /* Of a thread, whatever it waits for: who waits often waits for the same. */
 struct spin {
     int turns;
     int credit; /* longer looks in vain until they are given up */
     int barred; /* sleeps until looking is tried again */
+    int yields; /* meanwhile: vain yields until they are given up */
 };
 
 static _Thread_local struct spin spin = { .turns = WEIR__SPIN_TURNS };
@@ -44,7 +43,22 @@ static void look_longer(void)
 
 static void give_up_looking(void)
 {
-    spin = (struct spin){ .turns = WEIR__SPIN_TURNS_LEAST, .barred = WEIR__SPIN_BARRED_SLEEPS };
+    spin = (struct spin){ .turns = WEIR__SPIN_TURNS_LEAST,
+                          .barred = WEIR__SPIN_BARRED_SLEEPS,
+                          .yields = WEIR__SPIN_YIELDS };
+}
+
+bool weir__spin_yields(void)
+{
+    return spin.yields > 0;
+}
+
+void weir__spin_yielded(bool has_come, int64_t away_ns)
+{
+    if (!has_come || away_ns > WEIR__SPIN_YIELD_LONG_NS)
+        spin.yields--;
+    else if (spin.yields < WEIR__SPIN_YIELDS)
+        spin.yields++;
 }
 
 void weir__spin_slept(int64_t slept_ns)

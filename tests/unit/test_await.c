@@ -28,6 +28,7 @@ struct trial {
     struct weir__event_shm event;
     bool is_notified;  /* at each look */
     bool needs_waited; /* a look finds it once somebody is announced */
+    bool finds_at_glance;
     int looks, glances, asks;
     int asks_at_most;
 };
@@ -50,7 +51,7 @@ static int glance(void *waiter)
 {
     struct trial *trial = waiter;
     trial->glances++;
-    return WEIR__NOT_YET;
+    return trial->finds_at_glance ? FOUND : WEIR__NOT_YET;
 }
 
 static int ask(void *waiter)
@@ -86,6 +87,22 @@ static void looks_again_when_it_is_announced(void **state)
     assert_int_equal(trial.looks, 2);
     assert_int_equal(trial.glances, turns);
     assert_int_equal(trial.asks, 0); /* it did not sleep */
+}
+
+/* Where looks are in vain: once, and what has come meanwhile needs no announcement. */
+static void glances_when_it_has_given_the_core_away(void **state)
+{
+    (void)state;
+    while (!weir__spin_yields())
+        weir__spin_slept(0);
+    struct trial trial = { .needs_waited = true };
+    assert_int_equal(await(&who_asks, &trial, WEIR_NEVER), FOUND);
+    assert_int_equal(trial.glances, 1);
+    assert_int_equal(trial.looks, 2);
+    trial = (struct trial){ .finds_at_glance = true };
+    assert_int_equal(await(&who_asks, &trial, WEIR_NEVER), FOUND);
+    assert_int_equal(trial.looks, 1);
+    weir__spin_slept(WEIR__SPIN_SHORT_SLEEP_NS + 1); /* as usual again */
 }
 
 static void asks_by_the_clock(void **state)
@@ -140,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ends_at_its_deadline_though_woken),
         cmocka_unit_test(looks_again_when_it_is_announced),
+        cmocka_unit_test(glances_when_it_has_given_the_core_away),
         cmocka_unit_test(asks_by_the_clock),
         cmocka_unit_test(asks_once_at_its_deadline),
         cmocka_unit_test(signals_end_it_or_not),

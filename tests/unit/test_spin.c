@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: how long a waiter looks before it sleeps (sync/spin.h): longer after short sleeps, as usual after
- *       long ones, and not at all for a while where looking longer is in vain.
+ *       long ones, and not at all for a while where looking longer is in vain: there it gives the core away.
  * Method: sleeps and catches as a wait would report them, each trial in a thread of its own: the
  *       state is a thread's.
  */
@@ -93,6 +93,40 @@ static void *go_on(void *unused)
     return NULL;
 }
 
+static void find_looks_in_vain(void)
+{
+    for (int sleeps = 0; sleeps < 1 + WEIR__SPIN_CREDIT + 1; sleeps++) {
+        assert_false(weir__spin_yields());
+        weir__spin_slept(SHORT_NS);
+    }
+}
+
+static void *yield(void *unused)
+{
+    (void)unused;
+    find_looks_in_vain();
+    for (int i = 0; i < 100; i++) { /* as long as it is worth it, and no credit is saved up */
+        assert_true(weir__spin_yields());
+        weir__spin_yielded(true, SHORT_NS);
+    }
+    for (int i = 0; i < WEIR__SPIN_YIELDS; i++) {
+        assert_true(weir__spin_yields());
+        if (i % 2 == 0)
+            weir__spin_yielded(false, SHORT_NS); /* nothing has come */
+        else
+            weir__spin_yielded(true, WEIR__SPIN_YIELD_LONG_NS + 1); /* too late */
+    }
+    for (int i = 0; i < WEIR__SPIN_BARRED_SLEEPS; i++) {
+        assert_false(weir__spin_yields());
+        weir__spin_slept(SHORT_NS);
+    }
+    find_looks_in_vain();
+    assert_true(weir__spin_yields());
+    weir__spin_slept(WEIR__SPIN_SHORT_SLEEP_NS + 1); /* it is something else by now */
+    assert_false(weir__spin_yields());
+    return NULL;
+}
+
 static void in_thread(void *(*trial)(void *))
 {
     pthread_t thread;
@@ -118,6 +152,12 @@ static void looks_once_while_idle(void **state)
     in_thread(be_idle);
 }
 
+static void gives_the_core_away_while_that_is_worth_it(void **state)
+{
+    (void)state;
+    in_thread(yield);
+}
+
 static void gives_up_what_is_in_vain(void **state)
 {
     (void)state;
@@ -137,6 +177,7 @@ int main(void)
         cmocka_unit_test(looks_as_usual_after_a_long_sleep),
         cmocka_unit_test(looks_once_while_idle),
         cmocka_unit_test(gives_up_what_is_in_vain),
+        cmocka_unit_test(gives_the_core_away_while_that_is_worth_it),
         cmocka_unit_test(goes_on_with_what_is_worth_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
