@@ -80,7 +80,7 @@ static double cost(const struct alone *alone, unsigned count)
     return best;
 }
 
-static void take_median(struct row *row, double *values, unsigned count)
+void row_of_values(struct row *row, double *values, unsigned count)
 {
     row->is_alone = true;
     row->pairs = row->rounds = count;
@@ -96,7 +96,7 @@ void measure_awake(const struct alone *alone, unsigned count, struct row *row)
         double one = cost(alone, 1);
         values[i] = count == 1 ? one : (cost(alone, count) - one) / (count - 1);
     }
-    take_median(row, values, alone->rounds);
+    row_of_values(row, values, alone->rounds);
 }
 
 void measure_cost(const struct alone *alone, unsigned count, struct row *row)
@@ -104,7 +104,7 @@ void measure_cost(const struct alone *alone, unsigned count, struct row *row)
     double values[ALONE_ROUNDS_MAX];
     for (unsigned i = 0; i < alone->rounds; i++)
         values[i] = cost(alone, count);
-    take_median(row, values, alone->rounds);
+    row_of_values(row, values, alone->rounds);
 }
 
 void measure_join(const struct alone *alone, unsigned others, struct row *row)
@@ -124,5 +124,5 @@ void measure_join(const struct alone *alone, unsigned others, struct row *row)
         values[i] = (double)(weir_now_ns() - before_ns) / JOINS / 1000;
     }
     leave(others);
-    take_median(row, values, alone->rounds);
+    row_of_values(row, values, alone->rounds);
 }

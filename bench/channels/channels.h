@@ -38,4 +38,10 @@ void measure_awake(const struct alone *alone, unsigned subscribers, struct row *
 /* µs for a subscriber to join and leave, with so many others there. */
 void measure_join(const struct alone *alone, unsigned others, struct row *row);
 
+/* core.c: there and back between two processes on the caller's core ÷ the same by a pipe. */
+void measure_core(const struct alone *alone, unsigned unused, struct row *row);
+
+/* The median of so many values, and what else a row says of what was measured on one core. */
+void row_of_values(struct row *row, double *values, unsigned count);
+
 #endif

@@ -72,6 +72,8 @@ static const struct lonely {
     { "1-N/32", "each of 32, beside the first", measure_awake, 32, 2, " ns" },
     { "1-N/64", "each of 64, beside the first", measure_awake, 64, 2, " ns" },
     { "join/0", "a subscriber joins and leaves, beside a publisher", measure_join, 0, 300, " µs" },
+    { "1-1/core", "8 bytes there and back, both on one core ÷ a pipe, time", measure_core, 0, 1,
+      "" },
     { "join/16", "beside a publisher and 16 subscribers", measure_join, 16, 300, " µs" },
 };
 

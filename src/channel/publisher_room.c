@@ -221,7 +221,8 @@ static uint64_t slowest(const struct weir_publisher *publisher)
 static void spin_for_room(const struct weir_publisher *publisher, uint64_t wanted)
 {
     uint64_t enough = wanted - publisher->capacity + publisher->capacity / ROOM_SHARE;
-    if (publisher->reader_count == 0 || publisher->side.waiter.spin_ns == 0)
+    if (publisher->reader_count == 0 || publisher->side.waiter.spin_ns == 0 ||
+        weir__yield_is_learnt(&publisher->side.waiter.yield)) /* in vain */
         return;
     for (int i = 0; i < BRIEF_SPINS; i++) {
         uint64_t cursor = slowest(publisher);

@@ -387,7 +387,9 @@ static void look_away(struct weir_subscriber *subscriber)
 bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadline_ns)
 {
     if (!weir__side_is_ours(&subscriber->side) || !subscriber->live->lane ||
-        subscriber->lane_count != 1 || deadline_ns == 0 || subscriber->side.waiter.spin_ns == 0)
+        subscriber->lane_count != 1 || deadline_ns == 0 ||
+        subscriber->side.waiter.spin_ns == 0 || /* in vain: */
+        weir__yield_is_learnt(&subscriber->side.waiter.yield))
         return false;
     look_away(subscriber);
     return true;

@@ -49,6 +49,17 @@ static bool spin(const struct weir__waiter *waiter, bool (*is_ready)(void *), vo
     return false;
 }
 
+/* Whom we wait for may need our core: then a spin is in vain. */
+static bool yield(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument)
+{
+    if (!weir__yield_is_worth(&waiter->yield))
+        return false;
+    int64_t away_ns = weir__yield_away();
+    bool has_come = is_ready(argument);
+    weir__yield_was(&waiter->yield, has_come, away_ns);
+    return has_come;
+}
+
 static int late(void)
 {
     return weir__fail_plain(ETIMEDOUT, "the other side had nothing for us by the deadline");
@@ -86,14 +97,14 @@ static void begin_sleep(struct weir__stats_shm *stats)
     weir__state(&stats->asleep, 1);
 }
 
-static int sleep_once(const struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
+static int sleep_once(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
                       int64_t deadline_ns)
 {
     uint32_t bell = weir__sleep_begin(waiter).bell;
     if (is_ready(argument))
         return WEIR__WAITED_READY;
     /* CRASH sleep.epoch: the epoch stays; it costs a waker one ring. */
-    int64_t left_ns = deadline_ns - weir_now_ns();
+    int64_t begun_ns = weir_now_ns(), left_ns = deadline_ns - begun_ns;
     if (left_ns <= 0)
         return late();
     begin_sleep(waiter->stats);
@@ -101,13 +112,14 @@ static int sleep_once(const struct weir__waiter *waiter, bool (*is_ready)(void *
                                   left_ns < WEIR__SLICE_NS ? left_ns : WEIR__SLICE_NS);
     if (waiter->stats)
         weir__state(&waiter->stats->asleep, 0);
+    weir__yield_slept(&waiter->yield, weir_now_ns() - begun_ns);
     if (is_ready(argument))
         return WEIR__WAITED_READY;
     return result == -EINTR ? weir__fail_plain(EINTR, "a signal arrived while waiting")
                             : WEIR__WAITED_SLICE;
 }
 
-int weir__wait(const struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
+int weir__wait(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
                int64_t deadline_ns)
 {
     if (is_ready(argument))
@@ -118,8 +130,13 @@ int weir__wait(const struct weir__waiter *waiter, bool (*is_ready)(void *), void
         return late();
     if (waiter->stats)
         weir__count(&waiter->stats->waits);
-    if (waiter->spin_ns > 0 && spin(waiter, is_ready, argument, deadline_ns))
-        return WEIR__WAITED_READY;
+    if (waiter->spin_ns > 0) {
+        bool has_come = weir__yield_is_learnt(&waiter->yield)
+                            ? yield(waiter, is_ready, argument)
+                            : spin(waiter, is_ready, argument, deadline_ns);
+        if (has_come)
+            return WEIR__WAITED_READY;
+    }
     if (waiter->spin_ns >= WEIR__SLICE_NS)
         return WEIR__WAITED_SLICE;
     return sleep_once(waiter, is_ready, argument, deadline_ns);

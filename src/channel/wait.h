@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/atomics.h"
+#include "base/yield.h"
 #include "channel/stats.h"
 
 /* Nobody sleeps longer without a look: who should ring may have died before it did. */
@@ -34,6 +35,7 @@ struct weir__waiter {
     weir__atomic_u32 *epoch;       /* in this side's own memory: others read it */
     int64_t spin_ns;               /* before it sleeps; WEIR__SLICE_NS or more: it never sleeps */
     struct weir__stats_shm *stats; /* in this side's own memory; NULL: not counted */
+    struct weir__yield yield;      /* whether whom it waits for needs this core; private */
 };
 
 /* The waking side's memory of one waiter. */
@@ -65,7 +67,7 @@ void weir__sleep_order(void);
  * deadline_ns: 0 looks once. Returns enum weir__waited, -EAGAIN (deadline_ns 0),
  * -ETIMEDOUT or -EINTR.
  */
-int weir__wait(const struct weir__waiter *waiter, bool (*is_ready)(void *argument), void *argument,
+int weir__wait(struct weir__waiter *waiter, bool (*is_ready)(void *argument), void *argument,
                int64_t deadline_ns);
 
 /* Rings a doorbell, whoever sleeps on it. */

@@ -2,20 +2,19 @@
 #include "sync/await.h"
 
 #include <errno.h>
-#include <sched.h>
 
 #include <weir/clock.h>
 
+#include "base/yield.h"
 #include "sync/sleep.h"
 #include "sync/spin.h"
 
 /* Who is waited for may need this core. */
 static int look_after_yield(const struct weir__await *how, void *waiter)
 {
-    int64_t begun_ns = weir_now_ns();
-    sched_yield();
+    int64_t away_ns = weir__yield_away();
     int result = how->glance(waiter);
-    weir__spin_yielded(result != WEIR__NOT_YET, weir_now_ns() - begun_ns);
+    weir__spin_yielded(result != WEIR__NOT_YET, away_ns);
     return result;
 }
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "sync/spin.h"
 
+#include "base/yield.h"
+
 /* Of a thread, whatever it waits for: who waits often waits for the same. */
 struct spin {
     int turns;
     int credit; /* longer looks in vain until they are given up */
     int barred; /* sleeps until looking is tried again */
-    int yields; /* meanwhile: vain yields until they are given up */
 };
 
 static _Thread_local struct spin spin = { .turns = WEIR__SPIN_TURNS };
+static _Thread_local struct weir__yield yield;
 
 void weir__spin_begin(void)
 {
@@ -43,28 +45,26 @@ static void look_longer(void)
 
 static void give_up_looking(void)
 {
-    spin = (struct spin){ .turns = WEIR__SPIN_TURNS_LEAST,
-                          .barred = WEIR__SPIN_BARRED_SLEEPS,
-                          .yields = WEIR__SPIN_YIELDS };
+    spin = (struct spin){ .turns = WEIR__SPIN_TURNS_LEAST, .barred = WEIR__SPIN_BARRED_SLEEPS };
 }
 
 bool weir__spin_yields(void)
 {
-    return spin.yields > 0;
+    return spin.barred > 0 && weir__yield_is_worth(&yield);
 }
 
 void weir__spin_yielded(bool has_come, int64_t away_ns)
 {
-    if (!has_come || away_ns > WEIR__SPIN_YIELD_LONG_NS)
-        spin.yields--;
-    else if (spin.yields < WEIR__SPIN_YIELDS)
-        spin.yields++;
+    weir__yield_was(&yield, has_come, away_ns);
+    if (yield.left == 0) /* to be learnt anew, as well */
+        look_as_usual();
 }
 
 void weir__spin_slept(int64_t slept_ns)
 {
     bool was_longer = spin.turns > WEIR__SPIN_TURNS;
     bool is_barred = spin.barred > 0 && --spin.barred > 0;
+    weir__yield_slept(&yield, slept_ns);
     if (slept_ns > WEIR__SPIN_IDLE_SLEEP_NS)
         spin = (struct spin){ .turns = WEIR__SPIN_TURNS_LEAST };
     else if (was_longer && --spin.credit < 0)

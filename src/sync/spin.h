@@ -13,9 +13,8 @@
  *   So a thread that was woken soon after it fell asleep looks longer the next time, up to about as
  *   long as a wake-up takes.
  * - Where whoever is waited for needs this very core, or others take what was waited for, each look is
- *   lost. So a thread that has looked longer, and in vain, does not look for many sleeps. It gives the core
- *   away once before it sleeps, as long as what it waits for has mostly come by the time that it has it back:
- *   two that share a core answer each other so for half the system calls, and with no timer.
+ *   lost. So a thread that has looked longer, and in vain, does not look for many sleeps; but it gives the core
+ *   away before each of them, as long as that is worth it (base/yield.h).
  *
  * bench/sync measures what it is worth.
  */
@@ -37,11 +36,6 @@
 #define WEIR__SPIN_CREDIT 4
 #define WEIR__SPIN_BARRED_SLEEPS 1000
 
-/* As many vain yields more than others until they are given up; and a vain one, whatever came: the core
- * went to somebody who had more to do, and a wake-up would have been sooner. */
-#define WEIR__SPIN_YIELDS 4
-#define WEIR__SPIN_YIELD_LONG_NS INT64_C(50000)
-
 /* A wait begins: what the last one was idle for means nothing to it. */
 void weir__spin_begin(void);
 
@@ -51,10 +45,8 @@ int weir__spin_turns(void);
 /* It was worth it: what was waited for came in that turn. */
 void weir__spin_caught(int turn);
 
-/* Whether it is to give the core away before it sleeps. */
+/* Whether it is to give the core away before it sleeps; it has, as in weir__yield_was(). */
 bool weir__spin_yields(void);
-
-/* It has: for so long. has_come: what it waits for. */
 void weir__spin_yielded(bool has_come, int64_t away_ns);
 
 /* It was in vain, and the thread has slept for so long. */

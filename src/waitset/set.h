@@ -79,6 +79,7 @@ struct weir_wait_set {
     uint64_t identity;
     const uint64_t *identity_now; /* reads otherwise in a child of fork */
     int64_t spin_ns;
+    struct weir__yield yield; /* whether whom it waits for needs this core */
     int epoll, news;
     int slice; /* a timer, or -1: nobody is to be asked for */
     struct weir__bells *bells;

@@ -224,8 +224,6 @@ static int arm(struct weir_wait_set *set)
 static bool spin(struct weir_wait_set *set, int64_t deadline_ns)
 {
     int64_t until_ns = weir_now_ns() + set->spin_ns;
-    if (set->spin_ns == 0 || set->looked_count == 0)
-        return false;
     if (deadline_ns < until_ns)
         until_ns = deadline_ns;
     do {
@@ -238,6 +236,25 @@ static bool spin(struct weir_wait_set *set, int64_t deadline_ns)
     return false;
 }
 
+/* Who makes it ready may need this core: then a spin is in vain. */
+static bool yield(struct weir_wait_set *set)
+{
+    if (!weir__yield_is_worth(&set->yield))
+        return false;
+    int64_t away_ns = weir__yield_away();
+    bool has_come = is_any_ready(set);
+    weir__yield_was(&set->yield, has_come, away_ns);
+    return has_come;
+}
+
+/* Before a sleep. Whether something has become ready. */
+static bool look_for_a_moment(struct weir_wait_set *set, int64_t deadline_ns)
+{
+    if (set->spin_ns == 0 || set->looked_count == 0)
+        return false;
+    return weir__yield_is_learnt(&set->yield) ? yield(set) : spin(set, deadline_ns);
+}
+
 /*
  * Until the set is readable, or the deadline. By poll(2), not by epoll_wait(2): that one ends also
  * when no handler has run, as when a queue of io_uring that was closed is taken from its thread.
@@ -245,7 +262,7 @@ static bool spin(struct weir_wait_set *set, int64_t deadline_ns)
 static int sleep_until(struct weir_wait_set *set, int64_t deadline_ns)
 {
     struct pollfd entry = { .fd = set->epoll, .events = POLLIN };
-    int64_t left_ns = deadline_ns - weir_now_ns();
+    int64_t begun_ns = weir_now_ns(), left_ns = deadline_ns - begun_ns;
     if (left_ns < 0)
         left_ns = 0;
     const struct timespec time = { left_ns / NS_A_SECOND, left_ns % NS_A_SECOND };
@@ -253,6 +270,7 @@ static int sleep_until(struct weir_wait_set *set, int64_t deadline_ns)
     int found = ppoll(&entry, 1, deadline_ns == WEIR_NEVER ? NULL : &time, NULL);
     int result = found < 0 ? -errno : 0;
     errno = saved_errno;
+    weir__yield_slept(&set->yield, weir_now_ns() - begun_ns);
     if (found > 0)
         set->is_woken = true; /* by what, epoll knows */
     return result;
@@ -262,7 +280,7 @@ static int sleep_until(struct weir_wait_set *set, int64_t deadline_ns)
 static int sleep_once(struct weir_wait_set *set, int64_t deadline_ns)
 {
     bool is_over = deadline_ns == 0 || weir_now_ns() >= deadline_ns;
-    if (!is_over && spin(set, deadline_ns))
+    if (!is_over && look_for_a_moment(set, deadline_ns))
         return 0;
     if (!is_over || set->has_user) {
         int result = arm(set);

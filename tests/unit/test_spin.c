@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "base/yield.h"
 #include "sync/spin.h"
 
 #define SHORT_NS INT64_C(5000)
@@ -101,28 +102,19 @@ static void find_looks_in_vain(void)
     }
 }
 
+/* Only where looks are in vain; and when it is to be learnt anew, so are these. */
 static void *yield(void *unused)
 {
     (void)unused;
     find_looks_in_vain();
-    for (int i = 0; i < 100; i++) { /* as long as it is worth it, and no credit is saved up */
+    for (int i = 0; i < WEIR__YIELD_TIMES - 1; i++) {
+        weir__spin_begin();
+        assert_int_equal(weir__spin_turns(), WEIR__SPIN_TURNS_LEAST);
         assert_true(weir__spin_yields());
         weir__spin_yielded(true, SHORT_NS);
     }
-    for (int i = 0; i < WEIR__SPIN_YIELDS; i++) {
-        assert_true(weir__spin_yields());
-        if (i % 2 == 0)
-            weir__spin_yielded(false, SHORT_NS); /* nothing has come */
-        else
-            weir__spin_yielded(true, WEIR__SPIN_YIELD_LONG_NS + 1); /* too late */
-    }
-    for (int i = 0; i < WEIR__SPIN_BARRED_SLEEPS; i++) {
-        assert_false(weir__spin_yields());
-        weir__spin_slept(SHORT_NS);
-    }
-    find_looks_in_vain();
-    assert_true(weir__spin_yields());
-    weir__spin_slept(WEIR__SPIN_SHORT_SLEEP_NS + 1); /* it is something else by now */
+    weir__spin_yielded(true, SHORT_NS);
+    assert_int_equal(weir__spin_turns(), WEIR__SPIN_TURNS);
     assert_false(weir__spin_yields());
     return NULL;
 }
