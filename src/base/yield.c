@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/yield.h"
 
+#include <errno.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <weir/clock.h>
 
@@ -15,6 +18,16 @@ int64_t weir__yield_away(void)
 static void begin_anew(struct weir__yield *yield)
 {
     *yield = (struct weir__yield){ .longs = yield->longs };
+}
+
+/* To one with a deadline a yield says that it has done all that it had to, until its next period. */
+static bool gets_it_back_soon(void)
+{
+    int saved_errno = errno;
+    bool has_deadline =
+        syscall(SYS_sched_getscheduler, 0) == SCHED_DEADLINE; /* musl's says nothing */
+    errno = saved_errno;
+    return !has_deadline;
 }
 
 static void sleep_for(struct weir__yield *yield, int32_t sleeps)
@@ -46,8 +59,10 @@ void weir__yield_slept(struct weir__yield *yield, int64_t slept_ns)
     } else if (yield->left > 0 && yield->credit == 0) {
         yield->left--;
     } else if (yield->left == 0 && ++yield->short_sleeps == WEIR__YIELD_SHORT_SLEEPS) {
-        begin_anew(yield);
-        yield->credit = WEIR__YIELD_CREDIT;
-        yield->left = WEIR__YIELD_TIMES;
+        sleep_for(yield, WEIR__YIELD_SLEEPS);
+        if (gets_it_back_soon()) {
+            yield->credit = WEIR__YIELD_CREDIT;
+            yield->left = WEIR__YIELD_TIMES;
+        }
     }
 }

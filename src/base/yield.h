@@ -19,7 +19,7 @@
  * vain when nothing has come by the time that the core is ours again. It was too long when the core went to
  * somebody who has more to do, and keeps it for a time slice: a sleeper would have been woken at once. That
  * costs as much as many sleeps, so that it is not tried again before as many, and twice as many the next time.
- * In either case looks are in vain, too. After N yields, or M sleeps, all is learnt anew: they may have a core
+ * Who is scheduled by deadlines (SCHED_DEADLINE) never yields. In either case looks are in vain, too. After N yields, or M sleeps, all is learnt anew: they may have a core
  * each by now, where a look is the shortest way.
  */
 

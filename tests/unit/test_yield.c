@@ -6,6 +6,10 @@
  */
 #include "unit/cmocka.h"
 
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <weir/clock.h>
 
 #include "base/yield.h"
@@ -158,6 +162,46 @@ static void a_wait_tells_how_long_it_slept(void **state)
     assert_int_equal(waiter.yield.short_sleeps, 0); /* a slice is a long one */
 }
 
+/* --- scheduled by deadlines ----------------------------------------------------------------------- */
+
+/* As sched_setattr(2) takes it; the C libraries of today do not all have it. */
+struct attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+static void *learn_with_a_deadline(void *result)
+{
+    const struct attributes attributes = { .size = sizeof attributes,
+                                           .policy = 6, /* SCHED_DEADLINE */
+                                           .runtime = 5000000,
+                                           .deadline = 10000000,
+                                           .period = 10000000 };
+    struct weir__yield yield = { 0 };
+    *(int *)result = -1;
+    if (syscall(SYS_sched_setattr, 0, &attributes, 0) != 0)
+        return NULL;
+    for (int i = 0; i < WEIR__YIELD_SHORT_SLEEPS; i++)
+        weir__yield_slept(&yield, SHORT_NS);
+    *(int *)result = weir__yield_is_learnt(&yield) && !weir__yield_is_worth(&yield);
+    return NULL;
+}
+
+static void who_has_a_deadline_keeps_its_core(void **state)
+{
+    pthread_t thread;
+    int result;
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, learn_with_a_deadline, &result), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    if (result < 0)
+        skip(); /* not allowed to */
+    assert_int_equal(result, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +212,7 @@ int main(void)
         cmocka_unit_test(ends_with_a_longer_sleep),
         cmocka_unit_test(a_wait_yields_instead_of_its_spin),
         cmocka_unit_test(a_wait_tells_how_long_it_slept),
+        cmocka_unit_test(who_has_a_deadline_keeps_its_core),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
