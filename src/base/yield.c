@@ -15,34 +15,29 @@ int64_t weir__yield_away(void)
     return weir_now_ns() - begun_ns;
 }
 
-static void begin_anew(struct weir__yield *yield)
+static void begin(struct weir__yield *yield, int32_t credit, int32_t left)
 {
-    *yield = (struct weir__yield){ .longs = yield->longs };
+    yield->short_sleeps = 0;
+    yield->credit = credit;
+    yield->left = left;
 }
 
-/* To one with a deadline a yield says that it has done all that it had to, until its next period. */
-static bool gets_it_back_soon(void)
+static bool is_scheduled_by_deadlines(void)
 {
     int saved_errno = errno;
-    bool has_deadline =
-        syscall(SYS_sched_getscheduler, 0) == SCHED_DEADLINE; /* musl's says nothing */
+    long policy = syscall(SYS_sched_getscheduler, 0); /* musl's function says nothing */
     errno = saved_errno;
-    return !has_deadline;
-}
-
-static void sleep_for(struct weir__yield *yield, int32_t sleeps)
-{
-    begin_anew(yield);
-    yield->left = sleeps;
+    return policy >= 0 && (policy & ~SCHED_RESET_ON_FORK) == SCHED_DEADLINE;
 }
 
 void weir__yield_was(struct weir__yield *yield, bool has_come, int64_t away_ns)
 {
     if (away_ns > WEIR__YIELD_LONG_NS) {
-        sleep_for(yield, WEIR__YIELD_SLEEPS_LONG << yield->longs);
-        yield->longs += yield->longs < WEIR__YIELD_DOUBLINGS;
+        begin(yield, 0, WEIR__YIELD_SLEEPS);
+        yield->pause = WEIR__YIELD_PAUSE << yield->doublings;
+        yield->doublings += yield->doublings < WEIR__YIELD_DOUBLINGS;
     } else if (!has_come && yield->credit == 1) {
-        sleep_for(yield, WEIR__YIELD_SLEEPS);
+        begin(yield, 0, WEIR__YIELD_SLEEPS);
     } else if (--yield->left == 0) {
         *yield = (struct weir__yield){ 0 };
     } else if (!has_come) {
@@ -52,17 +47,24 @@ void weir__yield_was(struct weir__yield *yield, bool has_come, int64_t away_ns)
     }
 }
 
-void weir__yield_slept(struct weir__yield *yield, int64_t slept_ns)
+static void sleep_was_short(struct weir__yield *yield)
 {
-    if (slept_ns > WEIR__YIELD_SHORT_SLEEP_NS) {
-        begin_anew(yield);
-    } else if (yield->left > 0 && yield->credit == 0) {
-        yield->left--;
-    } else if (yield->left == 0 && ++yield->short_sleeps == WEIR__YIELD_SHORT_SLEEPS) {
-        sleep_for(yield, WEIR__YIELD_SLEEPS);
-        if (gets_it_back_soon()) {
-            yield->credit = WEIR__YIELD_CREDIT;
-            yield->left = WEIR__YIELD_TIMES;
-        }
+    if (yield->pause > 0)
+        yield->pause--;
+    if (yield->left > 0) {
+        yield->left -= yield->credit == 0; /* else it was behind a yield, which has counted */
+    } else if (++yield->short_sleeps == WEIR__YIELD_SHORT_SLEEPS) {
+        if (yield->pause > 0 || is_scheduled_by_deadlines())
+            begin(yield, 0, WEIR__YIELD_SLEEPS);
+        else
+            begin(yield, WEIR__YIELD_CREDIT, WEIR__YIELD_TIMES);
     }
+}
+
+void weir__yield_slept(struct weir__yield *yield, bool has_come, int64_t slept_ns)
+{
+    if (slept_ns > WEIR__YIELD_SHORT_SLEEP_NS)
+        begin(yield, 0, 0);
+    else if (has_come)
+        sleep_was_short(yield);
 }

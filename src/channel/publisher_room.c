@@ -218,7 +218,7 @@ static uint64_t slowest(const struct weir_publisher *publisher)
  * While the ring is full, each look would find room for a few messages and cost both sides a
  * line. So for a moment, short beside any sleep, we wait for a good part of it.
  */
-static void spin_for_room(const struct weir_publisher *publisher, uint64_t wanted)
+static void spin_for_room(struct weir_publisher *publisher, uint64_t wanted)
 {
     uint64_t enough = wanted - publisher->capacity + publisher->capacity / ROOM_SHARE;
     if (publisher->reader_count == 0 || publisher->side.waiter.spin_ns == 0 ||
@@ -226,8 +226,10 @@ static void spin_for_room(const struct weir_publisher *publisher, uint64_t wante
         return;
     for (int i = 0; i < BRIEF_SPINS; i++) {
         uint64_t cursor = slowest(publisher);
-        if ((int64_t)(cursor - enough) >= 0 || cursor == publisher->tail)
+        if ((int64_t)(cursor - enough) >= 0 || cursor == publisher->tail) {
+            weir__yield_looked(&publisher->side.waiter.yield);
             return;
+        }
         weir__cpu_relax();
     }
 }

@@ -81,6 +81,8 @@ static inline uint64_t spin(struct weir_subscriber *subscriber, const struct pla
             weir__cpu_relax();
         header = weir__load_header_at(place->at);
     }
+    if (header != 0)
+        weir__yield_looked(&subscriber->side.waiter.yield);
     return header;
 }
 

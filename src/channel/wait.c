@@ -52,12 +52,25 @@ static bool spin(const struct weir__waiter *waiter, bool (*is_ready)(void *), vo
 /* Whom we wait for may need our core: then a spin is in vain. */
 static bool yield(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument)
 {
-    if (!weir__yield_is_worth(&waiter->yield))
-        return false;
     int64_t away_ns = weir__yield_away();
     bool has_come = is_ready(argument);
     weir__yield_was(&waiter->yield, has_come, away_ns);
     return has_come;
+}
+
+/* Before a sleep. Whether it has become ready. */
+static bool look_for_a_moment(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
+                              int64_t deadline_ns)
+{
+    if (waiter->spin_ns == 0)
+        return false;
+    if (weir__yield_is_learnt(&waiter->yield))
+        return weir__yield_is_worth(&waiter->yield, deadline_ns - weir_now_ns()) &&
+               yield(waiter, is_ready, argument);
+    if (!spin(waiter, is_ready, argument, deadline_ns))
+        return false;
+    weir__yield_looked(&waiter->yield);
+    return true;
 }
 
 static int late(void)
@@ -97,12 +110,21 @@ static void begin_sleep(struct weir__stats_shm *stats)
     weir__state(&stats->asleep, 1);
 }
 
+/* Who only sleeps learns nothing from it. */
+static void note_sleep(struct weir__waiter *waiter, bool has_come, int64_t slept_ns)
+{
+    if (waiter->spin_ns > 0)
+        weir__yield_slept(&waiter->yield, has_come, slept_ns);
+}
+
 static int sleep_once(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
                       int64_t deadline_ns)
 {
     uint32_t bell = weir__sleep_begin(waiter).bell;
-    if (is_ready(argument))
+    if (is_ready(argument)) {
+        note_sleep(waiter, true, 0);
         return WEIR__WAITED_READY;
+    }
     /* CRASH sleep.epoch: the epoch stays; it costs a waker one ring. */
     int64_t begun_ns = weir_now_ns(), left_ns = deadline_ns - begun_ns;
     if (left_ns <= 0)
@@ -112,8 +134,9 @@ static int sleep_once(struct weir__waiter *waiter, bool (*is_ready)(void *), voi
                                   left_ns < WEIR__SLICE_NS ? left_ns : WEIR__SLICE_NS);
     if (waiter->stats)
         weir__state(&waiter->stats->asleep, 0);
-    weir__yield_slept(&waiter->yield, weir_now_ns() - begun_ns);
-    if (is_ready(argument))
+    bool has_come = is_ready(argument);
+    note_sleep(waiter, has_come, weir_now_ns() - begun_ns);
+    if (has_come)
         return WEIR__WAITED_READY;
     return result == -EINTR ? weir__fail_plain(EINTR, "a signal arrived while waiting")
                             : WEIR__WAITED_SLICE;
@@ -130,13 +153,8 @@ int weir__wait(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argu
         return late();
     if (waiter->stats)
         weir__count(&waiter->stats->waits);
-    if (waiter->spin_ns > 0) {
-        bool has_come = weir__yield_is_learnt(&waiter->yield)
-                            ? yield(waiter, is_ready, argument)
-                            : spin(waiter, is_ready, argument, deadline_ns);
-        if (has_come)
-            return WEIR__WAITED_READY;
-    }
+    if (look_for_a_moment(waiter, is_ready, argument, deadline_ns))
+        return WEIR__WAITED_READY;
     if (waiter->spin_ns >= WEIR__SLICE_NS)
         return WEIR__WAITED_SLICE;
     return sleep_once(waiter, is_ready, argument, deadline_ns);

@@ -18,7 +18,7 @@ static int look_after_yield(const struct weir__await *how, void *waiter)
     return result;
 }
 
-static int look_for_a_moment(const struct weir__await *how, void *waiter)
+static int look_for_a_moment(const struct weir__await *how, void *waiter, int64_t deadline_ns)
 {
     int result = how->look(waiter), turn = 0;
     for (int turns = weir__spin_turns(); turn < turns && result == WEIR__NOT_YET; turn++) {
@@ -27,7 +27,7 @@ static int look_for_a_moment(const struct weir__await *how, void *waiter)
     }
     if (result != WEIR__NOT_YET)
         weir__spin_caught(turn);
-    else if (weir__spin_yields())
+    else if (weir__spin_yields(deadline_ns - weir_now_ns()))
         result = look_after_yield(how, waiter);
     return result;
 }
@@ -58,7 +58,7 @@ int weir__await(const struct weir__await *how, void *waiter, struct weir__event_
     if (how->ask)
         asking = weir__asking_begin();
     while (!weir__is_over(deadline_ns)) {
-        int slept = 0, result = look_for_a_moment(how, waiter);
+        int slept = 0, result = look_for_a_moment(how, waiter, deadline_ns);
         if (result != WEIR__NOT_YET)
             return result;
         int64_t slice_ns = how->ask ? weir__asking_slice(&asking) : WEIR__SLEEP_SLICE_NS;

@@ -26,6 +26,8 @@ int weir__spin_turns(void)
 
 void weir__spin_caught(int turn)
 {
+    if (turn > 0) /* else it need not wait */
+        weir__yield_looked(&yield);
     if (turn > WEIR__SPIN_TURNS && spin.credit < WEIR__SPIN_CREDIT)
         spin.credit++;
 }
@@ -48,9 +50,9 @@ static void give_up_looking(void)
     spin = (struct spin){ .turns = WEIR__SPIN_TURNS_LEAST, .barred = WEIR__SPIN_BARRED_SLEEPS };
 }
 
-bool weir__spin_yields(void)
+bool weir__spin_yields(int64_t left_ns)
 {
-    return spin.barred > 0 && weir__yield_is_worth(&yield);
+    return spin.barred > 0 && weir__yield_is_worth(&yield, left_ns);
 }
 
 void weir__spin_yielded(bool has_come, int64_t away_ns)
@@ -64,7 +66,7 @@ void weir__spin_slept(int64_t slept_ns)
 {
     bool was_longer = spin.turns > WEIR__SPIN_TURNS;
     bool is_barred = spin.barred > 0 && --spin.barred > 0;
-    weir__yield_slept(&yield, slept_ns);
+    weir__yield_slept(&yield, true, slept_ns);
     if (slept_ns > WEIR__SPIN_IDLE_SLEEP_NS)
         spin = (struct spin){ .turns = WEIR__SPIN_TURNS_LEAST };
     else if (was_longer && --spin.credit < 0)

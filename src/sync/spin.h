@@ -45,8 +45,9 @@ int weir__spin_turns(void);
 /* It was worth it: what was waited for came in that turn. */
 void weir__spin_caught(int turn);
 
-/* Whether it is to give the core away before it sleeps; it has, as in weir__yield_was(). */
-bool weir__spin_yields(void);
+/* Whether it is to give the core away before it sleeps, as in weir__yield_is_worth(); it has, as in
+ * weir__yield_was(). */
+bool weir__spin_yields(int64_t left_ns);
 void weir__spin_yielded(bool has_come, int64_t away_ns);
 
 /* It was in vain, and the thread has slept for so long. */

@@ -239,8 +239,6 @@ static bool spin(struct weir_wait_set *set, int64_t deadline_ns)
 /* Who makes it ready may need this core: then a spin is in vain. */
 static bool yield(struct weir_wait_set *set)
 {
-    if (!weir__yield_is_worth(&set->yield))
-        return false;
     int64_t away_ns = weir__yield_away();
     bool has_come = is_any_ready(set);
     weir__yield_was(&set->yield, has_come, away_ns);
@@ -252,7 +250,19 @@ static bool look_for_a_moment(struct weir_wait_set *set, int64_t deadline_ns)
 {
     if (set->spin_ns == 0 || set->looked_count == 0)
         return false;
-    return weir__yield_is_learnt(&set->yield) ? yield(set) : spin(set, deadline_ns);
+    if (weir__yield_is_learnt(&set->yield))
+        return weir__yield_is_worth(&set->yield, deadline_ns - weir_now_ns()) && yield(set);
+    if (!spin(set, deadline_ns))
+        return false;
+    weir__yield_looked(&set->yield);
+    return true;
+}
+
+/* It has slept for so long, for channels or others. Who only sleeps learns nothing from it. */
+static void note_sleep(struct weir_wait_set *set, int64_t slept_ns)
+{
+    if (set->spin_ns > 0 && set->looked_count > 0)
+        weir__yield_slept(&set->yield, is_any_ready(set), slept_ns);
 }
 
 /*
@@ -270,7 +280,7 @@ static int sleep_until(struct weir_wait_set *set, int64_t deadline_ns)
     int found = ppoll(&entry, 1, deadline_ns == WEIR_NEVER ? NULL : &time, NULL);
     int result = found < 0 ? -errno : 0;
     errno = saved_errno;
-    weir__yield_slept(&set->yield, weir_now_ns() - begun_ns);
+    note_sleep(set, weir_now_ns() - begun_ns);
     if (found > 0)
         set->is_woken = true; /* by what, epoll knows */
     return result;
@@ -284,6 +294,8 @@ static int sleep_once(struct weir_wait_set *set, int64_t deadline_ns)
         return 0;
     if (!is_over || set->has_user) {
         int result = arm(set);
+        if (result > 0)
+            note_sleep(set, 0);
         if (result != 0)
             return result < 0 ? result : 0;
     }

@@ -9,6 +9,8 @@
 
 #include <pthread.h>
 
+#include <weir/clock.h>
+
 #include "base/yield.h"
 #include "sync/spin.h"
 
@@ -97,7 +99,7 @@ static void *go_on(void *unused)
 static void find_looks_in_vain(void)
 {
     for (int sleeps = 0; sleeps < 1 + WEIR__SPIN_CREDIT + 1; sleeps++) {
-        assert_false(weir__spin_yields());
+        assert_false(weir__spin_yields(WEIR_NEVER));
         weir__spin_slept(SHORT_NS);
     }
 }
@@ -110,12 +112,12 @@ static void *yield(void *unused)
     for (int i = 0; i < WEIR__YIELD_TIMES - 1; i++) {
         weir__spin_begin();
         assert_int_equal(weir__spin_turns(), WEIR__SPIN_TURNS_LEAST);
-        assert_true(weir__spin_yields());
+        assert_true(weir__spin_yields(WEIR_NEVER));
         weir__spin_yielded(true, SHORT_NS);
     }
     weir__spin_yielded(true, SHORT_NS);
     assert_int_equal(weir__spin_turns(), WEIR__SPIN_TURNS);
-    assert_false(weir__spin_yields());
+    assert_false(weir__spin_yields(WEIR_NEVER));
     return NULL;
 }
 
