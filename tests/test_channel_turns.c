@@ -368,10 +368,6 @@ static void read_round(struct weir_subscriber *subscriber, struct weir_publisher
         assert_result(crowd_take(subscriber, 0, weir_deadline_ns(SECOND_NS)), 0);
 }
 
-/*
- * Who answers several publishers, one message each, is not held up; in streams of several it looks
- * away once a round, for longer and longer; not while more is there than can be read.
- */
 static void expect_refused(struct weir_subscriber *subscriber, struct weir_message *refused)
 {
     unsigned char bytes[4];
@@ -425,6 +421,10 @@ static void test_too_large_stays_beside_others(void **state)
     }
 }
 
+/*
+ * Who answers several publishers, one message each, is not held up; in streams of several it looks
+ * away once a round, for longer and longer; not while more is there than can be read.
+ */
 static void test_looks_away_in_streams(void **state)
 {
     (void)state;

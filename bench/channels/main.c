@@ -64,6 +64,8 @@ static const struct lonely {
     double aim;
     const char *unit;
 } lonely[] = {
+    { "1-1/core", "8 bytes there and back, both on one core ÷ a pipe, time", measure_core, 0, 1,
+      "" },
     { "1-N/1", "64 bytes to 1 awake subscriber", measure_awake, 1, 0, " ns" },
     { "1-N/2", "each of 2, beside the first", measure_awake, 2, 2, " ns" },
     { "1-N/4", "each of 4, beside the first", measure_awake, 4, 2, " ns" },
@@ -72,8 +74,6 @@ static const struct lonely {
     { "1-N/32", "each of 32, beside the first", measure_awake, 32, 2, " ns" },
     { "1-N/64", "each of 64, beside the first", measure_awake, 64, 2, " ns" },
     { "join/0", "a subscriber joins and leaves, beside a publisher", measure_join, 0, 300, " µs" },
-    { "1-1/core", "8 bytes there and back, both on one core ÷ a pipe, time", measure_core, 0, 1,
-      "" },
     { "join/16", "beside a publisher and 16 subscribers", measure_join, 16, 300, " µs" },
 };
 
@@ -176,7 +176,7 @@ static const char usage[] =
     "Usage: channels [OPTION]...\n"
     "\n"
     "Measures a channel of several publishers and subscribers beside one of one each, a bare\n"
-    "ring and a bare futex.\n"
+    "ring, a bare futex and a pipe.\n"
     "\n"
     "Options:\n"
     "  -c, --cell NAME    only the cells whose names begin so: 1-N, 8-1, join/16\n"
