@@ -78,6 +78,18 @@ int64_t weir__yield_away(void);
 /* It was away for so long; has_come: what is waited for. */
 void weir__yield_was(struct weir__yield *yield, bool has_come, int64_t away_ns);
 
+/* Gives it away, if that is worth it, and looks. Whether what is waited for has come. */
+static inline bool weir__yield_and_look(struct weir__yield *yield, bool (*has_come)(void *),
+                                        void *argument, int64_t left_ns)
+{
+    if (!weir__yield_is_worth(yield, left_ns))
+        return false;
+    int64_t away_ns = weir__yield_away();
+    bool is_here = has_come(argument);
+    weir__yield_was(yield, is_here, away_ns);
+    return is_here;
+}
+
 /* It has slept, for so long; or 0, if it was about to and need not. A short one that ended for nothing is none. */
 void weir__yield_slept(struct weir__yield *yield, bool has_come, int64_t slept_ns);
 

@@ -191,6 +191,7 @@ static int wait_for(struct weir_publisher *publisher, enum weir__refused refused
         [WEIR__REFUSED_ATTACHED] = WEIR__WAITS_FOR_SUBSCRIBER,
     };
     const struct weir__watch watch = { .waits_for = waits_for[refused],
+                                       .moved = publisher->tail,
                                        .is_ready = weir__refusal_is_over,
                                        .ask = weir__refusal_ask,
                                        .argument = take_stock(publisher, refused) };

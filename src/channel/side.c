@@ -30,6 +30,7 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
     int result = weir__channel_options(to, from);
     if (result != 0)
         return result;
+    side->waiter.is_by_default = to->spin_ns == 0 && (to->flags & WEIR_CHANNEL_SPIN_ONLY) == 0;
     if (to->spin_ns == 0)
         to->spin_ns = SPIN_DEFAULT_NS;
     if (side->role == WEIR__PUBLISHER && to->lag_max_bytes > to->ring_bytes)
@@ -271,6 +272,7 @@ int weir__side_wait(struct weir__side *side, const struct weir__watch *watch, in
         return weir__fail_plain(EUCLEAN, "another member has this one's place in the channel's "
                                          "directory: close this one, and open it again");
     weir__state(&stats->waits_for, watch->waits_for);
+    weir__waiter_moved(&side->waiter, watch->moved);
     int result = side->looks < LOOKS_MAX
                      ? weir__wait(&side->waiter, watch->is_ready, watch->argument, deadline_ns)
                      : nap(deadline_ns);

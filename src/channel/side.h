@@ -55,6 +55,7 @@ struct weir__side {
 /* What a wait looks at. */
 struct weir__watch {
     enum weir__waits_for waits_for;
+    uint64_t moved;                   /* bytes by this handle, from any number on */
     bool (*is_ready)(void *argument); /* cheap, changes nothing */
     bool (*ask)(void *argument);      /* the kernel, for lives; true: somebody was dead */
     void *argument;

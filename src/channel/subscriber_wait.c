@@ -395,10 +395,17 @@ bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadl
     return true;
 }
 
+/* Of several lanes nothing that adds up. */
+static uint64_t moved(const struct weir_subscriber *subscriber)
+{
+    return subscriber->lane_count == 1 ? subscriber->lanes[0]->head : subscriber->side.waiter.moved;
+}
+
 static int wait_a_while(struct weir_subscriber *subscriber, enum weir__waits_for waits_for,
                         int64_t deadline_ns)
 {
     const struct weir__watch watch = { .waits_for = waits_for,
+                                       .moved = moved(subscriber),
                                        .is_ready = may_have_message,
                                        .ask = ask,
                                        .argument = take_view(subscriber) };

@@ -36,7 +36,9 @@ static bool spin(const struct weir__waiter *waiter, bool (*is_ready)(void *), vo
                  int64_t deadline_ns)
 {
     int64_t now_ns = weir_now_ns(), until_ns = deadline_ns;
-    int64_t spin_ns = waiter->spin_ns < WEIR__SLICE_NS ? waiter->spin_ns : WEIR__SLICE_NS;
+    int64_t spin_ns = waiter->spin_ns + waiter->more_ns;
+    if (spin_ns > WEIR__SLICE_NS)
+        spin_ns = WEIR__SLICE_NS;
     if (spin_ns < until_ns - now_ns)
         until_ns = now_ns + spin_ns;
     do {
@@ -49,24 +51,15 @@ static bool spin(const struct weir__waiter *waiter, bool (*is_ready)(void *), vo
     return false;
 }
 
-/* Whom we wait for may need our core: then a spin is in vain. */
-static bool yield(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument)
-{
-    int64_t away_ns = weir__yield_away();
-    bool has_come = is_ready(argument);
-    weir__yield_was(&waiter->yield, has_come, away_ns);
-    return has_come;
-}
-
 /* Before a sleep. Whether it has become ready. */
 static bool look_for_a_moment(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
                               int64_t deadline_ns)
 {
     if (waiter->spin_ns == 0)
         return false;
-    if (weir__yield_is_learnt(&waiter->yield))
-        return weir__yield_is_worth(&waiter->yield, deadline_ns - weir_now_ns()) &&
-               yield(waiter, is_ready, argument);
+    if (weir__yield_is_learnt(&waiter->yield)) /* whom we wait for may need our core */
+        return weir__yield_and_look(&waiter->yield, is_ready, argument,
+                                    deadline_ns - weir_now_ns());
     if (!spin(waiter, is_ready, argument, deadline_ns))
         return false;
     weir__yield_looked(&waiter->yield);

@@ -29,14 +29,35 @@
 /* Nobody sleeps longer without a look: who should ring may have died before it did. */
 #define WEIR__SLICE_NS INT64_C(200000000)
 
+/*
+ * Who moves large messages waits while the other side copies them: longer than spin_ns, and shorter than
+ * that and a sleep. So a spin by default is as much longer as a copy out and one in take of what was
+ * moved since the wait before: this many bytes a ns, and so much at most. What spins cost, moving has cost.
+ */
+#define WEIR__SPIN_BYTES_A_NS 8
+#define WEIR__SPIN_MORE_NS INT64_C(100000)
+
 /* The waiting side. */
 struct weir__waiter {
     weir__atomic_u32 *doorbell;    /* in the directory: others ring it */
     weir__atomic_u32 *epoch;       /* in this side's own memory: others read it */
     int64_t spin_ns;               /* before it sleeps; WEIR__SLICE_NS or more: it never sleeps */
+    bool is_by_default;            /* spin_ns is: so it may be longer */
+    int64_t more_ns;               /* the next spin, by so much */
+    uint64_t moved;                /* bytes, by the wait before */
     struct weir__stats_shm *stats; /* in this side's own memory; NULL: not counted */
     struct weir__yield yield;      /* whether whom it waits for needs this core; private */
 };
+
+/* A wait is next; bytes moved until now, from any number on. */
+static inline void weir__waiter_moved(struct weir__waiter *waiter, uint64_t moved)
+{
+    uint64_t more_ns = (moved - waiter->moved) / WEIR__SPIN_BYTES_A_NS;
+    if (!waiter->is_by_default)
+        more_ns = 0;
+    waiter->more_ns = more_ns < WEIR__SPIN_MORE_NS ? (int64_t)more_ns : WEIR__SPIN_MORE_NS;
+    waiter->moved = moved;
+}
 
 /* The waking side's memory of one waiter. */
 struct weir__waker {

@@ -140,8 +140,9 @@ static int collect(struct weir_wait_set *set, struct weir_wait_event *events, si
     return (int)(looked + polled);
 }
 
-static bool is_any_ready(struct weir_wait_set *set)
+static bool is_any_ready(void *argument)
 {
+    const struct weir_wait_set *set = argument;
     for (uint32_t i = 0; i < set->looked_count; i++)
         if (weir__item_is_ready(set->items[set->looked[i]]))
             return true;
@@ -236,22 +237,13 @@ static bool spin(struct weir_wait_set *set, int64_t deadline_ns)
     return false;
 }
 
-/* Who makes it ready may need this core: then a spin is in vain. */
-static bool yield(struct weir_wait_set *set)
-{
-    int64_t away_ns = weir__yield_away();
-    bool has_come = is_any_ready(set);
-    weir__yield_was(&set->yield, has_come, away_ns);
-    return has_come;
-}
-
 /* Before a sleep. Whether something has become ready. */
 static bool look_for_a_moment(struct weir_wait_set *set, int64_t deadline_ns)
 {
     if (set->spin_ns == 0 || set->looked_count == 0)
         return false;
-    if (weir__yield_is_learnt(&set->yield))
-        return weir__yield_is_worth(&set->yield, deadline_ns - weir_now_ns()) && yield(set);
+    if (weir__yield_is_learnt(&set->yield)) /* who makes it ready may need this core */
+        return weir__yield_and_look(&set->yield, is_any_ready, set, deadline_ns - weir_now_ns());
     if (!spin(set, deadline_ns))
         return false;
     weir__yield_looked(&set->yield);
