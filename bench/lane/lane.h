@@ -16,7 +16,7 @@
 
 #define LINE_BYTES 128
 
-enum { SIDES_MAX = 5, ROUNDS_MAX = 64, BATCH = 64 };
+enum { SIDES_MAX = 10, ROUNDS_MAX = 64, BATCH = 64 };
 
 /* Every word of a message to be copied, but for the first and the last one. */
 #define PAYLOAD_WORD UINT64_C(0x9e3779b97f4a7c15)
@@ -61,6 +61,7 @@ struct board {
     _Alignas(LINE_BYTES) _Atomic uint32_t futex[2][LINE_BYTES / 4];
     uint64_t sleeps;               /* of the answering process, in a run */
     _Alignas(LINE_BYTES) int next; /* a side, or enum step */
+    int ids[4];                    /* what the driver opened for both, where the kernel names it */
     uint64_t messages;
     bool is_whole; /* the driver has come to its end */
     unsigned round_count;

@@ -34,40 +34,7 @@ static void lane_get(struct lane *lane, void *data, size_t size)
     }
 }
 
-/* In place there is nothing in a pipe: such cells do not have it. */
-static inline void *lane_loan(struct lane *lane, size_t size)
-{
-    (void)size;
-    return lane->player->source;
-}
-
-static inline void lane_commit(struct lane *lane, size_t size)
-{
-    lane_put(lane, lane->player->source, size);
-}
-
-static inline const void *lane_take(struct lane *lane, size_t *size)
-{
-    *size = lane->player->work.size_bytes;
-    lane_get(lane, lane->player->sink, *size);
-    return lane->player->sink;
-}
-
-static inline void lane_release(struct lane *lane)
-{
-    (void)lane;
-}
-
-static inline void lane_begin(struct lane *lane)
-{
-    (void)lane;
-}
-
-static inline void lane_end(struct lane *lane)
-{
-    (void)lane;
-}
-
+#include "copying.h"
 #include "loops.h"
 
 static void *open_lane(struct player *player)

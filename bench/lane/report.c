@@ -31,23 +31,6 @@ static const char *verdict(const struct summary *summary, int which)
     return is_reached ? "reached" : "missed";
 }
 
-void processor_name(char *name, unsigned size)
-{
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    char line[256];
-    snprintf(name, size, "unknown processor");
-    while (file && fgets(line, sizeof line, file)) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon)
-            continue;
-        snprintf(name, size, "%s", colon + 2);
-        name[strcspn(name, "\n")] = 0;
-        break;
-    }
-    if (file)
-        fclose(file);
-}
-
 void report_head(void)
 {
     puts("Round trips in ns: p50 p99 p99.9 max. One way: million messages/s, GB/s.\n"

@@ -21,9 +21,10 @@ struct summary {
     bool has_ratio[2];      /* weir to its reference */
     double ratio[2];        /* round trips: p50, p99.9; else the rate */
     double lowest, highest; /* of ratio[0], over the pairs */
-    /* As ratio[0], to the ring that its reader maps read-only; of the pairs at whose side the
-     * cores were as far apart as at weir's. None, and all 0, where it is not a side. */
-    struct ratios to_readonly;
+    /* As ratio[0], to each side; of the pairs at whose side the cores were as far apart as at
+     * weir's. */
+    struct ratios to[SIDES_MAX];
+    struct ratios to_readonly; /* of the ring that its reader maps so; all 0 where it is none */
 };
 
 void summarize(struct summary *summary, const struct cell *cell, const struct board *board);

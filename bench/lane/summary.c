@@ -50,24 +50,23 @@ static void take_ratios(struct summary *summary, const struct round *const *pair
     }
 }
 
-static void take_ratios_to_readonly(struct summary *summary, const struct round *const *pairs,
-                                    unsigned count)
+static void take_ratios_to(struct summary *summary, const struct round *const *pairs,
+                           unsigned count, unsigned side)
 {
-    const struct cell *cell = summary->cell;
     double ratios[ROUNDS_MAX];
-    unsigned found = 0, side = 0;
-    while (side < cell->side_count && cell->sides[side] != &transport_ring_readonly)
-        side++;
-    for (unsigned i = 0; side < cell->side_count && i < count; i++)
+    unsigned found = 0;
+    for (unsigned i = 0; i < count; i++)
         if (summary->tag == MIXED ||
             tag_of(pairs[i]->bounce_ns[side], pairs[i]->bounce_ns[side + 1]) == summary->tag)
-            ratios[found++] = ratio_of(pairs[i], side, cell->work.kind, 0);
-    if (found > 0) {
-        summary->to_readonly =
-            (struct ratios){ .pair_count = found, .median = values_median(ratios, found) };
-        summary->to_readonly.lowest = ratios[0];
-        summary->to_readonly.highest = ratios[found - 1];
-    }
+            ratios[found++] = ratio_of(pairs[i], side, summary->cell->work.kind, 0);
+    if (found == 0)
+        return;
+    summary->to[side] =
+        (struct ratios){ .pair_count = found, .median = values_median(ratios, found) };
+    summary->to[side].lowest = ratios[0];
+    summary->to[side].highest = ratios[found - 1];
+    if (summary->cell->sides[side] == &transport_ring_readonly)
+        summary->to_readonly = summary->to[side];
 }
 
 void summarize(struct summary *summary, const struct cell *cell, const struct board *board)
@@ -96,5 +95,6 @@ void summarize(struct summary *summary, const struct cell *cell, const struct bo
                                       field * sizeof(double));
     }
     take_ratios(summary, pairs, count);
-    take_ratios_to_readonly(summary, pairs, count);
+    for (unsigned side = 1; side < cell->side_count; side++)
+        take_ratios_to(summary, pairs, count, side);
 }
