@@ -9,6 +9,7 @@
 #include "tracer.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "channel/directory.h"
+#include "channel/subscriber.h"
 
 static struct pair pair;
 
@@ -110,6 +112,38 @@ static void test_a_boundary_that_is_being_stored(void **state)
         weir_subscriber_take_until(pair.subscriber, &message, weir_deadline_ns(SECOND_NS / 20)),
         -ETIMEDOUT);
     assert_true(weir_now_ns() - before_ns < SECOND_NS);
+    atomic_store(&lane->boundary_before, 0);
+    assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EAGAIN);
+    pair_send_text(&pair, "now");
+    pair_take_text(&pair, "now");
+    shmdt(base);
+    pair_close(&pair);
+}
+
+/* One that is stopped there wakes nobody again and again. */
+static void test_a_boundary_that_stays_half_stored(void **state)
+{
+    struct weir_message message;
+    unsigned readable = 0;
+    (void)state;
+    if (geteuid() != 0)
+        skip(); /* a lane has mode 0400 */
+    assert_result(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
+    char *base = NULL;
+    struct weir__lane_shm *lane = find_lane(&base);
+    assert_non_null(lane);
+    atomic_store(&lane->boundary_before, 8);
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    struct pollfd entry = { .fd = weir_subscriber_fd(pair.subscriber), .events = POLLIN };
+    int64_t begun_ns = weir_now_ns(), until_ns = begun_ns + SECOND_NS;
+    while (weir_now_ns() < until_ns) {
+        if (poll(&entry, 1, 50) != 1)
+            continue;
+        readable++;
+        assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EAGAIN);
+    }
+    int64_t slices = (weir_now_ns() - begun_ns) / WEIR__SLICE_NS;
+    assert_in_range(readable, 1, WEIR__TORN_TRIES + slices + 1);
     atomic_store(&lane->boundary_before, 0);
     assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EAGAIN);
     pair_send_text(&pair, "now");
@@ -304,27 +338,26 @@ static void test_a_lane_of_huge_pages(void **state)
 enum { STRANGERS = 64 }; /* more than a namespace that is new has ids by then */
 
 /* Where each id that the other side may show is another segment's. */
-static void *look_from_elsewhere(void *unused)
+static void *look_from_elsewhere(void *strangers)
 {
     struct weir_message message;
     new_ipc_namespace();
-    for (int i = 0; i < STRANGERS; i++)
+    for (int i = 0; i < *(const int *)strangers; i++)
         CHECK(shmget(IPC_PRIVATE, WEIR_RING_BYTES_MIN * 2, IPC_CREAT | 0600) >= 0);
     CHECK_RESULT(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EXDEV);
     CHECK_RESULT(weir_publisher_send_until(pair.publisher, "lost", 4, 0, NOW), -EXDEV);
-    return unused;
+    return NULL;
 }
 
-static void meet_from_elsewhere(void *unused)
+static void meet_from_elsewhere(void *strangers)
 {
     pthread_t thread;
     char text[5];
-    (void)unused;
     if (unshare(CLONE_NEWIPC) != 0)
         return; /* it may not be had here */
     CHECK_RESULT(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
     CHECK_RESULT(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
-    CHECK(pthread_create(&thread, NULL, look_from_elsewhere, NULL) == 0);
+    CHECK(pthread_create(&thread, NULL, look_from_elsewhere, strangers) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK_RESULT(weir_publisher_send_until(pair.publisher, "early", 5, 0, NOW), -EAGAIN);
     CHECK_RESULT(weir_subscriber_receive_until(pair.subscriber, text, sizeof text, NULL, NOW),
@@ -338,18 +371,33 @@ static void meet_from_elsewhere(void *unused)
  * taken for a stranger for that. */
 static void test_a_thread_in_another_namespace(void **state)
 {
+    int strangers = STRANGERS;
     (void)state;
-    in_child(meet_from_elsewhere, NULL);
+    in_child(meet_from_elsewhere, &strangers);
+}
+
+/* Or nothing: then nobody is taken for dead. */
+static void test_a_thread_where_there_is_nothing(void **state)
+{
+    int strangers = 0;
+    (void)state;
+    in_child(meet_from_elsewhere, &strangers);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PAIR_TEST(test_pollers_learn_of_a_death),  PAIR_TEST(test_a_boundary_that_is_being_stored),
-        PAIR_TEST(test_a_child_with_a_full_table), PAIR_TEST(test_a_child_with_a_descriptor),
-        PAIR_TEST(test_a_beacon_of_another_uid),   PAIR_TEST(test_a_page_of_the_same_key),
-        PAIR_TEST(test_nobody_shows_nothing),      PAIR_TEST(test_a_thread_in_another_namespace),
+        PAIR_TEST(test_pollers_learn_of_a_death),
+        PAIR_TEST(test_a_boundary_that_is_being_stored),
+        PAIR_TEST(test_a_child_with_a_full_table),
+        PAIR_TEST(test_a_child_with_a_descriptor),
+        PAIR_TEST(test_a_beacon_of_another_uid),
+        PAIR_TEST(test_a_page_of_the_same_key),
+        PAIR_TEST(test_nobody_shows_nothing),
+        PAIR_TEST(test_a_thread_in_another_namespace),
         PAIR_TEST(test_a_lane_of_huge_pages),
+        PAIR_TEST(test_a_boundary_that_stays_half_stored),
+        PAIR_TEST(test_a_thread_where_there_is_nothing),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

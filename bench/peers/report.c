@@ -52,6 +52,11 @@ static bool has_side(const struct summary *summary, const struct transport *tran
     return false;
 }
 
+static void print_beside(double value, double times)
+{
+    printf(times < 9.95 ? " %.3g (%.2g) |" : " %.3g (%.0f) |", value, times);
+}
+
 static void print_row(const struct summary *summaries, unsigned count,
                       const struct transport *transport)
 {
@@ -63,8 +68,19 @@ static void print_row(const struct summary *summaries, unsigned count,
         else if (summaries[i].to[side].pair_count == 0)
             printf(" %.3g |", value_of(&summaries[i], side));
         else
-            printf(" %.3g (%.2g) |", value_of(&summaries[i], side),
-                   times_as_fast(&summaries[i], summaries[i].to[side].median));
+            print_beside(value_of(&summaries[i], side),
+                         times_as_fast(&summaries[i], summaries[i].to[side].median));
+    }
+    putchar('\n');
+}
+
+/* How far the slow ones of weir's are from its median. */
+static void print_tail(const struct summary *summaries, unsigned count, double share)
+{
+    printf("| %s, %g %% |", summaries->cell->sides[0]->name, 100 * share);
+    for (unsigned i = 0; i < count; i++) {
+        const struct figures *weir = &summaries[i].sides[0];
+        printf(" %.3g |", (share > 0.99 ? weir->p999_ns : weir->p99_ns) / 1e3);
     }
     putchar('\n');
 }
@@ -99,6 +115,10 @@ static void print_table(const struct summary *summaries, unsigned count)
         for (unsigned side = 0; side < summaries[i].cell->side_count; side++)
             if (!is_in(summaries, i, summaries[i].cell->sides[side]))
                 print_row(summaries, count, summaries[i].cell->sides[side]);
+    if (is_rate(summaries))
+        return;
+    print_tail(summaries, count, 0.99);
+    print_tail(summaries, count, 0.999);
 }
 
 void peers_report_markdown(const struct summary *summaries, unsigned count, const char *command)

@@ -70,14 +70,20 @@ static bool is_small_enough(int id, uint64_t most_bytes, bool *is_prefaulted)
     return true;
 }
 
-bool weir__is_of_huge_pages(const struct weir_segment *memory)
+int weir__refuse_huge_pages(const struct weir_segment *memory)
 {
     int saved_errno = errno;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    bool is_huge = madvise(weir_segment_data(memory), page, MADV_RANDOM) != 0;
+    int error = madvise(weir_segment_data(memory), page, MADV_RANDOM) == 0 ? 0 : errno;
     madvise(weir_segment_data(memory), page, MADV_NORMAL);
     errno = saved_errno;
-    return is_huge;
+    if (error == 0)
+        return 0;
+    if (error == EINVAL)
+        return -EPROTO;
+    /* It splits the mapping for a moment: that says nothing of its pages. */
+    return weir__fail(ENOMEM, "no memory for one mapping more, or as many as vm.max_map_count "
+                              "allows a process; try again when some are gone");
 }
 
 /* Its first words, once it is known that they can be read; and all of it touched ahead. */
@@ -87,8 +93,11 @@ static int read_member(struct weir_segment *memory, uint64_t least_bytes, bool i
     uint32_t pages;
     uint64_t size_bytes = weir_segment_size(memory);
     *member = (struct weir__member_shm){ .magic = 0 };
-    if (size_bytes < least_bytes || weir__is_of_huge_pages(memory))
+    if (size_bytes < least_bytes)
         return 0;
+    int result = weir__refuse_huge_pages(memory);
+    if (result != 0)
+        return result;
     memcpy(member, weir_segment_data(memory), sizeof *member);
     return is_prefaulted ? weir__pages_apply(weir_segment_data(memory), size_bytes,
                                              WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_PREFAULT, &pages)
@@ -149,16 +158,17 @@ int weir__peer_meet(const struct weir__side *side, struct weir__peer *peer, uint
     if (id < 0)
         return -EAGAIN;
     int result = weir__shown_attach(&memory, id, peer->owner, &wanted, &options, &member);
+    /* In another IPC namespace the id is another segment's, or nobody's: that is no word on the
+     * other side. */
+    uint64_t self;
+    if (result != 0 && weir_identity(&self) == -EXDEV)
+        return -EXDEV;
     if (result == -ENOENT || result == -EIDRM) {
         /* It has left; or it is dying: the kernel lets go of one mapping after the other, and
          * this one went before the beacon. So the next look will tell. */
         weir__slot_reap(weir__side_others(side), peer->number, peer->owner, weir__side_stats(side));
         return -EAGAIN;
     }
-    /* In another IPC namespace the id is another segment's: that is no word on the other side. */
-    uint64_t self;
-    if (result != 0 && weir_identity(&self) == -EXDEV)
-        return -EXDEV;
     if (result == -EPROTO)
         return refuse(side, peer, page);
     if (result != 0) /* not for us; unless it is another one's by now */

@@ -68,7 +68,7 @@ struct weir__wanted {
 
 /*
  * Attaches the segment that owner shows, read-only, and copies its first words. -EPROTO, without a
- * sentence: it is not what owner should show; -ENOENT, -EIDRM: it is gone; and those of
+ * sentence: it is not what owner should show; -ENOENT, -EIDRM: it is gone; -ENOMEM: not now; and those of
  * weir_segment_open().
  */
 int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
@@ -76,15 +76,16 @@ int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
                        const struct weir_segment_options *options, struct weir__member_shm *member);
 
 /*
- * Whether it is of huge pages, of which weir makes no lane, no page and no directory: such a
- * mapping takes no advice for a part of one. Who touches a page of it that is not there is killed
- * (SIGBUS).
+ * -EPROTO, without a sentence: it is of huge pages, of which weir makes no lane, no page and no directory:
+ * such a mapping takes no advice for a part of one. Who touches a page of it that is not there is
+ * killed (SIGBUS). -ENOMEM: it cannot be asked just now.
  */
-bool weir__is_of_huge_pages(const struct weir_segment *memory);
+int weir__refuse_huge_pages(const struct weir_segment *memory);
 
 /*
  * Attaches the memory of one that was found, read-only: 0. -EAGAIN: not shown yet, or gone in
- * this moment; -EPERM, -EPROTO: refused, with a sentence. A segment of more than most_bytes is
+ * this moment; -EPERM, -EPROTO: refused, with a sentence; -EXDEV: this thread is in another IPC
+ * namespace; -ENOMEM and the like: not now. A segment of more than most_bytes is
  * not even mapped.
  */
 int weir__peer_meet(const struct weir__side *side, struct weir__peer *peer, uint64_t magic,

@@ -398,6 +398,20 @@ static void drop_batch(struct weir_publisher *publisher)
     publisher->batch_header = 0;
 }
 
+/*
+ * As look(), but that it goes on past those who are no readers of ours: each is told of once, and there is nobody
+ * left to tell. A slice at most: who lies anew each time is not waited for.
+ */
+static bool look_past_strangers(struct weir_publisher *publisher, int64_t until_ns)
+{
+    int result;
+    do
+        result = look(publisher);
+    while ((result == -EPERM || result == -EACCES || result == -EPROTO || result == -EUCLEAN) &&
+           weir_now_ns() < until_ns);
+    return result == 0;
+}
+
 void weir__publisher_hand_over(struct weir_publisher *publisher)
 {
     int64_t began_ns = weir_now_ns(), until_ns;
@@ -408,7 +422,8 @@ void weir__publisher_hand_over(struct weir_publisher *publisher)
     publisher->wanted = publisher->tail;
     publisher->side.looks = 0;
     while (publisher->tail > 0 && (result == 0 || result == -EINTR)) {
-        if (look(publisher) != 0 || (until_ns = unattached_until(publisher, began_ns)) == 0)
+        if (!look_past_strangers(publisher, began_ns + WEIR__SLICE_NS) ||
+            (until_ns = unattached_until(publisher, began_ns)) == 0)
             return;
         if (!is_told) { /* the others need not wait for the end, nor we for the dead */
             weir__side_ring_all(&publisher->side);

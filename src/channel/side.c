@@ -19,6 +19,8 @@
 
 /* Looks in a row that found nothing, before they are held to be made in vain. */
 #define LOOKS_MAX 8
+/* Instead of such a number: there is one look more, and then the wait ends, as a signal came. */
+#define LOOKS_INTERRUPTED (LOOKS_MAX + 2)
 #define NAP_NS INT64_C(1000000)
 
 /* Sessions that are tried for a claim: a slot forbids one at most. */
@@ -271,6 +273,8 @@ int weir__side_wait(struct weir__side *side, const struct weir__watch *watch, in
     if (!weir__side_keep_place(side))
         return weir__fail_plain(EUCLEAN, "another member has this one's place in the channel's "
                                          "directory: close this one, and open it again");
+    if (side->looks == LOOKS_INTERRUPTED)
+        return weir__fail_plain(EINTR, "a signal arrived while waiting");
     weir__state(&stats->waits_for, watch->waits_for);
     weir__waiter_moved(&side->waiter, watch->moved);
     int result = side->looks < LOOKS_MAX
@@ -295,7 +299,7 @@ int weir__side_wait(struct weir__side *side, const struct weir__watch *watch, in
         return 0;
     side->asked_ns = now_ns;
     bool is_dead = watch->ask(watch->argument);
-    if (is_dead && result != WEIR__WAITED_SLICE)
-        side->looks = LOOKS_MAX + 1; /* one look more, not a row of them */
+    if (is_dead && result != WEIR__WAITED_SLICE) /* one look more, not a row of them */
+        side->looks = result == -EINTR ? LOOKS_INTERRUPTED : LOOKS_MAX + 1;
     return is_dead || result == WEIR__WAITED_SLICE ? 0 : result;
 }

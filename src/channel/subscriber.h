@@ -120,7 +120,14 @@ struct weir__berth {
     bool is_attached;                 /* there is a lane of this slot among the lanes */
     uint64_t finished, finished_page; /* whose lane was left, as the slot had it */
     uint64_t first; /* what was shown when we opened: of any other we read all, from its begin */
+    uint64_t torn,
+        torn_page;         /* whose lane we could not begin, as its boundary stands half stored */
+    unsigned torn_count;   /* so many times */
+    int64_t torn_until_ns; /* and until then it is no reason for a look */
 };
+
+/* So often it is one at once; then once a slice: who is stopped there may stay so. */
+#define WEIR__TORN_TRIES 16
 
 #define WEIR__BEFORE_ALL UINT32_MAX /* one less than the place of the first lane */
 

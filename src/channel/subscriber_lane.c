@@ -398,12 +398,24 @@ static bool refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t
     return is_refused || result == -EUCLEAN;
 }
 
+/*
+ * Whether its boundary stood half stored so often that it is no reason for a look until a slice has gone:
+ * each would attach the ring in vain. A look that is made anyway tries.
+ */
+static bool is_torn(const struct weir__berth *berth, uint64_t owner, uint64_t page)
+{
+    return berth->torn_count == WEIR__TORN_TRIES && berth->torn == owner &&
+           berth->torn_page == page && weir_now_ns() < berth->torn_until_ns;
+}
+
 bool weir__subscriber_has_new(const struct weir_subscriber *subscriber)
 {
     const struct weir__slots *slots = weir__side_others(&subscriber->side);
-    for (uint32_t i = 0; i < slots->count; i++)
-        if (is_new(subscriber, i, weir__slot_owner(&slots->at[i]), weir__slot_page(&slots->at[i])))
+    for (uint32_t i = 0; i < slots->count; i++) {
+        uint64_t owner = weir__slot_owner(&slots->at[i]), page = weir__slot_page(&slots->at[i]);
+        if (is_new(subscriber, i, owner, page) && !is_torn(&subscriber->berths[i], owner, page))
             return true;
+    }
     return false;
 }
 

@@ -172,11 +172,12 @@ static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_
         result = weir__fail(EPROTO, "a publisher shows a segment of another kind (%d)",
                             weir__shown_id(page, owner));
     }
-    if (result != 0) {
+    if (result == -EPROTO || result == -EPERM || result == -EACCES || result == -EUCLEAN) {
         place->done = owner;
         place->done_page = page;
-        return result;
     }
+    if (result != 0) /* for want of memory, say: it is tried again */
+        return result;
     result = begin(tap, place->lane, place->first == page);
     return result == 0 ? 0 : corrupt(tap, number);
 }
@@ -328,9 +329,11 @@ static int open_directory(struct weir__directory *directory, const char *name)
     int result = weir_segment_open(&directory->segment, weir_by_name(name), 0, &options);
     if (result != 0)
         return result;
-    result = weir__is_of_huge_pages(directory->segment)
-                 ? weir__fail(EPROTO, "'%s' is no channel's directory", name)
-                 : weir__directory_read(directory, name, &any);
+    result = weir__refuse_huge_pages(directory->segment);
+    if (result == -EPROTO)
+        result = weir__fail(EPROTO, "'%s' is no channel's directory", name);
+    if (result == 0)
+        result = weir__directory_read(directory, name, &any);
     if (result != 0)
         weir_segment_close(directory->segment);
     return result;

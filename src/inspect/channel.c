@@ -42,9 +42,9 @@ static void ask_kernel(struct weir_channel_member *member, int id)
     member->pid = found.shm_cpid;
 }
 
-/* Attaches what the member shows. False: its state says why there is nothing to read. */
-static bool attach(const struct weir__slot_shm *slot, const struct weir__wanted *wanted,
-                   struct weir_channel_member *member, struct weir_segment **memory)
+/* Attaches what the member shows: 1. 0: its state says why there is nothing to read. -ENOMEM. */
+static int attach(const struct weir__slot_shm *slot, const struct weir__wanted *wanted,
+                  struct weir_channel_member *member, struct weir_segment **memory)
 {
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     struct weir__member_shm words;
@@ -53,15 +53,17 @@ static bool attach(const struct weir__slot_shm *slot, const struct weir__wanted 
     options.trust = WEIR_TRUST_ANYONE; /* of whom we only read, and check, what we read */
     member->state = WEIR_MEMBER_JOINING;
     if (id < 0)
-        return false;
+        return 0;
     int result = weir__shown_attach(memory, id, member->identity, wanted, &options, &words);
+    if (result == -ENOMEM)
+        return result;
     member->state = result == 0                             ? WEIR_MEMBER_SHOWN
                     : result == -ENOENT || result == -EIDRM ? WEIR_MEMBER_GONE
                     : result == -EACCES || result == -EPERM ? WEIR_MEMBER_HIDDEN
                                                             : WEIR_MEMBER_FALSE;
     if (result == 0)
         ask_kernel(member, id); /* attached: the id cannot become another's */
-    return result == 0;
+    return result == 0 ? 1 : 0;
 }
 
 /* One of the pair that the publisher stored last; false: it stands between the stores. */
@@ -129,15 +131,16 @@ static void read_progress(const struct weir__lane_shm *shm, const struct weir__r
     }
 }
 
-static void read_publisher(const struct weir__slot_shm *slot, uint32_t type_bytes,
-                           struct weir_channel_member *member)
+static int read_publisher(const struct weir__slot_shm *slot, uint32_t type_bytes,
+                          struct weir_channel_member *member)
 {
     static const struct weir__wanted wanted = { WEIR__LANE_MAGIC,
                                                 WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN,
                                                 INT64_MAX, false };
     struct weir_segment *memory;
-    if (!attach(slot, &wanted, member, &memory))
-        return;
+    int result = attach(slot, &wanted, member, &memory);
+    if (result <= 0)
+        return result;
     unsigned char *bytes = weir_segment_data(memory);
     uint64_t capacity = weir_segment_size(memory) - WEIR__LANE_RING_OFFSET;
     if ((capacity & (capacity - 1)) == 0) {
@@ -155,6 +158,7 @@ static void read_publisher(const struct weir__slot_shm *slot, uint32_t type_byte
         member->state = WEIR_MEMBER_FALSE;
     }
     weir_segment_close(memory);
+    return 0;
 }
 
 /*
@@ -212,8 +216,9 @@ static int read_subscriber(const struct weir__slots *publishers, const struct we
     const uint64_t bytes = weir__page_bytes(publishers->count);
     const struct weir__wanted wanted = { WEIR__PAGE_MAGIC, bytes, bytes, false };
     struct weir_segment *memory;
-    if (!attach(slot, &wanted, member, &memory))
-        return 0;
+    int result = attach(slot, &wanted, member, &memory);
+    if (result <= 0)
+        return result;
     const struct weir__page_shm *page = weir_segment_data(memory);
     weir__read_subscriber_stats(page, publishers->count, member);
     bool is_read = read_entries(publishers, page, seen);
@@ -247,7 +252,7 @@ static int gather(struct walk *walk, enum weir__role role)
         if (member->life == WEIR_LIFE_ALIVE)
             ask_kernel(member, weir__identity_unpack(owner).id);
         if (role == WEIR__PUBLISHER)
-            read_publisher(slot, walk->directory.terms.type_bytes, member);
+            result = read_publisher(slot, walk->directory.terms.type_bytes, member);
         else
             result = read_subscriber(&walk->directory.roles[WEIR__PUBLISHER], slot, seen);
         walk->count++;
@@ -267,9 +272,11 @@ static int open_directory(struct walk *walk)
     int result = weir_segment_open(&walk->directory.segment, weir_by_name(walk->name), 0, &options);
     if (result != 0)
         return result;
-    result = weir__is_of_huge_pages(walk->directory.segment)
-                 ? weir__fail(EPROTO, "'%s' is no channel's directory", walk->name)
-                 : weir__directory_read(&walk->directory, walk->name, &any);
+    result = weir__refuse_huge_pages(walk->directory.segment);
+    if (result == -EPROTO)
+        result = weir__fail(EPROTO, "'%s' is no channel's directory", walk->name);
+    if (result == 0)
+        result = weir__directory_read(&walk->directory, walk->name, &any);
     if (result != 0)
         weir_segment_close(walk->directory.segment);
     return result;

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: a publisher that closes waits for a lossy subscriber that has not attached it yet, also where
+ *       it has to be told of somebody who is no subscriber at all.
+ * Method: the publisher is a process of its own, which closes; once it sleeps, the subscriber takes.
+ */
+#include "actor.h"
+#include "fixture.h"
+#include "pair.h"
+
+#include <errno.h>
+#include <sys/shm.h>
+
+#include "channel/subscriber.h"
+
+static struct weir_publisher *publisher; /* of the actor */
+
+static int open_publisher(void *unused)
+{
+    (void)unused;
+    return weir_publisher_open(&publisher, "lane", &small_ring);
+}
+
+static int send(void *unused)
+{
+    (void)unused;
+    return weir_publisher_send_until(publisher, "last", 4, 0, NOW);
+}
+
+static int close_publisher(void *unused)
+{
+    (void)unused;
+    weir_publisher_close(publisher);
+    return 0;
+}
+
+/* In the slot behind the subscriber's: alive, and what it shows is no page. */
+static int show_no_page(const struct weir_subscriber *subscriber)
+{
+    const struct weir__slots *slots = weir__side_own(&subscriber->side);
+    struct weir__slot_shm *slot = &slots->at[subscriber->side.number + 1];
+    uint64_t identity;
+    int id = shmget(IPC_PRIVATE, 8192, IPC_CREAT | 0600);
+    assert_true(id >= 0);
+    assert_result(weir_identity(&identity), 0);
+    atomic_store(&slot->owner, identity | 6);
+    atomic_store(&slot->page, weir__page_word(identity | 6, id));
+    weir__slots_changed(slots);
+    return id;
+}
+
+static void take_back(const struct weir_subscriber *subscriber, int id)
+{
+    const struct weir__slots *slots = weir__side_own(&subscriber->side);
+    atomic_store(&slots->at[subscriber->side.number + 1].owner, 0);
+    shmctl(id, IPC_RMID, NULL);
+}
+
+static void play(bool has_stranger)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_subscriber *subscriber;
+    struct actor actor;
+    char text[5] = "";
+    int id = -1;
+    options.delivery = WEIR_DELIVERY_LOSSY;
+    actor_start(&actor);
+    assert_result(weir_subscriber_open(&subscriber, "lane", &options), 0);
+    assert_int_equal(actor_ask(&actor, open_publisher, NULL), 0);
+    assert_int_equal(actor_ask(&actor, send, NULL), 0);
+    if (has_stranger)
+        id = show_no_page(subscriber);
+    actor_tell(&actor, close_publisher, NULL);
+    actor_see_asleep(&actor);
+    assert_result(weir_subscriber_receive_until(subscriber, text, sizeof text, NULL, SOON), 0);
+    assert_string_equal(text, "last");
+    assert_int_equal(actor_answer(&actor, 20000), 0);
+    actor_end(&actor);
+    if (has_stranger)
+        take_back(subscriber, id);
+    weir_subscriber_close(subscriber);
+}
+
+static void test_by_itself(void **state)
+{
+    (void)state;
+    play(false);
+}
+
+static void test_beside_a_stranger(void **state)
+{
+    (void)state;
+    play(true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PAIR_TEST(test_by_itself),
+        PAIR_TEST(test_beside_a_stranger),
+    };
+    return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
+}
