@@ -410,6 +410,22 @@ static void test_without_stat_any(void **state)
         in_child(filtered_but_root, &errors[i]);
 }
 
+/* A former owner's name beside the next one's word must not be taken for that one's. */
+static void test_a_name_fits_its_owner_alone(void **state)
+{
+    uint64_t drawn = 1;
+    (void)state;
+    for (int i = 0; i < 1000000; i++) {
+        drawn = drawn * UINT64_C(6364136223846793005) + 1442695040888963407;
+        uint64_t one = drawn & ~WEIR_IDENTITY_SESSION_MAX;
+        drawn = drawn * UINT64_C(6364136223846793005) + 1442695040888963407;
+        uint64_t other = drawn & ~WEIR_IDENTITY_SESSION_MAX;
+        uint64_t name = weir__identity_name(one, 1000);
+        assert_true(weir__identity_name_fits(name, one));
+        assert_false(weir__identity_name_fits(name, other));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,6 +439,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_thread_is_cancelled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_filter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_stat_any, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_name_fits_its_owner_alone, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_end);
 }

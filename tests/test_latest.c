@@ -8,6 +8,7 @@
 #include "latest_world.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -130,6 +131,45 @@ static void refused(const char *what, struct weir_latest_options options)
     struct weir_latest_memory memory;
     if (weir_latest_bytes(&options, &memory) != -EINVAL)
         fail_msg("%s is taken", what);
+}
+
+/* A value as a writer leaves it, all of whose bytes are 0: so that whatever is taken for fresh memory shows. */
+static void make_zeros(struct world *world, struct weir_latest_writer **writer)
+{
+    static const unsigned char zeros[16384];
+    struct weir_latest_options options = latest_options(sizeof zeros, 3, 1);
+    world_open(world, INHERITED, &options);
+    assert_result(weir_latest_writer_open(writer, &world->memory), 0);
+    for (int i = 0; i < 4; i++)
+        assert_result(weir_latest_write(*writer, zeros, sizeof zeros), 0);
+}
+
+/* Both parts side by side, as they are by name: where another geometry has its readers' part, a value lies. */
+static void test_another_geometry_writes_nothing(void **state)
+{
+    struct weir_latest_options other = latest_options(64, 3, 1);
+    struct weir_latest_writer *writer;
+    struct world world;
+    (void)state;
+    make_zeros(&world, &writer);
+    unsigned char *values = world.memory.values;
+    uint64_t bytes = world.memory.values_bytes;
+    unsigned char *before = malloc(bytes);
+    assert_non_null(before);
+    for (int is_foreign = 0; is_foreign <= 1; is_foreign++) {
+        if (is_foreign) /* nor into memory of somebody else */
+            memset(values, 0x5a, 16);
+        memcpy(before, values, bytes);
+        struct weir_latest_memory memory;
+        assert_result(weir_latest_bytes(&other, &memory), 0);
+        memory.values = values;
+        memory.readers = values + memory.values_bytes;
+        assert_result(weir_latest_init(&memory, &other), is_foreign ? -EPROTO : -EINVAL);
+        assert_memory_equal(values, before, bytes);
+    }
+    free(before);
+    weir_latest_writer_close(writer);
+    world_close(&world);
 }
 
 static void test_geometry_is_checked(void **state)
@@ -293,6 +333,7 @@ int main(void)
         VALUE_TEST(test_a_small_value_stands_twice),
         VALUE_TEST(test_a_loan_is_seen_when_committed),
         VALUE_TEST(test_geometry_is_checked),
+        VALUE_TEST(test_another_geometry_writes_nothing),
         VALUE_TEST(test_what_is_not_ours_is_refused),
         VALUE_TEST(test_init_of_many_at_once),
         VALUE_TEST(test_every_kind_of_memory),

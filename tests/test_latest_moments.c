@@ -18,6 +18,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "latest/layout.h"
+
 #define INSTRUCTIONS_MAX 100000
 #define SIZE 200     /* the largest */
 #define HOT_SIZE 100 /* has its copy in the hot cell */
@@ -273,6 +275,52 @@ static void test_each_moment(void **state)
     walk(READ);
 }
 
+/* --- a held value is checked while the writer takes its buffer, and puts it back ------------- */
+
+static struct weir_latest_value held;
+
+static void prepare_check(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_latest_reader_open(&reader, &world.memory), 0);
+    CHECK_RESULT(weir_latest_hold(reader, &held), 0);
+}
+
+static void check(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_latest_check(reader, &held), 0);
+    board->is_done = true;
+}
+
+/*
+ * The writer had seen the hold in its second look alone: so the seq is 0, and then again what it was. After
+ * each number of the check's instructions.
+ */
+static void test_a_hold_that_is_seen_late(void **state)
+{
+    bool is_in = true;
+    (void)state;
+    if (SANITIZED || !tracer_works())
+        skip();
+    for (unsigned instructions = 0; is_in; instructions++) {
+        verb = HOLD;
+        stage();
+        struct weir__latest_values_shm *values = world.memory.values;
+        uint64_t buffer = atomic_load(&values->index) & WEIR__LATEST_BUFFER_MASK;
+        uint64_t stride = (64 + SIZE + 127) / 128 * 128;
+        struct weir__latest_head_shm *head =
+            (void *)((char *)values + WEIR__LATEST_BUFFERS_OFFSET + buffer * stride);
+        assert_int_equal(atomic_load(&head->seq), atomic_load(&values->index));
+        pid_t child = tracee_start(prepare_check, check, NULL);
+        uint64_t seq = atomic_exchange(&head->seq, 0);
+        is_in = trail_step(child, instructions, is_done);
+        atomic_store(&head->seq, seq);
+        assert_int_equal(tracee_finish(child), 0);
+        unstage();
+    }
+}
+
 static int moments_start(void **state)
 {
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -283,6 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_moment),
+        cmocka_unit_test(test_a_hold_that_is_seen_late),
     };
     return cmocka_run_group_tests(tests, moments_start, fixture_end);
 }

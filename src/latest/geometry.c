@@ -161,7 +161,7 @@ static int foreign(void)
     return weir__fail(EPROTO, "the memory was not zero: something else is in it");
 }
 
-static int make_ready(struct weir__latest_ready_shm *ready, uint64_t magic, uint64_t geometry)
+static int agree(struct weir__latest_ready_shm *ready, uint64_t magic, uint64_t geometry)
 {
     uint64_t found = 0;
     /* Acquire [latest.ready]. Pairs with the store below. */
@@ -175,6 +175,14 @@ static int make_ready(struct weir__latest_ready_shm *ready, uint64_t magic, uint
         struct weir_latest_options there = unpack(found);
         return is_possible(&there) ? other_geometry(found, geometry) : foreign();
     }
+    return 0;
+}
+
+static int make_ready(struct weir__latest_ready_shm *ready, uint64_t magic, uint64_t geometry)
+{
+    int result = agree(ready, magic, geometry);
+    if (result != 0)
+        return result;
     /* CRASH latest.geometry */
     /* Release [latest.ready]: the geometry before the magic; all who come here store the same.
      * Pairs with weir__latest_attach(). */
@@ -198,6 +206,9 @@ int weir_latest_init(const struct weir_latest_memory *memory,
     result = check_size("values", memory->values_bytes, needs.values_bytes);
     if (result == 0)
         result = check_size("readers", readers ? memory->readers_bytes : 0, needs.readers_bytes);
+    /* Whose geometry it is, before anything is written elsewhere. */
+    if (result == 0)
+        result = agree(&values->ready, WEIR__LATEST_VALUES_MAGIC, geometry);
     /* The readers' part first: who finds the values ready may look for it. */
     if (result == 0 && needs.readers_bytes > 0)
         result = make_ready(&readers->ready, WEIR__LATEST_READERS_MAGIC, geometry);

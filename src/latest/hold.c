@@ -96,9 +96,10 @@ int weir__latest_take_hold(struct weir_latest_reader *reader, struct weir__lates
             result = weir__latest_look(memory, seen);
         if (result != 0)
             break;
-        /* Relaxed: as in swap(). Nobody else stores it while we live. */
+        /* Release [latest.free]: what a former holder of the place read comes before it, too. Nobody
+         * else stores it while we live. */
         atomic_store_explicit(&memory->readers->hold[*place].word,
-                              weir__latest_hold_word(reader, seen->index), memory_order_relaxed);
+                              weir__latest_hold_word(reader, seen->index), memory_order_release);
     }
     weir__latest_put_back(reader, *place);
     return result != 0 ? result

@@ -80,10 +80,15 @@ static inline bool weir__latest_is_kept(const struct weir_latest_reader *reader,
                                         const struct weir__latest_head_shm *head, uint64_t index,
                                         uint32_t place)
 {
-    if (weir__latest_is_same(head, index))
+    /* Acquire [latest.seq]: the bytes that were read before the seq. Pairs with keep(). */
+    atomic_thread_fence(memory_order_acquire);
+    /* Acquire [latest.reserve]: a 0, and then the index. Pairs with invalidate(). Once: the writer, which
+     * had not seen our hold before, puts the index back when it sees it. */
+    uint64_t seq = atomic_load_explicit(&head->seq, memory_order_acquire);
+    if (__builtin_expect(seq == index, 1))
         return true;
     /* Relaxed: the acquire above came after the bytes; who lies may free our hold. */
-    return atomic_load_explicit(&head->seq, memory_order_relaxed) == 0 &&
+    return seq == 0 &&
            atomic_load_explicit(&reader->memory.readers->hold[place].word, memory_order_relaxed) ==
                weir__latest_hold_word(reader, index);
 }

@@ -10,8 +10,8 @@
 
 #include "latest/writer.h"
 
-/* No C library copies less than this past the caches. */
-#define STREAMED_BYTES 65536
+/* No C library copies less than this past the caches: the lowest that glibc can be tuned to. */
+#define STREAMED_BYTES 16384
 
 struct buffers {
     uint64_t bits[4];

@@ -68,41 +68,63 @@ struct weir__beacon weir__identity_unpack(uint64_t identity)
 }
 
 /*
- * A name: uid, 32 bits; a tag of the identity, 12; of its IPC namespace, 20. Between two namespaces of
- * one tag the living would be called dead, for as long as both exist: their inodes, which are shared
- * out to namespaces of all kinds, the lowest that is free, differ in these bits up to a million of
- * them. The other tag is needed only where an owner was killed between its word and its name.
+ * A name: a trace of the uid, 16 bits; a tag of the identity, 28; of its IPC namespace, 20.
+ *
+ * Between two namespaces of one tag the living would be called dead, for as long as both exist: their
+ * inodes, which are shared out to namespaces of all kinds, the lowest that is free, differ in these bits
+ * up to a million of them. The tag of the identity tells a name that a former owner has left beside
+ * the word of one that has not written its own yet: were it taken for its own, one that lives would be looked
+ * for under another's uid, and called dead. So it is long. Of the uid a trace does: two users of one
+ * trace could only keep each other's dead alive.
  */
 #define SPACE_BITS 20
-#define SPACE_MASK ((UINT32_C(1) << SPACE_BITS) - 1)
+#define SPACE_MASK ((UINT64_C(1) << SPACE_BITS) - 1)
+#define TAG_BITS 28
+#define TAG_MASK (((UINT64_C(1) << TAG_BITS) - 1) << SPACE_BITS)
+#define TRACE_SHIFT (SPACE_BITS + TAG_BITS)
 
-static uint32_t tag_of(uint64_t identity)
+#define TRACED (UINT64_C(1) << 32) /* in a maker: it is a trace of the uid, not 0 */
+
+static uint64_t tag_of(uint64_t identity)
 {
-    return ((uint32_t)(identity >> 32) ^ (uint32_t)(identity >> SESSION_BITS)) << SPACE_BITS;
+    uint64_t mixed = (identity >> SESSION_BITS) * UINT64_C(0x9e3779b97f4a7c15);
+    return mixed >> (64 - TAG_BITS) << SPACE_BITS;
+}
+
+/* 1 to 65535; 0: any. */
+static uint64_t trace_of(uint32_t uid)
+{
+    return uid == WEIR_UID_ANY ? 0 : uid * UINT32_C(0x9e3779b1) % 65535 + 1;
 }
 
 uint64_t weir__identity_name(uint64_t identity, uint32_t uid)
 {
-    return (uint64_t)uid << 32 | tag_of(identity) | weir__self()->space;
+    return trace_of(uid) << TRACE_SHIFT | tag_of(identity) | weir__self()->space;
 }
 
 /* No identity has a tag of 0: a name that nobody has written yet is nobody's. */
 bool weir__identity_name_fits(uint64_t name, uint64_t identity)
 {
-    uint32_t tag = tag_of(identity);
-    return tag != 0 && ((uint32_t)name & ~SPACE_MASK) == tag;
+    uint64_t tag = tag_of(identity);
+    return tag != 0 && (name & TAG_MASK) == tag;
 }
 
-uint32_t weir__identity_name_uid(uint64_t name, uint64_t identity)
+uint64_t weir__identity_name_maker(uint64_t name, uint64_t identity)
 {
     bool is_seen = weir__identity_name_fits(name, identity) && !weir__self()->sees_other_uids;
-    return is_seen ? (uint32_t)(name >> 32) : WEIR_UID_ANY;
+    return is_seen && name >> TRACE_SHIFT != 0 ? TRACED | name >> TRACE_SHIFT : WEIR_UID_ANY;
 }
 
 bool weir__identity_name_is_near(uint64_t name, uint64_t identity)
 {
-    return !weir__identity_name_fits(name, identity) ||
-           ((uint32_t)name & SPACE_MASK) == weir__self()->space;
+    return !weir__identity_name_fits(name, identity) || (name & SPACE_MASK) == weir__self()->space;
+}
+
+static bool is_maker(uint32_t uid, uint64_t maker)
+{
+    if (maker & TRACED)
+        return (TRACED | trace_of(uid)) == maker;
+    return maker == WEIR_UID_ANY || maker == uid;
 }
 
 /*
@@ -141,7 +163,8 @@ enum answer {
     ANSWER_ELSE, /* the kernel does not say */
 };
 
-static enum answer ask(uint64_t identity, uint32_t uid)
+/* maker: a uid, or as weir__identity_name_maker() gives it. */
+static enum answer ask(uint64_t identity, uint64_t maker)
 {
     struct weir__beacon beacon = weir__identity_unpack(identity);
     struct shmid_ds found;
@@ -153,8 +176,7 @@ static enum answer ask(uint64_t identity, uint32_t uid)
         return ANSWER_GONE;
     if (result != 0)
         return ANSWER_ELSE;
-    bool is_same =
-        found.shm_segsz == beacon.size_bytes && (found.shm_perm.cuid == uid || uid == WEIR_UID_ANY);
+    bool is_same = found.shm_segsz == beacon.size_bytes && is_maker(found.shm_perm.cuid, maker);
     return is_same ? ANSWER_SAME : ANSWER_GONE;
 }
 
@@ -165,7 +187,7 @@ static void tell(uint64_t identity)
     cache->self.ipc_namespace = weir__ipc_namespace();
     /* Inodes of namespaces that exist together differ, and in their last digits: the lowest free
      * number is given each time. */
-    cache->self.space = (uint32_t)cache->self.ipc_namespace & SPACE_MASK;
+    cache->self.space = (uint32_t)(cache->self.ipc_namespace & SPACE_MASK);
     cache->self.sees_other_uids = weir__sees_other_uids();
     cache->self.name =
         weir__identity_name(identity, cache->self.sees_other_uids ? WEIR_UID_ANY : cache->self.uid);
@@ -270,13 +292,13 @@ uint64_t weir__ipc_namespace_here(void)
     return weir__ipc_namespace();
 }
 
-int weir_life(uint64_t identity, uint32_t uid)
+int weir__life(uint64_t identity, uint64_t maker)
 {
     uint64_t self;
     struct weir__error_saved saved;
     if (identity == WEIR_IDENTITY_NOBODY)
         return WEIR_LIFE_DEAD;
-    switch (ask(identity, uid)) {
+    switch (ask(identity, maker)) {
     case ANSWER_SAME:
         return WEIR_LIFE_ALIVE;
     case ANSWER_ELSE:
@@ -289,6 +311,11 @@ int weir_life(uint64_t identity, uint32_t uid)
     int result = weir_identity(&self);
     weir__error_restore(&saved);
     return result == 0 ? WEIR_LIFE_DEAD : WEIR_LIFE_UNKNOWN;
+}
+
+int weir_life(uint64_t identity, uint32_t uid)
+{
+    return weir__life(identity, uid);
 }
 
 const char *weir_life_name(int life)

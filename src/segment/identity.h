@@ -59,9 +59,9 @@ uint32_t weir__identity_uid(void);
 uint64_t weir__ipc_namespace_here(void);
 
 /*
- * A word to stand beside an owner's: the uid to ask for (WEIR_UID_ANY in a user namespace that was
- * made: others see another number there), in which IPC namespace (this process's), and enough of the
- * identity to see whether it is that owner's. (An owner takes a place with one compare-and-swap, and
+ * A word to stand beside an owner's: a trace of the uid to ask for (of none, WEIR_UID_ANY, in a user namespace that
+ * was made: others see another number there), in which IPC namespace (this process's), and enough of the
+ * identity to see whether it is that owner's: of 2^28 others, one's would fit. (An owner takes a place with one compare-and-swap, and
  * can be killed before it has written more.)
  */
 uint64_t weir__identity_name(uint64_t identity, uint32_t uid);
@@ -70,10 +70,14 @@ uint64_t weir__identity_name(uint64_t identity, uint32_t uid);
 bool weir__identity_name_fits(uint64_t name, uint64_t identity);
 
 /*
- * The uid in it; WEIR_UID_ANY when it is another's, or when this process sees other numbers for the
- * kernel's uids: a living one would not be found under the one that it knows of itself.
+ * Whom to ask weir__life() for: who made the beacon, as the name says; WEIR_UID_ANY when it is another's
+ * name, or when this process sees other numbers for the kernel's uids: a living one would not be found
+ * under the one that it knows of itself.
  */
-uint32_t weir__identity_name_uid(uint64_t name, uint64_t identity);
+uint64_t weir__identity_name_maker(uint64_t name, uint64_t identity);
+
+/* weir_life(); the maker: a uid, or as above. */
+int weir__life(uint64_t identity, uint64_t maker);
 
 /*
  * Whether it may be asked for from here: false when it is that identity's, and of another IPC

@@ -22,13 +22,13 @@ bool weir__owned_is_named(const struct weir__owned *owned, uint64_t word)
 /* The first question may have made our identity: how we see uids is known from then on. */
 static bool is_gone(uint64_t owner, uint64_t name)
 {
-    uint32_t asked, uid = weir__identity_name_uid(name, owner);
+    uint64_t asked, maker = weir__identity_name_maker(name, owner);
     do {
-        asked = uid;
-        if (weir_life(owner, asked) != WEIR_LIFE_DEAD)
+        asked = maker;
+        if (weir__life(owner, asked) != WEIR_LIFE_DEAD)
             return false;
-        uid = weir__identity_name_uid(name, owner);
-    } while (uid != asked);
+        maker = weir__identity_name_maker(name, owner);
+    } while (maker != asked);
     return true;
 }
 

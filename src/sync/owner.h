@@ -20,6 +20,8 @@
  * CRASH owned.unnamed: the word is taken and the name is still the former owner's: it does not fit,
  * so that the uid of the dead one is not known, and any creator's beacon of that id and size counts
  * as its life. Two processes with ids that come round would be needed in these few instructions.
+ * (Of 2^28 pairs of owners, one's name fits the other by chance: then one that lives, is of another user than the former, and
+ * is stopped in these few instructions would be taken for dead.)
  * Nor is its namespace known: one of another namespace that is stopped in these few instructions
  * would be taken for dead. (A name that does not fit, because the word has changed hands between the
  * loads, is seen: both must be the same after the kernel's answer. Only a word that goes and comes

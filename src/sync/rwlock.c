@@ -116,7 +116,9 @@ static int settle(struct weir__rwlock_shm *shm, uint64_t self)
     if (weir__owner(word) == WEIR_IDENTITY_NOBODY || weir__owner(word) == self ||
         !weir__owned_is_dead(&weir__rwlock_writer(shm)->owned, word))
         return AGAIN;
-    uint32_t state = load_state(shm);
+    /* Acquire: before the writer is read again; else that may be the dead one still, and this the word of one that
+     * has taken over since. */
+    uint32_t state = atomic_load_explicit(&shm->state, memory_order_acquire);
     if (weir__owner(load_writer(shm)) != weir__owner(word))
         return AGAIN; /* another one has taken over, and perhaps repairs */
     if (state != 0)
