@@ -85,15 +85,17 @@ struct weir_latest_options {
     uint32_t size;            /* sizeof(struct weir_latest_options) */
     uint32_t flags;           /* enum weir_latest_flags */
     uint64_t value_bytes_max; /* the largest value: 1 to WEIR_LATEST_VALUE_BYTES_MAX */
-    uint32_t buffers;  /* values that there is room for, at least holds + 2, 255 at most; 0: as weir
-                                 chooses. More of them let slow readers copy undisturbed */
-    uint32_t holds;    /* values that all readers together may hold at once. 0: none, and no
+    uint32_t buffers;   /* values that there is room for, at least holds + 2, 255 at most. More let
+                          slow readers copy undisturbed. 0: holds + 12 for values of up to 4 KiB,
+                          + 4 up to 1 MiB, + 2 above, and 255 at most: weir_latest_bytes() says
+                          what that takes */
+    uint32_t holds;     /* values that all readers together may hold at once. 0: none, and no
                                  readers' part: nobody can hold, and who waits looks once a
                                  millisecond, see WEIR_LATEST_ALWAYS_WAKE */
-    uint32_t lifetime; /* by name: enum weir_lifetime, for who creates it */
-    uint32_t mode;     /* by name: of what is created; 0 means 0600 */
-    uint32_t trust;    /* by name: enum weir_trust */
-    uint32_t trust_uid;   /* for WEIR_TRUST_UID */
+    uint32_t lifetime;  /* by name: enum weir_lifetime, for who creates it */
+    uint32_t mode;      /* by name: of what is created; 0 means 0600 */
+    uint32_t trust;     /* by name: enum weir_trust */
+    uint32_t trust_uid; /* for WEIR_TRUST_UID */
     uint64_t reserved[2]; /* 0 */
 };
 
@@ -258,9 +260,9 @@ WEIR_EXPORT int weir_latest_reader_open(struct weir_latest_reader **reader,
  * weir_latest_open() - read a value that has a name
  *
  * reader: receives the handle; untouched on failure. ref: by name, ftok, key or id. options:
- * flags, trust and trust_uid are used; NULL is allowed. It is attached for writing where the mode
- * allows it, so that it can hold and be woken, and for reading else; the values then are mapped for
- * reading alone, where they begin at a page (they do with pages of 4 KiB).
+ * flags, trust and trust_uid are used; NULL means WEIR_LATEST_OPTIONS. It is attached for writing
+ * where the mode allows it, so that it can hold and be woken, and for reading else; the values then
+ * are mapped for reading alone, where they begin at a page (they do with pages of 4 KiB).
  *
  * Returns: 0.
  * Errors: -EINVAL (flags, reserved), -ENOENT (nobody has created it), -EAGAIN (its creator has not made it ready yet), those of

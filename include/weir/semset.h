@@ -66,6 +66,7 @@ enum weir_semset_flags {
                                    until options.deadline_ns */
 };
 
+/* Start from WEIR_SEMSET_OPTIONS; NULL means exactly that. */
 struct weir_semset_options {
     uint32_t size;       /* sizeof(struct weir_semset_options) */
     uint32_t mode;       /* create only: read and alter bits (0666), the owner has both; 0: 0600 */
