@@ -147,54 +147,204 @@ def parameters_as_roff(block, parameters):
     return "\n".join(out)
 
 
+# What the parts of an "Errors:" look like, outside of brackets. Codes with "or" between them
+# share what stands in the bracket behind them; those with a comma do not. A colon behind codes
+# that have no bracket explains them all: "-EBADF, -ELOOP: see epoll_ctl(2)".
+CODES = re.compile(r"(?<![\w-])-E[A-Z0-9]+\b(?: or -E[A-Z0-9]+\b)*")
+CODE = re.compile(r"(?<![\w-])-(E[A-Z0-9]+)\b")
+BEFORE_CODES = re.compile(r"(?:^|[,;.:] |\b(?:and|or|also|else) )$")
+SENTENCE_END = r"\.(?= |$)"
+CLAUSE_END = re.compile(r"[.;](?= |$)|,(?= (?:and )?(?:-E|those |as weir_))")
+
 # Where a comment leaves the rest of its errors to another function.
-OTHERS = re.compile(
-    r"else as [^.]*|[Oo]f both|(?:and )?for names those of [a-z]+|those of [a-z_() ]+|or as weir_\w+\(\)"
+OTHERS = re.compile(r"(?:for names |by name, )?those of .*|(?:as|what) weir_\w+\(\).*")
+OTHERS_IN_RETURNS = re.compile(
+    r"(?:^|(?<=else )|(?<=or )|(?<=: )|(?<=; ))(?:as|those of) weir_\w+\(\)[^.;]*"
+)
+NEVER = re.compile(r"but never -E[A-Z0-9]+(?: or -E[A-Z0-9]+)*")
+
+# What no remark looks like: the page would say half a sentence.
+FRAGMENT = re.compile(
+    r"^[^\w\"/']|\s[.,;]|[(,;:]\.$|^(?:and|or|but|else|nor|also)\b"
+    r"|\b(?:and|or|of|as|with|those|the|a|an|for|when|see)\.$",
+    re.I,
 )
 
 
-def split_errors(text):
-    """[(code, remark)] of "-EINVAL (size, mode), -ENOENT when ...; else ..."."""
-    found, depth = [], 0
-    starts = []
-    for match in re.finditer(r"[()]|(?<![\w-])-E[A-Z0-9]+\b", text):
-        token = match.group()
-        if token == "(":
-            depth += 1
-        elif token == ")":
-            depth -= 1
-        elif depth == 0:
-            starts.append(match)
-    for i, match in enumerate(starts):
-        end = starts[i + 1].start() if i + 1 < len(starts) else len(text)
-        remark = text[match.end() : end].strip()
-        remark = re.split(r"; also\b", OTHERS.sub("", remark))[0]
-        remark = re.sub(r"(?:[,;.]|\bor|\band|\s)+$", "", remark).strip(" ,;:")
-        whole = re.fullmatch(r"\((.*)\)", remark)
-        if whole and whole.group(1).count("(") == whole.group(1).count(")"):
-            remark = whole.group(1)
-        found.append((match.group()[1:], remark))
-    return found
+class Part:
+    """Errors of one kind: what stands in front of them, they, and what is said behind."""
+
+    def __init__(self, introduction=""):
+        self.introduction = introduction
+        self.errors = []  # ([code], remark)
+        self.others = []
+        self.sentences = []
+
+
+def mask(name, text):
+    """The text with dots for all that stands in brackets: as long as it was."""
+    masked, depth = [], 0
+    for character in text:
+        depth -= character == ")"
+        masked.append("\0" if depth else character)
+        depth += character == "("
+        if depth < 0:
+            break
+    if depth:
+        fail("%s: the brackets of '%s' do not match" % (name, text))
+    return "".join(masked)
+
+
+def capitalised(text, parameters=()):
+    """With a capital in front, unless that is an identifier."""
+    word = re.match(r"[^\s,;:.]*", text).group()
+    if word in parameters or re.search(r"[_()]|->|\w\.\w", word):
+        return text
+    return text[:1].upper() + text[1:]
+
+
+def pieces(name, text, mark):
+    """Split behind each mark that stands outside of brackets."""
+    ends = [match.end() for match in re.finditer(mark, mask(name, text))] + [len(text)]
+    found = [text[begin:end].strip() for begin, end in zip([0] + ends, ends)]
+    return [piece for piece in found if piece]
+
+
+def remark_of(masked, end):
+    """(begin, end, has a colon) of what is said of the codes that end here."""
+    rest = masked[end:]
+    if rest.startswith(" ("):
+        return end + 2, masked.index(")", end), False
+    if not re.match(r": | (?:when|with|at|for|while|after|in) ", rest):
+        return end, end, False
+    until = CLAUSE_END.search(masked, end + 1)
+    begin = end + (2 if rest[0] == ":" else 1)
+    return begin, until.start() if until else len(masked), rest[0] == ":"
+
+
+def as_those(others):
+    return re.sub(r"^as (?=weir_)", "those of ", others)
+
+
+def take_gap(name, parts, gap, before_codes):
+    """What stands between two codes: the rest of the list, sentences, an introduction."""
+    sentences = pieces(name, gap, SENTENCE_END)
+    rest = sentences.pop(0) if sentences else ""
+    for clause in pieces(name, rest, r";(?= )"):
+        clause = re.sub(r"^[,; ]*(?:(?:and|or|else|also)\b,? *)*", "", clause)
+        clause = re.sub(r"[,;. ]*$", "", clause)
+        if clause.endswith(":") and before_codes:
+            parts.append(Part(capitalised(clause)))
+        elif OTHERS.fullmatch(clause):
+            parts[-1].others.append(as_those(clause))
+        elif clause:
+            fail("%s: '%s' is no error, nor where others are" % (name, clause))
+    for sentence in sentences:
+        if sentence.endswith(":") and before_codes:
+            parts.append(Part(sentence))
+        elif sentence.endswith(".") and sentence == capitalised(sentence):
+            parts[-1].sentences.append(sentence)
+        else:
+            fail("%s: '%s' is not a sentence" % (name, sentence))
+
+
+def split_errors(name, text):
+    """[Part] of "-EINVAL (size, mode), -ENOENT or -EACCES (x); and, once for each: ..."."""
+    parts = [Part()]
+    masked = mask(name, text)
+    masked = NEVER.sub(lambda never: "\0" * len(never.group()), masked)
+    position, bare = 0, []  # bare: codes side by side, without a remark so far
+    for run in CODES.finditer(masked):
+        gap = text[position : run.start()]
+        if not BEFORE_CODES.search(text[: run.start()]):
+            fail("%s: '%s' stands in the midst of a sentence" % (name, gap + run.group()))
+        take_gap(name, parts, gap, True)
+        if gap != ", ":
+            bare = []
+        codes = CODE.findall(run.group())
+        begin, end, has_colon = remark_of(masked, run.end())
+        if has_colon:
+            codes = [code for before, _ in bare for code in before] + codes
+            del parts[-1].errors[len(parts[-1].errors) - len(bare) :]
+        remark = text[begin:end].strip()
+        parts[-1].errors.append((codes, remark))
+        bare = [] if remark else bare + [(codes, remark)]
+        position = end + (masked[end : end + 1] == ")")
+    take_gap(name, parts, text[position:], False)
+    return parts
+
+
+def split_returns(name, text):
+    """Of "Returns:" only its errors: RETURN VALUE has the whole, and says what success is."""
+    masked = NEVER.sub(lambda never: "\0" * len(never.group()), mask(name, text))
+    first = CODES.search(masked)
+    begin = first.start() if first else len(text)
+    parts = split_errors(name, text[begin:])
+    for part in parts:
+        part.sentences = []
+    others = OTHERS_IN_RETURNS.finditer(text[:begin].rstrip(".;, "))
+    parts[0].others[:0] = [as_those(match.group()) for match in others]
+    return parts
+
+
+def parts_of(function):
+    """What the function's comment says of errors, as [Part]."""
+    parts = [Part()]
+    for label in ("Returns", "Errors"):
+        text = function.sections.get(label, "")
+        if not text or (label == "Returns" and not function.returns_int):
+            continue
+        split = split_returns if label == "Returns" else split_errors
+        found = split(function.name, text)
+        for kind in ("errors", "others", "sentences"):
+            getattr(parts[0], kind).extend(getattr(found[0], kind))
+        parts += found[1:]
+        told = {code for part in parts for codes, _ in part.errors for code in codes}
+        said = set(CODE.findall(NEVER.sub("", text)))
+        if said - told:
+            fail("%s: no error of the page is %s" % (function.name, ", ".join(sorted(said - told))))
+    return parts
+
+
+def remark_as_roff(function, codes, remark, meanings):
+    text = remark or meanings.get(codes[0]) or os.strerror(getattr(errno, codes[0]))
+    text = capitalised(text, function.parameters) + ("" if text.endswith(".") else ".")
+    if FRAGMENT.search(text):
+        fail("%s: of -%s it would say '%s'" % (function.name, " or -".join(codes), text))
+    return fill(text)
+
+
+def tag_as_roff(codes):
+    tags = ["\\fB\\-%s\\fP" % code for code in codes]
+    return ", ".join(tags) if len(tags) > 2 else " or ".join(tags)
+
+
+def others_as_roff(others, has_list):
+    """One sentence; what "as weir_x()" and "those of weir_x()" both say, once."""
+    kept = []
+    for other in dict.fromkeys(others):
+        longer = [o for o in others if len(o) > len(other) and o.startswith(other)]
+        if not longer:
+            kept.append(other)
+    text = "; ".join(kept)
+    return fill(("Besides: " + text if has_list else capitalised(text)) + ".")
 
 
 def errors_as_roff(function, meanings):
-    stated = []
-    if function.returns_int:
-        stated += split_errors(function.sections.get("Returns", ""))
-    stated += split_errors(function.sections.get("Errors", ""))
-    out, seen = [], set()
-    for code, remark in stated:
-        if (code, remark) in seen:
-            continue
-        seen.add((code, remark))
-        text = remark or meanings.get(code) or os.strerror(getattr(errno, code))
-        text = text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
-        out.append(".TP\n.B \\-%s\n%s" % (code, fill(text)))
-    everything = function.sections.get("Returns", "") + " " + function.sections.get("Errors", "")
-    others = [match.removeprefix("or ") for match in OTHERS.findall(everything)]
-    if others:
-        paragraph = ".PP\n" if out else ""
-        out.append(paragraph + "Besides: " + inline("; ".join(dict.fromkeys(others))) + ".")
+    out = []
+    for part in parts_of(function):
+        paragraphs = []
+        if part.introduction:
+            out.append(".PP\n" + fill(part.introduction))
+        for codes, remark in part.errors:
+            text = remark_as_roff(function, codes, remark, meanings)
+            out.append(".TP\n%s\n%s" % (tag_as_roff(codes), text))
+        if part.others:
+            paragraphs.append(others_as_roff(part.others, bool(part.errors)))
+        if part.sentences:
+            paragraphs.append(fill(" ".join(part.sentences)))
+        for paragraph in paragraphs:
+            out.append((".PP\n" if out else "") + paragraph)
     return "\n".join(out)
 
 
@@ -222,21 +372,20 @@ def function_page(function, siblings, meanings, date, version):
             out.append(".PP")
         out.append(text)
     returns = function.sections.get("Returns")
+    errors = errors_as_roff(function, meanings)
     if returns:
-        text = returns[0].upper() + returns[1:]
-        out.append(".SH RETURN VALUE\n" + fill(text))
-        if function.returns_int and split_errors(returns + " " + function.sections.get("Errors", "")):
+        out.append(".SH RETURN VALUE\n" + fill(capitalised(returns, function.parameters)))
+        if errors:
             out.append(
-                ".PP\nA negative result is an error code: nothing was acquired or changed, and\n"
-                "\\fBweir_last_error\\fP(3) has the sentence that says why."
+                ".PP\nA negative result is an error code: nothing was acquired or changed, unless\n"
+                "an error below says otherwise, and \\fBweir_last_error\\fP(3) says why."
             )
     elif not re.match(r"void\b(?! *\*)", function.prototype):
         fail("%s: the comment has no 'Returns:'" % function.name)
-    errors = errors_as_roff(function, meanings)
     if errors:
         out.append(".SH ERRORS\n" + errors)
     notes = [
-        ".TP\n.B %s\n%s" % (label, fill(text[0].upper() + text[1:]))
+        ".TP\n.B %s\n%s" % (label, fill(capitalised(text, function.parameters)))
         for label in ("Blocking", "Threads", "Fork", "Signals")
         if (text := function.sections.get(label))
     ]
@@ -348,4 +497,5 @@ def main():
         (folder / ("weir-%s.3" % path.name)).write_text(page)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -65,7 +65,7 @@ WEIR_EXPORT int weir_arena_init(struct weir_space space, uint64_t offset, uint64
  * weir_arena_init(), the base as it is in this process.
  *
  * Returns: 0.
- * Errors: -ENOENT (no arena is there yet), -EPROTO (something else is), -EUCLEAN (one that does not
+ * Errors: -ENOENT (no arena is there yet), -EPROTO (something else is there), -EUCLEAN (it does not
  *     fit into the space), -EINVAL (offset).
  * Blocking: never. Threads: any. Fork: the child may use a copy where the memory is inherited.
  * Signals: async-signal-safe, unless it fails.

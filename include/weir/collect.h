@@ -28,8 +28,8 @@ extern "C" {
  *
  * path, capacity_bytes: receives the absolute path; it need not exist.
  *
- * Returns: 0; -ENAMETOOLONG when it does not fit; -EINVAL (WEIR_DIR is empty or
- *     relative); -ENOSYS (no /proc to tell the namespace by); -EMFILE.
+ * Returns: 0; -ENAMETOOLONG (it does not fit), -EINVAL (WEIR_DIR is empty or
+ *     relative), -ENOSYS (no /proc to tell the namespace by), -EMFILE.
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_run_directory(char *path, size_t capacity_bytes);
@@ -65,9 +65,9 @@ enum weir_collect_flags {
  *
  * Returns: how many leftovers; negative on failure: -EACCES, -EROFS, -EPERM (the
  *     directory is sticky, or the default one is another user's), -ENOTDIR,
- *     -EINVAL (WEIR_DIR is relative, or flags), -ENOENT (no /proc to tell the
- *     namespace by), -EMFILE.
- *     No run directory means 0.
+ *     -EINVAL (WEIR_DIR is empty or relative; flags), -ENAMETOOLONG (WEIR_DIR is too long),
+ *     -ENOSYS (no /proc to tell the namespace by), -EMFILE. No run directory
+ *     means 0.
  * Blocking: never waits; what another collector has in hand is left to it. May
  *     be killed at any instruction, and be run by any number of processes.
  * Threads: any. Signals: not safe.

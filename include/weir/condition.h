@@ -50,8 +50,8 @@ struct weir_condition {
  *
  * Returns: 0, or WEIR_OWNER_DIED as weir_mutex_lock() says it. The mutex is held: look at the state.
  * Errors: -EPERM (this thread does not hold the mutex), -EBUSY (it holds it more than once, or
- *     inherited it and has not called weir_mutex_consistent()), -EINVAL: nothing has changed.
- *     -ENOTRECOVERABLE: the mutex was given up meanwhile, and is not held.
+ *     inherited it and has not called weir_mutex_consistent()), -EINVAL (NULL, not aligned),
+ *     -ENOTRECOVERABLE (the mutex was given up meanwhile, and is not held any more).
  * Blocking: a fifth of a second, and then for the mutex. A signal's handler ends it with 0.
  * Threads: any. Fork: any. Signals: not async-signal-safe.
  */
@@ -63,8 +63,8 @@ WEIR_EXPORT int weir_condition_wait(struct weir_condition *condition, struct wei
  * condition, mutex: as in weir_condition_wait(). deadline_ns: from weir_deadline_ns().
  *
  * Returns: 0, WEIR_OWNER_DIED.
- * Errors: -ETIMEDOUT: the mutex is held again, as after success: look once more. The others as
- *     in weir_condition_wait().
+ * Errors: -ETIMEDOUT (the mutex is held again, as after success: look once more), and those of
+ *     weir_condition_wait().
  * Blocking: a fifth of a second, the deadline at most, and then for the mutex.
  * Threads: any. Fork: any. Signals: not async-signal-safe.
  */

@@ -6,8 +6,9 @@
  * Errors of weir.
  *
  * Every function that can fail returns 0 or a count on success and -errno on
- * failure. A negative result means that nothing was acquired or changed. A
- * positive result named WEIR_... carries news together with success.
+ * failure. A negative result means that nothing was acquired or changed, unless
+ * the function's comment says otherwise. A positive result named WEIR_... carries
+ * news together with success.
  *
  * The vocabulary is small; every code that weir itself gives is listed here,
  * with what it means and what to do about it. Other values of errno are the

@@ -63,10 +63,10 @@ enum weir_life {
  * calls this, and then one of its own. All threads have the same.
  *
  * Returns: 0.
- * Errors: -ENOSPC and the like of weir_segment_create(); -EPERM when the kernel,
- *     or a filter (seccomp), does not let this thread ask for its own beacon;
- *     -EBUSY when other threads forked again and again meanwhile; -EXDEV when
- *     this thread is in another IPC namespace than the beacon.
+ * Errors: -ENOSPC (SHMMNI or SHMALL is reached), -ENOMEM, -EPERM (the kernel, or a
+ *     filter (seccomp), does not let this thread ask for its own beacon), -EBUSY
+ *     (other threads forked again and again meanwhile), -EXDEV (this thread is in
+ *     another IPC namespace than the beacon), and those of weir_segment_create().
  * Blocking: never waits for a process; the first call makes a segment.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
  */

@@ -72,7 +72,8 @@ struct weir_object {
  *
  * What comes and goes during the walk may or may not be seen.
  *
- * Returns: 0, what visit returned, or -errno (-ENOMEM, -EACCES).
+ * Returns: 0, or what visit returned; -ENOMEM, -EACCES (/dev/shm may not be read), -EMFILE,
+ *     -ENOSYS or -EPERM (the kernel, or a filter, forbids System V).
  * Blocking: never. Threads: any. Signals: not safe.
  * Source: shmctl(2) SHM_STAT_ANY, semctl(2) SEM_STAT_ANY, /proc/sysvipc/shm.
  */
@@ -114,7 +115,7 @@ struct weir_channel_terms {
  * name: of the channel, see weir_name_check(). terms: terms->size says how much the caller knows
  * of the struct; untouched on failure.
  *
- * Returns: 0, or -errno: -EINVAL (terms->size), and as weir_inspect_channel().
+ * Returns: 0; -EINVAL (terms->size is another one), and those of weir_inspect_channel().
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_inspect_channel_terms(const char *name, struct weir_channel_terms *terms);
@@ -248,8 +249,8 @@ struct weir_channel_member {
  * Takes no slot, wakes nobody and writes nothing: members do not notice. What a subscriber has
  * released is read before what the publishers have committed.
  *
- * Returns: 0, what visit returned, or -errno: those of weir_segment_open(); -EPROTO (the name is of
- *     something else); -EUCLEAN (the channel's directory cannot be true); -ENOMEM.
+ * Returns: 0, or what visit returned; -EPROTO (the name is of something else), -EUCLEAN (the
+ *     channel's directory cannot be true), -ENOMEM, and those of weir_segment_open().
  * Blocking: never waits for a process; reads up to a million message headers of each publisher.
  * Threads: any. Signals: not safe.
  */

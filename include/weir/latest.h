@@ -85,15 +85,17 @@ struct weir_latest_options {
     uint32_t size;            /* sizeof(struct weir_latest_options) */
     uint32_t flags;           /* enum weir_latest_flags */
     uint64_t value_bytes_max; /* the largest value: 1 to WEIR_LATEST_VALUE_BYTES_MAX */
-    uint32_t buffers;  /* values that there is room for, at least holds + 2, 255 at most; 0: as weir
-                                 chooses. More of them let slow readers copy undisturbed */
-    uint32_t holds;    /* values that all readers together may hold at once. 0: none, and no
+    uint32_t buffers;   /* values that there is room for, at least holds + 2, 255 at most. More let
+                          slow readers copy undisturbed. 0: holds + 12 for values of up to 4 KiB,
+                          + 4 up to 1 MiB, + 2 above, and 255 at most: weir_latest_bytes() says
+                          what that takes */
+    uint32_t holds;     /* values that all readers together may hold at once. 0: none, and no
                                  readers' part: nobody can hold, and who waits looks once a
                                  millisecond, see WEIR_LATEST_ALWAYS_WAKE */
-    uint32_t lifetime; /* by name: enum weir_lifetime, for who creates it */
-    uint32_t mode;     /* by name: of what is created; 0 means 0600 */
-    uint32_t trust;    /* by name: enum weir_trust */
-    uint32_t trust_uid;   /* for WEIR_TRUST_UID */
+    uint32_t lifetime;  /* by name: enum weir_lifetime, for who creates it */
+    uint32_t mode;      /* by name: of what is created; 0 means 0600 */
+    uint32_t trust;     /* by name: enum weir_trust */
+    uint32_t trust_uid; /* for WEIR_TRUST_UID */
     uint64_t reserved[2]; /* 0 */
 };
 
@@ -128,7 +130,7 @@ struct weir_latest_value {
  * options: value_bytes_max, buffers, holds and flags are used. memory: its values_bytes and
  * readers_bytes are set, the pointers left alone. values_bytes is a multiple of 4,096.
  *
- * Returns: 0; -EINVAL with a sentence about the number that is out of its range.
+ * Returns: 0; -EINVAL (a number is out of its range: the sentence says which).
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_latest_bytes(const struct weir_latest_options *options,
@@ -179,8 +181,9 @@ WEIR_EXPORT int weir_latest_writer_open(struct weir_latest_writer **writer,
  * there, which must exist.
  *
  * Returns: 0, or WEIR_OWNER_DIED, as weir_latest_writer_open().
- * Errors: as weir_latest_writer_open(), weir_latest_init(), and those of
- *     weir_segment_create_or_open().
+ * Errors: those of weir_latest_writer_open(), weir_latest_init() and
+ *     weir_segment_create_or_open(). A persistent segment that was made stays: the next call goes
+ *     on with it.
  * Blocking: never waits for a process. Threads: any. Fork: see above. Signals: not safe.
  */
 WEIR_EXPORT int weir_latest_create(struct weir_latest_writer **writer, struct weir_ref ref,
@@ -227,7 +230,8 @@ WEIR_EXPORT int weir_latest_loan(struct weir_latest_writer *writer, void **data)
  *
  * size_bytes: how much of it counts.
  *
- * Returns: 0; -EMSGSIZE (the loan stays out), -EINVAL (no loan is out), -ECHILD.
+ * Returns: 0; -EMSGSIZE (above weir_latest_writer_max_bytes(): the loan stays out), -EINVAL (no
+ *     loan is out), -ECHILD.
  * Blocking: never; one system call when somebody waits.
  */
 WEIR_EXPORT int weir_latest_commit(struct weir_latest_writer *writer, uint64_t size_bytes);
@@ -258,13 +262,13 @@ WEIR_EXPORT int weir_latest_reader_open(struct weir_latest_reader **reader,
  * weir_latest_open() - read a value that has a name
  *
  * reader: receives the handle; untouched on failure. ref: by name, ftok, key or id. options:
- * flags, trust and trust_uid are used; NULL is allowed. It is attached for writing where the mode
- * allows it, so that it can hold and be woken, and for reading else; the values then are mapped for
- * reading alone, where they begin at a page (they do with pages of 4 KiB).
+ * flags, trust and trust_uid are used; NULL means WEIR_LATEST_OPTIONS. It is attached for writing
+ * where the mode allows it, so that it can hold and be woken, and for reading else; the values then
+ * are mapped for reading alone, where they begin at a page (they do with pages of 4 KiB).
  *
  * Returns: 0.
- * Errors: -EINVAL (flags, reserved), -ENOENT (nobody has created it), -EAGAIN (its creator has not made it ready yet), those of
- *     weir_segment_open() and weir_latest_reader_open().
+ * Errors: -EINVAL (options), -ENOENT (nobody has created it), -EAGAIN (its creator has not made it
+ *     ready yet), those of weir_segment_open() and weir_latest_reader_open().
  * Blocking: never waits for a process. Threads: any. Fork: see above. Signals: not safe.
  */
 WEIR_EXPORT int weir_latest_open(struct weir_latest_reader **reader, struct weir_ref ref,
@@ -296,8 +300,7 @@ WEIR_EXPORT uint64_t weir_latest_version(const struct weir_latest_reader *reader
 /*
  * weir_latest_read() - a copy of the latest value
  *
- * buffer, capacity_bytes: where to. value: receives what was copied; NULL is allowed. What is in
- * buffer after a failure is undefined.
+ * buffer, capacity_bytes: where to. value: receives what was copied; NULL is allowed.
  *
  * Small values are copied and checked; those above 16 KiB, and those that were overwritten in the
  * meantime again and again, are held while they are copied, where that is possible: see
@@ -307,6 +310,7 @@ WEIR_EXPORT uint64_t weir_latest_version(const struct weir_latest_reader *reader
  * Errors: -EAGAIN (no value yet; or overwritten a hundred times while it was read, without a
  *     hold to be had: more buffers help), -EMSGSIZE (capacity_bytes is too small:
  *     value->size_bytes says what it takes), -EUCLEAN (what stands in the memory cannot be true).
+ *     What is in buffer after a failure is undefined.
  * Blocking: never.
  */
 WEIR_EXPORT int weir_latest_read(struct weir_latest_reader *reader, void *buffer,
@@ -331,8 +335,8 @@ WEIR_EXPORT int weir_latest_peek(struct weir_latest_reader *reader,
  * value: of weir_latest_peek() or weir_latest_hold().
  *
  * Returns: 0: all that was read of it until now was this value; -EAGAIN (it was, or is being,
- *     overwritten: forget what was read, and look again), -EINVAL (not a value of this object).
- *     Without a sentence for -EAGAIN. Blocking: never.
+ *     overwritten: forget what was read, and look again; weir_last_error() says nothing of it),
+ *     -EINVAL (not a value of this object). Blocking: never.
  */
 WEIR_EXPORT int weir_latest_check(const struct weir_latest_reader *reader,
                                   const struct weir_latest_value *value);

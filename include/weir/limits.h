@@ -40,7 +40,7 @@ struct weir_limits {
  * limits: limits->size says how much the caller knows of the struct; only that
  *     much is written.
  *
- * Returns: 0; -EINVAL when limits->size is below the first release's struct.
+ * Returns: 0; -EINVAL (limits->size is below the first release's struct).
  * Blocking: never waits. Threads: any. Fork: no state. Signals: not safe.
  */
 WEIR_EXPORT int weir_limits(struct weir_limits *limits);

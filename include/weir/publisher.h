@@ -27,8 +27,8 @@ struct weir_publisher;
  * weir_name_check(). options: may be NULL.
  *
  * Returns: 0.
- * Errors: -EBUSY (the channel has as many living publishers as it was made for), -EINVAL (also:
- *     it was made for other numbers than options say; a ring too small for the channel's type),
+ * Errors: -EBUSY (the channel was made for so many publishers, and they all live), -EINVAL (options;
+ *     it was made for other numbers than they say; a ring too small for the channel's type),
  *     -EPROTOTYPE (see "Types" in <weir/channel.h>), -EPERM (the effective uid
  *     is not what it was when this process first used weir: others would ask the kernel
  *     for the wrong one), those of weir_segment_create_or_open() and weir_identity().
@@ -74,7 +74,7 @@ WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publish
  *     -ECHILD; and, once for each subscriber, which is not waited for from then on: -EPROTO (what
  *     it shows is no subscriber's page), -EPERM or -EACCES (it is not to be trusted, or not to
  *     be attached: see "Strangers" in <weir/channel.h>). Each time, as long as it is there: -EPERM
- *     or -EACCES, when this process has become another user since it opened the channel.
+ *     or -EACCES (this process has become another user since it opened the channel).
  * Blocking: while the ring has no room because of the slowest subscriber, or while one that has
  *     just come is attaching (a subscriber of the same thread cannot: see "Both sides in one
  *     thread" in <weir/channel.h>); never when nobody has subscribed.
@@ -85,7 +85,7 @@ WEIR_EXPORT int weir_publisher_send_until(struct weir_publisher *publisher, cons
 /*
  * weir_publisher_send() - weir_publisher_send_until() with type 0, waiting for ever
  *
- * Returns: as weir_publisher_send_until(), but -EAGAIN and -ETIMEDOUT.
+ * Returns: as weir_publisher_send_until(), but never -EAGAIN or -ETIMEDOUT.
  */
 WEIR_EXPORT int weir_publisher_send(struct weir_publisher *publisher, const void *data,
                                     size_t size_bytes);
@@ -203,10 +203,11 @@ WEIR_EXPORT int weir_publisher_end(struct weir_publisher *publisher);
  *
  * count: how many, at least; more than the channel was made for: -EINVAL. 0 only meets who is
  * there. Else the kernel is asked first who of them lives: who was killed before the call does not
- * count.
+ * count. An open batch is committed before it waits.
  *
- * Returns: 0; -EINVAL, -EAGAIN, -ETIMEDOUT, -EINTR, -EUCLEAN, -EPROTO, -EPERM, -EACCES, -ECHILD:
- *     see weir_publisher_send_until(). Blocking: see deadline_ns.
+ * Returns: 0; -EINVAL (count: the channel was made for fewer), -EAGAIN (fewer are there,
+ *     deadline_ns 0), -ETIMEDOUT, -EINTR, -ECHILD; -EUCLEAN, -EPROTO, -EPERM, -EACCES: see
+ *     weir_publisher_send_until(). Blocking: see deadline_ns.
  */
 WEIR_EXPORT int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t count,
                                                 int64_t deadline_ns);
@@ -225,11 +226,13 @@ WEIR_EXPORT int weir_publisher_subscribers(const struct weir_publisher *publishe
 /*
  * weir_publisher_wait_taken() - wait until every subscriber has released every message
  *
- * Lossy subscribers are not asked: 0 if there are only such.
+ * Lossy subscribers are not asked: 0 if there are only such. An open batch is committed
+ * before it waits.
  *
  * Returns: 0; -EPIPE (nobody is there, and the last to leave or die had not released all: one
- *     that has come since is asked for what it has received, not for what the former had), and
- *     as weir_publisher_wait_subscribers().
+ *     that has come since is asked for what it has received, not for what the former had), -EAGAIN
+ *     (something is not released, deadline_ns 0), -ETIMEDOUT, -EINTR, -ECHILD; -EUCLEAN, -EPROTO,
+ *     -EPERM, -EACCES: see weir_publisher_send_until(). Blocking: see deadline_ns.
  */
 WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline_ns);
 
@@ -250,7 +253,7 @@ WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int6
  * that is refused, and the next one, cost a few system calls, and a thread of the library
  * waits in your place; what is not refused costs nothing.
  *
- * Returns: the descriptor, the same at each call; -EMFILE, -EAGAIN (no thread), -ENOMEM,
+ * Returns: the descriptor, the same at each call; -EMFILE, -EAGAIN (no thread can be made), -ENOMEM,
  *     -ECHILD. Blocking: never. Fork: the child has the descriptor, and nobody who makes it
  *     readable for the child. Signals: the thread takes none.
  */

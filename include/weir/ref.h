@@ -178,9 +178,9 @@ WEIR_EXPORT int weir_posix_name_check(const char *name);
  *     of anything, and 0 is undefined in POSIX). key: receives the key;
  * untouched on failure.
  *
- * Returns: 0; -ENOENT, -EACCES and the like for the path; -EINVAL for the
- *     project, or when the key comes out as 0 or 0xffffffff, which nobody can
- *     share safely.
+ * Returns: 0; -ENOENT or -EACCES (the path; others of stat(2) as well), -EINVAL
+ *     (path NULL; project; or the key comes out as 0 or 0xffffffff, which nobody
+ *     can share safely).
  * Blocking: looks at the file system. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_ftok(const char *path, int project, uint32_t *key);

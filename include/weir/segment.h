@@ -219,12 +219,12 @@ struct weir_segment_stat {
  *
  * Returns: 0.
  * Errors: -EEXIST (the sentence says who holds the name or key), -EINVAL (size,
- *     name, key, mode, gid, flags, address), -ENAMETOOLONG, -ENOENT (ftok's file, or
- *     the parent of WEIR_DIR), -EOPNOTSUPP (see the table; semaphores by key),
+ *     name, key, mode, gid, flags, address), -ENAMETOOLONG, -ENOENT (the file
+ *     for ftok, or the parent of WEIR_DIR), -EOPNOTSUPP (see the table; semaphores by key),
  *     -E2BIG (above SHMMAX, SEMMSL or RLIMIT_FSIZE), -ERANGE (a semaphore's
  *     value), -ENOSPC (SHMMNI, SHMALL or the limits of sets reached, the run
  *     directory or /dev/shm full, or all keys of the name's file taken), -EMFILE
- *     (but by key or ftok), -ENOMEM, -EACCES, -EPERM
+ *     (not by key or ftok), -ENOMEM, -EACCES, -EPERM
  *     (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK; the run directory is another
  *     user's or sticky), -EUCLEAN (what stands under the name is no object:
  *     remove it), -EROFS.
@@ -273,7 +273,8 @@ WEIR_EXPORT int weir_segment_open(struct weir_segment **segment, struct weir_ref
  * -EINVAL; a larger one is opened as it is. What cannot be created (by id or
  * descriptor, or read-only) is refused as create refuses it, also where it exists.
  *
- * Returns: WEIR_CREATED, or 0 when it existed. Errors: of both.
+ * Returns: WEIR_CREATED, or 0 when it existed.
+ * Errors: those of weir_segment_create() and weir_segment_open().
  * Blocking: never waits for a process.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
  */
@@ -336,7 +337,7 @@ WEIR_EXPORT int weir_segment_attach(struct weir_segment *segment, void *address,
  * segment: the handle. data: what attach gave. The mapping that create or open
  * made goes with weir_segment_close() alone: -EINVAL here.
  *
- * Returns: 0; -EINVAL when data is not such a mapping.
+ * Returns: 0; -EINVAL (data is not such a mapping).
  * Blocking: never. Threads: any. Fork: this process alone. Signals: not safe.
  * Source: shmdt(2).
  */
@@ -358,8 +359,8 @@ WEIR_EXPORT struct weir_semset *weir_segment_semset(const struct weir_segment *s
  * struct. A segment that was removed while attached still answers, with
  * stat->removed 1.
  *
- * Returns: 0; -EINVAL for stat->size; -EACCES when the mode lost its read bit;
- *     -EIDRM when this thread is in another IPC namespace.
+ * Returns: 0; -EINVAL (stat->size), -EACCES (the mode lost its read bit), -EIDRM
+ *     (this thread is in another IPC namespace).
  * Blocking: never. Threads: any. Signals: not safe. Source: shmctl(2) IPC_STAT.
  */
 WEIR_EXPORT int weir_segment_stat(const struct weir_segment *segment,
@@ -375,7 +376,7 @@ WEIR_EXPORT int weir_segment_stat(const struct weir_segment *segment,
  * owner.
  *
  * Returns: 0. Errors: -ENOENT, -EACCES, -EINVAL, -EPROTO (in /dev/shm or behind
- *     the descriptor is something else), and for names those of open.
+ *     the descriptor is something else), and for names those of weir_segment_open().
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_segment_lookup(struct weir_ref ref, struct weir_segment_stat *stat);
@@ -391,7 +392,7 @@ WEIR_EXPORT int weir_segment_lookup(struct weir_ref ref, struct weir_segment_sta
  * it removes an object of any kind. By id or key of a named one its name is left
  * behind: it counts as absent, and is cleaned up in passing.
  *
- * Returns: 0. Errors: -ENOENT, -EPERM, -EACCES, -EINVAL, -EOPNOTSUPP (memfd),
+ * Returns: 0. Errors: -ENOENT, -EPERM, -EACCES, -EINVAL, -EOPNOTSUPP (a memfd has no name),
  *     -EPROTO (in /dev/shm, something else than a segment).
  * Blocking: never. Threads: any. Signals: not safe. Source: shmctl(2) IPC_RMID,
  *     shm_unlink(3).
@@ -405,7 +406,7 @@ WEIR_EXPORT int weir_segment_remove(struct weir_ref ref);
  * FD_CLOEXEC; a program that is to get it by exec needs
  * fcntl(fd, F_SETFD, 0) in between, and opens it with weir_by_fd().
  *
- * Returns: the descriptor; -EOPNOTSUPP for System V, which has none.
+ * Returns: the descriptor; -EOPNOTSUPP (System V has none).
  * Threads: any. Fork: inherited. Signals: not safe.
  */
 WEIR_EXPORT int weir_segment_fd(const struct weir_segment *segment);
@@ -436,16 +437,16 @@ WEIR_EXPORT int weir_segment_send(int socket, const struct weir_segment *segment
  * the memfd is checked by options.trust, and read-only needs its flag.
  *
  * One message is taken, which must be one byte with one descriptor, from weir or
- * not (Python's socket.send_fds() will do). Whatever is wrong with it, all its
- * descriptors are closed. A memfd must have the seals F_SEAL_SHRINK, F_SEAL_GROW
+ * not (Python's socket.send_fds() will do). Whatever is wrong with it, it is lost
+ * and all its descriptors are closed. A memfd must have the seals F_SEAL_SHRINK, F_SEAL_GROW
  * and F_SEAL_SEAL, and a size: so nothing that the sender does later can make a
  * read of it fail.
  *
  * Returns: 0. Errors: -EPROTO (the message is another one: no descriptor, several,
- *     more bytes in a datagram, or what open by descriptor refuses), -EPIPE (the
+ *     more bytes in a datagram, or what weir_by_fd() refuses; it is lost), -EPIPE (the
  *     other side has closed), -EAGAIN (a non-blocking socket is empty, or its
  *     SO_RCVTIMEO passed), -EINTR, -EMFILE (the message is lost), -EBADF,
- *     -ENOTSOCK, -ENOTCONN, -EINVAL (no Unix socket), and those of open.
+ *     -ENOTSOCK, -ENOTCONN, -EINVAL (no Unix socket), and those of weir_segment_open().
  * Blocking: until a message comes, as the socket is set; poll(2) waits with a
  *     deadline. A datagram socket does not tell that the other side has closed: a
  *     receive goes on waiting there. Threads: any, one message each. Fork: see above. Signals: not safe.

@@ -66,6 +66,7 @@ enum weir_semset_flags {
                                    until options.deadline_ns */
 };
 
+/* Start from WEIR_SEMSET_OPTIONS; NULL means exactly that. */
 struct weir_semset_options {
     uint32_t size;       /* sizeof(struct weir_semset_options) */
     uint32_t mode;       /* create only: read and alter bits (0666), the owner has both; 0: 0600 */
@@ -110,7 +111,7 @@ struct weir_semset_stat {
  * options: may be NULL.
  *
  * Returns: 0.
- * Errors: -EEXIST, -EINVAL (name, key, count, mode), -ERANGE (a value),
+ * Errors: -EEXIST, -EINVAL (name, key, count, mode), -ERANGE (a value above 32,767),
  *     -E2BIG (count too large), -ENOSPC (SEMMNI sets or SEMMNS semaphores in
  *     use), -EACCES, -ENOMEM; by name, those of the run directory and its record
  *     too (see weir_segment_create()).
@@ -128,8 +129,8 @@ WEIR_EXPORT int weir_semset_create(struct weir_semset **set, struct weir_ref ref
  *
  * Returns: 0.
  * Errors: -ENOENT, -EINVAL (fewer than count), -EACCES (by key or id: who may
- *     not read it cannot open it either), -EPERM (trust),
- *     -EPROTO (the name is of another kind, or no set of weir's is under the
+ *     not read it cannot open it either), -EPERM (the trust
+ *     policy refuses its creator or owner), -EPROTO (the name is of another kind, or no set of weir's is under the
  *     key: try WEIR_SEMSET_PLAIN), -ETIMEDOUT (by key: its creator has not set
  *     the values by the deadline), -ENOTRECOVERABLE (by key: its creator died
  *     before it set them; create_or_open takes over), -EIDRM.
@@ -144,7 +145,8 @@ WEIR_EXPORT int weir_semset_open(struct weir_semset **set, struct weir_ref ref, 
  * Exactly one of several callers sets the values, also when one dies meanwhile.
  *
  * Returns: WEIR_CREATED (1) for the one who set the values, else 0.
- * Errors: of both. Blocking: as weir_semset_open(). Fork: may be used.
+ * Errors: those of weir_semset_create() and weir_semset_open().
+ * Blocking: as weir_semset_open(). Fork: may be used.
  */
 WEIR_EXPORT int weir_semset_create_or_open(struct weir_semset **set, struct weir_ref ref,
                                            uint32_t count, const uint16_t *values,
@@ -187,7 +189,7 @@ WEIR_EXPORT int weir_semset_op(struct weir_semset *set, const struct weir_sem_op
 /*
  * weir_semset_try_op() - weir_semset_op() that never waits
  *
- * Returns: 0; -EAGAIN when it would wait; else as weir_semset_op().
+ * Returns: 0; -EAGAIN (it would wait); else as weir_semset_op().
  * Blocking: never. Source: semop(2) with IPC_NOWAIT.
  */
 WEIR_EXPORT int weir_semset_try_op(struct weir_semset *set, const struct weir_sem_op *ops,
@@ -217,7 +219,7 @@ WEIR_EXPORT int weir_semset_wait(struct weir_semset *set, uint32_t index, uint32
 /*
  * weir_semset_try_wait() - take one unit if there is one
  *
- * Returns: 0; -EAGAIN when there is none; else as weir_semset_op().
+ * Returns: 0; -EAGAIN (there is none); else as weir_semset_op().
  * Blocking: never.
  */
 WEIR_EXPORT int weir_semset_try_wait(struct weir_semset *set, uint32_t index, uint32_t flags);
@@ -233,7 +235,7 @@ WEIR_EXPORT int weir_semset_wait_until(struct weir_semset *set, uint32_t index, 
 /*
  * weir_semset_post() - give one unit (V, up) and wake who waits for it
  *
- * Returns: 0, or as weir_semset_op(); -ERANGE at 32,767. Blocking: never.
+ * Returns: 0, or as weir_semset_op(); -ERANGE (it has 32,767). Blocking: never.
  */
 WEIR_EXPORT int weir_semset_post(struct weir_semset *set, uint32_t index, uint32_t flags);
 

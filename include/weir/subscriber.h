@@ -37,7 +37,7 @@ struct weir_subscriber;
  *
  * Publishers that are there and not for us are told by the takes that follow.
  *
- * Returns: 0; -EBUSY (the channel has as many living subscribers as it was made for); else as
+ * Returns: 0; -EBUSY (the channel was made for so many subscribers, and they all live); else as
  *     weir_publisher_open().
  */
 WEIR_EXPORT int weir_subscriber_open(struct weir_subscriber **subscriber, const char *name,
@@ -88,10 +88,10 @@ WEIR_EXPORT int weir_subscriber_publishers(const struct weir_subscriber *subscri
  *
  * Returns: 0.
  * Errors: -EAGAIN (no message, deadline_ns 0), -ETIMEDOUT, -EINTR, -ENODATA (the last
- *     publisher has said that this was all, or has left; the next call waits for
- *     another), -EPIPE (the last publisher was killed; likewise), -EOVERFLOW (a publisher with
- *     options.lag_max_bytes has not waited for us, told once: the next message says how many were
- *     missed; never of a lossy subscriber), -ENOBUFS
+ *     publisher has said that this was all, or has left; told once: the next call waits for
+ *     another), -EPIPE (the last publisher was killed; told once: the next call waits for another),
+ *     -EOVERFLOW (a publisher with options.lag_max_bytes has not waited for us; told once: the next
+ *     message says how many were missed; never of a lossy subscriber), -ENOBUFS
  *     (WEIR_HOLDS_MAX are held), -ECHILD, -EUCLEAN (nothing is there, and another one has this
  *     subscriber's place: see <weir/channel.h>; each time); and, once for each publisher, which is
  *     left alone from then on: -EUCLEAN (it writes nonsense; or it could not know of us, and has
@@ -109,7 +109,7 @@ WEIR_EXPORT int weir_subscriber_take_until(struct weir_subscriber *subscriber,
 /*
  * weir_subscriber_take() - weir_subscriber_take_until(), waiting for ever
  *
- * Returns: as weir_subscriber_take_until(), but -EAGAIN and -ETIMEDOUT.
+ * Returns: as weir_subscriber_take_until(), but never -EAGAIN or -ETIMEDOUT.
  */
 WEIR_EXPORT int weir_subscriber_take(struct weir_subscriber *subscriber,
                                      struct weir_message *message);
@@ -138,7 +138,7 @@ WEIR_EXPORT int weir_subscriber_check(struct weir_subscriber *subscriber,
 /*
  * weir_subscriber_release() - give a message back
  *
- * Returns: 0; -EINVAL when it is not held (released twice), -ECHILD. Blocking: never.
+ * Returns: 0; -EINVAL (it is not held: released twice), -ECHILD. Blocking: never.
  */
 WEIR_EXPORT int weir_subscriber_release(struct weir_subscriber *subscriber,
                                         const struct weir_message *message);
@@ -150,8 +150,8 @@ WEIR_EXPORT int weir_subscriber_release(struct weir_subscriber *subscriber,
  * the first; those behind it are taken as far as they are there, and as WEIR_HOLDS_MAX allows.
  * deadline_ns: as weir_subscriber_take_until().
  *
- * Returns: how many: 1 to count; 0 for a count of 0. Errors: as weir_subscriber_take_until();
- *     nothing was taken then. What is wrong, or ends, behind a message is told by the next call.
+ * Returns: how many: 1 to count; 0 for a count of 0. Errors: as weir_subscriber_take_until().
+ *     Nothing was taken then. What is wrong, or ends, behind a message is told by the next call.
  * Blocking: until a message or the deadline.
  */
 WEIR_EXPORT int weir_subscriber_take_many_until(struct weir_subscriber *subscriber,
@@ -163,8 +163,8 @@ WEIR_EXPORT int weir_subscriber_take_many_until(struct weir_subscriber *subscrib
  *
  * messages: count of them, each held, in any order; in that of their takes it is fastest.
  *
- * Returns: 0; -EINVAL when one is not held, or stands there twice: then none was released;
- *     -ECHILD. Blocking: never.
+ * Returns: 0; -EINVAL (one is not held, or stands there twice: then none was released), -ECHILD.
+ *     Blocking: never.
  */
 WEIR_EXPORT int weir_subscriber_release_many(struct weir_subscriber *subscriber,
                                              const struct weir_message *messages, size_t count);
@@ -189,7 +189,7 @@ WEIR_EXPORT int weir_subscriber_release_many(struct weir_subscriber *subscriber,
  * wake-up, and the message was taken meanwhile; and when one who may write the channel's
  * directory lies. Take with deadline 0, and poll again after -EAGAIN.
  *
- * Returns: the descriptor, the same at each call; -EMFILE, -EAGAIN (no thread), -ENOMEM,
+ * Returns: the descriptor, the same at each call; -EMFILE, -EAGAIN (no thread can be made), -ENOMEM,
  *     -ECHILD. Blocking: never. Fork: the child has the descriptor, and nobody who makes it
  *     readable for the child. Signals: the thread takes none.
  */
@@ -213,7 +213,7 @@ WEIR_EXPORT int weir_subscriber_receive_until(struct weir_subscriber *subscriber
  *
  * data, capacity_bytes: where the message goes.
  *
- * Returns: as weir_subscriber_receive_until(), but -EAGAIN and -ETIMEDOUT.
+ * Returns: as weir_subscriber_receive_until(), but never -EAGAIN or -ETIMEDOUT.
  */
 WEIR_EXPORT int weir_subscriber_receive(struct weir_subscriber *subscriber, void *data,
                                         size_t capacity_bytes);

@@ -45,8 +45,8 @@ struct weir_tap_options {
  * tap: receives the handle. name: of the channel, see weir_name_check(); it must be there.
  * options: NULL, or WEIR_TAP_OPTIONS changed.
  *
- * Returns: 0, or -errno: those of weir_segment_open(); -EPROTO (the name is of something else);
- *     -EUCLEAN (the channel's directory cannot be true); -EINVAL (options); -ENOMEM.
+ * Returns: 0; -EPROTO (the name is of something else), -EUCLEAN (the channel's directory cannot be
+ *     true), -EINVAL (options), -ENOMEM, and those of weir_segment_open().
  * Blocking: never waits for a process. Threads: any. Signals: not safe. Fork: a child opens its own.
  */
 WEIR_EXPORT int weir_tap_open(struct weir_tap **tap, const char *name,

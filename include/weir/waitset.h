@@ -149,7 +149,7 @@ WEIR_EXPORT void weir_wait_set_close(struct weir_wait_set *set);
  * subscriber: once in a set. token: comes back with each event.
  *
  * Returns: the item's number, 0 or more, the lowest that is free.
- * Errors: -EEXIST (it is in this set), -EINVAL, -ENOSPC (WEIR_WAIT_ITEMS_MAX), -ENOMEM, -ECHILD.
+ * Errors: -EEXIST (it is in this set), -EINVAL, -ENOSPC (WEIR_WAIT_ITEMS_MAX are in it), -ENOMEM, -ECHILD.
  * Blocking: never. Threads: see above.
  */
 WEIR_EXPORT int weir_wait_set_add_subscriber(struct weir_wait_set *set,
@@ -217,7 +217,7 @@ WEIR_EXPORT int weir_wait_set_add_death(struct weir_wait_set *set, uint64_t iden
  * was killed within a fifth of a second, or sooner, when another notices.
  *
  * Returns: as weir_wait_set_add_subscriber(). Errors: also -EINVAL (roles; options; the channel was
- *     made for other numbers, another delivery, or not to stay), -EPROTOTYPE (for another type),
+ *     made for other numbers, another delivery, or not to stay), -EPROTOTYPE (it is for another type),
  *     and those of weir_segment_create_or_open().
  */
 WEIR_EXPORT int weir_wait_set_add_members(struct weir_wait_set *set, const char *name,
