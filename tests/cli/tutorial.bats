@@ -1,8 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# Goal: the tutorial's programs that wait at a semaphore wait on when they were stopped and go on,
-#       as by Ctrl-Z and fg.
-# Method: each is stopped in its wait, goes on, and has its partner only then.
+# Goal: the programs of the tutorial and of the textbook that wait at a semaphore wait on when they
+#       were stopped and go on, as by Ctrl-Z and fg.
+# Method: each of the tutorial's is stopped in its wait, goes on, and has its partner only then; the
+#         textbook's, which take turns for a moment, are stopped at any time, and often.
 
 load common
 
@@ -52,4 +53,16 @@ stop_and_go_on() {
     [[ "$output" == "take: at 0x"*": three short words" ]]
     [ "$status" -eq 0 ]
     wait "$waiter"
+}
+
+@test "the textbook's race, stopped often, loses nothing under its semaphore" {
+    for round in {1..5}; do
+        setsid "$examples/textbook_race" >said 2>&1 3>&- &
+        waiter=$!
+        until read -r _ _ _ _ group _ <"/proc/$waiter/stat" && [ "$group" = "$waiter" ]; do :; done
+        while kill -STOP -- "-$waiter" 2>/dev/null; do kill -CONT -- "-$waiter" || true; done
+        wait "$waiter"
+        grep -q '^with a semaphore: *20000 expected, 20000 there, 0 lost$' said
+        [ "$(wc -l <said)" -eq 2 ]
+    done
 }
