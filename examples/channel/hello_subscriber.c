@@ -11,7 +11,7 @@ int main(void)
     while (result == 0 &&
            (result = weir_subscriber_receive(subscriber, &number, sizeof number)) == 0)
         printf("%d\n", number);
-    if (result != -ENODATA)
+    if (result != -ENODATA) /* the last publisher has said that this was all */
         return fprintf(stderr, "%s\n", weir_last_error()), 1;
     weir_subscriber_close(subscriber);
 }

@@ -9,6 +9,9 @@
  * To see: back-pressure goes from channel to socket. While the ring of OUT is full, the server
  * does not read from its clients, and epoll tells when there is room.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1 /* accept4 */
+#endif
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -10,6 +10,7 @@
  * kernel switches processes just there, so each round offers it the chance with
  * sched_yield(). That makes the gap wider; it does not make the gap.
  */
+#include <errno.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -42,7 +43,11 @@ static void check(int result, const char *what)
 static void change(int sem, unsigned short index, short by)
 {
     struct sembuf operation = { index, by, 0 };
-    check(semop(sem, &operation, 1), "semop");
+    int result;
+    do
+        result = semop(sem, &operation, 1);
+    while (result == -1 && errno == EINTR); /* a handler ran; or stopped, and goes on: Ctrl-Z, fg */
+    check(result, "semop");
 }
 
 /*

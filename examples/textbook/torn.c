@@ -10,6 +10,7 @@
  * switch processes half-way, so the writer offers it that with sched_yield().
  * A semaphore around both, the writing and the reading, is the cure.
  */
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -51,7 +52,11 @@ static void check(int result, const char *what)
 static void change(int sem, short by)
 {
     struct sembuf operation = { 0, by, 0 };
-    check(semop(sem, &operation, 1), "semop");
+    int result;
+    do
+        result = semop(sem, &operation, 1);
+    while (result == -1 && errno == EINTR); /* a handler ran; or stopped, and goes on: Ctrl-Z, fg */
+    check(result, "semop");
 }
 
 static void write_until_stopped(struct shared *shared, int sem, bool locked)

@@ -14,7 +14,7 @@ int main(void)
     snprintf(note->message, sizeof note->message, "Hello by name");
     check(weir_semset_post(semaphores, WRITTEN, 0));
     puts("put: written, waiting until it is taken");
-    check(weir_semset_wait(semaphores, TAKEN, 0));
+    wait_for(semaphores, TAKEN);
     puts("put: taken");
     weir_segment_close(segment);
     return EXIT_SUCCESS;

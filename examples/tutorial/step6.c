@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -14,6 +15,18 @@ static void check(int result)
         fprintf(stderr, "%s\n", weir_last_error());
         exit(EXIT_FAILURE);
     }
+}
+
+/* A wait at a semaphore ends with -EINTR when a signal handler has run, and also when the process
+ * was stopped and goes on (Ctrl-Z, then fg). Nothing is taken then: wait again. */
+static void wait_for(struct weir_semset *semaphores, uint32_t index)
+{
+    int result;
+
+    do
+        result = weir_semset_wait(semaphores, index, 0);
+    while (result == -EINTR);
+    check(result);
 }
 
 int main(void)
@@ -38,7 +51,7 @@ int main(void)
         check(weir_semset_post(semaphores, WRITTEN, 0));
         wait(NULL);
     } else {
-        check(weir_semset_wait(semaphores, WRITTEN, 0));
+        wait_for(semaphores, WRITTEN);
         printf("Child reads: %s\n", message);
     }
     weir_segment_close(segment);

@@ -11,7 +11,7 @@ int main(void)
     struct note *note = weir_segment_data(segment);
     struct weir_semset *semaphores = weir_segment_semset(segment);
 
-    check(weir_semset_wait(semaphores, WRITTEN, 0));
+    wait_for(semaphores, WRITTEN);
     printf("take: %.*s\n", (int)sizeof note->message, note->message);
     check(weir_semset_post(semaphores, TAKEN, 0));
     weir_segment_close(segment);

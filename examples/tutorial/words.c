@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,18 @@ static void check(int result)
         fprintf(stderr, "%s\n", weir_last_error());
         exit(EXIT_FAILURE);
     }
+}
+
+/* A wait at a semaphore ends with -EINTR when a signal handler has run, and also when the process
+ * was stopped and goes on (Ctrl-Z, then fg). Nothing is taken then: wait again. */
+static void wait_for(struct weir_semset *semaphores, uint32_t index)
+{
+    int result;
+
+    do
+        result = weir_semset_wait(semaphores, index, 0);
+    while (result == -EINTR);
+    check(result);
 }
 
 /* An offset becomes a pointer, here, after a look at its bounds. */
@@ -49,7 +62,7 @@ static void put(int count, char **texts)
     check(weir_semset_post(weir_segment_semset(segment), WRITTEN, 0));
     printf("put: %d words at %p\n", count, weir_segment_data(segment));
     fflush(stdout);
-    check(weir_semset_wait(weir_segment_semset(segment), TAKEN, 0));
+    wait_for(weir_segment_semset(segment), TAKEN);
     weir_segment_close(segment);
 }
 
@@ -61,7 +74,7 @@ static void take(void)
 
     options.semaphores = SEMAPHORES;
     check(weir_segment_open(&segment, weir_by_name(WORDS_NAME), sizeof(struct word), &options));
-    check(weir_semset_wait(weir_segment_semset(segment), WRITTEN, 0));
+    wait_for(weir_segment_semset(segment), WRITTEN);
     printf("take: at %p:", weir_segment_data(segment));
     do {
         struct word word = *word_at(segment, offset); /* a copy that nobody changes under us */

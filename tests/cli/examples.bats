@@ -1,7 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# Goal: the examples from real use do what their heads say, also when their partners are killed.
-# Method: the programs, as unrelated processes; who has subscribed is asked by 'weir info'.
+# Goal: the examples from real use do what their heads say, also when their partners are killed, and
+#       need no option of the compiler that examples/README.md does not name.
+# Method: the programs, as unrelated processes; who has subscribed is asked by 'weir info'. Each file
+#         is compiled with the plain compiler.
 
 load common.bash
 
@@ -45,6 +47,13 @@ serve() {
 # holds FILE PATTERN: until a line of it matches.
 holds() {
     until grep -qs -- "$2" "$1"; do read -rt 0.01 <> <(:) || true; done
+}
+
+@test "each file compiles without an option" {
+    for file in "$WEIR_SOURCE"/examples/*/*.c; do
+        [ "${file##*/}" != embed.c ] || [ -x "$examples/embed" ] || continue # there is no libuv
+        cc -std=gnu11 -Wall -Wextra -Werror -I"$WEIR_SOURCE/include" -fsyntax-only "$file"
+    done
 }
 
 @test "fan-in: eight sensors, every reading of each, in order" {

@@ -22,7 +22,7 @@ What the line that opens a block says:
   sh tested=PATH          not run here: each line stands in the checkout's PATH, which does it
   text                    a picture, or something to read
 Any other block is an error, and so is a link to a file that is not there. The shell's notices
-that a job starts or has ended are not compared: they come when they like.
+that a job starts, is stopped or has ended are not compared: they come when they like.
 
 With --files FOLDER each written file must stand there too, behind a line with its licence;
 --write puts it there.
@@ -43,7 +43,8 @@ import time
 DEADLINE_S = 60  # for one command
 LICENCE = "/* SPDX-License-Identifier: MIT */\n"
 PROMPT = re.compile(r"\036(\d+)\036")
-JOB_NOTICE = re.compile(r"\[\d+\]( \d+|[+ -] +(Done|Killed|Exit|Terminated).*)")
+JOB_NOTICE = re.compile(r"\[\d+\]( \d+|[+ -] +(Done|Killed|Exit|Stopped|Terminated).*)")
+BEFORE_STOPPED = re.compile(r"^\n(?=\[\d+\][+ -] +Stopped)", re.MULTILINE)  # bash's empty line
 
 
 class Wrong(Exception):
@@ -177,7 +178,7 @@ class Shell:
 
     def output(self):
         """What was printed, as it stands on the screen, without notices about jobs."""
-        lines = PROMPT.sub("", self.unread).split("\n")
+        lines = BEFORE_STOPPED.sub("", PROMPT.sub("", self.unread)).split("\n")
         lines = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in lines]
         return "\n".join(line for line in lines if not JOB_NOTICE.fullmatch(line))
 

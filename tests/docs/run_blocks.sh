@@ -80,7 +80,10 @@ $ echo $?
 3
 $ tail -f /dev/null &
 [1] 4711
-$ kill $!; wait
+$ kill -STOP %1; until grep -q 'State:.T' /proc/$!/status; do :; done
+$ echo stopped
+stopped
+$ kill -CONT %1; kill $!; wait
 ```
 ```console numbers=any
 $ ./one

@@ -45,7 +45,7 @@ static void print_help(void)
           "  ftok:PATH:PROJ  the key ftok(3) makes; PROJ is a number or a character\n"
           "  posix:/NAME     a POSIX segment, as shm_open(3) calls it\n"
           "\n"
-          "Exit status: 0 done, 1 failed, 2 called wrongly.\n",
+          "Exit status: 0 done, 1 failed, 2 called wrongly; 'weir lock': its COMMAND's.\n",
           stdout);
 }
 

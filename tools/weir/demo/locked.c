@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "locked.h"
 
+#include <errno.h>
+
 #include <weir/segment.h>
+#include <weir/semset.h>
 
 #include "calls.h"
 
@@ -19,4 +22,13 @@ int locked_create(struct weir_segment **segment, uint64_t size_bytes)
         id = stat.semset_id;
     scene_making_end(place, id);
     return error;
+}
+
+int locked_take(struct weir_semset *lock)
+{
+    int result;
+    do
+        result = weir_semset_wait(lock, 0, WEIR_SEM_UNDO);
+    while (result == -EINTR);
+    return result;
 }

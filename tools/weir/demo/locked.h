@@ -7,8 +7,12 @@
 #include <stdint.h>
 
 struct weir_segment;
+struct weir_semset;
 
 /* A private segment with one semaphore of value 1, removed at the end as all of a scene's; 0 or -errno. */
 int locked_create(struct weir_segment **segment, uint64_t size_bytes);
+
+/* Takes its unit with WEIR_SEM_UNDO, also when the process is stopped and goes on; 0 or -errno. */
+int locked_take(struct weir_semset *lock);
 
 #endif

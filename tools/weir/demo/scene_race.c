@@ -88,7 +88,7 @@ static void add_with_weir(struct weir_segment *segment)
     volatile long *counter = weir_segment_data(segment);
     struct weir_semset *lock = weir_segment_semset(segment);
     for (int i = 0; i < ROUNDS; i++) {
-        if (weir_semset_wait(lock, 0, WEIR_SEM_UNDO))
+        if (locked_take(lock))
             scene_exit(1);
         long value = *counter;
         sched_yield();

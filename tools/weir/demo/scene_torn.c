@@ -83,7 +83,7 @@ static bool slow_motion(struct shared *shared)
 static void write_with_weir(struct shared *shared, struct weir_semset *lock)
 {
     for (long number = 1; !shared->stop; number++) {
-        if (weir_semset_wait(lock, 0, WEIR_SEM_UNDO))
+        if (locked_take(lock))
             return;
         fill(shared, 0, WORDS / 2, number);
         sched_yield();
@@ -102,7 +102,7 @@ static int read_with_weir(struct shared *shared, struct weir_semset *lock, struc
         long now = shared->records;
         changes += now != before;
         before = now;
-        int error = weir_semset_wait(lock, 0, WEIR_SEM_UNDO);
+        int error = locked_take(lock);
         if (error)
             return error;
         count->torn += read_is_torn(shared, -1, false);
