@@ -507,6 +507,24 @@ static void test_persistent_is_the_makers_word(void **state)
     assert_result(weir_publisher_open(&publisher, CHANNEL, &options), -EINVAL);
 }
 
+/* What the open can see is wrong is seen before a channel is made that would stay with it. */
+static void test_persistent_is_not_made_in_vain(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = NULL;
+    struct weir_channel_options options = persistent;
+    struct weir_channel_terms terms = { .size = sizeof terms };
+    options.ring_bytes = WEIR_RING_BYTES_MIN;
+    options.type_bytes = WEIR_RING_BYTES_MIN / 4 - 7;
+    assert_result(weir_publisher_open(&publisher, CHANNEL, &options), -EINVAL);
+    assert_non_null(strstr(weir_last_error(), "'struct point' has 16377 bytes"));
+    assert_result(weir_inspect_channel_terms(CHANNEL, &terms), -ENOENT);
+    options.type_bytes--;
+    assert_result(weir_publisher_open(&publisher, CHANNEL, &options), 0);
+    weir_publisher_close(publisher);
+    assert_result(weir_segment_remove(weir_by_name(CHANNEL)), 0);
+}
+
 /* Removed under its members: they go on, and do not meet who comes later. */
 static void test_persistent_removed_under_members(void **state)
 {
@@ -572,6 +590,7 @@ int main(void)
         CROWD_TEST(test_wrong_size_behind_a_right_one),
         CROWD_TEST(test_persistent),
         CROWD_TEST(test_persistent_is_the_makers_word),
+        CROWD_TEST(test_persistent_is_not_made_in_vain),
         CROWD_TEST(test_persistent_removed_under_members),
         CROWD_TEST(test_persistent_removed_by_the_kernel),
         CROWD_TEST(test_terms_for_a_wrong_caller),

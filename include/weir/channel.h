@@ -50,7 +50,8 @@
  * channel: for how many it is, its delivery, its type, its mode. Messages never do: they are in the
  * memory of their publisher, and live as long as that, or a subscriber that has it attached. Who
  * opens one that is there for the time being with this flag gets -EINVAL; without it, either is
- * opened. Members of a channel that was removed go on, and do not meet who comes later.
+ * opened. It stays also where the open that made it has failed afterwards, for want of memory or of
+ * segments for the member itself. Members of a channel that was removed go on, and do not meet who comes later.
  *
  * Types. Who makes a channel may say what its messages are: options.type_name, and
  * options.type_bytes if all have one size. Who opens it later with a type must say the same, name

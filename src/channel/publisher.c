@@ -404,13 +404,10 @@ static int take_type(struct weir_publisher *publisher)
 {
     const struct weir__terms *terms = &publisher->side.directory.terms;
     uint64_t most = weir__record_max(publisher->side.options.ring_bytes);
-    if (terms->type_bytes > most)
-        return weir__fail(EINVAL,
-                          "the channel's type '%s' has %u bytes: a ring of %llu bytes takes "
-                          "messages of %llu at most",
-                          terms->type_name, terms->type_bytes,
-                          (unsigned long long)publisher->side.options.ring_bytes,
-                          (unsigned long long)most);
+    int result =
+        weir__type_check(terms->type_name, terms->type_bytes, publisher->side.options.ring_bytes);
+    if (result != 0)
+        return result;
     publisher->most_bytes = most;
     publisher->type_bytes = terms->type_bytes;
     publisher->plain_end = terms->type_bytes == 0 ? most + 1 : 0;

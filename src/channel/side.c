@@ -26,6 +26,18 @@
 /* Sessions that are tried for a claim: a slot forbids one at most. */
 #define SESSIONS_MAX 100
 
+int weir__type_check(const char *type_name, uint32_t type_bytes, uint64_t ring_bytes)
+{
+    uint64_t most = weir__record_max(ring_bytes);
+    if (type_bytes <= most)
+        return 0;
+    return weir__fail(
+        EINVAL,
+        "the channel's type '%s' has %u bytes: a ring of %llu bytes takes messages of "
+        "%llu at most",
+        type_name, type_bytes, (unsigned long long)ring_bytes, (unsigned long long)most);
+}
+
 static int take_options(struct weir__side *side, const struct weir_channel_options *from)
 {
     struct weir_channel_options *to = &side->options;
@@ -35,6 +47,11 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
     side->waiter.is_by_default = to->spin_ns == 0 && (to->flags & WEIR_CHANNEL_SPIN_ONLY) == 0;
     if (to->spin_ns == 0)
         to->spin_ns = SPIN_DEFAULT_NS;
+    /* Before the channel is made with it: a persistent one would stay. */
+    if (side->role == WEIR__PUBLISHER && to->type_name)
+        result = weir__type_check(to->type_name, to->type_bytes, to->ring_bytes);
+    if (result != 0)
+        return result;
     if (side->role == WEIR__PUBLISHER && to->lag_max_bytes > to->ring_bytes)
         return weir__fail(EINVAL,
                           "a lag of %llu bytes at most is never reached: the ring has %llu; give a "

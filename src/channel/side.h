@@ -61,6 +61,9 @@ struct weir__watch {
     void *argument;
 };
 
+/* Whether messages of that type fit a publisher's ring; else -EINVAL with a sentence. */
+int weir__type_check(const char *type_name, uint32_t type_bytes, uint64_t ring_bytes);
+
 /* Whether this is the process that opened the handle; else -ECHILD with a sentence. */
 int weir__side_check(const struct weir__side *side);
 
