@@ -64,6 +64,10 @@
  * Namespaces. Channels are of one IPC namespace, which is a thread's: a call from another one that
  * would have to meet somebody who has come gives -EXDEV, each time, and has done nothing.
  *
+ * Scarce memory. A call that meets somebody who has come attaches that one's memory. Where the kernel has
+ * none for that, or this process as many mappings as it may (vm.max_map_count), it gives -ENOMEM, each
+ * time, and has done nothing: nobody is left out or overwritten for it, and a later call goes on.
+ *
  * Signals. No call is async-signal-safe. Waiting calls return -EINTR when a handler
  * ran while they slept; nothing was sent or taken then (an open batch may have been
  * committed, to make room). A handler that runs while a call spins is not noticed, nor one that runs
