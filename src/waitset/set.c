@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <weir/identity.h>
@@ -37,6 +38,18 @@ void weir__set_touch(struct weir_wait_set *set)
 {
     if (set->has_user)
         weir__set_make_readable(set);
+}
+
+/* Setting a time that is one cannot fail; did it all the same, the former pace goes on. */
+void weir__set_pace(struct weir_wait_set *set)
+{
+    int64_t pace_ns = set->looked_count > 0 ? WEIR__SLICE_NS : 0;
+    const struct timespec pace = { 0, pace_ns };
+    const struct itimerspec time = { pace, pace };
+    int saved_errno = errno;
+    if (pace_ns != set->pace_ns && timerfd_settime(set->slice, 0, &time, NULL) == 0)
+        set->pace_ns = pace_ns;
+    errno = saved_errno;
 }
 
 static int take_options(struct weir_wait_set *set, const struct weir_wait_set_options *options)

@@ -81,7 +81,8 @@ struct weir_wait_set {
     int64_t spin_ns;
     struct weir__yield yield; /* whether whom it waits for needs this core */
     int epoll, news;
-    int slice; /* a timer, or -1: nobody is to be asked for */
+    int slice;       /* a timer, or -1: nobody was to be asked for yet */
+    int64_t pace_ns; /* of it; 0: it stands */
     struct weir__bells *bells;
 
     struct weir__item **items; /* by number; NULL: free */
@@ -114,6 +115,9 @@ void weir__set_make_readable(struct weir_wait_set *set);
 
 /* The same, if anybody polls. */
 void weir__set_touch(struct weir_wait_set *set);
+
+/* The slices' timer goes while there is anybody to ask for, and stands else. */
+void weir__set_pace(struct weir_wait_set *set);
 
 /* Out of everything, and freed. */
 void weir__item_free(struct weir__item *item);
