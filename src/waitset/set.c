@@ -43,7 +43,7 @@ void weir__set_touch(struct weir_wait_set *set)
 /* Setting a time that is one cannot fail; did it all the same, the former pace goes on. */
 void weir__set_pace(struct weir_wait_set *set)
 {
-    int64_t pace_ns = set->looked_count > 0 ? WEIR__SLICE_NS : 0;
+    int64_t pace_ns = set->looked_count == 0 ? 0 : set->is_alone ? WEIR__LOOK_NS : WEIR__SLICE_NS;
     const struct timespec pace = { 0, pace_ns };
     const struct itimerspec time = { pace, pace };
     int saved_errno = errno;

@@ -20,7 +20,8 @@
  *     Until it is looked at it is due; as it is again at the end of each slice, of which each item
  *     keeps its own note: there may be no room for it among what is told at that moment.
  * W2: while `news` is not readable, every item that is looked at, and can become ready by somebody
- *     else's doing, is armed, and its bell waits. So nothing that becomes ready goes unheard.
+ *     else's doing, is armed, and its bell waits. So nothing that becomes ready goes unheard. Or the
+ *     set is alone: then none is armed, and the slices' timer goes at the pace of looks.
  * W3: the set is the epoll descriptor: `news`, the slice's timer, pidfds and the items of epoll.
  */
 
@@ -81,8 +82,9 @@ struct weir_wait_set {
     int64_t spin_ns;
     struct weir__yield yield; /* whether whom it waits for needs this core */
     int epoll, news;
-    int slice;       /* a timer, or -1: nobody was to be asked for yet */
-    int64_t pace_ns; /* of it; 0: it stands */
+    int slice;        /* a timer, or -1: nobody was to be asked for yet */
+    int64_t pace_ns;  /* of it; 0: it stands */
+    int64_t asked_ns; /* at the end of the last slice */
     struct weir__bells *bells;
 
     struct weir__item **items; /* by number; NULL: free */
@@ -97,6 +99,7 @@ struct weir_wait_set {
     bool has_user;        /* of the descriptor */
     bool is_woken;        /* the epoll set was readable, for whatever reason */
     bool is_due;          /* some item is, and may be ready */
+    bool is_alone;        /* nobody could wait in its place; tried again after this slice */
 };
 
 /* In the epoll set, beside what items have there. */
@@ -115,6 +118,9 @@ void weir__set_make_readable(struct weir_wait_set *set);
 
 /* The same, if anybody polls. */
 void weir__set_touch(struct weir_wait_set *set);
+
+/* A set that is alone looks so often. */
+#define WEIR__LOOK_NS 1000000
 
 /* The slices' timer goes while there is anybody to ask for, and stands else. */
 void weir__set_pace(struct weir_wait_set *set);
