@@ -85,8 +85,9 @@ enum weir_wait_set_flags {
 struct weir_wait_set_options {
     uint32_t size;        /* sizeof(struct weir_wait_set_options) */
     uint32_t flags;       /* enum weir_wait_set_flags */
-    uint32_t spin_ns;     /* how long to look at channels before sleeping; 0: 20 µs. As in
-                             weir-channel.h(3), it may give the core away instead */
+    uint32_t spin_ns;     /* how long to look at channels before sleeping; 0: 20 µs; a fifth of a
+                             second at most. Descriptors, timers and deaths are seen meanwhile. As
+                             in weir-channel.h(3), it may give the core away instead */
     uint32_t reserved[5]; /* 0 */
 };
 

@@ -66,8 +66,9 @@ static int take_options(struct weir_wait_set *set, const struct weir_wait_set_op
     if (memcmp(options->reserved, defaults.reserved, sizeof defaults.reserved) != 0)
         return weir__fail(EINVAL, "options.reserved must be 0: start from WEIR_WAIT_SET_OPTIONS");
     set->spin_ns = options->flags & WEIR_WAIT_SET_SLEEP_ONLY ? 0
-                   : options->spin_ns                        ? options->spin_ns
-                                                             : SPIN_DEFAULT_NS;
+                   : options->spin_ns == 0                   ? SPIN_DEFAULT_NS
+                   : options->spin_ns < WEIR__SLICE_NS       ? options->spin_ns
+                                                             : WEIR__SLICE_NS;
     return 0;
 }
 

@@ -80,6 +80,7 @@ struct weir_wait_set {
     uint64_t identity;
     const uint64_t *identity_now; /* reads otherwise in a child of fork */
     int64_t spin_ns;
+    int64_t spin_until_ns; /* of the present wait, since somebody has rung; 0: it has not begun */
     struct weir__yield yield; /* whether whom it waits for needs this core */
     int epoll, news;
     int slice;        /* a timer, or -1: nobody was to be asked for yet */

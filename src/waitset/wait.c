@@ -16,7 +16,7 @@
 /* Looks between two at the clock while spinning. */
 #define SPINS_PER_LOOK 16
 
-/* Who always finds channels ready looks at descriptors this often. */
+/* Who always finds channels ready, or spins, looks at descriptors this often. */
 #define POLL_NS 100000
 
 /* How often a set that was rung for while it armed arms again. */
@@ -75,8 +75,10 @@ static bool take_event(struct weir_wait_set *set, const struct epoll_event *foun
                        struct weir_wait_event *event)
 {
     uint64_t count = 0, name = found->data.u64;
-    if (name == WEIR__EVENT_NEWS)
+    if (name == WEIR__EVENT_NEWS) {
         set->is_news = true;
+        set->spin_until_ns = 0;
+    }
     if (name == WEIR__EVENT_SLICE && read_count(set->slice, &count) && is_slice_over(set))
         ask(set);
     if (name == WEIR__EVENT_NEWS || name == WEIR__EVENT_SLICE)
@@ -244,19 +246,38 @@ static enum armed arm(struct weir_wait_set *set)
     return result;
 }
 
-/* A moment in which a channel may become ready: sooner than a sleep could begin. */
+static bool is_readable(const struct weir_wait_set *set)
+{
+    struct pollfd entry = { .fd = set->epoll, .events = POLLIN };
+    int saved_errno = errno;
+    int found = poll(&entry, 1, 0);
+    errno = saved_errno;
+    return found > 0;
+}
+
+/*
+ * A moment in which a channel may become ready: sooner than a sleep could begin. It ends also when the
+ * set is readable, so that a sleep would end at once; and goes on after a slice, or a look of a set that
+ * is alone, as long as is left of it.
+ */
 static bool spin(struct weir_wait_set *set, int64_t deadline_ns)
 {
-    int64_t until_ns = weir_now_ns() + set->spin_ns;
-    if (deadline_ns < until_ns)
-        until_ns = deadline_ns;
-    do {
+    int64_t now_ns = weir_now_ns(), poll_ns = now_ns + POLL_NS;
+    if (set->spin_until_ns == 0)
+        set->spin_until_ns = now_ns + set->spin_ns;
+    int64_t until_ns = deadline_ns < set->spin_until_ns ? deadline_ns : set->spin_until_ns;
+    while (now_ns < until_ns) {
         for (int i = 0; i < SPINS_PER_LOOK; i++) {
             if (is_any_ready(set))
                 return true;
             weir__cpu_relax();
         }
-    } while (weir_now_ns() < until_ns);
+        now_ns = weir_now_ns();
+        if (now_ns >= poll_ns && is_readable(set))
+            return false;
+        if (now_ns >= poll_ns)
+            poll_ns = now_ns + POLL_NS;
+    }
     return false;
 }
 
@@ -328,6 +349,7 @@ int weir_wait_set_wait_until(struct weir_wait_set *set, struct weir_wait_event *
     if (result == 0 && (count == 0 || count > INT32_MAX))
         result =
             weir__fail(EINVAL, "a wait for %zu events: at least one, at most %d", count, INT32_MAX);
+    set->spin_until_ns = 0;
     while (result == 0) {
         result = collect(set, events, count);
         if (result == 0)
