@@ -361,6 +361,11 @@ static void test_errors(void **state)
     assert_null(other);
     waiting_expect_nothing();
     assert_result(weir_wait_set_add_subscriber(waiting_set, subscriber, 1), 0);
+    /* The first alone needs one, for good. */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
+    assert_result(weir_wait_set_add_subscriber(waiting_set, subscriber, 1), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     weir_subscriber_close(subscriber);
 }
 

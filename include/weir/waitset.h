@@ -152,7 +152,9 @@ WEIR_EXPORT void weir_wait_set_close(struct weir_wait_set *set);
  * subscriber: once in a set. token: comes back with each event.
  *
  * Returns: the item's number, 0 or more, the lowest that is free.
- * Errors: -EEXIST (it is in this set), -EINVAL, -ENOSPC (WEIR_WAIT_ITEMS_MAX), -ENOMEM, -ECHILD.
+ * Errors: -EEXIST (it is in this set), -EINVAL, -ENOSPC (WEIR_WAIT_ITEMS_MAX; or what epoll_ctl(2)
+ *     allows), -ENOMEM, -ECHILD; -EMFILE, -ENFILE (the first subscriber, publisher, death or members
+ *     of a set takes a descriptor, which stays until the set is closed: it wakes it for slices).
  * Blocking: never. Threads: see above.
  */
 WEIR_EXPORT int weir_wait_set_add_subscriber(struct weir_wait_set *set,
