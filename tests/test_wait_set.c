@@ -5,6 +5,7 @@
  * Method: each in turn, in one process, by all ways to be woken up (waiting.h).
  */
 #include "readable.h"
+#include "usage.h"
 #include "waiting.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 static void test_subscriber(void **state)
@@ -293,6 +295,40 @@ static void test_members(void **state)
     waiting_expect_nothing();
 }
 
+/*
+ * However long it is to spin, it does so for a slice at most; and in the midst of it timers, descriptors
+ * and slices are seen, as if it slept.
+ */
+static void test_long_spin(void **state)
+{
+    (void)state;
+    const struct itimerspec soon = { .it_value = { 0, 20 * MS_NS } };
+    struct weir_wait_set_options options = WEIR_WAIT_SET_OPTIONS;
+    struct weir_wait_set *set = NULL;
+    struct weir_subscriber *subscriber = waiting_subscriber("one");
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    options.spin_ns = UINT32_MAX; /* more than 4 seconds */
+    assert_result(weir_wait_set_open(&set, &options), 0);
+    assert_result(weir_wait_set_add_subscriber(set, subscriber, 1), 0);
+    int64_t start_ns = weir_now_ns();
+    assert_result(weir_wait_set_add_timer(set, weir_deadline_ns(20 * MS_NS), 0, 2), 1);
+    assert_result(weir_wait_set_wait_until(set, waiting_events, 4, WEIR_NEVER), 1);
+    assert_int_equal(waiting_events[0].token, 2);
+    assert_result(weir_wait_set_add_fd(set, fd, POLLIN, 3), 1);
+    assert_int_equal(timerfd_settime(fd, 0, &soon, NULL), 0);
+    assert_result(weir_wait_set_wait_until(set, waiting_events, 4, WEIR_NEVER), 1);
+    assert_int_equal(waiting_events[0].token, 3);
+    assert_true(weir_now_ns() - start_ns < 3 * SECOND_NS); /* sooner than one such spin would end */
+    assert_result(weir_wait_set_remove(set, 1), 0);
+    close(fd);
+    struct usage before = usage_now();
+    assert_result(weir_wait_set_wait_until(set, waiting_events, 4, weir_deadline_ns(SECOND_NS)),
+                  -ETIMEDOUT);
+    assert_true(usage_since(before).cpu_us < 500000);
+    weir_wait_set_close(set);
+    weir_subscriber_close(subscriber);
+}
+
 static void test_errors(void **state)
 {
     (void)state;
@@ -325,6 +361,11 @@ static void test_errors(void **state)
     assert_null(other);
     waiting_expect_nothing();
     assert_result(weir_wait_set_add_subscriber(waiting_set, subscriber, 1), 0);
+    /* The first alone needs one, for good. */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
+    assert_result(weir_wait_set_add_subscriber(waiting_set, subscriber, 1), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     weir_subscriber_close(subscriber);
 }
 
@@ -337,6 +378,7 @@ int main(int argument_count, char **arguments)
         WAITING_TEST(test_descriptors),     WAITING_TEST(test_timers),
         WAITING_TEST(test_turns),           WAITING_TEST(test_members),
         WAITING_TEST(test_members_options), WAITING_TEST(test_errors),
+        WAITING_TEST(test_long_spin),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

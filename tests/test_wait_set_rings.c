@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: whatever is ready is told at once, by a wait and by the set's descriptor; a ring that is
- *       late, or lost, costs a slice at most.
+ *       late, or lost, costs a slice at most; and slices are not made for nobody.
  * Method: rings in the midst of arming, beside a handle's own calls, and none at all; by all ways to
  *       be woken up (waiting.h).
  */
@@ -13,6 +13,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include <weir/identity.h>
 
 #include "channel/publisher.h"
 #include "channel/subscriber.h"
@@ -176,6 +178,75 @@ static void test_lost_ring_in_a_crowd(void **state)
     }
 }
 
+/* Whether the set wakes for slices, although nothing becomes ready. */
+static bool has_slices(int descriptor)
+{
+    while (waiting_within(NOW) != -EAGAIN || is_readable(descriptor, 0))
+        ;
+    return is_readable(descriptor, 450);
+}
+
+/* In a child. */
+static void show_identity(void *argument)
+{
+    uint64_t identity;
+    (void)argument;
+    CHECK_RESULT(weir_identity(&identity), 0);
+    atomic_store(&board->words[0], identity);
+    for (;;)
+        pause();
+}
+
+static void add_an_end(void)
+{
+    pid_t pid = crowd_fork(show_identity, NULL);
+    crowd_await(&board->words[0], 1);
+    assert_result(weir_wait_set_add_death(waiting_set, atomic_load(&board->words[0]), getuid(), 4),
+                  2);
+    crowd_kill(pid);
+}
+
+/* In a child. */
+static void let_go(void *argument)
+{
+    weir_subscriber_close(argument);
+    weir_wait_set_close(waiting_set);
+}
+
+/*
+ * Slices go as long as there is anybody to ask for, and not with descriptors and timers alone; for
+ * another one they go again. That a child of fork lets go of what is the parent's changes nothing.
+ */
+static void test_slices(void **state)
+{
+    (void)state;
+    int counter = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        descriptor = weir_wait_set_fd(waiting_set);
+    assert_result(weir_wait_set_add_fd(waiting_set, counter, POLLIN, 2), 0);
+    assert_result(
+        weir_wait_set_add_timer(waiting_set, weir_deadline_ns(1000 * SECOND_NS), SECOND_NS, 3), 1);
+    assert_false(has_slices(descriptor));
+    for (int i = 0; i < 2; i++) {
+        struct weir_subscriber *subscriber = waiting_subscriber("one");
+        int item = weir_wait_set_add_subscriber(waiting_set, subscriber, 1);
+        assert_result(item, 2);
+        assert_true(has_slices(descriptor));
+        crowd_end(crowd_fork(let_go, subscriber));
+        assert_true(has_slices(descriptor));
+        if (i == 0)
+            assert_result(weir_wait_set_remove(waiting_set, (uint32_t)item), 0);
+        weir_subscriber_close(subscriber);
+        assert_false(has_slices(descriptor));
+    }
+    /* With the end of a process that is told, its item is gone. */
+    add_an_end();
+    assert_true(waiting_becomes_ready(descriptor, 5000 * MS_NS));
+    assert_int_equal(waiting_events[0].kind, WEIR_WAIT_DEATH);
+    assert_false(has_slices(descriptor));
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
+    close(counter);
+}
+
 int main(int argument_count, char **arguments)
 {
     if (!waiting_begin(argument_count, arguments))
@@ -185,6 +256,7 @@ int main(int argument_count, char **arguments)
         WAITING_TEST(test_own_calls),
         WAITING_TEST(test_lost_ring_in_a_crowd),
         WAITING_TEST(test_ring_while_it_arms),
+        WAITING_TEST(test_slices),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

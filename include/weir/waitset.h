@@ -43,9 +43,11 @@
  * however many channels; who publishes pays one to wake. Where the kernel allows it (io_uring with
  * futex waits, Linux 6.7) whoever publishes wakes the set; else a thread of the library does
  * (FUTEX_WAITV, Linux 5.16, up to 127 channels), which costs one more wake-up; and else that
- * thread looks once a millisecond. Asleep, the set wakes five times a second, however large it is,
- * to ask for the dead and to repair wake-ups that were lost with whoever should have given them;
- * a set of descriptors and timers alone does not.
+ * thread looks once a millisecond. Where no thread is to be had either (RLIMIT_NPROC, a cgroup's
+ * pids.max) the waits go on all the same: then the set itself looks once a millisecond, and tries
+ * for a thread again five times a second. Asleep, the set wakes five times a second, however large
+ * it is, to ask for the dead and to repair wake-ups that were lost with whoever should have given
+ * them; a set of descriptors and timers alone does not.
  *
  * Threads. A set, and the handles in it, are one thread's at a time.
  *
@@ -83,8 +85,9 @@ enum weir_wait_set_flags {
 struct weir_wait_set_options {
     uint32_t size;        /* sizeof(struct weir_wait_set_options) */
     uint32_t flags;       /* enum weir_wait_set_flags */
-    uint32_t spin_ns;     /* how long to look at channels before sleeping; 0: 20 µs. As in
-                             weir-channel.h(3), it may give the core away instead */
+    uint32_t spin_ns;     /* how long to look at channels before sleeping; 0: 20 µs; a fifth of a
+                             second at most. Descriptors, timers and deaths are seen meanwhile. As
+                             in weir-channel.h(3), it may give the core away instead */
     uint32_t reserved[5]; /* 0 */
 };
 
@@ -149,7 +152,9 @@ WEIR_EXPORT void weir_wait_set_close(struct weir_wait_set *set);
  * subscriber: once in a set. token: comes back with each event.
  *
  * Returns: the item's number, 0 or more, the lowest that is free.
- * Errors: -EEXIST (it is in this set), -EINVAL, -ENOSPC (WEIR_WAIT_ITEMS_MAX are in it), -ENOMEM, -ECHILD.
+ * Errors: -EEXIST (it is in this set), -EINVAL, -ENOSPC (WEIR_WAIT_ITEMS_MAX are in it, or as many as
+ *     epoll_ctl(2) allows), -ENOMEM, -ECHILD, -EMFILE or -ENFILE (the first subscriber, publisher, death or
+ *     members of a set takes a descriptor, which stays until the set is closed: it wakes it for slices).
  * Blocking: never. Threads: see above.
  */
 WEIR_EXPORT int weir_wait_set_add_subscriber(struct weir_wait_set *set,
@@ -242,7 +247,8 @@ WEIR_EXPORT int weir_wait_set_remove(struct weir_wait_set *set, uint32_t item);
  *
  * Returns: how many, 1 to count.
  * Errors: -EAGAIN (nothing is ready, deadline_ns 0), -ETIMEDOUT, -EINTR (a handler ran while it
- *     slept, and nothing is ready), -EINVAL, -EMFILE, -ENOMEM, -ECHILD.
+ *     slept, and nothing is ready), -EINVAL, -ECHILD. That nobody can be had to wake the set, for
+ *     want of threads or memory, is no error: see "Cost" above.
  * Blocking: until something is ready or the deadline. An empty set waits as well. Threads: see above.
  */
 WEIR_EXPORT int weir_wait_set_wait_until(struct weir_wait_set *set, struct weir_wait_event *events,
@@ -255,8 +261,8 @@ WEIR_EXPORT int weir_wait_set_wait_until(struct weir_wait_set *set, struct weir_
  * become ready, and stays so until a wait finds nothing again, whatever is done with the handles
  * meanwhile; before the first wait it is readable. So: poll it, wait with deadline 0 until that
  * says -EAGAIN, poll again. It is also readable for nothing: five times a second while there are
- * channels, deaths or members in the set, for that wait to ask for the dead; and when the thread that waited last has
- * ended. Do not read, write or close it; it lives until weir_wait_set_close(). With it a wait
+ * channels, deaths or members in the set, for that wait to ask for the dead; once a millisecond where
+ * nobody can be had to wake it (see "Cost" above); and when the thread that waited last has ended. Do not read, write or close it; it lives until weir_wait_set_close(). With it a wait
  * that finds nothing costs a few system calls.
  *
  * Returns: the descriptor, the same at each call; -ECHILD. Blocking: never. Fork: the child has the

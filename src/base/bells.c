@@ -222,9 +222,9 @@ static int try_uring(struct weir__bells *bells)
 static int wait_by_thread(struct weir__bells *bells)
 {
     uint32_t count = 0;
-    int result = 0;
-    if (!bells->thread)
-        result = weir__bells_thread_start(&bells->thread, bells->eventfd);
+    int result = bells->thread ? 0 : weir__bells_thread_start(&bells->thread, bells->eventfd);
+    if (result != 0)
+        return result; /* without a thread none is waiting: see try_uring() */
     for (uint32_t i = 0; i < bells->count; i++) {
         struct bell *bell = &bells->bells[i];
         if (bell->state == NEW)
@@ -232,7 +232,10 @@ static int wait_by_thread(struct weir__bells *bells)
         if (bell->state == WAITING)
             bells->copy[count++] = bell->of;
     }
-    return result == 0 ? weir__bells_thread_wait(bells->thread, bells->copy, count) : result;
+    result = weir__bells_thread_wait(bells->thread, bells->copy, count);
+    if (result != 0)
+        begin_anew(bells); /* it waits for its former list at most */
+    return result;
 }
 
 int weir__bells_wait(struct weir__bells *bells)

@@ -12,7 +12,8 @@
  *   --------+-----------------------------------------+---------------------------------------
  *   none    | no word                                 | set() -> new
  *   new     | to be waited for                        | wait() -> waiting
- *   waiting | who wakes makes the eventfd readable    | the kernel -> over; drop() -> none
+ *   waiting | who wakes makes the eventfd readable    | the kernel -> over; drop() -> none;
+ *           |                                         | a wait() that fails -> new
  *   over    | it has been woken, or has another value | set() -> new; drop() -> none
  *
  * A word that has another value counts as woken. What was woken may say so as over only after
@@ -49,7 +50,8 @@ bool weir__bells_is_waiting(const struct weir__bells *bells, uint32_t index);
 
 /*
  * Clears the eventfd, and has it become readable from now on: look at what the words stand for after this.
- * 0; -EAGAIN and the like: neither io_uring nor a thread was to be had.
+ * 0; -EAGAIN and the like: neither io_uring nor a thread was to be had. Then none is waiting, those that
+ * were are new, and the eventfd is as it was: the next wait() tries again.
  */
 int weir__bells_wait(struct weir__bells *bells);
 

@@ -173,6 +173,7 @@ void weir__bells_thread_drop(struct weir__bells_thread *thread, const weir__atom
 int weir__bells_thread_start(struct weir__bells_thread **thread, int eventfd)
 {
     sigset_t all, before;
+    int saved_errno = errno;
     struct weir__bells_thread *made = calloc(1, sizeof *made);
     if (!made)
         return -ENOMEM;
@@ -188,6 +189,7 @@ int weir__bells_thread_start(struct weir__bells_thread **thread, int eventfd)
         *thread = made;
     else
         free(made);
+    errno = saved_errno;
     return -error;
 }
 

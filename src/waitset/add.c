@@ -56,17 +56,14 @@ static int make_room(struct weir_wait_set *set, uint32_t number)
     return 0;
 }
 
-/* Lives are asked for once a slice, as long as there are items that need it. */
-static int start_slices(struct weir_wait_set *set)
+/* The slices' timer, which does not go yet. */
+static int make_slice(struct weir_wait_set *set)
 {
-    const struct timespec slice = { 0, WEIR__SLICE_NS };
-    const struct itimerspec time = { slice, slice };
     struct epoll_event event = { .events = EPOLLIN, .data.u64 = WEIR__EVENT_SLICE };
     if (set->slice >= 0)
         return 0;
     set->slice = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (set->slice >= 0 && timerfd_settime(set->slice, 0, &time, NULL) == 0 &&
-        epoll_ctl(set->epoll, EPOLL_CTL_ADD, set->slice, &event) == 0)
+    if (set->slice >= 0 && epoll_ctl(set->epoll, EPOLL_CTL_ADD, set->slice, &event) == 0)
         return 0;
     int error = errno;
     if (set->slice >= 0)
@@ -97,7 +94,7 @@ static int add(struct weir_wait_set *set, const struct weir__item *from, uint32_
         number++;
     int result = make_room(set, number);
     if (result == 0 && is_looked_at(from->kind))
-        result = start_slices(set);
+        result = make_slice(set);
     struct weir__item *item = result == 0 ? malloc(sizeof *item) : NULL;
     if (!item)
         return result != 0 ? result : weir__fail(ENOMEM, "no memory for an item of a wait set");
@@ -116,6 +113,7 @@ static int add(struct weir_wait_set *set, const struct weir__item *from, uint32_
     if (is_looked_at(item->kind)) {
         item->place = set->looked_count;
         set->looked[set->looked_count++] = number;
+        weir__set_pace(set);
         weir__set_touch(set);
     }
     if (item->side)

@@ -26,8 +26,11 @@ static void stop_looking(struct weir__item *item)
     uint32_t last = set->looked[--set->looked_count];
     set->looked[item->place] = last;
     set->items[last]->place = item->place;
-    for (uint32_t i = 0; i < item->words && weir__set_is_ours(set); i++)
+    if (!weir__set_is_ours(set)) /* bells and timer are the parent's */
+        return;
+    for (uint32_t i = 0; i < item->words; i++)
         weir__bells_drop(set->bells, bell_of(item, i));
+    weir__set_pace(set);
 }
 
 /* Explicitly: a child of fork may have the file open, and so keep it in the epoll set. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <weir/identity.h>
@@ -39,6 +40,18 @@ void weir__set_touch(struct weir_wait_set *set)
         weir__set_make_readable(set);
 }
 
+/* Setting a time that is one cannot fail; did it all the same, the former pace goes on. */
+void weir__set_pace(struct weir_wait_set *set)
+{
+    int64_t pace_ns = set->looked_count == 0 ? 0 : set->is_alone ? WEIR__LOOK_NS : WEIR__SLICE_NS;
+    const struct timespec pace = { 0, pace_ns };
+    const struct itimerspec time = { pace, pace };
+    int saved_errno = errno;
+    if (pace_ns != set->pace_ns && timerfd_settime(set->slice, 0, &time, NULL) == 0)
+        set->pace_ns = pace_ns;
+    errno = saved_errno;
+}
+
 static int take_options(struct weir_wait_set *set, const struct weir_wait_set_options *options)
 {
     static const struct weir_wait_set_options defaults = WEIR_WAIT_SET_OPTIONS;
@@ -53,8 +66,9 @@ static int take_options(struct weir_wait_set *set, const struct weir_wait_set_op
     if (memcmp(options->reserved, defaults.reserved, sizeof defaults.reserved) != 0)
         return weir__fail(EINVAL, "options.reserved must be 0: start from WEIR_WAIT_SET_OPTIONS");
     set->spin_ns = options->flags & WEIR_WAIT_SET_SLEEP_ONLY ? 0
-                   : options->spin_ns                        ? options->spin_ns
-                                                             : SPIN_DEFAULT_NS;
+                   : options->spin_ns == 0                   ? SPIN_DEFAULT_NS
+                   : options->spin_ns < WEIR__SLICE_NS       ? options->spin_ns
+                                                             : WEIR__SLICE_NS;
     return 0;
 }
 

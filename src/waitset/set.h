@@ -20,7 +20,8 @@
  *     Until it is looked at it is due; as it is again at the end of each slice, of which each item
  *     keeps its own note: there may be no room for it among what is told at that moment.
  * W2: while `news` is not readable, every item that is looked at, and can become ready by somebody
- *     else's doing, is armed, and its bell waits. So nothing that becomes ready goes unheard.
+ *     else's doing, is armed, and its bell waits. So nothing that becomes ready goes unheard. Or the
+ *     set is alone: then none is armed, and the slices' timer goes at the pace of looks.
  * W3: the set is the epoll descriptor: `news`, the slice's timer, pidfds and the items of epoll.
  */
 
@@ -79,9 +80,12 @@ struct weir_wait_set {
     uint64_t identity;
     const uint64_t *identity_now; /* reads otherwise in a child of fork */
     int64_t spin_ns;
+    int64_t spin_until_ns; /* of the present wait, since somebody has rung; 0: it has not begun */
     struct weir__yield yield; /* whether whom it waits for needs this core */
     int epoll, news;
-    int slice; /* a timer, or -1: nobody is to be asked for */
+    int slice;        /* a timer, or -1: nobody was to be asked for yet */
+    int64_t pace_ns;  /* of it; 0: it stands */
+    int64_t asked_ns; /* at the end of the last slice */
     struct weir__bells *bells;
 
     struct weir__item **items; /* by number; NULL: free */
@@ -96,6 +100,7 @@ struct weir_wait_set {
     bool has_user;        /* of the descriptor */
     bool is_woken;        /* the epoll set was readable, for whatever reason */
     bool is_due;          /* some item is, and may be ready */
+    bool is_alone;        /* nobody could wait in its place; tried again after this slice */
 };
 
 /* In the epoll set, beside what items have there. */
@@ -114,6 +119,12 @@ void weir__set_make_readable(struct weir_wait_set *set);
 
 /* The same, if anybody polls. */
 void weir__set_touch(struct weir_wait_set *set);
+
+/* A set that is alone looks so often. */
+#define WEIR__LOOK_NS 1000000
+
+/* The slices' timer goes while there is anybody to ask for, and stands else. */
+void weir__set_pace(struct weir_wait_set *set);
 
 /* Out of everything, and freed. */
 void weir__item_free(struct weir__item *item);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,7 +16,7 @@
 /* Looks between two at the clock while spinning. */
 #define SPINS_PER_LOOK 16
 
-/* Who always finds channels ready looks at descriptors this often. */
+/* Who always finds channels ready, or spins, looks at descriptors this often. */
 #define POLL_NS 100000
 
 /* How often a set that was rung for while it armed arms again. */
@@ -53,6 +52,14 @@ static void ask(struct weir_wait_set *set)
         item->is_due = true;
     }
     set->is_due = true;
+    set->is_alone = false;
+    set->asked_ns = weir_now_ns();
+}
+
+/* The timer has gone: for a slice, or for one of the looks of a set that is alone. */
+static bool is_slice_over(const struct weir_wait_set *set)
+{
+    return set->pace_ns == WEIR__SLICE_NS || weir_now_ns() - set->asked_ns >= WEIR__SLICE_NS;
 }
 
 static bool read_count(int fd, uint64_t *count)
@@ -68,9 +75,11 @@ static bool take_event(struct weir_wait_set *set, const struct epoll_event *foun
                        struct weir_wait_event *event)
 {
     uint64_t count = 0, name = found->data.u64;
-    if (name == WEIR__EVENT_NEWS)
+    if (name == WEIR__EVENT_NEWS) {
         set->is_news = true;
-    if (name == WEIR__EVENT_SLICE && read_count(set->slice, &count))
+        set->spin_until_ns = 0;
+    }
+    if (name == WEIR__EVENT_SLICE && read_count(set->slice, &count) && is_slice_over(set))
         ask(set);
     if (name == WEIR__EVENT_NEWS || name == WEIR__EVENT_SLICE)
         return false;
@@ -170,8 +179,24 @@ static enum armed look_at_armed(struct weir_wait_set *set)
     return is_ready ? ARMED_READY : is_rung ? ARMED_RUNG : ARMED;
 }
 
-/* enum armed, or -errno. */
-static int arm_once(struct weir_wait_set *set)
+/*
+ * In place of arming, when nobody is to be had who waits for bells: nothing stays armed (W1), and the
+ * set looks for itself (W2). To announce a sleep would only make others ring for nobody.
+ */
+static enum armed look_alone(struct weir_wait_set *set)
+{
+    uint64_t count;
+    set->is_alone = true;
+    for (uint32_t i = 0; i < set->looked_count; i++)
+        set->items[set->looked[i]]->is_armed = false;
+    if (set->is_news)
+        read_count(set->news, &count);
+    set->is_news = false;
+    weir__set_pace(set);
+    return is_any_ready(set) ? ARMED_READY : ARMED;
+}
+
+static enum armed arm_once(struct weir_wait_set *set)
 {
     uint64_t count;
     uint32_t announced = 0;
@@ -191,49 +216,68 @@ static int arm_once(struct weir_wait_set *set)
         if (item->kind == WEIR_WAIT_SUBSCRIBER && item->subscriber->descriptor && announced > 0)
             weir__subscriber_update_descriptor(item->subscriber, 0); /* hears its own epoch alone */
     }
-    int result = 0;
     if (set->looked_count == 0)
         read_count(set->news, &count);
-    else
-        result = weir__bells_wait(set->bells);
-    if (result != 0)
-        return weir__fail(-result, "nobody to wait in a wait set's place: %s", strerror(-result));
+    else if (weir__bells_wait(set->bells) != 0)
+        return look_alone(set);
+    weir__set_pace(set);
     set->is_news = false;
     return look_at_armed(set);
 }
 
 /*
- * From now on whoever makes an item ready makes `news` readable. 0; 1: something may be ready
- * already. docs/lane.md, "Wait sets".
+ * From now on whoever makes an item ready makes `news` readable. ARMED; ARMED_READY: something may be
+ * ready already. docs/lane.md, "Wait sets".
  *
  * A ring that came before the kernel waited has made nothing readable; and who rang will not ring
  * for that epoch again. So it goes on only with a new one, or with `news` readable (W2).
  */
-static int arm(struct weir_wait_set *set)
+static enum armed arm(struct weir_wait_set *set)
 {
-    int result = ARMED_RUNG;
+    enum armed result = ARMED_RUNG;
+    if (set->is_alone)
+        return look_alone(set);
     for (int try = 0; try < TRIES && result == ARMED_RUNG; try++)
         result = arm_once(set);
     if (result == ARMED_RUNG) {
         weir__set_make_readable(set);
-        result = 0;
+        result = ARMED;
     }
     return result;
 }
 
-/* A moment in which a channel may become ready: sooner than a sleep could begin. */
+static bool is_readable(const struct weir_wait_set *set)
+{
+    struct pollfd entry = { .fd = set->epoll, .events = POLLIN };
+    int saved_errno = errno;
+    int found = poll(&entry, 1, 0);
+    errno = saved_errno;
+    return found > 0;
+}
+
+/*
+ * A moment in which a channel may become ready: sooner than a sleep could begin. It ends also when the
+ * set is readable, so that a sleep would end at once; and goes on after a slice, or a look of a set that
+ * is alone, as long as is left of it.
+ */
 static bool spin(struct weir_wait_set *set, int64_t deadline_ns)
 {
-    int64_t until_ns = weir_now_ns() + set->spin_ns;
-    if (deadline_ns < until_ns)
-        until_ns = deadline_ns;
-    do {
+    int64_t now_ns = weir_now_ns(), poll_ns = now_ns + POLL_NS;
+    if (set->spin_until_ns == 0)
+        set->spin_until_ns = now_ns + set->spin_ns;
+    int64_t until_ns = deadline_ns < set->spin_until_ns ? deadline_ns : set->spin_until_ns;
+    while (now_ns < until_ns) {
         for (int i = 0; i < SPINS_PER_LOOK; i++) {
             if (is_any_ready(set))
                 return true;
             weir__cpu_relax();
         }
-    } while (weir_now_ns() < until_ns);
+        now_ns = weir_now_ns();
+        if (now_ns >= poll_ns && is_readable(set))
+            return false;
+        if (now_ns >= poll_ns)
+            poll_ns = now_ns + POLL_NS;
+    }
     return false;
 }
 
@@ -285,11 +329,11 @@ static int sleep_once(struct weir_wait_set *set, int64_t deadline_ns)
     if (!is_over && look_for_a_moment(set, deadline_ns))
         return 0;
     if (!is_over || set->has_user) {
-        int result = arm(set);
-        if (result > 0)
+        enum armed armed = arm(set);
+        if (armed == ARMED_READY) {
             note_sleep(set, 0);
-        if (result != 0)
-            return result < 0 ? result : 0;
+            return 0;
+        }
     }
     if (deadline_ns == 0)
         return weir__fail_plain(EAGAIN, "nothing in the wait set is ready");
@@ -305,6 +349,7 @@ int weir_wait_set_wait_until(struct weir_wait_set *set, struct weir_wait_event *
     if (result == 0 && (count == 0 || count > INT32_MAX))
         result =
             weir__fail(EINVAL, "a wait for %zu events: at least one, at most %d", count, INT32_MAX);
+    set->spin_until_ns = 0;
     while (result == 0) {
         result = collect(set, events, count);
         if (result == 0)
