@@ -131,6 +131,20 @@ teardown() {
         'Permission denied: set WEIR_DIR to a directory that you may' as_nobody create make/one --size 1
 }
 
+@test "root's look into a user's run directory does not lock the user out" {
+    nobody_can
+    alone
+    works env WEIR_DIR=/dev/shm/weir-65534 "$WEIR" create make/one --size 1
+    works env WEIR_DIR=/dev/shm/weir-65534 "$WEIR" rm make/one
+    works as_nobody create make/one --size 1
+    works as_nobody rm make/one
+    # One that an earlier weir left is told as what it is.
+    mkdir -m 0700 /dev/shm/weir-65534
+    refused 1 "/dev/shm/weir-65534 belongs to uid 0 instead of you.*: sudo rm -r '/dev/shm/weir-65534'" \
+        as_nobody create make/one --size 1
+    rmdir /dev/shm/weir-65534
+}
+
 @test "another user's run directory is refused" {
     nobody_can
     alone
