@@ -145,6 +145,37 @@ teardown() {
     rmdir /dev/shm/weir-65534
 }
 
+@test "a name of another user, or of another WEIR_DIR: where it is, and else not a word more" {
+    nobody_can
+    alone
+    local none="there is no segment under name 'make/one'" share="names are each user's own: to share"
+    refused 1 "$none: create it first, or look for it with 'weir list'$" "$WEIR" read make/one
+    as_nobody create make/one --size 1
+    # Who may see it is told where it is.
+    refused 1 "$none in /dev/shm/weir-0, but uid 65534 has that name: set WEIR_DIR=/dev/shm/weir-65534$" \
+        "$WEIR" read make/one
+    refused 1 "named 'make/one' in /dev/shm/weir-0, but uid 65534 has that name: set WEIR_DIR=" \
+        "$WEIR" info make/one
+    refused 1 "named 'make/two': 'weir list' shows what there is$" "$WEIR" info make/two
+    WEIR_DIR=/dev/shm/weir-65534 works "$WEIR" info make/one
+    as_nobody rm make/one
+    # Who may not, that there may be one.
+    "$WEIR" create make/one --size 1
+    refused 1 "$none: create it first, .*'weir list'; $share" as_nobody read make/one
+    refused 1 "'weir list' shows what there is; $share" as_nobody info make/one
+    WEIR_DIR=$nobody_folder/counts refused 1 "'weir list'$" as_nobody read make/one
+    # A name of one's own, and a WEIR_DIR in the way.
+    WEIR_DIR=$PWD/run refused 1 "$none in $PWD/run, but in /dev/shm/weir-0: unset WEIR_DIR$" \
+        "$WEIR" read make/one
+    "$WEIR" rm make/one
+    # What a third user says of another is not believed.
+    as_nobody create make/one --size 1
+    mv /dev/shm/weir-65534 /dev/shm/weir-65533
+    refused 1 "$none: create it first, or look for it with 'weir list'$" "$WEIR" read make/one
+    mv /dev/shm/weir-65533 /dev/shm/weir-65534
+    as_nobody rm make/one
+}
+
 @test "another user's run directory is refused" {
     nobody_can
     alone

@@ -45,7 +45,15 @@ static void print_help(void)
           "  ftok:PATH:PROJ  the key ftok(3) makes; PROJ is a number or a character\n"
           "  posix:/NAME     a POSIX segment, as shm_open(3) calls it\n"
           "\n"
-          "Exit status: 0 done, 1 failed, 2 called wrongly; 'weir lock': its COMMAND's.\n",
+          "Environment:\n"
+          "  WEIR_DIR  the directory of the names. Unless it is set, they are each user's\n"
+          "            own, in /dev/shm/weir-UID; users who share names set the same\n"
+          "            directory, one of a group that they have in common\n"
+          "  NO_COLOR  set: no colours\n"
+          "  TMPDIR    where 'weir demo' notes what it has made, instead of /tmp\n"
+          "\n"
+          "Exit status:\n"
+          "  0 done, 1 failed, 2 called wrongly; 'weir lock': its COMMAND's.\n",
           stdout);
 }
 
