@@ -68,6 +68,23 @@ teardown() {
     refused 2 'how large' "$WEIR" create make/one
 }
 
+@test "a size without its option is told the option" {
+    refused 2 "'4K' is too much: a size is --size=4K" "$WEIR" create make/one 4K
+    refused 2 "'4K' is too much: one object a call" "$WEIR" create --size 4K make/one 4K
+    refused 2 "'make/two' is too much: one object a call" "$WEIR" create make/one make/two
+}
+
+@test "a key that is taken is told once" {
+    "$WEIR" create key:0x6bb5 --size 1
+    refused 1 '^weir create: key 0x00006bb5 is taken by segment' "$WEIR" create key:0x6bb5 --size 1
+    "$WEIR" rm key:0x6bb5
+    touch keyed
+    "$WEIR" create ftok:keyed:65 --size 1
+    refused 1 'ftok\(keyed, 65\) \(key 0x41[0-9a-f]{6}\) is taken by segment' \
+        "$WEIR" create ftok:keyed:65 --size 1
+    "$WEIR" rm ftok:keyed:65
+}
+
 @test "a group is given by number or name" {
     [ "$(id -u)" -eq 0 ] || skip "only root may give to any group"
     nobody_can # the same for groups: a user namespace may have one alone

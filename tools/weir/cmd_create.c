@@ -143,8 +143,13 @@ static int run(int argc, char **argv)
         return STATUS_USAGE;
     if (optind == argc)
         return command_usage("which object? NAME, key:0x1234, ftok:PATH:PROJ or posix:/NAME");
-    if (optind + 1 < argc)
-        return command_usage("'%s' is too much: one object a call", argv[optind + 1]);
+    if (optind + 1 < argc) {
+        const char *excess = argv[optind + 1];
+        bool is_size = !sized && size_parse(excess, &request.size_bytes) == NULL;
+        return command_usage("'%s' is too much: %s%s", excess,
+                             is_size ? "a size is --size=" : "one object a call",
+                             is_size ? excess : "");
+    }
     if (!sized)
         return command_usage("how large? --size=SIZE, for example --size=64K");
     if (request.size_bytes == 0)
