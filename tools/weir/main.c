@@ -65,10 +65,26 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+/* What other programs call it, too far from our word to be found by its letters. */
+static const char *by_another_word(const char *word)
+{
+    static const char *const words[][2] = {
+        { "cat", "read" },  { "collect", "gc" }, { "del", "rm" },    { "delete", "rm" },
+        { "ls", "list" },   { "new", "create" }, { "post", "sem" },  { "publish", "pub" },
+        { "remove", "rm" }, { "show", "info" },  { "stat", "info" }, { "unlink", "rm" },
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(word, words[i][0]) == 0)
+            return words[i][1];
+    return NULL;
+}
+
 /* The command that was meant: 'lst', 'subscribe'. NULL: who knows? */
 static const char *nearest(const char *word)
 {
-    const char *found = NULL;
+    const char *found = by_another_word(word);
+    if (found)
+        return found;
     unsigned best = 3;
     for (size_t i = 0; commands[i]; i++) {
         const char *name = commands[i]->name;
