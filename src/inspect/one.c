@@ -37,9 +37,13 @@ static int meant_by_name(const char *name, struct meant *meant)
                           "there is no object named '%s' in this IPC namespace, but one in the "
                           "namespace %s",
                           name, where);
+    char others[WEIR__OTHERS_TEXT_BYTES];
+    if (result == -ENOENT && weir__entry_others(directory, others) == WEIR__OTHERS_HAVE)
+        return weir__fail(ENOENT, "there is no object named '%s'%s", name, others);
     if (result == -ENOENT)
-        return weir__fail(ENOENT, "there is no object named '%s': 'weir list' shows what there is",
-                          name);
+        return weir__fail(ENOENT,
+                          "there is no object named '%s': 'weir list' shows what there is%s", name,
+                          others);
     if (result != 0)
         return result;
     meant->segment_id = entry.record.shm_key ? entry.record.shm_id : -1;

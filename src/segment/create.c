@@ -293,14 +293,16 @@ static int explain_taken(const struct weir__segment_ask *ask, uint32_t key)
 {
     struct shmid_ds found;
     int id = weir__shm_find(key);
+    char also[24] = "";
+    if (ask->ref.by != WEIR_BY_KEY)
+        snprintf(also, sizeof also, " (key 0x%08x)", key);
     if (id < 0 || weir__shm_stat(id, &found) != 0)
-        return weir__fail(EEXIST, "%s (key 0x%08x) is taken", ask->what, key);
-    return weir__fail(
-        EEXIST,
-        "%s (key 0x%08x) is taken by segment %d of uid %u, %zu bytes, mode %04o, made "
-        "by pid %d: open it, or remove it with 'weir rm key:0x%08x'",
-        ask->what, key, id, (unsigned)found.shm_perm.cuid, (size_t)found.shm_segsz,
-        (unsigned)found.shm_perm.mode & 0777, (int)found.shm_cpid, key);
+        return weir__fail(EEXIST, "%s%s is taken", ask->what, also);
+    return weir__fail(EEXIST,
+                      "%s%s is taken by segment %d of uid %u, %zu bytes, mode %04o, made "
+                      "by pid %d: open it, or remove it with 'weir rm key:0x%08x'",
+                      ask->what, also, id, (unsigned)found.shm_perm.cuid, (size_t)found.shm_segsz,
+                      (unsigned)found.shm_perm.mode & 0777, (int)found.shm_cpid, key);
 }
 
 static int create_with_key(struct weir_segment *segment, const struct weir__segment_ask *ask)

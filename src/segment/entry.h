@@ -104,6 +104,18 @@ int weir__entry_clear(const struct weir__rundir *dir, const char *directory);
 /* Whether another IPC namespace has an entry of this name; where receives that namespace. */
 bool weir__entry_elsewhere(const char *directory, char where[WEIR__NAMESPACE_TEXT_BYTES]);
 
+/* Names are each user's own, unless WEIR_DIR is set: who else may have one that is not here. */
+enum weir__others {
+    WEIR__OTHERS_NONE,
+    WEIR__OTHERS_HIDE, /* somebody has a directory that may not be looked into */
+    WEIR__OTHERS_HAVE, /* another default directory has this name */
+};
+
+#define WEIR__OTHERS_TEXT_BYTES (PATH_MAX + 128)
+
+/* text receives what a sentence "there is no ..." says of it at its end; empty if of nobody. */
+enum weir__others weir__entry_others(const char *directory, char text[WEIR__OTHERS_TEXT_BYTES]);
+
 /* Calls visit for every entry of the run directory, '#', '~' and names; until it returns not 0. */
 int weir__entry_each(const struct weir__rundir *dir,
                      int (*visit)(const struct weir__rundir *dir, const char *directory,

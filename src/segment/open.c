@@ -39,37 +39,42 @@ static const char *maker_text(const char *kind)
     return NULL;
 }
 
-static int not_there(const struct weir__segment_ask *ask)
+static int not_there(const struct weir__segment_ask *ask, const char *more)
 {
     const char *kind = ask->options.kind, *maker = maker_text(kind);
     if (maker)
-        return weir__fail(ENOENT, "there is no %s under %s: %s; 'weir list' shows what there is",
-                          kind_text(kind), ask->what, maker);
+        return weir__fail(ENOENT, "there is no %s under %s: %s; 'weir list' shows what there is%s",
+                          kind_text(kind), ask->what, maker, more);
     return weir__fail(ENOENT,
-                      "there is no %s under %s: create it first, or look for it with 'weir list'",
-                      kind_text(kind), ask->what);
+                      "there is no %s under %s: create it first, or look for it with 'weir list'%s",
+                      kind_text(kind), ask->what, more);
 }
 
 /* The name is there, its segment is not. */
 static int gone(const struct weir__segment_ask *ask, const struct weir__record *record)
 {
     if (record->lifetime == WEIR_EPHEMERAL)
-        return not_there(ask);
+        return not_there(ask, "");
     return weir__fail(ENOENT,
                       "the persistent segment under %s is gone: somebody removed it (ipcrm), or "
                       "kernel.shm_rmid_forced=1 or logind's RemoveIPC=yes did: see 'weir doctor'",
                       ask->what);
 }
 
-/* No such name here: says so, and where it is if another namespace has it. */
+/* No such name here: says so, and where it is if another namespace or another user has it. */
 static int no_such_name(const struct weir__segment_ask *ask)
 {
     char directory[WEIR__ENTRY_NAME_BYTES], where[WEIR__NAMESPACE_TEXT_BYTES];
     if (ask->is_probe)
         return -ENOENT;
     weir__entry_name(ask->ref.text, directory);
-    if (!weir__entry_elsewhere(directory, where))
-        return not_there(ask);
+    if (!weir__entry_elsewhere(directory, where)) {
+        char others[WEIR__OTHERS_TEXT_BYTES];
+        if (weir__entry_others(directory, others) < WEIR__OTHERS_HAVE)
+            return not_there(ask, others);
+        return weir__fail(ENOENT, "there is no %s under %s%s", kind_text(ask->options.kind),
+                          ask->what, others);
+    }
     return weir__fail(ENOENT,
                       "there is no %s under %s in this IPC namespace; the IPC namespace %s "
                       "has one: enter it with 'nsenter --ipc', or start both sides in the same",
@@ -209,7 +214,7 @@ static int open_by_name(struct weir_segment *segment, const struct weir__segment
         return result == -ENOENT ? no_such_name(ask) : result;
     result = open_entry(segment, ask, ask->dir);
     if (result == -EIDRM) /* the last user left between our look and the attach */
-        result = not_there(ask);
+        result = not_there(ask, "");
     return result;
 }
 
@@ -225,11 +230,11 @@ static int open_raw(struct weir_segment *segment, const struct weir__segment_ask
             return result;
         segment->id = weir__shm_find(key);
         if (segment->id < 0)
-            return segment->id == -ENOENT ? not_there(ask) : segment->id;
+            return segment->id == -ENOENT ? not_there(ask, "") : segment->id;
     }
     result = weir__shm_stat(segment->id, &found);
     if (result != 0)
-        return result == -ENOENT ? not_there(ask) : result;
+        return result == -ENOENT ? not_there(ask, "") : result;
     result = weir__trust_check(ask->options.trust, ask->options.trust_uid, found.shm_perm.cuid,
                                found.shm_perm.uid, NULL, ask->what);
     if (result == 0)

@@ -31,8 +31,12 @@ static int base_path(char path[PATH_MAX], bool *is_default)
     }
     if (chosen[0] != '/')
         return weir__fail(EINVAL, "WEIR_DIR is '%.200s': it must be an absolute path", chosen);
-    if (snprintf(path, PATH_MAX, "%s", chosen) >= PATH_MAX)
+    int length = snprintf(path, PATH_MAX, "%s", chosen);
+    if (length >= PATH_MAX)
         return weir__fail(ENAMETOOLONG, "WEIR_DIR is longer than %d bytes", PATH_MAX - 1);
+    /* With one at its end, O_NOFOLLOW would follow. */
+    while (length > 1 && path[length - 1] == '/')
+        path[--length] = '\0';
     return 0;
 }
 
@@ -108,14 +112,19 @@ int weir_run_directory(char *path, size_t capacity_bytes)
     return 0;
 }
 
+static int belongs_to_another(const char *path, const struct stat *found, int error)
+{
+    return weir__fail(error,
+                      "%s belongs to uid %u instead of you (uid %u): sudo rm -r '%s', or set "
+                      "WEIR_DIR to a directory of yours",
+                      path, (unsigned)found->st_uid, (unsigned)geteuid(), path);
+}
+
 /* A directory that others could exchange under us, or that nobody could clean, is refused. */
 static int check_base(const char *path, const struct stat *found, bool is_default)
 {
     if (is_default && found->st_uid != geteuid())
-        return weir__fail(EPERM,
-                          "%s belongs to uid %u and not to you (uid %u): set WEIR_DIR to a "
-                          "directory of yours, and have the other one removed",
-                          path, (unsigned)found->st_uid, (unsigned)geteuid());
+        return belongs_to_another(path, found, EPERM);
     if (is_default && (found->st_mode & 077) != 0)
         return weir__fail(EPERM,
                           "%s has mode %04o, so that others may reach into it: chmod 0700 %s", path,
@@ -135,26 +144,84 @@ static int cannot_make(const char *path, bool is_default, int error)
                                  : ": its parent must exist and be writable");
 }
 
+static int cannot_open(const char *path, bool is_default, int error)
+{
+    struct stat found;
+    bool is_seen = is_default && error == EACCES && lstat(path, &found) == 0;
+    if (is_seen && found.st_uid != geteuid())
+        return belongs_to_another(path, &found, error);
+    if (is_seen)
+        return weir__fail(error, "%s has mode %04o, so that you may not use it: chmod 0700 %s",
+                          path, (unsigned)found.st_mode & 07777, path);
+    return weir__fail(error, "cannot open the run directory %s: %s%s", path, strerror(error),
+                      error == ELOOP    ? ": it is not a directory"
+                      : error == EACCES ? ": set WEIR_DIR to a directory that you may read, or "
+                                          "ask its owner"
+                                        : "");
+}
+
+/* Whose default directory this is, by its name. (uid_t)-1: nobody's. */
+static uid_t default_owner(const char *path)
+{
+    static const char prefix[] = "/dev/shm/weir-";
+    char name[PATH_MAX];
+    const char *digits = path + sizeof prefix - 1;
+    if (strncmp(path, prefix, sizeof prefix - 1) != 0)
+        return (uid_t)-1;
+    unsigned long number = strtoul(digits, NULL, 10);
+    snprintf(name, sizeof name, "%s%lu", prefix, number);
+    return number < (uid_t)-1 && strcmp(name, path) == 0 ? (uid_t)number : (uid_t)-1;
+}
+
+static bool is_empty(int directory)
+{
+    int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *listing = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!listing) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    struct dirent *entry;
+    do
+        entry = readdir(listing);
+    while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+    closedir(listing);
+    return !entry;
+}
+
+/*
+ * What root has just made where a user's names stand becomes that user's, who could do nothing in
+ * it otherwise, also after root has left. By its descriptor, and only while it is root's and
+ * empty: the user may have put another directory of root's in its place. Who may not give it away
+ * (root of a user namespace that does not have that uid) keeps it.
+ */
+static void give(int fd, uid_t owner)
+{
+    struct stat found;
+    if (owner != (uid_t)-1 && owner != 0 && geteuid() == 0 && fstat(fd, &found) == 0 &&
+        found.st_uid == 0 && is_empty(fd))
+        (void)!fchown(fd, owner, (gid_t)-1);
+}
+
 static int open_base(const char *path, bool is_default, bool create, struct stat *found)
 {
     int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (is_default ? O_NOFOLLOW : 0);
     int fd = open(path, flags);
     /* Whoever leaves last takes it away, also between our two calls: then once more. */
     for (int i = 0; fd < 0 && errno == ENOENT && create && i < WEIR__RETRIES; i++) {
-        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        bool is_made = mkdir(path, 0700) == 0;
+        if (!is_made && errno != EEXIST)
             return cannot_make(path, is_default, errno);
-        fd = open(path, flags);
+        fd = open(path, flags | (is_made ? O_NOFOLLOW : 0));
+        /* CRASH rundir.base: an empty one of root's, which its user is told to have removed. */
+        if (fd >= 0 && is_made)
+            give(fd, default_owner(path));
     }
     if (fd < 0 && errno == ENOENT && !create)
         return -ENOENT;
-    if (fd < 0) {
-        int error = errno;
-        return weir__fail(error, "cannot open the run directory %s: %s%s", path, strerror(error),
-                          error == ELOOP    ? ": it is not a directory"
-                          : error == EACCES ? ": set WEIR_DIR to a directory that you may read, or "
-                                              "ask its owner"
-                                            : "");
-    }
+    if (fd < 0)
+        return cannot_open(path, is_default, errno);
     int result =
         fstat(fd, found) == 0
             ? check_base(path, found, is_default)
@@ -181,14 +248,18 @@ void weir__rundir_sweep(int base)
     closedir(listing);
 }
 
-int weir__rundir_make(int parent, const char *name, uint32_t mode)
+/* weir__rundir_make(); and what root makes becomes the owner's. */
+static int make_owned(int parent, const char *name, uint32_t mode, uid_t owner)
 {
-    if (mkdirat(parent, name, 0700) != 0 && errno != EEXIST)
+    bool is_made = mkdirat(parent, name, 0700) == 0;
+    if (!is_made && errno != EEXIST)
         return -errno;
     /* A member of the group may have put a link in its place: its target is not ours to change. */
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;
+    if (is_made)
+        give(fd, owner);
     struct stat found;
     int result = fchmod(fd, mode) == 0 ? 0 : -errno;
     /* Another member's, who takes the same step. */
@@ -200,19 +271,24 @@ int weir__rundir_make(int parent, const char *name, uint32_t mode)
     return result;
 }
 
+int weir__rundir_make(int parent, const char *name, uint32_t mode)
+{
+    return make_owned(parent, name, mode, (uid_t)-1);
+}
+
 /*
  * Makes the namespace's directory with the parent's mode, whatever the umask
  * is: under another name first, because members of a group must never meet it
  * with fewer rights. A full one that is there already is as good. CRASH rundir.new: an empty .new-* stays; the next one to
  * come here, or the collector, removes it.
  */
-static int make_inside(int base, const char *name, uint32_t mode)
+static int make_inside(int base, const char *name, uint32_t mode, uid_t owner)
 {
     char temporary[32];
     weir__rundir_sweep(
         base); /* one that is just being made too: its maker gets -ENOENT, comes again */
     snprintf(temporary, sizeof temporary, ".new-%016" PRIx64, weir__random_nonzero());
-    int result = weir__rundir_make(base, temporary, mode);
+    int result = make_owned(base, temporary, mode, owner);
     if (result >= 0) {
         close(result);
         result = 0;
@@ -226,16 +302,27 @@ static int make_inside(int base, const char *name, uint32_t mode)
 }
 
 /* A descriptor of the namespace's directory, which was not there; -ENOENT: from the beginning. */
-static int make_and_open(int base, const char *name, uint32_t mode)
+static int make_and_open(int base, const char *name, uint32_t mode, uid_t owner)
 {
     /* Where nobody else may look, nobody meets it half made. */
     if ((mode & 077) == 0)
-        return weir__rundir_make(base, name, mode);
-    int result = make_inside(base, name, mode);
+        return make_owned(base, name, mode, owner);
+    int result = make_inside(base, name, mode, owner);
     if (result != 0)
         return result;
     int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return fd >= 0 ? fd : -errno;
+}
+
+static int cannot_use(const char *path, bool is_default, int error)
+{
+    struct stat found;
+    if (is_default && error == EACCES && lstat(path, &found) == 0 && found.st_uid != geteuid())
+        return belongs_to_another(path, &found, error);
+    return weir__fail(error, "cannot use the run directory %s: %s%s", path, strerror(error),
+                      error == EROFS || error == EACCES
+                          ? ": set WEIR_DIR to a directory that can be written"
+                          : "");
 }
 
 int weir__rundir_open(struct weir__rundir *dir, bool create)
@@ -264,17 +351,15 @@ int weir__rundir_enter(struct weir__rundir *dir, bool create)
         dir->mode = found.st_mode & 03777 & ~(mode_t)S_ISVTX;
         int fd = openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
-            fd = errno == ENOENT && create ? make_and_open(base_fd, name, dir->mode) : -errno;
+            fd = errno == ENOENT && create ? make_and_open(base_fd, name, dir->mode, found.st_uid)
+                                           : -errno;
         close(base_fd);
         if (fd >= 0) {
             dir->fd = fd;
             return 0;
         }
         if (fd != -ENOENT)
-            return weir__fail(
-                -fd, "cannot use the run directory %s: %s%s", dir->path, strerror(-fd),
-                fd == -EROFS || fd == -EACCES ? ": set WEIR_DIR to a directory that can be written"
-                                              : "");
+            return cannot_use(dir->path, dir->is_default, -fd);
         if (!create)
             return -ENOENT;
     }

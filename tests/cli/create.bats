@@ -68,6 +68,23 @@ teardown() {
     refused 2 'how large' "$WEIR" create make/one
 }
 
+@test "a size without its option is told the option" {
+    refused 2 "'4K' is too much: a size is --size=4K" "$WEIR" create make/one 4K
+    refused 2 "'4K' is too much: one object a call" "$WEIR" create --size 4K make/one 4K
+    refused 2 "'make/two' is too much: one object a call" "$WEIR" create make/one make/two
+}
+
+@test "a key that is taken is told once" {
+    "$WEIR" create key:0x6bb5 --size 1
+    refused 1 '^weir create: key 0x00006bb5 is taken by segment' "$WEIR" create key:0x6bb5 --size 1
+    "$WEIR" rm key:0x6bb5
+    touch keyed
+    "$WEIR" create ftok:keyed:65 --size 1
+    refused 1 'ftok\(keyed, 65\) \(key 0x41[0-9a-f]{6}\) is taken by segment' \
+        "$WEIR" create ftok:keyed:65 --size 1
+    "$WEIR" rm ftok:keyed:65
+}
+
 @test "a group is given by number or name" {
     [ "$(id -u)" -eq 0 ] || skip "only root may give to any group"
     nobody_can # the same for groups: a user namespace may have one alone
@@ -129,6 +146,51 @@ teardown() {
     works "$WEIR" rm make/one make/two
     WEIR_DIR=$nobody_folder/roots refused 1 \
         'Permission denied: set WEIR_DIR to a directory that you may' as_nobody create make/one --size 1
+}
+
+@test "root's look into a user's run directory does not lock the user out" {
+    nobody_can
+    alone
+    works env WEIR_DIR=/dev/shm/weir-65534 "$WEIR" create make/one --size 1
+    works env WEIR_DIR=/dev/shm/weir-65534 "$WEIR" rm make/one
+    works as_nobody create make/one --size 1
+    works as_nobody rm make/one
+    # One that an earlier weir left is told as what it is.
+    mkdir -m 0700 /dev/shm/weir-65534
+    refused 1 "/dev/shm/weir-65534 belongs to uid 0 instead of you.*: sudo rm -r '/dev/shm/weir-65534'" \
+        as_nobody create make/one --size 1
+    rmdir /dev/shm/weir-65534
+}
+
+@test "a name of another user, or of another WEIR_DIR: where it is, and else not a word more" {
+    nobody_can
+    alone
+    local none="there is no segment under name 'make/one'" share="names are each user's own: to share"
+    refused 1 "$none: create it first, or look for it with 'weir list'$" "$WEIR" read make/one
+    as_nobody create make/one --size 1
+    # Who may see it is told where it is.
+    refused 1 "$none in /dev/shm/weir-0, but uid 65534 has that name: set WEIR_DIR=/dev/shm/weir-65534$" \
+        "$WEIR" read make/one
+    refused 1 "named 'make/one' in /dev/shm/weir-0, but uid 65534 has that name: set WEIR_DIR=" \
+        "$WEIR" info make/one
+    refused 1 "named 'make/two': 'weir list' shows what there is$" "$WEIR" info make/two
+    WEIR_DIR=/dev/shm/weir-65534 works "$WEIR" info make/one
+    as_nobody rm make/one
+    # Who may not, that there may be one.
+    "$WEIR" create make/one --size 1
+    refused 1 "$none: create it first, .*'weir list'; $share" as_nobody read make/one
+    refused 1 "'weir list' shows what there is; $share" as_nobody info make/one
+    WEIR_DIR=$nobody_folder/counts refused 1 "'weir list'$" as_nobody read make/one
+    # A name of one's own, and a WEIR_DIR in the way.
+    WEIR_DIR=$PWD/run refused 1 "$none in $PWD/run, but in /dev/shm/weir-0: unset WEIR_DIR$" \
+        "$WEIR" read make/one
+    "$WEIR" rm make/one
+    # What a third user says of another is not believed.
+    as_nobody create make/one --size 1
+    mv /dev/shm/weir-65534 /dev/shm/weir-65533
+    refused 1 "$none: create it first, or look for it with 'weir list'$" "$WEIR" read make/one
+    mv /dev/shm/weir-65533 /dev/shm/weir-65534
+    as_nobody rm make/one
 }
 
 @test "another user's run directory is refused" {

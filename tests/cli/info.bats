@@ -30,6 +30,18 @@ teardown() {
         '{"object":{"name":"info/test","size":5000}}' ]
 }
 
+@test "a bare number is a name; where nobody has it, its other readings are told" {
+    local both='by their numbers a segment is id:42, a semaphore set sem:42$'
+    refused 1 "no object named '42': 'weir list' shows what there is; $both" "$WEIR" info 42
+    refused 1 "$both" "$WEIR" read 42
+    refused 1 "$both" "$WEIR" write 42 </dev/null
+    refused 1 "shows what there is; a key is key:0x1234$" "$WEIR" info 0x1234
+    refused 1 "shows what there is$" "$WEIR" info info/42
+    "$WEIR" create 42 --size 1
+    works "$WEIR" info 42
+    "$WEIR" rm 42
+}
+
 @test "who has a segment mapped is shown, with pid, command and access" {
     hold info/held
     works "$WEIR" info -J info/held

@@ -126,6 +126,8 @@ END
 @test "sizes that are none are called wrongly" {
     while read -r size pattern; do
         [ "$size" != EMPTY ] || size=
+        # Before the line that says 'Try ...'.
+        pattern=${pattern/%\$/$'\n'Try}
         refused 2 "$pattern" "$WEIR" create sized --size "$size"
         refused 2 "$pattern" "$WEIR" create sized -s "$size"
         [ "$size" != 0 ] || continue # of these two 0 is good
@@ -141,8 +143,18 @@ EMPTY empty
 16E too large
 16777216T too large
 1e3 exponents
-1.5G whole numbers
-1,5G whole numbers
+1.5K whole numbers only: write 1536 instead of 1.5K$
+1.5KiB whole numbers only: write 1536 instead of 1.5KiB$
+1.5M whole numbers only: write 1536K instead of 1.5M$
+1,5G whole numbers only: write 1536M instead of 1,5G$
+0.25g whole numbers only: write 256M instead of 0.25g$
+1.3M whole numbers only: write 1332K \(rounded up\) instead of 1.3M$
+3.999999999E whole numbers only: write 4096P \(rounded up\) instead of 3.999999999E$
+1.5 whole numbers only$
+1.5KB whole numbers only$
+1.K whole numbers only$
+1.0000000000000000001K whole numbers only$
+18446744073709551615.5K whole numbers only$
 4KB ambiguous
 4KIB unit
 4Ki unit

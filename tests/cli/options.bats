@@ -22,6 +22,9 @@ options() {
     refused 2 "there is no command 'lst'; did you mean 'list'\?" "$WEIR" lst
     refused 2 "did you mean 'sub'\?" "$WEIR" subscribe
     refused 2 "did you mean 'create'\?" "$WEIR" help craete
+    refused 2 "did you mean 'rm'\?" "$WEIR" remove x
+    refused 2 "did you mean 'list'\?" "$WEIR" ls
+    refused 2 "did you mean 'pub'\?" "$WEIR" publish
     for word in foo '' bicycle $'\e[2J' --lst; do
         run --separate-stderr "$WEIR" "$word"
         [ "$status" -eq 2 ]

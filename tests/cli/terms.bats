@@ -86,6 +86,13 @@ teardown() {
     wait "$sub"
     printf '%s\n' a b | cmp - out
     refused 1 'ermission' as 65531 65531 pub --any-owner c </dev/null
+    # Not of the group: what it says of the channel is in order.
+    local all=(--mode 0660 --gid 65531 --any-owner)
+    refused 1 "cannot open the run directory $WEIR_DIR: Permission denied" \
+        as 65531 65531 pub "${all[@]}" c </dev/null
+    [[ "$stderr" != *'all who join'* ]]
+    refused 1 'Permission denied' as 65531 65531 sub "${all[@]}" c
+    [[ "$stderr" != *'all who join'* ]]
 }
 
 @test "users who have not said that they share a channel are told how" {

@@ -109,7 +109,10 @@ bool channel_option(struct weir_channel_options *options, int option, char *argu
 int channel_fail(int result)
 {
     int status = command_fail_weir();
-    if (result == -EACCES || result == -EPERM)
+    /* Who may not come to the names gets no further by what is said of a channel. */
+    const char *said = weir_last_error();
+    bool is_directory = strstr(said, "the run directory") || strstr(said, "WEIR_DIR");
+    if ((result == -EACCES || result == -EPERM) && !is_directory)
         command_note("a channel of several users: who makes it, and all who join, say "
                      "--mode 0660 --gid GROUP --any-owner");
     return status;

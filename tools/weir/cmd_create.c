@@ -29,6 +29,9 @@ static const char help[] =
     "shm_open(3) does, but complete from the first moment: its size, its mode, and\n"
     "memory for every byte of it.\n"
     "\n"
+    "Names are each user's own. For others to find one, with --mode and --gid, all\n"
+    "set WEIR_DIR to the same directory, one that their group may use.\n"
+    "\n"
     "Options:\n"
     "  -s, --size=SIZE    bytes: 4096, 4K, 64M, 1GiB, 0x1000 (K is 1024)\n"
     "  -m, --mode=MODE    permission bits in octal; 0600 unless said; no umask\n"
@@ -140,8 +143,13 @@ static int run(int argc, char **argv)
         return STATUS_USAGE;
     if (optind == argc)
         return command_usage("which object? NAME, key:0x1234, ftok:PATH:PROJ or posix:/NAME");
-    if (optind + 1 < argc)
-        return command_usage("'%s' is too much: one object a call", argv[optind + 1]);
+    if (optind + 1 < argc) {
+        const char *excess = argv[optind + 1];
+        bool is_size = !sized && size_parse(excess, &request.size_bytes) == NULL;
+        return command_usage("'%s' is too much: %s%s", excess,
+                             is_size ? "a size is --size=" : "one object a call",
+                             is_size ? excess : "");
+    }
     if (!sized)
         return command_usage("how large? --size=SIZE, for example --size=64K");
     if (request.size_bytes == 0)

@@ -143,8 +143,9 @@ static int read_segment(const struct object *object, struct bytes_range *range)
     options.flags = WEIR_SEGMENT_READ_ONLY;
     options.trust = WEIR_TRUST_ANYONE; /* only shown, so its mode decides alone */
     struct weir_segment *segment;
-    if (weir_segment_open(&segment, object->ref, 0, &options) < 0)
-        return command_fail_weir();
+    int result = weir_segment_open(&segment, object->ref, 0, &options);
+    if (result < 0)
+        return object_fail(object, result);
     int status = bytes_fit(range, object->argument, weir_segment_size(segment));
     const unsigned char *data = weir_segment_data(segment);
     if (status == STATUS_OK && object->ref.by == WEIR_BY_POSIX)

@@ -246,7 +246,7 @@ static int write_segment(const struct object *object, struct bytes_range *range,
     struct weir_segment *segment;
     int result = weir_segment_open(&segment, object->ref, 0, &options);
     if (result < 0)
-        return command_fail_weir();
+        return object_fail(object, result);
     int status = bytes_fit(range, object->argument, weir_segment_size(segment));
     uint64_t done = 0;
     unsigned char *data = (unsigned char *)weir_segment_data(segment) + range->offset;

@@ -45,7 +45,15 @@ static void print_help(void)
           "  ftok:PATH:PROJ  the key ftok(3) makes; PROJ is a number or a character\n"
           "  posix:/NAME     a POSIX segment, as shm_open(3) calls it\n"
           "\n"
-          "Exit status: 0 done, 1 failed, 2 called wrongly; 'weir lock': its COMMAND's.\n",
+          "Environment:\n"
+          "  WEIR_DIR  the directory of the names. Unless it is set, they are each user's\n"
+          "            own, in /dev/shm/weir-UID; users who share names set the same\n"
+          "            directory, one of a group that they have in common\n"
+          "  NO_COLOR  set: no colours\n"
+          "  TMPDIR    where 'weir demo' notes what it has made, instead of /tmp\n"
+          "\n"
+          "Exit status:\n"
+          "  0 done, 1 failed, 2 called wrongly; 'weir lock': its COMMAND's.\n",
           stdout);
 }
 
@@ -57,10 +65,26 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+/* What other programs call it, too far from our word to be found by its letters. */
+static const char *by_another_word(const char *word)
+{
+    static const char *const words[][2] = {
+        { "cat", "read" },  { "collect", "gc" }, { "del", "rm" },    { "delete", "rm" },
+        { "ls", "list" },   { "new", "create" }, { "post", "sem" },  { "publish", "pub" },
+        { "remove", "rm" }, { "show", "info" },  { "stat", "info" }, { "unlink", "rm" },
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(word, words[i][0]) == 0)
+            return words[i][1];
+    return NULL;
+}
+
 /* The command that was meant: 'lst', 'subscribe'. NULL: who knows? */
 static const char *nearest(const char *word)
 {
-    const char *found = NULL;
+    const char *found = by_another_word(word);
+    if (found)
+        return found;
     unsigned best = 3;
     for (size_t i = 0; commands[i]; i++) {
         const char *name = commands[i]->name;

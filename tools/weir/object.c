@@ -17,6 +17,7 @@
 
 #include "command.h"
 #include "demo/journal.h"
+#include "sentence.h"
 #include "size.h"
 #include "text.h"
 
@@ -168,11 +169,34 @@ int object_find(const struct object *object, uint32_t type, struct object_facts 
     return weir_inspect_one(object->ref, type, &facts->object, facts->names, sizeof facts->names);
 }
 
+/* A name may be "42" or "0x1234"; who says that as a rule has it from a list of numbers. */
+static char *other_reading(const char *name)
+{
+    uint64_t number;
+    if (number_parse(name, INT_MAX, &number) == NULL)
+        return text_format("; by their numbers a segment is id:%s, a semaphore set sem:%s", name,
+                           name);
+    if (name[0] == '0' && size_parse(name, &number) == NULL && number <= UINT32_MAX)
+        return text_format("; a key is key:%s", name);
+    return NULL;
+}
+
+int object_fail(const struct object *object, int result)
+{
+    bool is_missing = result == -ENOENT && object->ref.by == WEIR_BY_NAME;
+    char *reading = is_missing ? other_reading(object->ref.text) : NULL;
+    char *sentence = sentence_last();
+    int status = command_fail("%s%s", sentence, reading ? reading : "");
+    free(sentence);
+    free(reading);
+    return status;
+}
+
 int object_find_one(const struct object *object, struct object_facts *facts)
 {
     int result = object_find(object, object->type, facts);
     if (result != 0)
-        return command_fail_weir();
+        return object_fail(object, result);
     bool by_key = object->ref.by == WEIR_BY_KEY || object->ref.by == WEIR_BY_FTOK;
     struct object_facts set;
     if (object->type == 0 && by_key && facts->object.type == WEIR_OBJECT_SEGMENT &&

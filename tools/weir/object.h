@@ -50,6 +50,9 @@ struct object_facts {
  */
 int object_find(const struct object *object, uint32_t type, struct object_facts *facts);
 
+/* weir_last_error() of a call with this object; of a missing "42", that id:42 is another. */
+int object_fail(const struct object *object, int result);
+
 /*
  * Finds the one object that is meant and tells the error if there is none, or if
  * a key has both a segment and a set. STATUS_OK or STATUS_FAILURE.

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,10 +30,34 @@ static const char *read_digits(const char **text, unsigned base, uint64_t *numbe
     return *text == start ? "not a number" : NULL;
 }
 
+static bool is_unit(const char *text)
+{
+    return *text != '\0' && strchr(units, toupper((unsigned char)*text)) &&
+           (text[1] == '\0' || strcmp(text + 1, "iB") == 0);
+}
+
+/* "1.5M": 1536K is meant. Stays until the next call. */
+static const char *fraction(const char *text, const char *point, uint64_t whole)
+{
+    static char why[96];
+    static const char plain[] = "whole numbers only";
+    uint64_t part, scale = 1;
+    const char *rest = point + 1;
+    if (read_digits(&rest, 10, &part) != NULL || rest - point > 10 || !is_unit(rest) ||
+        whole > UINT32_MAX)
+        return plain;
+    for (const char *digit = point + 1; digit < rest; digit++)
+        scale *= 10;
+    const char *unit = strchr(units, toupper((unsigned char)*rest));
+    uint64_t smaller = whole * 1024 + (part * 1024 + scale - 1) / scale;
+    char letter[2] = { unit > units ? unit[-1] : '\0' };
+    snprintf(why, sizeof why, "%s: write %" PRIu64 "%s%s instead of %.30s", plain, smaller, letter,
+             part * 1024 % scale ? " (rounded up)" : "", text);
+    return why;
+}
+
 static const char *junk(const char *rest)
 {
-    if (*rest == '.' || *rest == ',')
-        return "whole numbers only: write 1536K instead of 1.5M";
     if (*rest == 'e')
         return "no exponents: write the digits out";
     if (strchr(units, toupper((unsigned char)*rest)) && rest[1] == 'B')
@@ -50,15 +75,18 @@ const char *size_parse(const char *text, uint64_t *bytes)
     if (hex)
         text += 2;
     uint64_t number;
+    const char *start = text;
     const char *why = read_digits(&text, hex ? 16 : 10, &number);
     if (why)
         return why;
+    if (!hex && (*text == '.' || *text == ','))
+        return fraction(start, text, number);
     if (*text != '\0') {
-        const char *unit = hex ? NULL : strchr(units, toupper((unsigned char)*text));
         if (hex)
             return "a hexadecimal number takes no unit";
-        if (!unit || !(text[1] == '\0' || strcmp(text + 1, "iB") == 0))
+        if (!is_unit(text))
             return junk(text);
+        const char *unit = strchr(units, toupper((unsigned char)*text));
         unsigned shift = 10 * (unsigned)(unit - units + 1);
         if (number > UINT64_MAX >> shift)
             return "too large: 2^64 and above do not exist";
