@@ -5,7 +5,8 @@
  * Method: the space ends at a page that nobody may touch, and begins behind a canary. Every word of it is
  *       set to each of a row of values, at rest and when one has died in the midst of an allocation or a
  *       free, whose act is then finished; then all calls are made. And a process writes such values at
- *       random while the calls go on. (The mutex's own lies are test_sync_lies.c's: who lies about
+ *       random while the calls go on. Acts that nobody can finish, or only who has more of the space,
+ *       are written with nobody dead. (The mutex's own lies are test_sync_lies.c's: who lies about
  *       it can block everybody, as the header says; here it is free, or a dead one's.)
  */
 #include "fixture.h"
@@ -219,6 +220,75 @@ static void test_every_word(void **state)
     }
 }
 
+/* Whatever is called, and again: -EUCLEAN, and what was told stands there still. */
+static void expect_refused(struct weir_pool *by)
+{
+    const struct weir__intent *of_pool = intent_at(POOL_AT, POOL_GEOMETRY_WORDS);
+    const uint64_t told = weir__word(&of_pool->place), block = weir__word(&of_pool->block);
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t used;
+        assert_result(weir_pool_recover(by), -EUCLEAN);
+        assert_result(weir_pool_alloc(by, &place[1]), -EUCLEAN);
+        assert_result(weir_pool_free(by, &place[2]), -EUCLEAN);
+        assert_result(weir_pool_used(by, &used), -EUCLEAN);
+        assert_result(weir_pool_check(by), -EUCLEAN);
+    }
+    assert_int_equal(weir__word(&of_pool->act), 1);
+    assert_int_equal(weir__word(&of_pool->place), told);
+    assert_int_equal(weir__word(&of_pool->block), block);
+}
+
+static void expect_arena_refused(void)
+{
+    const struct weir__intent *of_arena = intent_at(arena_at, ARENA_GEOMETRY_WORDS);
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t used;
+        assert_result(weir_arena_recover(&arena), -EUCLEAN);
+        assert_result(weir_arena_alloc(&arena, 8, 8, &place[6]), -EUCLEAN);
+        assert_result(weir_arena_used(&arena, &used), -EUCLEAN);
+        assert_result(weir_arena_reset(&arena), -EUCLEAN);
+    }
+    assert_int_equal(weir__word(&of_arena->act), 1);
+}
+
+static void test_acts_that_nobody_can_finish(void **state)
+{
+    const uint64_t nowhere[] = { space.size_bytes - 4, space.size_bytes, UINT64_MAX - 7, 12 };
+    struct weir__intent *of_pool = intent_at(POOL_AT, POOL_GEOMETRY_WORDS);
+    struct weir__intent *of_arena = intent_at(arena_at, ARENA_GEOMETRY_WORDS);
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(nowhere); i++) {
+        make(0, BOTH);
+        weir__intend(of_pool, 1, nowhere[i], 0);
+        weir__intend(of_arena, 1, nowhere[i], arena_at);
+        expect_refused(&pool);
+        expect_arena_refused();
+    }
+    make(0, BOTH);
+    weir__intend(of_pool, 1, 8, BLOCKS);
+    expect_refused(&pool);
+    weir__set_word((weir__atomic_u64 *)(of_arena + 1), ARENA_BYTES); /* used before the act */
+    weir__intend(of_arena, 1, 8 * 6, arena_at);
+    expect_arena_refused();
+    assert_true(all_bytes(page, page_bytes - space.size_bytes, CANARY));
+}
+
+/* The place is behind the end of the smaller space; the act is said, and no step of it is done. */
+static void test_an_act_that_the_whole_space_finishes(void **state)
+{
+    const struct weir_space smaller = { space.base, arena_at };
+    struct weir_pool by;
+    (void)state;
+    make(0, BOTH);
+    assert_result(weir_pool_open(&by, smaller, POOL_AT), 0);
+    weir__intend(intent_at(POOL_AT, POOL_GEOMETRY_WORDS), 1, space.size_bytes - 8, 0);
+    expect_refused(&by);
+    assert_result(weir_pool_recover(&pool), WEIR_OWNER_DIED);
+    assert_result(weir_pool_recover(&by), 0);
+    assert_result(weir_pool_alloc(&by, &place[1]), 0);
+    assert_result(weir_pool_check(&pool), 0);
+}
+
 static void lie_for_ever(void)
 {
     uint64_t seed = 88172645463325252u;
@@ -289,6 +359,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_word),
+        cmocka_unit_test(test_acts_that_nobody_can_finish),
+        cmocka_unit_test(test_an_act_that_the_whole_space_finishes),
         cmocka_unit_test(test_a_liar_at_work),
     };
     return cmocka_run_group_tests(tests, lies_start, fixture_end);

@@ -7,11 +7,14 @@
  */
 #include "fixture.h"
 #include "peers.h"
+#include "tracer.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "sync/barrier.h"
 
@@ -421,6 +424,47 @@ static void test_two_threads_as_one_party(void **state)
     peer_end(&a);
 }
 
+static void join_as_zero(void *unused)
+{
+    uint32_t party;
+    (void)unused;
+    CHECK_RESULT(weir_barrier_join(&barrier, &party), 0);
+}
+
+static void leave_as_zero(void *unused)
+{
+    (void)unused;
+    _exit(-weir_barrier_leave(&barrier, 0));
+}
+
+/* Halted at each instruction of its leave; another thread of the process arrives there. */
+static void test_a_thread_leaves_and_another_arrives(void **state)
+{
+    weir__atomic_u64 *word;
+    unsigned busy = 0;
+    (void)state;
+    if (!tracer_works())
+        skip();
+    for (unsigned instructions = 0;; instructions++) {
+        make(2);
+        word = &shm()->place[0].owned.word;
+        pid_t child = tracee_start(join_as_zero, leave_as_zero, NULL);
+        for (unsigned i = 0; i < instructions; i++)
+            tracee_step_instruction(child);
+        if (atomic_load(word) == WEIR__BARRIER_LEFT) {
+            tracee_kill(child);
+            break;
+        }
+        atomic_store(word, atomic_load(word) & ~WEIR_IDENTITY_SESSION_MAX);
+        int status = tracee_finish(child);
+        assert_true(WIFEXITED(status));
+        assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == EBUSY);
+        busy += WEXITSTATUS(status) == EBUSY;
+        assert_int_equal(atomic_load(word) == WEIR__BARRIER_LEFT, WEXITSTATUS(status) == 0);
+    }
+    assert_true(busy > 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +483,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_two_threads_as_one_party),
+        cmocka_unit_test(test_a_thread_leaves_and_another_arrives),
     };
     peers_begin(argc, argv);
     return cmocka_run_group_tests(tests, fixture_start, fixture_end);

@@ -113,6 +113,9 @@ static void test_arguments(void **state)
         assert_result(weir_event_notify(bad), -EINVAL);
         assert_result(weir_event_notify_all(bad), -EINVAL);
     }
+    struct weir_event *good = (struct weir_event *)(void *)room;
+    assert_result(weir_event_prepare(good, NULL), -EINVAL);
+    assert_non_null(strstr(weir_last_error(), "ticket"));
     assert_true(all_bytes(room, sizeof room, 0));
 }
 

@@ -133,8 +133,10 @@ static void refuse_open(const struct kind *kind, uint64_t made)
     assert_result(kind->init(memory, peers_bytes, 4), -EPROTONOSUPPORT);
     *word() = made - 4;
     assert_result(kind->open(&handle, memory, peers_bytes), -EUCLEAN);
+    assert_result(kind->init(memory, peers_bytes, 4), -EUCLEAN);
     *word() = (made - 4) | (kind->most + 1);
     assert_result(kind->open(&handle, memory, UINT64_MAX), -EUCLEAN);
+    assert_result(kind->init(memory, peers_bytes, 4), -EUCLEAN);
     *word() = made ^ UINT64_C(1) << 63;
     assert_result(kind->open(&handle, memory, peers_bytes), -EPROTO);
     assert_result(kind->init(memory, peers_bytes, 4), -EPROTO);

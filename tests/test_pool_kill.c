@@ -5,7 +5,9 @@
  * Method: a child allocates and frees, single-stepped; each state of the shared memory that it
  *       passes through is kept, and then it is killed. From each of them a survivor recovers: as
  *       many blocks are given as places hold, all different, and the rest can still be had. A
- *       second child is stepped through each recovery in the same way, killed, and survived.
+ *       second child is stepped through each recovery in the same way, killed, and survived. And
+ *       all of this with places that the next one to come does not see: it is refused and changes
+ *       nothing, however often it comes and wherever it is killed, until one comes that sees them.
  */
 #include "fixture.h"
 #include "tracer.h"
@@ -25,32 +27,50 @@
 #define ARENA_BYTES 1024
 #define PLACES 4
 
+/* Pool and arena are in the small space, and these places are not. */
+#define SMALL_BYTES (ARENA_AT + ARENA_BYTES)
+#define FAR_AT (SMALL_BYTES + 64)
+
 /* States that a walk passes through; the stores of five calls. */
 #define MOST_STATES 200
 
 static struct shared {
     atomic_bool is_over;
-    uint64_t place[PLACES];
-    uint64_t arena_place[2];
+    uint64_t small_arena_place;
+    uint64_t more[BLOCKS + 1];
 } * shared;
 
-static struct weir_space space;
-static struct weir_pool pool;
-static struct weir_arena arena;
-static unsigned recoveries;
+static struct held {
+    uint64_t place[PLACES];
+    uint64_t arena_place[2];
+} * held; /* in the shared memory, near or far */
 
-static void stage(void)
+static struct weir_space space, small;
+static struct weir_pool pool, small_pool;
+static struct weir_arena arena, small_arena;
+static unsigned recoveries, refusals;
+
+static void stage(bool is_far)
 {
     memset(space.base, 0, SPACE_BYTES);
+    held = (struct held *)((uint64_t *)space.base + (is_far ? FAR_AT / 8 : 16));
+    recoveries = refusals = 0;
     assert_result(weir_pool_init(space, POOL_AT, 64, BLOCKS), 0);
     assert_result(weir_pool_open(&pool, space, POOL_AT), 0);
+    assert_result(weir_pool_open(&small_pool, small, POOL_AT), 0);
     assert_result(weir_arena_init(space, ARENA_AT, ARENA_BYTES), 0);
     assert_result(weir_arena_open(&arena, space, ARENA_AT), 0);
+    assert_result(weir_arena_open(&small_arena, small, ARENA_AT), 0);
     /* Something on the free list, and something given. */
-    assert_result(weir_pool_alloc(&pool, &shared->place[0]), 0);
-    assert_result(weir_pool_alloc(&pool, &shared->place[1]), 0);
-    assert_result(weir_pool_free(&pool, &shared->place[0]), 0);
-    assert_result(weir_arena_alloc(&arena, 24, 8, &shared->arena_place[0]), 0);
+    assert_result(weir_pool_alloc(&pool, &held->place[0]), 0);
+    assert_result(weir_pool_alloc(&pool, &held->place[1]), 0);
+    assert_result(weir_pool_free(&pool, &held->place[0]), 0);
+    assert_result(weir_arena_alloc(&arena, 24, 8, &held->arena_place[0]), 0);
+}
+
+static bool is_far(void)
+{
+    return (unsigned char *)held >= (unsigned char *)space.base + SMALL_BYTES;
 }
 
 /* The child's identity is made before it is stepped. */
@@ -65,11 +85,11 @@ static void prepare(void *argument)
 static void act(void *argument)
 {
     (void)argument;
-    CHECK_RESULT(weir_pool_alloc(&pool, &shared->place[0]), 0); /* from the free list */
-    CHECK_RESULT(weir_pool_alloc(&pool, &shared->place[2]), 0); /* never given before */
-    CHECK_RESULT(weir_pool_free(&pool, &shared->place[1]), 0);
-    CHECK_RESULT(weir_pool_free(&pool, &shared->place[0]), 0);
-    CHECK_RESULT(weir_arena_alloc(&arena, 40, 64, &shared->arena_place[1]), 0);
+    CHECK_RESULT(weir_pool_alloc(&pool, &held->place[0]), 0); /* from the free list */
+    CHECK_RESULT(weir_pool_alloc(&pool, &held->place[2]), 0); /* never given before */
+    CHECK_RESULT(weir_pool_free(&pool, &held->place[1]), 0);
+    CHECK_RESULT(weir_pool_free(&pool, &held->place[0]), 0);
+    CHECK_RESULT(weir_arena_alloc(&arena, 40, 64, &held->arena_place[1]), 0);
     atomic_store(&shared->is_over, true);
 }
 
@@ -79,21 +99,21 @@ static void check_pool(void)
     assert_result(weir_pool_check(&pool), 0);
     assert_result(weir_pool_used(&pool, &used), 0);
     for (unsigned i = 0; i < PLACES; i++) {
-        given += shared->place[i] != 0;
+        given += held->place[i] != 0;
         for (unsigned k = 0; k < i; k++)
-            assert_true(shared->place[i] == 0 || shared->place[i] != shared->place[k]);
+            assert_true(held->place[i] == 0 || held->place[i] != held->place[k]);
     }
     if (used != given)
         walk_print_place();
     assert_int_equal(used, given);
     /* All the others can be had, and no more. */
-    uint64_t *more = (uint64_t *)(shared + 1);
+    uint64_t *more = shared->more;
     for (unsigned i = given; i < BLOCKS; i++)
         assert_result(weir_pool_alloc(&pool, &more[i]), 0);
     assert_result(weir_pool_alloc(&pool, &more[BLOCKS]), -ENOMEM);
     for (unsigned i = given; i < BLOCKS; i++) {
         for (unsigned k = 0; k < PLACES; k++)
-            assert_int_not_equal(more[i], shared->place[k]);
+            assert_int_not_equal(more[i], held->place[k]);
     }
 }
 
@@ -101,10 +121,68 @@ static void check_arena(void)
 {
     uint64_t used_bytes, begin = ARENA_AT + WEIR_ARENA_HEADER_BYTES;
     assert_result(weir_arena_used(&arena, &used_bytes), 0);
-    uint64_t wanted = shared->arena_place[1] ? shared->arena_place[1] + 40 - begin : 24;
+    uint64_t wanted = held->arena_place[1] ? held->arena_place[1] + 40 - begin : 24;
+    if (shared->small_arena_place) { /* behind all others */
+        assert_true(shared->small_arena_place >= begin + wanted);
+        wanted = shared->small_arena_place + 8 - begin;
+    }
     if (used_bytes != wanted)
         walk_print_place();
     assert_int_equal(used_bytes, wanted);
+}
+
+/* All but the mutexes, which each call takes. */
+static bool is_unchanged(unsigned char *before)
+{
+    const size_t mutexes[] = { POOL_AT + 16, ARENA_AT + 8 };
+    for (unsigned i = 0; i < ARRAY_SIZE(mutexes); i++)
+        memcpy(before + mutexes[i], (unsigned char *)space.base + mutexes[i],
+               sizeof(struct weir_mutex));
+    return memcmp(before, space.base, SPACE_BYTES) == 0;
+}
+
+static bool small_uses_pool(void)
+{
+    uint32_t used;
+    int result = weir_pool_recover(&small_pool);
+    assert_true(result == 0 || result == -EUCLEAN);
+    if (result != 0)
+        assert_non_null(strstr(weir_last_error(), "must call weir_pool_recover() first"));
+    assert_result(weir_pool_alloc(&small_pool, &shared->more[0]), result);
+    assert_result(weir_pool_free(&small_pool, &shared->more[0]), result);
+    assert_result(weir_pool_used(&small_pool, &used), result);
+    assert_result(weir_pool_check(&small_pool), result);
+    return result == 0;
+}
+
+static bool small_uses_arena(void)
+{
+    uint64_t used;
+    int result = weir_arena_recover(&small_arena);
+    assert_true(result == 0 || result == -EUCLEAN);
+    if (result != 0) {
+        assert_non_null(strstr(weir_last_error(), "must call weir_arena_recover() first"));
+        assert_result(weir_arena_reset(&small_arena), result);
+    }
+    if (shared->small_arena_place == 0)
+        assert_result(weir_arena_alloc(&small_arena, 8, 8, &shared->small_arena_place), result);
+    assert_result(weir_arena_used(&small_arena, &used), result);
+    return result == 0;
+}
+
+/* One whose space ends before the places comes, twice. */
+static void small_comes(void)
+{
+    bool (*const uses[])(void) = { small_uses_pool, small_uses_arena };
+    unsigned char *before = test_malloc(SPACE_BYTES);
+    for (unsigned i = 0; i < 2 * ARRAY_SIZE(uses); i++) {
+        memcpy(before, space.base, SPACE_BYTES);
+        if (uses[i % ARRAY_SIZE(uses)]())
+            continue;
+        refusals++;
+        assert_true(is_unchanged(before));
+    }
+    test_free(before);
 }
 
 static void check_all(void)
@@ -155,13 +233,25 @@ static void recover(void *argument)
     atomic_store(&shared->is_over, true);
 }
 
-static void check_recovery_killed(const unsigned char *state)
+static void recover_small(void *argument)
+{
+    (void)argument;
+    int result = weir_pool_recover(&small_pool);
+    CHECK(result == 0 || result == -EUCLEAN);
+    result = weir_arena_recover(&small_arena);
+    CHECK(result == 0 || result == -EUCLEAN);
+    atomic_store(&shared->is_over, true);
+}
+
+static void check_recovery_killed(const unsigned char *state, void (*steps)(void *))
 {
     struct states second;
     start_from(state);
-    walk(&second, "recovery", recover);
+    walk(&second, "recovery", steps);
     for (unsigned i = 0; i < second.count; i++) {
         start_from(second.state[i]);
+        if (is_far())
+            small_comes();
         check_all();
     }
     test_free(second.state);
@@ -171,8 +261,7 @@ static void test_killed_at_each_instruction(void **state)
 {
     struct states first;
     (void)state;
-    recoveries = 0;
-    stage();
+    stage(false);
     unsigned instructions = walk(&first, "alloc and free", act);
     for (unsigned i = 0; i < first.count; i++) {
         start_from(first.state[i]);
@@ -188,13 +277,45 @@ static void test_recovery_killed(void **state)
 {
     struct states first;
     (void)state;
-    recoveries = 0;
-    stage();
+    stage(false);
     walk(&first, "alloc and free", act);
     for (unsigned i = 0; i < first.count; i += SANITIZED ? 5 : 1)
-        check_recovery_killed(first.state[i]);
+        check_recovery_killed(first.state[i], recover);
     assert_true(recoveries > 10);
     print_message("           %u states, %u recoveries\n", first.count, recoveries);
+    test_free(first.state);
+}
+
+static void test_places_unseen(void **state)
+{
+    struct states first;
+    (void)state;
+    stage(true);
+    walk(&first, "alloc and free, far", act);
+    for (unsigned i = 0; i < first.count; i++) {
+        start_from(first.state[i]);
+        small_comes();
+        check_all();
+    }
+    assert_true(recoveries > 10 && refusals > 10);
+    print_message("           %u states, %u refusals, %u recoveries\n", first.count, refusals,
+                  recoveries);
+    test_free(first.state);
+}
+
+static void test_places_unseen_recovery_killed(void **state)
+{
+    struct states first;
+    (void)state;
+    stage(true);
+    walk(&first, "alloc and free, far", act);
+    for (unsigned i = 0; i < first.count; i += SANITIZED ? 9 : 1) {
+        check_recovery_killed(first.state[i], recover_small);
+        check_recovery_killed(first.state[i], recover);
+    }
+    assert_true(recoveries > 10 && refusals > 10);
+    print_message("           %u states, %u refusals, %u recoveries\n", first.count, refusals,
+                  recoveries);
     test_free(first.state);
 }
 
@@ -203,6 +324,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_at_each_instruction),
         cmocka_unit_test(test_recovery_killed),
+        cmocka_unit_test(test_places_unseen),
+        cmocka_unit_test(test_places_unseen_recovery_killed),
     };
     if (!tracer_works())
         return 77;
@@ -211,5 +334,6 @@ int main(void)
     if (space.base == MAP_FAILED)
         return 1;
     shared = space.base;
+    small = (struct weir_space){ space.base, SMALL_BYTES };
     return cmocka_run_group_tests(tests, fixture_start, fixture_end);
 }

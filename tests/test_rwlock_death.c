@@ -141,6 +141,10 @@ static void test_given_up(void **state)
     assert_answer(b, -ENOTRECOVERABLE);
     assert_result(weir_rwlock_try_read_lock(&lock), -ENOTRECOVERABLE);
     assert_result(weir_rwlock_try_write_lock(&lock), -ENOTRECOVERABLE);
+    assert_result(weir_rwlock_read_unlock(&lock), -EPERM);
+    assert_result(weir_rwlock_write_unlock(&lock), -EPERM);
+    assert_result(weir_rwlock_downgrade(&lock), -EPERM);
+    assert_result(weir_rwlock_consistent(&lock), -EPERM);
     assert_int_equal(weir_rwlock_readers(&lock), 0);
     assert_int_equal(weir_rwlock_writer(&lock), WEIR_IDENTITY_NOBODY);
     peer_end(&a);

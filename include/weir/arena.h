@@ -10,6 +10,10 @@
  * killed at any instruction neither loses a byte nor lets one be given twice. Whoever inherits a
  * lock calls weir_arena_recover() before it looks at a place, or moves what stands there.
  *
+ * Also as there, spaces begin at the same byte and may end at different ones: what a process died in the
+ * midst of is finished or taken back by the next call of one whose space has the place. Until then each
+ * call by one whose space ends before it is -EUCLEAN, changes nothing, and says where the place is.
+ *
  *     struct table {
  *         struct weir_mutex mutex;
  *         WEIR_POINTER(struct row) rows;
@@ -81,7 +85,8 @@ WEIR_EXPORT int weir_arena_open(struct weir_arena *arena, struct weir_space spac
  *
  * Returns: 0.
  * Errors: -ENOMEM (the sentence says what is left), -EINVAL (size, align; place outside of the space
- *     or not 0), -EUCLEAN (the arena is damaged), those of weir_identity().
+ *     or not 0), -EUCLEAN (the arena is damaged; or a process died in the midst of a call, with a place
+ *     that is not in this space: see above), those of weir_identity().
  * Blocking: for other calls on the arena. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_arena_alloc(struct weir_arena *arena, uint64_t size_bytes, uint64_t align,
@@ -93,7 +98,8 @@ WEIR_EXPORT int weir_arena_alloc(struct weir_arena *arena, uint64_t size_bytes, 
  * arena: the view.
  *
  * Returns: 0: nothing was to be done; WEIR_OWNER_DIED: something was, and it is done.
- * Errors: -EUCLEAN, those of weir_identity().
+ * Errors: -EUCLEAN (as weir_arena_alloc(): something may be to be done still), those of
+ *     weir_identity().
  * Blocking: for other calls on the arena. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_arena_recover(struct weir_arena *arena);
@@ -103,7 +109,7 @@ WEIR_EXPORT int weir_arena_recover(struct weir_arena *arena);
  *
  * arena: the view. used_bytes: receives it, gaps for alignment included.
  *
- * Returns: 0. Errors: -EUCLEAN, those of weir_identity().
+ * Returns: 0. Errors: -EUCLEAN (as weir_arena_alloc()), those of weir_identity().
  * Blocking: for other calls on the arena. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_arena_used(struct weir_arena *arena, uint64_t *used_bytes);
@@ -113,7 +119,7 @@ WEIR_EXPORT int weir_arena_used(struct weir_arena *arena, uint64_t *used_bytes);
  *
  * arena: the view. No place may be followed any more: set them to 0 before.
  *
- * Returns: 0. Errors: -EUCLEAN, those of weir_identity().
+ * Returns: 0. Errors: -EUCLEAN (as weir_arena_alloc()), those of weir_identity().
  * Blocking: for other calls on the arena. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_arena_reset(struct weir_arena *arena);

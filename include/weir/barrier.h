@@ -50,6 +50,11 @@
  * looks five times a second: a process that was killed at any instruction delays the others by a
  * fifth of a second at most. What a party wrote before it arrived is visible to all after the wait.
  *
+ * Who ends a round looks at all places before; when anybody has joined or withdrawn since (at its
+ * deadline; with 0, by each poll), the end fails. These changes are counted modulo 524,288: if who ends it
+ * is stopped, or kept off its processor, between the two, and just so many changes or a multiple are
+ * made in this round before it goes on, the round ends early: not all who have joined or withdrawn have arrived.
+ *
  * Who may write the memory may block everybody who uses it, or let them go on. Nobody can make a call
  * read or write outside of it.
  *
@@ -95,7 +100,8 @@ WEIR_EXPORT uint64_t weir_barrier_bytes(uint32_t parties);
  *
  * Returns: 0: it is there. Errors: -EINVAL (memory NULL or not aligned, parties, too few bytes; or
  *     it is there with another number of parties), -EPROTO (something else stands there),
- *     -EPROTONOSUPPORT (made by a weir with another layout).
+ *     -EPROTONOSUPPORT (made by a weir with another layout), -EUCLEAN (an impossible number of
+ *     parties).
  * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
  */
 WEIR_EXPORT int weir_barrier_init(void *memory, uint64_t bytes, uint32_t parties);
@@ -133,7 +139,7 @@ WEIR_EXPORT int weir_barrier_join(struct weir_barrier *barrier, uint32_t *party)
  * barrier: the handle. party: this process's, of weir_barrier_join().
  *
  * Returns: how many dead parties this round went on without; 0: all have come that are parties.
- * Errors: -EPERM (this process is not that party), -EBUSY (another thread waits as it), -EUCLEAN
+ * Errors: -EPERM (this process is not that party), -EBUSY (another thread waits or leaves as it), -EUCLEAN
  *     (the count of rounds jumped: somebody else has written it), -EINVAL (no handle, party out of
  *     range).
  * Blocking: until all have arrived, or are dead. A signal's handler runs, then it waits on.
@@ -161,7 +167,8 @@ WEIR_EXPORT int weir_barrier_wait_until(struct weir_barrier *barrier, uint32_t p
  *
  * barrier: the handle. party: this process's. The others go on without it, and do not count it.
  *
- * Returns: 0. Errors: -EPERM (this process is not that party), -EINVAL.
+ * Returns: 0. Errors: -EPERM (this process is not that party), -EBUSY (another thread of it arrives,
+ *     withdraws or leaves as the same party at this moment), -EINVAL (no handle, party out of range).
  * Blocking: never. Threads: any, when none waits as this party. Fork: a child cannot leave for its
  * parent. Signals: not async-signal-safe.
  */

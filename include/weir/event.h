@@ -54,7 +54,7 @@ struct weir_event {
  * call: a change before it is seen then, one after it ends the wait. A ticket that is not used
  * costs nothing but the next notifier a system call.
  *
- * Returns: 0. Errors: -EINVAL (NULL, not aligned).
+ * Returns: 0. Errors: -EINVAL (event NULL or not aligned, ticket NULL: nobody is said to sleep).
  * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
  */
 WEIR_EXPORT int weir_event_prepare(struct weir_event *event, uint32_t *ticket);

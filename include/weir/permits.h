@@ -97,7 +97,7 @@ WEIR_EXPORT uint64_t weir_permits_bytes(uint32_t count);
  *
  * Returns: 0: they are there. Errors: -EINVAL (memory NULL or not aligned, count, too few bytes; or
  *     they are there with another count), -EPROTO (something else stands there),
- *     -EPROTONOSUPPORT (made by a weir with another layout).
+ *     -EPROTONOSUPPORT (made by a weir with another layout), -EUCLEAN (an impossible count).
  * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
  */
 WEIR_EXPORT int weir_permits_init(void *memory, uint64_t bytes, uint32_t count);

@@ -36,6 +36,15 @@
  * The memory: weir_pool_bytes() of a space (see <weir/offset.h>), at any offset in it. Zeroed
  * memory, and weir_pool_init() by any number of processes, the same each.
  *
+ * The spaces of all processes begin at the same byte of the memory, and all of the pool is in each;
+ * one may end before another. A place need only be in the space of whoever calls. When a process dies in
+ * the midst of a call, any process whose space has that place finishes or takes back what was begun, by
+ * its next call on the pool. Until then each call by one whose space ends before the place is
+ * -EUCLEAN, changes nothing, and says where the place is: it cannot know whether the block is given.
+ * So let whoever may inherit a lock have all places in its space. One that has not, and gets -EUCLEAN from
+ * weir_pool_recover(), must neither look at the places nor say that the lock is consistent: it maps
+ * the rest and opens the pool anew, or ends with the lock held.
+ *
  * Who may write the memory may damage the pool, or block everybody who uses it; then calls fail with
  * -EUCLEAN, wait, or give blocks that others use. Nobody can make a call read or write outside of the space.
  *
@@ -116,7 +125,8 @@ WEIR_EXPORT int weir_pool_open(struct weir_pool *pool, struct weir_space space, 
  *
  * Returns: 0.
  * Errors: -ENOMEM (all blocks are in use: the sentence says how many), -EINVAL (place outside of
- *     the space or not 0), -EUCLEAN (the pool is damaged), those of weir_identity().
+ *     the space or not 0), -EUCLEAN (the pool is damaged; or a process died in the midst of a call,
+ *     with a place that is not in this space: see above), those of weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_alloc(struct weir_pool *pool, uint64_t *place);
@@ -128,7 +138,7 @@ WEIR_EXPORT int weir_pool_alloc(struct weir_pool *pool, uint64_t *place);
  *
  * Returns: 0.
  * Errors: -EINVAL (place outside of the space; no block of this pool in it, or one that is free:
- *     freed twice), -EUCLEAN, those of weir_identity().
+ *     freed twice), -EUCLEAN (as weir_pool_alloc()), those of weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_free(struct weir_pool *pool, uint64_t *place);
@@ -140,7 +150,8 @@ WEIR_EXPORT int weir_pool_free(struct weir_pool *pool, uint64_t *place);
  * call on the pool begins with the same.
  *
  * Returns: 0: nothing was to be done; WEIR_OWNER_DIED: something was, and it is done.
- * Errors: -EUCLEAN, those of weir_identity().
+ * Errors: -EUCLEAN (as weir_pool_alloc(): something may be to be done still), those of
+ *     weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_recover(struct weir_pool *pool);
@@ -150,7 +161,7 @@ WEIR_EXPORT int weir_pool_recover(struct weir_pool *pool);
  *
  * pool: the view. used: receives the number, of pool->count.
  *
- * Returns: 0. Errors: -EUCLEAN, those of weir_identity().
+ * Returns: 0. Errors: -EUCLEAN (as weir_pool_alloc()), those of weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_used(struct weir_pool *pool, uint32_t *used);
@@ -160,7 +171,8 @@ WEIR_EXPORT int weir_pool_used(struct weir_pool *pool, uint32_t *used);
  *
  * pool: the view. Walks the free list and counts, with the pool locked: for tests and tools.
  *
- * Returns: 0. Errors: -EUCLEAN (the sentence says what contradicts what), those of weir_identity().
+ * Returns: 0. Errors: -EUCLEAN (the sentence says what contradicts what; or as weir_pool_alloc()), those
+ *     of weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_check(struct weir_pool *pool);

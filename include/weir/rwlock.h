@@ -45,7 +45,9 @@
  *   one that repairs                    | as one that writes
  *
  * As long as one that lives repairs, readers wait for it. A writer that was told and unlocks
- * without weir_rwlock_consistent() gives the lock up: every call is -ENOTRECOVERABLE from then on.
+ * without weir_rwlock_consistent() gives the lock up: whoever waits for it, or locks it later, for
+ * reading or writing, gets -ENOTRECOVERABLE. As nobody holds it then, unlocks, weir_rwlock_downgrade() and
+ * weir_rwlock_consistent() are -EPERM.
  * Stopped processes (SIGSTOP, a debugger) are alive, and waited for; so is one that cannot be
  * asked for (another IPC namespace, a filter). A child of fork holds nothing of its parent's.
  *
@@ -111,7 +113,8 @@ WEIR_EXPORT uint64_t weir_rwlock_bytes(uint32_t readers);
  *
  * Returns: 0: it is there. Errors: -EINVAL (memory NULL or not aligned, readers, too few bytes; or
  *     it is there with another number of readers), -EPROTO (something else stands there),
- *     -EPROTONOSUPPORT (made by a weir with another layout).
+ *     -EPROTONOSUPPORT (made by a weir with another layout), -EUCLEAN (a lock
+ *     with an impossible number of readers).
  * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
  */
 WEIR_EXPORT int weir_rwlock_init(void *memory, uint64_t bytes, uint32_t readers);
@@ -217,7 +220,8 @@ WEIR_EXPORT int weir_rwlock_write_lock_until(struct weir_rwlock *lock, int64_t d
  * weir_rwlock_write_unlock() - this writer is done
  *
  * lock: the handle; by the thread that locked. After WEIR_OWNER_DIED without
- * weir_rwlock_consistent() the lock is given up: everybody gets -ENOTRECOVERABLE from now on.
+ * weir_rwlock_consistent() the lock is given up: everybody who waits for it, or locks it later, gets
+ * -ENOTRECOVERABLE.
  *
  * Returns: 0. Errors: -EPERM (this thread does not write), -EINVAL.
  * Blocking: never. Threads: the writer. Fork: a child cannot unlock for its parent.

@@ -7,19 +7,21 @@
  *   geometry  | any initialiser     | compare-and-swap: 0 -> magic and size
  *   intent    | see alloc/intent.h  |
  *   used      | who holds the mutex | bytes given, from the first behind the head
+ *   before    | who holds the mutex | while act is 0: what used is then
  *
- *   step of alloc            | killed after it, whoever inherits finds     | and does
+ *   step of alloc            | killed after it, whoever comes next finds   | and does
  *   -------------------------+---------------------------------------------+---------------------
- *   1 act, place, block said | place is not the block                      | used = block's begin
+ *   1 before = used; place,  | place is not the block                      | used = before, act = 0
+ *     block, act said        |                                             |
  *   2 used = block's end     | the same                                    | the same
  *   3 place = block          | place is the block                          | act = 0
  *   4 act = 0                | nothing                                     | nothing
  *
+ * Who does not see the place, because its space ends before it, cannot tell 2 from 3, and does neither:
+ * -EUCLEAN, until one that sees it comes (alloc/intent.h). So does who finds a before that cannot be.
+ *
  * A1: what was given is [begin, begin + used), and every byte of it is a place's, or a gap's.
  * A2: used is a multiple of nothing, and at most the size.
- *
- * While a block is intended, its begin stands in intent.block, less the gap before it: so that used
- * falls back to what it was.
  */
 #include <weir/arena.h>
 
@@ -96,15 +98,22 @@ static int damaged(const struct weir_arena *arena, uint64_t used)
                       (unsigned long long)(arena->end_offset - arena->begin_offset));
 }
 
-/* With the mutex. Whoever was here before died, perhaps. */
+/* With the mutex. Whoever was here before died, perhaps; or had died, and nobody saw the place. */
 static int recover(struct weir_arena *arena)
 {
     struct weir__arena_shm *shm = arena->shm;
     if (weir__word(&shm->intent.act) == NOTHING)
         return 0;
-    const weir__atomic_u64 *place = weir__place_at(arena->space, weir__word(&shm->intent.place));
-    if (!place || weir__word(place) != weir__word(&shm->intent.block))
-        weir__set_word(&shm->used, weir__word(&shm->before));
+    uint64_t offset = weir__word(&shm->intent.place), before = weir__word(&shm->before);
+    const weir__atomic_u64 *place = weir__place_at(arena->space, offset);
+    if (!place)
+        return weir__place_unseen(arena->space, offset, "arena");
+    if (weir__word(place) != weir__word(&shm->intent.block)) {
+        if (before > arena->end_offset - arena->begin_offset)
+            return damaged(arena, before);
+        weir__set_word(&shm->used, before);
+        /* CRASH arena.restored: done again. */
+    }
     weir__intent_done(&shm->intent);
     return WEIR_OWNER_DIED;
 }
@@ -119,13 +128,12 @@ static int unlock(struct weir_arena *arena, int result)
 static int lock(struct weir_arena *arena, uint64_t *used)
 {
     struct weir__arena_shm *shm = arena->shm;
-    int result = weir_mutex_lock(&shm->intent.mutex);
-    if (result < 0)
+    int result = weir__intent_lock(&shm->intent);
+    if (result != 0)
         return result;
-    if (result == WEIR_OWNER_DIED) {
-        result = recover(arena);
-        weir_mutex_consistent(&shm->intent.mutex);
-    }
+    result = recover(arena);
+    if (result < 0)
+        return unlock(arena, result);
     *used = weir__word(&shm->used);
     if (*used > arena->end_offset - arena->begin_offset)
         return unlock(arena, damaged(arena, *used));

@@ -6,6 +6,16 @@
 
 #include "base/error.h"
 
+int weir__intent_lock(struct weir__intent *intent)
+{
+    int result = weir_mutex_lock(&intent->mutex);
+    if (result != WEIR_OWNER_DIED)
+        return result;
+    /* CRASH intent.inherited: the next one is told as well, and needs it no more than we. */
+    weir_mutex_consistent(&intent->mutex);
+    return 0;
+}
+
 void weir__intend(struct weir__intent *intent, uint64_t act, uint64_t place, uint64_t block)
 {
     weir__set_word(&intent->place, place);
@@ -26,6 +36,14 @@ weir__atomic_u64 *weir__place_at(struct weir_space space, uint64_t offset)
     uintptr_t at = (uintptr_t)space.base + (uintptr_t)offset;
     bool fits = offset <= space.size_bytes && sizeof(uint64_t) <= space.size_bytes - offset;
     return fits && at % _Alignof(weir__atomic_u64) == 0 ? (weir__atomic_u64 *)at : NULL;
+}
+
+int weir__place_unseen(struct weir_space space, uint64_t offset, const char *what)
+{
+    return weir__fail(EUCLEAN,
+                      "a process died in a call on the %s with a place at offset %llu, and this "
+                      "space has %llu bytes: one that has it must call weir_%s_recover() first",
+                      what, (unsigned long long)offset, (unsigned long long)space.size_bytes, what);
 }
 
 int weir__place_check(struct weir_space space, const uint64_t *place, uint64_t *offset)

@@ -7,16 +7,33 @@
  *
  *   field        | who writes it       | under what
  *   -------------+---------------------+--------------------------------------------------
- *   magic        | any initialiser     | compare-and-swap: 0 -> magic, when the rest is whole
  *   mutex        | see sync/mutex.h    |
  *   place, block | who holds the mutex | while act is 0
- *   act          | who holds the mutex | 0 -> what it is about to do, release; then 0, release
+ *   act          | who holds the mutex | 0 -> what it is about to do; 0 when that is done
+ *
+ * What whoever takes the mutex finds, and does before anything else:
+ *
+ *   act   | place                      | block and the rest   | it
+ *   ------+----------------------------+----------------------+------------------------------------
+ *   0     | whatever                   | whatever             | goes on
+ *   not 0 | in its space, aligned to 8 | can be true          | finishes the act or takes it back,
+ *         |                            |                      | act = 0, and goes on
+ *   not 0 | in its space, aligned to 8 | cannot               | -EUCLEAN, and writes nothing
+ *   not 0 | elsewhere                  | whatever             | -EUCLEAN, and writes nothing
+ *
+ * It goes by act alone, and not by the mutex's word that its holder has died: that is said once, and
+ * may have been said to one whose space ends before the place (spaces begin at the same byte, but
+ * need not have one size), or who was killed before it was done. An act that nobody can finish is a
+ * liar's: then each call of everybody is -EUCLEAN.
  *
  * T1: while act is not 0, what the holder's steps have changed can be told from place and the
- *     structure: so whoever inherits the mutex finishes the act or takes it back, and may be killed
+ *     structure: so whoever comes next finishes the act or takes it back, and may be killed
  *     in that as well: each step of it may be done twice.
  * T2: a block belongs to the place that holds its offset: an act counts as done as soon as its store
  *     into the place has happened.
+ * T3: while act is not 0, nobody writes a word of the structure but to finish that act or to take it
+ *     back, and act is the last of these words: so it waits, as long as it takes and whoever is
+ *     killed meanwhile, for one that sees its place.
  *
  * A process that is killed has made a prefix of its stores, in the order of the program: they leave
  * a core once they are retired, and that happens in order. So between two steps the compiler's order
@@ -57,11 +74,17 @@ static inline void weir__set_word(weir__atomic_u64 *word, uint64_t value)
     weir__step();
 }
 
+/* 0: locked. A dead holder has left its act, if it had begun one, and nothing else. */
+int weir__intent_lock(struct weir__intent *intent);
+
 void weir__intend(struct weir__intent *intent, uint64_t act, uint64_t place, uint64_t block);
 void weir__intent_done(struct weir__intent *intent);
 
 /* Where the place is here; NULL: outside of the space, or not aligned. */
 weir__atomic_u64 *weir__place_at(struct weir_space space, uint64_t offset);
+
+/* -EUCLEAN: there is an act, and its place is not here. */
+int weir__place_unseen(struct weir_space space, uint64_t offset, const char *what);
 
 /* The offset of a caller's place, or -EINVAL. */
 int weir__place_check(struct weir_space space, const uint64_t *place, uint64_t *offset);

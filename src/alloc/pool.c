@@ -10,7 +10,7 @@
  *   fresh     | who holds the mutex | blocks from this number on were never given
  *   link[i]   | who holds the mutex | of a free block: the next free one's number + 1; GIVEN; 0
  *
- *   step of alloc               | killed after it, whoever inherits finds  | and does
+ *   step of alloc               | killed after it, who comes next finds    | and does
  *   ----------------------------+------------------------------------------+----------------------
  *   1 act, place, block i said  | place is not i's offset                  | i back to the free list,
  *   2 free = link[i], or fresh  |                                          | unless it is its head, or
@@ -25,6 +25,10 @@
  *   3 link[i] = free            |                                          | unless it is its head
  *   4 free = i + 1              |                                          |
  *   5 act = 0                   | nothing                                  | nothing
+ *
+ * Who does not see the place, because its space ends before it, cannot tell whether the act has come
+ * to pass, and does none of this: -EUCLEAN, until one that sees it comes (alloc/intent.h). So does
+ * who finds words that cannot be: a block that is none, P2.
  *
  * P1: a block below fresh is GIVEN, and exactly one place holds its offset; or it is in the free
  *     list, once. But the one of the act.
@@ -197,16 +201,18 @@ static void take_back(struct weir_pool *pool, uint64_t block)
         put_back(pool, block);
 }
 
-/* A holder has died with an act begun. */
+/* With the mutex, and free and fresh are within their bounds. 0: nobody has died with an act begun. */
 static int recover(struct weir_pool *pool)
 {
     struct weir__pool_shm *shm = pool->shm;
-    uint64_t act = weir__word(&shm->intent.act), block = weir__word(&shm->intent.block);
-    const weir__atomic_u64 *place = weir__place_at(pool->space, weir__word(&shm->intent.place));
-    if (act == NOTHING)
+    if (weir__word(&shm->intent.act) == NOTHING)
         return 0;
-    if (block >= pool->count || !place)
+    uint64_t offset = weir__word(&shm->intent.place), block = weir__word(&shm->intent.block);
+    const weir__atomic_u64 *place = weir__place_at(pool->space, offset);
+    if (block >= pool->count)
         return damaged("the block of an act", block);
+    if (!place)
+        return weir__place_unseen(pool->space, offset, "pool");
     bool is_placed = weir__word(place) == offset_of(pool, block);
     if (!is_placed)
         take_back(pool, block);
@@ -240,21 +246,15 @@ static int unlock(struct weir_pool *pool, int result)
 /* 0 or WEIR_OWNER_DIED: locked, and whole. */
 static int lock(struct weir_pool *pool, struct bounds *bounds)
 {
-    struct weir_mutex *mutex = &pool->shm->intent.mutex;
-    int result = weir_mutex_lock(mutex);
-    if (result < 0)
+    int result = weir__intent_lock(&pool->shm->intent);
+    if (result != 0)
         return result;
-    int checked = read_bounds(pool, bounds);
-    if (result == WEIR_OWNER_DIED) {
-        if (checked == 0)
-            result = recover(pool);
-        weir_mutex_consistent(mutex);
-        if (checked == 0)
-            checked = read_bounds(pool, bounds); /* as the recovery left them */
-    }
-    if (checked == 0 && result >= 0)
-        return result;
-    return unlock(pool, checked != 0 ? checked : result);
+    result = read_bounds(pool, bounds);
+    if (result == 0)
+        result = recover(pool);
+    if (result == WEIR_OWNER_DIED && read_bounds(pool, bounds) != 0) /* as the recovery left them */
+        result = -EUCLEAN;
+    return result < 0 ? unlock(pool, result) : result;
 }
 
 /* A block for the act, still where it is. */

@@ -2,6 +2,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,28 +45,34 @@ const char *weir_last_error(void)
     return last_error;
 }
 
+/* -errno of either sign: each int has a number below 0, and INT_MIN none above. */
+static int below_zero(int error)
+{
+    return error > 0 ? -error : error;
+}
+
 const char *weir_strerror(int error)
 {
-    switch (error < 0 ? -error : error) {
+    switch (below_zero(error)) {
     case 0:
         return "success";
 #define CASE(code, meaning, cure)                                                                  \
-    case code:                                                                                     \
+    case -(code):                                                                                  \
         return meaning ": " cure;
         WEIR_ERRORS(CASE)
 #undef CASE
     default:
-        return strerror(error < 0 ? -error : error);
+        return strerror(error == INT_MIN ? error : -below_zero(error));
     }
 }
 
 const char *weir_strerror_name(int error)
 {
-    switch (error < 0 ? -error : error) {
+    switch (below_zero(error)) {
     case 0:
         return "0";
 #define CASE(code, meaning, cure)                                                                  \
-    case code:                                                                                     \
+    case -(code):                                                                                  \
         return #code;
         WEIR_ERRORS(CASE)
 #undef CASE

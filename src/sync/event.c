@@ -87,9 +87,12 @@ static struct weir__event_shm *shared(struct weir_event *event)
 int weir_event_prepare(struct weir_event *event, uint32_t *ticket)
 {
     int result = check(event);
-    if (result == 0)
-        *ticket = weir__event_prepare(shared(event));
-    return result;
+    if (result != 0)
+        return result;
+    if (!ticket)
+        return weir__fail_plain(EINVAL, "no place for the ticket");
+    *ticket = weir__event_prepare(shared(event));
+    return 0;
 }
 
 int weir_event_wait_until(struct weir_event *event, uint32_t ticket, int64_t deadline_ns)

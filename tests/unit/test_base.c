@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,17 @@ static void strerror_of_other_codes_is_the_c_librarys(void **state)
     assert_string_equal(weir_strerror(-ENOTTY), strerror(ENOTTY));
     assert_string_equal(weir_strerror_name(-ENOTTY), "E?");
     assert_non_null(weir_strerror(123456));
+}
+
+/* Where a sanitizer looks on: its negative is no int. */
+static void strerror_takes_every_int(void **state)
+{
+    const int ends[] = { INT_MIN, INT_MIN + 1, INT_MAX };
+    (void)state;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        assert_non_null(weir_strerror(ends[i]));
+        assert_string_equal(weir_strerror_name(ends[i]), "E?");
+    }
 }
 
 static void fail_leaves_the_sentence_and_errno(void **state)
@@ -220,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strerror_knows_every_code),
         cmocka_unit_test(strerror_of_other_codes_is_the_c_librarys),
+        cmocka_unit_test(strerror_takes_every_int),
         cmocka_unit_test(fail_leaves_the_sentence_and_errno),
         cmocka_unit_test(fail_cuts_a_long_sentence),
         cmocka_unit_test(error_save_and_restore),
