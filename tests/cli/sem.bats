@@ -42,8 +42,13 @@ teardown() {
 
 @test "not enough: --try and --wait end with 1, and nothing is taken" {
     "$WEIR" sem sem/one post 2
-    refused 1 "the semaphore is 0" "$WEIR" sem --try sem/one wait 3
-    refused 1 "by the deadline" "$WEIR" sem --wait 0.05 sem/one wait 3
+    refused 1 "'sem/one': it is 2, and 9 are wanted" "$WEIR" sem --try sem/one wait 9
+    refused 1 "'sem/one': it was 2 at the deadline, and 3 are wanted" \
+        "$WEIR" sem --wait 0.05 sem/one wait 3
+    works "$WEIR" sem sem/two post 0
+    refused 1 "'sem/two': it is 0, and 1 is wanted" "$WEIR" sem --try sem/two wait
+    refused 1 "'sem/two': it was 0 at the deadline, and 1 is wanted" \
+        "$WEIR" sem --wait 0.05 sem/two wait
     [ "$("$WEIR" sem sem/one)" -eq 2 ]
     run --separate-stderr "$WEIR" sem -nq sem/one wait 3
     [ "$status" -eq 1 ] && [ -z "$output$stderr" ]

@@ -102,6 +102,18 @@ static int begin_gathering(struct weir_mutex *gathering, int64_t deadline_ns)
     return result;
 }
 
+/* Why it is not to be had; what is there is what was taken, and is back. */
+static void tell_too_few(const struct request *request, int result, uint64_t there, const char *why)
+{
+    if (result != -EAGAIN && result != -ETIMEDOUT)
+        command_note("'%s': %s", request->name, why);
+    else
+        command_note("'%s': %s %llu%s, and %llu %s wanted", request->name,
+                     result == -EAGAIN ? "it is" : "it was", (unsigned long long)there,
+                     result == -EAGAIN ? "" : " at the deadline",
+                     (unsigned long long)request->count, request->count == 1 ? "is" : "are");
+}
+
 /* All or none: what was taken in vain goes back. */
 static int take(struct weir_semaphore *semaphore, const struct request *request)
 {
@@ -119,7 +131,7 @@ static int take(struct weir_semaphore *semaphore, const struct request *request)
     char *why = text_format("%s", weir_last_error());
     post(semaphore, taken);
     if (!stop_signal())
-        command_note("'%s': %s", request->name, why);
+        tell_too_few(request, result, taken, why);
     free(why);
     return STATUS_FAILURE;
 }
