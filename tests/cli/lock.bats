@@ -10,6 +10,7 @@ setup() {
 
 teardown() {
     "$WEIR" rm -qf lock/one lock/two
+    [ -z "${nobody_folder:-}" ] || rm -r "$nobody_folder"
 }
 
 # locked NAME COMMAND...: in the background, until it holds the mutex; its pid in $locked_pid.
@@ -143,4 +144,15 @@ ends_with() {
     works "$WEIR" lock "posix:/weir-test-$$"
     [[ "$output" == *free* ]]
     works "$WEIR" rm "posix:/weir-test-$$"
+}
+
+@test "what another user made is taken with --any-owner alone" {
+    nobody_can
+    works as_nobody lock --mode 0666 key:0x7bb6 -- true
+    local cure='uid 65534.*: say --any-owner, if you trust uid 65534$'
+    refused 1 "$cure" "$WEIR" lock key:0x7bb6 -- true
+    refused 1 "$cure" "$WEIR" lock key:0x7bb6
+    works "$WEIR" lock --any-owner key:0x7bb6 -- true
+    works "$WEIR" lock --any-owner key:0x7bb6
+    as_nobody rm key:0x7bb6
 }

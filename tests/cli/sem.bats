@@ -10,6 +10,7 @@ setup() {
 
 teardown() {
     "$WEIR" rm -qf sem/one sem/two
+    [ -z "${nobody_folder:-}" ] || rm -r "$nobody_folder"
 }
 
 @test "post adds, wait takes, value shows" {
@@ -123,4 +124,15 @@ asleep() {
     works "$WEIR" sem --initial 2 "posix:/weir-test-$$" wait
     [ "$("$WEIR" sem "posix:/weir-test-$$")" -eq 1 ]
     works "$WEIR" rm "posix:/weir-test-$$"
+}
+
+@test "what another user made is taken with --any-owner alone" {
+    nobody_can
+    works as_nobody sem --mode 0666 key:0x7bb6 post
+    local cure='uid 65534.*: say --any-owner, if you trust uid 65534$'
+    refused 1 "$cure" "$WEIR" sem key:0x7bb6 post
+    refused 1 "$cure" "$WEIR" sem key:0x7bb6
+    works "$WEIR" sem --any-owner key:0x7bb6 post
+    works "$WEIR" sem --any-owner key:0x7bb6
+    as_nobody rm key:0x7bb6
 }

@@ -39,8 +39,7 @@ static const char help[] =
     "Options:\n"
     "  -i, --initial=N     the value of a new one: 0 unless said\n"
     "  -n, --try           do not wait: status 1 when there are not enough\n"
-    "  -w, --wait=SECONDS  wait so long at most: 5, 0.25; without it, for ever\n"
-    "  -m, --mode=MODE     permission bits of a new one in octal; 0600 unless said\n"
+    "  -w, --wait=SECONDS  wait so long at most: 5, 0.25; without it, for ever\n" NAMED_HELP
     "  -q, --quiet         no remarks\n"
     "  -h, --help          this text\n"
     "\n"
@@ -69,7 +68,8 @@ struct request {
     const char *name, *act;
     uint64_t count;
     int64_t deadline_ns;
-    uint32_t mode, initial;
+    uint32_t initial;
+    struct named_access access;
 };
 
 static int initialise(struct shared *shared, uint32_t initial)
@@ -173,7 +173,7 @@ static int sem(const struct request *request)
     struct named named;
     bool is_made = strcmp(request->act, "value") != 0;
     int status =
-        named_open(&named, request->name, KIND, sizeof(struct shared), request->mode, is_made);
+        named_open(&named, request->name, KIND, sizeof(struct shared), &request->access, is_made);
     if (status == STATUS_OK)
         status = perform(named.data, request);
     named_close(&named);
@@ -216,9 +216,9 @@ static int run(int argc, char **argv)
 {
     static const struct option long_options[] = {
         { "initial", required_argument, NULL, 'i' },
-        { "mode", required_argument, NULL, 'm' },
         { "try", no_argument, NULL, 'n' },
         { "wait", required_argument, NULL, 'w' },
+        NAMED_LONG_OPTIONS,
         COMMAND_LONG_OPTIONS,
     };
     struct request request = { .count = 1, .deadline_ns = WEIR_NEVER };
@@ -230,9 +230,6 @@ static int run(int argc, char **argv)
         case 'i':
             good = count_option("--initial", optarg, WEIR_SEMAPHORE_MAX, &initial);
             break;
-        case 'm':
-            good = mode_option("--mode", optarg, &request.mode);
-            break;
         case 'n':
             request.deadline_ns = 0;
             break;
@@ -240,7 +237,7 @@ static int run(int argc, char **argv)
             good = deadline_option("--wait", optarg, &request.deadline_ns);
             break;
         default:
-            if (!command_option(option, &status))
+            if (!named_option(&request.access, option, optarg, &status))
                 return status;
         }
     }
