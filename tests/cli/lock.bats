@@ -120,6 +120,26 @@ ends_with() {
     grep -q "former holder died" said
 }
 
+@test "one that is held is removed by --force alone" {
+    locked lock/one
+    refused 1 "'lock/one' is held by process $locked_pid: --force removes it all the same" \
+        "$WEIR" rm lock/one
+    works "$WEIR" lock lock/one
+    [ "$output" = "held by process $locked_pid" ]
+    works "$WEIR" rm --force lock/one
+    refused 1 'no mutex' "$WEIR" lock lock/one
+    kill -TERM "$locked_pid"
+    ends_with 143 "$locked_pid"
+    # Free, or its holder dead: as any other object.
+    "$WEIR" lock lock/one -- true
+    works "$WEIR" rm lock/one
+    rm held
+    locked lock/one
+    kill -KILL "$locked_pid"
+    ends_with 137 "$locked_pid"
+    works "$WEIR" rm lock/one
+}
+
 @test "a wrong call is refused" {
     refused 2 "which mutex" "$WEIR" lock
     refused 2 "which command" "$WEIR" lock lock/one --

@@ -27,7 +27,8 @@ static const char help[] =
     "Runs COMMAND while it holds the mutex NAME, as flock(1) does with a file: of all\n"
     "commands under one name, one runs at a time. The mutex is a struct weir_mutex\n"
     "(weir-mutex.h(3)) at the front of a persistent segment, which is made when it\n"
-    "is not there and stays until 'weir rm NAME': C programs may use the same.\n"
+    "is not there and stays until 'weir rm NAME', which refuses while somebody holds\n"
+    "it (by --force two could run at once). C programs may use the same.\n"
     "\n"
     "A holder that is killed does not keep it, be it 'weir lock' or its COMMAND, by\n"
     "SIGKILL or a crash. The next one is told so on standard error, and its COMMAND\n"
@@ -55,8 +56,6 @@ static const char help[] =
     "  2 called wrongly, 126 COMMAND cannot be run, 127 there is no such COMMAND.\n";
 
 enum { STATUS_CANNOT_RUN = 126, STATUS_NO_COMMAND = 127, STATUS_SIGNAL = 128 };
-
-#define KIND "mutex"
 
 struct request {
     int64_t deadline_ns;
@@ -181,8 +180,8 @@ static int lock(char **argv, const struct request *request)
 {
     struct named named;
     bool has_command = argv[1] != NULL;
-    int status =
-        named_open(&named, argv[0], KIND, sizeof(struct weir_mutex), &request->access, has_command);
+    int status = named_open(&named, argv[0], MUTEX_KIND, sizeof(struct weir_mutex),
+                            &request->access, has_command);
     if (status == STATUS_OK && has_command)
         status = lock_and_run(named.data, named.object.argument, request, argv + 1);
     else if (status == STATUS_OK)

@@ -11,6 +11,9 @@
 
 #include "object.h"
 
+/* What 'weir lock' makes; 'weir rm' looks whether it is held. */
+#define MUTEX_KIND "mutex"
+
 /* Who else may have it, and whose it may be. */
 struct named_access {
     uint32_t mode; /* of a new one; 0: 0600 */
