@@ -92,7 +92,7 @@ static __attribute__((noinline)) int wait_for_one(struct semaphore_shm *shm, int
                                             .ends_by_signal = true };
     int result = weir__await(&how, shm, &shm->event, deadline_ns);
     if (result == WEIR__NOT_YET)
-        return weir__fail_plain(ETIMEDOUT, "nobody has posted the semaphore by the deadline");
+        return weir__fail_plain(ETIMEDOUT, "the semaphore had nothing to take by the deadline");
     return result == 0 ? 0 : weir__fail_plain(-result, "a signal arrived while waiting");
 }
 

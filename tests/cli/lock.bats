@@ -10,6 +10,7 @@ setup() {
 
 teardown() {
     "$WEIR" rm -qf lock/one lock/two
+    [ -z "${nobody_folder:-}" ] || rm -r "$nobody_folder"
 }
 
 # locked NAME COMMAND...: in the background, until it holds the mutex; its pid in $locked_pid.
@@ -119,6 +120,26 @@ ends_with() {
     grep -q "former holder died" said
 }
 
+@test "one that is held is removed by --force alone" {
+    locked lock/one
+    refused 1 "'lock/one' is held by process $locked_pid: --force removes it all the same" \
+        "$WEIR" rm lock/one
+    works "$WEIR" lock lock/one
+    [ "$output" = "held by process $locked_pid" ]
+    works "$WEIR" rm --force lock/one
+    refused 1 'no mutex' "$WEIR" lock lock/one
+    kill -TERM "$locked_pid"
+    ends_with 143 "$locked_pid"
+    # Free, or its holder dead: as any other object.
+    "$WEIR" lock lock/one -- true
+    works "$WEIR" rm lock/one
+    rm held
+    locked lock/one
+    kill -KILL "$locked_pid"
+    ends_with 137 "$locked_pid"
+    works "$WEIR" rm lock/one
+}
+
 @test "a wrong call is refused" {
     refused 2 "which mutex" "$WEIR" lock
     refused 2 "which command" "$WEIR" lock lock/one --
@@ -143,4 +164,15 @@ ends_with() {
     works "$WEIR" lock "posix:/weir-test-$$"
     [[ "$output" == *free* ]]
     works "$WEIR" rm "posix:/weir-test-$$"
+}
+
+@test "what another user made is taken with --any-owner alone" {
+    nobody_can
+    works as_nobody lock --mode 0666 key:0x7bb6 -- true
+    local cure='uid 65534.*: say --any-owner, if you trust uid 65534$'
+    refused 1 "$cure" "$WEIR" lock key:0x7bb6 -- true
+    refused 1 "$cure" "$WEIR" lock key:0x7bb6
+    works "$WEIR" lock --any-owner key:0x7bb6 -- true
+    works "$WEIR" lock --any-owner key:0x7bb6
+    as_nobody rm key:0x7bb6
 }

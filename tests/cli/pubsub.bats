@@ -223,6 +223,15 @@ load channels.bash
     grep -q "left, or was killed, before it had taken everything" err
 }
 
+@test "taken by nobody, since nobody was there, is told as that" {
+    refused 1 "nobody has subscribed to 'never': --wait-for 1 waits for somebody" \
+        "$WEIR" pub --taken never <<<hi
+    # Who has left before there was anything to take was there, and is not waited for.
+    sub out -c 1 c
+    works "$WEIR" pub --wait-for 1 --taken c <<<hi
+    ends "$sub_pid" 0
+}
+
 # A publisher waits for both, and then for what is written into the pipe "in".
 with_end() {
     mkfifo in

@@ -10,6 +10,7 @@ setup() {
 
 teardown() {
     "$WEIR" rm -qf sem/one sem/two
+    [ -z "${nobody_folder:-}" ] || rm -r "$nobody_folder"
 }
 
 @test "post adds, wait takes, value shows" {
@@ -42,8 +43,13 @@ teardown() {
 
 @test "not enough: --try and --wait end with 1, and nothing is taken" {
     "$WEIR" sem sem/one post 2
-    refused 1 "the semaphore is 0" "$WEIR" sem --try sem/one wait 3
-    refused 1 "by the deadline" "$WEIR" sem --wait 0.05 sem/one wait 3
+    refused 1 "'sem/one': it is 2, and 9 are wanted" "$WEIR" sem --try sem/one wait 9
+    refused 1 "'sem/one': it was 2 at the deadline, and 3 are wanted" \
+        "$WEIR" sem --wait 0.05 sem/one wait 3
+    works "$WEIR" sem sem/two post 0
+    refused 1 "'sem/two': it is 0, and 1 is wanted" "$WEIR" sem --try sem/two wait
+    refused 1 "'sem/two': it was 0 at the deadline, and 1 is wanted" \
+        "$WEIR" sem --wait 0.05 sem/two wait
     [ "$("$WEIR" sem sem/one)" -eq 2 ]
     run --separate-stderr "$WEIR" sem -nq sem/one wait 3
     [ "$status" -eq 1 ] && [ -z "$output$stderr" ]
@@ -118,4 +124,15 @@ asleep() {
     works "$WEIR" sem --initial 2 "posix:/weir-test-$$" wait
     [ "$("$WEIR" sem "posix:/weir-test-$$")" -eq 1 ]
     works "$WEIR" rm "posix:/weir-test-$$"
+}
+
+@test "what another user made is taken with --any-owner alone" {
+    nobody_can
+    works as_nobody sem --mode 0666 key:0x7bb6 post
+    local cure='uid 65534.*: say --any-owner, if you trust uid 65534$'
+    refused 1 "$cure" "$WEIR" sem key:0x7bb6 post
+    refused 1 "$cure" "$WEIR" sem key:0x7bb6
+    works "$WEIR" sem --any-owner key:0x7bb6 post
+    works "$WEIR" sem --any-owner key:0x7bb6
+    as_nobody rm key:0x7bb6
 }

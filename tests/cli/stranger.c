@@ -58,7 +58,7 @@ static int publish(void)
 /* A sender's way to the first byte; magic: of which version. */
 static int greet(uint64_t magic)
 {
-    struct stream_hello hello = { magic, 0, BACK };
+    struct stream_hello hello = { magic, 0, BACK, { 0, 0 } };
     char back[256];
     snprintf(back, sizeof back, "%s.back-%08x", name, BACK);
     return check(weir_subscriber_open(&subscriber, back, &options)) ||

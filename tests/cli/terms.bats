@@ -109,6 +109,8 @@ teardown() {
     until as 65534 info -q c 2>/dev/null | grep -q '^subscriber'; do :; done
     refused 1 "belongs to uid 65534.*say --any-owner.*$cure" as 65532 pub c </dev/null
     refused 1 "has mode 0600.*$cure" as 65532 sub --any-owner c
+    refused 1 "you are uid 65532: this command takes nothing of other users'$" \
+        as 65532 send c </dev/null
     # Who looks is told that there is something to be seen.
     run --separate-stderr as 65532 top --once -i 0.05
     [ "$status" -eq 0 ]
@@ -164,10 +166,9 @@ teardown() {
     refused 1 'to 4096 \(--publishers-max\)$' "$WEIR" pub c </dev/null
     exec 5>&-
     end_children
-    # This one has no option for it.
     nobody_can
     as_nobody create key:0x5bb7 --size 4096
-    refused 1 "you are uid $UID: this command takes nothing of other users'$" \
+    refused 1 "you are uid $UID: say --any-owner, if you trust uid 65534$" \
         "$WEIR" lock key:0x5bb7
     "$WEIR" rm key:0x5bb7
 }

@@ -108,6 +108,64 @@ start_pair() {
     cmp in same
 }
 
+# same_file SENT ARGUMENT...: 'recv' with these, and its standard output at the end of in, is
+# refused while SENT is sent by "send x"; both say so, and in is what it was.
+same_file() {
+    cp in before
+    "$WEIR" send x "$1" 2>send.err &
+    local sender=$!
+    run --separate-stderr bash -c '"$WEIR" recv x "$@" >>in' bash "${@:2}"
+    ends_soon $sender 1
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"is the same file as the sender's: nothing is written"* ]]
+    [[ "$(cat send.err)" == *"$1 is the same file as the receiver's: nothing is written"* ]]
+    cmp in before
+}
+
+@test "to send a file into itself is refused, and it stays as it was" {
+    bytes 3000000 >in
+    ln in linked
+    ln -s in symbolic
+    same_file in in
+    same_file in linked
+    same_file symbolic in
+    same_file in
+    # A file of the same bytes is another one.
+    cp in out
+    "$WEIR" recv x out &
+    "$WEIR" send x in
+    wait $!
+    cmp in out
+    check_nothing_left
+}
+
+@test "a file that becomes shorter while it is sent is told on both sides" {
+    mkfifo out
+    bytes 30000000 >in
+    "$WEIR" send x in 2>send.err &
+    local sender=$!
+    "$WEIR" recv x out 2>recv.err &
+    local receiver=$!
+    exec 8<out
+    read -r -N 1 -u 8 # it is being sent, and not all has been read
+    : >in
+    cat <&8 >/dev/null
+    ends_soon $sender 1
+    ends_soon $receiver 1
+    exec 8<&-
+    [[ "$(cat send.err)" == *"in ended after "*" of its 28.6 MiB: it became shorter"* ]]
+    [[ "$(cat recv.err)" == *"the sender's file became shorter while it was sent"* ]]
+    # The size of such a file is a page, and says nothing.
+    local page=/sys/kernel/mm/transparent_hugepage/enabled
+    if [ -r $page ]; then
+        "$WEIR" send x $page &
+        "$WEIR" recv x >got
+        wait $!
+        cmp got $page
+    fi
+    check_nothing_left
+}
+
 @test "a line arrives before the next one is written" {
     start_pair
     for word in one two three; do

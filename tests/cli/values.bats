@@ -10,6 +10,7 @@ setup() {
 
 teardown() {
     "$WEIR" rm -qf value/one value/two
+    [ -z "${nobody_folder:-}" ] || rm -r "$nobody_folder"
 }
 
 # lines FILE N: until it has so many.
@@ -176,4 +177,54 @@ lines() {
     rm -f "/dev/shm/$name"
     [ "$status" -eq 135 ]
     [ "$(cat told)" = "weir: the POSIX segment was cut off by another process while it was used: SIGBUS" ]
+}
+
+# as UID ARGUMENT...: weir as this user, of group 65533 as well.
+as() {
+    setpriv --reuid "$1" --regid "$1" --groups 65533 "$nobody_folder/weir" "${@:2}"
+}
+
+@test "what another user made is taken with --any-owner alone" {
+    nobody_can
+    works as_nobody set --mode 0666 key:0x7bb6 theirs
+    local cure='uid 65534.*: say --any-owner, if you trust uid 65534$'
+    refused 1 "$cure" "$WEIR" get key:0x7bb6
+    refused 1 "$cure" "$WEIR" watch -c 1 key:0x7bb6
+    refused 1 "$cure" "$WEIR" set key:0x7bb6 mine
+    works "$WEIR" get --any-owner key:0x7bb6
+    [ "$output" = theirs ]
+    works "$WEIR" set --any-owner key:0x7bb6 mine
+    works "$WEIR" watch --any-owner -c 1 key:0x7bb6
+    [ "$output" = mine ]
+    as_nobody rm key:0x7bb6
+}
+
+@test "users with a group in common share a value, a lock and a semaphore" {
+    nobody_can
+    mkdir -m 2770 run
+    chgrp 65533 run
+    export WEIR_DIR=$PWD/run
+    chmod o+x "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR" "$(dirname "$BATS_TEST_TMPDIR")"
+    local ours=(--mode 0660 --gid 65533 --any-owner)
+    works as 65534 set "${ours[@]}" v one
+    works as 65532 get --any-owner v
+    [ "$output" = one ]
+    works as 65532 set "${ours[@]}" v two
+    works as 65534 get v # it is its own
+    [ "$output" = two ]
+    works as 65534 sem "${ours[@]}" s post 2
+    works as 65532 sem "${ours[@]}" s wait
+    works as 65534 sem s
+    [ "$output" = 1 ]
+    # The death of the one is told to the other.
+    setpriv --reuid 65534 --regid 65534 --groups 65533 "$nobody_folder/weir" \
+        lock "${ours[@]}" l -- sleep 60 3>&- &
+    until [[ "$(as 65532 lock --any-owner l 2>&1)" == "held by process $!" ]]; do :; done
+    refused 1 'somebody else holds' as 65532 lock "${ours[@]}" --try l -- true
+    kill -KILL $!
+    wait $! || true
+    run --separate-stderr as 65532 lock "${ours[@]}" --wait 20 l -- true
+    [ "$status" -eq 0 ]
+    [[ "$stderr" == *"former holder died"* ]]
+    as 65534 rm v s l
 }

@@ -7,6 +7,7 @@
 #include <weir/error.h>
 
 #include "command.h"
+#include "named.h"
 #include "value.h"
 
 static const char help[] =
@@ -18,9 +19,10 @@ static const char help[] =
     "line follows.\n"
     "\n"
     "Options:\n"
-    "  -J, --json   name, version, size, text (null when it is no UTF-8) and hex\n"
-    "  -q, --quiet  no remarks\n"
-    "  -h, --help   this text\n"
+    "  -J, --json       name, version, size, text (null when it is no UTF-8) and hex\n"
+    "      --any-owner  also one of other users\n"
+    "  -q, --quiet      no remarks\n"
+    "  -h, --help       this text\n"
     "\n"
     "Examples:\n"
     "  weir get outside/temperature\n"
@@ -28,10 +30,10 @@ static const char help[] =
     "Exit status:\n"
     "  0 done, 1 there is no value or it failed, 2 called wrongly.\n";
 
-static int get(const char *text, enum value_form form)
+static int get(const char *text, enum value_form form, bool any_owner)
 {
     struct value_reader reader;
-    int status = value_open(&reader, text);
+    int status = value_open(&reader, text, any_owner);
     if (status == STATUS_OK) {
         int result = value_read(&reader);
         if (result == -EAGAIN && weir_latest_version(reader.reader) == 0)
@@ -46,14 +48,18 @@ static int get(const char *text, enum value_form form)
 static int run(int argc, char **argv)
 {
     static const struct option long_options[] = {
+        { "any-owner", no_argument, NULL, NAMED_ANY_OWNER },
         { "json", no_argument, NULL, 'J' },
         COMMAND_LONG_OPTIONS,
     };
     enum value_form form = VALUE_RAW;
+    bool any_owner = false;
     int option, status;
     while ((option = getopt_long(argc, argv, "hJq", long_options, NULL)) != -1) {
         if (option == 'J')
             form = VALUE_JSON;
+        else if (option == NAMED_ANY_OWNER)
+            any_owner = true;
         else if (!command_option(option, &status))
             return status;
     }
@@ -63,7 +69,7 @@ static int run(int argc, char **argv)
         return command_usage("which value? NAME");
     if (optind + 1 < argc)
         return command_usage("'%s' is too much: one value a call", argv[optind + 1]);
-    return command_finish(get(argv[optind], form));
+    return command_finish(get(argv[optind], form, any_owner));
 }
 
 const struct command command_get = {

@@ -27,7 +27,8 @@ static const char help[] =
     "Runs COMMAND while it holds the mutex NAME, as flock(1) does with a file: of all\n"
     "commands under one name, one runs at a time. The mutex is a struct weir_mutex\n"
     "(weir-mutex.h(3)) at the front of a persistent segment, which is made when it\n"
-    "is not there and stays until 'weir rm NAME': C programs may use the same.\n"
+    "is not there and stays until 'weir rm NAME', which refuses while somebody holds\n"
+    "it (by --force two could run at once). C programs may use the same.\n"
     "\n"
     "A holder that is killed does not keep it, be it 'weir lock' or its COMMAND, by\n"
     "SIGKILL or a crash. The next one is told so on standard error, and its COMMAND\n"
@@ -42,8 +43,7 @@ static const char help[] =
     "  -n, --try           do not wait: status 1 when somebody holds it\n"
     "  -w, --wait=SECONDS  wait so long at most: 5, 0.25; without it, for ever\n"
     "  -E, --conflict-exit-code=N\n"
-    "                      the status when it was not to be had: 1 unless said\n"
-    "  -m, --mode=MODE     permission bits of a new one in octal; 0600 unless said\n"
+    "                      the status when it was not to be had: 1 unless said\n" NAMED_HELP
     "  -q, --quiet         no remarks: not of a death, either\n"
     "  -h, --help          this text\n"
     "\n"
@@ -57,12 +57,10 @@ static const char help[] =
 
 enum { STATUS_CANNOT_RUN = 126, STATUS_NO_COMMAND = 127, STATUS_SIGNAL = 128 };
 
-#define KIND "mutex"
-
 struct request {
     int64_t deadline_ns;
-    uint32_t mode;
     int conflict_status;
+    struct named_access access;
 };
 
 static pid_t running; /* COMMAND, while it runs: for forward() */
@@ -182,8 +180,8 @@ static int lock(char **argv, const struct request *request)
 {
     struct named named;
     bool has_command = argv[1] != NULL;
-    int status =
-        named_open(&named, argv[0], KIND, sizeof(struct weir_mutex), request->mode, has_command);
+    int status = named_open(&named, argv[0], MUTEX_KIND, sizeof(struct weir_mutex),
+                            &request->access, has_command);
     if (status == STATUS_OK && has_command)
         status = lock_and_run(named.data, named.object.argument, request, argv + 1);
     else if (status == STATUS_OK)
@@ -206,9 +204,9 @@ static int run(int argc, char **argv)
 {
     static const struct option long_options[] = {
         { "conflict-exit-code", required_argument, NULL, 'E' },
-        { "mode", required_argument, NULL, 'm' },
         { "try", no_argument, NULL, 'n' },
         { "wait", required_argument, NULL, 'w' },
+        NAMED_LONG_OPTIONS,
         COMMAND_LONG_OPTIONS,
     };
     struct request request = { .deadline_ns = WEIR_NEVER, .conflict_status = STATUS_FAILURE };
@@ -220,9 +218,6 @@ static int run(int argc, char **argv)
         case 'E':
             good = status_option(optarg, &request.conflict_status);
             break;
-        case 'm':
-            good = mode_option("--mode", optarg, &request.mode);
-            break;
         case 'n':
             request.deadline_ns = 0;
             break;
@@ -230,7 +225,7 @@ static int run(int argc, char **argv)
             good = deadline_option("--wait", optarg, &request.deadline_ns);
             break;
         default:
-            if (!command_option(option, &status))
+            if (!named_option(&request.access, option, optarg, &status))
                 return status;
         }
     }

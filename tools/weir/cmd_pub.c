@@ -60,8 +60,8 @@ static const char help[] =
     "                         far behind, or half the ring; 'weir sub' says what it\n"
     "                         missed\n"
     "      --taken            end only when all who subscribe have taken everything;\n"
-    "                         'weir sub' has written it by then\n" CHANNEL_HELP
-    "  -q, --quiet            no remarks\n"
+    "                         'weir sub' has written it by then. Nobody there at all\n"
+    "                         is a failure\n" CHANNEL_HELP "  -q, --quiet            no remarks\n"
     "  -h, --help             this text\n"
     "\n"
     "Examples:\n"
@@ -94,6 +94,7 @@ struct publication {
     int64_t start_ns;
     uint64_t sent;
     bool has_left_out; /* a subscriber */
+    bool has_met;      /* somebody had subscribed when it began, or at a message */
 };
 
 /* Until it is this message's turn; each by its own time from the start, so that nothing adds up. */
@@ -128,6 +129,12 @@ static bool is_stranger(struct publication *publication, int result)
     return true;
 }
 
+static void look_around(struct publication *publication)
+{
+    if (!publication->has_met) /* it costs no system call */
+        publication->has_met = weir_publisher_subscribers(publication->publisher) > 0;
+}
+
 static int fail(int result)
 {
     return result == -EINTR ? STATUS_FAILURE : channel_fail(result); /* the signal says it all */
@@ -150,6 +157,7 @@ static int publish(struct publication *publication, const unsigned char *data, s
     if (result != 0)
         return fail(result);
     publication->sent++;
+    look_around(publication);
     return STATUS_OK;
 }
 
@@ -297,6 +305,9 @@ static int await_taken(struct publication *publication)
     do
         result = weir_publisher_wait_taken(publication->publisher, WEIR_NEVER);
     while (is_again(result) || is_stranger(publication, result));
+    if (result == -EPIPE && !publication->has_met && !publication->has_left_out)
+        return command_fail("nobody has subscribed to '%s': --wait-for 1 waits for somebody",
+                            publication->request->channel);
     if (result == -EPIPE)
         return command_fail("the last subscriber of '%s' left, or was killed, before it had taken "
                             "everything",
@@ -315,6 +326,7 @@ static int run_publication(const struct request *request)
     if (result != 0)
         return channel_fail(result);
     publication.most = weir_publisher_max_bytes(publication.publisher);
+    look_around(&publication);
     int status = STATUS_OK;
     for (char **file = request->files; *file && status == STATUS_OK; file++)
         status = input_check_whole(*file, request->ring, publication.most);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -16,7 +17,8 @@ static const char help[] =
     "and writes it to FILE or standard output. Either side may start first; both\n"
     "must be run by the same user, with the same WEIR_DIR.\n"
     "\n"
-    "FILE is written in place: it is opened, and emptied, once a sender has come.\n"
+    "FILE is written in place: it is opened, and emptied, once a sender has come. If\n"
+    "it is the very file that is sent, both sides refuse, and it stays as it is.\n"
     "It ends successfully only when everything that the sender had is written. When\n"
     "the sender fails or is killed, it says so and ends; what had come is in FILE.\n"
     "\n"
@@ -36,12 +38,31 @@ static const char help[] =
     "  0 every byte is written, 1 not all, 2 called wrongly; by the signal\n"
     "  when interrupted.\n";
 
+/* Not by O_TRUNC: what is emptied cannot be sent any more. Standard output stays as it is. */
+static int prepare_output(struct transfer *transfer, bool is_emptied)
+{
+    const struct stream_file *sent = &transfer->stream.file;
+    struct stat found;
+    if (fstat(transfer->fd, &found) != 0 || !S_ISREG(found.st_mode))
+        return STATUS_OK;
+    if (sent->inode != 0 && found.st_dev == sent->device && found.st_ino == sent->inode)
+        return transfer_fail_with(transfer, STREAM_SAME_FILE);
+    while (is_emptied && ftruncate(transfer->fd, 0) != 0) {
+        if (errno != EINTR)
+            return transfer_fail_file(transfer, "empty", errno);
+        int result = transfer_retry(transfer, EINTR, POLLOUT);
+        if (result != 0)
+            return transfer_fail(transfer, result);
+    }
+    return STATUS_OK;
+}
+
 static int open_output(struct transfer *transfer, const char *path)
 {
     transfer->fd = STDOUT_FILENO;
     transfer->file = path ? path : "standard output";
     while (path) {
-        transfer->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        transfer->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
         if (transfer->fd >= 0)
             break;
         if (errno != EINTR)
@@ -50,7 +71,7 @@ static int open_output(struct transfer *transfer, const char *path)
         if (result != 0)
             return transfer_fail(transfer, result);
     }
-    return STATUS_OK;
+    return prepare_output(transfer, path != NULL);
 }
 
 static int write_out(struct transfer *transfer, const void *data, size_t bytes)

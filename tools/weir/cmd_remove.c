@@ -6,10 +6,13 @@
 #include <stdlib.h>
 
 #include <weir/error.h>
+#include <weir/identity.h>
+#include <weir/mutex.h>
 #include <weir/segment.h>
 #include <weir/semset.h>
 
 #include "command.h"
+#include "named.h"
 #include "object.h"
 #include "text.h"
 
@@ -24,11 +27,14 @@ static const char help[] =
     "A POSIX segment loses its name; who has it mapped keeps the memory. Nobody\n"
     "counts them: 'weir info' shows those that can be seen.\n"
     "\n"
+    "A mutex of 'weir lock', by NAME, that somebody holds is refused: the next one\n"
+    "would make it anew, and run beside the holder.\n"
+    "\n"
     "OBJECT is NAME, id:N (a segment), sem:N (a semaphore set), key:0x1234,\n"
     "ftok:PATH:PROJ (whichever has the key) or posix:/NAME.\n"
     "\n"
     "Options:\n"
-    "  -f, --force     what is not there is no error\n"
+    "  -f, --force     what is not there is no error; a mutex that is held goes, too\n"
     "  -m, --segments  of a key: the segment\n"
     "  -s, --semsets   of a key: the semaphore set; with -m both\n"
     "  -q, --quiet     no remarks\n"
@@ -77,8 +83,31 @@ static int remove_key(const struct object *object, const struct request *request
     return status;
 }
 
+/* Tells of a living holder, if it is a mutex; one that may not be looked into is let go. */
+static bool is_held(const struct object *object)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+    options.flags = WEIR_SEGMENT_READ_ONLY;
+    options.trust = WEIR_TRUST_ANYONE;
+    options.kind = MUTEX_KIND;
+    if (weir_segment_open(&segment, object->ref, sizeof(struct weir_mutex), &options) != 0)
+        return false;
+    uint64_t owner = weir_mutex_owner(weir_segment_data(segment));
+    bool held = owner != WEIR_IDENTITY_NOBODY && weir_life(owner, WEIR_UID_ANY) != WEIR_LIFE_DEAD;
+    if (held) {
+        char *who = identity_format(owner);
+        command_fail("'%s' is held by %s: --force removes it all the same", object->argument, who);
+        free(who);
+    }
+    weir_segment_close(segment);
+    return held;
+}
+
 static int remove_one(const struct object *object, const struct request *request)
 {
+    if (object->ref.by == WEIR_BY_NAME && !request->force && is_held(object))
+        return STATUS_FAILURE;
     if (object->ref.by == WEIR_BY_NAME)
         return judge(weir_segment_remove(object->ref), request); /* whatever kind it is of */
     if (object->type == WEIR_OBJECT_SEMSET)

@@ -39,8 +39,7 @@ static const char help[] =
     "Options:\n"
     "  -i, --initial=N     the value of a new one: 0 unless said\n"
     "  -n, --try           do not wait: status 1 when there are not enough\n"
-    "  -w, --wait=SECONDS  wait so long at most: 5, 0.25; without it, for ever\n"
-    "  -m, --mode=MODE     permission bits of a new one in octal; 0600 unless said\n"
+    "  -w, --wait=SECONDS  wait so long at most: 5, 0.25; without it, for ever\n" NAMED_HELP
     "  -q, --quiet         no remarks\n"
     "  -h, --help          this text\n"
     "\n"
@@ -69,7 +68,8 @@ struct request {
     const char *name, *act;
     uint64_t count;
     int64_t deadline_ns;
-    uint32_t mode, initial;
+    uint32_t initial;
+    struct named_access access;
 };
 
 static int initialise(struct shared *shared, uint32_t initial)
@@ -102,6 +102,18 @@ static int begin_gathering(struct weir_mutex *gathering, int64_t deadline_ns)
     return result;
 }
 
+/* Why it is not to be had; what is there is what was taken, and is back. */
+static void tell_too_few(const struct request *request, int result, uint64_t there, const char *why)
+{
+    if (result != -EAGAIN && result != -ETIMEDOUT)
+        command_note("'%s': %s", request->name, why);
+    else
+        command_note("'%s': %s %llu%s, and %llu %s wanted", request->name,
+                     result == -EAGAIN ? "it is" : "it was", (unsigned long long)there,
+                     result == -EAGAIN ? "" : " at the deadline",
+                     (unsigned long long)request->count, request->count == 1 ? "is" : "are");
+}
+
 /* All or none: what was taken in vain goes back. */
 static int take(struct weir_semaphore *semaphore, const struct request *request)
 {
@@ -119,7 +131,7 @@ static int take(struct weir_semaphore *semaphore, const struct request *request)
     char *why = text_format("%s", weir_last_error());
     post(semaphore, taken);
     if (!stop_signal())
-        command_note("'%s': %s", request->name, why);
+        tell_too_few(request, result, taken, why);
     free(why);
     return STATUS_FAILURE;
 }
@@ -161,7 +173,7 @@ static int sem(const struct request *request)
     struct named named;
     bool is_made = strcmp(request->act, "value") != 0;
     int status =
-        named_open(&named, request->name, KIND, sizeof(struct shared), request->mode, is_made);
+        named_open(&named, request->name, KIND, sizeof(struct shared), &request->access, is_made);
     if (status == STATUS_OK)
         status = perform(named.data, request);
     named_close(&named);
@@ -204,9 +216,9 @@ static int run(int argc, char **argv)
 {
     static const struct option long_options[] = {
         { "initial", required_argument, NULL, 'i' },
-        { "mode", required_argument, NULL, 'm' },
         { "try", no_argument, NULL, 'n' },
         { "wait", required_argument, NULL, 'w' },
+        NAMED_LONG_OPTIONS,
         COMMAND_LONG_OPTIONS,
     };
     struct request request = { .count = 1, .deadline_ns = WEIR_NEVER };
@@ -218,9 +230,6 @@ static int run(int argc, char **argv)
         case 'i':
             good = count_option("--initial", optarg, WEIR_SEMAPHORE_MAX, &initial);
             break;
-        case 'm':
-            good = mode_option("--mode", optarg, &request.mode);
-            break;
         case 'n':
             request.deadline_ns = 0;
             break;
@@ -228,7 +237,7 @@ static int run(int argc, char **argv)
             good = deadline_option("--wait", optarg, &request.deadline_ns);
             break;
         default:
-            if (!command_option(option, &status))
+            if (!named_option(&request.access, option, optarg, &status))
                 return status;
         }
     }

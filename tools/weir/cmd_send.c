@@ -18,7 +18,8 @@ static const char help[] =
     "same user, with the same WEIR_DIR.\n"
     "\n"
     "It ends successfully only after the receiver has taken and written every byte.\n"
-    "When the receiver fails or is killed, it says so and ends at once.\n"
+    "When the receiver fails or is killed, or FILE becomes shorter meanwhile, it says\n"
+    "so and ends at once. A receiver that would write to FILE itself is refused.\n"
     "\n"
     "Meanwhile 'weir list' shows two channels: NAME, and NAME.back- with a number\n"
     "for what the receiver has to say.\n"
@@ -39,6 +40,26 @@ static const char help[] =
     "  0 the receiver has every byte, 1 not all, 2 called wrongly; by the signal\n"
     "  when interrupted.\n";
 
+/* Before anything is read. Of a regular file alone: of nothing else the size says what comes. */
+static void note_file(struct transfer *transfer, const struct stat *found)
+{
+    if (!S_ISREG(found->st_mode))
+        return;
+    transfer->stream.file = (struct stream_file){ found->st_dev, found->st_ino };
+    transfer->file_bytes = (uint64_t)found->st_size;
+    off_t at = lseek(transfer->fd, 0, SEEK_CUR);
+    if (at >= 0 && at < found->st_size)
+        transfer->progress.expected = (uint64_t)(found->st_size - at);
+}
+
+/* At the end: whether it came too soon. Of files in /sys the size is no promise, and stays. */
+static bool is_cut(const struct transfer *transfer)
+{
+    struct stat now;
+    return transfer->done < transfer->progress.expected && fstat(transfer->fd, &now) == 0 &&
+           (uint64_t)now.st_size < transfer->file_bytes;
+}
+
 static int open_input(struct transfer *transfer, const char *path)
 {
     struct stat status;
@@ -55,11 +76,7 @@ static int open_input(struct transfer *transfer, const char *path)
         return command_fail("cannot read %s: %s", transfer->file, strerror(errno));
     if (S_ISDIR(status.st_mode))
         return command_fail("cannot read %s: %s", transfer->file, strerror(EISDIR));
-    if (S_ISREG(status.st_mode)) {
-        off_t at = lseek(transfer->fd, 0, SEEK_CUR);
-        if (at >= 0 && at < status.st_size)
-            transfer->progress.expected = (uint64_t)(status.st_size - at);
-    }
+    note_file(transfer, &status);
     return STATUS_OK;
 }
 
@@ -103,6 +120,8 @@ static int send_all(struct transfer *transfer)
         transfer->done += (uint64_t)length;
         progress_step(&transfer->progress, transfer->done);
     }
+    if (is_cut(transfer))
+        return transfer_fail_with(transfer, STREAM_SHORT_FILE);
     result = stream_end(&transfer->stream);
     if (result == 0)
         result = transfer_verdict(transfer);

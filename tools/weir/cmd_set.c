@@ -33,8 +33,7 @@ static const char help[] =
     "\n"
     "Options:\n"
     "  -s, --max=SIZE      of a new one: the largest value that it takes; 4K unless\n"
-    "                      said, or twice this one's if that is more\n"
-    "  -m, --mode=MODE     of a new one: permission bits in octal; 0600 unless said\n"
+    "                      said, or twice this one's if that is more\n" NAMED_HELP
     "  -w, --wait=SECONDS  for another writer, at most: 5 unless said\n"
     "  -q, --quiet         no remarks\n"
     "  -h, --help          this text\n"
@@ -49,6 +48,8 @@ static const char help[] =
 
 enum { READ_AT_ONCE = 65536 };
 
+#define KIND "latest" /* as 'weir list' shows it */
+
 #define WAIT_NS (5 * WEIR_SECOND_NS)
 #define NAP_NS WEIR_MILLISECOND_NS
 
@@ -56,7 +57,7 @@ struct request {
     unsigned char *bytes;
     uint64_t size_bytes;
     uint64_t max_bytes; /* 0: as the value asks */
-    uint32_t mode;
+    struct named_access access;
     int64_t deadline_ns;
 };
 
@@ -80,6 +81,19 @@ static int read_value(struct request *request)
     }
 }
 
+static uint32_t trust_of(const struct request *request)
+{
+    return request->access.any_owner ? WEIR_TRUST_ANYONE : WEIR_TRUST_SELF;
+}
+
+/* Of what is there, and is not made. */
+static struct weir_latest_options options_there(const struct request *request)
+{
+    struct weir_latest_options options = WEIR_LATEST_OPTIONS;
+    options.trust = trust_of(request);
+    return options;
+}
+
 static struct weir_latest_options options_of(const struct request *request)
 {
     struct weir_latest_options options = WEIR_LATEST_OPTIONS;
@@ -88,21 +102,44 @@ static struct weir_latest_options options_of(const struct request *request)
                               : wanted <= page   ? page
                                                  : (wanted + page - 1) / page * page;
     options.lifetime = WEIR_PERSISTENT;
-    options.mode = request->mode;
+    options.mode = request->access.mode;
+    options.trust = trust_of(request);
     options.flags = WEIR_LATEST_ALWAYS_WAKE; /* who may only read it is woken, too */
     return options;
+}
+
+/*
+ * The options of a value have no group, those of a segment have. One that is all 0 is made ready by
+ * the next writer, as after the death of its maker.
+ */
+static int make_for_group(const struct object *object, const struct request *request,
+                          const struct weir_latest_options *latest)
+{
+    const struct weir_segment_options options = named_options(KIND, &request->access);
+    struct weir_latest_memory needs;
+    struct weir_segment *segment;
+    int result = weir_latest_bytes(latest, &needs);
+    if (result == 0)
+        result = weir_segment_create_or_open(&segment, object->ref,
+                                             needs.values_bytes + needs.readers_bytes, &options);
+    if (result < 0)
+        return result;
+    weir_segment_close(segment);
+    return 0;
 }
 
 /* What is not there, or was never made ready: whoever made it may have been killed. */
 static int make(struct weir_latest_writer **writer, const struct object *object,
                 const struct request *request)
 {
-    const struct weir_latest_options options = options_of(request);
-    int result = weir_latest_create(writer, object->ref, &options);
+    const struct weir_latest_options options = options_of(request), there = options_there(request);
+    int result = request->access.has_gid ? make_for_group(object, request, &options) : 0;
+    if (result == 0)
+        result = weir_latest_create(writer, object->ref, &options);
     if (result != -EINVAL)
         return result;
     /* Somebody has just made it, otherwise; or such a one cannot be, and is told of once more. */
-    result = weir_latest_create(writer, object->ref, NULL);
+    result = weir_latest_create(writer, object->ref, &there);
     return result == -ENOENT ? weir_latest_create(writer, object->ref, &options) : result;
 }
 
@@ -110,9 +147,10 @@ static int make(struct weir_latest_writer **writer, const struct object *object,
 static int open_writer(struct weir_latest_writer **writer, const struct object *object,
                        const struct request *request)
 {
+    const struct weir_latest_options there = options_there(request);
     const struct timespec nap = { 0, NAP_NS };
     for (;;) {
-        int result = weir_latest_create(writer, object->ref, NULL);
+        int result = weir_latest_create(writer, object->ref, &there);
         if (result == -ENOENT || result == -EAGAIN)
             result = make(writer, object, request);
         /* Another one writes, or is just making it. */
@@ -153,8 +191,8 @@ static int run(int argc, char **argv)
 {
     static const struct option long_options[] = {
         { "max", required_argument, NULL, 's' },
-        { "mode", required_argument, NULL, 'm' },
         { "wait", required_argument, NULL, 'w' },
+        NAMED_LONG_OPTIONS,
         COMMAND_LONG_OPTIONS,
     };
     struct request request = { .deadline_ns = weir_deadline_ns(WAIT_NS) };
@@ -165,14 +203,11 @@ static int run(int argc, char **argv)
         case 's':
             good = size_option("--max", optarg, &request.max_bytes);
             break;
-        case 'm':
-            good = mode_option("--mode", optarg, &request.mode);
-            break;
         case 'w':
             good = deadline_option("--wait", optarg, &request.deadline_ns);
             break;
         default:
-            if (!command_option(option, &status))
+            if (!named_option(&request.access, option, optarg, &status))
                 return status;
         }
     }

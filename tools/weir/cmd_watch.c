@@ -29,6 +29,7 @@ static const char help[] =
     "  -t, --timeout=SECONDS  end, with status 0, when so long no value has come\n"
     "  -J, --json             a line of JSON a value: name, version, size, text (null\n"
     "                         when it is no UTF-8) and hex\n"
+    "      --any-owner        also one of other users\n"
     "  -q, --quiet            no remarks: not of a writer's death, either\n"
     "  -h, --help             this text\n"
     "\n"
@@ -41,7 +42,7 @@ static const char help[] =
 
 struct request {
     enum value_form form;
-    bool is_new;
+    bool is_new, any_owner;
     uint64_t count; /* 0: no end */
     double timeout; /* seconds; below 0: none */
 };
@@ -69,7 +70,7 @@ static int wait_for_next(struct value_reader *reader, uint64_t known, int64_t de
 static int watch(const char *text, const struct request *request)
 {
     struct value_reader reader;
-    int status = value_open(&reader, text);
+    int status = value_open(&reader, text, request->any_owner);
     uint64_t known = 0;
     if (status == STATUS_OK && request->is_new)
         known = weir_latest_version(reader.reader);
@@ -108,6 +109,7 @@ static bool count_option(const char *text, uint64_t *count)
 static int run(int argc, char **argv)
 {
     static const struct option long_options[] = {
+        { "any-owner", no_argument, NULL, NAMED_ANY_OWNER },
         { "count", required_argument, NULL, 'c' },
         { "json", no_argument, NULL, 'J' },
         { "new", no_argument, NULL, 'n' },
@@ -128,6 +130,9 @@ static int run(int argc, char **argv)
             break;
         case 'n':
             request.is_new = true;
+            break;
+        case NAMED_ANY_OWNER:
+            request.any_owner = true;
             break;
         case 't':
             good = seconds_option("--timeout", optarg, &request.timeout);

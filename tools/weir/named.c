@@ -11,6 +11,7 @@
 #include <weir/identity.h>
 
 #include "command.h"
+#include "size.h"
 #include "text.h"
 
 /* Where an identity has the id of its beacon: <weir/identity.h>. */
@@ -22,19 +23,44 @@ static int refuse(struct named *named)
                          named->object.argument);
 }
 
-int named_open(struct named *named, const char *text, const char *kind, uint64_t size_bytes,
-               uint32_t mode, bool is_made)
+bool named_option(struct named_access *access, int option, const char *argument, int *status)
+{
+    bool good = true;
+    if (option == 'm')
+        good = mode_option("--mode", argument, &access->mode);
+    else if (option == NAMED_GID)
+        access->has_gid = good = group_option("--gid", argument, &access->gid);
+    else if (option == NAMED_ANY_OWNER)
+        access->any_owner = true;
+    else
+        return command_option(option, status);
+    if (!good)
+        *status = STATUS_USAGE;
+    return good;
+}
+
+struct weir_segment_options named_options(const char *kind, const struct named_access *access)
 {
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.lifetime = WEIR_PERSISTENT;
+    options.kind = kind;
+    options.mode = access->mode;
+    options.gid = access->gid;
+    options.flags = access->has_gid ? WEIR_SEGMENT_SET_GID : 0;
+    options.trust = access->any_owner ? WEIR_TRUST_ANYONE : WEIR_TRUST_SELF;
+    return options;
+}
+
+int named_open(struct named *named, const char *text, const char *kind, uint64_t size_bytes,
+               const struct named_access *access, bool is_made)
+{
+    const struct weir_segment_options options = named_options(kind, access);
     memset(named, 0, sizeof *named);
     if (!object_parse(&named->object, text))
         return STATUS_USAGE;
     if (named->object.ref.by == WEIR_BY_ID)
         return refuse(named);
     object_collect_leftovers();
-    options.lifetime = WEIR_PERSISTENT;
-    options.mode = mode;
-    options.kind = kind;
     int result =
         is_made
             ? weir_segment_create_or_open(&named->segment, named->object.ref, size_bytes, &options)

@@ -11,6 +11,38 @@
 
 #include "object.h"
 
+/* What 'weir lock' makes; 'weir rm' looks whether it is held. */
+#define MUTEX_KIND "mutex"
+
+/* Who else may have it, and whose it may be. */
+struct named_access {
+    uint32_t mode; /* of a new one; 0: 0600 */
+    uint32_t gid;  /* of a new one, if has_gid */
+    bool has_gid;
+    bool any_owner; /* what another user made is taken, too */
+};
+
+#define NAMED_ANY_OWNER 0x3000
+#define NAMED_GID 0x3001
+#define NAMED_LONG_OPTIONS                                                                         \
+    { "any-owner", no_argument, NULL, NAMED_ANY_OWNER },                                           \
+        { "gid", required_argument, NULL, NAMED_GID },                                             \
+    {                                                                                              \
+        "mode", required_argument, NULL, 'm'                                                       \
+    }
+
+/* For the help: behind "Options:". */
+#define NAMED_HELP                                                                                 \
+    "  -m, --mode=MODE     of a new one: permission bits in octal; 0600 unless said\n"             \
+    "      --gid=GROUP     of a new one: give it to a group, a name or a number\n"                 \
+    "      --any-owner     also one of other users\n"
+
+/* One of these, or command_option(). True to go on; else *status is what the command returns. */
+bool named_option(struct named_access *access, int option, const char *argument, int *status);
+
+/* Of a segment that is opened, or made, so: persistent, if it is made. */
+struct weir_segment_options named_options(const char *kind, const struct named_access *access);
+
 struct named {
     struct object object;
     struct weir_segment *segment;
@@ -19,11 +51,11 @@ struct named {
 };
 
 /*
- * Opens what text names, or makes it: size_bytes, all 0, with mode (0: 0600). is_made false: only
- * what exists. STATUS_OK, or the status of what it has told. To be given to named_close().
+ * Opens what text names, or makes it: size_bytes, all 0. is_made false: only what exists.
+ * STATUS_OK, or the status of what it has told. To be given to named_close().
  */
 int named_open(struct named *named, const char *text, const char *kind, uint64_t size_bytes,
-               uint32_t mode, bool is_made);
+               const struct named_access *access, bool is_made);
 void named_close(struct named *named);
 
 /* "12", "0.5": true, or the usage error is told. */

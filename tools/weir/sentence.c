@@ -17,18 +17,19 @@ struct phrase {
     const char *option;  /* that a command has for it; "": it needs none */
     const char *with;    /* what it says then */
     const char *without; /* what a command says that has no such option */
+    bool names_owner;    /* behind with: whose it is, as the sentence has it */
 };
 
 static const struct phrase phrases[] = {
     { "to accept others' objects set options.trust", "--any-owner",
-      "to accept others' objects say --any-owner", "this command takes nothing of other users'" },
-    { "see its options.trust", "", "that one must say --any-owner", NULL },
-    { "set options.mode", "--mode", "say --mode", "this command is for one user alone" },
-    { " (options.publishers_max)", "--publishers-max", " (--publishers-max)", "" },
-    { " (options.subscribers_max)", "--subscribers-max", " (--subscribers-max)", "" },
+      "say --any-owner, if you trust ", "this command takes nothing of other users'", true },
+    { "see its options.trust", "", "that one must say --any-owner", NULL, false },
+    { "set options.mode", "--mode", "say --mode", "this command is for one user alone", false },
+    { " (options.publishers_max)", "--publishers-max", " (--publishers-max)", "", false },
+    { " (options.subscribers_max)", "--subscribers-max", " (--subscribers-max)", "", false },
     /* Behind the options themselves. */
-    { " (options.delivery 0)", "", "", NULL },
-    { " (options.lag_max_bytes)", "", "", NULL },
+    { " (options.delivery 0)", "", "", NULL, false },
+    { " (options.lag_max_bytes)", "", "", NULL, false },
 };
 
 /* By its help, which names them all. */
@@ -45,6 +46,20 @@ static const struct phrase *phrase_at(const char *text)
     return NULL;
 }
 
+/* "uid 5": who made it, and whose it is. */
+static void put_owner(FILE *stream, const char *said)
+{
+    static const char made[] = "was made by uid ";
+    const char *at = strstr(said, made);
+    unsigned creator, owner;
+    if (!at || sscanf(at, "was made by uid %u and belongs to uid %u", &creator, &owner) != 2)
+        fputs("its owner", stream);
+    else if (creator == owner)
+        fprintf(stream, "uid %u", owner);
+    else
+        fprintf(stream, "uids %u and %u", creator, owner);
+}
+
 char *sentence_last(void)
 {
     char *said = text_escape(weir_last_error(), false), *told = NULL;
@@ -52,10 +67,13 @@ char *sentence_last(void)
     FILE *stream = text_memory(open_memstream(&told, &size));
     for (const char *from = said; *from;) {
         const struct phrase *phrase = phrase_at(from);
-        if (phrase)
-            fputs(has_option(phrase->option) ? phrase->with : phrase->without, stream);
-        else
+        bool has = phrase && has_option(phrase->option);
+        if (!phrase)
             putc(*from, stream);
+        else
+            fputs(has ? phrase->with : phrase->without, stream);
+        if (has && phrase->names_owner)
+            put_owner(stream, said);
         from += phrase ? strlen(phrase->said) : 1;
     }
     bool is_whole = fclose(stream) == 0;

@@ -52,6 +52,17 @@
 
 enum stream_role { STREAM_SENDER, STREAM_RECEIVER };
 
+/* What the other side can fail with, and no errno says; above all of them. */
+enum stream_failure {
+    STREAM_SAME_FILE = 0x4001, /* receiver: it would write to what the sender reads */
+    STREAM_SHORT_FILE,         /* sender: its file has become shorter */
+};
+
+/* The regular file that is sent: who would write to it learns so before anything is emptied. */
+struct stream_file {
+    uint64_t device, inode; /* inode 0: it is none */
+};
+
 struct stream {
     enum stream_role role;
     const char *name;
@@ -59,6 +70,7 @@ struct stream {
     struct weir_publisher *publisher;   /* sender: at NAME; receiver: at the way back */
     struct weir_subscriber *subscriber; /* the other one */
     uint64_t expected;                  /* bytes that will come, for display; 0: not known */
+    struct stream_file file;            /* the sender's */
     uint64_t total;                     /* bytes committed or taken */
     void *loan;                         /* sender: to be read into, or NULL */
     bool has_ended;                     /* sender: END is committed; receiver: it was taken */
@@ -103,7 +115,7 @@ int stream_release(struct stream *stream);
 /* Receiver, after the end: everything is where it belongs. */
 void stream_accept(struct stream *stream);
 
-/* Either side: tells the other one that it failed with this errno. */
+/* Either side: tells the other one that it failed with this errno, or enum stream_failure. */
 void stream_fail(struct stream *stream, int error);
 
 /*
@@ -112,7 +124,7 @@ void stream_fail(struct stream *stream, int error);
  */
 int stream_peer(struct stream *stream);
 
-/* After -ECANCELED: the errno that the other side failed with. */
+/* After -ECANCELED: what the other side failed with: an errno, or enum stream_failure. */
 int stream_peer_error(const struct stream *stream);
 
 /*

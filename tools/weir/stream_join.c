@@ -84,7 +84,7 @@ static int open_back_to_listen(struct stream *stream, struct stream_hello *hello
     uint32_t number;
     if (getrandom(&number, sizeof number, 0) != sizeof number)
         return -errno;
-    *hello = (struct stream_hello){ STREAM_MAGIC, stream->expected, number };
+    *hello = (struct stream_hello){ STREAM_MAGIC, stream->expected, number, stream->file };
     options.flags = WEIR_CHANNEL_SLEEP_ONLY; /* it is the second thread that waits there */
     options.publishers_max = options.subscribers_max = 1;
     name_back(stream, number, name);
@@ -224,6 +224,7 @@ static int meet_sender(struct stream *stream, int64_t deadline_ns)
             result = answer(stream, &hello, answer_ns);
         if (result != -EPIPE) {
             stream->expected = hello.expected;
+            stream->file = hello.file;
             return result;
         }
     }

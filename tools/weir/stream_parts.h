@@ -21,17 +21,18 @@ enum stream_type {
     STREAM_HELLO = 0x5701, /* struct stream_hello */
     STREAM_DATA,           /* bytes of the stream */
     STREAM_END,            /* uint64_t: how many they were */
-    STREAM_FAIL,           /* uint32_t: an errno. Either way */
+    STREAM_FAIL,           /* uint32_t: an errno, or enum stream_failure. Either way */
     STREAM_READY,          /* the way back: nothing */
     STREAM_DONE,           /* the way back: nothing */
 };
 
-#define STREAM_MAGIC UINT64_C(0x316d7274737277) /* "wrstrm1": with the version */
+#define STREAM_MAGIC UINT64_C(0x326d7274737277) /* "wrstrm2": with the version */
 
 struct stream_hello {
     uint64_t magic;
     uint64_t expected;
     uint64_t back; /* the number of the way back: 32 bits */
+    struct stream_file file;
 };
 
 /* Whether a result means to call again: interrupted, but not stopped. */

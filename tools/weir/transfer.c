@@ -279,6 +279,26 @@ int transfer_end(struct transfer *transfer, int status)
     return stop_stopper(transfer, status);
 }
 
+/* What the other side says of itself. */
+static int fail_other(const struct transfer *transfer)
+{
+    char have[16];
+    int error = stream_peer_error(&transfer->stream);
+    switch (error) {
+    case EINTR:
+        return command_fail("the %s was interrupted after %s", transfer->other,
+                            progress_bytes((double)transfer->done, have));
+    case STREAM_SAME_FILE:
+        return command_fail("%s is the same file as the receiver's: nothing is written",
+                            transfer->file);
+    case STREAM_SHORT_FILE:
+        return command_fail("the sender's file became shorter while it was sent: there are %s",
+                            progress_bytes((double)transfer->done, have));
+    default:
+        return command_fail("%s failed: %s", transfer->other, strerror(error));
+    }
+}
+
 int transfer_fail(struct transfer *transfer, int result)
 {
     char have[16];
@@ -290,11 +310,7 @@ int transfer_fail(struct transfer *transfer, int result)
         return command_fail("the %s was killed, or ended too soon, after %s", transfer->other,
                             progress_bytes((double)transfer->done, have));
     case -ECANCELED:
-        if (stream_peer_error(&transfer->stream) == EINTR)
-            return command_fail("the %s was interrupted after %s", transfer->other,
-                                progress_bytes((double)transfer->done, have));
-        return command_fail("%s failed: %s", transfer->other,
-                            strerror(stream_peer_error(&transfer->stream)));
+        return fail_other(transfer);
     case -EUCLEAN:
         return command_fail("what the %s wrote into the shared memory cannot be true",
                             transfer->other);
@@ -308,6 +324,19 @@ int transfer_fail_file(struct transfer *transfer, const char *doing, int error)
     progress_end(&transfer->progress, transfer->done);
     transfer->failed = error;
     return command_fail("cannot %s %s: %s", doing, transfer->file, strerror(error));
+}
+
+int transfer_fail_with(struct transfer *transfer, enum stream_failure failure)
+{
+    char have[16], had[16];
+    progress_end(&transfer->progress, transfer->done);
+    transfer->failed = (int)failure;
+    if (failure == STREAM_SAME_FILE)
+        return command_fail("%s is the same file as the sender's: nothing is written",
+                            transfer->file);
+    return command_fail("%s ended after %s of its %s: it became shorter while it was sent",
+                        transfer->file, progress_bytes((double)transfer->done, have),
+                        progress_bytes((double)transfer->progress.expected, had));
 }
 
 int transfer_retry(struct transfer *transfer, int error, short events)

@@ -17,8 +17,9 @@ struct transfer {
     const char *self, *other; /* "sender", "receiver" */
     const char *file;         /* for messages: "standard input" and the like too */
     int fd;
-    uint64_t done; /* bytes */
-    int failed;    /* the errno that this side failed with, 0: none */
+    uint64_t done;       /* bytes */
+    int failed;          /* what this side failed with: an errno, enum stream_failure; 0: nothing */
+    uint64_t file_bytes; /* sender: the size of a regular file at the start */
     struct progress progress;
 
     /* Two helpers interrupt the main thread wherever it waits: the watcher when the other side is
@@ -61,6 +62,9 @@ int transfer_fail(struct transfer *transfer, int result);
 
 /* This side failed with errno at doing (a verb: "read"): says so, here and at the end there. */
 int transfer_fail_file(struct transfer *transfer, const char *doing, int error);
+
+/* Likewise, but for a failure that has no errno; and says the sentence of it that transfer.c has. */
+int transfer_fail_with(struct transfer *transfer, enum stream_failure failure);
 
 /*
  * After EINTR or EAGAIN from the file: waits until it is worth another try.

@@ -23,13 +23,15 @@ bool value_object(struct object *object, const char *text)
     return false;
 }
 
-int value_open(struct value_reader *reader, const char *text)
+int value_open(struct value_reader *reader, const char *text, bool any_owner)
 {
+    struct weir_latest_options options = WEIR_LATEST_OPTIONS;
+    options.trust = any_owner ? WEIR_TRUST_ANYONE : WEIR_TRUST_SELF;
     memset(reader, 0, sizeof *reader);
     if (!value_object(&reader->object, text))
         return STATUS_USAGE;
     object_collect_leftovers();
-    if (weir_latest_open(&reader->reader, reader->object.ref, NULL) != 0)
+    if (weir_latest_open(&reader->reader, reader->object.ref, &options) != 0)
         return command_fail_weir();
     uint64_t capacity = weir_latest_reader_max_bytes(reader->reader);
     reader->buffer = malloc(capacity);

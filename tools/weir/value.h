@@ -19,8 +19,8 @@ struct value_reader {
     struct weir_latest_value value; /* the last one that was read */
 };
 
-/* STATUS_OK, or the status of what it has told. To be given to value_close(). */
-int value_open(struct value_reader *reader, const char *text);
+/* any_owner: another user's, too. STATUS_OK, or the status of what it has told. To be given to value_close(). */
+int value_open(struct value_reader *reader, const char *text, bool any_owner);
 void value_close(struct value_reader *reader);
 
 /* The latest one; 0, or -errno with the sentence in weir_last_error(). */
