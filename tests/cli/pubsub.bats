@@ -122,8 +122,8 @@ load channels.bash
         "$WEIR" pub -L c <prefixed
     printf '\377\377\377\377' >prefixed
     refused 1 'no message has more than 4 GiB less 16 bytes' "$WEIR" pub -L c <prefixed
-    works "$WEIR" pub --ring=2M c line
-    works "$WEIR" pub --ring=2M c <line
+    works "$WEIR" pub -q --ring=2M c line
+    works "$WEIR" pub -q --ring=2M c <line
     { echo one && cat line; } >two
     sub out c -c 1
     refused 1 'line 2 of .*' "$WEIR" pub c <two
@@ -211,6 +211,11 @@ load channels.bash
     [ "$(cat one two)" = $'hello\nhello' ]
 }
 
+# A publisher of c waits for the one that is there.
+is_waited_for() {
+    "$WEIR" info -q c 2>/dev/null | grep -q '^publisher .* asleep '
+}
+
 @test "taken is written; and it is told who has not taken" {
     sub out c
     echo hello | works "$WEIR" pub --taken c
@@ -218,9 +223,30 @@ load channels.bash
     stop "$sub_pid"
     echo lost | "$WEIR" pub --taken c 2>err 3>&- &
     local pub=$!
+    until_so is_waited_for # else it may find nobody
     kill -KILL "$sub_pid"
     ends "$pub" 1
     grep -q "left, or was killed, before it had taken everything" err
+}
+
+@test "that nobody was there for any message is told, and -q silences it" {
+    run --separate-stderr "$WEIR" pub nobody <<<hi
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "weir pub: nobody had subscribed: 1 message went to nobody (--wait-for 1 waits)" ]
+    run --separate-stderr "$WEIR" pub --repeat 3 nobody <<<hi
+    [ "$status" -eq 0 ]
+    [[ "$stderr" == *" 3 messages went to nobody"* ]]
+    works "$WEIR" pub -q nobody <<<hi
+    works "$WEIR" pub nobody </dev/null
+    # One that has come for the second, or left after the first, was somebody.
+    pub_open
+    echo lost >&5
+    sub out -c 1 c
+    echo read >&5
+    ends "$sub_pid" 0
+    echo lost >&5
+    exec 5>&-
+    ends "$pub_pid" 0
 }
 
 @test "taken by nobody, since nobody was there, is told as that" {

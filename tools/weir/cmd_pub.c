@@ -31,7 +31,8 @@ static const char help[] =
     "Whoever has subscribed before a message gets it, also when this command has\n"
     "ended, or was killed, since. Nothing is dropped: it waits for the slowest, but\n"
     "for those that are lossy ('weir sub --lossy'), or see --lag-max. What\n"
-    "is published while nobody subscribes is gone; --wait-for waits for somebody.\n"
+    "is published while nobody subscribes is gone, which is told when nobody was\n"
+    "there at all; --wait-for waits for somebody.\n"
     "A subscriber that it may not read, or whose page is not made by weir, is told\n"
     "of and left out; the others get everything, and the status is 1 in the end.\n"
     "Any number may publish to a channel at once. 'weir info' shows who takes part,\n"
@@ -315,6 +316,16 @@ static int await_taken(struct publication *publication)
     return result == 0 ? STATUS_OK : fail(result);
 }
 
+/* Nobody, from the begin to the end: what was published is gone. */
+static void tell_of_nobody(struct publication *publication)
+{
+    look_around(publication);
+    if (publication->sent == 0 || publication->has_met || publication->has_left_out)
+        return;
+    command_note("nobody had subscribed: %llu message%s went to nobody (--wait-for 1 waits)",
+                 (unsigned long long)publication->sent, publication->sent == 1 ? "" : "s");
+}
+
 static int run_publication(const struct request *request)
 {
     struct publication publication = { .request = request };
@@ -339,6 +350,8 @@ static int run_publication(const struct request *request)
     else if (status != STATUS_OK && publication.sent > 0)
         command_note("%llu message%s published before", (unsigned long long)publication.sent,
                      publication.sent == 1 ? " was" : "s were");
+    else if (status == STATUS_OK)
+        tell_of_nobody(&publication);
     weir_publisher_close(publication.publisher);
     return status == STATUS_OK && publication.has_left_out ? STATUS_FAILURE : status;
 }
