@@ -122,6 +122,11 @@ load channels.bash
         "$WEIR" pub -L c <prefixed
     printf '\377\377\377\377' >prefixed
     refused 1 'no message has more than 4 GiB less 16 bytes' "$WEIR" pub -L c <prefixed
+    refused 1 "message 1 of standard input begins with 'hell', .* 1819043176 .*is this --length-pref" \
+        "$WEIR" pub -L c <<<hello
+    [[ "$stderr" != *--ring* ]]
+    printf '\340\223\4\100' >prefixed # as long, and no text
+    refused 1 'has 1074041824 bytes; .*--ring=8G' "$WEIR" pub -L c <prefixed
     works "$WEIR" pub -q --ring=2M c line
     works "$WEIR" pub -q --ring=2M c <line
     { echo one && cat line; } >two
@@ -192,6 +197,9 @@ load channels.bash
     refused 1 "nobody had subscribed to 'c' within 0.1 s" \
         "$WEIR" pub --wait-for 1 --wait 0.1 c </dev/null
     refused 1 'nobody had subscribed' "$WEIR" pub -s 1 -w 0 c </dev/null
+    refused 1 'was made for 64, .*; who makes it for more says --subscribers-max=100$' \
+        "$WEIR" pub -s 100 -w 0 c </dev/null
+    refused 1 'nobody had subscribed' "$WEIR" pub -s 100 --subscribers-max=100 -w 0 c </dev/null
     sub none c
     refused 1 "1 of 2 had subscribed to 'c' within 0.1 s" "$WEIR" pub -s 2 -w 0.1 c </dev/null
     stop "$sub_pid"

@@ -286,6 +286,16 @@ static int too_few(const struct publication *publication)
                         (unsigned long long)request->wait_for, request->channel, request->wait);
 }
 
+/* The channel was made for fewer, perhaps by this command. */
+static int too_many(const struct publication *publication)
+{
+    char *said = sentence_last();
+    command_fail("%s; who makes it for more says --subscribers-max=%llu", said,
+                 (unsigned long long)publication->request->wait_for);
+    free(said);
+    return STATUS_FAILURE;
+}
+
 static int await_subscribers(struct publication *publication)
 {
     const struct request *request = publication->request;
@@ -297,6 +307,8 @@ static int await_subscribers(struct publication *publication)
     while (is_again(result) || is_stranger(publication, result));
     if (result == -ETIMEDOUT || result == -EAGAIN)
         return too_few(publication);
+    if (result == -EINVAL)
+        return too_many(publication);
     return result == 0 ? STATUS_OK : fail(result);
 }
 
