@@ -122,8 +122,13 @@ load channels.bash
         "$WEIR" pub -L c <prefixed
     printf '\377\377\377\377' >prefixed
     refused 1 'no message has more than 4 GiB less 16 bytes' "$WEIR" pub -L c <prefixed
-    works "$WEIR" pub --ring=2M c line
-    works "$WEIR" pub --ring=2M c <line
+    refused 1 "message 1 of standard input begins with 'hell', .* 1819043176 .*is this --length-pref" \
+        "$WEIR" pub -L c <<<hello
+    [[ "$stderr" != *--ring* ]]
+    printf '\340\223\4\100' >prefixed # as long, and no text
+    refused 1 'has 1074041824 bytes; .*--ring=8G' "$WEIR" pub -L c <prefixed
+    works "$WEIR" pub -q --ring=2M c line
+    works "$WEIR" pub -q --ring=2M c <line
     { echo one && cat line; } >two
     sub out c -c 1
     refused 1 'line 2 of .*' "$WEIR" pub c <two
@@ -192,6 +197,9 @@ load channels.bash
     refused 1 "nobody had subscribed to 'c' within 0.1 s" \
         "$WEIR" pub --wait-for 1 --wait 0.1 c </dev/null
     refused 1 'nobody had subscribed' "$WEIR" pub -s 1 -w 0 c </dev/null
+    refused 1 'was made for 64, .*; who makes it for more says --subscribers-max=100$' \
+        "$WEIR" pub -s 100 -w 0 c </dev/null
+    refused 1 'nobody had subscribed' "$WEIR" pub -s 100 --subscribers-max=100 -w 0 c </dev/null
     sub none c
     refused 1 "1 of 2 had subscribed to 'c' within 0.1 s" "$WEIR" pub -s 2 -w 0.1 c </dev/null
     stop "$sub_pid"
@@ -211,6 +219,11 @@ load channels.bash
     [ "$(cat one two)" = $'hello\nhello' ]
 }
 
+# A publisher of c waits for the one that is there.
+is_waited_for() {
+    "$WEIR" info -q c 2>/dev/null | grep -q '^publisher .* asleep '
+}
+
 @test "taken is written; and it is told who has not taken" {
     sub out c
     echo hello | works "$WEIR" pub --taken c
@@ -218,9 +231,30 @@ load channels.bash
     stop "$sub_pid"
     echo lost | "$WEIR" pub --taken c 2>err 3>&- &
     local pub=$!
+    until_so is_waited_for # else it may find nobody
     kill -KILL "$sub_pid"
     ends "$pub" 1
     grep -q "left, or was killed, before it had taken everything" err
+}
+
+@test "that nobody was there for any message is told, and -q silences it" {
+    run --separate-stderr "$WEIR" pub nobody <<<hi
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "weir pub: nobody had subscribed: 1 message went to nobody (--wait-for 1 waits)" ]
+    run --separate-stderr "$WEIR" pub --repeat 3 nobody <<<hi
+    [ "$status" -eq 0 ]
+    [[ "$stderr" == *" 3 messages went to nobody"* ]]
+    works "$WEIR" pub -q nobody <<<hi
+    works "$WEIR" pub nobody </dev/null
+    # One that has come for the second, or left after the first, was somebody.
+    pub_open
+    echo lost >&5
+    sub out -c 1 c
+    echo read >&5
+    ends "$sub_pid" 0
+    echo lost >&5
+    exec 5>&-
+    ends "$pub_pid" 0
 }
 
 @test "taken by nobody, since nobody was there, is told as that" {

@@ -25,8 +25,8 @@ teardown() {
     fi
     # Who comes later: with the same, or with nothing.
     printf 'x%.0s' {1..16} >right
-    works "$WEIR" pub --typed 'struct point:16' c right
-    works "$WEIR" pub --persistent c right
+    works "$WEIR" pub -q --typed 'struct point:16' c right
+    works "$WEIR" pub -q --persistent c right
     refused 1 "was made for messages of 'struct point' of 16 bytes, not of 'struct point' of 24 bytes" \
         "$WEIR" pub --typed 'struct point:24' c right
     refused 1 "not of 'points' of any size" "$WEIR" sub --typed points c
@@ -35,7 +35,7 @@ teardown() {
     works "$WEIR" rm c
     refused 1 'c' "$WEIR" info c
     # Anew, and otherwise.
-    works "$WEIR" pub --persistent c <<<'abc'
+    works "$WEIR" pub -q --persistent c <<<'abc'
     "$WEIR" info -q c >info
     grep -Eqx ' +64 +64 +reliable +- +-' info
     refused 1 'messages of no type, not of' "$WEIR" pub --typed p:16 c right

@@ -247,6 +247,29 @@ same_file() {
     check_nothing_left
 }
 
+@test "where nothing can be written is told before anybody waits" {
+    mkdir directory
+    : >file
+    for path in directory nowhere/file file/other; do
+        run --separate-stderr timeout 10 "$WEIR" recv x $path
+        [ "$status" -eq 1 ]
+        [[ "$stderr" == *"cannot open $path: "* ]]
+    done
+    # The sender that waits is left to the next one.
+    echo hello >in
+    "$WEIR" send x in &
+    await_sleeper $!
+    run "$WEIR" recv x nowhere/file
+    [ "$status" -eq 1 ]
+    [ "$("$WEIR" recv x)" = hello ]
+    wait $!
+    # A new file is not made before a sender has come.
+    run "$WEIR" recv --wait 0 x new
+    [ "$status" -eq 1 ]
+    [ ! -e new ]
+    check_nothing_left
+}
+
 @test "a read error at the sender is told on both sides" {
     "$WEIR" recv x out 2>recv.err &
     receiver=$!
@@ -260,16 +283,16 @@ same_file() {
 
 @test "an output that cannot be opened, or is full, or closed, is told on both sides" {
     bytes 3000000 >in
-    mkdir directory
+    ln -s nowhere/file dangling # only the open can tell
     mkfifo unread
     exec 9<>unread
     "$WEIR" send x in 2>send.err &
     sender=$!
-    run --separate-stderr "$WEIR" recv x directory
+    run --separate-stderr "$WEIR" recv x dangling
     [ "$status" -eq 1 ]
-    [[ "$stderr" == *"directory: Is a directory"* ]]
+    [[ "$stderr" == *"dangling: No such file or directory"* ]]
     ends_soon $sender 1
-    [[ "$(cat send.err)" == *"receiver failed: Is a directory"* ]]
+    [[ "$(cat send.err)" == *"receiver failed: No such file or directory"* ]]
 
     "$WEIR" send x in 2>send.err &
     sender=$!
@@ -298,14 +321,14 @@ same_file() {
 
 @test "a receiver that fails at once is told of, however late the sender looks" {
     bytes 10 >in
-    mkdir directory
+    ln -s nowhere/file dangling
     for i in {1..40}; do
-        "$WEIR" recv x directory 2>/dev/null &
+        "$WEIR" recv x dangling 2>/dev/null &
         receiver=$!
         run --separate-stderr timeout 5 "$WEIR" send x in
         wait $receiver || true
         [ "$status" -eq 1 ]
-        [[ "$stderr" == *"receiver failed: Is a directory"* ]]
+        [[ "$stderr" == *"receiver failed: No such file or directory"* ]]
     done
     check_nothing_left
 }
@@ -562,4 +585,23 @@ lies() {
     script --quiet --return --command '"$WEIR" send x in --quiet' screen </dev/null >/dev/null
     wait $!
     ! grep -q '%' screen
+}
+
+@test "on a terminal it says for whom it waits, and -q silences it" {
+    local way other
+    echo hello >in
+    for way in 'send x in|recv x out|receiver' 'recv x out|send x in|sender'; do
+        IFS='|' read -r way other who <<<"$way"
+        script --quiet --flush --return --command "\"\$WEIR\" $way" screen </dev/null >/dev/null &
+        until grep -q "waiting for a $who of 'x'" screen 2>/dev/null; do :; done
+        "$WEIR" $other
+        wait $!
+        # The bar's line is the same, cleared.
+        grep -q "waiting for a $who of 'x'"$'\r\e'"\[K" screen
+        cmp in out
+        rm screen
+        script --quiet --return --command "\"\$WEIR\" $way -q --wait 0" screen </dev/null >/dev/null || true
+        run ! grep -q waiting screen
+        rm screen
+    done
 }

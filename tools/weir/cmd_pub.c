@@ -31,7 +31,8 @@ static const char help[] =
     "Whoever has subscribed before a message gets it, also when this command has\n"
     "ended, or was killed, since. Nothing is dropped: it waits for the slowest, but\n"
     "for those that are lossy ('weir sub --lossy'), or see --lag-max. What\n"
-    "is published while nobody subscribes is gone; --wait-for waits for somebody.\n"
+    "is published while nobody subscribes is gone, which is told when nobody was\n"
+    "there at all; --wait-for waits for somebody.\n"
     "A subscriber that it may not read, or whose page is not made by weir, is told\n"
     "of and left out; the others get everything, and the status is 1 in the end.\n"
     "Any number may publish to a channel at once. 'weir info' shows who takes part,\n"
@@ -285,6 +286,16 @@ static int too_few(const struct publication *publication)
                         (unsigned long long)request->wait_for, request->channel, request->wait);
 }
 
+/* The channel was made for fewer, perhaps by this command. */
+static int too_many(const struct publication *publication)
+{
+    char *said = sentence_last();
+    command_fail("%s; who makes it for more says --subscribers-max=%llu", said,
+                 (unsigned long long)publication->request->wait_for);
+    free(said);
+    return STATUS_FAILURE;
+}
+
 static int await_subscribers(struct publication *publication)
 {
     const struct request *request = publication->request;
@@ -296,6 +307,8 @@ static int await_subscribers(struct publication *publication)
     while (is_again(result) || is_stranger(publication, result));
     if (result == -ETIMEDOUT || result == -EAGAIN)
         return too_few(publication);
+    if (result == -EINVAL)
+        return too_many(publication);
     return result == 0 ? STATUS_OK : fail(result);
 }
 
@@ -313,6 +326,16 @@ static int await_taken(struct publication *publication)
                             "everything",
                             publication->request->channel);
     return result == 0 ? STATUS_OK : fail(result);
+}
+
+/* Nobody, from the begin to the end: what was published is gone. */
+static void tell_of_nobody(struct publication *publication)
+{
+    look_around(publication);
+    if (publication->sent == 0 || publication->has_met || publication->has_left_out)
+        return;
+    command_note("nobody had subscribed: %llu message%s went to nobody (--wait-for 1 waits)",
+                 (unsigned long long)publication->sent, publication->sent == 1 ? "" : "s");
 }
 
 static int run_publication(const struct request *request)
@@ -339,6 +362,8 @@ static int run_publication(const struct request *request)
     else if (status != STATUS_OK && publication.sent > 0)
         command_note("%llu message%s published before", (unsigned long long)publication.sent,
                      publication.sent == 1 ? " was" : "s were");
+    else if (status == STATUS_OK)
+        tell_of_nobody(&publication);
     weir_publisher_close(publication.publisher);
     return status == STATUS_OK && publication.has_left_out ? STATUS_FAILURE : status;
 }

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "command.h"
+#include "text.h"
 #include "transfer.h"
 
 static const char help[] =
@@ -21,8 +23,10 @@ static const char help[] =
     "it is the very file that is sent, both sides refuse, and it stays as it is.\n"
     "It ends successfully only when everything that the sender had is written. When\n"
     "the sender fails or is killed, it says so and ends; what had come is in FILE.\n"
+    "A FILE that cannot be written is told before it waits, and no sender is met.\n"
     "\n"
-    "A progress bar is shown when standard error is a terminal.\n"
+    "A progress bar is shown when standard error is a terminal, and before it, for\n"
+    "whom it waits.\n"
     "\n"
     "Options:\n"
     "  -w, --wait=SECONDS  give up when no sender has come by then; fractions are\n"
@@ -37,6 +41,37 @@ static const char help[] =
     "Exit status:\n"
     "  0 every byte is written, 1 not all, 2 called wrongly; by the signal\n"
     "  when interrupted.\n";
+
+static bool may_write(const char *path)
+{
+    return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
+}
+
+/* Whether a file of this name could be made, as far as its folder can tell: 0, or the errno. */
+static int check_new(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = text_format("%.*s.", slash ? (int)(slash + 1 - path) : 0, path);
+    int error = may_write(folder) ? 0 : errno;
+    free(folder);
+    return error;
+}
+
+/* Before it waits for anybody, and without a trace; what cannot be known yet, the open finds. */
+static int check_output(const char *path)
+{
+    struct stat found;
+    int error = 0;
+    if (!path)
+        return STATUS_OK;
+    if (stat(path, &found) == 0)
+        error = S_ISDIR(found.st_mode) ? EISDIR : may_write(path) ? 0 : errno;
+    else if (errno != ENOENT)
+        error = errno;
+    else if (lstat(path, &found) != 0) /* else it is a link, and the file is made elsewhere */
+        error = check_new(path);
+    return error ? command_fail("cannot open %s: %s", path, strerror(error)) : STATUS_OK;
+}
 
 /* Not by O_TRUNC: what is emptied cannot be sent any more. Standard output stays as it is. */
 static int prepare_output(struct transfer *transfer, bool is_emptied)
@@ -133,7 +168,9 @@ static int run(int argc, char **argv)
     int status;
     if (!transfer_options(argc, argv, &options, &status))
         return status;
-    status = transfer_begin(&transfer, STREAM_RECEIVER, &options);
+    status = check_output(options.file);
+    if (status == STATUS_OK)
+        status = transfer_begin(&transfer, STREAM_RECEIVER, &options);
     if (status != STATUS_OK)
         return status;
     status = open_output(&transfer, options.file);

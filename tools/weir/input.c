@@ -18,6 +18,7 @@
 
 #define PIECE_BYTES ((size_t)64 << 10)
 #define LENGTH_BYTES 4
+#define LENGTH_OF_TEXT ((size_t)256 << 20) /* from where on a length may be one by mistake */
 
 bool input_is_standard(const char *path)
 {
@@ -205,6 +206,30 @@ static int fail_cut(const struct input *input)
     return -1;
 }
 
+/* So long a message is rare, and four characters of a text make such a length. */
+static bool is_of_text(const unsigned char *at, size_t length)
+{
+    if (length <= LENGTH_OF_TEXT)
+        return false;
+    for (size_t i = 0; i < LENGTH_BYTES; i++)
+        if ((at[i] < ' ' || at[i] > '~') && !memchr("\t\n\r", at[i], 3))
+            return false;
+    return true;
+}
+
+static int fail_text(const struct input *input, const unsigned char *at, size_t length)
+{
+    char head[LENGTH_BYTES + 1] = "";
+    memcpy(head, at, LENGTH_BYTES);
+    char *shown = text_escape(input->name, false), *start = text_escape(head, false);
+    command_fail("message %llu of %s begins with '%s', which as a length is %zu bytes: is this "
+                 "--length-prefixed?",
+                 (unsigned long long)input->number + 1, shown, start, length);
+    free(shown);
+    free(start);
+    return -1;
+}
+
 static int next_length(struct input *input, const unsigned char **data, size_t *size)
 {
     if (!read_bytes(input, LENGTH_BYTES))
@@ -215,6 +240,8 @@ static int next_length(struct input *input, const unsigned char **data, size_t *
         return fail_cut(input);
     const unsigned char *at = input->bytes + input->begin;
     size_t length = (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 | (size_t)at[3] << 24;
+    if (length > input->most && is_of_text(at, length))
+        return fail_text(input, at, length);
     if (length > input->most)
         return fail_too_long(input, length);
     if (!read_bytes(input, LENGTH_BYTES + length))

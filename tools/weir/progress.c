@@ -89,9 +89,29 @@ static void draw(struct progress *progress, uint64_t done, bool is_last)
     fflush(stderr);
 }
 
+static bool is_shown(void)
+{
+    return !command_quiet && isatty(STDERR_FILENO);
+}
+
+void progress_wait(struct progress *progress, const char *line)
+{
+    progress->is_waiting = is_shown();
+    if (progress->is_waiting)
+        fprintf(stderr, "%.*s", columns() - 1, line);
+}
+
+void progress_wait_end(struct progress *progress)
+{
+    if (progress->is_waiting)
+        fputs("\r\033[K", stderr);
+    progress->is_waiting = false;
+}
+
 void progress_start(struct progress *progress)
 {
-    progress->on = !command_quiet && isatty(STDERR_FILENO);
+    progress_wait_end(progress);
+    progress->on = is_shown();
     progress->start_ns = progress->drawn_ns = weir_now_ns();
 }
 

@@ -9,9 +9,14 @@
 
 struct progress {
     bool on;
+    bool is_waiting;   /* a line of progress_wait() is there */
     uint64_t expected; /* bytes; 0: not known */
     int64_t start_ns, drawn_ns;
 };
+
+/* What stands in place of the bar until it starts, or progress_wait_end(): before any message. */
+void progress_wait(struct progress *progress, const char *line);
+void progress_wait_end(struct progress *progress);
 
 void progress_start(struct progress *progress);
 

@@ -30,6 +30,7 @@
 #include <weir/ref.h>
 
 #include "command.h"
+#include "text.h"
 
 /* Between two signals of a helper. */
 #define NUDGE_NS 10000000
@@ -226,6 +227,17 @@ static int fail_join(struct transfer *transfer, int result, int64_t wait_ns)
     }
 }
 
+/* Its user may not know that there is another side, and would see nothing. */
+static int join(struct transfer *transfer, int64_t deadline_ns)
+{
+    char *line = text_format("waiting for a %s of '%s'", transfer->other, transfer->stream.name);
+    progress_wait(&transfer->progress, line);
+    free(line);
+    int result = stream_join(&transfer->stream, deadline_ns);
+    progress_wait_end(&transfer->progress);
+    return result;
+}
+
 int transfer_begin(struct transfer *transfer, enum stream_role role,
                    const struct transfer_options *options)
 {
@@ -240,7 +252,7 @@ int transfer_begin(struct transfer *transfer, enum stream_role role,
     int error = start_stopper(transfer);
     if (error != 0)
         return command_fail("cannot start a thread: %s", strerror(error));
-    int result = stream_join(&transfer->stream, deadline_ns);
+    int result = join(transfer, deadline_ns);
     if (result != 0) {
         int status = fail_join(transfer, result, options->wait_ns);
         stream_leave(&transfer->stream);
