@@ -52,9 +52,9 @@ static void follow(void)
     struct weir_latest_reader *reader;
     struct pose pose;
     unsigned long count = 0;
-    int64_t until_ns = weir_deadline_ns(WEIR_SECOND_NS / 2);
     check(weir_latest_reader_open(&reader, &memory));
-    check(weir_latest_wait_until(reader, 0, until_ns));
+    check(weir_latest_wait_until(reader, 0, weir_deadline_ns(10 * WEIR_SECOND_NS)));
+    int64_t until_ns = weir_deadline_ns(WEIR_SECOND_NS / 2);
     while (weir_now_ns() < until_ns) {
         check(weir_latest_read(reader, &pose, sizeof pose, NULL));
         if (fabs(pose.x - cos(pose.angle)) > 1e-9 || fabs(pose.y - sin(pose.angle)) > 1e-9) {
@@ -84,15 +84,21 @@ int main(void)
     for (int i = 0; i < READERS; i++)
         if (fork() == 0)
             follow();
+    struct weir_latest_reader *reader;
+    check(weir_latest_reader_open(&reader, &memory));
     for (int i = 0; i < WRITERS; i++) {
+        uint64_t before = weir_latest_version(reader);
         pid_t writer = fork();
         if (writer == 0)
             drive();
-        usleep(100000);
+        do /* until it is well on its way */
+            usleep(100000);
+        while (weir_latest_version(reader) < before + 1000);
         kill(writer, SIGKILL);
         waitpid(writer, NULL, 0);
     }
     for (int i = 0; i < READERS; i++)
         failed |= wait(&status) < 0 || status != 0;
+    weir_latest_reader_close(reader);
     return failed;
 }

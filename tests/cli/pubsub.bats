@@ -247,8 +247,10 @@ is_waited_for() {
     works "$WEIR" pub -q nobody <<<hi
     works "$WEIR" pub nobody </dev/null
     # One that has come for the second, or left after the first, was somebody.
+    has_sent_one() { "$WEIR" info --json c 2>/dev/null | grep -q '"messages": 1,'; }
     pub_open
     echo lost >&5
+    until_so has_sent_one # else that is the one which is read
     sub out -c 1 c
     echo read >&5
     ends "$sub_pid" 0
