@@ -395,9 +395,9 @@ int main(void)
         PAIR_TEST(test_a_page_of_the_same_key),
         PAIR_TEST(test_nobody_shows_nothing),
         PAIR_TEST(test_a_thread_in_another_namespace),
-        PAIR_TEST(test_a_lane_of_huge_pages),
         PAIR_TEST(test_a_boundary_that_stays_half_stored),
         PAIR_TEST(test_a_thread_where_there_is_nothing),
+        PAIR_TEST(test_a_lane_of_huge_pages), /* an emulator fails it, and what it leaves */
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }
