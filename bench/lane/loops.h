@@ -249,3 +249,8 @@ static void run_pong(void *state, uint64_t messages)
     else
         pong_all(lane, messages, IN_PLACE);
 }
+
+/* The calls of a transport, but for its open: these loops', and the file's own close_lane(). */
+#define LANE_CALLS                                                                                 \
+    .send = run_send, .receive = run_receive, .ping = run_ping, .pong = run_pong,                  \
+    .close = close_lane

@@ -59,9 +59,5 @@ const struct transport transport_pipe = {
     .name = LANE_NAME,
     .slowness = 16,
     .open = open_lane,
-    .send = run_send,
-    .receive = run_receive,
-    .ping = run_ping,
-    .pong = run_pong,
-    .close = close_lane,
+    LANE_CALLS,
 };

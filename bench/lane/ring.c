@@ -192,19 +192,11 @@ static void close_lane(void *state)
 const struct transport transport_ring = {
     .name = LANE_NAME,
     .open = open_lane,
-    .send = run_send,
-    .receive = run_receive,
-    .ping = run_ping,
-    .pong = run_pong,
-    .close = close_lane,
+    LANE_CALLS,
 };
 
 const struct transport transport_ring_readonly = {
     .name = "read-only ring",
     .open = open_readonly,
-    .send = run_send,
-    .receive = run_receive,
-    .ping = run_ping,
-    .pong = run_pong,
-    .close = close_lane,
+    LANE_CALLS,
 };

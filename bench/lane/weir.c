@@ -173,9 +173,5 @@ static void close_lane(void *state)
 const struct transport transport_weir = {
     .name = LANE_NAME,
     .open = open_lane,
-    .send = run_send,
-    .receive = run_receive,
-    .ping = run_ping,
-    .pong = run_pong,
-    .close = close_lane,
+    LANE_CALLS,
 };

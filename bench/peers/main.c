@@ -20,7 +20,7 @@
 #include "lane/ticks.h"
 #include "report.h"
 
-enum { CELLS_MAX = 16, MESSAGES_MIN = 50 };
+enum { MESSAGES_MIN = 50 };
 
 static const struct {
     enum kind kind;

@@ -95,9 +95,5 @@ const struct transport transport_sysv_messages = {
     .name = LANE_NAME,
     .slowness = 32,
     .open = open_lane,
-    .send = run_send,
-    .receive = run_receive,
-    .ping = run_ping,
-    .pong = run_pong,
-    .close = close_lane,
+    LANE_CALLS,
 };

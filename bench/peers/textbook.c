@@ -135,20 +135,12 @@ const struct transport transport_textbook = {
     .name = "System V segment, 1 slot",
     .slowness = 128,
     .open = open_one,
-    .send = run_send,
-    .receive = run_receive,
-    .ping = run_ping,
-    .pong = run_pong,
-    .close = close_lane,
+    LANE_CALLS,
 };
 
 const struct transport transport_textbook_16 = {
     .name = "System V segment, 16 slots",
     .slowness = 64,
     .open = open_16,
-    .send = run_send,
-    .receive = run_receive,
-    .ping = run_ping,
-    .pong = run_pong,
-    .close = close_lane,
+    LANE_CALLS,
 };
