@@ -103,6 +103,31 @@ static void test_a_publisher_yields(void **state)
     close_both();
 }
 
+/* By it the next spin is longer (channel/wait.h), where the options do not say how long it is. */
+static void test_a_wait_knows_what_was_moved(void **state)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_subscriber *other;
+    (void)state;
+    open_both();
+    while (crowd_send(publisher, 0, BYTES, NOW) == 0)
+        ;
+    assert_true(publisher->side.waiter.is_by_default);
+    assert_int_equal(publisher->side.waiter.moved, publisher->tail);
+    take_all();
+    assert_true(subscriber->side.waiter.is_by_default);
+    assert_int_equal(subscriber->side.waiter.moved, subscriber->lanes[0]->head);
+    assert_true(subscriber->side.waiter.more_ns > 0);
+    close_both();
+    for (int i = 0; i < 2; i++) {
+        options.spin_ns = i == 0 ? 1000 : 0;
+        options.flags = i == 0 ? 0 : WEIR_CHANNEL_SPIN_ONLY;
+        assert_result(weir_subscriber_open(&other, CHANNEL, &options), 0);
+        assert_false(other->side.waiter.is_by_default);
+        weir_subscriber_close(other);
+    }
+}
+
 static void test_a_wait_set_yields(void **state)
 {
     struct weir_wait_event event;
@@ -131,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CROWD_TEST(test_a_subscriber_yields),
         CROWD_TEST(test_a_publisher_yields),
+        CROWD_TEST(test_a_wait_knows_what_was_moved),
         CROWD_TEST(test_a_wait_set_yields),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
