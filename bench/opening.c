@@ -23,8 +23,8 @@
 
 #include "values.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
 #endif
 
 enum { ALONE, BESIDE, KERNEL, FORMS, ROUNDS_MAX = 100000, RING = 64 << 10, PAGE = 4096 };
@@ -65,7 +65,7 @@ static void *make_segment(size_t bytes)
         exit(1);
     }
     shmctl(id, IPC_RMID, NULL);
-    if (madvise(memory, bytes, MADV_POPULATE_WRITE) != 0)
+    if (madvise(memory, bytes, MADV_POPULATE_READ) != 0)
         memset(memory, 0, bytes);
     return memory;
 }

@@ -26,6 +26,8 @@ static struct weir_segment *make(struct weir_ref ref, uint64_t size_bytes, uint3
 {
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     options.flags = flags;
+    if (ref.by == WEIR_BY_POSIX)
+        options.lifetime = WEIR_PERSISTENT;
     struct weir_segment *segment = NULL;
     assert_result(weir_segment_create(&segment, ref, size_bytes, &options), 0);
     return segment;
@@ -116,6 +118,43 @@ static void test_prefault(void **state)
         assert_true(smaps_field(weir_segment_data(eager), "Rss") >= whole);
         assert_true(all_bytes(weir_segment_data(eager), 4 * MIB, 0));
         weir_segment_close(eager);
+    }
+}
+
+static long faults_of_writes(char *data, size_t size_bytes)
+{
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    for (size_t at = 0; at < size_bytes; at += 4096)
+        ((volatile char *)data)[at] = 1;
+    getrusage(RUSAGE_SELF, &after);
+    return after.ru_minflt - before.ru_minflt;
+}
+
+/* Mapped as if it had been read, it can be written all the same. */
+static void test_prefaulted_can_be_written(void **state)
+{
+    (void)state;
+    if (SANITIZED) /* their shadow of it comes at the first write */
+        skip();
+    struct weir_ref refs[] = { weir_private(), weir_by_name("eager"), weir_by_posix("/weir-eager"),
+                               weir_memfd() };
+    for (size_t i = 0; i < ARRAY_SIZE(refs); i++) {
+        struct weir_segment *lazy = make(refs[i], 4 * MIB, 0);
+        long faults = faults_of_writes(weir_segment_data(lazy), 4 * MIB);
+        if (smaps_field(weir_segment_data(lazy), "ShmemPmdMapped") == 0)
+            assert_true(faults > 100);
+        void *more;
+        assert_result(weir_segment_attach(lazy, NULL, WEIR_SEGMENT_PREFAULT, &more), 0);
+        assert_true(faults_of_writes(more, 4 * MIB) < 10);
+        weir_segment_close(lazy);
+        if (refs[i].by == WEIR_BY_POSIX)
+            assert_result(weir_segment_remove(refs[i]), 0);
+        struct weir_segment *eager = make(refs[i], 4 * MIB, WEIR_SEGMENT_PREFAULT);
+        assert_true(faults_of_writes(weir_segment_data(eager), 4 * MIB) < 10);
+        weir_segment_close(eager);
+        if (refs[i].by == WEIR_BY_POSIX)
+            assert_result(weir_segment_remove(refs[i]), 0);
     }
 }
 
@@ -422,6 +461,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_read_only, fixture_check),
         cmocka_unit_test_teardown(test_prefault, fixture_check),
+        cmocka_unit_test_teardown(test_prefaulted_can_be_written, fixture_check),
         cmocka_unit_test_teardown(test_prefault_keeps_contents, fixture_check),
         cmocka_unit_test_teardown(test_lock, fixture_check),
         cmocka_unit_test_teardown(test_lock_over_limit, fixture_check),

@@ -145,7 +145,8 @@ int weir__directory_read(struct weir__directory *directory, const char *name,
 
 int weir__directory_open(struct weir__directory *directory, const char *name,
                          const struct weir__terms *asked,
-                         const struct weir_segment_options *options, struct weir__rundir *dir)
+                         const struct weir_segment_options *options,
+                         struct weir__segment_beside *beside, struct weir__rundir *dir)
 {
     struct weir__terms terms = *asked;
     for (int role = 0; role < WEIR__ROLES; role++)
@@ -153,7 +154,8 @@ int weir__directory_open(struct weir__directory *directory, const char *name,
             terms.counts[role] = WEIR_CHANNEL_MEMBERS_DEFAULT;
     struct weir__segment_making making = { .size_bytes = weir__directory_bytes(terms.counts),
                                            .fill = write_head,
-                                           .argument = &terms };
+                                           .argument = &terms,
+                                           .beside = beside };
     int result = weir__segment_create_or_open(&directory->segment, weir_by_name(name), &making,
                                               options, dir);
     return result < 0 ? result : weir__directory_read(directory, name, asked);

@@ -46,6 +46,9 @@ struct weir__terms {
     char type_name[WEIR__TYPE_NAME_BYTES];
 };
 
+struct weir__rundir;
+struct weir__segment_beside;
+
 struct weir__directory {
     struct weir_segment *segment;
     struct weir__terms terms; /* copied once, and checked */
@@ -55,11 +58,13 @@ struct weir__directory {
 /*
  * Opens the channel's directory, or makes it as is asked; with the default number of slots of a
  * role that is 0. -EINVAL with both numbers when it has others, -EPROTOTYPE with both types; -EPROTO,
- * -EUCLEAN; and those of weir_segment_create_or_open().
+ * -EUCLEAN; and those of weir_segment_create_or_open(). beside, or NULL: what the caller needs if the
+ * directory is made.
  */
 int weir__directory_open(struct weir__directory *directory, const char *name,
                          const struct weir__terms *asked,
-                         const struct weir_segment_options *options, struct weir__rundir *dir);
+                         const struct weir_segment_options *options,
+                         struct weir__segment_beside *beside, struct weir__rundir *dir);
 
 /* What a caller gave, or the defaults for NULL, checked. -EINVAL. */
 int weir__channel_options(struct weir_channel_options *to, const struct weir_channel_options *from);
@@ -69,7 +74,8 @@ int weir__channel_options(struct weir_channel_options *to, const struct weir_cha
  * -EINVAL if it has the other one.
  */
 int weir__directory_open_as(struct weir__directory *directory, const char *name,
-                            const struct weir_channel_options *options, struct weir__rundir *dir);
+                            const struct weir_channel_options *options,
+                            struct weir__segment_beside *beside, struct weir__rundir *dir);
 
 /* Of all that a member makes: mode and group. */
 void weir__channel_rights(struct weir_segment_options *rights,

@@ -425,8 +425,7 @@ static int open_publisher(struct weir_publisher *publisher, const char *name,
     if (result == 0)
         result = make_readers(publisher);
     if (result == 0)
-        result = weir__side_make(side, WEIR__LANE_MAGIC,
-                                 WEIR__LANE_RING_OFFSET + side->options.ring_bytes, dir);
+        result = weir__side_make(side, WEIR__LANE_MAGIC, dir);
     if (result != 0)
         return result;
     publisher->lane = weir_segment_data(side->memory);

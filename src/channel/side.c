@@ -93,13 +93,33 @@ int weir__side_check(const struct weir__side *side)
                               "own");
 }
 
+/* A lane; or the page of a channel for so many publishers. */
+static uint64_t memory_bytes(const struct weir__side *side, uint32_t publishers)
+{
+    return side->role == WEIR__PUBLISHER ? WEIR__LANE_RING_OFFSET + side->options.ring_bytes
+                                         : weir__page_bytes(publishers);
+}
+
+static struct weir_segment_options memory_options(const struct weir__side *side)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    weir__channel_rights(&options, &side->options);
+    options.flags |= WEIR_SEGMENT_ONE_WRITER | WEIR_SEGMENT_PREFAULT | WEIR_SEGMENT_NO_FORK;
+    return options;
+}
+
+/* Who makes the channel makes its own memory in the same step. */
 static int open_directory(struct weir__side *side, const char *name, struct weir__rundir *dir)
 {
     struct weir_channel_options asked = side->options;
-    uint32_t delivery = asked.delivery;
+    struct weir_segment_options rights = memory_options(side);
+    uint32_t delivery = asked.delivery, publishers = asked.publishers_max;
+    struct weir__segment_beside own = { .options = &rights };
+    own.size_bytes = memory_bytes(side, publishers ? publishers : WEIR_CHANNEL_MEMBERS_DEFAULT);
     if (side->role == WEIR__SUBSCRIBER)
         asked.delivery = WEIR_DELIVERY_CHANNEL; /* its own: the channel may have the other */
-    int result = weir__directory_open_as(&side->directory, name, &asked, dir);
+    int result = weir__directory_open_as(&side->directory, name, &asked, &own, dir);
+    side->memory = own.made;
     if (result != 0)
         return result;
     if (side->role == WEIR__SUBSCRIBER)
@@ -160,13 +180,21 @@ int weir__side_join(struct weir__side *side, const char *name, enum weir__role r
     return result == 0 ? claim(side, name) : result;
 }
 
-int weir__side_make(struct weir__side *side, uint64_t magic, uint64_t size_bytes,
-                    struct weir__rundir *dir)
+static int make_memory(struct weir__side *side, struct weir__rundir *dir)
 {
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    weir__channel_rights(&options, &side->options);
-    options.flags |= WEIR_SEGMENT_ONE_WRITER | WEIR_SEGMENT_PREFAULT | WEIR_SEGMENT_NO_FORK;
-    int result = weir__segment_create(&side->memory, weir_private(), size_bytes, &options, dir);
+    uint64_t bytes = memory_bytes(side, side->directory.roles[WEIR__PUBLISHER].count);
+    struct weir_segment_options options = memory_options(side);
+    if (side->memory && weir_segment_size(side->memory) == bytes)
+        return 0;
+    /* Another one has made the channel meanwhile, and for more publishers, or for fewer. */
+    weir_segment_close(side->memory);
+    side->memory = NULL;
+    return weir__segment_create(&side->memory, weir_private(), bytes, &options, dir);
+}
+
+int weir__side_make(struct weir__side *side, uint64_t magic, struct weir__rundir *dir)
+{
+    int result = make_memory(side, dir);
     if (result != 0)
         return result;
     struct weir__member_shm *member = weir_segment_data(side->memory);

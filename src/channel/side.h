@@ -93,17 +93,17 @@ static inline const struct weir__slots *weir__side_others(const struct weir__sid
  * The two halves of joining enter the run directory once: dir is as weir__rundir_init() leaves
  * it, the caller's to close.
  *
- * Claims a slot of the channel (-EBUSY: all owners live). Without memory yet.
+ * Claims a slot of the channel (-EBUSY: all owners live). Memory is there only if the channel was
+ * made as well, and none of it is filled in.
  */
 int weir__side_join(struct weir__side *side, const char *name, enum weir__role role,
                     const struct weir_channel_options *options, struct weir__rundir *dir);
 
 /*
- * Makes size_bytes of own memory, zero, with the member's words filled in. Not shown yet. The
- * epoch and the statistics are the waiter's from then on.
+ * Makes the own memory, zero, unless it was made with the channel, and fills the member's words in.
+ * Not shown yet. The epoch and the statistics are the waiter's from then on.
  */
-int weir__side_make(struct weir__side *side, uint64_t magic, uint64_t size_bytes,
-                    struct weir__rundir *dir);
+int weir__side_make(struct weir__side *side, uint64_t magic, struct weir__rundir *dir);
 
 /* Where this side counts, once it has memory: in that. NULL before. */
 static inline struct weir__stats_shm *weir__side_stats(const struct weir__side *side)

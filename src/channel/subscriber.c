@@ -403,8 +403,7 @@ static int open_subscriber(struct weir_subscriber *subscriber, const char *name,
     if (result == 0)
         result = make_lanes(subscriber);
     if (result == 0)
-        result = weir__side_make(side, WEIR__PAGE_MAGIC,
-                                 weir__page_bytes(weir__side_others(side)->count), dir);
+        result = weir__side_make(side, WEIR__PAGE_MAGIC, dir);
     if (result != 0)
         return result;
     subscriber->page = weir_segment_data(side->memory);

@@ -104,7 +104,8 @@ static int check_opened(const struct weir__directory *directory, const char *nam
 }
 
 int weir__directory_open_as(struct weir__directory *directory, const char *name,
-                            const struct weir_channel_options *options, struct weir__rundir *dir)
+                            const struct weir_channel_options *options,
+                            struct weir__segment_beside *beside, struct weir__rundir *dir)
 {
     struct weir__terms asked = {
         .counts = { options->publishers_max, options->subscribers_max },
@@ -118,9 +119,9 @@ int weir__directory_open_as(struct weir__directory *directory, const char *name,
     segment.trust = options->trust;
     segment.trust_uid = options->trust_uid;
     segment.kind = WEIR__DIRECTORY_KIND;
-    segment.flags |= WEIR_SEGMENT_NO_FORK;
+    segment.flags |= WEIR_SEGMENT_NO_FORK | WEIR_SEGMENT_PREFAULT;
     bool is_to_stay = options->flags & WEIR_CHANNEL_PERSISTENT;
     segment.lifetime = is_to_stay ? WEIR_PERSISTENT : WEIR_EPHEMERAL;
-    result = weir__directory_open(directory, name, &asked, &segment, dir);
+    result = weir__directory_open(directory, name, &asked, &segment, beside, dir);
     return result == 0 ? check_opened(directory, name, options) : result;
 }

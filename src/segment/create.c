@@ -10,8 +10,11 @@
  *   3 shmat                                         CRASH create.attached
  *   4 ephemeral: IPC_RMID                           CRASH create.removed
  *   5 semaphore set under its key                   CRASH create.set
- *   6 record with ids, unless 4 was the last thing to name; header, mode, group, pages
+ *   6 record with ids, unless 4 was the last thing to name; pages, header, mode, group
  *   7 published, or the draft taken away            CRASH create.published
+ *
+ * A private one that is made beside it takes 2, 3, 4 and 6 first, under the same
+ * draft, whose record names its key until 2 names another: CRASH create.beside.
  *
  * Up to 7 the draft names all that exists, and the collector removes it. From 4
  * on an ephemeral segment needs no collector: the kernel frees it. Somebody may
@@ -184,6 +187,12 @@ static int make_semaphores(struct weir_segment *segment, const struct weir__segm
                        : result;
 }
 
+/* Whether it has a record for as long as it lives. */
+static bool is_to_be_found(const struct weir__segment_ask *ask)
+{
+    return ask->ref.by == WEIR_BY_NAME || ask->options.semaphores != 0;
+}
+
 /* Steps 2 to 6. */
 static int fill_draft(struct weir_segment *segment, const struct weir__segment_ask *ask,
                       struct weir__draft *draft)
@@ -198,18 +207,18 @@ static int fill_draft(struct weir_segment *segment, const struct weir__segment_a
         result = make_semaphores(segment, ask, draft);
     /* The ids, before the header and the mode change: they prove whose the segment is. Of one that
      * is removed and that nobody will find there is nothing more to prove. */
-    if (result == 0 && !(draft->is_file && segment->is_removed))
+    if (result == 0 && (is_to_be_found(ask) || !segment->is_removed))
         result = weir__draft_update(draft);
+    if (result == 0)
+        result =
+            weir__pages_apply(segment->memory, segment->segsz, options->flags, &segment->pages);
     if (result != 0)
         return result;
     if (segment->offset_bytes)
         weir__header_write(segment->memory, segment->segsz, draft->entry.record.nonce, geteuid());
     if (ask->making && ask->making->fill)
         ask->making->fill((char *)segment->memory + segment->offset_bytes, ask->making->argument);
-    result = set_rights(segment->id, ask);
-    return result == 0
-               ? weir__pages_apply(segment->memory, segment->segsz, options->flags, &segment->pages)
-               : result;
+    return set_rights(segment->id, ask);
 }
 
 /*
@@ -235,26 +244,60 @@ static int publish(struct weir_segment *segment, const struct weir__segment_ask 
                        : weir__fail(EBUSY, "%s is taken and let go again and again", ask->what);
 }
 
-/* Takes back what a failed creation made; nobody else has seen it. */
-static void undo(struct weir_segment *segment, struct weir__draft *draft)
+/* Takes back what a failed creation made in the kernel; nobody else has seen it. */
+static void unmake(const struct weir_segment *segment, const struct weir__record *record)
 {
     struct weir__error_saved saved;
-    const struct weir__record *record = &draft->entry.record;
     weir__error_save(&saved);
     if (record->sem_id >= 0)
         weir__semset_destroy(record->sem_id, record->sem_key, record->creator);
     if (record->shm_id >= 0 && !segment->is_removed)
         weir__shm_remove(record->shm_id);
+    weir__error_restore(&saved);
+}
+
+/* Likewise, and the draft. */
+static void undo(struct weir_segment *segment, struct weir__draft *draft)
+{
+    struct weir__error_saved saved;
+    unmake(segment, &draft->entry.record);
+    weir__error_save(&saved);
     weir__draft_abandon(draft);
     weir__rundir_tidy(draft->dir);
     weir__error_restore(&saved);
 }
 
+/* What a caller wants beside the object, unless an attempt before this one has made it. */
+static int make_beside(struct weir__segment_beside *beside, struct weir__draft *draft)
+{
+    struct weir__segment_ask ask;
+    struct weir__error_saved saved;
+    struct weir_segment *made;
+    struct weir__record *record = &draft->entry.record;
+    const struct weir__record of_object = *record;
+    if (!beside || beside->made)
+        return 0;
+    weir__error_save(&saved);
+    int result = weir__segment_ask(&ask, weir_private(), beside->size_bytes, beside->options,
+                                   WEIR__ASK_CREATE);
+    if (result == 0)
+        result = weir__segment_new(&made);
+    if (result != 0)
+        return result;
+    made->segsz = record->shm_segsz = beside->size_bytes;
+    record->lifetime = WEIR_EPHEMERAL;
+    result = fill_draft(made, &ask, draft);
+    if (result != 0)
+        unmake(made, record);
+    *record = of_object;
+    /* CRASH create.beside: the draft names a key under which there is nothing any more. */
+    return weir__segment_finish(&beside->made, made, ask.options.flags, result, &saved);
+}
+
 static int create_with_draft(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
     const struct weir_segment_options *options = &ask->options;
-    bool by_name = ask->ref.by == WEIR_BY_NAME;
-    bool is_found = by_name || options->semaphores; /* it has a record for as long as it lives */
+    bool by_name = ask->ref.by == WEIR_BY_NAME, is_found = is_to_be_found(ask);
     struct weir__draft draft;
     struct weir__record record = { .lifetime = options->lifetime,
                                    .creator = geteuid(),
@@ -266,9 +309,13 @@ static int create_with_draft(struct weir_segment *segment, const struct weir__se
     record.shm_segsz = segment->segsz;
     snprintf(record.kind, sizeof record.kind, "%s", options->kind);
     int result = weir__draft_begin(&draft, ask->dir, &record, is_found);
-    if (result != 0)
+    if (result != 0) {
+        weir__rundir_tidy(ask->dir); /* which may have been made to look for the name */
         return result;
-    result = fill_draft(segment, ask, &draft);
+    }
+    result = ask->making ? make_beside(ask->making->beside, &draft) : 0;
+    if (result == 0)
+        result = fill_draft(segment, ask, &draft);
     if (result == 0 && is_found)
         result = publish(segment, ask, &draft);
     if (result != 0) {

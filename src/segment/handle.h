@@ -51,6 +51,17 @@ static inline void *weir__segment_base(const struct weir_segment *segment, void 
     return !address ? NULL : base ? (void *)base : (void *)1;
 }
 
+/*
+ * An ephemeral private segment that is made if another object is, and before that one: one draft
+ * serves for both, and costs as much as the kernel's own part of a small segment.
+ */
+struct weir__segment_beside {
+    uint64_t size_bytes;
+    const struct weir_segment_options *options;
+    struct weir_segment
+        *made; /* NULL: not made; else the caller's, also when the other one failed */
+};
+
 /* How an object is made: whole, before anybody sees it. */
 struct weir__segment_making {
     uint64_t size_bytes;
@@ -58,6 +69,7 @@ struct weir__segment_making {
     void (*fill)(void *memory,
                  const void *argument); /* by name: the user's bytes, 0 before; or NULL */
     const void *argument;
+    struct weir__segment_beside *beside; /* or NULL; of an object with a draft */
 };
 
 /* What the caller asked for, with every default filled in and checked. */

@@ -209,7 +209,8 @@ static int open_entry(struct weir_segment *segment, const struct weir__segment_a
 
 static int open_by_name(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
-    int result = weir__rundir_enter(ask->dir, false);
+    /* Who only looks whether it must be made needs the run directory in either case. */
+    int result = weir__rundir_enter(ask->dir, ask->is_probe);
     if (result != 0)
         return result == -ENOENT ? no_such_name(ask) : result;
     result = open_entry(segment, ask, ask->dir);

@@ -22,7 +22,7 @@ static int open_directory(struct weir__members *members, const char *name,
     if (result != 0)
         return result;
     weir__rundir_init(&dir);
-    result = weir__directory_open_as(&members->directory, name, &options, &dir);
+    result = weir__directory_open_as(&members->directory, name, &options, NULL, &dir);
     weir__rundir_close(&dir);
     return result;
 }
