@@ -9,6 +9,10 @@
 #include "pair.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <weir/channel.h>
 
@@ -148,6 +152,38 @@ static void test_a_lane_for_which_there_is_no_room(void **state)
     assert_int_equal(names_now(), 0);
 }
 
+static void limit_descriptors(unsigned more)
+{
+    int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    CHECK(next >= 0);
+    close(next);
+    struct rlimit limit = { .rlim_cur = (rlim_t)next + more, .rlim_max = (rlim_t)next + more };
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+/* Whichever step fails, the run directory that was made for it goes again. */
+static void open_with_few(void *argument)
+{
+    struct weir_publisher *publisher;
+    uint64_t identity;
+    CHECK_RESULT(weir_identity(&identity), 0);
+    CHECK(access(run_directory(), F_OK) != 0);
+    limit_descriptors(*(const unsigned *)argument);
+    int result = weir_publisher_open(&publisher, "lane", &small_ring);
+    CHECK(result == 0 || result == -EMFILE);
+    CHECK(result == 0 || strstr(weir_last_error(), "run directory"));
+    if (result == 0)
+        weir_publisher_close(publisher);
+    CHECK(access(run_directory(), F_OK) != 0);
+}
+
+static void test_few_descriptors(void **state)
+{
+    (void)state;
+    for (unsigned more = 0; more < 6; more++)
+        in_child(open_with_few, &more);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +196,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_channel_of_another_type, start, fixture_check_alive),
         cmocka_unit_test_setup_teardown(test_a_lane_for_which_there_is_no_room, start,
                                         fixture_check_alive),
+        cmocka_unit_test_setup_teardown(test_few_descriptors, start, fixture_check_alive),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

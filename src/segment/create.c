@@ -309,10 +309,8 @@ static int create_with_draft(struct weir_segment *segment, const struct weir__se
     record.shm_segsz = segment->segsz;
     snprintf(record.kind, sizeof record.kind, "%s", options->kind);
     int result = weir__draft_begin(&draft, ask->dir, &record, is_found);
-    if (result != 0) {
-        weir__rundir_tidy(ask->dir); /* which may have been made to look for the name */
+    if (result != 0)
         return result;
-    }
     result = ask->making ? make_beside(ask->making->beside, &draft) : 0;
     if (result == 0)
         result = fill_draft(segment, ask, &draft);

@@ -164,8 +164,10 @@ int weir__draft_begin(struct weir__draft *draft, struct weir__rundir *dir,
                       const struct weir__record *record, bool is_published)
 {
     int result = check_limit();
-    if (result != 0)
+    if (result != 0) {
+        weir__rundir_tidy(dir); /* it may have been made for this */
         return result;
+    }
     draft->dir = dir;
     draft->is_file = !is_published;
     draft->entry.record = *record;
@@ -177,12 +179,14 @@ int weir__draft_begin(struct weir__draft *draft, struct weir__rundir *dir,
         result = make_draft(draft);
         if (result == 0)
             return 0;
-        weir__rundir_close(dir);
         if (result != -ENOENT && result != -EBUSY)
             break;
+        weir__rundir_close(dir);
     }
-    return weir__fail(-result, "cannot create in the run directory %s: %s%s", dir->path,
-                      strerror(-result), cure(result));
+    weir__fail(-result, "cannot create in the run directory %s: %s%s", dir->path, strerror(-result),
+               cure(result));
+    weir__rundir_close_tidy(dir); /* it may have been made for this */
+    return result;
 }
 
 int weir__draft_update(struct weir__draft *draft)

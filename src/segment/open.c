@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "segment/backend.h"
+#include "segment/collect.h"
 #include "segment/draft.h"
 #include "segment/header.h"
 #include "segment/pages.h"
@@ -209,7 +210,10 @@ static int open_entry(struct weir_segment *segment, const struct weir__segment_a
 
 static int open_by_name(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
-    /* Who only looks whether it must be made needs the run directory in either case. */
+    /* Who only looks whether it must be made needs the run directory in either case; and a collector
+     * that came after us would take it away again. */
+    if (ask->is_probe)
+        weir__collect_once();
     int result = weir__rundir_enter(ask->dir, ask->is_probe);
     if (result != 0)
         return result == -ENOENT ? no_such_name(ask) : result;
