@@ -65,8 +65,10 @@ static void *make_segment(size_t bytes)
         exit(1);
     }
     shmctl(id, IPC_RMID, NULL);
-    if (madvise(memory, bytes, MADV_POPULATE_READ) != 0)
-        memset(memory, 0, bytes);
+    /* As weir does it, which is faster than MADV_POPULATE_WRITE. */
+    madvise(memory, bytes, MADV_POPULATE_READ);
+    for (size_t at = 0; at < bytes; at += PAGE)
+        *((volatile char *)memory + at) = 0;
     return memory;
 }
 

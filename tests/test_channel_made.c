@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <unistd.h>
 
 #include <weir/channel.h>
@@ -152,6 +153,32 @@ static void test_a_lane_for_which_there_is_no_room(void **state)
     assert_int_equal(names_now(), 0);
 }
 
+static unsigned long resident_pages(void)
+{
+    struct shm_info info;
+    /* shmctl(2): the address is of the type that the command says. */
+    assert_true(shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info) >= 0);
+    return info.shm_rss;
+}
+
+/* What says that it is a directory is not brought in before that was looked at: it may be huge. */
+static void test_no_directory_at_all(void **state)
+{
+    struct weir_segment *segment;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_publisher *publisher = NULL;
+    (void)state;
+    if (!fixture_is_alone())
+        skip();
+    options.kind = "channel";
+    assert_result(weir_segment_create(&segment, weir_by_name("lane"), 64 << 20, &options), 0);
+    unsigned long before = resident_pages();
+    assert_result(weir_publisher_open(&publisher, "lane", &small_ring), -EUCLEAN);
+    assert_null(publisher);
+    assert_true(resident_pages() - before < 100);
+    weir_segment_close(segment);
+}
+
 static void limit_descriptors(unsigned more)
 {
     int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -196,6 +223,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_channel_of_another_type, start, fixture_check_alive),
         cmocka_unit_test_setup_teardown(test_a_lane_for_which_there_is_no_room, start,
                                         fixture_check_alive),
+        cmocka_unit_test_setup_teardown(test_no_directory_at_all, start, fixture_check_alive),
         cmocka_unit_test_setup_teardown(test_few_descriptors, start, fixture_check_alive),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);

@@ -155,6 +155,7 @@ int weir__directory_open(struct weir__directory *directory, const char *name,
     struct weir__segment_making making = { .size_bytes = weir__directory_bytes(terms.counts),
                                            .fill = write_head,
                                            .argument = &terms,
+                                           .flags = WEIR_SEGMENT_PREFAULT,
                                            .beside = beside };
     int result = weir__segment_create_or_open(&directory->segment, weir_by_name(name), &making,
                                               options, dir);

@@ -119,7 +119,7 @@ int weir__directory_open_as(struct weir__directory *directory, const char *name,
     segment.trust = options->trust;
     segment.trust_uid = options->trust_uid;
     segment.kind = WEIR__DIRECTORY_KIND;
-    segment.flags |= WEIR_SEGMENT_NO_FORK | WEIR_SEGMENT_PREFAULT;
+    segment.flags |= WEIR_SEGMENT_NO_FORK;
     bool is_to_stay = options->flags & WEIR_CHANNEL_PERSISTENT;
     segment.lifetime = is_to_stay ? WEIR_PERSISTENT : WEIR_EPHEMERAL;
     result = weir__directory_open(directory, name, &asked, &segment, beside, dir);

@@ -198,6 +198,7 @@ static int fill_draft(struct weir_segment *segment, const struct weir__segment_a
                       struct weir__draft *draft)
 {
     const struct weir_segment_options *options = &ask->options;
+    uint32_t flags = options->flags | (ask->making ? ask->making->flags : 0);
     int result = make_in_draft(segment, ask, draft);
     if (result == 0 && options->lifetime == WEIR_EPHEMERAL) {
         result = weir__shm_remove(segment->id);
@@ -210,8 +211,8 @@ static int fill_draft(struct weir_segment *segment, const struct weir__segment_a
     if (result == 0 && (is_to_be_found(ask) || !segment->is_removed))
         result = weir__draft_update(draft);
     if (result == 0)
-        result =
-            weir__pages_apply(segment->memory, segment->segsz, options->flags, &segment->pages);
+        result = weir__pages_apply(segment->memory, segment->segsz, flags | WEIR__PAGES_NEW,
+                                   &segment->pages);
     if (result != 0)
         return result;
     if (segment->offset_bytes)

@@ -69,6 +69,8 @@ struct weir__segment_making {
     void (*fill)(void *memory,
                  const void *argument); /* by name: the user's bytes, 0 before; or NULL */
     const void *argument;
+    uint32_t
+        flags; /* WEIR_SEGMENT_PREFAULT, if it is made: one that is there is not vouched for yet */
     struct weir__segment_beside *beside; /* or NULL; of an object with a draft */
 };
 

@@ -17,6 +17,7 @@
 /* Linux 5.14; older headers lack the names. */
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
 #endif
 
 bool weir__pages_transparent_allowed(void)
@@ -63,26 +64,45 @@ static int advise(void *memory, size_t length, int advice)
     return result;
 }
 
-/*
- * As if each page were read, also where it will be written: of memory that has no file to be written
- * back to, a page that is mapped to be read is there to be written as well, without a fault; and the
- * kernel maps several at once that way, in 0.8 of the time.
- */
-static int prefault(void *memory, size_t length)
+static void read_each(const void *memory, size_t length)
 {
-    if (madvise(memory, length, MADV_POPULATE_READ) == 0)
-        return 0;
-    if (errno != EINVAL) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (size_t at = 0; at < length; at += page)
+        (void)*((const volatile unsigned char *)memory + at);
+}
+
+/*
+ * A page that was only read has nothing in it that the kernel would have to keep: short of memory, it
+ * may drop it. So each is written, a 0 over the 0 that is there.
+ */
+static void write_each(void *memory, size_t length)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (size_t at = 0; at < length; at += page)
+        *((volatile unsigned char *)memory + at) = 0;
+}
+
+/*
+ * Memory that nobody else has yet is brought in as if it were read, and written then: on x86-64 a page
+ * of shared memory that is mapped to be read can be written without a fault, and both together take
+ * 0.8 of the time of bringing it in as if it were written.
+ */
+static int prefault(void *memory, size_t length, uint32_t flags)
+{
+    bool is_new = flags & WEIR__PAGES_NEW, is_read = is_new || (flags & WEIR_SEGMENT_READ_ONLY);
+    bool is_done = madvise(memory, length, is_read ? MADV_POPULATE_READ : MADV_POPULATE_WRITE) == 0;
+    if (!is_done && errno != EINVAL) {
         int error = errno;
         return weir__fail(ENOMEM,
                           "cannot bring %zu bytes into memory: %s: see 'free -h' and the "
                           "memory limit of the control group",
                           length, strerror(error));
     }
-    /* Before Linux 5.14: a read of each page brings it in. What lacks memory is killed here. */
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    for (size_t at = 0; at < length; at += page)
-        (void)*((const volatile unsigned char *)memory + at);
+    /* Before Linux 5.14: a touch of each page brings it in. What lacks memory is killed here. */
+    if (is_new)
+        write_each(memory, length);
+    else if (!is_done)
+        read_each(memory, length);
     return 0;
 }
 
@@ -121,7 +141,7 @@ int weir__pages_apply(void *memory, uint64_t size_bytes, uint32_t flags, uint32_
         weir__pages_transparent_allowed() && madvise(memory, length, MADV_HUGEPAGE) == 0)
         *pages = WEIR_PAGES_TRANSPARENT;
     if (flags & WEIR_SEGMENT_PREFAULT)
-        result = prefault(memory, length);
+        result = prefault(memory, length, flags);
     if (result == 0 && (flags & WEIR_SEGMENT_LOCK))
         result = lock(memory, length);
     return result;

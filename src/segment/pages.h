@@ -11,6 +11,9 @@
 /* Whether transparent huge pages may come for shared memory that madvise(2) asks them for. */
 bool weir__pages_transparent_allowed(void);
 
+/* Beside the public flags: nobody else has the memory yet, and all of it is 0. */
+#define WEIR__PAGES_NEW (1u << 31)
+
 /*
  * Applies WEIR_SEGMENT_NO_FORK, DUMP, NO_DUMP, HUGE_PAGES (as advice), PREFAULT
  * and LOCK of flags to the mapping. *pages becomes WEIR_PAGES_TRANSPARENT where
