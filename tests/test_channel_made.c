@@ -168,8 +168,6 @@ static void test_no_directory_at_all(void **state)
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     struct weir_publisher *publisher = NULL;
     (void)state;
-    if (!fixture_is_alone())
-        skip();
     options.kind = "channel";
     assert_result(weir_segment_create(&segment, weir_by_name("lane"), 64 << 20, &options), 0);
     unsigned long before = resident_pages();
