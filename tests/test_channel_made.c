@@ -3,7 +3,8 @@
  * Goal: who makes a channel makes its own memory under the same draft; who loses the race for the name
  *       joins what the winner made, with that memory if it fits, and nothing is left in either case.
  * Method: handles of one process; weir__draft_publish() is replaced by one before which another member
- *         makes the channel, and weir__draft_begin() by one that counts.
+ *         makes the channel, weir__entry_vacate() by one after which it leaves, and weir__draft_begin() by one
+ *         that counts.
  */
 #include "fixture.h"
 #include "pair.h"
@@ -20,7 +21,7 @@
 #include "segment/draft.h"
 
 static unsigned begun;
-static void (*before_publish)(void);
+static void (*before_publish)(void), (*after_vacate)(void);
 
 int __real_weir__draft_begin(struct weir__draft *draft, struct weir__rundir *dir,
                              const struct weir__record *record, bool is_published);
@@ -43,6 +44,22 @@ int __wrap_weir__draft_publish(struct weir__draft *draft, const char *directory)
     if (act)
         act();
     return __real_weir__draft_publish(draft, directory);
+}
+
+int __real_weir__entry_vacate(const struct weir__rundir *dir, const char *directory,
+                              const char *what);
+int __wrap_weir__entry_vacate(const struct weir__rundir *dir, const char *directory,
+                              const char *what);
+
+int __wrap_weir__entry_vacate(const struct weir__rundir *dir, const char *directory,
+                              const char *what)
+{
+    int result = __real_weir__entry_vacate(dir, directory, what);
+    void (*act)(void) = after_vacate;
+    after_vacate = NULL;
+    if (act)
+        act();
+    return result;
 }
 
 static struct pair pair;
@@ -125,6 +142,26 @@ static void test_a_page_that_does_not_fit(void **state)
     pair_close(&pair);
 }
 
+static void close_other_publisher(void)
+{
+    weir_publisher_close(pair.publisher);
+    pair.publisher = NULL;
+}
+
+/* It lives when it is found in the way, and is gone when it is to be joined: then all is made anew. */
+static void test_a_winner_that_leaves_at_once(void **state)
+{
+    (void)state;
+    before_publish = open_other_publisher;
+    after_vacate = close_other_publisher;
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    assert_null(pair.publisher);
+    assert_int_equal(begun, 3);
+    open_other_publisher();
+    check_message();
+    pair_close(&pair);
+}
+
 static void test_a_channel_of_another_type(void **state)
 {
     struct weir_channel_options typed = small_ring;
@@ -202,6 +239,25 @@ static void open_with_few(void *argument)
     CHECK(access(run_directory(), F_OK) != 0);
 }
 
+static void open_with_short_files(void *argument)
+{
+    const struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY }, limit = { 10, RLIM_INFINITY };
+    struct weir_publisher *publisher;
+    uint64_t identity;
+    (void)argument;
+    CHECK_RESULT(weir_identity(&identity), 0);
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK_RESULT(weir_publisher_open(&publisher, "lane", &small_ring), -E2BIG);
+    CHECK(setrlimit(RLIMIT_FSIZE, &none) == 0); /* builds that count lines write them at the end */
+    CHECK(access(run_directory(), F_OK) != 0);
+}
+
+static void test_short_files(void **state)
+{
+    (void)state;
+    in_child(open_with_short_files, NULL);
+}
+
 static void test_few_descriptors(void **state)
 {
     (void)state;
@@ -218,11 +274,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_subscriber_that_comes_second, start,
                                         fixture_check_alive),
         cmocka_unit_test_setup_teardown(test_a_page_that_does_not_fit, start, fixture_check_alive),
+        cmocka_unit_test_setup_teardown(test_a_winner_that_leaves_at_once, start,
+                                        fixture_check_alive),
         cmocka_unit_test_setup_teardown(test_a_channel_of_another_type, start, fixture_check_alive),
         cmocka_unit_test_setup_teardown(test_a_lane_for_which_there_is_no_room, start,
                                         fixture_check_alive),
         cmocka_unit_test_setup_teardown(test_no_directory_at_all, start, fixture_check_alive),
         cmocka_unit_test_setup_teardown(test_few_descriptors, start, fixture_check_alive),
+        cmocka_unit_test_setup_teardown(test_short_files, start, fixture_check_alive),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }
