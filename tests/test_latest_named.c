@@ -9,7 +9,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void store_into_values(void *argument)
 {
@@ -119,12 +122,68 @@ static void test_another_user(void **state)
     assert_result(weir_segment_remove(weir_by_key(0x5e8)), 0);
 }
 
+/* Of the group: holds, and writes on. It has a run directory of its own. */
+static void share(void *argument)
+{
+    struct weir_latest_options options = WEIR_LATEST_OPTIONS;
+    struct weir_latest_reader *reader;
+    struct weir_latest_writer *writer;
+    struct weir_latest_value value;
+    (void)argument;
+    CHECK(mkdir(fixture_path("other"), 0700) == 0);
+    CHECK(chown(fixture_path("other"), OTHER_UID, OTHER_UID) == 0);
+    CHECK(setenv("WEIR_DIR", fixture_path("other"), 1) == 0);
+    become(OTHER_UID);
+    options.trust = WEIR_TRUST_ANYONE;
+    CHECK_RESULT(weir_latest_open(&reader, weir_by_key(0x5e8), &options), 0);
+    CHECK_RESULT(weir_latest_hold(reader, &value), 0);
+    CHECK(value_number(value.data, value.size_bytes) == 9);
+    weir_latest_release(reader, &value);
+    weir_latest_reader_close(reader);
+    options.flags = WEIR_LATEST_SET_GID; /* it is there: of no effect */
+    options.gid = THIRD_UID;
+    CHECK_RESULT(weir_latest_create(&writer, weir_by_key(0x5e8), &options), 0);
+    weir_latest_writer_close(writer);
+}
+
+static void be_refused(void *argument)
+{
+    struct weir_latest_options options = WEIR_LATEST_OPTIONS;
+    struct weir_latest_reader *reader;
+    (void)argument;
+    become(THIRD_UID);
+    options.trust = WEIR_TRUST_ANYONE;
+    CHECK_RESULT(weir_latest_open(&reader, weir_by_key(0x5e8), &options), -EACCES);
+}
+
+static void test_a_group(void **state)
+{
+    struct weir_latest_options options = latest_options(64, 0, 2);
+    struct weir_latest_writer *writer;
+    (void)state;
+    if (!has_other_users())
+        skip();
+    options.lifetime = WEIR_PERSISTENT;
+    options.mode = 0660;
+    options.flags = WEIR_LATEST_SET_GID;
+    options.gid = UINT32_MAX;
+    assert_result(weir_latest_create(&writer, weir_by_key(0x5e8), &options), -EINVAL);
+    options.gid = OTHER_UID;
+    assert_result(weir_latest_create(&writer, weir_by_key(0x5e8), &options), 0);
+    value_write(writer, 9, 64);
+    weir_latest_writer_close(writer);
+    in_child(share, NULL);
+    in_child(be_refused, NULL);
+    assert_result(weir_segment_remove(weir_by_key(0x5e8)), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         VALUE_TEST(test_by_name),
         VALUE_TEST(test_by_key_and_persistent),
         VALUE_TEST(test_another_user),
+        VALUE_TEST(test_a_group),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

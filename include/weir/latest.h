@@ -73,6 +73,8 @@ enum weir_latest_flags {
                                          values alone (read-only, or holds 0): without it they look
                                          once a millisecond */
     WEIR_LATEST_READ_ONLY = 1 << 1,   /* weir_latest_open() alone: attach for reading */
+    WEIR_LATEST_SET_GID = 1 << 2,     /* weir_latest_create() alone: what it creates is given to
+                                         options.gid */
 };
 
 #define WEIR_LATEST_HOLDS_MAX 253
@@ -96,14 +98,15 @@ struct weir_latest_options {
     uint32_t mode;      /* by name: of what is created; 0 means 0600 */
     uint32_t trust;     /* by name: enum weir_trust */
     uint32_t trust_uid; /* for WEIR_TRUST_UID */
-    uint64_t reserved[2]; /* 0 */
+    uint32_t gid;       /* for WEIR_LATEST_SET_GID */
+    uint32_t reserved[3]; /* 0 */
 };
 
 #define WEIR_LATEST_OPTIONS                                                                        \
     {                                                                                              \
-        sizeof(struct weir_latest_options), 0, 0, 0, WEIR_LATEST_HOLDS_DEFAULT, 0, 0, 0, 0,        \
+        sizeof(struct weir_latest_options), 0, 0, 0, WEIR_LATEST_HOLDS_DEFAULT, 0, 0, 0, 0, 0,     \
         {                                                                                          \
-            0, 0                                                                                   \
+            0, 0, 0                                                                                \
         }                                                                                          \
     }
 

@@ -46,7 +46,6 @@ struct weir__terms {
     char type_name[WEIR__TYPE_NAME_BYTES];
 };
 
-struct weir__rundir;
 struct weir__segment_beside;
 
 struct weir__directory {

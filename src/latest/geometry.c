@@ -49,13 +49,13 @@ static bool is_possible(const struct weir_latest_options *options)
 
 int weir__latest_check(const struct weir_latest_options *options)
 {
-    const uint32_t known = WEIR_LATEST_ALWAYS_WAKE | WEIR_LATEST_READ_ONLY;
+    const uint32_t known = WEIR_LATEST_ALWAYS_WAKE | WEIR_LATEST_READ_ONLY | WEIR_LATEST_SET_GID;
     if (options->size != sizeof *options)
         return weir__fail(EINVAL, "options.size is %u: start from WEIR_LATEST_OPTIONS",
                           options->size);
     if (options->flags & ~known)
         return weir__fail(EINVAL, "options: flags 0x%x are not known", options->flags & ~known);
-    if (options->reserved[0] || options->reserved[1])
+    if (options->reserved[0] || options->reserved[1] || options->reserved[2])
         return weir__fail(EINVAL, "options.reserved must be 0: start from WEIR_LATEST_OPTIONS");
     return 0;
 }
@@ -76,6 +76,7 @@ int weir__latest_pack(const struct weir_latest_options *from, uint64_t *geometry
         return result;
     if (options.flags & WEIR_LATEST_READ_ONLY)
         return weir__latest_refuse_read_only();
+    options.flags &= WEIR_LATEST_ALWAYS_WAKE; /* the others say how it is named, not what it is */
     if (options.value_bytes_max < 1 || options.value_bytes_max > WEIR_LATEST_VALUE_BYTES_MAX)
         return weir__fail(EINVAL, "value_bytes_max is %llu: 1 to 2^44 - 1",
                           (unsigned long long)options.value_bytes_max);

@@ -23,6 +23,8 @@ static struct weir_segment_options segment_options(const struct weir_latest_opti
     of_segment.mode = options->mode;
     of_segment.trust = options->trust;
     of_segment.trust_uid = options->trust_uid;
+    of_segment.gid = options->gid;
+    of_segment.flags = options->flags & WEIR_LATEST_SET_GID ? WEIR_SEGMENT_SET_GID : 0;
     return of_segment;
 }
 

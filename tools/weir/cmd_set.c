@@ -105,27 +105,10 @@ static struct weir_latest_options options_of(const struct request *request)
     options.mode = request->access.mode;
     options.trust = trust_of(request);
     options.flags = WEIR_LATEST_ALWAYS_WAKE; /* who may only read it is woken, too */
+    options.gid = request->access.gid;
+    if (request->access.has_gid)
+        options.flags |= WEIR_LATEST_SET_GID;
     return options;
-}
-
-/*
- * The options of a value have no group, those of a segment have. One that is all 0 is made ready by
- * the next writer, as after the death of its maker.
- */
-static int make_for_group(const struct object *object, const struct request *request,
-                          const struct weir_latest_options *latest)
-{
-    const struct weir_segment_options options = named_options(KIND, &request->access);
-    struct weir_latest_memory needs;
-    struct weir_segment *segment;
-    int result = weir_latest_bytes(latest, &needs);
-    if (result == 0)
-        result = weir_segment_create_or_open(&segment, object->ref,
-                                             needs.values_bytes + needs.readers_bytes, &options);
-    if (result < 0)
-        return result;
-    weir_segment_close(segment);
-    return 0;
 }
 
 /* What is not there, or was never made ready: whoever made it may have been killed. */
@@ -133,9 +116,7 @@ static int make(struct weir_latest_writer **writer, const struct object *object,
                 const struct request *request)
 {
     const struct weir_latest_options options = options_of(request), there = options_there(request);
-    int result = request->access.has_gid ? make_for_group(object, request, &options) : 0;
-    if (result == 0)
-        result = weir_latest_create(writer, object->ref, &options);
+    int result = weir_latest_create(writer, object->ref, &options);
     if (result != -EINVAL)
         return result;
     /* Somebody has just made it, otherwise; or such a one cannot be, and is told of once more. */
