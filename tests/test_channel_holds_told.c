@@ -127,6 +127,98 @@ static void abandon(size_t size_bytes)
     weir_publisher_abandon(holders_publisher);
 }
 
+/* The first holder keeps it, or reads it; the second one reads it, or does not yet. */
+static void send_to_both(size_t size_bytes, bool is_kept, bool is_read)
+{
+    assert_result(holders_send(size_bytes, 1), 0);
+    if (is_kept)
+        assert_result(holder_keep(&holders[0]), 0);
+    else
+        holder_drain(&holders[0]);
+    if (is_read)
+        holder_drain(&holders[1]);
+}
+
+/*
+ * Who holds nothing itself, and has read all, is no reason to wait when the one whose holds were in the
+ * way is gone.
+ */
+static void refuse_and_lose(bool is_short_of_room)
+{
+    struct weir_wait_set *set;
+    struct weir_wait_event event;
+    holders_begin(2);
+    int fd = weir_publisher_fd(holders_publisher);
+    assert_true(fd >= 0);
+    assert_result(weir_wait_set_open(&set, NULL), 0);
+    assert_true(weir_wait_set_add_publisher(set, holders_publisher, 0) >= 0);
+    for (unsigned i = 0; i < (is_short_of_room ? 2 : 4); i++) {
+        send_to_both(12280, false, true);
+        send_to_both(4088, true, true);
+    }
+    for (unsigned i = 0; is_short_of_room && i < 2; i++)
+        send_to_both(HOLDERS_LONGEST, false, i == 0);
+    holder_drain(&holders[0]); /* and says what it holds */
+    assert_result(holders_send(HOLDERS_LONGEST, 1), -EAGAIN);
+    assert_false(is_readable(fd, 0));
+    assert_result(weir_wait_set_wait_until(set, &event, 1, NOW), -EAGAIN);
+    weir_subscriber_close(holders[0].subscriber);
+    holders[0].kept_count = 0;
+    assert_true(is_readable(fd, 20000));
+    assert_int_equal(weir_wait_set_wait_until(set, &event, 1, weir_deadline_ns(20000 * MS_NS)), 1);
+    assert_result(holders_send(HOLDERS_LONGEST, 1), 0);
+    weir_wait_set_close(set);
+    weir_subscriber_close(holders[1].subscriber);
+    holders_end(0);
+}
+
+static void test_who_was_in_the_way_leaves(void **state)
+{
+    (void)state;
+    refuse_and_lose(false);
+    refuse_and_lose(true);
+}
+
+/*
+ * A loan that went round what is held, and is abandoned, leaves nothing: when that is released, the
+ * whole ring is free, also if the subscriber looks for nothing meanwhile.
+ */
+static void test_an_abandoned_loan_leaves_no_pad(void **state)
+{
+    static const size_t sizes[] = { 12792, 11992, 8184, 11992, 8184, 12344, 12792 };
+    (void)state;
+    for (unsigned form = 0; form < 3; form++) {
+        void *data[1];
+        holders_begin(1);
+        for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+            assert_result(holders_send(sizes[i], 1), 0);
+            if (sizes[i] == 8184)
+                assert_result(holder_keep(&holders[0]), 0);
+            else
+                holder_drain(&holders[0]);
+        }
+        holder_drain(&holders[0]);
+        int fd = weir_subscriber_fd(holders[0].subscriber);
+        assert_true(fd >= 0);
+        if (form == 1)
+            assert_int_equal(weir_publisher_loan_many_until(holders_publisher, 12280, data, 1, NOW),
+                             1);
+        else
+            assert_result(weir_publisher_loan_until(holders_publisher, 12280, data, NOW), 0);
+        if (form == 2) /* looks while the loan is out */
+            assert_result(weir_publisher_wait_taken(holders_publisher, NOW), -EAGAIN);
+        weir_publisher_abandon(holders_publisher);
+        while (holders[0].kept_count > 0)
+            holder_release(&holders[0], 0);
+        assert_result(weir_publisher_wait_taken(holders_publisher, NOW), 0);
+        for (unsigned i = 0; i < 3; i++)
+            assert_result(holders_send(HOLDERS_LONGEST, 1), 0);
+        holder_drain(&holders[0]);
+        holders_pass_rings(form, 3);
+        holders_end(1);
+    }
+}
+
 /* Each loan finds a gap that is too small for the next one: what they leave is no message. */
 static void test_pads_in_a_row(void **state)
 {
@@ -170,9 +262,13 @@ static void test_pads_in_a_row(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CROWD_TEST(test_when_it_is_announced), CROWD_TEST(test_told_for_whom),
-        CROWD_TEST(test_wait_taken),           CROWD_TEST(test_descriptor),
+        CROWD_TEST(test_when_it_is_announced),
+        CROWD_TEST(test_told_for_whom),
+        CROWD_TEST(test_wait_taken),
+        CROWD_TEST(test_descriptor),
         CROWD_TEST(test_pads_in_a_row),
+        CROWD_TEST(test_who_was_in_the_way_leaves),
+        CROWD_TEST(test_an_abandoned_loan_leaves_no_pad),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

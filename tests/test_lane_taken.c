@@ -76,7 +76,7 @@ static void test_wait_taken_before_a_pad(void **state)
 static void test_a_pad_beside_a_former_hold(void **state)
 {
     static char bytes[10000];
-    struct weir_message former, none;
+    struct weir_message former, behind, none;
     void *loan;
     (void)state;
     pair_open(&pair);
@@ -94,6 +94,8 @@ static void test_a_pad_beside_a_former_hold(void **state)
     assert_result(weir_publisher_loan_until(pair.publisher, 10000, &loan, NOW), 0);
     assert_result(weir_subscriber_take_until(pair.subscriber, &none, NOW), -EAGAIN);
     assert_result(weir_publisher_commit(pair.publisher, 0, 0), 0);
+    assert_result(weir_subscriber_take_until(pair.subscriber, &behind, NOW), 0);
+    assert_result(weir_subscriber_release(pair.subscriber, &behind), 0);
     /* The ring is free from behind the pad: three of the longest, and one nearly so. */
     static char large[16376];
     for (int i = 0; i < 3; i++)

@@ -229,8 +229,9 @@ WEIR_EXPORT int weir_publisher_subscribers(const struct weir_publisher *publishe
  * Lossy subscribers are not asked: 0 if there are only such. An open batch is committed
  * before it waits.
  *
- * Returns: 0; -EPIPE (nobody is there, and the last to leave or die had not released all: one
- *     that has come since is asked for what it has received, not for what the former had), -EAGAIN
+ * Returns: 0; -EPIPE (nobody is there: and nobody was, be it that nothing was sent; or the last to
+ *     leave or die had not released all: one that has come since is asked for what it has received,
+ *     not for what the former had), -EAGAIN
  *     (something is not released, deadline_ns 0), -ETIMEDOUT, -EINTR, -ECHILD; -EUCLEAN, -EPROTO,
  *     -EPERM, -EACCES: see weir_publisher_send_until(). Blocking: see deadline_ns.
  */

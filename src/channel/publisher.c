@@ -9,14 +9,12 @@
 #include "channel/publisher.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <weir/clock.h>
 
 #include "base/copy.h"
 #include "base/error.h"
-#include "base/live.h"
 
 static inline bool is_rung(const struct weir__waker *waker)
 {
@@ -128,10 +126,26 @@ static void put_header(struct weir_publisher *publisher, uint64_t header, uint64
     }
 }
 
-/* In a batch, or for one who is not reached by membarrier. */
+/* From pad_from to tail there is no message: said when the one behind it is. */
+void weir__publisher_put_pad(struct weir_publisher *publisher)
+{
+    uint64_t place = publisher->tail, from = publisher->pad_from, bytes = place - from;
+    if (from == WEIR__NOWHERE)
+        return;
+    if (publisher->pad_end != from)
+        publisher->pad_start = from;
+    publisher->pad_end = place;
+    publisher->tail = from;
+    put_header(publisher, weir__pad_header(bytes), bytes);
+    publisher->pad_from = WEIR__NOWHERE;
+    weir__publisher_settle_special(publisher);
+}
+
+/* In a batch, behind a pad, or for one who is not reached by membarrier. */
 static __attribute__((noinline)) int put_special(struct weir_publisher *publisher, uint64_t header,
                                                  uint64_t bytes)
 {
+    weir__publisher_put_pad(publisher);
     put_header(publisher, header, bytes);
     publisher->count++;
     return publisher->has_batch ? 0 : wake_subscribers(publisher, publisher->must_fence);
@@ -182,16 +196,6 @@ void weir__publisher_set_stop(struct weir_publisher *publisher)
         room - WEIR__RECORD_HEADER_BYTES < end ? room - WEIR__RECORD_HEADER_BYTES : end;
 }
 
-/* From tail to place there is no message. */
-static void put_pad(struct weir_publisher *publisher, uint64_t place)
-{
-    uint64_t bytes = place - publisher->tail;
-    if (publisher->pad_end != publisher->tail)
-        publisher->pad_start = publisher->tail;
-    publisher->pad_end = place;
-    put_header(publisher, weir__pad_header(bytes), bytes);
-}
-
 /* Room for one record at tail, contiguous, a pad in front of it if need be. */
 static int make_room(struct weir_publisher *publisher, uint64_t bytes, int64_t deadline_ns)
 {
@@ -205,8 +209,11 @@ static int make_room(struct weir_publisher *publisher, uint64_t bytes, int64_t d
             return result;
         place = publisher->wanted - bytes - WEIR__RECORD_HEADER_BYTES;
     }
-    if (place != publisher->tail)
-        put_pad(publisher, place);
+    if (place != publisher->tail) {
+        publisher->pad_from = publisher->tail;
+        publisher->tail = place;
+        publisher->is_special = true;
+    }
     weir__publisher_set_stop(publisher);
     return 0;
 }
@@ -295,6 +302,12 @@ int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes, u
 
 void weir_publisher_abandon(struct weir_publisher *publisher)
 {
+    if (weir__publisher_has_loan(publisher) && publisher->pad_from != WEIR__NOWHERE) {
+        publisher->tail = publisher->pad_from;
+        publisher->pad_from = WEIR__NOWHERE;
+        publisher->live->stop = 0; /* it was worked out for the place behind the pad */
+        weir__publisher_settle_special(publisher);
+    }
     publisher->loan_at = publisher->many_at = WEIR__NOWHERE;
 }
 
@@ -377,124 +390,4 @@ int weir_publisher_end(struct weir_publisher *publisher)
 size_t weir_publisher_max_bytes(const struct weir_publisher *publisher)
 {
     return (size_t)publisher->most_bytes;
-}
-
-/* Room for all that may come, so that nothing is allocated later. */
-static int make_readers(struct weir_publisher *publisher)
-{
-    uint32_t listed = weir__side_others(&publisher->side)->count, most = 2 * listed;
-    publisher->readers_max = most;
-    publisher->readers = calloc(most, sizeof *publisher->readers);
-    publisher->wakers = calloc(most, sizeof *publisher->wakers);
-    publisher->known = calloc(listed, sizeof *publisher->known);
-    publisher->walls = calloc((size_t)most * WEIR__HOLDS_ANNOUNCED + 1, sizeof *publisher->walls);
-    publisher->refusal = calloc(1, weir__refusal_bytes(most));
-    if (!publisher->readers || !publisher->wakers || !publisher->known || !publisher->walls ||
-        !publisher->refusal)
-        return weir__fail(ENOMEM, "no memory for %u subscribers", listed);
-    publisher->changes = weir__side_others(&publisher->side)->changes;
-    /* Relaxed: any other number would do as well; the first look reads all slots. */
-    publisher->changes_seen = atomic_load_explicit(publisher->changes, memory_order_relaxed) - 1;
-    weir__publisher_settle_wakers(publisher);
-    return 0;
-}
-
-/* Whether messages of the channel's type fit, and the way that they take. */
-static int take_type(struct weir_publisher *publisher)
-{
-    const struct weir__terms *terms = &publisher->side.directory.terms;
-    uint64_t most = weir__record_max(publisher->side.options.ring_bytes);
-    int result =
-        weir__type_check(terms->type_name, terms->type_bytes, publisher->side.options.ring_bytes);
-    if (result != 0)
-        return result;
-    publisher->most_bytes = most;
-    publisher->type_bytes = terms->type_bytes;
-    publisher->plain_end = terms->type_bytes == 0 ? most + 1 : 0;
-    publisher->small_end = terms->type_bytes == 0 ? WEIR__COPY_SMALL_MAX + 1 : 0;
-    return 0;
-}
-
-static int open_publisher(struct weir_publisher *publisher, const char *name,
-                          const struct weir_channel_options *options, struct weir__rundir *dir)
-{
-    struct weir__side *side = &publisher->side;
-    int result = weir__side_join(side, name, WEIR__PUBLISHER, options, dir);
-    if (result == 0)
-        result = take_type(publisher);
-    if (result == 0)
-        result = make_readers(publisher);
-    if (result == 0)
-        result = weir__side_make(side, WEIR__LANE_MAGIC, dir);
-    if (result != 0)
-        return result;
-    publisher->lane = weir_segment_data(side->memory);
-    publisher->lane->trust = weir__peer_trust(side);
-    publisher->lane->trust_uid = side->options.trust_uid;
-    publisher->ring = (unsigned char *)publisher->lane + WEIR__LANE_RING_OFFSET;
-    publisher->capacity = side->options.ring_bytes;
-    publisher->loan_at = publisher->many_at = WEIR__NOWHERE;
-    /* Who is in the way of a record and its pad is half a ring behind, at least. */
-    publisher->lag_bytes = side->options.lag_max_bytes < publisher->capacity / 2
-                               ? side->options.lag_max_bytes
-                               : publisher->capacity / 2;
-    publisher->lane->evicts = publisher->lag_bytes != 0;
-    weir__side_list(side);
-    return 0;
-}
-
-static void free_publisher(struct weir_publisher *publisher)
-{
-    for (uint32_t i = 0; i < publisher->reader_count; i++)
-        weir__peer_part(&publisher->readers[i].peer);
-    weir__side_leave(&publisher->side);
-    free(publisher->readers);
-    free(publisher->wakers);
-    free(publisher->known);
-    free(publisher->walls);
-    free(publisher->refusal);
-    weir__live_free(publisher->live);
-    free(publisher);
-}
-
-int weir_publisher_open(struct weir_publisher **publisher, const char *name,
-                        const struct weir_channel_options *options)
-{
-    struct weir__error_saved saved;
-    struct weir_publisher *made = calloc(1, sizeof *made);
-    if (made)
-        made->live = weir__live_new();
-    if (!made || !made->live) {
-        free(made);
-        return weir__fail(ENOMEM, "no memory for a publisher's handle");
-    }
-    struct weir__rundir dir;
-    weir__rundir_init(&dir);
-    weir__error_save(&saved);
-    int result = open_publisher(made, name, options, &dir);
-    weir__rundir_close(&dir);
-    if (result == 0) {
-        *publisher = made;
-    } else {
-        weir__error_save(&saved);
-        free_publisher(made);
-    }
-    weir__error_restore(&saved);
-    return result;
-}
-
-void weir_publisher_close(struct weir_publisher *publisher)
-{
-    if (!publisher)
-        return;
-    bool is_ours = weir__side_is_ours(&publisher->side);
-    if (is_ours && !publisher->has_ended)
-        /* Release [lane.end]. Pairs with look_for_end(). */
-        atomic_store_explicit(&publisher->lane->ended, 1, memory_order_release);
-    publisher->has_ended = true;
-    /* CRASH lane.ended */
-    if (is_ours)
-        weir__publisher_hand_over(publisher);
-    weir__descriptor_close(publisher->descriptor, is_ours);
-    free_publisher(publisher);
 }

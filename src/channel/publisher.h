@@ -6,8 +6,10 @@
  * A publisher's handle. docs/lane.md, "Publishing"; layout.h says who writes what.
  *
  * P1: all before tail is committed, and the header at tail is 0; but while a batch holds
- *     a header back, all before batch_start is, and the header there is 0.
- * P2: a look is made only when nothing is held back.
+ *     a header back, all before batch_start is, and the header there is 0. From pad_from on there
+ *     is to be a pad up to tail, once the message at tail is committed: until then nothing is
+ *     written there, and what others are told of goes as far as pad_from.
+ * P2: a look is made only when nothing is held back, and no pad is open.
  * P3: tail + 8 <= limit once a record is reserved: its next header is ours to zero; and
  *     <= reserved, which stands in the lane, behind a full fence.
  * P5: stop is 0, or at most limit - 8, reserved - 8, the end of the ring that tail is in, and 8
@@ -55,7 +57,7 @@ struct weir_publisher {
     uint64_t count;     /* messages before tail */
     uint64_t small_end; /* fewer bytes are copied by weir__copy_small(), if there is room */
     uint64_t plain_end; /* fewer bytes can be sent, if there is room */
-    bool is_special;    /* has_batch or must_fence */
+    bool is_special;    /* has_batch, must_fence, or a pad is open */
     bool has_batch;
     bool
         must_fence; /* one of those whom we wake is not reached by membarrier, or not we by theirs */
@@ -73,6 +75,8 @@ struct weir_publisher {
     uint64_t batch_header;             /* of the record at batch_start, held back; 0: none */
     uint64_t batch_start, batch_count; /* and the messages before it */
     uint64_t pad_start, pad_end;       /* of the last pads, in a row */
+    uint64_t
+        pad_from; /* an open pad begins there, and ends at tail; WEIR__NOWHERE: there is none */
 
     uint64_t reserved;    /* as the lane has it */
     uint64_t mark_at;     /* the position of the last mark */
@@ -106,14 +110,21 @@ struct weir_publisher {
     struct weir__descriptor *descriptor; /* for poll, or NULL */
 };
 
-/* After a change of either. */
-static inline void weir__publisher_settle_special(struct weir_publisher *publisher)
-{
-    publisher->is_special = publisher->has_batch || publisher->must_fence;
-}
-
 /* No tail: those are multiples of 8. */
 #define WEIR__NOWHERE UINT64_C(1)
+
+/* After a change of any. */
+static inline void weir__publisher_settle_special(struct weir_publisher *publisher)
+{
+    publisher->is_special =
+        publisher->has_batch || publisher->must_fence || publisher->pad_from != WEIR__NOWHERE;
+}
+
+/* How far all is written. */
+static inline uint64_t weir__publisher_written(const struct weir_publisher *publisher)
+{
+    return publisher->pad_from == WEIR__NOWHERE ? publisher->tail : publisher->pad_from;
+}
 
 /* A commit moves tail, and so ends the loan. */
 static inline bool weir__publisher_has_loan(const struct weir_publisher *publisher)
@@ -124,7 +135,8 @@ static inline bool weir__publisher_has_loan(const struct weir_publisher *publish
 /* The end of the last message: a pad behind it is nothing to be taken. */
 static inline uint64_t weir__publisher_last_end(const struct weir_publisher *publisher)
 {
-    return publisher->pad_end == publisher->tail ? publisher->pad_start : publisher->tail;
+    uint64_t end = weir__publisher_written(publisher);
+    return publisher->pad_end == end ? publisher->pad_start : end;
 }
 
 /* -EMSGSIZE, with a sentence: the channel's messages are of another size. */
@@ -145,10 +157,14 @@ static inline uint64_t weir__publisher_loan_bytes(const struct weir_publisher *p
 
 /*
  * What is in the way of a message of this length at tail is put out of it: then it ends before
- * stop. Or the reason why not; nothing was changed then, but what a batch held back is visible.
+ * stop, and in front of it a pad may be open, which its commit writes, and an abandoned loan takes
+ * back. Or the reason why not; nothing was changed then, but what a batch held back is visible.
  */
 int weir__publisher_make_ready(struct weir_publisher *publisher, uint64_t length,
                                int64_t deadline_ns);
+
+/* Writes the pad that is open, if one is: a message follows at once. */
+void weir__publisher_put_pad(struct weir_publisher *publisher);
 
 /*
  * Room that is known becomes ours to overwrite: to wanted, which is limit at most, and to the end

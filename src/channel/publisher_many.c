@@ -104,8 +104,11 @@ static int make_way(struct weir_publisher *publisher, const struct weir_outgoing
     int result = weir__side_check(&publisher->side);
     if (result == 0 && message->type > UINT16_MAX)
         result = weir__fail(EINVAL, "type %u: types go to 65535", message->type);
-    return result == 0 ? weir__publisher_make_ready(publisher, message->size_bytes, deadline_ns)
-                       : result;
+    if (result == 0)
+        result = weir__publisher_make_ready(publisher, message->size_bytes, deadline_ns);
+    if (result == 0)
+        weir__publisher_put_pad(publisher);
+    return result;
 }
 
 /* How many, from the first on, have the size of the channel's type. */
@@ -276,7 +279,12 @@ int weir_publisher_commit_many(struct weir_publisher *publisher, const size_t *s
         result = check_commit(publisher, sizes_bytes, types, count);
     if (result != 0)
         return result;
+    if (count == 0) {
+        weir_publisher_abandon(publisher);
+        return 0;
+    }
     bool is_ours = begin_batch(publisher);
+    weir__publisher_put_pad(publisher);
     if (sizes_bytes || types)
         put_each(publisher, sizes_bytes, types, count);
     else

@@ -170,7 +170,7 @@ static struct weir__refusal *take_stock(struct weir_publisher *publisher,
         .capacity = publisher->capacity,
         .wanted = publisher->wanted,
         .last_end = weir__publisher_last_end(publisher),
-        .committed = publisher->tail, /* at a look nothing is held back */
+        .committed = weir__publisher_written(publisher), /* at a look nothing is held back */
         .subscribers = publisher->wanted_subscribers,
         .changes_seen = publisher->changes_seen,
         .reader_count = publisher->reader_count,
@@ -262,6 +262,19 @@ int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t bytes, 
 }
 
 /*
+ * Nothing is held back, and no pad open: for a look while a loan may be out. Returns where tail is
+ * to be again behind it.
+ */
+static uint64_t tidy_for_look(struct weir_publisher *publisher)
+{
+    uint64_t place = publisher->tail;
+    publisher->tail = weir__publisher_written(publisher);
+    weir__publisher_commit_batch(publisher);
+    publisher->side.looks = 0;
+    return place;
+}
+
+/*
  * Looks until so many subscribers are attached. First the dead are put out: of who was killed while
  * nobody waited nobody knows.
  */
@@ -293,9 +306,9 @@ int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t c
                        count, most);
     if (result != 0)
         return result;
-    weir__publisher_commit_batch(publisher);
-    publisher->side.looks = 0;
+    uint64_t place = tidy_for_look(publisher);
     result = wait_attached(publisher, count, deadline_ns);
+    publisher->tail = place;
     return weir__publisher_note(publisher, WEIR__REFUSED_SUBSCRIBER, result);
 }
 
@@ -342,30 +355,33 @@ static bool left_with_all(const struct weir_publisher *publisher)
     return publisher->taken_end == end && publisher->untaken_end != end;
 }
 
+static int wait_taken(struct weir_publisher *publisher, int64_t deadline_ns)
+{
+    int result = 0;
+    do {
+        if (was_taken(publisher)) {
+            store_boundary(publisher); /* as at a look: who joins begins behind it */
+            return 0;
+        }
+        publisher->wanted = publisher->tail;
+        result = look(publisher);
+        if (result == 0 && publisher->reader_count == publisher->out_count)
+            return left_with_all(publisher) ? 0 : weir__fail(EPIPE, "no subscriber is left");
+        if (result != 0 || is_taken(publisher)) /* of lossy ones alone, attached or not, yet */
+            return result;
+        result = wait_for(publisher, WEIR__REFUSED_TAKEN, deadline_ns);
+    } while (result == 0);
+    return result;
+}
+
 int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline_ns)
 {
     int result = weir__side_check(&publisher->side);
     if (result != 0)
         return result;
-    weir__publisher_commit_batch(publisher);
-    publisher->side.looks = 0;
-    do {
-        result = 0;
-        if (was_taken(publisher)) {
-            store_boundary(publisher); /* as at a look: who joins begins behind it */
-            break;
-        }
-        publisher->wanted = publisher->tail;
-        result = look(publisher);
-        if (result == 0 && publisher->reader_count == publisher->out_count) {
-            if (!left_with_all(publisher))
-                result = weir__fail(EPIPE, "no subscriber is left");
-            break;
-        }
-        if (result != 0 || is_taken(publisher)) /* of lossy ones alone, attached or not, yet */
-            break;
-        result = wait_for(publisher, WEIR__REFUSED_TAKEN, deadline_ns);
-    } while (result == 0);
+    uint64_t place = tidy_for_look(publisher);
+    result = wait_taken(publisher, deadline_ns);
+    publisher->tail = place;
     return weir__publisher_note(publisher, WEIR__REFUSED_TAKEN, result);
 }
 
@@ -417,6 +433,7 @@ void weir__publisher_hand_over(struct weir_publisher *publisher)
     int64_t began_ns = weir_now_ns(), until_ns;
     int result = 0;
     bool is_told = false;
+    weir_publisher_abandon(publisher);
     drop_batch(publisher);
     publisher->need_bytes = 0;
     publisher->wanted = publisher->tail;

@@ -71,16 +71,25 @@ static enum state state_of_page(const struct weir__refusal *refusal,
     return is_enough ? CONTENT : BLOCKING;
 }
 
+/* Whether what is wanted was worked out round what it holds: without it there may be room. */
+static bool has_walls(const struct weir__refusal *refusal, const struct weir__reader *reader)
+{
+    return refusal->refused == WEIR__REFUSED_ROOM && weir__holds_any(reader->holds);
+}
+
 static enum state state_of(const struct weir__refusal *refusal, const struct weir__reader *reader)
 {
     const struct weir__side *side = refusal->side;
     bool is_there = weir__peer_is_there(side, &reader->peer);
     if (reader->page) {
+        bool is_in_the_way = has_walls(refusal, reader);
         if (!is_there && weir__reader_has_left(reader))
-            return ABSENT;
+            return is_in_the_way ? NEWS : ABSENT;
         enum state state = state_of_page(refusal, reader);
         /* It may be dead; the look that follows asks. */
-        return state == BLOCKING && !is_there && !reader->peer.is_adrift ? NEWS : state;
+        if (!is_there && !reader->peer.is_adrift && (state == BLOCKING || is_in_the_way))
+            return NEWS;
+        return state;
     }
     if (!is_there)
         return ABSENT;
