@@ -57,6 +57,10 @@ static void test_by_name(void **state)
     assert_result(weir_latest_create(&second, ref, &options), -EBUSY);
     other = latest_options(65, 0, 2);
     assert_result(weir_latest_create(&second, ref, &other), -EINVAL);
+    other = latest_options(64, 0, 60); /* more than there is memory for */
+    assert_result(weir_latest_create(&second, ref, &other), -EINVAL);
+    assert_non_null(strstr(weir_last_error(), "2 holds"));
+    assert_non_null(strstr(weir_last_error(), "60 holds"));
     weir_latest_writer_close(writer);
     assert_result(weir_latest_create(&writer, ref, NULL), 0);
     value_write(writer, 2, 64);

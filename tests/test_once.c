@@ -101,6 +101,7 @@ static void share(struct actor *other)
     assert_result(begin(NULL), WEIR_ONCE_BEGUN);
     assert_result(begin(NULL), -EDEADLK);
     assert_result(begin_until(&now), -EDEADLK);
+    assert_non_null(strstr(weir_last_error(), "building"));
     assert_refused(other, begin_until, &now, -EAGAIN);
     assert_refused(other, begin_until, &past, -ETIMEDOUT);
     assert_refused(other, begin_for, &short_while, -ETIMEDOUT);
@@ -113,6 +114,7 @@ static void share(struct actor *other)
     assert_int_equal(actor_answer(other, SOON_MS), WEIR_ONCE_BEGUN);
     assert_result(end(NULL), -EPERM);
     assert_result(begin_until(&now), -EAGAIN);
+    assert_non_null(strstr(weir_last_error(), "building"));
     assert_int_equal(actor_ask(other, end, NULL), 0);
     assert_refused(other, end, NULL, -EPERM);
     assert_refused(other, abandon, NULL, -EPERM);

@@ -143,6 +143,24 @@ static void test_descriptors(void **state)
     close(counter);
 }
 
+/* Closed before it was removed: its number may be another one's by then, which stays. */
+static void test_a_descriptor_is_closed_first(void **state)
+{
+    (void)state;
+    int first = eventfd(0, EFD_CLOEXEC);
+    assert_result(weir_wait_set_add_fd(waiting_set, first, POLLIN, 1), 0);
+    close(first);
+    int second = eventfd(1, EFD_CLOEXEC);
+    assert_int_equal(second, first);
+    assert_result(weir_wait_set_add_fd(waiting_set, second, POLLIN, 2), 1);
+    waiting_expect(2, WEIR_WAIT_FD);
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
+    waiting_expect(2, WEIR_WAIT_FD);
+    assert_result(weir_wait_set_remove(waiting_set, 1), 0);
+    waiting_expect_nothing();
+    close(second);
+}
+
 static void test_timers(void **state)
 {
     (void)state;
@@ -374,10 +392,15 @@ int main(int argument_count, char **arguments)
     if (!waiting_begin(argument_count, arguments))
         return 77;
     const struct CMUnitTest tests[] = {
-        WAITING_TEST(test_subscriber),      WAITING_TEST(test_publisher),
-        WAITING_TEST(test_descriptors),     WAITING_TEST(test_timers),
-        WAITING_TEST(test_turns),           WAITING_TEST(test_members),
-        WAITING_TEST(test_members_options), WAITING_TEST(test_errors),
+        WAITING_TEST(test_subscriber),
+        WAITING_TEST(test_publisher),
+        WAITING_TEST(test_a_descriptor_is_closed_first),
+        WAITING_TEST(test_descriptors),
+        WAITING_TEST(test_timers),
+        WAITING_TEST(test_turns),
+        WAITING_TEST(test_members),
+        WAITING_TEST(test_members_options),
+        WAITING_TEST(test_errors),
         WAITING_TEST(test_long_spin),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);

@@ -91,8 +91,7 @@ struct weir_channel_options {
  * written there, and its size.
  */
 #define WEIR_CHANNEL_TYPE(options, ...)                                                            \
-    ((void)((options)->type_name = #__VA_ARGS__,                                                   \
-            (options)->type_bytes = (uint32_t)sizeof(__VA_ARGS__)))
+    ((void)((options)->type_name = #__VA_ARGS__, (options)->type_bytes = sizeof(__VA_ARGS__)))
 
 /* A message, as the subscriber sees it. */
 struct weir_message {

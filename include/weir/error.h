@@ -24,7 +24,7 @@ extern "C" {
 /* Success with news: what was got belonged to a process that has died. Repair what it guards. */
 #define WEIR_OWNER_DIED 2
 
-/* X(code, what it means, what to do about it) */
+/* X(code, what it means, what to do about it); the codes are those of <errno.h>. */
 #define WEIR_ERRORS(X)                                                                             \
     X(EINVAL, "an argument is outside of its range", "see the sentence of weir_last_error()")      \
     X(ENAMETOOLONG, "the name is longer than 200 bytes", "choose a shorter name")                  \
@@ -42,7 +42,7 @@ extern "C" {
     X(EDEADLK, "this thread would wait for itself", "unlock first, or make the mutex recursive")   \
     X(EOWNERDEAD, "who wrote it died in the midst", "take it for writing, and repair it")          \
     X(EOVERFLOW, "it counts no further", "look for the unlock or the wait that is missing")        \
-    X(EINTR, "a signal arrived while waiting", "call again; deadlines are absolute")               \
+    X(EINTR, "interrupted, mostly by a signal", "call again; deadlines are absolute")              \
     X(ETIMEDOUT, "the deadline passed", "allow more time, or look whether the other side lives")   \
     X(EPIPE, "the other side is gone", "start it again")                                           \
     X(ENODATA, "the publisher has said that this was all", "wait for another one, or end")         \
@@ -57,9 +57,12 @@ extern "C" {
     X(EPROTONOSUPPORT, "made by a weir with another layout", "use the same version on both sides") \
     X(EUCLEAN, "corrupt: its contents cannot be true", "remove it and create it again")            \
     X(ENOTRECOVERABLE, "its state was lost with its owner", "remove it and create it again")       \
-    X(EOPNOTSUPP, "this combination does not exist", "see the table in <weir/segment.h>")          \
+    X(EOPNOTSUPP, "this combination does not exist", "see the comment of the call")                \
     X(ENOTDIR, "something that is no directory stands in the way", "see weir_last_error()")        \
     X(EROFS, "the run directory cannot be written", "set WEIR_DIR to one that can")                \
+    X(EBADF, "no open descriptor", "look who has closed it")                                       \
+    X(ENOTSOCK, "the descriptor is no socket", "give a connected Unix socket")                     \
+    X(ELOOP, "epoll descriptors would wait for each other", "take one of them out")                \
     X(EMFILE, "this process has too many files open", "close some, or raise 'ulimit -n'")          \
     X(ENOSYS, "this kernel does not have the call, or there is no /proc",                          \
       "'weir doctor' says what is missing")

@@ -75,9 +75,11 @@ WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publish
  *     it shows is no subscriber's page), -EPERM or -EACCES (it is not to be trusted, or not to
  *     be attached: see "Strangers" in <weir/channel.h>). Each time, as long as it is there: -EPERM
  *     or -EACCES (this process has become another user since it opened the channel).
- * Blocking: while the ring has no room because of the slowest subscriber, or while one that has
- *     just come is attaching (a subscriber of the same thread cannot: see "Both sides in one
- *     thread" in <weir/channel.h>); never when nobody has subscribed.
+ * Blocking: while the ring has no room because of the slowest subscriber, or while one has not
+ *     attached this publisher's ring: one that waits does so at once, any other at its next call (so
+ *     one that is open and is not used, be it that its last publisher has ended, holds up each that
+ *     comes: close it; and see "Both sides in one thread" in <weir/channel.h>); never when nobody
+ *     has subscribed.
  */
 WEIR_EXPORT int weir_publisher_send_until(struct weir_publisher *publisher, const void *data,
                                           size_t size_bytes, uint32_t type, int64_t deadline_ns);

@@ -445,7 +445,8 @@ WEIR_EXPORT int weir_segment_send(int socket, const struct weir_segment *segment
  * Returns: 0. Errors: -EPROTO (the message is another one: no descriptor, several,
  *     more bytes in a datagram, or what weir_by_fd() refuses; it is lost), -EPIPE (the
  *     other side has closed), -EAGAIN (a non-blocking socket is empty, or its
- *     SO_RCVTIMEO passed), -EINTR, -EMFILE (the message is lost), -EBADF,
+ *     SO_RCVTIMEO passed), -EINTR (a signal came first; or a close of a wait
+ *     set or subscriber, see weir_wait_set_close()), -EMFILE (the message is lost), -EBADF,
  *     -ENOTSOCK, -ENOTCONN, -EINVAL (no Unix socket), and those of weir_segment_open().
  * Blocking: until a message comes, as the socket is set; poll(2) waits with a
  *     deadline. A datagram socket does not tell that the other side has closed: a

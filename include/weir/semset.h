@@ -178,7 +178,8 @@ WEIR_EXPORT int weir_semset_remove(struct weir_ref ref);
  *
  * Returns: 0.
  * Errors: -EINTR (a signal handler ran, or the process was stopped and goes on,
- *     handlers or not; nothing was done), -EIDRM (removed),
+ *     handlers or not; or a wait set or subscriber was closed just before, see
+ *     weir_wait_set_close(); nothing was done), -EIDRM (removed),
  *     -ERANGE (a value or an undo would exceed 32,767), -E2BIG (count above
  *     SEMOPM), -EINVAL (index, count), -EACCES, -ENOMEM (no room for undo).
  * Blocking: until done. Source: semop(2).

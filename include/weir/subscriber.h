@@ -46,7 +46,9 @@ WEIR_EXPORT int weir_subscriber_open(struct weir_subscriber **subscriber, const 
 /*
  * weir_subscriber_close() - leave the channel
  *
- * Messages that are held are invalid afterwards. subscriber: NULL is allowed.
+ * Messages that are held are invalid afterwards. subscriber: NULL is allowed. If it had a descriptor
+ * (weir_subscriber_fd()), one call of this thread may end with EINTR soon afterwards without a
+ * signal: see weir_wait_set_close().
  */
 WEIR_EXPORT void weir_subscriber_close(struct weir_subscriber *subscriber);
 

@@ -141,8 +141,10 @@ WEIR_EXPORT int weir_wait_set_open(struct weir_wait_set **set,
  * weir_wait_set_close() - end a wait set
  *
  * Handles and descriptors that were in it stay open. set: NULL is allowed. Never fails. Soon
- * afterwards an epoll_wait(2) of this thread may end with EINTR without a signal, as the kernel
- * takes an io_uring from it; poll(2) and the calls of weir do not.
+ * afterwards, some ten milliseconds mostly, one call of this thread may end with EINTR without a
+ * signal, as the kernel takes an io_uring from it: epoll_wait(2), a socket's with a timeout,
+ * semop(2), and with them weir_semset_wait_until() and weir_segment_receive(); poll(2), futex(2),
+ * and with them the other calls of weir do not. Call again, as after a signal.
  */
 WEIR_EXPORT void weir_wait_set_close(struct weir_wait_set *set);
 

@@ -2,7 +2,10 @@
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 
-/* All of weir; each header also stands alone. */
+/*
+ * All of weir; each header also stands alone. In C++ write `struct` before those types that share their
+ * name with a call, as with stat(2): weir_segment_stat, weir_semset_stat, weir_limits.
+ */
 #include <weir/arena.h>
 #include <weir/barrier.h>
 #include <weir/channel.h>

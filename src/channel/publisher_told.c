@@ -38,7 +38,8 @@ void weir__publisher_tell(const struct weir_publisher *publisher, enum weir__ref
     else if (refused != WEIR__REFUSED_ROOM)
         return;
     else if (has_joiner(publisher))
-        why = "a subscriber that has just come is attaching this publisher's ring";
+        why = "a subscriber has not attached this publisher's ring yet: one that waits does so at "
+              "once, any other at its next call";
     else if (is_room_in_pieces(publisher))
         why =
             "no room in one piece: messages that subscribers hold lie scattered over the ring, and "

@@ -35,7 +35,7 @@ static bool is_dead(pid_t pid)
 /* The object that is at an index or identifier now; its identifier, or -1. */
 static int stat_segment(int index, struct weir__seen *seen)
 {
-    struct shmid_ds kernel;
+    struct shmid_ds kernel = { 0 }; /* for valgrind, which does not know this call */
     int id = shmctl(index, SHM_STAT_ANY, &kernel);
     if (id < 0)
         return -1;

@@ -179,6 +179,20 @@ static int agree(struct weir__latest_ready_shm *ready, uint64_t magic, uint64_t 
     return 0;
 }
 
+int weir__latest_compare(const struct weir_latest_memory *memory, uint64_t wanted)
+{
+    const struct weir__latest_ready_shm *ready = memory->values;
+    if (memory->values_bytes < sizeof *ready)
+        return 0;
+    /* Acquire [latest.ready]: the geometry. Pairs with make_ready(). */
+    uint64_t magic = atomic_load_explicit(&ready->magic, memory_order_acquire);
+    uint64_t found = atomic_load_explicit(&ready->geometry, memory_order_relaxed);
+    struct weir_latest_options there = unpack(found);
+    return magic == WEIR__LATEST_VALUES_MAGIC && is_possible(&there) && found != wanted
+               ? other_geometry(found, wanted)
+               : 0;
+}
+
 static int make_ready(struct weir__latest_ready_shm *ready, uint64_t magic, uint64_t geometry)
 {
     int result = agree(ready, magic, geometry);

@@ -38,6 +38,9 @@ int weir__latest_check(const struct weir_latest_options *options);
 /* -EINVAL: that flag is for open alone. */
 int weir__latest_refuse_read_only(void);
 
+/* -EINVAL with both, where values stand there that have another geometry than is wanted; else 0. */
+int weir__latest_compare(const struct weir_latest_memory *memory, uint64_t wanted);
+
 /* The options' geometry, checked, with the default for buffers filled in. -EINVAL. */
 int weir__latest_pack(const struct weir_latest_options *options, uint64_t *geometry);
 

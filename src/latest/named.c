@@ -72,6 +72,25 @@ static int not_made(void)
                       why.text);
 }
 
+/* Too few bytes: mostly since it has another geometry, which says more. */
+static int explain_size(struct weir_ref ref, const struct weir_segment_options *options,
+                        uint64_t geometry)
+{
+    struct weir__error_saved why;
+    struct weir_segment *segment;
+    int result = 0;
+    weir__error_save(&why);
+    if (weir_segment_open(&segment, ref, 0, options) == 0) {
+        const struct weir_latest_memory memory = { .values = weir_segment_data(segment),
+                                                   .values_bytes = weir_segment_size(segment) };
+        result = weir__latest_compare(&memory, geometry);
+        weir_segment_close(segment);
+    }
+    if (result == 0)
+        weir__error_restore(&why);
+    return -EINVAL;
+}
+
 int weir_latest_create(struct weir_latest_writer **writer, struct weir_ref ref,
                        const struct weir_latest_options *options)
 {
@@ -91,6 +110,8 @@ int weir_latest_create(struct weir_latest_writer **writer, struct weir_ref ref,
         result = weir_segment_open(&segment, ref, 0, &of_segment);
     else
         result = weir_segment_create_or_open(&segment, ref, bytes_of(geometry), &of_segment);
+    if (result == -EINVAL && geometry != 0 && ref.by != WEIR_BY_ID)
+        result = explain_size(ref, &of_segment, geometry);
     if (result < 0)
         return result == -ENOENT && geometry == 0 && ref.by != WEIR_BY_ID ? not_made() : result;
     if (geometry != 0) {

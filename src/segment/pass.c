@@ -46,7 +46,7 @@ static int explain(int error, const char *what)
     case EAGAIN:
         return weir__fail(EAGAIN, "%s: not now: the socket does not wait, or not any longer", what);
     case EINTR:
-        return weir__fail(EINTR, "%s: a signal came first", what);
+        return weir__fail(EINTR, "%s: interrupted, as by a signal: call again", what);
     case EPIPE:
     case ECONNRESET:
     case ECONNREFUSED: /* a datagram socket whose other end is closed */

@@ -61,7 +61,8 @@ static int fail_op(const struct weir_semset *set, size_t count, int error)
         return fail_gone(set);
     case EINTR:
         return weir__fail(
-            EINTR, "semaphore set %d: a signal arrived while waiting; nothing was done", set->id);
+            EINTR, "semaphore set %d: interrupted, as by a signal; nothing was done: wait again",
+            set->id);
     case ERANGE:
         return weir__fail(ERANGE,
                           "semaphore set %d: a value, or what is to be undone at the end of this "

@@ -110,6 +110,7 @@ int weir__shm_stat(int id, struct shmid_ds *found)
 {
     if (id < 0)
         return -ENOENT;
+    *found = (struct shmid_ds){ 0 }; /* for valgrind, which does not know the newer call */
     /*
      * SHM_STAT_ANY asks for no right and answers with the full id that stands
      * in that place: another one than ours means that ours is gone.

@@ -45,6 +45,21 @@ static bool is_done(struct once_shm *shm)
     return atomic_load_explicit(&shm->done, memory_order_acquire) == DONE;
 }
 
+/* What the mutex says of itself, as it is for who builds. */
+static int tell(int result)
+{
+    switch (result) {
+    case -EAGAIN:
+        return weir__fail_plain(EAGAIN, "somebody else is building it");
+    case -ETIMEDOUT:
+        return weir__fail_plain(ETIMEDOUT, "the deadline passed while somebody else built it");
+    case -EDEADLK:
+        return weir__fail_plain(EDEADLK, "this thread is building it already");
+    default:
+        return result;
+    }
+}
+
 int weir_once_begin_until(struct weir_once *once, int64_t deadline_ns)
 {
     struct once_shm *shm;
@@ -53,7 +68,7 @@ int weir_once_begin_until(struct weir_once *once, int64_t deadline_ns)
         return result;
     result = weir_mutex_lock_until(&once->mutex, deadline_ns);
     if (result < 0)
-        return result;
+        return tell(result);
     if (result == WEIR_OWNER_DIED)
         weir_mutex_consistent(&once->mutex); /* our death is told as well as the former one's */
     if (!is_done(shm))

@@ -77,10 +77,28 @@ static int poll_item(struct weir__item *item, uint32_t events)
     struct epoll_event event = { .events = events,
                                  .data.u64 = (uint64_t)item->generation << 32 | item->number };
     if (epoll_ctl(item->set->epoll, EPOLL_CTL_ADD, item->fd, &event) != 0)
-        return weir__fail(errno, "the descriptor %d cannot be waited for: %s", item->fd,
-                          strerror(errno));
+        return errno == EEXIST
+                   ? weir__fail(EEXIST, "the descriptor %d is in the set already", item->fd)
+                   : weir__fail(errno, "the descriptor %d cannot be waited for: %s", item->fd,
+                                strerror(errno));
     item->set->polled_count++;
     return 0;
+}
+
+/*
+ * Another item that has this descriptor's number has one that was closed, or epoll would have refused
+ * ours: when it is removed, it is not to take ours out of the epoll set.
+ */
+static void forget_closed(const struct weir__item *item)
+{
+    struct weir_wait_set *set = item->set;
+    for (uint32_t i = 0; i < set->room; i++) {
+        struct weir__item *other = set->items[i];
+        if (other && other != item && other->kind == WEIR_WAIT_FD && other->fd == item->fd) {
+            other->fd = -1;
+            set->polled_count--;
+        }
+    }
 }
 
 /*
@@ -110,6 +128,8 @@ static int add(struct weir_wait_set *set, const struct weir__item *from, uint32_
     }
     set->items[number] = item;
     set->lowest = number + 1;
+    if (item->kind == WEIR_WAIT_FD)
+        forget_closed(item);
     if (is_looked_at(item->kind)) {
         item->place = set->looked_count;
         set->looked[set->looked_count++] = number;
