@@ -55,7 +55,7 @@ struct weir_space {
 
 /* The address that a WEIR_POINTER means here; NULL: nowhere, outside of the space, or unaligned. */
 #define weir_pointer_get(space, pointer)                                                           \
-    ((__typeof__(&*(pointer).only_for_its_type))weir_offset_address(                                 \
+    ((__typeof__(&*(pointer).only_for_its_type))weir_offset_address(                               \
         (space), (pointer).offset, sizeof(*(pointer).only_for_its_type),                           \
         __alignof__(*(pointer).only_for_its_type)))
 
