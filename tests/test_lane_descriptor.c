@@ -175,6 +175,59 @@ static void test_publisher_that_is_killed(void **state)
     weir_subscriber_close(sides.subscriber);
 }
 
+/* Until it is killed: comes when it is told to, and goes. */
+static void come_and_go(struct companion *companion, void *argument)
+{
+    (void)argument;
+    for (;;) {
+        companion_arrive(companion);
+        CHECK_RESULT(weir_publisher_open(&sides.publisher, "lane", &small_ring), 0);
+        companion_arrive(companion);
+        weir_publisher_close(sides.publisher);
+    }
+}
+
+/* Its pidfd is closed when it has gone, though it lives on. */
+static void await_gone(void)
+{
+    struct weir_message message;
+    const int64_t deadline_ns = SOON;
+    assert_result(weir_subscriber_take_until(sides.subscriber, &message, NOW), -ENODATA);
+    while (sides_files("pidfd") > 0) {
+        assert_result(weir_subscriber_take_until(sides.subscriber, &message, NOW), -EAGAIN);
+        assert_true(weir_now_ns() < deadline_ns);
+    }
+}
+
+/* Two by turns: there is one pidfd at most, whoever is there. */
+static void test_publishers_by_turns(void **state)
+{
+    enum { TURNS = 10 };
+    struct companion companions[2];
+    (void)state;
+    assert_result(weir_subscriber_open(&sides.subscriber, "lane", NULL), 0);
+    sides.fd = weir_subscriber_fd(sides.subscriber);
+    for (int i = 0; i < 2; i++) {
+        companion_start(&companions[i], come_and_go, NULL);
+        companion_meet(&companions[i]);
+    }
+    for (int i = 0; i < TURNS; i++) {
+        struct companion *companion = &companions[i % 2];
+        companion_release(companion);
+        companion_meet(companion);
+        await_attached();
+        assert_in_range(sides_files("pidfd"), 0, 1);
+        companion_release(companion);
+        companion_meet(companion);
+        await_gone();
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(kill(companions[i].pid, SIGKILL), 0);
+        assert_int_equal(companion_end(&companions[i]), SIGKILL);
+    }
+    weir_subscriber_close(sides.subscriber);
+}
+
 /*
  * Two loops that live on poll alone
  */
@@ -305,6 +358,7 @@ int main(int argument_count, char **arguments)
         return 77;
     const struct CMUnitTest tests[] = {
         SIDES_TEST(test_publisher_that_is_killed),
+        SIDES_TEST(test_publishers_by_turns),
         SIDES_TEST(test_pad_alone_is_no_message),
         SIDES_TEST(test_fork),
         SIDES_TEST(test_lost_ring_of_a_publisher),

@@ -60,6 +60,7 @@ static void refuse_publisher(struct busy *busy)
     CHECK_RESULT(weir_publisher_batch_begin(publisher), -ECHILD);
     CHECK_RESULT(weir_publisher_end(publisher), -ECHILD);
     CHECK_RESULT(weir_publisher_wait_taken(publisher, NOW), -ECHILD);
+    CHECK_RESULT(weir_publisher_subscribers(publisher), -ECHILD);
 }
 
 static void refuse_subscriber(struct busy *busy)
@@ -73,6 +74,7 @@ static void refuse_subscriber(struct busy *busy)
     CHECK_RESULT(weir_subscriber_receive_until(subscriber, bytes, 16, NULL, NOW), -ECHILD);
     CHECK_RESULT(weir_subscriber_take_many_until(subscriber, &message, 1, NOW), -ECHILD);
     CHECK_RESULT(weir_subscriber_check(subscriber, &busy->held), -ECHILD);
+    CHECK_RESULT(weir_subscriber_publishers(subscriber), -ECHILD);
 }
 
 /* A pair of the child's own, which works, and takes no place of a handle that is open still. */

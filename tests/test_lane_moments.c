@@ -4,7 +4,7 @@
  *       and the end that follows it at once. And who sleeps is woken at once.
  * Method: a subscriber that looks at an empty lane is halted after 0, 3, 6 ... instructions;
  *       meanwhile the publisher sends one message and ends, or leaves, by turns. Then it goes on.
- *       The same with one that polls, and one message. And one that sleeps, as the kernel says,
+ *       The same with a tap; and with one that polls, and one message. And one that sleeps, as the kernel says,
  *       tells when it has its message. See trail.h.
  */
 #include "asleep.h"
@@ -16,12 +16,14 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <weir/channel.h>
+#include <weir/tap.h>
 
 #include "base/atomics.h"
 
@@ -211,6 +213,81 @@ static void test_the_end_comes_in_the_middle(void **state)
     trail_free(&trail);
 }
 
+/* --- a tap, which has no end to tell of -------------------------------------------------------- */
+
+static struct weir_tap *tap;
+
+static void open_tap(void *argument)
+{
+    char none[4];
+    (void)argument;
+    CHECK_RESULT(weir_tap_open(&tap, "lane", NULL), 0);
+    CHECK_RESULT(weir_tap_receive_until(tap, none, sizeof none, NULL, NOW), -EAGAIN);
+}
+
+/* In the first look, or else in the second, which begins when the message is there. */
+static void tap_one(void *argument)
+{
+    char bytes[4];
+    (void)argument;
+    int result = weir_tap_receive_until(tap, bytes, sizeof bytes, NULL, NOW);
+    atomic_fetch_add_explicit(&board->looks, 1, memory_order_relaxed);
+    if (result == -EAGAIN)
+        result = weir_tap_receive_until(tap, bytes, sizeof bytes, NULL, NOW);
+    CHECK_RESULT(result, 0);
+    CHECK(memcmp(bytes, "last", 4) == 0);
+    weir_tap_close(tap);
+}
+
+/* Stands before its look. */
+static pid_t start_tap(struct weir_publisher **publisher)
+{
+    assert_result(weir_publisher_open(publisher, "lane", NULL), 0);
+    board->looks = 0;
+    return tracee_start(open_tap, tap_one, NULL);
+}
+
+/* Whether the tap was still in its first look when the publisher ended. */
+static bool end_while_tapped(unsigned instructions, const struct trail *trail)
+{
+    struct weir_publisher *publisher;
+    pid_t child = start_tap(&publisher);
+    bool is_first = lead(trail, child, instructions);
+    assert_result(weir_publisher_send_until(publisher, "last", 4, 0, NOW), 0);
+    assert_result(weir_publisher_end(publisher), 0);
+    int status = tracee_finish(child);
+    if (status != 0)
+        print_error("after %u instructions\n", instructions);
+    assert_int_equal(status, 0);
+    weir_publisher_close(publisher);
+    return is_first;
+}
+
+static void test_the_end_comes_while_a_tap_looks(void **state)
+{
+    struct trail trail = { .at = NULL };
+    struct weir_publisher *publisher;
+    unsigned strayed = 0;
+    (void)state;
+    if (SANITIZED || !tracer_works()) {
+        print_message("nobody may trace here, or sanitizers make twenty instructions of one\n");
+        skip();
+    }
+    end_while_tapped(0, NULL); /* as above */
+    pid_t child = start_tap(&publisher);
+    trail_record(&trail, child, INSTRUCTIONS_MAX, has_looked);
+    tracee_kill(child);
+    weir_publisher_close(publisher);
+    for (unsigned instructions = 0; instructions < trail.count; instructions += STRIDE)
+        if (!end_while_tapped(instructions, &trail)) {
+            strayed++;
+            end_while_tapped(instructions, NULL);
+        }
+    print_message("           %u instructions, strayed %u times\n", trail.count, strayed);
+    assert_true(trail.count > 100);
+    trail_free(&trail);
+}
+
 static void take_asleep(void *argument)
 {
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
@@ -273,6 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_end_comes_in_the_middle),
+        cmocka_unit_test(test_the_end_comes_while_a_tap_looks),
         cmocka_unit_test(test_a_message_comes_while_it_arms),
         cmocka_unit_test(test_who_sleeps_is_woken),
     };

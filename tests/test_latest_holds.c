@@ -140,6 +140,44 @@ static void test_a_hold_is_released_once(void **state)
     value_pair_close(&pair);
 }
 
+/* The seq of the value's buffer. */
+static weir__atomic_u64 *seq_of(const struct weir_latest_value *value)
+{
+    return (weir__atomic_u64 *)(uintptr_t)((const char *)value->data -
+                                           WEIR__LATEST_HEAD_BYTES_LARGE);
+}
+
+/* As often as that: more often than there are holds. */
+static void expect_no_hold(struct weir_latest_reader *reader)
+{
+    struct weir_latest_value value;
+    for (int i = 0; i < 5; i++)
+        assert_result(weir_latest_hold(reader, &value), -EUCLEAN);
+}
+
+/* A hold that fails, for a seq or a size that is a lie, keeps none of the words. */
+static void test_a_hold_that_fails_keeps_nothing(void **state)
+{
+    struct weir_latest_options options = latest_options(100, 4, 2);
+    struct weir_latest_value values[2];
+    struct value_pair pair;
+    (void)state;
+    value_pair_open(&pair, &options);
+    value_write(pair.writer, 1, 100);
+    assert_result(weir_latest_hold(pair.reader, &values[0]), 0);
+    assert_result(weir_latest_release(pair.reader, &values[0]), 0);
+    weir__atomic_u64 *seq = seq_of(&values[0]), *size_bytes = seq + 1;
+    uint64_t index = atomic_exchange(seq, weir__latest_index(9, values[0].buffer));
+    expect_no_hold(pair.reader);
+    atomic_store(seq, index);
+    atomic_store(size_bytes, 101);
+    expect_no_hold(pair.reader);
+    atomic_store(size_bytes, 100);
+    for (int i = 0; i < 2; i++)
+        assert_result(weir_latest_hold(pair.reader, &values[i]), 0);
+    value_pair_close(&pair);
+}
+
 /*
  * A writer that was killed between its reservation and its second look at the holds leaves 0 in seq:
  * what is held is whole as long as our word stands, and not any longer.
@@ -156,8 +194,7 @@ static void test_a_hold_stands_while_the_buffer_is_reserved(void **state)
     assert_result(weir_latest_hold(pair.reader, &value), 0);
     value_write(pair.writer, 2, 100);
     struct weir__latest_readers_shm *readers = pair.world.memory.readers;
-    weir__atomic_u64 *seq =
-        (weir__atomic_u64 *)(uintptr_t)((const char *)value.data - WEIR__LATEST_HEAD_BYTES_LARGE);
+    weir__atomic_u64 *seq = seq_of(&value);
     uint64_t index = atomic_exchange(seq, 0);
     assert_int_equal(index, weir__latest_index(1, value.buffer));
     assert_result(weir_latest_check(pair.reader, &value), 0);
@@ -179,6 +216,7 @@ int main(void)
         VALUE_TEST(test_the_holds_of_the_dead_come_back),
         VALUE_TEST(test_a_hold_is_not_taken_from_elsewhere),
         VALUE_TEST(test_a_hold_is_released_once),
+        VALUE_TEST(test_a_hold_that_fails_keeps_nothing),
         VALUE_TEST(test_a_hold_stands_while_the_buffer_is_reserved),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);

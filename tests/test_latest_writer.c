@@ -3,7 +3,7 @@
  * Goal: one process writes at a time, what it leaves by its death is whole, and a child of fork is
  *       another one.
  * Method: a writer that is stopped in the middle of a value, and killed; a child with its parent's
- *       handles.
+ *       handles; an index that cannot be true.
  */
 #include "fixture.h"
 #include "latest_world.h"
@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+
+#include "latest/layout.h"
 
 static void write_and_wait(struct companion *companion, void *argument)
 {
@@ -99,11 +101,34 @@ static void test_a_child_is_not_its_parent(void **state)
     value_pair_close(&pair);
 }
 
+/* An index that cannot be true: who is refused for it is in nobody's way afterwards. */
+static void test_who_is_refused_leaves_the_place(void **state)
+{
+    struct weir_latest_options options = latest_options(64, 0, 2);
+    struct weir_latest_writer *writer = NULL;
+    struct value_pair pair;
+    (void)state;
+    value_pair_open(&pair, &options);
+    value_write(pair.writer, 5, 64);
+    weir_latest_writer_close(pair.writer);
+    struct weir__latest_values_shm *values = pair.world.memory.values;
+    uint64_t index = atomic_exchange(&values->index, weir__latest_index(1, 99));
+    for (int i = 0; i < 2; i++)
+        assert_result(weir_latest_writer_open(&writer, &pair.world.memory), -EUCLEAN);
+    assert_null(writer);
+    atomic_store(&values->index, index);
+    assert_result(weir_latest_writer_open(&pair.writer, &pair.world.memory), 0);
+    value_write(pair.writer, 6, 64);
+    value_expect(pair.reader, 6, 64);
+    value_pair_close(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         VALUE_TEST(test_one_writer_at_a_time),
         VALUE_TEST(test_a_child_is_not_its_parent),
+        VALUE_TEST(test_who_is_refused_leaves_the_place),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

@@ -413,6 +413,21 @@ static void expect_it_is_told(int result)
     assert_int_equal(result, -EOWNERDEAD);
 }
 
+/* --- one reads where a writer died before it began, and another one writes -------------------------- */
+
+static void die_before_it_writes(void *argument)
+{
+    struct weir__rwlock_shm *shm = peers_memory;
+    (void)argument;
+    CHECK_RESULT(weir_mutex_lock(&shm->writer), 0);
+}
+
+static void stage_lock_of_one_that_had_not_begun(void)
+{
+    stage_lock();
+    in_child(die_before_it_writes, NULL);
+}
+
 static const struct moment moments[] = {
     { "take a dead one's permit", stage_permits, be_somebody, take, take_meanwhile,
       expect_one_holder, NULL, STRIDE },
@@ -434,6 +449,8 @@ static const struct moment moments[] = {
       try_lock, come_to_sleep_meanwhile, expect_it_inherits, NULL, LONG_STRIDE },
     { "try to write where one died, while one comes to", stage_lock_of_a_dead_writer, be_somebody,
       try_write, come_to_write_meanwhile, expect_it_inherits, NULL, LONG_STRIDE },
+    { "read where one died before it wrote, while one writes", stage_lock_of_one_that_had_not_begun,
+      be_somebody, try_read, write_meanwhile, expect_not_both, NULL, LONG_STRIDE },
     { "try to read where one died, while one comes to write", stage_lock_of_a_dead_writer,
       be_somebody, try_read, come_to_write_meanwhile, expect_it_is_told, NULL, LONG_STRIDE },
 };

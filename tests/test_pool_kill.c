@@ -273,6 +273,31 @@ static void test_killed_at_each_instruction(void **state)
     test_free(first.state);
 }
 
+/* Its place is one that the walk leaves alone. */
+static void check_gone_on(int (*call)(struct weir_pool *, uint64_t *), const char *what)
+{
+    struct states first;
+    walk(&first, what, act);
+    for (unsigned i = 0; i < first.count; i++) {
+        start_from(first.state[i]);
+        assert_result(call(&pool, &held->place[3]), 0);
+        check_pool();
+    }
+    assert_true(first.count > 10);
+    test_free(first.state);
+}
+
+/* Who comes after the death allocates, or frees: it goes by what its own recovery has left. */
+static void test_killed_and_gone_on(void **state)
+{
+    (void)state;
+    stage(false);
+    check_gone_on(weir_pool_alloc, "before an alloc");
+    stage(false);
+    assert_result(weir_pool_alloc(&pool, &held->place[3]), 0);
+    check_gone_on(weir_pool_free, "before a free");
+}
+
 static void test_recovery_killed(void **state)
 {
     struct states first;
@@ -323,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_at_each_instruction),
+        cmocka_unit_test(test_killed_and_gone_on),
         cmocka_unit_test(test_recovery_killed),
         cmocka_unit_test(test_places_unseen),
         cmocka_unit_test(test_places_unseen_recovery_killed),

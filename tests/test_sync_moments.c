@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: a change that comes at any moment of a wait ends it, and not a slice later: before the
- *       sleep, in the midst of the unlock of a condition, or when the sleep has begun.
+ *       sleep, in the midst of the unlock of a condition, or when the sleep has begun. And a wait whose
+ *       deadline has passed says what becomes of the mutex meanwhile.
  * Method: a traced child is halted at each system call stop of its wait; there the change is made
  *       and told; then it goes on, and the time until its end is taken. What is late three times
- *       out of three is late, and no busy machine.
+ *       out of three is late, and no busy machine. And one is halted where it has let the mutex go.
  */
 #include "fixture.h"
 #include "tracer.h"
@@ -177,9 +178,58 @@ static void test_moments(void **state)
     }
 }
 
+/* --- the mutex past the deadline ------------------------------------------------------------------ */
+
+static void lock(void *unused)
+{
+    (void)unused;
+    CHECK_RESULT(weir_mutex_lock(&board->mutex), 0);
+}
+
+static void wait_past_the_deadline(void *expected)
+{
+    CHECK_RESULT(weir_condition_wait_until(&board->condition, &board->mutex, 1), *(int *)expected);
+}
+
+static bool is_free(void)
+{
+    const struct weir__mutex_shm *shm = (const struct weir__mutex_shm *)(const void *)&board->mutex;
+    return weir__owner(shm->owned.word) == WEIR_IDENTITY_NOBODY;
+}
+
+static void inherit_and_give_up(void)
+{
+    assert_result(weir_mutex_lock(&board->mutex), WEIR_OWNER_DIED);
+    assert_result(weir_mutex_unlock(&board->mutex), 0);
+}
+
+/* Whoever has it when the wait wants it back has died, or given it up: that counts for more. */
+static void test_the_mutex_past_the_deadline(void **state)
+{
+    const int results[] = { -ETIMEDOUT, WEIR_OWNER_DIED, -ENOTRECOVERABLE };
+    (void)state;
+    if (!tracer_works())
+        skip();
+    for (size_t i = 0; i < ARRAY_SIZE(results); i++) {
+        int expected = results[i];
+        memset((void *)board, 0, sizeof *board);
+        pid_t child = tracee_start(lock, wait_past_the_deadline, &expected);
+        while (!is_free())
+            tracee_step_instruction(child);
+        if (expected != -ETIMEDOUT)
+            in_child(lock, NULL);
+        if (expected == -ENOTRECOVERABLE)
+            inherit_and_give_up();
+        assert_int_equal(tracee_finish(child), 0);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_moments) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_moments),
+        cmocka_unit_test(test_the_mutex_past_the_deadline),
+    };
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED)
         return 1;

@@ -440,6 +440,41 @@ static void test_each_lie(void **state)
     onlooker_end();
 }
 
+static void tap_a_full_ring(void *argument)
+{
+    struct weir_tap_options options = WEIR_TAP_OPTIONS;
+    struct weir_tap *tap;
+    uint64_t got;
+    (void)argument;
+    alarm(10);
+    for (int i = 0; i <= WEIR_START_BACK; i++) {
+        options.start = (uint32_t)i;
+        options.start_back = 3;
+        CHECK_RESULT(weir_tap_open(&tap, "lane", &options), 0);
+        for (int k = 0; k < 6; k++) {
+            int result = weir_tap_receive_until(tap, &got, sizeof got, NULL, NOW);
+            CHECK(result == 0 || result == -EAGAIN || result == -EUCLEAN);
+        }
+        weir_tap_close(tap);
+    }
+}
+
+/* A ring full of messages, where behind one nothing should be: whoever looks for the newest goes round once. */
+static void test_a_ring_without_an_end(void **state)
+{
+    (void)state;
+    assert_result(victim_open(true), 0);
+    send_number(victim_publisher, 0);
+    assert_true(liar_attach());
+    uint64_t *ring = (uint64_t *)(void *)((unsigned char *)liar_lane + WEIR__LANE_RING_OFFSET);
+    for (size_t i = 2; i < CAPACITY / 8; i += 2)
+        ring[i] = ring[0];
+    in_child(tap_a_full_ring, NULL);
+    victim_close();
+    liar_restore_directory();
+    liar_detach();
+}
+
 static void test_lies_while_it_looks(void **state)
 {
     (void)state;
@@ -510,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_a_child_of_the_same_pid),
         cmocka_unit_test(test_who_may_not_be_read),
         cmocka_unit_test(test_each_lie),
+        cmocka_unit_test(test_a_ring_without_an_end),
         cmocka_unit_test(test_lies_while_it_looks),
         cmocka_unit_test(test_never_torn),
     };

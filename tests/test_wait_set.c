@@ -98,6 +98,18 @@ static void test_publisher(void **state)
     weir_subscriber_close(subscriber);
 }
 
+/* One that is readable was removed: it makes the set's descriptor readable no more, and may come again. */
+static void expect_gone(int fd)
+{
+    int descriptor = weir_wait_set_fd(waiting_set);
+    waiting_expect_nothing();
+    assert_false(is_readable(descriptor, 0));
+    assert_true(is_readable(fd, 0));
+    assert_result(weir_wait_set_add_fd(waiting_set, fd, POLLIN, 4), 0);
+    waiting_expect(4, WEIR_WAIT_FD);
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
+}
+
 static void test_descriptors(void **state)
 {
     (void)state;
@@ -134,6 +146,7 @@ static void test_descriptors(void **state)
     waiting_expect(2, WEIR_WAIT_FD);
     assert_result(weir_wait_set_remove(waiting_set, 1), 0);
     waiting_expect_nothing();
+    expect_gone(counter);
     assert_result(weir_wait_set_add_fd(waiting_set, ends[1], POLLOUT, 3), 0);
     close(ends[0]);
     waiting_expect(3, WEIR_WAIT_FD);

@@ -269,6 +269,42 @@ static void test_members_asleep(void **state)
         assert_in_range(late, 0, TURNS_OF_MEMBERS / 2);
 }
 
+static void publish_and_subscribe(unsigned number)
+{
+    struct weir_publisher *publisher = ringer_publisher(number);
+    struct weir_subscriber *subscriber = NULL;
+    CHECK_RESULT(weir_subscriber_open(&subscriber, ringer_name(number), NULL), 0);
+    CHECK(publisher != NULL);
+    for (;;)
+        pause();
+}
+
+/* Until so many of both roles are told of. */
+static void expect_members(unsigned count)
+{
+    int64_t until_ns = weir_deadline_ns(5000 * MS_NS);
+    const struct weir_wait_event *event = &ringers_events[0];
+    do
+        assert_result(weir_wait_set_wait_until(waiting_set, ringers_events, 1, until_ns), 1);
+    while (event->publishers != count || event->subscribers != count);
+}
+
+/* Nobody is left in the channel who would notice: whoever waits asks for itself. */
+static void test_members_killed(void **state)
+{
+    (void)state;
+    assert_result(weir_wait_set_add_members(waiting_set, ringer_name(0), NULL,
+                                            WEIR_WAIT_PUBLISHERS | WEIR_WAIT_SUBSCRIBERS, 1),
+                  0);
+    expect_members(0);
+    for (int i = 0; i < 2; i++) {
+        ringers[0].pid = ringer_fork(publish_and_subscribe, 0);
+        expect_members(1);
+        crowd_kill(ringers[0].pid);
+        expect_members(0);
+    }
+}
+
 int main(int argument_count, char **arguments)
 {
     if (!waiting_begin(argument_count, arguments))
@@ -279,6 +315,7 @@ int main(int argument_count, char **arguments)
         WAITING_TEST(test_another_program),
         WAITING_TEST(test_lost_ring),
         WAITING_TEST(test_members_asleep),
+        WAITING_TEST(test_members_killed),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

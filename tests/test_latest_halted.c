@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goal: what comes to pass in the middle of a reader's call is seen: the last value of a writer that
+ *       is killed after it, and a hold that somebody took away while the value was copied.
+ * Method: a child is halted after so many instructions of its call; the others act; then it goes on.
+ *       See trail.h.
+ */
+#include "fixture.h"
+#include "latest_world.h"
+#include "tracer.h"
+#include "trail.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "latest/layout.h"
+
+/* More than is copied without a hold. */
+enum { LARGE = 20000, BUFFERS = 4, INSTRUCTIONS_MAX = 100000 };
+
+/*
+ * What must not be missed is hundreds of instructions long, as the kernel is asked in it; of the copy any
+ * moment will do, and its steps are many.
+ */
+enum { WAIT_STRIDE = 40, COPY_MOMENTS = 3 };
+
+static struct board {
+    atomic_bool is_done; /* the call has returned */
+} * board;
+
+static struct value_pair pair;
+static unsigned char bytes[LARGE];
+
+static void skip_where_nobody_traces(void)
+{
+    if (!SANITIZED && tracer_works())
+        return;
+    print_message("nobody may trace here, or sanitizers make twenty instructions of one\n");
+    skip();
+}
+
+static bool is_done(void)
+{
+    return board->is_done;
+}
+
+static void put(struct weir_latest_writer *writer, uint64_t number, uint64_t size_bytes)
+{
+    static unsigned char value[LARGE];
+    value_fill(value, size_bytes, number);
+    CHECK_RESULT(weir_latest_write(writer, value, size_bytes), 0);
+}
+
+/* Value 1 is there. */
+static void stage(uint64_t size_bytes)
+{
+    struct weir_latest_options options = latest_options(size_bytes, BUFFERS, 1);
+    value_pair_open(&pair, &options);
+    put(pair.writer, 1, size_bytes);
+    board->is_done = false;
+}
+
+/* In the child, before it is led: the first question for an identity is long. */
+static void be_somebody(void *argument)
+{
+    uint64_t identity;
+    (void)argument;
+    CHECK_RESULT(weir_identity(&identity), 0);
+}
+
+static struct companion companion; /* the writer, where it is another process */
+
+struct moment {
+    uint64_t size_bytes;
+    void (*prepare)(void);   /* in the test; may be NULL */
+    void (*act)(void *);     /* in the child, halted */
+    void (*meanwhile)(void); /* in the test */
+};
+
+static pid_t start_child(const struct moment *moment)
+{
+    stage(moment->size_bytes);
+    if (moment->prepare)
+        moment->prepare();
+    return tracee_start(be_somebody, moment->act, NULL);
+}
+
+/* False: the call was over before. */
+static bool meet_after(const struct moment *moment, unsigned instructions,
+                       const struct trail *trail)
+{
+    pid_t child = start_child(moment);
+    bool is_inside = trail ? trail_follow(trail, child, instructions, is_done)
+                           : trail_step(child, instructions, is_done);
+    moment->meanwhile();
+    int status = tracee_finish(child);
+    if (status != 0)
+        print_error("after %u instructions\n", instructions);
+    assert_int_equal(status, 0);
+    value_pair_close(&pair);
+    return is_inside;
+}
+
+static void record(const struct moment *moment, struct trail *trail)
+{
+    pid_t child = start_child(moment);
+    trail_record(trail, child, INSTRUCTIONS_MAX, is_done);
+    moment->meanwhile();
+    assert_int_equal(tracee_finish(child), 0);
+    value_pair_close(&pair);
+}
+
+/* --- a writer writes, and is killed --------------------------------------------------------------- */
+
+static void wait_for_the_next(void *argument)
+{
+    (void)argument;
+    int result = weir_latest_wait_until(pair.reader, 1, 1);
+    board->is_done = true;
+    CHECK(result == 0 || result == -ETIMEDOUT);
+}
+
+static void write_and_die(struct companion *self, void *argument)
+{
+    struct weir_latest_writer *writer;
+    (void)argument;
+    CHECK_RESULT(weir_latest_writer_open(&writer, &pair.world.memory), 0);
+    companion_arrive(self);
+    put(writer, 2, 8);
+    raise(SIGKILL);
+}
+
+static void start_writer(void)
+{
+    weir_latest_writer_close(pair.writer);
+    pair.writer = NULL;
+    companion_start(&companion, write_and_die, NULL);
+    companion_meet(&companion);
+}
+
+static void let_it_write_and_die(void)
+{
+    companion_release(&companion);
+    assert_int_equal(companion_end(&companion), SIGKILL);
+}
+
+/* Its value is there, so nobody may be told that none will come. */
+static void test_the_last_value_counts(void **state)
+{
+    const struct moment moment = { 8, start_writer, wait_for_the_next, let_it_write_and_die };
+    struct trail trail = { .at = NULL };
+    unsigned strayed = 0;
+    (void)state;
+    skip_where_nobody_traces();
+    meet_after(&moment, 0,
+               NULL); /* What is linked at the first call (lazily, libc's) is by then. */
+    record(&moment, &trail);
+    for (unsigned instructions = 0; instructions < trail.count; instructions += WAIT_STRIDE)
+        if (!meet_after(&moment, instructions, &trail)) {
+            meet_after(&moment, instructions, NULL);
+            strayed++;
+        }
+    print_message("           %u instructions, strayed %u times\n", trail.count, strayed);
+    assert_true(trail.count > 100);
+    trail_free(&trail);
+}
+
+/* --- a liar frees the hold of who copies ------------------------------------------------------------- */
+
+static void read_large(void *argument)
+{
+    struct weir_latest_value value;
+    (void)argument;
+    int result = weir_latest_read(pair.reader, bytes, LARGE, &value);
+    board->is_done = true;
+    CHECK_RESULT(result, 0);
+    CHECK(value.size_bytes == LARGE && value_number(bytes, LARGE) == value.version);
+}
+
+static void free_and_overwrite(void)
+{
+    struct weir__latest_readers_shm *readers = pair.world.memory.readers;
+    atomic_store(&readers->hold[0].word, 0);
+    for (uint64_t number = 2; number < 2 + 2 * BUFFERS; number++)
+        put(pair.writer, number, LARGE);
+}
+
+/* What is copied meanwhile is torn, and must not be given out. */
+static void test_a_hold_that_is_taken_away(void **state)
+{
+    const struct moment moment = { LARGE, NULL, read_large, free_and_overwrite };
+    struct trail trail = { .at = NULL };
+    (void)state;
+    skip_where_nobody_traces();
+    record(&moment, &trail);
+    for (unsigned i = 1; i < COPY_MOMENTS; i++)
+        meet_after(&moment, trail.count / COPY_MOMENTS * i, NULL);
+    assert_true(trail.count > 100);
+    trail_free(&trail);
+}
+
+static int halted_start(void **state)
+{
+    board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return board == MAP_FAILED ? -1 : fixture_start(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_last_value_counts),
+        cmocka_unit_test(test_a_hold_that_is_taken_away),
+    };
+    return cmocka_run_group_tests(tests, halted_start, fixture_end);
+}
