@@ -40,7 +40,7 @@ int weir_arena_init(struct weir_space space, uint64_t offset, uint64_t size_byte
     uint64_t wanted = MAGIC << MAGIC_SHIFT | size_bytes, found = 0;
     struct weir__arena_shm *shm = area;
     /* Acquire and release [arena.geometry]: zeros before it, on both sides. Release [arena.geometry].
-     * Pairs with find(). */
+     * Pairs with weir_arena_open(). */
     if (atomic_compare_exchange_strong_explicit(&shm->geometry, &found, wanted,
                                                 memory_order_acq_rel, memory_order_acquire) ||
         found == wanted)

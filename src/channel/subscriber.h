@@ -219,7 +219,7 @@ static inline void weir__holds_drop(struct weir_subscriber *subscriber, unsigned
 static inline uint64_t weir__load_header_at(const unsigned char *at)
 {
     /* Acquire [lane.commit]: the payload, and the next header, after it. Pairs with
-     * put_header() and weir__publisher_commit_batch(). */
+     * commit_header() and weir__publisher_commit_batch(). */
     return atomic_load_explicit((const weir__atomic_u64 *)(const void *)at, memory_order_acquire);
 }
 

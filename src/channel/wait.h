@@ -122,7 +122,7 @@ static inline uint32_t weir__waker_look(const struct weir__waker *waker)
 {
     weir__wake_order(waker->must_fence);
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
-     * weir__sleep_begin(). */
+     * weir__sleep_announce(). */
     return atomic_load_explicit(waker->epoch, memory_order_relaxed);
 }
 

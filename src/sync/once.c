@@ -25,7 +25,7 @@ static int find(struct weir_once *once, struct weir__once_shm **shm)
 
 static bool is_done(struct weir__once_shm *shm)
 {
-    /* Acquire [once.done]: what was built. Pairs with weir_once_end(). */
+    /* Acquire [once.done]: what was built. Pairs with leave(). */
     return atomic_load_explicit(&shm->done, memory_order_acquire) == WEIR__ONCE_DONE;
 }
 

@@ -40,7 +40,7 @@ static inline bool take(struct weir__semaphore_shm *shm)
     uint32_t value = atomic_load_explicit(&shm->value, memory_order_relaxed);
     while (value != 0) {
         /* Acquire [semaphore.value]: what was written before the post. Pairs with
-         * weir_semaphore_post(). */
+         * post(). */
         if (atomic_compare_exchange_weak_explicit(&shm->value, &value, value - 1,
                                                   memory_order_acquire, memory_order_relaxed))
             return true;

@@ -20,9 +20,10 @@ fresh_tree() {
     printf '#include <weir/error.h>\n' >"$tree/include/weir/segment.h"
     printf '#include <weir/weir.h>\n#include "own.h"\n#include "../examples/e.h"\n' \
         >"$tree/tools/good.c"
-    # shellcheck disable=SC2016
-    printf '/* Release [lane.commit]: payload first. Pairs with peek(). */\n' >"$tree/src/base/a.c"
-    printf '/* Acquire [lane.commit]: pairs with commit(). */\n' >"$tree/src/segment/b.c"
+    printf 'void commit(void)\n{\n    /* Release [lane.commit]: payload first. Pairs with peek(). */\n}\n' \
+        >"$tree/src/base/a.c"
+    printf 'void peek(void)\n{\n    /* Acquire [lane.commit]: pairs with\n     * commit(). */\n}\n' \
+        >"$tree/src/segment/b.c"
     printf '#include <stdatomic.h>\n' >"$tree/src/base/atomics.h"
 }
 
@@ -71,6 +72,9 @@ expect fail check-floors "an empty tree"
 tags "a tag that stands once" src/base/c.c '/* Release [lane.alone]: x */'
 tags "a tag that is only released" src/base/c.c '/* Release [x.y]: a */\n/* Release [x.y]: b */'
 tags "a tag that is only acquired" src/base/c.c '/* Acquire [x.y]: a */\n/* Acquire [x.y]: b */'
+tags "a partner that is not there" src/base/c.c '/* Release [lane.commit]: a. Pairs with gone(). */'
+tags "a partner without the tag" src/base/c.c \
+    'void idle(void)\n{\n}\n/* Release [lane.commit]: a. Pairs with\n * peek() and idle(). */'
 tags "stdatomic in a .c file" src/base/c.c '#include <stdatomic.h>'
 tags "stdatomic in a second header" src/segment/c.h '#include <stdatomic.h>'
 
