@@ -164,7 +164,8 @@ static_assert(sizeof(struct weir__publisher_stats_shm) <= WEIR__LINE_BYTES &&
  *
  *   word            | written              | how
  *   ----------------+----------------------+----------------------------------------
- *   member to evicts| before it is listed  | plain; ordered by [slot.page]
+ *   member to       | before it is listed  | plain; ordered by [slot.page]
+ *   trust_uid       |                      |
  *   boundary...     | at looks             | three release stores [lane.boundary]
  *   ended           | once, at the end     | release [lane.end]
  *   epoch           | before each sleep    | see wait.h
