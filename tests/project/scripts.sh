@@ -80,8 +80,9 @@ tags "stdatomic in a second header" src/segment/c.h '#include <stdatomic.h>'
 
 pages() { # what, file, text that is appended
     rm -rf "${tree:?}"/*
-    mkdir -p "$tree/docs" "$tree/src/channel" "$tree/src/sync" "$tree/src/latest"
-    for name in lane:channel sync:sync latest:latest; do
+    mkdir -p "$tree/docs" "$tree/src/channel" "$tree/src/sync" "$tree/src/latest" \
+        "$tree/src/base" "$tree/src/segment" "$tree/src/alloc"
+    for name in lane:channel sync:sync latest:latest design:segment; do
         printf '/*\n * I1: x\n * CRASH a.b: x\n */\n/* Release [c.d]: x */\n' >"$tree/src/${name#*:}/a.h"
         printf -- '- I1: x\n## Order pairs\n| c.d | x |\n## Crash points\n| a.b | x |\n' \
             >"$tree/docs/${name%:*}.md"
@@ -96,6 +97,10 @@ pages "an order pair in the code alone" src/channel/a.h '/* Release [c.e]: x */'
 pages "an invariant in the code alone" src/sync/a.h '/*\n * I2: x\n */' fail
 pages "an invariant in the page alone" docs/sync.md '- I2: x' fail
 pages "a crash point of latest in its code alone" src/latest/a.h '/* CRASH a.c */' fail
+pages "a crash point of the pool in its code alone" src/alloc/b.h '/* CRASH a_b.c */' fail
+pages "a crash point of a segment in the page alone" docs/design.md '| a.c_d | x |' fail
+pages "an order pair of base in its code alone" src/base/b.h '/* Acquire [c.e_f]: x */' fail
+pages "an index in the code" src/segment/b.h 'int a = kinds[ref.by];' pass
 
 fresh_tree
 {
