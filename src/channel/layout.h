@@ -219,7 +219,7 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
  *   stats   | when it comes to it  | relaxed, see above
  *   cursor  | each release         | release [lane.free]; never falls within a lane
  *   released| each release         | relaxed [lane.released], just before the cursor: messages
- *           |                      | of that publisher, but those held, announced or not, or to come
+ *           |                      | given back: all before head, less those that are held
  *   lane    | at the attach        | release [lane.attached]; 0, relaxed, before the cursor
  *           |                      | changes lanes
  *   finished| when a lane is left  | release [lane.finished]; the cursor stays that lane's
