@@ -7,7 +7,8 @@
  * for each word who writes it.
  *
  * Words that one side writes often and words that the other reads often stand on
- * different lines: 128 bytes, the pair of lines that processors fetch at once.
+ * different pairs of lines: 128 bytes, which processors fetch at once. Where a name or a comment
+ * below says line, it is such a pair; but a cache's lines are of 64.
  */
 
 #include <assert.h>
