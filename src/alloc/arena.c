@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arena: a head, and what it gives behind it.
- *
- *   field     | who writes it       | under what
- *   ----------+---------------------+---------------------------------------------
- *   geometry  | any initialiser     | compare-and-swap: 0 -> magic and size
- *   intent    | see alloc/intent.h  |
- *   used      | who holds the mutex | bytes given, from the first behind the head
- *   before    | who holds the mutex | while act is 0: what used is then
+ * The arena: its steps, and what a kill between them leaves. Its words are in alloc/arena.h.
  *
  *   step of alloc            | killed after it, whoever comes next finds   | and does
  *   -------------------------+---------------------------------------------+---------------------
@@ -27,22 +20,13 @@
 
 #include <errno.h>
 
-#include "alloc/intent.h"
+#include "alloc/arena.h"
 #include "base/error.h"
 
 #define MAGIC UINT64_C(0xa12ea)
 #define MAGIC_SHIFT 44 /* sizes are below 16 TiB */
 
 enum act { NOTHING = 0, ALLOC = 1 };
-
-struct weir__arena_shm {
-    weir__atomic_u64 geometry;
-    struct weir__intent intent;
-    weir__atomic_u64 before; /* what used was before the act */
-    weir__atomic_u64 used;
-};
-
-_Static_assert(sizeof(struct weir__arena_shm) <= WEIR_ARENA_HEADER_BYTES, "the head");
 
 int weir_arena_init(struct weir_space space, uint64_t offset, uint64_t size_bytes)
 {
@@ -56,7 +40,7 @@ int weir_arena_init(struct weir_space space, uint64_t offset, uint64_t size_byte
     uint64_t wanted = MAGIC << MAGIC_SHIFT | size_bytes, found = 0;
     struct weir__arena_shm *shm = area;
     /* Acquire and release [arena.geometry]: zeros before it, on both sides. Release [arena.geometry].
-     * Pairs with find(). */
+     * Pairs with weir_arena_open(). */
     if (atomic_compare_exchange_strong_explicit(&shm->geometry, &found, wanted,
                                                 memory_order_acq_rel, memory_order_acquire) ||
         found == wanted)

@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pool: a head, a table of links, the blocks.
- *
- *   field     | who writes it       | under what
- *   ----------+---------------------+--------------------------------------------------------
- *   geometry  | any initialiser     | compare-and-swap: 0 -> magic and bytes; 0 -> magic and count
- *   intent    | see alloc/intent.h  | block: a block's number
- *   free      | who holds the mutex | the first free block's number + 1; 0: none
- *   fresh     | who holds the mutex | blocks from this number on were never given
- *   link[i]   | who holds the mutex | of a free block: the next free one's number + 1; GIVEN; 0
+ * The pool: its steps, and what a kill between them leaves. Its words are in alloc/pool.h.
  *
  *   step of alloc               | killed after it, who comes next finds    | and does
  *   ----------------------------+------------------------------------------+----------------------
@@ -39,24 +31,14 @@
 #include <weir/pool.h>
 
 #include <errno.h>
-#include <stddef.h>
 
-#include "alloc/intent.h"
+#include "alloc/pool.h"
 #include "base/error.h"
 
 #define MAGIC UINT64_C(0x9001b)
 #define MAGIC_SHIFT 44 /* sizes are below 16 TiB */
 
-#define GIVEN UINT32_MAX
-
 enum act { NOTHING = 0, ALLOC = 1, FREE = 2 };
-
-struct weir__pool_shm {
-    weir__atomic_u64 geometry_bytes, geometry_count;
-    struct weir__intent intent;
-    weir__atomic_u64 free, fresh;
-    weir__atomic_u32 link[] __attribute__((aligned(64)));
-};
 
 static uint64_t round_up(uint64_t bytes, uint64_t to)
 {
@@ -281,7 +263,7 @@ static void give(struct weir_pool *pool, const struct bounds *bounds, uint64_t b
     else
         weir__set_word(&shm->fresh, block + 1);
     /* CRASH pool.unlisted: neither free nor given; the act says which. */
-    set_link(pool, block, GIVEN);
+    set_link(pool, block, WEIR__POOL_GIVEN);
 }
 
 int weir_pool_alloc(struct weir_pool *pool, uint64_t *place)
@@ -317,7 +299,7 @@ static int find(const struct weir_pool *pool, const struct bounds *bounds, uint6
     if (offset < pool->blocks_offset || at % stride != 0 || *block >= bounds->fresh)
         return weir__fail(EINVAL, "the place holds %llu: no block of this pool begins there",
                           (unsigned long long)offset);
-    if (load_link(pool, *block) != GIVEN)
+    if (load_link(pool, *block) != WEIR__POOL_GIVEN)
         return weir__fail(EINVAL, "block %llu is free already: freed twice?",
                           (unsigned long long)*block);
     return 0;
@@ -371,7 +353,7 @@ static uint64_t count_given(const struct weir_pool *pool, const struct bounds *b
 {
     uint64_t given = 0;
     for (uint64_t i = 0; i < bounds->fresh; i++)
-        given += load_link(pool, i) == GIVEN;
+        given += load_link(pool, i) == WEIR__POOL_GIVEN;
     return given;
 }
 

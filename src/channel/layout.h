@@ -7,7 +7,8 @@
  * for each word who writes it.
  *
  * Words that one side writes often and words that the other reads often stand on
- * different lines: 128 bytes, the pair of lines that processors fetch at once.
+ * different pairs of lines: 128 bytes, which processors fetch at once. Where a name or a comment
+ * below says line, it is such a pair; but a cache's lines are of 64.
  */
 
 #include <assert.h>
@@ -164,7 +165,8 @@ static_assert(sizeof(struct weir__publisher_stats_shm) <= WEIR__LINE_BYTES &&
  *
  *   word            | written              | how
  *   ----------------+----------------------+----------------------------------------
- *   member to evicts| before it is listed  | plain; ordered by [slot.page]
+ *   member to       | before it is listed  | plain; ordered by [slot.page]
+ *   trust_uid       |                      |
  *   boundary...     | at looks             | three release stores [lane.boundary]
  *   ended           | once, at the end     | release [lane.end]
  *   epoch           | before each sleep    | see wait.h
@@ -218,7 +220,7 @@ static_assert(sizeof(struct weir__lane_shm) <= WEIR__LANE_RING_OFFSET, "before t
  *   stats   | when it comes to it  | relaxed, see above
  *   cursor  | each release         | release [lane.free]; never falls within a lane
  *   released| each release         | relaxed [lane.released], just before the cursor: messages
- *           |                      | of that publisher, but those held, announced or not, or to come
+ *           |                      | given back: all before head, less those that are held
  *   lane    | at the attach        | release [lane.attached]; 0, relaxed, before the cursor
  *           |                      | changes lanes
  *   finished| when a lane is left  | release [lane.finished]; the cursor stays that lane's

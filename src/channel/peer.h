@@ -91,7 +91,10 @@ int weir__refuse_huge_pages(const struct weir_segment *memory);
 int weir__peer_meet(const struct weir__side *side, struct weir__peer *peer, uint64_t magic,
                     uint64_t least_bytes, uint64_t most_bytes);
 
-/* Whom to attach memory of: of peers the trust in the directory is that in who may write it. */
+/*
+ * The trust to attach a peer's memory with. WEIR_TRUST_DIRECTORY becomes ANYONE: whoever may write
+ * the directory is accepted.
+ */
 uint32_t weir__peer_trust(const struct weir__side *side);
 
 /*

@@ -19,7 +19,7 @@
 static inline bool is_rung(const struct weir__waker *waker)
 {
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier, or by the fence of
-     * wake_subscribers(). Pairs with weir__sleep_begin(). */
+     * wake_subscribers(). Pairs with weir__sleep_announce(). */
     return atomic_load_explicit(waker->epoch, memory_order_relaxed) == waker->rung;
 }
 
@@ -48,7 +48,7 @@ static inline int wake_subscribers(struct weir_publisher *publisher, bool must_f
     /* CRASH lane.unrung */
     weir__wake_order(must_fence);
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
-     * weir__sleep_begin(). */
+     * weir__sleep_announce(). */
     uint32_t epoch = atomic_load_explicit(publisher->waker.epoch, memory_order_relaxed);
     /* Relaxed [slot.changes]: likewise; who joins raises it before it sleeps. */
     uint32_t changes = atomic_load_explicit(publisher->changes, memory_order_relaxed);

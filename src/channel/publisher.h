@@ -173,10 +173,10 @@ void weir__publisher_put_pad(struct weir_publisher *publisher);
 bool weir__publisher_reserve(struct weir_publisher *publisher, uint64_t wanted);
 
 /*
- * The two halves of the same at a look, whose full fence stands between them: before it, what will
- * be reserved if there is room; behind it, what there was room for. least: what it will be at least
- * if there is room, by which the mark before it is decided. What is announced and lowered again
- * makes none, or a full ring would have a mark before each record, and all of them near the tail.
+ * The same in two halves, of a look, with its full fence between. announce() stores, before the fence,
+ * the highest position that the look may reserve. settle() lowers that, after it, to what there was
+ * room for. least: the part that is certain to stay. That alone makes a mark: else a full ring would
+ * have one before each record, and all of them near the tail.
  */
 void weir__publisher_announce(struct weir_publisher *publisher, uint64_t reserved, uint64_t least);
 void weir__publisher_settle(struct weir_publisher *publisher, uint64_t reserved);

@@ -36,7 +36,7 @@ static void store_reserved(struct weir_publisher *publisher, uint64_t reserved)
     publisher->reserved = reserved;
     /* Release [lane.reserved]: the mark before it, and when it is lowered nothing was written that
      * it forbids. Raised, a full fence follows, then what it allows. Pairs with
-     * weir__lane_is_intact(). */
+     * weir__is_intact(). */
     atomic_store_explicit(&publisher->lane->reserved, reserved, memory_order_release);
     /* CRASH lane.reserved */
 }
@@ -66,7 +66,7 @@ bool weir__publisher_reserve(struct weir_publisher *publisher, uint64_t wanted)
         reserved = publisher->limit;
     weir__publisher_announce(publisher, reserved, reserved);
     /* Full fence [lane.reserved] [slot.changes]: then the slots, and whatever is overwritten. Pairs
-     * with weir__lane_is_intact() and weir__slots_changed(): who has come either reads what we
+     * with weir__is_intact() and weir__slots_changed(): who has come either reads what we
      * have stored, or is seen. */
     atomic_thread_fence(memory_order_seq_cst);
     if (weir__slots_changes(weir__side_others(&publisher->side)) == publisher->changes_seen)

@@ -147,9 +147,9 @@ static int look(struct weir_publisher *publisher)
     publisher->limit = publisher->tail;
     store_boundary(publisher);
     weir__publisher_announce(publisher, look_ahead(publisher), publisher->wanted);
-    /* Full fence [slot.changes] [lane.reserved]: the boundary, and what is reserved, then the
-     * slots. Pairs with weir__slots_changed() and weir__lane_is_intact(): either we see the joiner,
-     * or it reads these or later ones. */
+    /* Full fence [slot.changes] [lane.reserved] [lane.refused]: the boundary, and what is reserved,
+     * then the slots and who refuses. Pairs with weir__slots_changed(), weir__is_intact() and
+     * take_back_refusal(): either we see the joiner, or it reads these or later ones. */
     atomic_thread_fence(memory_order_seq_cst);
     int result = find_limit(publisher);
     weir__publisher_settle(publisher, publisher->limit < publisher->wanted ? before

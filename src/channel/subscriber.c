@@ -130,7 +130,7 @@ static inline int store_cursor(struct weir_subscriber *subscriber, struct weir__
      * read_entries(). */
     atomic_store_explicit(&entry->released, count, memory_order_relaxed);
     /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
-     * was_taken(). */
+     * weir__publisher_reader_has_released(). */
     atomic_store_explicit(&entry->cursor, head, memory_order_release);
     if (__builtin_expect(weir__waker_look(&lane->waker) != lane->waker.rung, 0))
         return wake_publisher(subscriber, lane);

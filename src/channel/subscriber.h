@@ -6,8 +6,8 @@
  * A subscriber's handle. docs/lane.md, "Receiving"; layout.h says who writes what.
  *
  * S1: head of a lane, and each hold of it that is not announced, lie in [cursor, cursor +
- *     capacity], as long as the cursor of its entry is that lane's, and its publisher does not
- *     write anew what was not given back: then they may lie further on, and each still in the ring.
+ *     capacity]. That holds while the cursor of its entry is that lane's, and its publisher does not
+ *     write anew what was not given back. If it does, they may lie further on, each still in the ring.
  * S2: what was loaded from a lane was loaded once, and checked before it was used.
  * S3: a message that is held keeps its lane attached, also after the publisher is gone.
  * S5: of a lane that is validated nothing is believed before reserved was loaded behind it; and
@@ -219,7 +219,7 @@ static inline void weir__holds_drop(struct weir_subscriber *subscriber, unsigned
 static inline uint64_t weir__load_header_at(const unsigned char *at)
 {
     /* Acquire [lane.commit]: the payload, and the next header, after it. Pairs with
-     * put_header() and weir__publisher_commit_batch(). */
+     * commit_header() and weir__publisher_commit_batch(). */
     return atomic_load_explicit((const weir__atomic_u64 *)(const void *)at, memory_order_acquire);
 }
 

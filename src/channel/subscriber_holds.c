@@ -20,7 +20,7 @@ static void count_place(struct weir_subscriber *subscriber, struct weir__lane *l
         return; /* the entry is a later lane's, or nobody's */
     lane->changes++;
     /* Release [hold.count]: the places before it. Pairs with weir__publisher_note_walls() and
-     * was_taken(). */
+     * weir__publisher_reader_has_released(). */
     atomic_store_explicit(&weir__subscriber_aside(subscriber, lane->peer.number)->holds,
                           lane->changes << 8 | lane->announced, memory_order_release);
 }

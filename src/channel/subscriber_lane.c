@@ -77,7 +77,7 @@ void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__la
      * read_entries(). */
     atomic_store_explicit(&lane->cursor->released, released, memory_order_relaxed);
     /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
-     * was_taken(). */
+     * weir__publisher_reader_has_released(). */
     atomic_store_explicit(&lane->cursor->cursor, cursor, memory_order_release);
     weir__wake(&lane->waker, weir__side_stats(&subscriber->side));
 }

@@ -16,7 +16,7 @@ const weir__atomic_u32 weir__nobody_epoch;
 static void ring(weir__atomic_u32 *doorbell, uint32_t mask)
 {
     /* Release [slot.doorbell]: nothing is carried by it; whoever is woken looks for itself. Pairs
-     * with weir__sleep_begin(). */
+     * with weir__sleep_announce(). */
     atomic_fetch_add_explicit(doorbell, 1, memory_order_release);
     /* CRASH sleep.unwoken: a slice makes up for it. */
     weir__futex_wake_bits(doorbell, mask);
@@ -77,7 +77,7 @@ struct weir__sleep weir__sleep_announce(const struct weir__waiter *waiter)
     /* Acquire [slot.doorbell]. Pairs with ring(). */
     sleep.bell = atomic_load_explicit(waiter->doorbell, memory_order_acquire);
     /* Relaxed [sleep.epoch]: this process alone writes it, in one thread or two; the fences below
-     * order it before the look. Pairs with weir__wake(). */
+     * order it before the look. Pairs with weir__waker_look(). */
     sleep.epoch = atomic_fetch_add_explicit(waiter->epoch, 1, memory_order_relaxed) + 1;
     return sleep;
 }

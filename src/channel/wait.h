@@ -30,9 +30,9 @@
 #define WEIR__SLICE_NS INT64_C(200000000)
 
 /*
- * Who moves large messages waits while the other side copies them: longer than spin_ns, and shorter than
- * that and a sleep. So a spin by default is as much longer as a copy out and one in take of what was
- * moved since the wait before: this many bytes a ns, and so much at most. What spins cost, moving has cost.
+ * While the other side copies a large message, we wait longer than spin_ns, but less than a sleep
+ * costs. So the default spin is extended by the time of two copies of the bytes moved since the last
+ * wait, at so many bytes a ns; and by so much at most. Spinning costs no more than moving has cost.
  */
 #define WEIR__SPIN_BYTES_A_NS 8
 #define WEIR__SPIN_MORE_NS INT64_C(100000)
@@ -122,7 +122,7 @@ static inline uint32_t weir__waker_look(const struct weir__waker *waker)
 {
     weir__wake_order(waker->must_fence);
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
-     * weir__sleep_begin(). */
+     * weir__sleep_announce(). */
     return atomic_load_explicit(waker->epoch, memory_order_relaxed);
 }
 

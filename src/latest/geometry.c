@@ -200,7 +200,7 @@ static int make_ready(struct weir__latest_ready_shm *ready, uint64_t magic, uint
         return result;
     /* CRASH latest.geometry */
     /* Release [latest.ready]: the geometry before the magic; all who come here store the same.
-     * Pairs with weir__latest_attach(). */
+     * Pairs with load_geometry(). */
     atomic_store_explicit(&ready->magic, magic, memory_order_release);
     return 0;
 }

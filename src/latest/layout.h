@@ -15,7 +15,8 @@
  *   owner.name | at the claim       | as in sync/owner.h
  *   index      | each value         | release store [latest.value], after all of it
  *   head.seq   | each value, twice  | 0: release [latest.reserve]; its index, before that of all
- *   head.size  | each value         | relaxed, between the two, as the value itself
+ *   head.      | each value         | relaxed, between the two, as the value itself
+ *   size_bytes |                    |
  *   hot_seq,   | each value of 104  | 0: relaxed, then a release fence; its word again: release,
  *   more_seq   | bytes at most      | both [latest.hot]; its bytes between the two
  *
@@ -51,6 +52,7 @@
  *     all hold words has not found it there.
  * L3: versions rise; none is published twice.
  * L7: a hot_seq or more_seq that is not 0 has the bytes of its value behind it.
+ * L4 to L6, of who writes, what is held and who waits, are not of words alone: docs/latest.md has them.
  */
 
 #include <assert.h>

@@ -52,8 +52,10 @@ int weir__draft_publish(struct weir__draft *draft, const char *directory);
 /* After the name was read: what was written before it became visible is seen from here on. */
 void weir__draft_order(void);
 
-/* Takes the draft away; the caller has removed what it names, or gives it to the user: in the
- * second case a failure means that a collector would remove it. 0, or -errno with a sentence. */
+/*
+ * Takes the draft away. The caller has removed what it names; or that stays, and is the user's: then a
+ * failure is fatal to it, since a collector would remove it. 0, or -errno with a sentence.
+ */
 int weir__draft_abandon(struct weir__draft *draft);
 
 /*

@@ -90,8 +90,8 @@ int weir__entry_vacate(const struct weir__rundir *dir, const char *directory, co
 
 /*
  * Takes the name of an object away that is still in use: its record moves to
- * "~NONCE", so that its set is found when the last user is gone. CRASH
- * entry.retired: the name's directory is empty, as good as none.
+ * "~NONCE", so that its set is found when the last user is gone.
+ * CRASH entry.retired: the name's directory is empty, as good as none.
  */
 int weir__entry_retire(const struct weir__rundir *dir, const struct weir__entry *entry);
 

@@ -69,8 +69,9 @@ struct weir__segment_making {
     void (*fill)(void *memory,
                  const void *argument); /* by name: the user's bytes, 0 before; or NULL */
     const void *argument;
-    uint32_t
-        flags; /* WEIR_SEGMENT_PREFAULT, if it is made: one that is there is not vouched for yet */
+    /* WEIR_SEGMENT_PREFAULT: applied only when it is created. One that is there already is not
+     * trusted yet, and so is not touched. */
+    uint32_t flags;
     struct weir__segment_beside *beside; /* or NULL; of an object with a draft */
 };
 
@@ -82,7 +83,7 @@ struct weir__segment_ask {
     char what[WEIR__REF_TEXT_BYTES];     /* the reference as text */
     struct weir__rundir *dir;            /* to be entered by who needs it; its owner closes it */
     const struct weir__segment_making *making;
-    bool is_probe; /* to open what is not there is no error that is told to anybody */
+    bool is_probe; /* -ENOENT of an open leaves no sentence */
 };
 
 enum weir__ask_for { WEIR__ASK_CREATE = 1, WEIR__ASK_OPEN = 2 };

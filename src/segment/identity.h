@@ -39,7 +39,7 @@ static inline const struct weir__self *weir__self(void)
 /* weir_identity() without a system call, once it has succeeded. 0: it has not. */
 static inline uint64_t weir__self_identity(const struct weir__self *self)
 {
-    /* Acquire [self.identity]: name and uid before it. Pairs with weir_identity(). */
+    /* Acquire [self.identity]: name and uid before it. Pairs with tell(). */
     return atomic_load_explicit(&self->identity, memory_order_acquire);
 }
 

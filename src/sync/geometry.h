@@ -5,7 +5,7 @@
 /*
  * The first word of an object with a number of places:
  *
- *   bits 63..40  what it is (enum weir__geometry_kind)
+ *   bits 63..40  what it is (enum weir__geometry_name)
  *   bits 39..32  its layout
  *   bits 31..0   how many places
  *

@@ -75,7 +75,7 @@ static inline void write_name(struct weir__mutex_shm *mutex, uint64_t thread)
     /* CRASH mutex.unnamed */
     weir__owned_name(&mutex->owned);
     /* Relaxed [mutex.thread]: read as one's own by who wrote it alone. Pairs with
-     * weir__mutex_is_ours(). */
+     * is_of_this_thread(). */
     atomic_store_explicit(&mutex->thread, thread, memory_order_relaxed);
 }
 

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A mutex, and a word that says that it is done.
- *
- *   field   | who writes it              | under what
- *   --------+----------------------------+--------------------------------------
- *   mutex   | see sync/mutex.h           |
- *   done    | who holds the mutex        | 0 -> DONE, once
- *
- * O1: done is DONE only when somebody has built it all.
+ * The mutex is held while it is built; what is done is asked without it. sync/once.h has the words.
  *
  * CRASH once.unlocked: done, and the mutex a dead one's: nobody looks at it any more.
  */
@@ -19,30 +12,21 @@
 
 #include "base/error.h"
 #include "sync/mutex.h"
+#include "sync/once.h"
 
-#define DONE UINT32_C(1)
-
-struct once_shm {
-    struct weir_mutex mutex;
-    weir__atomic_u32 done;
-    uint32_t reserved; /* 0 */
-};
-
-_Static_assert(sizeof(struct once_shm) == sizeof(struct weir_once), "once");
-
-static int find(struct weir_once *once, struct once_shm **shm)
+static int find(struct weir_once *once, struct weir__once_shm **shm)
 {
-    *shm = (struct once_shm *)(void *)once;
+    *shm = (struct weir__once_shm *)(void *)once;
     if (once && (uintptr_t)once % _Alignof(struct weir__mutex_shm) == 0)
         return 0;
     return weir__fail(EINVAL, "once %p: it must be there, and aligned to 8 bytes",
                       (const void *)once);
 }
 
-static bool is_done(struct once_shm *shm)
+static bool is_done(struct weir__once_shm *shm)
 {
-    /* Acquire [once.done]: what was built. Pairs with weir_once_end(). */
-    return atomic_load_explicit(&shm->done, memory_order_acquire) == DONE;
+    /* Acquire [once.done]: what was built. Pairs with leave(). */
+    return atomic_load_explicit(&shm->done, memory_order_acquire) == WEIR__ONCE_DONE;
 }
 
 /* What the mutex says of itself, as it is for who builds. */
@@ -62,7 +46,7 @@ static int tell(int result)
 
 int weir_once_begin_until(struct weir_once *once, int64_t deadline_ns)
 {
-    struct once_shm *shm;
+    struct weir__once_shm *shm;
     int result = find(once, &shm);
     if (result != 0 || is_done(shm))
         return result;
@@ -84,7 +68,7 @@ int weir_once_begin(struct weir_once *once)
 
 static int leave(struct weir_once *once, bool is_built)
 {
-    struct once_shm *shm;
+    struct weir__once_shm *shm;
     uint64_t word;
     int result = find(once, &shm);
     if (result != 0)
@@ -93,7 +77,7 @@ static int leave(struct weir_once *once, bool is_built)
         return weir__fail_plain(EPERM, "this thread has not begun it");
     /* Release [once.done]: what was built. Pairs with is_done(). */
     if (is_built)
-        atomic_store_explicit(&shm->done, DONE, memory_order_release);
+        atomic_store_explicit(&shm->done, WEIR__ONCE_DONE, memory_order_release);
     /* CRASH once.unlocked */
     return weir_mutex_unlock(&once->mutex);
 }

@@ -33,7 +33,7 @@ static inline uint64_t weir__rwlock_load_place(const struct weir__owned *place)
 static inline bool weir__rwlock_move(struct weir__owned *place, uint64_t *from, uint64_t to)
 {
     /* Sequentially consistent [rwlock.place]: up, then the look at writer; and down, what was read
-     * before it, and then the look at who waits. Pairs with weir_rwlock_write_lock_until(). */
+     * before it, and then the look at who waits. Pairs with load_place(). */
     return atomic_compare_exchange_strong_explicit(&place->word, from, to, memory_order_seq_cst,
                                                    memory_order_relaxed);
 }

@@ -1,16 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A value, and an event for who finds it 0.
- *
- *   field   | who writes it | under what
- *   --------+---------------+----------------------------------------------------------
- *   value   | anyone        | compare-and-swap: n -> n + count (post), n -> n - 1, n > 0 (wait)
- *   asleep  | anyone        | add 1 before a sleep, subtract 1 behind it; a hint
- *   event   | anyone        | see sync/event.h
- *
- * S1: the value is what was posted, and the initial value, less what was taken.
- * S2: nobody sleeps longer than a slice while the value is above 0.
- *
  * Whom a post of one wakes, if somebody waits: one; or all, when asleep says that there is one at most. That is the
  * same, but that no mark of a waiter is left for the next post to find, which would call the kernel in
  * vain. Whatever asleep says, either is right: who died in its sleep, or lies, costs time and nothing else.
@@ -27,18 +16,11 @@
 #include "base/error.h"
 #include "sync/await.h"
 #include "sync/event.h"
-
-struct semaphore_shm {
-    weir__atomic_u32 value;
-    weir__atomic_u32 asleep;
-    struct weir__event_shm event;
-};
-
-_Static_assert(sizeof(struct semaphore_shm) == sizeof(struct weir_semaphore), "semaphore");
+#include "sync/semaphore.h"
 
 static inline bool is_misplaced(const struct weir_semaphore *semaphore)
 {
-    return !semaphore || (uintptr_t)semaphore % _Alignof(struct semaphore_shm) != 0;
+    return !semaphore || (uintptr_t)semaphore % _Alignof(struct weir__semaphore_shm) != 0;
 }
 
 static int misplaced(const struct weir_semaphore *semaphore)
@@ -47,18 +29,18 @@ static int misplaced(const struct weir_semaphore *semaphore)
                       (const void *)semaphore);
 }
 
-static inline struct semaphore_shm *shared(struct weir_semaphore *semaphore)
+static inline struct weir__semaphore_shm *shared(struct weir_semaphore *semaphore)
 {
-    return (struct semaphore_shm *)(void *)semaphore;
+    return (struct weir__semaphore_shm *)(void *)semaphore;
 }
 
-static inline bool take(struct semaphore_shm *shm)
+static inline bool take(struct weir__semaphore_shm *shm)
 {
     /* Relaxed: only a guess for the compare-and-swap. */
     uint32_t value = atomic_load_explicit(&shm->value, memory_order_relaxed);
     while (value != 0) {
         /* Acquire [semaphore.value]: what was written before the post. Pairs with
-         * weir_semaphore_post(). */
+         * post(). */
         if (atomic_compare_exchange_weak_explicit(&shm->value, &value, value - 1,
                                                   memory_order_acquire, memory_order_relaxed))
             return true;
@@ -73,7 +55,7 @@ static int look(void *shm)
 
 static void count_asleep(void *waiter, bool begins)
 {
-    struct semaphore_shm *shm = waiter;
+    struct weir__semaphore_shm *shm = waiter;
     /* Relaxed [semaphore.asleep]: a hint. */
     if (begins)
         atomic_fetch_add_explicit(&shm->asleep, 1, memory_order_relaxed);
@@ -86,7 +68,8 @@ static int none(void)
     return weir__fail_plain(EAGAIN, "the semaphore is 0");
 }
 
-static __attribute__((noinline)) int wait_for_one(struct semaphore_shm *shm, int64_t deadline_ns)
+static __attribute__((noinline)) int wait_for_one(struct weir__semaphore_shm *shm,
+                                                  int64_t deadline_ns)
 {
     static const struct weir__await how = { look, look, .sleeps = count_asleep,
                                             .ends_by_signal = true };
@@ -108,7 +91,7 @@ int weir_semaphore_init(struct weir_semaphore *semaphore, uint32_t value)
     return 0;
 }
 
-static __attribute__((noinline)) void wake(struct semaphore_shm *shm, uint32_t count)
+static __attribute__((noinline)) void wake(struct weir__semaphore_shm *shm, uint32_t count)
 {
     /* Relaxed [semaphore.asleep]: a hint. */
     if (count == 1 && atomic_load_explicit(&shm->asleep, memory_order_relaxed) > 1)
@@ -121,7 +104,7 @@ static inline int post(struct weir_semaphore *semaphore, uint32_t count)
 {
     if (is_misplaced(semaphore))
         return misplaced(semaphore);
-    struct semaphore_shm *shm = shared(semaphore);
+    struct weir__semaphore_shm *shm = shared(semaphore);
     /* Relaxed: only a guess for the compare-and-swap. */
     uint32_t value = atomic_load_explicit(&shm->value, memory_order_relaxed);
     do {
@@ -156,7 +139,7 @@ static inline int wait_until(struct weir_semaphore *semaphore, int64_t deadline_
 {
     if (__builtin_expect(is_misplaced(semaphore), 0))
         return misplaced(semaphore);
-    struct semaphore_shm *shm = shared(semaphore);
+    struct weir__semaphore_shm *shm = shared(semaphore);
     if (__builtin_expect(take(shm), 1))
         return 0;
     return deadline_ns == 0 ? none() : wait_for_one(shm, deadline_ns);
@@ -181,7 +164,8 @@ int weir_semaphore_value(const struct weir_semaphore *semaphore)
 {
     if (is_misplaced(semaphore))
         return misplaced(semaphore);
-    const struct semaphore_shm *shm = (const struct semaphore_shm *)(const void *)semaphore;
+    const struct weir__semaphore_shm *shm =
+        (const struct weir__semaphore_shm *)(const void *)semaphore;
     /* Relaxed: an answer of the moment. What a liar wrote is cut to the range. */
     uint32_t value = atomic_load_explicit(&shm->value, memory_order_relaxed);
     return (int)(value < WEIR_SEMAPHORE_MAX ? value : WEIR_SEMAPHORE_MAX);

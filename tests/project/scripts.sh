@@ -20,9 +20,10 @@ fresh_tree() {
     printf '#include <weir/error.h>\n' >"$tree/include/weir/segment.h"
     printf '#include <weir/weir.h>\n#include "own.h"\n#include "../examples/e.h"\n' \
         >"$tree/tools/good.c"
-    # shellcheck disable=SC2016
-    printf '/* Release [lane.commit]: payload first. Pairs with peek(). */\n' >"$tree/src/base/a.c"
-    printf '/* Acquire [lane.commit]: pairs with commit(). */\n' >"$tree/src/segment/b.c"
+    printf 'void commit(void)\n{\n    /* Release [lane.commit]: payload first. Pairs with peek(). */\n}\n' \
+        >"$tree/src/base/a.c"
+    printf 'void peek(void)\n{\n    /* Acquire [lane.commit]: pairs with\n     * commit(). */\n}\n' \
+        >"$tree/src/segment/b.c"
     printf '#include <stdatomic.h>\n' >"$tree/src/base/atomics.h"
 }
 
@@ -71,13 +72,17 @@ expect fail check-floors "an empty tree"
 tags "a tag that stands once" src/base/c.c '/* Release [lane.alone]: x */'
 tags "a tag that is only released" src/base/c.c '/* Release [x.y]: a */\n/* Release [x.y]: b */'
 tags "a tag that is only acquired" src/base/c.c '/* Acquire [x.y]: a */\n/* Acquire [x.y]: b */'
+tags "a partner that is not there" src/base/c.c '/* Release [lane.commit]: a. Pairs with gone(). */'
+tags "a partner without the tag" src/base/c.c \
+    'void idle(void)\n{\n}\n/* Release [lane.commit]: a. Pairs with\n * peek() and idle(). */'
 tags "stdatomic in a .c file" src/base/c.c '#include <stdatomic.h>'
 tags "stdatomic in a second header" src/segment/c.h '#include <stdatomic.h>'
 
 pages() { # what, file, text that is appended
     rm -rf "${tree:?}"/*
-    mkdir -p "$tree/docs" "$tree/src/channel" "$tree/src/sync" "$tree/src/latest"
-    for name in lane:channel sync:sync latest:latest; do
+    mkdir -p "$tree/docs" "$tree/src/channel" "$tree/src/sync" "$tree/src/latest" \
+        "$tree/src/base" "$tree/src/segment" "$tree/src/alloc"
+    for name in lane:channel sync:sync latest:latest design:segment; do
         printf '/*\n * I1: x\n * CRASH a.b: x\n */\n/* Release [c.d]: x */\n' >"$tree/src/${name#*:}/a.h"
         printf -- '- I1: x\n## Order pairs\n| c.d | x |\n## Crash points\n| a.b | x |\n' \
             >"$tree/docs/${name%:*}.md"
@@ -92,6 +97,10 @@ pages "an order pair in the code alone" src/channel/a.h '/* Release [c.e]: x */'
 pages "an invariant in the code alone" src/sync/a.h '/*\n * I2: x\n */' fail
 pages "an invariant in the page alone" docs/sync.md '- I2: x' fail
 pages "a crash point of latest in its code alone" src/latest/a.h '/* CRASH a.c */' fail
+pages "a crash point of the pool in its code alone" src/alloc/b.h '/* CRASH a_b.c */' fail
+pages "a crash point of a segment in the page alone" docs/design.md '| a.c_d | x |' fail
+pages "an order pair of base in its code alone" src/base/b.h '/* Acquire [c.e_f]: x */' fail
+pages "an index in the code" src/segment/b.h 'int a = kinds[ref.by];' pass
 
 fresh_tree
 {

@@ -2,7 +2,7 @@
 /*
  * Goal: what stands in shared memory stands at the same place in every build, whatever the
  *       processor: each word of it, and the numbers that are written into it.
- * Method: a table of all words, checked by the compiler, and printed, so that the outputs of
+ * Method: a table of all words for each floor, checked by the compiler, and printed, so that the outputs of
  *       two builds can be compared; and images of known contents, byte by byte. What depends on
  *       numbers, a page's entries and its epoch, for each number of publishers.
  */
@@ -15,12 +15,24 @@
 
 #include <weir/channel.h>
 
+#include "alloc/arena.h"
+#include "alloc/intent.h"
+#include "alloc/pool.h"
 #include "channel/layout.h"
+#include "latest/layout.h"
 #include "segment/header.h"
 #include "segment/identity.h"
+#include "sync/barrier.h"
+#include "sync/event.h"
+#include "sync/mutex.h"
+#include "sync/once.h"
+#include "sync/owner.h"
+#include "sync/permits.h"
+#include "sync/rwlock.h"
+#include "sync/semaphore.h"
 
-/* W(struct, word, offset, bytes) */
-#define WORDS(W)                                                                                   \
+/* W(struct, word, offset, bytes): of each floor that keeps something in shared memory. */
+#define SEGMENT_WORDS(W)                                                                           \
     W(weir__header_shm, magic, 0, 8)                                                               \
     W(weir__header_shm, layout, 8, 4)                                                              \
     W(weir__header_shm, header_size_bytes, 12, 4)                                                  \
@@ -31,7 +43,65 @@
     W(weir__header_shm, segsz, 32, 8)                                                              \
     W(weir__header_shm, nonce, 40, 8)                                                              \
     W(weir__header_shm, creator, 48, 4)                                                            \
-    W(weir__header_shm, reserved, 52, 60)                                                          \
+    W(weir__header_shm, reserved, 52, 60)
+
+#define SYNC_WORDS(W)                                                                              \
+    W(weir__owned, word, 0, 8)                                                                     \
+    W(weir__owned, name, 8, 8)                                                                     \
+    W(weir__mutex_shm, owned, 0, 16)                                                               \
+    W(weir__mutex_shm, thread, 16, 8)                                                              \
+    W(weir__mutex_shm, depth, 24, 4)                                                               \
+    W(weir__mutex_shm, flags, 28, 4)                                                               \
+    W(weir__mutex_shm, reserved, 32, 8)                                                            \
+    W(weir__once_shm, mutex, 0, 40)                                                                \
+    W(weir__once_shm, done, 40, 4)                                                                 \
+    W(weir__once_shm, reserved, 44, 4)                                                             \
+    W(weir__event_shm, word, 0, 4)                                                                 \
+    W(weir__event_shm, reserved, 4, 4)                                                             \
+    W(weir__semaphore_shm, value, 0, 4)                                                            \
+    W(weir__semaphore_shm, asleep, 4, 4)                                                           \
+    W(weir__semaphore_shm, event, 8, 8)                                                            \
+    W(weir__permits_shm, geometry, 0, 8)                                                           \
+    W(weir__permits_shm, returned, 8, 8)                                                           \
+    W(weir__permits_shm, reserved, 16, 48)                                                         \
+    W(weir__permits_shm, permit[0], 64, 16)                                                        \
+    W(weir__permits_shm, permit[1], 80, 16)                                                        \
+    W(weir__rwlock_shm, geometry, 0, 8)                                                            \
+    W(weir__rwlock_shm, writer, 8, 40)                                                             \
+    W(weir__rwlock_shm, state, 48, 4)                                                              \
+    W(weir__rwlock_shm, reserved, 52, 4)                                                           \
+    W(weir__rwlock_shm, drained, 56, 8)                                                            \
+    W(weir__rwlock_shm, released, 64, 8)                                                           \
+    W(weir__rwlock_shm, reserved_too, 72, 56)                                                      \
+    W(weir__rwlock_shm, place[0].owned, 128, 16)                                                   \
+    W(weir__rwlock_shm, place[0].reserved, 144, 48)                                                \
+    W(weir__rwlock_shm, place[1].owned, 192, 16)                                                   \
+    W(weir__barrier_shm, geometry, 0, 8)                                                           \
+    W(weir__barrier_shm, round, 8, 8)                                                              \
+    W(weir__barrier_shm, ended, 16, 8)                                                             \
+    W(weir__barrier_shm, reserved, 24, 40)                                                         \
+    W(weir__barrier_shm, place[0].owned, 64, 16)                                                   \
+    W(weir__barrier_shm, place[0].reserved, 80, 48)                                                \
+    W(weir__barrier_shm, place[1].owned, 128, 16)
+
+#define ALLOC_WORDS(W)                                                                             \
+    W(weir__intent, mutex, 0, 40)                                                                  \
+    W(weir__intent, place, 40, 8)                                                                  \
+    W(weir__intent, block, 48, 8)                                                                  \
+    W(weir__intent, act, 56, 8)                                                                    \
+    W(weir__pool_shm, geometry_bytes, 0, 8)                                                        \
+    W(weir__pool_shm, geometry_count, 8, 8)                                                        \
+    W(weir__pool_shm, intent, 16, 64)                                                              \
+    W(weir__pool_shm, free, 80, 8)                                                                 \
+    W(weir__pool_shm, fresh, 88, 8)                                                                \
+    W(weir__pool_shm, link[0], 128, 4)                                                             \
+    W(weir__pool_shm, link[1], 132, 4)                                                             \
+    W(weir__arena_shm, geometry, 0, 8)                                                             \
+    W(weir__arena_shm, intent, 8, 64)                                                              \
+    W(weir__arena_shm, before, 72, 8)                                                              \
+    W(weir__arena_shm, used, 80, 8)
+
+#define CHANNEL_WORDS(W)                                                                           \
     W(weir__slot_shm, owner, 0, 8)                                                                 \
     W(weir__slot_shm, page, 8, 8)                                                                  \
     W(weir__slot_shm, doorbell, 16, 4)                                                             \
@@ -46,23 +116,31 @@
     W(weir__member_shm, owner, 8, 8)                                                               \
     W(weir__member_shm, needs_fence, 16, 4)                                                        \
     W(weir__lane_shm, member, 0, 24)                                                               \
+    W(weir__lane_shm, evicts, 24, 4)                                                               \
     W(weir__lane_shm, trust, 28, 4)                                                                \
     W(weir__lane_shm, trust_uid, 32, 4)                                                            \
     W(weir__lane_shm, boundary_before, 128, 8)                                                     \
     W(weir__lane_shm, boundary_count, 136, 8)                                                      \
     W(weir__lane_shm, boundary, 144, 8)                                                            \
     W(weir__lane_shm, ended, 152, 4)                                                               \
-    W(weir__lane_shm, evicts, 24, 4)                                                               \
     W(weir__lane_shm, epoch, 256, 4)                                                               \
     W(weir__lane_shm, reserved, 384, 8)                                                            \
     W(weir__lane_shm, marks[0].before, 392, 8)                                                     \
     W(weir__lane_shm, marks[0].count, 400, 8)                                                      \
     W(weir__lane_shm, marks[0].position, 408, 8)                                                   \
     W(weir__lane_shm, marks[1].before, 416, 8)                                                     \
+    W(weir__lane_shm, stats, 896, 72)                                                              \
     W(weir__page_shm, member, 0, 24)                                                               \
+    W(weir__page_shm, left, 24, 4)                                                                 \
+    W(weir__page_shm, stats, 128, 96)                                                              \
+    W(weir__page_shm, places[0].which, 256, 8)                                                     \
+    W(weir__page_shm, places[0].owner, 264, 8)                                                     \
+    W(weir__page_shm, places[0].bytes, 272, 8)                                                     \
+    W(weir__page_shm, places[1].which, 288, 8)                                                     \
     W(weir__entry_shm, cursor, 0, 8)                                                               \
     W(weir__entry_shm, lane, 8, 8)                                                                 \
     W(weir__entry_shm, finished, 16, 8)                                                            \
+    W(weir__entry_shm, released, 24, 8)                                                            \
     W(weir__stats_shm, waits, 0, 8)                                                                \
     W(weir__stats_shm, sleeps, 8, 8)                                                               \
     W(weir__stats_shm, wakes, 16, 8)                                                               \
@@ -77,17 +155,30 @@
     W(weir__subscriber_stats_shm, missed, 72, 8)                                                   \
     W(weir__subscriber_stats_shm, messages_base, 80, 8)                                            \
     W(weir__subscriber_stats_shm, bytes_base, 88, 8)                                               \
-    W(weir__lane_shm, stats, 896, 72)                                                              \
-    W(weir__page_shm, stats, 128, 96)                                                              \
-    W(weir__entry_shm, released, 24, 8)                                                            \
-    W(weir__page_shm, places[0].which, 256, 8)                                                     \
-    W(weir__page_shm, places[0].owner, 264, 8)                                                     \
-    W(weir__page_shm, places[0].bytes, 272, 8)                                                     \
-    W(weir__page_shm, places[1].which, 288, 8)                                                     \
     W(weir__page_line_shm, epoch, 0, 4)                                                            \
     W(weir__page_line_shm, entries[1].cursor, 32, 8)                                               \
     W(weir__aside_shm, refused, 0, 8)                                                              \
     W(weir__aside_shm, holds, 8, 8)
+
+#define LATEST_WORDS(W)                                                                            \
+    W(weir__latest_values_shm, ready.magic, 0, 8)                                                  \
+    W(weir__latest_values_shm, ready.geometry, 8, 8)                                               \
+    W(weir__latest_values_shm, owner, 128, 16)                                                     \
+    W(weir__latest_values_shm, index, 256, 8)                                                      \
+    W(weir__latest_values_shm, index_low, 256, 4)                                                  \
+    W(weir__latest_values_shm, hot_seq, 264, 8)                                                    \
+    W(weir__latest_values_shm, hot, 272, 48)                                                       \
+    W(weir__latest_values_shm, more_seq, 320, 8)                                                   \
+    W(weir__latest_values_shm, more, 328, 56)                                                      \
+    W(weir__latest_readers_shm, ready.magic, 0, 8)                                                 \
+    W(weir__latest_readers_shm, ready.geometry, 8, 8)                                              \
+    W(weir__latest_readers_shm, watch, 128, 4)                                                     \
+    W(weir__latest_readers_shm, hold[0], 136, 16)                                                  \
+    W(weir__latest_readers_shm, hold[1], 152, 16)                                                  \
+    W(weir__latest_head_shm, seq, 0, 8)                                                            \
+    W(weir__latest_head_shm, size_bytes, 8, 8)
+
+#define WORDS(W) SEGMENT_WORDS(W) SYNC_WORDS(W) ALLOC_WORDS(W) CHANNEL_WORDS(W) LATEST_WORDS(W)
 
 #define CHECK_WORD(type, word, offset, bytes)                                                      \
     static_assert(offsetof(struct type, word) == (offset), #type "." #word " has moved");          \
@@ -103,13 +194,15 @@ static_assert(offsetof(struct weir__page_shm, lines) == 768, "its lines");
 static_assert(sizeof(struct weir__page_line_shm) == 128, "a line of a page");
 static_assert(sizeof(struct weir__entry_shm) == 32, "an entry");
 static_assert(WEIR__LANE_RING_OFFSET == 4096, "the ring");
+static_assert(WEIR__LATEST_BUFFERS_OFFSET == 512, "the buffers of a latest value");
+static_assert(WEIR__LATEST_HEAD_BYTES == 16 && WEIR__LATEST_HEAD_BYTES_LARGE == 64, "their heads");
 static_assert(WEIR__HEADER_BYTES == 4096, "the user's bytes");
 
 static void every_word_has_its_place(void **state)
 {
     (void)state;
 #define PRINT_WORD(type, word, offset, bytes)                                                      \
-    printf("layout: %-16s %-18s %4zu %4zu\n", #type, #word, offsetof(struct type, word),           \
+    printf("layout: %-28s %-18s %4zu %4zu\n", #type, #word, offsetof(struct type, word),           \
            sizeof(((struct type *)0)->word));
     WORDS(PRINT_WORD)
 }

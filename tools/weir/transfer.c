@@ -142,7 +142,7 @@ static void *await_stop(void *argument)
     sigset_t set;
     int signal_number = 0;
     stop_signals(&set);
-    sigaddset(&set, SIGUSR1); /* from stop_helpers() */
+    sigaddset(&set, SIGUSR1); /* from stop_stopper() */
     while (sigwait(&set, &signal_number) != 0)
         ;
     if (signal_number != SIGUSR1) {

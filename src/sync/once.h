@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SYNC_ONCE_H
+#define WEIR_SYNC_ONCE_H
+
+/*
+ * A mutex, and a word that says that it is done.
+ *
+ *   field   | who writes it              | under what
+ *   --------+----------------------------+--------------------------------------
+ *   mutex   | see sync/mutex.h           |
+ *   done    | who holds the mutex        | 0 -> DONE, once
+ *
+ * O1: done is DONE only when somebody has built it all.
+ */
+
+#include <stdint.h>
+
+#include <weir/once.h>
+
+#include "base/atomics.h"
+
+#define WEIR__ONCE_DONE UINT32_C(1)
+
+struct weir__once_shm {
+    struct weir_mutex mutex;
+    weir__atomic_u32 done;
+    uint32_t reserved; /* 0 */
+};
+
+_Static_assert(sizeof(struct weir__once_shm) == sizeof(struct weir_once), "once");
+
+#endif
