@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/shm.h>
+#include <unistd.h>
 
 #include <weir/identity.h>
 
@@ -106,13 +108,34 @@ static bool is_other_layout(uint64_t magic)
            magic != WEIR__DIRECTORY_MAGIC;
 }
 
+int weir__refuse_huge_pages(const struct weir_segment *memory)
+{
+    int saved_errno = errno;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    int error = madvise(weir_segment_data(memory), page, MADV_RANDOM) == 0 ? 0 : errno;
+    madvise(weir_segment_data(memory), page, MADV_NORMAL);
+    errno = saved_errno;
+    if (error == 0)
+        return 0;
+    if (error == EINVAL)
+        return -EPROTO;
+    /* It splits the mapping for a moment: that says nothing of its pages. */
+    return weir__fail(ENOMEM, "no memory for one mapping more, or as many as vm.max_map_count "
+                              "allows a process; try again when some are gone");
+}
+
 /* What the head says is copied once: what is written over it later is not read. */
-int weir__directory_read(struct weir__directory *directory, const char *name,
-                         const struct weir__terms *asked)
+static int read_directory(struct weir__directory *directory, const char *name,
+                          const struct weir__terms *asked)
 {
     struct weir__directory_shm *shm = weir_segment_data(directory->segment);
     uint64_t size_bytes = weir_segment_size(directory->segment), magic = 0;
     struct weir__terms *terms = &directory->terms;
+    int result = weir__refuse_huge_pages(directory->segment);
+    if (result == -ENOMEM)
+        return result;
+    if (result != 0)
+        return weir__fail(EPROTO, "'%s' is no channel's directory: it is of huge pages", name);
     if (size_bytes >= sizeof *shm)
         memcpy(&magic, &shm->magic, sizeof magic);
     if (size_bytes < sizeof *shm || is_other_layout(magic))
@@ -124,7 +147,7 @@ int weir__directory_read(struct weir__directory *directory, const char *name,
     memcpy(&terms->delivery, &shm->delivery, sizeof terms->delivery);
     memcpy(&terms->type_bytes, &shm->type_bytes, sizeof terms->type_bytes);
     memcpy(terms->type_name, shm->type_name, sizeof terms->type_name);
-    int result = check_terms(terms, name, size_bytes);
+    result = check_terms(terms, name, size_bytes);
     if (result == 0)
         result = check_type(terms, asked, name);
     if (result != 0)
@@ -159,7 +182,23 @@ int weir__directory_open(struct weir__directory *directory, const char *name,
                                            .beside = beside };
     int result = weir__segment_create_or_open(&directory->segment, weir_by_name(name), &making,
                                               options, dir);
-    return result < 0 ? result : weir__directory_read(directory, name, asked);
+    return result < 0 ? result : read_directory(directory, name, asked);
+}
+
+int weir__directory_look(struct weir__directory *directory, const char *name)
+{
+    static const struct weir__terms any;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
+    options.trust = WEIR_TRUST_DIRECTORY;
+    options.kind = WEIR__DIRECTORY_KIND;
+    int result = weir_segment_open(&directory->segment, weir_by_name(name), 0, &options);
+    if (result != 0)
+        return result;
+    result = read_directory(directory, name, &any);
+    if (result != 0)
+        weir_segment_close(directory->segment);
+    return result;
 }
 
 void weir__slots_changed(const struct weir__slots *slots)

@@ -65,6 +65,16 @@ int weir__directory_open(struct weir__directory *directory, const char *name,
                          const struct weir_segment_options *options,
                          struct weir__segment_beside *beside, struct weir__rundir *dir);
 
+/* Opens it for reading alone, as one who is no member, whatever it was made for. */
+int weir__directory_look(struct weir__directory *directory, const char *name);
+
+/*
+ * -EPROTO, without a sentence: it is of huge pages, of which weir makes no lane, no page and no directory:
+ * such a mapping takes no advice for a part of one. Who touches a page of it that is not there is
+ * killed (SIGBUS). -ENOMEM: it cannot be asked just now.
+ */
+int weir__refuse_huge_pages(const struct weir_segment *memory);
+
 /* What a caller gave, or the defaults for NULL, checked. -EINVAL. */
 int weir__channel_options(struct weir_channel_options *to, const struct weir_channel_options *from);
 
@@ -82,13 +92,6 @@ void weir__channel_rights(struct weir_segment_options *rights,
 
 /* Whether a type may have this name: what can be printed, and not too much of it. */
 bool weir__is_type_name(const char *name, size_t length);
-
-/*
- * Reads the head of a segment that is attached: from then on the slots are known. asked as above.
- * -EPROTO, -EUCLEAN, -EINVAL, -EPROTOTYPE.
- */
-int weir__directory_read(struct weir__directory *directory, const char *name,
-                         const struct weir__terms *asked);
 
 static inline uint32_t weir__slots_changes(const struct weir__slots *slots)
 {

@@ -70,22 +70,6 @@ static bool is_small_enough(int id, uint64_t most_bytes, bool *is_prefaulted)
     return true;
 }
 
-int weir__refuse_huge_pages(const struct weir_segment *memory)
-{
-    int saved_errno = errno;
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    int error = madvise(weir_segment_data(memory), page, MADV_RANDOM) == 0 ? 0 : errno;
-    madvise(weir_segment_data(memory), page, MADV_NORMAL);
-    errno = saved_errno;
-    if (error == 0)
-        return 0;
-    if (error == EINVAL)
-        return -EPROTO;
-    /* It splits the mapping for a moment: that says nothing of its pages. */
-    return weir__fail(ENOMEM, "no memory for one mapping more, or as many as vm.max_map_count "
-                              "allows a process; try again when some are gone");
-}
-
 /* Its first words, once it is known that they can be read; and all of it touched ahead. */
 static int read_member(struct weir_segment *memory, uint64_t least_bytes, bool is_prefaulted,
                        struct weir__member_shm *member)

@@ -76,13 +76,6 @@ int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
                        const struct weir_segment_options *options, struct weir__member_shm *member);
 
 /*
- * -EPROTO, without a sentence: it is of huge pages, of which weir makes no lane, no page and no directory:
- * such a mapping takes no advice for a part of one. Who touches a page of it that is not there is
- * killed (SIGBUS). -ENOMEM: it cannot be asked just now.
- */
-int weir__refuse_huge_pages(const struct weir_segment *memory);
-
-/*
  * Attaches the memory of one that was found, read-only: 0. -EAGAIN: not shown yet, or gone in
  * this moment; -EPERM, -EPROTO: refused, with a sentence; -EXDEV: this thread is in another IPC
  * namespace; -ENOMEM and the like: not now. A segment of more than most_bytes is

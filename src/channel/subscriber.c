@@ -289,12 +289,9 @@ static int refuse_receive(struct weir_subscriber *subscriber, int result, uint64
     return result;
 }
 
-/* Messages that are overwritten while they are copied, in a row, before the clock is looked at. */
-#define ATTEMPTS 100
-
 int weir__subscriber_in_time(unsigned attempts, int64_t deadline_ns)
 {
-    if (attempts < ATTEMPTS || deadline_ns == WEIR_NEVER)
+    if (attempts < WEIR__ATTEMPTS || deadline_ns == WEIR_NEVER)
         return 0;
     if (deadline_ns == 0)
         return weir__fail_plain(EAGAIN, "all was overwritten while it was copied");
@@ -310,7 +307,7 @@ static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscri
 {
     struct place place = place_of(subscriber);
     uint64_t header = load_header(&place);
-    for (unsigned attempts = 0;; attempts++) {
+    for (unsigned attempts = 0;;) {
         /* One that did not fit stays the next one: another look could give another lane its turn. */
         int result = is_message(&place, header) ? 0 : find(subscriber, &header, deadline_ns);
         if (result == 0 && weir__record_length(header) > capacity_bytes)
@@ -323,6 +320,7 @@ static __attribute__((noinline)) int receive_any(struct weir_subscriber *subscri
         if (copy_out(&place, header, data))
             break;
         header = 0; /* go on behind it */
+        attempts += weir__lane_effort(place.lane);
     }
     if (message)
         weir__lane_describe(place.lane, header, data, place.lane->missed, message);

@@ -74,6 +74,7 @@ struct weir__lane {
     uint32_t announced;       /* messages of it that are held and do not keep the cursor back */
     uint64_t announced_bytes; /* their records */
     uint64_t changes;         /* of announced, so far */
+    uint64_t walked;          /* bytes that one look, or a begin, has gone over so far */
     bool had_more;            /* the last burst ended before it found nothing */
     bool is_left;             /* no longer among the lanes */
     bool is_validated;        /* what we read may be overwritten meanwhile */
@@ -256,6 +257,22 @@ static inline bool weir__is_pad(const struct weir__ring *ring, uint64_t header)
  * returned.
  */
 uint64_t weir__pass_pads(const struct weir__ring *ring, uint64_t *position);
+
+/*
+ * Whether something stands at position that is worth a look, for who asks again and again before the
+ * next look at the clock: a few pads are passed, and more of them are what the look passes itself.
+ */
+bool weir__is_worth_a_look(const struct weir__ring *ring, uint64_t position);
+
+/*
+ * Whether a look, or a begin, that was overtaken may go on elsewhere: it goes over one ring's length
+ * in all, so that a publisher that lies, and has it begin anew each time, does not keep the call from
+ * its deadline.
+ */
+static inline bool weir__lane_may_walk(const struct weir__lane *lane)
+{
+    return lane->walked < lane->ring.capacity;
+}
 
 /* The message at the lane's head, which is, or is to be, at data; missed: before it. */
 static inline void weir__lane_describe(const struct weir__lane *lane, uint64_t header,
@@ -445,6 +462,15 @@ bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadl
 /* 0 and the header of the next message, whose lane's turn it is; or why there is none by the deadline. */
 int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header,
                           int64_t deadline_ns);
+
+/* Messages that are overwritten while they are copied, in a row, before the clock is looked at. */
+#define WEIR__ATTEMPTS 100
+
+/* What a copy that was overtaken counts for: as much more as the look before it has gone over. */
+static inline unsigned weir__lane_effort(const struct weir__lane *lane)
+{
+    return 1 + (unsigned)(WEIR__ATTEMPTS * lane->walked / lane->ring.capacity);
+}
 
 /*
  * Who is overtaken at each copy is not kept from its deadline: 0; -EAGAIN, -ETIMEDOUT: so many

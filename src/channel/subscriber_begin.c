@@ -11,6 +11,11 @@
 /* How often one may be overtaken on the way to where it begins; then it begins now, see begin_overtaken(). */
 #define WALK_ATTEMPTS 100
 
+static bool may_try(const struct weir__lane *lane, int attempt, int result)
+{
+    return result == -EAGAIN && attempt < WALK_ATTEMPTS && weir__lane_may_walk(lane);
+}
+
 /* A position that was committed, and the count of messages before it: both of one moment. */
 static bool read_boundary(const struct weir__lane *lane, struct weir__mark *mark)
 {
@@ -101,8 +106,10 @@ static int step(struct weir_subscriber *subscriber, struct weir__lane *lane, uin
     const unsigned char *at = weir__ring_at(ring->bytes, ring->capacity, lane->head);
     if (!is_pad && !weir__is_message(ring, at, *header))
         return weir__lane_corrupt_header(subscriber, lane, *header);
-    lane->head +=
+    uint64_t bytes =
         is_pad ? weir__pad_bytes(*header) : weir__record_bytes(weir__record_length(*header));
+    lane->walked += bytes;
+    lane->head += bytes;
     lane->count += !is_pad;
     return 0;
 }
@@ -197,7 +204,7 @@ static int begin_now(struct weir_subscriber *subscriber, struct weir__lane *lane
     int result = -EAGAIN;
     if (!lane->is_validated)
         return begin_waited_for(subscriber, lane);
-    for (int attempt = 0; attempt < WALK_ATTEMPTS && result == -EAGAIN; attempt++) {
+    for (int attempt = 0; may_try(lane, attempt, result); attempt++) {
         result = pick(subscriber, lane, WEIR__PICK_NEWEST, 0, &mark);
         if (result != 0)
             continue;
@@ -233,7 +240,7 @@ static int begin_back(struct weir_subscriber *subscriber, struct weir__lane *lan
     const struct weir_channel_options *options = &subscriber->side.options;
     struct weir__mark newest = { 0, 0 };
     int result = -EAGAIN;
-    for (int attempt = 0; attempt < WALK_ATTEMPTS && result == -EAGAIN; attempt++) {
+    for (int attempt = 0; may_try(lane, attempt, result); attempt++) {
         if (options->start == WEIR_START_BACK) {
             result = walk_back(subscriber, lane, options->start_back, &newest);
         } else {

@@ -277,6 +277,20 @@ uint64_t weir__pass_pads(const struct weir__ring *ring, uint64_t *position)
     }
 }
 
+/* More pads in a row than an honest publisher leaves. */
+#define FEW_PADS 16
+
+bool weir__is_worth_a_look(const struct weir__ring *ring, uint64_t position)
+{
+    for (int pads = 0; pads < FEW_PADS; pads++) {
+        uint64_t header = weir__load_header(ring, position);
+        if (!weir__is_pad(ring, header))
+            return header != 0;
+        position += weir__pad_bytes(header);
+    }
+    return true;
+}
+
 int weir__lane_next(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t *header)
 {
     const struct weir__ring *ring = &lane->ring;

@@ -22,6 +22,7 @@ enum weir__found weir__lane_look(struct weir__lane *lane, uint64_t *header)
     const struct weir__ring *ring = &lane->ring;
     uint64_t head = lane->head;
     *header = weir__pass_pads(ring, &head);
+    lane->walked += head - lane->head;
     if (!weir__lane_is_intact(lane, lane->head))
         return WEIR__FOUND_OVERRUN;
     lane->head = head;
@@ -36,12 +37,13 @@ enum weir__found weir__lane_look(struct weir__lane *lane, uint64_t *header)
  * one that has a message behind it, if that is kept. Nobody could say how many were missed if none
  * followed. A header that is overwritten meanwhile misleads to a mark that is kept as well.
  */
-static void prefer_a_message(const struct weir__lane *lane, struct weir__mark *mark)
+static void prefer_a_message(struct weir__lane *lane, struct weir__mark *mark)
 {
     uint64_t position = mark->position;
     struct weir__mark former = *mark;
-    if (mark->count > 0 && weir__pass_pads(&lane->ring, &position) == 0 &&
-        weir__lane_pick(lane, WEIR__PICK_BEFORE, mark->count - 1, &former) == 0 &&
+    bool is_last = mark->count > 0 && weir__pass_pads(&lane->ring, &position) == 0;
+    lane->walked += position - mark->position;
+    if (is_last && weir__lane_pick(lane, WEIR__PICK_BEFORE, mark->count - 1, &former) == 0 &&
         former.count < mark->count && former.position > lane->head)
         *mark = former;
 }
@@ -87,7 +89,8 @@ static int tell_eviction(const struct weir_subscriber *subscriber, const struct 
 int weir__lane_next_validated(struct weir_subscriber *subscriber, struct weir__lane *lane,
                               uint64_t *header)
 {
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    lane->walked = 0;
+    for (int attempt = 0; attempt < ATTEMPTS && weir__lane_may_walk(lane); attempt++) {
         uint64_t former = lane->head;
         enum weir__found found = weir__lane_look(lane, header);
         if (found == WEIR__FOUND_NONSENSE)

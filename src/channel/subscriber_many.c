@@ -277,7 +277,7 @@ int weir_subscriber_receive_many_until(struct weir_subscriber *subscriber, void 
     do {
         result = weir__subscriber_find(subscriber, &header, deadline_ns);
         if (result == 0)
-            result = weir__subscriber_in_time(attempts++, deadline_ns);
+            result = weir__subscriber_in_time(attempts, deadline_ns);
         if (result != 0)
             return weir__subscriber_told(subscriber, result);
         if (weir__record_length(header) > capacity_bytes) { /* it stays the next one */
@@ -290,6 +290,7 @@ int weir_subscriber_receive_many_until(struct weir_subscriber *subscriber, void 
         }
         copied = (subscriber->live->lane->is_validated ? weir__lane_copy_many : copy_many)(
             subscriber, header, data, capacity_bytes, messages, count);
+        attempts += weir__lane_effort(subscriber->live->lane);
     } while (copied == 0); /* overwritten while it was copied: go on behind it */
     weir__subscriber_give_back(subscriber);
     return (int)copied;

@@ -63,9 +63,7 @@ static struct view *take_view(struct weir_subscriber *subscriber)
 /* A message, or a header that cannot be true; pads are neither. An overrun is to be told, too. */
 static bool has_header(const struct watched *lane)
 {
-    uint64_t position = lane->head;
-    uint64_t header = weir__pass_pads(&lane->ring, &position);
-    return header != 0 ||
+    return weir__is_worth_a_look(&lane->ring, lane->head) ||
            (lane->is_validated && !weir__is_intact(lane->shm, lane->ring.capacity, lane->head));
 }
 

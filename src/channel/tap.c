@@ -86,6 +86,7 @@ static int walk(struct weir__lane *lane, uint64_t count)
             return -EAGAIN;
         case WEIR__FOUND_MESSAGE:
             weir__lane_step_over(lane, header);
+            lane->walked += weir__record_bytes(weir__record_length(header));
         }
     }
     return 0;
@@ -121,7 +122,8 @@ static int begin(const struct weir_tap *tap, struct weir__lane *lane, bool was_t
 {
     struct weir__mark newest = { 0, 0 };
     int result = was_there ? -EAGAIN : 0;
-    for (int attempt = 0; attempt < ATTEMPTS && result == -EAGAIN; attempt++)
+    for (int attempt = 0; attempt < ATTEMPTS && result == -EAGAIN && weir__lane_may_walk(lane);
+         attempt++)
         result = try_begin(tap, lane, &newest);
     if (result == -EAGAIN)
         go_to(lane, &newest);
@@ -230,7 +232,8 @@ static int look_at_lane(struct weir_tap *tap, uint32_t number, bool is_asked, ui
 {
     struct weir__lane *lane = tap->places[number].lane;
     uint64_t missed, bytes;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    lane->walked = 0;
+    for (int attempt = 0; attempt < ATTEMPTS && weir__lane_may_walk(lane); attempt++) {
         enum weir__found found = weir__lane_look(lane, header);
         if (found == WEIR__FOUND_MESSAGE)
             return 1;
@@ -319,26 +322,6 @@ int weir_tap_receive_until(struct weir_tap *tap, void *data, size_t capacity_byt
     return result;
 }
 
-static int open_directory(struct weir__directory *directory, const char *name)
-{
-    static const struct weir__terms any;
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
-    options.trust = WEIR_TRUST_DIRECTORY;
-    options.kind = WEIR__DIRECTORY_KIND;
-    int result = weir_segment_open(&directory->segment, weir_by_name(name), 0, &options);
-    if (result != 0)
-        return result;
-    result = weir__refuse_huge_pages(directory->segment);
-    if (result == -EPROTO)
-        result = weir__fail(EPROTO, "'%s' is no channel's directory", name);
-    if (result == 0)
-        result = weir__directory_read(directory, name, &any);
-    if (result != 0)
-        weir_segment_close(directory->segment);
-    return result;
-}
-
 static int check_options(const struct weir_tap_options *options)
 {
     if (options->size != sizeof *options)
@@ -373,7 +356,7 @@ int weir_tap_open(struct weir_tap **tap, const char *name, const struct weir_tap
     struct weir__directory directory;
     int result = check_options(options ? options : &defaults);
     if (result == 0)
-        result = open_directory(&directory, name);
+        result = weir__directory_look(&directory, name);
     if (result != 0)
         return result;
     uint32_t count = directory.roles[WEIR__PUBLISHER].count;

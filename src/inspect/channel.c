@@ -82,10 +82,11 @@ static bool read_boundary(const struct weir__lane_shm *shm, uint64_t *position, 
 enum found { FOUND_NOW, FOUND_NOT_ALL, FOUND_FALSE };
 
 /* From the boundary on, to the header that is 0. */
-static enum found walk_to_now(const struct weir__ring *ring, uint64_t *position, uint64_t *count)
+static enum found walk_to_now(const struct weir__ring *ring, uint64_t *position, uint64_t *count,
+                              int *headers_left)
 {
     uint64_t start = *position;
-    for (int headers = 0; headers < HEADERS_MAX; headers++) {
+    for (; *headers_left > 0; --*headers_left) {
         uint64_t header = weir__load_header(ring, *position);
         if (header == 0)
             return FOUND_NOW;
@@ -110,11 +111,13 @@ static void read_progress(const struct weir__lane_shm *shm, const struct weir__r
                           struct weir_channel_member *member)
 {
     uint64_t start, start_count;
+    int headers_left = HEADERS_MAX; /* of all attempts */
     for (int attempt = 0; attempt < WEIR__INSPECT_ATTEMPTS; attempt++) {
         if (!read_boundary(shm, &start, &start_count))
             return;
         uint64_t position = start, count = start_count;
-        enum found found = start % 8 == 0 ? walk_to_now(ring, &position, &count) : FOUND_FALSE;
+        enum found found =
+            start % 8 == 0 ? walk_to_now(ring, &position, &count, &headers_left) : FOUND_FALSE;
         bool is_still = weir__is_intact(shm, ring->capacity, start);
         member->committed_bytes = start;
         member->committed_messages = start_count;
@@ -262,26 +265,6 @@ static int gather(struct walk *walk, enum weir__role role)
     return 0;
 }
 
-static int open_directory(struct walk *walk)
-{
-    static const struct weir__terms any = { .counts = { 0, 0 } };
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
-    options.trust = WEIR_TRUST_DIRECTORY;
-    options.kind = WEIR__DIRECTORY_KIND;
-    int result = weir_segment_open(&walk->directory.segment, weir_by_name(walk->name), 0, &options);
-    if (result != 0)
-        return result;
-    result = weir__refuse_huge_pages(walk->directory.segment);
-    if (result == -EPROTO)
-        result = weir__fail(EPROTO, "'%s' is no channel's directory", walk->name);
-    if (result == 0)
-        result = weir__directory_read(&walk->directory, walk->name, &any);
-    if (result != 0)
-        weir_segment_close(walk->directory.segment);
-    return result;
-}
-
 static int show(const struct walk *walk, uint32_t role,
                 int (*visit)(const struct weir_channel_member *member, void *argument),
                 void *argument)
@@ -299,7 +282,7 @@ int weir_inspect_channel(const char *name,
 {
     struct walk walk = { .name = name };
     struct weir__error_saved saved;
-    int result = open_directory(&walk);
+    int result = weir__directory_look(&walk.directory, walk.name);
     if (result != 0)
         return result;
     const struct weir__slots *roles = walk.directory.roles;
@@ -332,7 +315,7 @@ int weir_inspect_channel_terms(const char *name, struct weir_channel_terms *term
     if (terms->size != sizeof *terms)
         return weir__fail(EINVAL, "terms.size is %u: set it to sizeof(struct weir_channel_terms)",
                           terms->size);
-    int result = open_directory(&walk);
+    int result = weir__directory_look(&walk.directory, walk.name);
     if (result != 0)
         return result;
     const struct weir__terms *found = &walk.directory.terms;
