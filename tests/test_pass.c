@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM };
@@ -215,6 +217,45 @@ static void test_garbage(void **state)
     weir_segment_close(sealed);
 }
 
+/* A socket with bytes that nobody fetches, and for which its last close is to wait. Its other end is in the listener. */
+static int lingering_socket(int *open_listener)
+{
+    const struct linger long_time = { 1, 30 };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t length = sizeof address;
+    static char bytes[1 << 16];
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int full = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, 1) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &length) != 0 ||
+        connect(full, (struct sockaddr *)&address, length) != 0)
+        skip(); /* no loopback in this namespace */
+    while (send(full, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+        continue;
+    assert_int_equal(setsockopt(full, SOL_SOCKET, SO_LINGER, &long_time, sizeof long_time), 0);
+    *open_listener = listener;
+    return full;
+}
+
+static void test_a_socket_that_lingers(void **state)
+{
+    (void)state;
+    int ends[2], listener, full = lingering_socket(&listener);
+    struct weir_segment *segment = NULL;
+    pair(SOCK_STREAM, ends);
+    send_by_hand(ends[0], 1, &full, 1);
+    struct timespec before, after;
+    close(full); /* the message has the last one */
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &before), 0);
+    expect_refused(weir_segment_receive(&segment, ends[1], 0, NULL), -EPROTO, "no memfd");
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &after), 0);
+    assert_true(after.tv_sec - before.tv_sec < 15);
+    close(ends[0]);
+    close(ends[1]);
+    close(listener);
+}
+
 static void test_options_are_looked_at_first(void **state)
 {
     (void)state;
@@ -390,6 +431,7 @@ int main(void)
         TEST(test_several_in_their_order),
         TEST(test_on_and_on),
         TEST(test_garbage),
+        TEST(test_a_socket_that_lingers),
         TEST(test_options_are_looked_at_first),
         TEST(test_sockets),
         TEST(test_no_other_side),

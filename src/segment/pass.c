@@ -90,6 +90,18 @@ int weir_segment_send(int socket, const struct weir_segment *segment)
     return explain(errno, "the segment was not sent");
 }
 
+/*
+ * What a stranger has sent may be a socket that lingers (SO_LINGER), with bytes that nobody fetches: its
+ * close would wait for as long as they like. Others are not asked, and say ENOTSOCK.
+ */
+static void do_not_linger(int fd)
+{
+    static const struct linger none;
+    int saved_errno = errno;
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    errno = saved_errno;
+}
+
 /* The descriptors of a message: how many there are; the first is kept, the others are closed. */
 static int sort_descriptors(struct msghdr *message, int *kept)
 {
@@ -104,6 +116,7 @@ static int sort_descriptors(struct msghdr *message, int *kept)
         for (size_t at = 0; at + sizeof(int) <= length; at += sizeof(int)) {
             int fd;
             memcpy(&fd, CMSG_DATA(header) + at, sizeof fd);
+            do_not_linger(fd);
             if (is_right && count++ == 0)
                 *kept = fd;
             else if (fd >= 0) /* SCM_PIDFD may say an error instead */
