@@ -3,7 +3,6 @@
 #include "channel/publisher.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "segment/handle.h"

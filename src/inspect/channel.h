@@ -29,7 +29,6 @@ struct weir__member_seen {
 };
 
 /* What a member counted, and what it does now. Nothing of it is believed. */
-void weir__read_stats(const struct weir__stats_shm *stats, struct weir_channel_member *member);
 void weir__read_publisher_stats(const struct weir__publisher_stats_shm *stats,
                                 struct weir_channel_member *member);
 

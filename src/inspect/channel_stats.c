@@ -26,7 +26,8 @@ static_assert((int)WEIR__WAITS_FOR_ROOM == (int)WEIR_NEED_ROOM &&
                   (int)WEIR__WAITS_FOR_PUBLISHER == (int)WEIR_NEED_PUBLISHER,
               "one is the other");
 
-void weir__read_stats(const struct weir__stats_shm *stats, struct weir_channel_member *member)
+/* Nothing of it is believed. */
+static void read_stats(const struct weir__stats_shm *stats, struct weir_channel_member *member)
 {
     uint32_t need = read_state(&stats->waits_for);
     member->waits = read_count(&stats->waits);
@@ -47,7 +48,7 @@ void weir__read_stats(const struct weir__stats_shm *stats, struct weir_channel_m
 void weir__read_publisher_stats(const struct weir__publisher_stats_shm *stats,
                                 struct weir_channel_member *member)
 {
-    weir__read_stats(&stats->common, member);
+    read_stats(&stats->common, member);
     member->evictions = read_count(&stats->evictions);
 }
 
@@ -85,7 +86,7 @@ static bool read_total(const struct weir__page_shm *page, uint32_t publishers,
 void weir__read_subscriber_stats(const struct weir__page_shm *page, uint32_t publishers,
                                  struct weir_channel_member *member)
 {
-    weir__read_stats(&page->stats.common, member);
+    read_stats(&page->stats.common, member);
     for (int i = 0; i < WEIR__INSPECT_ATTEMPTS && !member->is_exact; i++)
         member->is_exact = read_total(page, publishers, member);
     if (!member->is_exact) /* it has died in between, or lies */

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The walk over everything that is shared: gathers, judges, shows. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "inspect/names.h"
 #include "inspect/walk.h"
 

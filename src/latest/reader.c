@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/racing_copy.h"
-#include "segment/identity.h"
 
 /* Copies that may be overwritten before a hold is tried, and before we give up. */
 #define TRIES_BEFORE_HOLD 4

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,7 +21,8 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-bool weir__pages_transparent_allowed(void)
+/* Whether transparent huge pages may come for shared memory that madvise(2) asks them for. */
+static bool is_transparent_allowed(void)
 {
     char text[128] = "";
     int file = open("/sys/kernel/mm/transparent_hugepage/shmem_enabled", O_RDONLY | O_CLOEXEC);
@@ -138,7 +140,7 @@ int weir__pages_apply(void *memory, uint64_t size_bytes, uint32_t flags, uint32_
         kernel_page_size(memory) > page)
         *pages = WEIR_PAGES_HUGETLB;
     if ((flags & WEIR_SEGMENT_HUGE_PAGES) && *pages == WEIR_PAGES_NORMAL &&
-        weir__pages_transparent_allowed() && madvise(memory, length, MADV_HUGEPAGE) == 0)
+        is_transparent_allowed() && madvise(memory, length, MADV_HUGEPAGE) == 0)
         *pages = WEIR_PAGES_TRANSPARENT;
     if (flags & WEIR_SEGMENT_PREFAULT)
         result = prefault(memory, length, flags);

@@ -4,12 +4,8 @@
 
 /* What the flags of a segment say of one mapping's pages. */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Whether transparent huge pages may come for shared memory that madvise(2) asks them for. */
-bool weir__pages_transparent_allowed(void);
 
 /* Beside the public flags: nobody else has the memory yet, and all of it is 0. */
 #define WEIR__PAGES_NEW (1u << 31)

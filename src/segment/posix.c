@@ -27,9 +27,7 @@
 
 #include "base/error.h"
 #include "segment/mapped.h"
-#include "segment/pages.h"
 #include "segment/posix.h"
-#include "segment/ref.h"
 
 static void path_of(struct weir_ref ref, char path[WEIR__POSIX_PATH_BYTES])
 {

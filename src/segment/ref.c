@@ -123,7 +123,8 @@ int weir_posix_name_check(const char *name)
     return 0;
 }
 
-int weir__key_check(uint32_t key)
+/* Whether a key can be shared at all: -EINVAL for 0 and 0xffffffff. */
+static int check_key(uint32_t key)
 {
     if (key == 0)
         return weir__fail(EINVAL, "key 0 is IPC_PRIVATE: nobody can open it by key; use "
@@ -147,7 +148,7 @@ int weir_ftok(const char *path, int project, uint32_t *key)
                           path ? path : "NULL", strerror(error));
     }
     key_t made = ftok(path, project);
-    if (weir__key_check((uint32_t)made) != 0)
+    if (check_key((uint32_t)made) != 0)
         return weir__fail(EINVAL, "ftok(%s, %d) gives the key 0x%08x, which nobody can share", path,
                           project, (unsigned)made);
     *key = (uint32_t)made;
@@ -190,7 +191,7 @@ int weir__ref_key(struct weir_ref ref, uint32_t *key)
 {
     if (ref.by == WEIR_BY_FTOK)
         return weir_ftok(ref.text, ref.project, key);
-    int result = weir__key_check(ref.key);
+    int result = check_key(ref.key);
     if (result == 0)
         *key = ref.key;
     return result;

@@ -11,9 +11,6 @@
  * '/a'", "descriptor 5", "a memfd" or "private". Returns text. */
 const char *weir__ref_text(struct weir_ref ref, char text[WEIR__REF_TEXT_BYTES]);
 
-/* Whether a key can be shared at all: -EINVAL for 0 and 0xffffffff. */
-int weir__key_check(uint32_t key);
-
 /* The key of a reference by key or by ftok. */
 int weir__ref_key(struct weir_ref ref, uint32_t *key);
 

@@ -2,7 +2,6 @@
 /* The public calls that make, find or remove a segment, whatever it is made of. */
 #include <errno.h>
 #include <stddef.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/process.h"

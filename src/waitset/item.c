@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/shm.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <weir/identity.h>
