@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <weir/identity.h>
@@ -17,7 +18,7 @@
 #include "segment/pages.h"
 #include "segment/sysv.h"
 
-/* Of more than this of another's memory, only what is there already is touched ahead. */
+/* Of more than this of others' memory, all together, only what is there already is touched ahead. */
 #define LARGE_BYTES (UINT64_C(64) << 20)
 
 /*
@@ -54,8 +55,24 @@ static int refuse(const struct weir__side *side, const struct weir__peer *peer, 
                       weir__shown_id(page, peer->owner));
 }
 
+uint64_t weir__lane_most_bytes(void)
+{
+    struct sysinfo memory;
+    return sysinfo(&memory) == 0 ? ((uint64_t)memory.totalram + memory.totalswap) * memory.mem_unit
+                                 : INT64_MAX;
+}
+
+/* Whether all of it is to be touched ahead, although it may not be there. */
+static bool is_affordable(uint64_t *touched_bytes, uint64_t bytes)
+{
+    if (*touched_bytes + bytes > LARGE_BYTES)
+        return false;
+    *touched_bytes += bytes;
+    return true;
+}
+
 /* Before it is attached: what the kernel says of its size, and whether to touch all of it. */
-static bool is_small_enough(int id, uint64_t most_bytes, bool *is_prefaulted)
+static bool is_small_enough(int id, const struct weir__wanted *wanted, bool *is_prefaulted)
 {
     struct weir__error_saved saved;
     struct shmid_ds found;
@@ -64,9 +81,10 @@ static bool is_small_enough(int id, uint64_t most_bytes, bool *is_prefaulted)
     weir__error_restore(&saved);
     if (result != 0)
         return true; /* the attach says why */
-    if (found.shm_segsz > most_bytes + WEIR__HEADER_BYTES)
+    if (found.shm_segsz > wanted->most_bytes + WEIR__HEADER_BYTES)
         return false;
-    *is_prefaulted = found.shm_segsz <= LARGE_BYTES || is_present(id);
+    *is_prefaulted = wanted->touched_bytes &&
+                     (is_affordable(wanted->touched_bytes, found.shm_segsz) || is_present(id));
     return true;
 }
 
@@ -116,12 +134,12 @@ int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
                        const struct weir_segment_options *options, struct weir__member_shm *member)
 {
     bool is_prefaulted = false;
-    if (!is_small_enough(id, wanted->most_bytes, &is_prefaulted))
+    if (!is_small_enough(id, wanted, &is_prefaulted))
         return -EPROTO;
     int result = weir_segment_open(memory, weir_by_id(id), 0, options);
     if (result != 0)
         return result;
-    result = read_member(*memory, wanted->least_bytes, is_prefaulted && wanted->is_touched, member);
+    result = read_member(*memory, wanted->least_bytes, is_prefaulted, member);
     if (result == 0 && (member->magic != wanted->magic || member->owner != owner))
         result = -EPROTO;
     if (result != 0)
@@ -129,11 +147,11 @@ int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
     return result;
 }
 
-int weir__peer_meet(const struct weir__side *side, struct weir__peer *peer, uint64_t magic,
+int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t magic,
                     uint64_t least_bytes, uint64_t most_bytes)
 {
     const struct weir_segment_options options = attach_options(side);
-    const struct weir__wanted wanted = { magic, least_bytes, most_bytes, true };
+    const struct weir__wanted wanted = { magic, least_bytes, most_bytes, &side->touched_bytes };
     const struct weir__slot_shm *slot = weir__peer_slot(side, peer);
     struct weir_segment *memory;
     struct weir__member_shm member;

@@ -63,8 +63,14 @@ static inline bool weir__peer_is_shown(const struct weir__side *side, const stru
 struct weir__wanted {
     uint64_t magic;
     uint64_t least_bytes, most_bytes; /* one with more is not even mapped */
-    bool is_touched;                  /* all of it is to be touched ahead */
+    uint64_t *touched_bytes; /* it is to be touched ahead; so much was so far, unasked; or NULL */
 };
+
+/*
+ * The most that a lane can have: a publisher brings all of its ring in, so it is no larger than what
+ * there is. One that says so may be, and be empty: a few of them would take all addresses.
+ */
+uint64_t weir__lane_most_bytes(void);
 
 /*
  * Attaches the segment that owner shows, read-only, and copies its first words. -EPROTO, without a
@@ -81,7 +87,7 @@ int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
  * namespace; -ENOMEM and the like: not now. A segment of more than most_bytes is
  * not even mapped.
  */
-int weir__peer_meet(const struct weir__side *side, struct weir__peer *peer, uint64_t magic,
+int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t magic,
                     uint64_t least_bytes, uint64_t most_bytes);
 
 /*

@@ -176,7 +176,7 @@ static bool is_stranger(const struct weir__side *side, uint64_t owner, uint64_t 
 /* Attaches the page of one that was found, if it shows one. A stranger is told of once. */
 static int meet(struct weir_publisher *publisher, uint32_t index)
 {
-    const struct weir__side *side = &publisher->side;
+    struct weir__side *side = &publisher->side;
     struct weir__reader *reader = &publisher->readers[index];
     uint64_t page = weir__slot_page(weir__peer_slot(side, &reader->peer));
     uint64_t bytes = weir__page_bytes(weir__side_own(side)->count);

@@ -351,8 +351,9 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
 {
     struct weir__peer peer = { .owner = owner, .number = number };
     struct weir__lane *lane = NULL;
-    int result = weir__peer_meet(&subscriber->side, &peer, WEIR__LANE_MAGIC,
-                                 WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, INT64_MAX);
+    int result =
+        weir__peer_meet(&subscriber->side, &peer, WEIR__LANE_MAGIC,
+                        WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, weir__lane_most_bytes());
     if (result == 0)
         result = ask_consent(subscriber, &peer);
     if (result == 0)

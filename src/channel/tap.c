@@ -153,9 +153,9 @@ static int make_lane(struct weir_tap *tap, const struct weir__peer *peer)
 /* What one that was found shows; whom we cannot read is told of once, and then left alone. */
 static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_t page)
 {
-    static const struct weir__wanted wanted = { WEIR__LANE_MAGIC,
-                                                WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN,
-                                                INT64_MAX, false };
+    const struct weir__wanted wanted = { WEIR__LANE_MAGIC,
+                                         WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN,
+                                         weir__lane_most_bytes(), NULL };
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     struct weir__peer peer = { .owner = owner, .page = page, .number = number };
     struct place *place = &tap->places[number];

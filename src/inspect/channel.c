@@ -137,9 +137,9 @@ static void read_progress(const struct weir__lane_shm *shm, const struct weir__r
 static int read_publisher(const struct weir__slot_shm *slot, uint32_t type_bytes,
                           struct weir_channel_member *member)
 {
-    static const struct weir__wanted wanted = { WEIR__LANE_MAGIC,
-                                                WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN,
-                                                INT64_MAX, false };
+    const struct weir__wanted wanted = { WEIR__LANE_MAGIC,
+                                         WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN,
+                                         weir__lane_most_bytes(), NULL };
     struct weir_segment *memory;
     int result = attach(slot, &wanted, member, &memory);
     if (result <= 0)
@@ -217,7 +217,7 @@ static int read_subscriber(const struct weir__slots *publishers, const struct we
 {
     struct weir_channel_member *member = &seen->member;
     const uint64_t bytes = weir__page_bytes(publishers->count);
-    const struct weir__wanted wanted = { WEIR__PAGE_MAGIC, bytes, bytes, false };
+    const struct weir__wanted wanted = { WEIR__PAGE_MAGIC, bytes, bytes, NULL };
     struct weir_segment *memory;
     int result = attach(slot, &wanted, member, &memory);
     if (result <= 0)
