@@ -46,6 +46,39 @@ ends_with() {
     works "$WEIR" lock --try lock/one true # it was let go
 }
 
+@test "signals that are ignored stay so for the command: nohup, and a script's &" {
+    works bash -c "trap '' HUP PIPE; exec '$WEIR' lock lock/one grep SigIgn /proc/self/status"
+    local ignored=$((16#${output##*[[:space:]]}))
+    [ $((ignored & 1)) -eq 1 ]            # SIGHUP is 1
+    [ $((ignored >> 12 & 1)) -eq 1 ]      # SIGPIPE is 13
+    [ $((ignored >> 1 & 3)) -eq 0 ]       # SIGINT, SIGQUIT
+    works bash -c "'$WEIR' lock lock/one grep SigIgn /proc/self/status & wait \$!"
+    ignored=$((16#${output##*[[:space:]]}))
+    [ $((ignored >> 1 & 3)) -eq 3 ]
+    [ $((ignored >> 12 & 1)) -eq 0 ]
+    (trap '' HUP; exec "$WEIR" lock lock/one -- sh -c 'echo >held; until [ -e over ]; do sleep 0.02; done') 3>&- &
+    locked_pid=$!
+    until [ -e held ]; do read -rt 0.01 <> <(:) || true; done
+    kill -HUP "$locked_pid"
+    : >over
+    ends_with 0 "$locked_pid"
+}
+
+@test "data of another program, by key, is not taken for a mutex" {
+    local key=0x7bb7
+    works "$WEIR" create "key:$key" --size 4K
+    printf 'my own data' | "$WEIR" write "key:$key"
+    refused 1 "something else is in it" "$WEIR" lock "key:$key" -- true
+    refused 1 "something else is in it" "$WEIR" lock "key:$key"
+    refused 1 "something else is in it" "$WEIR" sem "key:$key" post
+    [ "$("$WEIR" read -l 11 "key:$key")" = "my own data" ]
+    works "$WEIR" rm "key:$key"
+    works "$WEIR" set "key:$key" hello
+    refused 1 "something else is in it" "$WEIR" lock "key:$key" -- true
+    [ "$("$WEIR" get "key:$key")" = hello ]
+    works "$WEIR" rm "key:$key"
+}
+
 @test "one at a time: forty that count in a file lose none" {
     echo 0 >count
     for _ in {1..8}; do

@@ -28,12 +28,15 @@ static const char help[] =
     "commands under one name, one runs at a time. The mutex is a struct weir_mutex\n"
     "(weir-mutex.h(3)) at the front of a persistent segment, which is made when it\n"
     "is not there and stays until 'weir rm NAME', which refuses while somebody holds\n"
-    "it (by --force two could run at once). C programs may use the same.\n"
+    "it (by --force two could run at once). C programs may use the same. Of a segment\n"
+    "by key:, ftok: or posix: nothing says that a mutex is in it: one that is there\n"
+    "must be of just that size.\n"
     "\n"
     "A holder that is killed does not keep it, be it 'weir lock' or its COMMAND, by\n"
     "SIGKILL or a crash. The next one is told so on standard error, and its COMMAND\n"
     "by WEIR_OWNER_DIED=1 in its environment: what the former one was at may be half\n"
-    "done. A COMMAND that was asked to end (SIGTERM, SIGINT, SIGHUP) was not killed.\n"
+    "done. A COMMAND that was asked to end (SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE)\n"
+    "was not killed. Signals that are ignored (nohup) are so for COMMAND, too.\n"
     "COMMAND ends with 'weir lock': when that is killed, so is COMMAND a moment later\n"
     "(not what COMMAND itself has started).\n"
     "\n"
@@ -72,17 +75,23 @@ static void forward(int number)
         kill(running, number);
 }
 
-static void run_command(char **argv, pid_t parent)
+/* What is set here, and is to be again in COMMAND as whoever called us had it: nohup, a script's &. */
+static const int taken_over[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE };
+enum { TAKEN_OVER = sizeof taken_over / sizeof *taken_over };
+
+static void restore(const bool *is_ignored)
+{
+    for (size_t i = 0; i < TAKEN_OVER; i++)
+        signal(taken_over[i], is_ignored[i] ? SIG_IGN : SIG_DFL);
+}
+
+static void run_command(char **argv, pid_t parent, const bool *is_ignored)
 {
     /* In the child. Whoever kills us without a word must not leave it running unlocked. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(STATUS_FAILURE);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGQUIT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGHUP, SIG_DFL);
-    signal(SIGPIPE, SIG_DFL);
+    restore(is_ignored);
     execvp(argv[0], argv);
     int status = errno == ENOENT ? STATUS_NO_COMMAND : STATUS_CANNOT_RUN;
     command_fail("cannot run '%s': %s", argv[0], strerror(errno));
@@ -107,23 +116,42 @@ static int wait_for(pid_t child, bool *was_killed)
     return WIFSIGNALED(status) ? STATUS_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static int run_locked(char **argv, bool *was_killed)
+/* How each is now, before anything is set. Pipes are ignored by all of the command. */
+static void find_ignored(bool *is_ignored)
+{
+    struct sigaction now;
+    for (size_t i = 0; i < TAKEN_OVER; i++)
+        is_ignored[i] = sigaction(taken_over[i], NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+    is_ignored[TAKEN_OVER - 1] = command_pipe_was_ignored;
+}
+
+/* What is ignored stays so, here as well. */
+static void pass_on(int number)
 {
     const struct sigaction passing = { .sa_handler = forward };
+    struct sigaction now;
+    if (sigaction(number, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+        sigaction(number, &passing, NULL);
+}
+
+static int run_locked(char **argv, bool *was_killed)
+{
+    bool is_ignored[TAKEN_OVER];
     sigset_t passed, before;
+    find_ignored(is_ignored);
     sigemptyset(&passed);
     sigaddset(&passed, SIGTERM);
     sigaddset(&passed, SIGHUP);
     sigprocmask(SIG_BLOCK, &passed, &before);
-    sigaction(SIGTERM, &passing, NULL);
-    sigaction(SIGHUP, &passing, NULL);
+    pass_on(SIGTERM);
+    pass_on(SIGHUP);
     signal(SIGINT, SIG_IGN); /* the terminal sends it to both, and COMMAND decides */
     signal(SIGQUIT, SIG_IGN);
     fflush(NULL);
     pid_t parent = getpid(), child = fork();
     if (child == 0) {
         sigprocmask(SIG_SETMASK, &before, NULL);
-        run_command(argv, parent);
+        run_command(argv, parent, is_ignored);
     }
     running = child;
     sigprocmask(SIG_SETMASK, &before, NULL);

@@ -11,6 +11,7 @@
 
 const struct command *command_running;
 bool command_quiet;
+bool command_pipe_was_ignored;
 
 static void __attribute__((format(printf, 1, 0))) message(const char *format, va_list arguments)
 {

@@ -29,6 +29,9 @@ extern const struct command *command_running;
 /* --quiet: no progress and no remarks; errors are still told. */
 extern bool command_quiet;
 
+/* How whoever called us had SIGPIPE: here it is ignored always. */
+extern bool command_pipe_was_ignored;
+
 /* "weir send: SENTENCE" on stderr; returns STATUS_FAILURE. */
 int command_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

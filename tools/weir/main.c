@@ -144,7 +144,7 @@ int main(int argc, char **argv)
 {
     reserve_output_files();
     /* A closed pipe is an error that write(2) reports, and every command tells of it. */
-    signal(SIGPIPE, SIG_IGN);
+    command_pipe_was_ignored = signal(SIGPIPE, SIG_IGN) == SIG_IGN;
     if (argc < 2)
         return command_usage("which command?");
     const char *word = argv[1];

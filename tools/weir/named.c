@@ -2,6 +2,7 @@
 #include "named.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,22 @@ struct weir_segment_options named_options(const char *kind, const struct named_a
     return options;
 }
 
+/*
+ * A NAME says of what kind its segment is. Nothing says so of another one that was there already: so it
+ * is taken for ours by its size alone, which must be the very one. Else data of some other program would
+ * be written over.
+ */
+static bool may_be_ours(const struct named *named, const char *kind, uint64_t size_bytes)
+{
+    uint64_t has_bytes = weir_segment_size(named->segment);
+    if (named->is_new || named->object.ref.by == WEIR_BY_NAME || has_bytes == size_bytes)
+        return true;
+    command_fail("%s has %" PRIu64 " bytes, and a %s that weir makes there has %" PRIu64
+                 ": something else is in it; take a NAME",
+                 named->object.argument, has_bytes, kind, size_bytes);
+    return false;
+}
+
 int named_open(struct named *named, const char *text, const char *kind, uint64_t size_bytes,
                const struct named_access *access, bool is_made)
 {
@@ -69,7 +86,7 @@ int named_open(struct named *named, const char *text, const char *kind, uint64_t
         return command_fail_weir();
     named->is_new = result == WEIR_CREATED;
     named->data = weir_segment_data(named->segment);
-    return STATUS_OK;
+    return may_be_ours(named, kind, size_bytes) ? STATUS_OK : STATUS_FAILURE;
 }
 
 void named_close(struct named *named)
@@ -83,7 +100,10 @@ bool seconds_option(const char *option, const char *text, double *seconds)
     char *end;
     errno = 0;
     *seconds = strtod(text, &end);
-    if (end != text && *end == '\0' && errno == 0 && isfinite(*seconds) && *seconds >= 0)
+    /* strtod(3) takes blanks, signs, "inf" and hexadecimal digits as well. */
+    bool is_plain = strspn(text, "0123456789.eE-") == strlen(text) && *text != '-';
+    if (is_plain && end != text && *end == '\0' && errno == 0 && isfinite(*seconds) &&
+        *seconds >= 0)
         return true;
     char *shown = text_escape(text, false);
     command_usage("%s '%s': seconds are wanted, 0 or more: 5, 0.25", option, shown);
