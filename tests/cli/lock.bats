@@ -178,6 +178,8 @@ ends_with() {
     refused 2 "which command" "$WEIR" lock lock/one --
     refused 2 "seconds are wanted" "$WEIR" lock --wait soon lock/one -- true
     refused 2 "seconds are wanted" "$WEIR" lock --wait -1 lock/one -- true
+    refused 2 "seconds are wanted" "$WEIR" lock --wait 0x1p-1 lock/one -- true
+    refused 2 "seconds are wanted" "$WEIR" recv --wait ' 1' lock/one
     refused 2 "conflict-exit-code" "$WEIR" lock -E 256 lock/one -- true
     refused 2 "id:1.* is no name" "$WEIR" lock id:1 -- true
     refused 1 "there is no mutex under name .*'weir lock' with a command makes it" \

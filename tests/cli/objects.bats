@@ -267,6 +267,17 @@ END
     [ "$status" -eq 2 ]
 }
 
+@test "what is made is said to be made, also where the output cannot be written" {
+    [ -c /dev/full ] || skip "no /dev/full"
+    run --separate-stderr bash -c "'$WEIR' create -v full/made --size 4K >/dev/full"
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"'full/made' is made"*"No space left"* ]]
+    works "$WEIR" rm full/made
+    run --separate-stderr bash -c "'$WEIR' list --json >/dev/full"
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"No space left"* ]]
+}
+
 @test "output that cannot be written is a failure" {
     [ -c /dev/full ] || skip "no /dev/full"
     "$WEIR" create full --size 100000

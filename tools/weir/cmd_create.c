@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* weir create - a persistent segment. */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stddef.h>
@@ -92,6 +93,9 @@ static int create(const char *text, const struct request *request)
     } else if (request->verbose) {
         printf("%s\n", object.argument);
     }
+    if (fflush(stdout) != 0)
+        status = command_fail("'%s' is made, but the output cannot be written: %s", object.argument,
+                              strerror(errno));
     weir_segment_close(segment);
     object_free(&object);
     return status;

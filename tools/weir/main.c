@@ -49,7 +49,7 @@ static void print_help(void)
           "  WEIR_DIR  the directory of the names. Unless it is set, they are each user's\n"
           "            own, in /dev/shm/weir-UID; users who share names set the same\n"
           "            directory, one of a group that they have in common\n"
-          "  NO_COLOR  set: no colours\n"
+          "  NO_COLOR  when set and not empty: no colours\n"
           "  TMPDIR    where 'weir demo' notes what it has made, instead of /tmp\n"
           "\n"
           "Exit status:\n"

@@ -7,6 +7,7 @@
 #ifdef WEIR_HAVE_JANSSON
 
 #include <ctype.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,7 +73,7 @@ int table_print_json(const struct table_section *sections, size_t count,
     int result = json_dumpf(document, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(document);
-    return result == 0 ? STATUS_OK : command_fail("cannot write the output");
+    return result == 0 ? STATUS_OK : command_fail("cannot write the output: %s", strerror(errno));
 }
 
 #else

@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,17 +29,16 @@
 #include <weir/ref.h>
 
 #include "command.h"
+#include "named.h"
 #include "text.h"
 
 /* Between two signals of a helper. */
 #define NUDGE_NS 10000000
 
-static bool parse_seconds(const char *text, int64_t *ns)
+static bool wait_option(const char *text, int64_t *ns)
 {
-    char *end;
-    errno = 0;
-    double seconds = strtod(text, &end);
-    if (end == text || *end || !isfinite(seconds) || seconds < 0)
+    double seconds;
+    if (!seconds_option("--wait", text, &seconds))
         return false;
     /* Beyond what can be counted is for ever. */
     *ns = seconds < 9e9 ? (int64_t)(seconds * 1e9) : -1;
@@ -55,8 +53,8 @@ bool transfer_options(int argc, char **argv, struct transfer_options *options, i
     *options = (struct transfer_options){ .wait_ns = -1 };
     while ((option = getopt_long(argc, argv, "hqw:", long_options, NULL)) != -1) {
         if (option == 'w') {
-            if (!parse_seconds(optarg, &options->wait_ns)) {
-                *status = command_usage("--wait takes seconds, such as 2 or 0.5, not '%s'", optarg);
+            if (!wait_option(optarg, &options->wait_ns)) {
+                *status = STATUS_USAGE;
                 return false;
             }
         } else if (!command_option(option, status)) {

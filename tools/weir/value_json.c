@@ -6,9 +6,11 @@
 
 #ifdef WEIR_HAVE_JANSSON
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "text.h"
 
@@ -32,7 +34,7 @@ int value_print_json(const struct value_reader *reader)
     putchar('\n');
     json_decref(object);
     free(hex);
-    return result == 0 ? STATUS_OK : command_fail("cannot write the output");
+    return result == 0 ? STATUS_OK : command_fail("cannot write the output: %s", strerror(errno));
 }
 
 #else
