@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -42,18 +43,32 @@ static inline bool silence(void)
     return forbid_call(SYS_futex, 0);
 }
 
-/* SHM_STAT_ANY fails with error. */
-static inline bool forbid_stat_any(unsigned error)
+/* The call of this number fails with error when its argument, counted from 0, is this command. */
+static inline bool forbid_command(unsigned number, unsigned argument, unsigned command,
+                                  unsigned error)
 {
     struct sock_filter rules[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_shmctl, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SHM_STAT_ANY, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                 (unsigned)offsetof(struct seccomp_data, args) + 8 * argument),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, command, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     return obey(rules, sizeof rules / sizeof rules[0]);
+}
+
+/* SHM_STAT_ANY fails with error. */
+static inline bool forbid_stat_any(unsigned error)
+{
+    return forbid_command(SYS_shmctl, 1, SHM_STAT_ANY, error);
+}
+
+/* SETALL fails with error. */
+static inline bool forbid_set_all(unsigned error)
+{
+    return forbid_command(SYS_semctl, 2, SETALL, error);
 }
 
 /* Every call but the end of the process kills it. Where that is not to be had it ends with 77. */

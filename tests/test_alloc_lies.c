@@ -100,6 +100,14 @@ static void expect_inside(const char *call, uint64_t offset, size_t bytes)
         fail_msg("%s gives offset %llu: %s", call, (unsigned long long)offset, where);
 }
 
+/* Of the arena: behind its head, and not behind its end. */
+static void expect_given(const char *call, uint64_t offset, size_t bytes)
+{
+    expect_inside(call, offset, bytes);
+    if (!is_under_fire && (offset < arena.begin_offset || offset + bytes > arena.end_offset))
+        fail_msg("%s gives offset %llu: %s", call, (unsigned long long)offset, where);
+}
+
 static void use_pool(void)
 {
     struct weir_pool again;
@@ -135,7 +143,7 @@ static void use_arena(void)
         uint64_t offset = own[i];
         expect_known("arena alloc", result);
         if (result == 0)
-            expect_inside("arena alloc", offset, 20);
+            expect_given("arena alloc", offset, 20);
     }
     expect_known("arena reset", weir_arena_reset(&arena));
 }
@@ -251,6 +259,25 @@ static void expect_arena_refused(void)
     assert_int_equal(weir__word(&of_arena->act), 1);
 }
 
+/* So much is used, or was, that a sum with what it is counted from goes round. */
+static void test_an_arena_that_goes_round(void **state)
+{
+    const uint64_t lies[] = { -UINT64_C(8), -UINT64_C(64), -UINT64_C(4096) };
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
+        for (unsigned before = 0; before < 2; before++) {
+            make(before, ARENA);
+            /* Behind the act stand what was used before it, and what is used. */
+            weir__atomic_u64 *words =
+                (weir__atomic_u64 *)(intent_at(arena_at, ARENA_GEOMETRY_WORDS) + 1);
+            weir__set_word(&words[0], lies[i]);
+            weir__set_word(&words[1], lies[i]);
+            snprintf(where, sizeof where, "used, or before: -%llu", (unsigned long long)-lies[i]);
+            use_arena();
+        }
+    }
+}
+
 static void test_acts_that_nobody_can_finish(void **state)
 {
     const uint64_t nowhere[] = { space.size_bytes - 4, space.size_bytes, UINT64_MAX - 7, 12 };
@@ -359,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_word),
+        cmocka_unit_test(test_an_arena_that_goes_round),
         cmocka_unit_test(test_acts_that_nobody_can_finish),
         cmocka_unit_test(test_an_act_that_the_whole_space_finishes),
         cmocka_unit_test(test_a_liar_at_work),

@@ -8,6 +8,7 @@
 #include "channel/subscriber.h"
 #include "fixture.h"
 #include "guard.h"
+#include "inspect/channel.h"
 #include "liar.h"
 #include "onlooker.h"
 
@@ -287,6 +288,55 @@ static void test_more_than_the_ring(void **state)
     onlooker_end();
 }
 
+/* Two publishers' slots show one lane, and all that is held is of both: more than anybody can hold. */
+static void test_one_lane_in_two_slots(void **state)
+{
+    struct {
+        struct weir__member_seen seen;
+        unsigned char behind[WEIR__HOLDS_ANNOUNCED * sizeof(struct weir__hold_seen)];
+    } memory = { .seen = { .hold_count = 0 } };
+    struct weir_channel_reading readings[PUBLISHERS] = { { .released_bytes = 48 },
+                                                         { .released_bytes = 48 } };
+    const uint32_t line = weir__page_epoch_line(WEIR_CHANNEL_MEMBERS_DEFAULT, 0);
+    (void)state;
+    onlooker_begin();
+    hold_all();
+    struct weir__entry_shm *second = (void *)(uintptr_t)weir__page_entry(liar_page, line, 1);
+    struct weir__slot_shm *slots = liar_directory->slots;
+    const uint64_t owner = atomic_load(&slots[0].owner), shown = atomic_load(&slots[0].page);
+    assert_int_equal(atomic_load(&liar_entry()->lane), shown);
+    for (unsigned i = 0; i < WEIR__HOLDS_ANNOUNCED; i++) {
+        atomic_store(&liar_page->places[i].owner, shown);
+        atomic_store(&liar_page->places[i].bytes, 16);
+        atomic_store(&liar_page->places[i].which, 1);
+    }
+    for (uint32_t i = 0; i < PUBLISHERS; i++) {
+        struct weir__aside_shm *aside =
+            (void *)(uintptr_t)weir__page_aside(liar_page, WEIR_CHANNEL_MEMBERS_DEFAULT, i);
+        atomic_store(&aside->holds, WEIR__HOLDS_ANNOUNCED);
+    }
+    atomic_store(&second->cursor, 48);
+    atomic_store(&second->lane, shown);
+    atomic_store(&slots[1].owner, owner);
+    atomic_store(&slots[1].page, shown);
+    struct seen seen = look();
+    assert_int_equal(seen.subscribers[0].reading_count, PUBLISHERS);
+    for (unsigned i = 0; i < PUBLISHERS; i++)
+        expect_held(&seen.readings[0][i], WEIR__HOLDS_ANNOUNCED, WEIR__HOLDS_ANNOUNCED * 16);
+    /* What is remembered of them has its bound. */
+    memory.seen.readings = readings;
+    memset(memory.behind, 0xa5, sizeof memory.behind);
+    for (size_t i = 0; i < PUBLISHERS; i++) {
+        unsigned attempts = WEIR__INSPECT_ATTEMPTS;
+        weir__read_holds(liar_page, liar_aside(), shown, &attempts, &memory.seen, i);
+        assert_int_equal(memory.seen.hold_count, WEIR__HOLDS_ANNOUNCED);
+    }
+    assert_true(all_bytes(memory.behind, sizeof memory.behind, 0xa5));
+    atomic_store(&slots[1].page, 0);
+    atomic_store(&slots[1].owner, 0);
+    onlooker_end();
+}
+
 /*
  * Where the publisher went round what is held, a pad stands behind the cursor over the same place: it is
  * lag, and not taken twice. Of two who are behind, the other has more of the ring then.
@@ -407,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_who_is_in_the_way),
         cmocka_unit_test(test_lies_by_name),
         cmocka_unit_test(test_more_than_the_ring),
+        cmocka_unit_test(test_one_lane_in_two_slots),
         cmocka_unit_test(test_held_within_the_lag),
         cmocka_unit_test(test_each_lie),
         cmocka_unit_test(test_lies_while_we_look),

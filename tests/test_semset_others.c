@@ -204,6 +204,30 @@ static void at_the_limits(void *argument)
     CHECK(has_word(weir_last_error(), "5"));
 }
 
+/* The system allows more operations in one call than weir has room for. */
+static void beyond_weirs_room(void *argument)
+{
+    enum { MOST = 500, MANY = 10000 };
+    static struct weir_sem_op many[MANY];
+    static const size_t counts[] = { MOST + 1, MANY };
+    struct weir_semset *set;
+    (void)argument;
+    new_ipc_namespace();
+    set_sysctl("/proc/sys/kernel/sem", "10 100 20000 2");
+    CHECK_RESULT(weir_semset_create(&set, weir_private(), 1, NULL, NULL), 0);
+    for (size_t i = 0; i < MANY; i++)
+        many[i] = (struct weir_sem_op){ 0, 1, 0 };
+    for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+        CHECK_RESULT(weir_semset_op(set, many, counts[i]), -E2BIG);
+        CHECK(has_word(weir_last_error(), "500"));
+        CHECK_RESULT(weir_semset_try_op(set, many, counts[i]), -E2BIG);
+        CHECK_RESULT(weir_semset_op_until(set, many, counts[i], WEIR_NEVER), -E2BIG);
+        CHECK_RESULT(weir_semset_value(set, 0), 0);
+    }
+    CHECK_RESULT(weir_semset_op(set, many, MOST), 0);
+    CHECK_RESULT(weir_semset_value(set, 0), MOST);
+}
+
 /* An operation has 16 bits for a semaphore's number: of a larger set it would reach another one. */
 static void beyond_16_bits(void *argument)
 {
@@ -242,6 +266,7 @@ static void limits_are_told(void **state)
     if (geteuid() != 0)
         skip();
     in_child(at_the_limits, NULL);
+    in_child(beyond_weirs_room, NULL);
     in_child(beyond_16_bits, NULL);
 }
 

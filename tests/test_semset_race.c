@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/sem.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -226,6 +227,30 @@ static void standing_creators(void **state)
     assert_true(busy_seen >= 1);
 }
 
+/* --- a creator that is late ------------------------------------------------------------- */
+
+static int *late_result; /* shared by fork */
+
+static void create_or_open_late(void *argument)
+{
+    struct weir_semset *set;
+    int result = weir_semset_create_or_open(&set, reference(argument), 2, first_values, NULL);
+    CHECK(result >= 0);
+    *late_result = result;
+}
+
+/* The set as a creator left it that was killed when it had claimed. */
+static void leave_dead(void *argument)
+{
+    int status;
+    clear(argument);
+    pid_t child = tracee_start(NULL, create_or_open, argument);
+    while (ready_state() != BUSY)
+        assert_true(tracee_step(child, &status));
+    tracee_kill(child);
+    assert_int_equal(ready_state(), DEAD);
+}
+
 /* A creator that was taken over before it claimed, and goes on late, changes nothing. */
 static void late_at_stop(pid_t child, void *argument)
 {
@@ -239,27 +264,40 @@ static void late_at_stop(pid_t child, void *argument)
             walk_print_place();
         assert_int_equal(status, 0);
         assert_int_equal(weir_semset_value(set, 0), 6);
+        assert_int_equal(*late_result, result == WEIR_CREATED ? 0 : WEIR_CREATED);
         weir_semset_close(set);
     } else {
         assert_result(result, -ETIMEDOUT); /* it has claimed, and lives */
         assert_int_equal(tracee_finish(child), 0);
+        assert_int_equal(*late_result, WEIR_CREATED);
     }
     assert_result(weir_semset_remove(reference(argument)), 0);
 }
 
 static void late_creators(void **state)
 {
-    struct weir_ref refs[] = { weir_by_key(TEST_KEY), weir_by_name("set") };
+    struct {
+        struct weir_ref ref;
+        void (*stage)(void *);
+    } scenes[] = {
+        { weir_by_key(TEST_KEY), clear },
+        { weir_by_key(TEST_KEY), leave_dead },
+        { weir_by_name("set"), clear },
+    };
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(refs); i++) {
+    late_result =
+        mmap(NULL, sizeof *late_result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(late_result != MAP_FAILED);
+    for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
         struct walk walk = { .what = "create or open",
-                             .stage = clear,
-                             .act = create_or_open,
+                             .stage = scenes[i].stage,
+                             .act = create_or_open_late,
                              .at_stop = late_at_stop,
-                             .argument = &refs[i] };
-        walk_stops(&walk);
-        clear(&refs[i]);
+                             .argument = &scenes[i].ref };
+        assert_true(walk_stops(&walk) >= 4);
+        clear(&scenes[i].ref);
     }
+    munmap(late_result, sizeof *late_result);
 }
 
 /* --- races ------------------------------------------------------------------------------ */
