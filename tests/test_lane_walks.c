@@ -17,8 +17,8 @@
 
 #include "channel/subscriber.h"
 
-#define LARGE_BYTES                                                                                \
-    (UINT64_C(SANITIZED ? 4 : 64) << 20) /* the release shows the time, the others the rest */
+/* The release shows the time, the others the rest. */
+#define LARGE_BYTES ((uint64_t)(SANITIZED ? 4 : 64) << 20)
 /* Each load costs ten times as much and more where a sanitizer looks at it. */
 #define SLOWNESS (SANITIZED ? 20 : 1)
 #define CALL_MOST_NS (2 * SLOWNESS * SECOND_NS)
