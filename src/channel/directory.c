@@ -131,11 +131,6 @@ static int read_directory(struct weir__directory *directory, const char *name,
     struct weir__directory_shm *shm = weir_segment_data(directory->segment);
     uint64_t size_bytes = weir_segment_size(directory->segment), magic = 0;
     struct weir__terms *terms = &directory->terms;
-    int result = weir__refuse_huge_pages(directory->segment);
-    if (result == -ENOMEM)
-        return result;
-    if (result != 0)
-        return weir__fail(EPROTO, "'%s' is no channel's directory: it is of huge pages", name);
     if (size_bytes >= sizeof *shm)
         memcpy(&magic, &shm->magic, sizeof magic);
     if (size_bytes < sizeof *shm || is_other_layout(magic))
@@ -147,7 +142,7 @@ static int read_directory(struct weir__directory *directory, const char *name,
     memcpy(&terms->delivery, &shm->delivery, sizeof terms->delivery);
     memcpy(&terms->type_bytes, &shm->type_bytes, sizeof terms->type_bytes);
     memcpy(terms->type_name, shm->type_name, sizeof terms->type_name);
-    result = check_terms(terms, name, size_bytes);
+    int result = check_terms(terms, name, size_bytes);
     if (result == 0)
         result = check_type(terms, asked, name);
     if (result != 0)
@@ -166,6 +161,16 @@ static int read_directory(struct weir__directory *directory, const char *name,
     return 0;
 }
 
+/* Of one that others have made: asking costs as much as all else of a read. */
+static int read_found(struct weir__directory *directory, const char *name,
+                      const struct weir__terms *asked)
+{
+    int result = weir__refuse_huge_pages(directory->segment);
+    if (result == -EPROTO)
+        return weir__fail(EPROTO, "'%s' is no channel's directory: it is of huge pages", name);
+    return result != 0 ? result : read_directory(directory, name, asked);
+}
+
 int weir__directory_open(struct weir__directory *directory, const char *name,
                          const struct weir__terms *asked,
                          const struct weir_segment_options *options,
@@ -182,7 +187,9 @@ int weir__directory_open(struct weir__directory *directory, const char *name,
                                            .beside = beside };
     int result = weir__segment_create_or_open(&directory->segment, weir_by_name(name), &making,
                                               options, dir);
-    return result < 0 ? result : read_directory(directory, name, asked);
+    if (result < 0)
+        return result;
+    return (result == WEIR_CREATED ? read_directory : read_found)(directory, name, asked);
 }
 
 int weir__directory_look(struct weir__directory *directory, const char *name)
@@ -195,7 +202,7 @@ int weir__directory_look(struct weir__directory *directory, const char *name)
     int result = weir_segment_open(&directory->segment, weir_by_name(name), 0, &options);
     if (result != 0)
         return result;
-    result = read_directory(directory, name, &any);
+    result = read_found(directory, name, &any);
     if (result != 0)
         weir_segment_close(directory->segment);
     return result;

@@ -56,11 +56,12 @@ ends_with() {
     ignored=$((16#${output##*[[:space:]]}))
     [ $((ignored >> 1 & 3)) -eq 3 ]
     [ $((ignored >> 12 & 1)) -eq 0 ]
-    (trap '' HUP; exec "$WEIR" lock lock/one -- sh -c 'echo >held; until [ -e over ]; do sleep 0.02; done') 3>&- &
+    mkfifo gate
+    (trap '' HUP; exec "$WEIR" lock lock/one -- sh -c 'echo >held; read -r over <gate') 3>&- &
     locked_pid=$!
     until [ -e held ]; do read -rt 0.01 <> <(:) || true; done
     kill -HUP "$locked_pid"
-    : >over
+    echo over >gate
     ends_with 0 "$locked_pid"
 }
 
