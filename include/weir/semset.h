@@ -99,8 +99,8 @@ struct weir_semset_stat {
     uint32_t mode;       /* permission bits */
     uint32_t count;      /* semaphores that the user has */
     uint32_t sem_nsems;  /* semaphores in the kernel's set: count, and one more if weir added it */
-    int64_t sem_otime,
-        sem_ctime; /* in seconds since 1970: the last semop (0: never); the creation, or the last SETVAL, SETALL or IPC_SET */
+    int64_t sem_otime;   /* the last semop, in seconds since 1970; 0: never */
+    int64_t sem_ctime;   /* the creation, or the last SETVAL, SETALL or IPC_SET */
 };
 
 /*
