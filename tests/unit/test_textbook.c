@@ -74,7 +74,7 @@ static void test_accepts_the_textbook(void **state)
     if (!textbook_read(&book, slice_of(source), why, sizeof why))
         fail_msg("%s", why);
     assert_int_equal(book.topic_count, TOPICS);
-    assert_int_equal(book.chapter_count, 3);
+    assert_int_equal(book.chapter_count, 4);
     assert_true(slice_is(book.chapters[0].title, "Summary"));
     for (size_t i = 0; i < book.topic_count; i++)
         assert_true(textbook_example(&book.topics[i]).length > 100);
