@@ -160,9 +160,11 @@ static void test_names(void **state)
     static const struct {
         const char *typed, *meant;
     } cases[] = {
-        { "shmgett", "shmget" },   { "SHMGET", NULL },  { "shmgte", "shmget" },
-        { "semwait", "sem_wait" }, { "forkk", "fork" }, { "waitpd", "waitpid" },
-        { "msgrvc", "msgrcv" },    { "ipcrn", "ipcrm" }, { "bicycle", NULL }, { "", NULL },
+        { "shmgett", "shmget" }, { "SHMGET", NULL },
+        { "shmgte", "shmget" },  { "semwait", "sem_wait" },
+        { "forkk", "fork" },     { "waitpd", "waitpid" },
+        { "msgrvc", "msgrcv" },  { "ipcrn", "ipcrm" },
+        { "bicycle", NULL },     { "", NULL },
     };
     struct slice nearest;
     (void)state;
