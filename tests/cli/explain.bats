@@ -8,19 +8,20 @@ setup() {
     cd "$BATS_TEST_TMPDIR"
     textbook=$WEIR_SOURCE/docs/textbook.md
     mapfile -t topics < <(sed -n 's/^## \([a-z_]*\)$/\1/p' "$textbook")
-    [ "${#topics[@]}" -ge 15 ]
+    [ "${#topics[@]}" -ge 20 ]
 }
 
 check_nothing_left() {
     [ "$WEIR_ISOLATED" = 1 ] || return 0 # then others are here, and tests/isolated compares
     [ "$(tail -n +2 /proc/sysvipc/shm)" = "" ]
     [ "$(tail -n +2 /proc/sysvipc/sem)" = "" ]
+    [ "$(tail -n +2 /proc/sysvipc/msg)" = "" ]
     [ "$(find /dev/shm -mindepth 1 ! -type d)" = "" ]
 }
 
 # The lines of code in the textbook, as they are.
 code_lines() {
-    awk '/^```$/ && code { code = 0; next } code { print } /^```c$/ { code = 1 }' "$textbook"
+    awk '/^```$/ && code { code = 0; next } code { print } /^```[a-z]/ { code = 1 }' "$textbook"
 }
 
 # The words of a page, without rules of dashes.
@@ -69,7 +70,8 @@ on_terminal() {
 }
 
 @test "a companion leads to its topic" {
-    for pair in semtimedop:semop waitpid:wait shm_unlink:shm_open munmap:mmap sem_wait:sem_open; do
+    for pair in semtimedop:semop waitpid:wait shm_unlink:shm_open munmap:mmap sem_wait:sem_open \
+        ipcrm:ipcs; do
         run "$WEIR" explain "${pair%:*}"
         [ "$status" -eq 0 ]
         [[ "${lines[0]}" == "${pair#*:} - "* ]]
@@ -110,11 +112,18 @@ on_terminal() {
     says shmctl 'mode 600, SHM_DEST' 'the memory still works'
     says semget 'after SETVAL: value 0, sem_otime 0: not ready' 'value 3, sem_otime set: ready'
     says semop "the kernel gave the dead child's lock back" 'now it is mine'
+    says msgget 'make a second one: File exists' 'a message of the last run' \
+        'open after removal: No such file or directory'
+    says msgsnd 'of type 0: Invalid argument' 'one was taken, and the child could send'
+    says msgrcv '-2: 1 fire' ' 9: No message of desired type' ' 0: 7 a le'
+    says msgctl '2 in the queue' 'a third one: Resource temporarily unavailable' \
+        'the child has seen the end'
     says fork 'before fork: copied 1, shared 1' 'after it:    copied 1, shared 2'
     says wait 'it exited with status 7' 'signal 9 killed it'
     says strcpy 'a length that lies: refused'
     says sleep 'after sleep(1): ""' 'after read():   "Hello from the child"'
     says mmap 'MAP_SHARED:  42' 'MAP_PRIVATE: 0'
+    if command -v ipcs >/dev/null; then says ipcs 'nattch' ' dest ' 'not in the list'; fi
     check_nothing_left
 }
 
@@ -126,6 +135,7 @@ on_terminal() {
         {
             echo '#include <errno.h>'
             echo '#include <stdio.h>'
+            echo '#include <string.h>'
             echo '#include <unistd.h>'
             echo '#include <weir/weir.h>'
             echo 'void f(struct weir_segment *segment, struct weir_semset *set, const char *text);'

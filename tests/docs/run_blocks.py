@@ -24,6 +24,8 @@ What the line that opens a block says:
 Any other block is an error, and so is a link to a file that is not there. The shell's notices
 that a job starts, is stopped or has ended are not compared: they come when they like.
 
+With --only KIND blocks of other kinds are left alone: another test does them. With --program FILE
+commands find this program by its name, as if it were installed.
 With --files FOLDER each written file must stand there too, behind a line with its licence;
 --write puts it there.
 """
@@ -265,6 +267,8 @@ class Reader:
             compiler = shutil.which(self.arguments.cc) or self.arguments.cc
             script.write(f'#!/bin/sh\nexec {compiler} {flags} "$@"\n')
         os.chmod(wrapper, 0o755)
+        for program in self.arguments.program:
+            os.symlink(program, os.path.join(programs, os.path.basename(program)))
         kept = {name: value for name, value in os.environ.items()
                 if name in ("WEIR_DIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "TMPDIR")}
         return {**kept, "HOME": os.path.join(folder, "home"), "LC_ALL": "C.UTF-8",
@@ -338,6 +342,9 @@ def main():
     parser.add_argument("--build", help="the build folder that the document installs from")
     parser.add_argument("--cc", default="cc")
     parser.add_argument("--flag", action="append", default=[], help="one more for the compiler")
+    parser.add_argument("--only", metavar="KIND", help="follow blocks of this kind alone")
+    parser.add_argument("--program", action="append", default=[], metavar="FILE",
+                        help="one more that the commands find")
     parser.add_argument("--grace", type=float, default=10, metavar="SECONDS", help="for what a "
                         "program in the background prints after the prompt is back")
     parser.add_argument("--files", help="the folder that has the document's programs")
@@ -360,6 +367,8 @@ def main():
         check_links(arguments.document)
         reader = Reader(arguments, folder)
         for block in read_blocks(arguments.document):
+            if arguments.only not in (None, block.language):
+                continue
             try:
                 reader.follow(block)
             except Wrong as wrong:

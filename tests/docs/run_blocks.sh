@@ -12,9 +12,12 @@ trap 'rm -rf "$folder"' EXIT
 runner=${WEIR_SOURCE:?}/tests/docs/run_blocks.py
 failed=0
 
+options=
+
 run() {
     cat >"$folder/document.md"
-    "$python" "$runner" "$folder/document.md" --source "$WEIR_SOURCE" --grace 0.5 \
+    # shellcheck disable=SC2086 # words, or none
+    "$python" "$runner" "$folder/document.md" --source "$WEIR_SOURCE" --grace 0.5 $options \
         >"$folder/said" 2>&1
 }
 
@@ -192,6 +195,25 @@ END_OF_DOCUMENT
 is_false "a block without an end" 'never closed' <<'END_OF_DOCUMENT'
 ```console
 $ true
+END_OF_DOCUMENT
+
+printf '#!/bin/sh\necho here\n' >"$folder/a_program"
+chmod +x "$folder/a_program"
+options="--only console --program $folder/a_program"
+is_true "blocks of another kind, and a program that is nowhere else" <<'END_OF_DOCUMENT'
+```c
+this is not looked at
+```
+```console
+$ a_program
+here
+```
+END_OF_DOCUMENT
+is_false "other output, of the kind that is asked for" 'but this is:' <<'END_OF_DOCUMENT'
+```console
+$ a_program
+there
+```
 END_OF_DOCUMENT
 
 [ "$failed" = 0 ] && echo "run_blocks.py tells true from false"

@@ -14,6 +14,7 @@
 
 #define WIDTH_LEAST 20
 #define WIDTH_MOST 1000
+#define WIDTH_OF_LIST 79
 
 enum presentation {
     AS_PAGE,
@@ -87,7 +88,7 @@ static void show_chapters(const struct terminal *terminal)
 static int show_textbook(const struct request *request)
 {
     if (request->as == AS_EXAMPLE)
-        return command_usage("--example needs the name of a function");
+        return command_usage("--example needs the name of a function, or 'ipcs'");
     if (request->as == AS_MAN)
         man_textbook(&book, man_date());
     else if (request->topic)
@@ -114,6 +115,18 @@ static int show_topic(const struct request *request, const struct textbook_topic
     return finish();
 }
 
+static void list_topics(void)
+{
+    int column = fprintf(stderr, "Topics: textbook");
+    for (size_t i = 0; i < book.topic_count; i++) {
+        struct slice topic = book.topics[i].name;
+        bool fits = column + 2 + (int)topic.length < WIDTH_OF_LIST;
+        column = (fits ? column : 0) +
+                 fprintf(stderr, "%s%.*s", fits ? ", " : ",\n  ", (int)topic.length, topic.at);
+    }
+    fputc('\n', stderr);
+}
+
 static int no_such_topic(const char *name)
 {
     struct slice nearest;
@@ -122,11 +135,7 @@ static int no_such_topic(const char *name)
                      nearest.at);
     else
         command_fail("there is no topic '%s'", name);
-    fputs("Topics: textbook", stderr);
-    for (size_t i = 0; i < book.topic_count; i++)
-        fprintf(stderr, "%s%.*s", i == 6 ? ",\n  " : ", ", (int)book.topics[i].name.length,
-                book.topics[i].name.at);
-    fputc('\n', stderr);
+    list_topics();
     return STATUS_FAILURE;
 }
 
@@ -181,9 +190,9 @@ const struct command command_explain = {
     .summary = "explain the calls of the textbook, their faults and cures",
     .help = "Usage: weir explain [OPTION]... [TOPIC]\n"
             "\n"
-            "Explain a function of the textbook: what it does, how it fails, and what\n"
-            "weir does in its place. Without TOPIC, show a table of all of them. TOPIC is\n"
-            "the name of a function, or 'textbook' for how they fit together.\n"
+            "Explain a call of the textbook: what it does, how it fails, and what weir does\n"
+            "in its place. Without TOPIC, show a table of all of them. TOPIC is the name of\n"
+            "a function, 'ipcs' or 'ipcrm', or 'textbook' for how they fit together.\n"
             "\n"
             "Options:\n"
             "  -e, --example     print only the topic's program: C that compiles alone\n"
@@ -194,7 +203,7 @@ const struct command command_explain = {
             "\n"
             "Examples:\n"
             "  weir explain\n"
-            "      the table of all functions\n"
+            "      the table of all topics\n"
             "  weir explain shmget | less\n"
             "      one function, page by page\n"
             "  weir explain --example semop >a.c && cc a.c && ./a.out\n"

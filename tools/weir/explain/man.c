@@ -196,10 +196,12 @@ static void put_head(struct slice name, const char *date)
     fputs(" \\- ", stdout);
 }
 
-/* Where the system's own page of a function is. */
+/* Where the system's own page of a topic is. */
 static int manual_section(struct slice name)
 {
     static const char *const section3[] = { "ftok", "strcpy", "sleep", "shm_open", "sem_open" };
+    if (slice_is(name, "ipcs"))
+        return 1;
     for (size_t i = 0; i < sizeof section3 / sizeof *section3; i++)
         if (slice_is(name, section3[i]))
             return 3;
@@ -230,7 +232,7 @@ void man_topic(const struct textbook_topic *topic, const char *date)
 void man_textbook(const struct textbook *book, const char *date)
 {
     put_head((struct slice){ "textbook", 8 }, date);
-    fputs("shared memory and semaphores: the calls and their faults\n", stdout);
+    fputs("shared memory, semaphores, queues: the calls and their faults\n", stdout);
     fputs(".SH DESCRIPTION\n", stdout);
     put_blocks(book->introduction);
     for (size_t i = 0; i < book->chapter_count; i++) {

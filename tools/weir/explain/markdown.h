@@ -10,7 +10,7 @@
  *   - text         an item; its other lines are indented by two spaces
  *   1. text        a numbered item; its other lines are indented by three
  *   | a | b |      a table: a line of titles, a line of dashes, rows
- *   ```c           code, up to a line of ```
+ *   ```c           code, up to a line of ```; what stands behind the marks is for others
  *
  * In the text: `code`, **bold**, *emphasis*; a backslash takes the meaning of
  * the sign that follows. Everything else is refused, so that no presentation

@@ -4,8 +4,8 @@
 
 /*
  * docs/textbook.md as the command carries it: an introduction, chapters (their
- * titles begin with a capital letter), and one topic for each function, all of
- * the same parts in the same order.
+ * titles begin with a capital letter), and one topic for each function, and for the
+ * commands ipcs and ipcrm, all of the same parts in the same order.
  */
 
 #include <stdbool.h>
