@@ -278,17 +278,34 @@ demo_into_limited_file() {
     [ "$(find "$TMPDIR" -maxdepth 1 -name 'weir-demo-*')" = "" ]
 }
 
-@test "a scene's directory without a list goes when it is old, and nobody else's does" {
-    mkdir -m 700 weir-demo-aaaaaa weir-demo-bbbbbb weir-demo-cccccc
-    mkdir weir-demo-aaaaaa/run1
-    touch weir-demo-bbbbbb/.journal
-    chmod 755 weir-demo-cccccc
-    touch -d '2 minutes ago' weir-demo-aaaaaa weir-demo-cccccc
+@test "a scene's directory without a list goes when it is old and empty, and nobody else's does" {
+    local empty=weir-demo-00000000000000aa begun=weir-demo-00000000000000bb open=weir-demo-00000000000000cc
+    mkdir -m 700 "$empty" "$begun" "$open"
+    touch "$begun/.journal"
+    chmod 755 "$open"
+    touch -d '2 minutes ago' "$empty" "$open"
     "$WEIR" demo
-    [ ! -e weir-demo-aaaaaa ]
-    [ -e weir-demo-bbbbbb ]
-    [ -e weir-demo-cccccc ]
-    touch -d '2 minutes ago' weir-demo-bbbbbb
+    [ ! -e "$empty" ]
+    [ -e "$begun" ]
+    [ -e "$open" ]
+    touch -d '2 minutes ago' "$begun"
     "$WEIR" demo
-    [ ! -e weir-demo-bbbbbb ]
+    [ ! -e "$begun" ]
+}
+
+@test "what a scene has not made stays, whatever its directory is called" {
+    local scene=weir-demo-00000000000000aa mine=weir-demo-00000000000000bb
+    mkdir -m 700 weir-demo-slides "$scene" "$scene/run1" "$mine"
+    echo mine | tee weir-demo-slides/a.pdf "$mine/shmfile" "$mine/thesis" "$scene/run1/thesis" "$scene/thesis"
+    touch "$scene/shmfile" "$scene/run1/shmfile"
+    # A list of an earlier start of the machine, and one that is none.
+    echo 00000000-0000-4000-8000-000000000000 1 >"$scene/.journal"
+    echo 'my journal' >"$mine/.journal"
+    touch -d '2 minutes ago' weir-demo-slides "$scene" "$mine"
+    "$WEIR" gc --yes
+    "$WEIR" list -q >/dev/null
+    [ "$(cat weir-demo-slides/a.pdf "$mine/shmfile" "$mine/thesis")" = $'mine\nmine\nmine' ]
+    [ "$(cat "$scene/run1/thesis" "$scene/thesis")" = $'mine\nmine' ]
+    [ "$(find "$scene" -type f | wc -l)" -eq 2 ]
+    rm -r weir-demo-slides "$scene" "$mine"
 }

@@ -14,7 +14,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,13 +27,11 @@
 #include <weir/segment.h>
 #include <weir/semset.h>
 
-static int journal_fd = -1;
+#include "directory.h"
 
-const char *journal_parent(void)
-{
-    const char *parent = getenv("TMPDIR");
-    return parent && *parent ? parent : "/tmp";
-}
+enum { BOOT_LENGTH = 36 }; /* of a UUID */
+
+static int journal_fd = -1;
 
 /* "BOOT NAMESPACE" */
 static bool put_place(char *out, size_t room)
@@ -60,7 +57,7 @@ static bool lock(int fd, int command)
 int journal_open(const char *directory)
 {
     char path[sizeof stage->directory + 16], place[96];
-    snprintf(path, sizeof path, "%s/" JOURNAL_FILE, directory);
+    snprintf(path, sizeof path, "%s/" DIRECTORY_JOURNAL, directory);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
@@ -158,6 +155,16 @@ static void collect_object(const struct collection *collection, struct stage_obj
         stage_object_remove(object);
 }
 
+/* Whether this is a first line, of any start of the machine. */
+static bool is_place(const char *line)
+{
+    static const char hex[] = "0123456789abcdef-";
+    size_t boot = strspn(line, hex), space = line[boot] == ' ';
+    size_t digits = strspn(line + boot + space, "0123456789");
+    return boot == BOOT_LENGTH && space == 1 && digits > 0 &&
+           strcmp(line + boot + space + digits, "\n") == 0;
+}
+
 /* Whether the scene's directory may go: not while it stands for another namespace's objects. */
 static bool collect_listed(const struct collection *collection, int fd)
 {
@@ -165,9 +172,10 @@ static bool collect_listed(const struct collection *collection, int fd)
     struct stage_object object;
     FILE *file = fdopen(dup(fd), "re");
     bool may_go = false;
-    if (file && put_place(here, sizeof here) && fgets(first, sizeof first, file)) {
+    if (file && put_place(here, sizeof here) && fgets(first, sizeof first, file) &&
+        is_place(first)) {
         bool is_here = strcmp(first, here) == 0;
-        bool is_earlier = strncmp(first, here, strcspn(here, " ")) != 0; /* another start */
+        bool is_earlier = strncmp(first, here, BOOT_LENGTH) != 0; /* another start */
         may_go = is_here || is_earlier;
         while (is_here && read_object(file, &object))
             collect_object(collection, &object);
@@ -177,34 +185,30 @@ static bool collect_listed(const struct collection *collection, int fd)
     return may_go;
 }
 
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *where)
-{
-    (void)info, (void)type, (void)where;
-    remove(path);
-    return 0;
-}
-
-/* A directory without a list: killed as it was made or removed. There are no objects any more. */
+/* Long enough after its making for a scene to have begun its list. */
 static bool is_stale(const struct stat *info)
 {
     return info->st_mtime + 60 < time(NULL);
 }
 
-/* Believes a directory only if it is ours and nobody else can have written into it. */
+/*
+ * Believes a directory only if it is ours and nobody else can have written into it. One without a
+ * list was killed as it was made or removed: it is empty, or not a scene's.
+ */
 static void collect_directory(const struct collection *collection, const char *path)
 {
     struct stat info, list = { 0 };
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     bool is_ours = directory >= 0 && fstat(directory, &info) == 0 && info.st_uid == geteuid() &&
                    (info.st_mode & 077) == 0;
-    int fd = is_ours ? openat(directory, JOURNAL_FILE, O_RDWR | O_NOFOLLOW | O_CLOEXEC) : -1;
+    int fd = is_ours ? openat(directory, DIRECTORY_JOURNAL, O_RDWR | O_NOFOLLOW | O_CLOEXEC) : -1;
     bool may_go = false;
-    if (fd >= 0 && fstat(fd, &list) == 0 && lock(fd, F_OFD_SETLK))
+    if (fd >= 0 && fstat(fd, &list) == 0 && S_ISREG(list.st_mode) && lock(fd, F_OFD_SETLK))
         may_go = list.st_size > 0 ? collect_listed(collection, fd) : is_stale(&info);
-    else if (is_ours && fd < 0)
-        may_go = is_stale(&info);
     if (may_go && !collection->dry_run)
-        nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+        directory_clear(directory, path);
+    else if (is_ours && fd < 0 && is_stale(&info) && !collection->dry_run)
+        rmdir(path);
     if (fd >= 0)
         close(fd);
     if (directory >= 0)
@@ -216,12 +220,12 @@ void journal_collect(bool dry_run, void (*report)(const struct weir_leftover *, 
 {
     const struct collection collection = { dry_run, report, argument };
     char path[512];
-    const char *parent = journal_parent();
+    const char *parent = directory_parent();
     DIR *listing = opendir(parent);
     if (!listing)
         return;
     for (struct dirent *entry; (entry = readdir(listing)) != NULL;) {
-        if (strncmp(entry->d_name, JOURNAL_DIRECTORY, strlen(JOURNAL_DIRECTORY)) != 0)
+        if (!directory_is_name(entry->d_name))
             continue;
         if ((size_t)snprintf(path, sizeof path, "%s/%s", parent, entry->d_name) < sizeof path)
             collect_directory(&collection, path);

@@ -13,12 +13,6 @@
 
 #include "stage.h"
 
-#define JOURNAL_DIRECTORY "weir-demo-"
-#define JOURNAL_FILE ".journal"
-
-/* $TMPDIR, or /tmp. */
-const char *journal_parent(void);
-
 /* Begins the list of a scene in its own directory; 0 or -errno. */
 int journal_open(const char *directory);
 
@@ -30,7 +24,9 @@ void journal_remove_named(uint32_t number);
 
 /*
  * Removes what dead scenes of this user, machine start and IPC namespace have
- * left, or with dry_run only reports it (report may be NULL).
+ * left, or with dry_run only reports it (report may be NULL). Believes nothing
+ * that is not written as journal_open() writes it, and removes no file but those
+ * of scenes.
  */
 void journal_collect(bool dry_run, void (*report)(const struct weir_leftover *, void *),
                      void *argument);

@@ -5,17 +5,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sched.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "directory.h"
 #include "journal.h"
 #include "stage.h"
 
@@ -82,20 +80,14 @@ static int enter_private_directory(void)
 static int enter_shared_directory(void)
 {
     char path[sizeof stage->directory];
-    const char *parent = journal_parent();
-    if (strlen(parent) > sizeof path - 32)
-        return -ENAMETOOLONG;
-    snprintf(path, sizeof path, "%s/" JOURNAL_DIRECTORY "XXXXXX", parent);
     stage_making_begin();
-    bool made = mkdtemp(path) != NULL;
-    if (made)
+    int result = directory_make(path, sizeof path - 32);
+    if (result == 0)
         memcpy(stage->directory, path, sizeof path);
     stage_making_end();
-    if (!made)
-        return -errno;
-    if (chdir(path) != 0)
-        return -errno;
-    return journal_open(path);
+    if (result == 0 && chdir(path) != 0)
+        result = -errno;
+    return result == 0 ? journal_open(path) : result;
 }
 
 int place_enter(void)
@@ -104,44 +96,17 @@ int place_enter(void)
     return stage->private ? enter_private_directory() : enter_shared_directory();
 }
 
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *where)
-{
-    (void)info, (void)type, (void)where;
-    remove(path);
-    return 0;
-}
-
-/* As getdents64(2) gives it; glibc and musl name it differently. */
-struct directory_entry {
-    uint64_t inode;
-    int64_t next;
-    uint16_t size;
-    uint8_t type;
-    char name[];
-};
-
 void place_leave_at_once(void)
 {
-    _Alignas(struct directory_entry) char entries[2048];
-    long size;
     int fd = stage->directory[0] ? open(stage->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd < 0)
         return;
-    while ((size = syscall(SYS_getdents64, fd, entries, sizeof entries)) > 0) {
-        for (long at = 0; at < size;) {
-            struct directory_entry entry;
-            memcpy(&entry, entries + at, sizeof entry);
-            unlinkat(fd, entries + at + offsetof(struct directory_entry, name), 0);
-            at += entry.size;
-        }
-    }
+    directory_clear(fd, stage->directory);
     close(fd);
-    rmdir(stage->directory);
 }
 
 void place_leave(void)
 {
-    if (stage->directory[0])
-        nftw(stage->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    place_leave_at_once();
     stage->directory[0] = '\0';
 }

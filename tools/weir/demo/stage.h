@@ -114,7 +114,7 @@ int place_enter(void);
 /* Removes the directory, if its namespace does not. */
 void place_leave(void);
 
-/* The same for a directory of plain files, which a scene's is. Async-signal-safe. */
+/* The same. Async-signal-safe. */
 void place_leave_at_once(void);
 
 /* -- process.c -------------------------------------------------------------------------------- */
