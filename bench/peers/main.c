@@ -46,8 +46,8 @@ static const char usage[] =
     "\n"
     "Messages between two processes: weir beside a bare ring, a pipe, a Unix socket, message\n"
     "queues, the textbook's segment with semaphores, and, where they were there when this\n"
-    "was built, Boost.Interprocess, ZeroMQ and iceoryx, whose\n"
-    "daemon is started first, and ended last.\n"
+    "was built, Boost.Interprocess, ZeroMQ, iceoryx and Aeron. The last two have a daemon: it\n"
+    "is started first, and ended last.\n"
     "\n"
     "Options:\n"
     "  -c, --cell KIND    round-trip, one-way or asleep alone\n"
@@ -66,6 +66,9 @@ static struct {
 } with_daemons[] = {
 #ifdef WEIR_HAVE_ICEORYX
     { &transport_iceoryx, peers_iceoryx_start, peers_iceoryx_end, false },
+#endif
+#ifdef WEIR_HAVE_AERON
+    { &transport_aeron, peers_aeron_start, peers_aeron_end, false },
 #endif
     { NULL, NULL, NULL, false },
 };
