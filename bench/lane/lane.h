@@ -96,8 +96,8 @@ struct transport {
     void (*pong)(void *state, uint64_t messages);
     void (*close)(void *state);
 
-    /* Of one with a daemon, which may be NULL: before and after each turn, by the driver, unmeasured.
-     * Whoever rests takes nothing from the turns of others. */
+    /* NULL, but for one with a daemon: before and after each of its turns, by the driver alone, and
+     * not measured. Between them the daemon rests, and takes nothing from the turns of others. */
     void (*wake)(void *state);
     void (*rest)(void *state);
 };
