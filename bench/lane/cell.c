@@ -70,6 +70,8 @@ static void run(struct player *player, const struct transport *transport, void *
     static struct histogram histogram;
     bool is_round_trip = player->work.kind == ROUND_TRIP || player->work.kind == ASLEEP;
     histogram_clear(&histogram);
+    if (figures && transport->wake)
+        transport->wake(state);
     meet(player);
     uint64_t sleeps = sleep_count(), start = ticks();
     if (player->role == 0 && is_round_trip)
@@ -86,6 +88,8 @@ static void run(struct player *player, const struct transport *transport, void *
     if (!figures)
         return;
     double ns = (double)(ticks() - start) / player->ticks_per_ns;
+    if (transport->rest)
+        transport->rest(state);
     double scale = 1 / player->ticks_per_ns;
     *figures = (struct figures){
         .p50_ns = scale * histogram_quantile(&histogram, 0.5),

@@ -16,7 +16,7 @@
 
 #define LINE_BYTES 128
 
-enum { SIDES_MAX = 10, ROUNDS_MAX = 64, BATCH = 64 };
+enum { SIDES_MAX = 12, ROUNDS_MAX = 64, BATCH = 64 };
 
 /* Every word of a message to be copied, but for the first and the last one. */
 #define PAYLOAD_WORD UINT64_C(0x9e3779b97f4a7c15)
@@ -95,6 +95,11 @@ struct transport {
     void (*ping)(void *state, uint64_t messages, struct histogram *histogram);
     void (*pong)(void *state, uint64_t messages);
     void (*close)(void *state);
+
+    /* NULL, but for one with a daemon: before and after each of its turns, by the driver alone, and
+     * not measured. Between them the daemon rests, and takes nothing from the turns of others. */
+    void (*wake)(void *state);
+    void (*rest)(void *state);
 };
 
 extern const struct transport transport_weir, transport_ring, transport_ring_readonly,

@@ -46,7 +46,8 @@ static const char usage[] =
     "\n"
     "Messages between two processes: weir beside a bare ring, a pipe, a Unix socket, message\n"
     "queues, the textbook's segment with semaphores, and, where they were there when this\n"
-    "was built, Boost.Interprocess and ZeroMQ.\n"
+    "was built, Boost.Interprocess, ZeroMQ, iceoryx and Aeron. The last two have a daemon: it\n"
+    "is started first, and ended last.\n"
     "\n"
     "Options:\n"
     "  -c, --cell KIND    round-trip, one-way or asleep alone\n"
@@ -55,6 +56,36 @@ static const char usage[] =
     "  -r, --rounds N     rounds wanted of each cell (1 to 21; 7)\n"
     "  -C, --cpus A,B     the two processors\n"
     "  -h, --help         show this\n";
+
+/* Each with a daemon of its own, which is started before the first cell. Up to NULL. */
+static struct {
+    const struct transport *transport;
+    bool (*start)(void);
+    void (*end)(void);
+    bool is_running; /* without its daemon it is left out */
+} with_daemons[] = {
+#ifdef WEIR_HAVE_ICEORYX
+    { &transport_iceoryx, peers_iceoryx_start, peers_iceoryx_end, false },
+#endif
+#ifdef WEIR_HAVE_AERON
+    { &transport_aeron, peers_aeron_start, peers_aeron_end, false },
+#endif
+    { NULL, NULL, NULL, false },
+};
+
+static void start_daemons(void)
+{
+    for (unsigned i = 0; with_daemons[i].transport; i++)
+        with_daemons[i].is_running = with_daemons[i].start();
+}
+
+/* The last one first: it has what keeps the others running. */
+static void end_daemons(void)
+{
+    for (unsigned i = sizeof with_daemons / sizeof *with_daemons; i-- > 0;)
+        if (with_daemons[i].is_running)
+            with_daemons[i].end();
+}
 
 static void add_side(struct cell *cell, const struct transport *transport, uint64_t most_bytes)
 {
@@ -83,6 +114,9 @@ static void add_sides(struct cell *cell)
     if (waits)
         add_side(cell, &transport_zeromq, 0);
 #endif
+    for (unsigned i = 0; with_daemons[i].transport; i++)
+        if (with_daemons[i].is_running)
+            add_side(cell, with_daemons[i].transport, 0);
 }
 
 /* Messages that take weir about the budget. */
@@ -122,13 +156,21 @@ static const struct option options[] = {
     { NULL, 0, NULL, 0 },
 };
 
+static bool is_kind(const char *name)
+{
+    for (unsigned i = 0; i < CELLS; i++)
+        if (strcmp(name, kind_names[traffic[i].kind]) == 0)
+            return true;
+    return false;
+}
+
 static void read_options(int argc, char **argv, struct settings *settings, struct asked *asked)
 {
     int option;
     bool is_good = true;
     while (is_good && (option = getopt_long(argc, argv, "c:qmr:C:h", options, NULL)) != -1) {
         if (option == 'c')
-            asked->only = optarg;
+            asked->only = optarg, is_good = is_kind(optarg);
         else if (option == 'q')
             settings->rounds = 1, settings->budget_ns = 100000;
         else if (option == 'm')
@@ -149,15 +191,35 @@ static void read_options(int argc, char **argv, struct settings *settings, struc
     }
 }
 
-int main(int argc, char **argv)
+static unsigned run_cells(const struct settings *settings, const struct asked *asked,
+                          struct summary *summaries)
 {
     static struct cell cells[CELLS];
-    static struct summary summaries[CELLS];
     static struct board board;
+    unsigned count = 0;
+    for (unsigned i = 0; i < CELLS; i++) {
+        if (asked->only && strcmp(asked->only, kind_names[traffic[i].kind]) != 0)
+            continue;
+        set_cell(&cells[i], i, settings);
+        if (!cell_run(&cells[i], settings, &board))
+            return 0;
+        summarize(&summaries[count], &cells[i], &board);
+        if (!asked->is_markdown) {
+            printf("\n%s, ", kind_names[traffic[i].kind]);
+            peers_report_cell(&summaries[count]);
+        }
+        count++;
+    }
+    return count;
+}
+
+int main(int argc, char **argv)
+{
+    static struct summary summaries[CELLS];
     struct settings settings = { .rounds = 7, .budget_ns = 20000000, .is_default_wait = true };
     struct asked asked = { .only = NULL };
     char command[256] = "peers";
-    unsigned count = 0;
+    unsigned count;
     if (!cpus_choose(settings.cpus))
         settings.cpus[0] = settings.cpus[1] = -1;
     for (int i = 1; i < argc && strlen(command) + strlen(argv[i]) + 2 < sizeof command; i++)
@@ -168,23 +230,11 @@ int main(int argc, char **argv)
         return 77;
     }
     settings.ticks_per_ns = ticks_per_ns();
-    for (unsigned i = 0; i < CELLS; i++) {
-        if (asked.only && strcmp(asked.only, kind_names[traffic[i].kind]) != 0)
-            continue;
-        set_cell(&cells[i], i, &settings);
-        if (!cell_run(&cells[i], &settings, &board))
-            return 1;
-        summarize(&summaries[count], &cells[i], &board);
-        if (!asked.is_markdown) {
-            printf("\n%s, ", kind_names[traffic[i].kind]);
-            peers_report_cell(&summaries[count]);
-        }
-        count++;
-    }
-    if (count == 0) {
-        fputs(usage, stderr);
-        return 2;
-    }
+    start_daemons();
+    count = run_cells(&settings, &asked, summaries);
+    end_daemons();
+    if (count == 0)
+        return 1;
     if (asked.is_markdown)
         peers_report_markdown(summaries, count, command);
     return 0;
