@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -35,6 +36,39 @@ static void test_pad_alone_is_no_message(void **state)
     assert_result(weir_publisher_commit(sides.publisher, size, 0), 0);
     assert_true(sides_fd_is_readable(5000));
     sides_take_one();
+    sides_close();
+}
+
+/* Cancelled from its beginning, it is ended by the first call that ends such threads. */
+static void *take_cancelled(void *argument)
+{
+    pthread_cancel(pthread_self());
+    assert_result(weir_subscriber_receive_until(sides.subscriber, NULL, 0, NULL, NOW), 0);
+    assert_result(weir_subscriber_receive_until(sides.subscriber, NULL, 0, NULL, NOW), -EAGAIN);
+    *(bool *)argument = true;
+    pthread_testcancel();
+    return NULL;
+}
+
+/* A worker that is cancelled leaves the descriptor to who closes the handle. */
+static void test_cancelled_thread(void **state)
+{
+    pthread_t thread;
+    void *result;
+    bool is_through = false;
+    (void)state;
+    sides_open();
+    sides.fd = weir_subscriber_fd(sides.subscriber);
+    assert_result(sides_send(0), 0);
+    assert_true(sides_fd_is_readable(5000));
+    assert_int_equal(pthread_create(&thread, NULL, take_cancelled, &is_through), 0);
+    pthread_join(thread, &result);
+    assert_true(is_through);
+    assert_ptr_equal(result, PTHREAD_CANCELED);
+    assert_result(weir_subscriber_receive_until(sides.subscriber, NULL, 0, NULL, NOW), -EAGAIN);
+    assert_false(sides_fd_is_readable(0));
+    assert_result(sides_send(0), 0);
+    assert_true(sides_fd_is_readable(5000));
     sides_close();
 }
 
@@ -360,6 +394,7 @@ int main(int argument_count, char **arguments)
         SIDES_TEST(test_publisher_that_is_killed),
         SIDES_TEST(test_publishers_by_turns),
         SIDES_TEST(test_pad_alone_is_no_message),
+        SIDES_TEST(test_cancelled_thread),
         SIDES_TEST(test_fork),
         SIDES_TEST(test_lost_ring_of_a_publisher),
         SIDES_TEST(test_lost_ring_of_a_subscriber),

@@ -41,13 +41,14 @@
  * 100 microseconds. What has been found empty, and slept for, is looked at again when its
  * doorbell has been rung: one load for each such channel. To sleep costs a few system calls, with
  * however many channels; who publishes pays one to wake. Where the kernel allows it (io_uring with
- * futex waits, Linux 6.7) whoever publishes wakes the set; else a thread of the library does
- * (FUTEX_WAITV, Linux 5.16, up to 127 channels), which costs one more wake-up; and else that
- * thread looks once a millisecond. Where no thread is to be had either (RLIMIT_NPROC, a cgroup's
- * pids.max) the waits go on all the same: then the set itself looks once a millisecond, and tries
- * for a thread again five times a second. Asleep, the set wakes five times a second, however large
- * it is, to ask for the dead and to repair wake-ups that were lost with whoever should have given
- * them; a set of descriptors and timers alone does not.
+ * futex waits, Linux 6.7), and descriptors and memory do when the set first sleeps, whoever
+ * publishes wakes the set; else a thread of the library does (FUTEX_WAITV, Linux 5.16, up to 127
+ * channels), which costs one more wake-up; and else that thread looks once a millisecond. Where no
+ * thread is to be had either (RLIMIT_NPROC, a cgroup's pids.max) the waits go on all the same: then
+ * the set itself looks once a millisecond, and tries for a thread again five times a second.
+ * Asleep, the set wakes five times a second, however large it is, to ask for the dead and to repair
+ * wake-ups that were lost with whoever should have given them; a set of descriptors and timers
+ * alone does not.
  *
  * Threads. A set, and the handles in it, are one thread's at a time.
  *

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/futex.h"
+#include "base/section.h"
 
 /* FUTEX_WAITV, as the kernel has it; newer than the headers of some. */
 #define SYS_WAITV 449
@@ -73,7 +74,7 @@ static void add_wait(struct waitv *wait, const weir__atomic_u32 *word, uint32_t 
 
 /*
  * With the lock held. The kernel alone reads the words meanwhile: one that has been unmapped gives
- * an error, and is not among the bells any more. false: it has no such call.
+ * an error, and is not among the bells any more. false: it has no such call, or it is forbidden.
  */
 static bool sleep_on_all(struct weir__bells_thread *thread)
 {
@@ -86,9 +87,12 @@ static bool sleep_on_all(struct weir__bells_thread *thread)
             add_wait(&thread->waits[count++], thread->bells[i].word, thread->bells[i].value);
     pthread_mutex_unlock(&thread->lock);
     long result = syscall(SYS_WAITV, thread->waits, count, 0, NULL, CLOCK_MONOTONIC);
+    bool is_short = result < 0 && errno == ENOMEM; /* for this once */
     bool is_there = result >= 0 || errno == EAGAIN || errno == EINTR || errno == EFAULT;
     pthread_mutex_lock(&thread->lock);
-    return is_there;
+    if (is_short)
+        nap(thread);
+    return is_there || is_short;
 }
 
 /* With the lock held, and armed. */
@@ -138,11 +142,11 @@ int weir__bells_thread_wait(struct weir__bells_thread *thread, const struct weir
 {
     uint64_t cleared;
     int saved_errno = errno;
-    pthread_mutex_lock(&thread->lock);
+    int section = weir__section_enter(&thread->lock);
     if (count > thread->room) {
         struct weir__bell *more = realloc(thread->bells, count * sizeof *more);
         if (!more) {
-            pthread_mutex_unlock(&thread->lock);
+            weir__section_leave(&thread->lock, section);
             return -ENOMEM;
         }
         thread->bells = more;
@@ -155,18 +159,18 @@ int weir__bells_thread_wait(struct weir__bells_thread *thread, const struct weir
     if (read(thread->eventfd, &cleared, sizeof cleared) < 0)
         errno = saved_errno; /* it was clear */
     tell(thread);
-    pthread_mutex_unlock(&thread->lock);
+    weir__section_leave(&thread->lock, section);
     return 0;
 }
 
 void weir__bells_thread_drop(struct weir__bells_thread *thread, const weir__atomic_u32 *word)
 {
-    pthread_mutex_lock(&thread->lock);
+    int section = weir__section_enter(&thread->lock);
     for (uint32_t i = 0; i < thread->count; i++)
         if (thread->bells[i].word == word)
             thread->bells[i].word = NULL;
     tell(thread);
-    pthread_mutex_unlock(&thread->lock);
+    weir__section_leave(&thread->lock, section);
 }
 
 /* A thread that takes no signals: they are the program's. */
@@ -198,10 +202,10 @@ void weir__bells_thread_end(struct weir__bells_thread *thread, bool is_ours)
     if (!thread)
         return;
     if (is_ours) {
-        pthread_mutex_lock(&thread->lock);
+        int section = weir__section_enter(&thread->lock);
         thread->is_ending = true;
         tell(thread);
-        pthread_mutex_unlock(&thread->lock);
+        weir__section_leave(&thread->lock, section);
         pthread_join(thread->thread, NULL);
     }
     free(thread->bells);

@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/kept.h"
+
 /* Newer than the headers of Debian 12. */
 #define OP_FUTEX_WAIT 51
 #define FUTEX2_OF_32_BITS 0x02
@@ -129,7 +131,7 @@ int weir__uring_queue_open(struct weir__uring_queue *queue, unsigned entries, in
                                          .entries = MAP_FAILED };
     queue->params.flags =
         IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
-    queue->fd = (int)syscall(SYS_io_uring_setup, entries, &queue->params);
+    queue->fd = weir__kept((int)syscall(SYS_io_uring_setup, entries, &queue->params));
     int result = queue->fd < 0 ? -errno : map_rings(queue);
     errno = saved_errno;
     return result;

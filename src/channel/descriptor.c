@@ -13,6 +13,8 @@
 #include <weir/clock.h>
 
 #include "base/error.h"
+#include "base/kept.h"
+#include "base/section.h"
 #include "base/uring.h"
 
 /* How often a wait by the ring that was over at once is begun again. */
@@ -228,14 +230,14 @@ int weir__descriptor_open(struct weir__descriptor **descriptor,
     made->poke = made->pidfd = -1;
     made->view = calloc(1, asked->view_bytes);
     made->copy = calloc(1, asked->view_bytes);
-    made->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    made->fd = weir__kept(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     int error = made->fd < 0 ? errno : 0;
     if (error == 0 && (!made->view || !made->copy))
         error = ENOMEM;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->changed, NULL);
     if (error == 0 && asked->is_ring_enough)
-        made->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        made->poke = weir__kept(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     /* No ring, for whatever reason: then without. */
     if (made->poke >= 0 && weir__uring_open(&made->uring, made->fd) != 0) {
         close(made->poke);
@@ -256,11 +258,11 @@ void weir__descriptor_close(struct weir__descriptor *descriptor, bool is_ours)
     if (!descriptor)
         return;
     if (is_ours) {
-        pthread_mutex_lock(&descriptor->lock);
+        int section = weir__section_enter(&descriptor->lock);
         descriptor->is_ending = true;
         next_turn(descriptor);
         tell_thread(descriptor);
-        pthread_mutex_unlock(&descriptor->lock);
+        weir__section_leave(&descriptor->lock, section);
         /* Ends the thread's sleep; or the io_uring's, which a child of fork would keep asleep. */
         weir__ring(descriptor->waiter.doorbell);
         pthread_join(descriptor->thread, NULL);
@@ -275,14 +277,14 @@ int weir__descriptor_fd(const struct weir__descriptor *descriptor)
 
 void weir__descriptor_disarm(struct weir__descriptor *descriptor)
 {
-    pthread_mutex_lock(&descriptor->lock);
+    int section = weir__section_enter(&descriptor->lock);
     set_armed(descriptor, false);
     next_turn(descriptor);
     if (descriptor->is_busy)
         weir__ring(descriptor->waiter.doorbell);
     while (descriptor->is_busy)
         pthread_cond_wait(&descriptor->changed, &descriptor->lock);
-    pthread_mutex_unlock(&descriptor->lock);
+    weir__section_leave(&descriptor->lock, section);
 }
 
 /*
@@ -319,7 +321,7 @@ void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view, size_
     bool is_ready = descriptor->watch.is_ready(view);
     if (is_ready && descriptor->is_settled && !was_refused)
         return;
-    pthread_mutex_lock(&descriptor->lock);
+    int section = weir__section_enter(&descriptor->lock);
     memcpy(descriptor->view, view, bytes);
     descriptor->used_bytes = bytes;
     if (!is_ready && descriptor->uring)
@@ -336,5 +338,5 @@ void weir__descriptor_arm(struct weir__descriptor *descriptor, void *view, size_
     if (descriptor->is_idle || !descriptor->uring ||
         (descriptor->is_armed && descriptor->watch.peer(view) != descriptor->peer))
         tell_thread(descriptor);
-    pthread_mutex_unlock(&descriptor->lock);
+    weir__section_leave(&descriptor->lock, section);
 }

@@ -13,6 +13,7 @@
 #include <weir/identity.h>
 
 #include "base/error.h"
+#include "base/kept.h"
 #include "channel/consent.h"
 #include "segment/header.h"
 #include "segment/pages.h"
@@ -218,7 +219,7 @@ int weir__peer_pidfd(const struct weir__slot_shm *slot, uint64_t owner)
     weir__error_save(&saved);
     /* Who made the memory that owner shows, as the kernel translates it: 0 where not visible. */
     if (id >= 0 && weir__shm_stat(id, &found) == 0 && found.shm_cpid > 0)
-        pidfd = (int)syscall(SYS_pidfd_open, found.shm_cpid, 0);
+        pidfd = weir__kept((int)syscall(SYS_pidfd_open, found.shm_cpid, 0));
     /* Alive only now: so the number was not another's when it was opened. */
     if (pidfd >= 0 && weir__slot_life(slot, owner) != WEIR_LIFE_ALIVE) {
         close(pidfd);

@@ -33,6 +33,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/random.h"
+#include "base/section.h"
 #include "segment/handle.h"
 #include "segment/sysv.h"
 
@@ -253,10 +254,7 @@ int weir_identity(uint64_t *identity)
     pthread_once(&once, make_cache);
     if (!cache)
         return weir__fail(ENOMEM, "no page that the kernel wipes in children: MADV_WIPEONFORK");
-    int cancelling;
-    /* A thread that is cancelled on the way would keep the lock, which all others need. */
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
-    pthread_mutex_lock(&cache->lock);
+    int section = weir__section_enter(&cache->lock);
     int result = 0;
     uint64_t made = weir__self_identity(&cache->self);
     for (int attempt = 0; made == WEIR_IDENTITY_NOBODY && attempt < RETRIES; attempt++) {
@@ -269,8 +267,7 @@ int weir_identity(uint64_t *identity)
     }
     *identity = made;
     uint32_t uid = cache->self.uid;
-    pthread_mutex_unlock(&cache->lock);
-    pthread_setcancelstate(cancelling, NULL);
+    weir__section_leave(&cache->lock, section);
     if (result == -EAGAIN)
         return weir__fail(EBUSY, "this process forks faster than its beacon can be made");
     enum answer answer = result == 0 ? ask(*identity, uid) : ANSWER_SAME;

@@ -33,6 +33,7 @@
 #include <linux/magic.h>
 
 #include "base/error.h"
+#include "base/kept.h"
 #include "segment/mapped.h"
 #include "segment/memfd.h"
 
@@ -72,7 +73,7 @@ static int check(const struct weir__segment_ask *ask, unsigned purpose)
 static int make_file(unsigned flags)
 {
     int fd = memfd_create("weir", flags | MFD_NOEXEC_SEAL);
-    return fd < 0 && errno == EINVAL ? memfd_create("weir", flags) : fd;
+    return weir__kept(fd < 0 && errno == EINVAL ? memfd_create("weir", flags) : fd);
 }
 
 /* Its size, and the mapping. *segsz: rounded up to whole pages of huge ones. */
@@ -210,7 +211,7 @@ int weir__memfd_take(struct weir_segment *segment, const struct weir__segment_as
 
 static int open_segment(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
-    int fd = fcntl(ask->ref.id, F_DUPFD_CLOEXEC, 0);
+    int fd = weir__kept(fcntl(ask->ref.id, F_DUPFD_CLOEXEC, 0));
     return fd < 0 ? weir__mapped_no_descriptor(errno, ask->what)
                   : weir__memfd_take(segment, ask, fd);
 }

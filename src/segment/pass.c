@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/kept.h"
 #include "segment/mapped.h"
 #include "segment/memfd.h"
 
@@ -182,6 +183,8 @@ int weir_segment_receive(struct weir_segment **segment, int socket, uint64_t siz
     made->backend = &weir__backend_memfd;
     snprintf(ask.what, sizeof ask.what, "what was received");
     result = take_message(socket, &fd);
+    if (result == 0 && (fd = weir__kept(fd)) < 0)
+        result = weir__mapped_no_descriptor(errno, ask.what);
     if (result == 0)
         result = weir__memfd_take(made, &ask, fd);
     return weir__segment_finish(segment, made, ask.options.flags, result, &saved);

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/kept.h"
 #include "segment/mapped.h"
 #include "segment/posix.h"
 
@@ -74,7 +75,7 @@ static int explain_taken(const struct weir__segment_ask *ask)
 /* Step 1. */
 static int make_nameless(const struct weir__segment_ask *ask)
 {
-    int fd = open(WEIR__POSIX_DIRECTORY, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = weir__kept(open(WEIR__POSIX_DIRECTORY, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     if (fd >= 0)
         return fd;
     int error = errno;
@@ -201,7 +202,8 @@ static int open_file(struct weir_segment *segment, const struct weir__segment_as
     path_of(ask->ref, path);
     /* What stands there may be a link, a FIFO or a terminal: not followed, not waited for. */
     /* Acquire [posix.publish]: the name before what it names. Pairs with publish(). */
-    segment->fd = open(path, access_mode | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    segment->fd =
+        weir__kept(open(path, access_mode | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (segment->fd < 0)
         return explain_open(errno, ask);
     if (fstat(segment->fd, found) != 0)

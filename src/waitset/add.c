@@ -15,6 +15,7 @@
 #include <weir/identity.h>
 
 #include "base/error.h"
+#include "base/kept.h"
 #include "channel/publisher.h"
 #include "channel/subscriber.h"
 #include "segment/identity.h"
@@ -62,7 +63,7 @@ static int make_slice(struct weir_wait_set *set)
     struct epoll_event event = { .events = EPOLLIN, .data.u64 = WEIR__EVENT_SLICE };
     if (set->slice >= 0)
         return 0;
-    set->slice = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    set->slice = weir__kept(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (set->slice >= 0 && epoll_ctl(set->epoll, EPOLL_CTL_ADD, set->slice, &event) == 0)
         return 0;
     int error = errno;
@@ -218,7 +219,7 @@ int weir_wait_set_add_timer(struct weir_wait_set *set, int64_t first_ns, int64_t
     const struct itimerspec time = { { interval_ns / NS_A_SECOND, interval_ns % NS_A_SECOND },
                                      { first_ns / NS_A_SECOND, first_ns % NS_A_SECOND } };
     item.is_once = interval_ns == 0;
-    item.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    item.fd = weir__kept(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (item.fd < 0 || timerfd_settime(item.fd, TFD_TIMER_ABSTIME, &time, NULL) != 0)
         result = weir__fail(errno, "no timer: %s", strerror(errno));
     if (result == 0)
@@ -238,7 +239,7 @@ static int open_pidfd(uint64_t identity, uint32_t uid)
     int pidfd = -1;
     /* Who made the beacon, as the kernel translates it: 0 where not visible. */
     if (weir__shm_stat(weir__identity_unpack(identity).id, &found) == 0 && found.shm_cpid > 0)
-        pidfd = (int)syscall(SYS_pidfd_open, found.shm_cpid, 0);
+        pidfd = weir__kept((int)syscall(SYS_pidfd_open, found.shm_cpid, 0));
     /* Alive only now: so the number was not another's when it was opened. */
     if (pidfd >= 0 && weir_life(identity, uid) != WEIR_LIFE_ALIVE) {
         close(pidfd);

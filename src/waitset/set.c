@@ -13,6 +13,7 @@
 #include <weir/identity.h>
 
 #include "base/error.h"
+#include "base/kept.h"
 #include "segment/identity.h"
 
 #define SPIN_DEFAULT_NS 20000
@@ -81,8 +82,8 @@ static int make(struct weir_wait_set *set, const struct weir_wait_set_options *o
     if (result != 0)
         return result;
     set->identity_now = weir__identity_word();
-    set->epoll = epoll_create1(EPOLL_CLOEXEC);
-    set->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    set->epoll = weir__kept(epoll_create1(EPOLL_CLOEXEC));
+    set->news = weir__kept(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (set->epoll < 0 || set->news < 0 ||
         epoll_ctl(set->epoll, EPOLL_CTL_ADD, set->news, &event) != 0)
         return weir__fail(errno, "no descriptors for a wait set: %s", strerror(errno));

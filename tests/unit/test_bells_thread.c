@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -63,6 +64,35 @@ static void expect_last_is_told(uint32_t count)
     close(told);
 }
 
+static void *wait_cancelled(void *thread)
+{
+    pthread_cancel(pthread_self());
+    assert_int_equal(weir__bells_thread_wait(thread, NULL, 0), 0);
+    pthread_testcancel();
+    return NULL;
+}
+
+/* Who is cancelled in the midst of it keeps nobody else, and not the thread, from the list. */
+static void test_cancelled(void **state)
+{
+    static weir__atomic_u32 word;
+    const struct weir__bell bell = { .word = &word };
+    struct weir__bells_thread *thread;
+    pthread_t other;
+    int told = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct pollfd entry = { told, POLLIN, 0 };
+    (void)state;
+    assert_int_equal(weir__bells_thread_start(&thread, told), 0);
+    assert_int_equal(pthread_create(&other, NULL, wait_cancelled, thread), 0);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    assert_int_equal(weir__bells_thread_wait(thread, &bell, 1), 0);
+    atomic_fetch_add(&word, 1);
+    weir__futex_wake(&word);
+    assert_int_equal(poll(&entry, 1, 10000), 1);
+    weir__bells_thread_end(thread, true);
+    close(told);
+}
+
 static void test_as_many_as_the_kernel_takes(void **state)
 {
     (void)state;
@@ -85,6 +115,7 @@ static void test_more_than_the_kernel_takes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cancelled),
         cmocka_unit_test(test_as_many_as_the_kernel_takes),
         cmocka_unit_test(test_more_than_the_kernel_takes),
     };
