@@ -80,6 +80,81 @@ ends_with() {
     works "$WEIR" rm "key:$key"
 }
 
+# holding TEXT BYTES: a segment of so many bytes with that in it, by $key; and what it holds.
+holding() {
+    works "$WEIR" create "key:$key" --size "$2"
+    printf '%b' "$1" | "$WEIR" write "key:$key"
+    "$WEIR" read -l "$2" "key:$key" >before
+}
+
+# untouched COMMAND...: refused, and what is there is what it was.
+untouched() {
+    refused 1 "key:$key is no .*: something else is in it; take a NAME" "$@"
+    "$WEIR" read -l "$(stat -c %s before)" "key:$key" | cmp - before
+}
+
+@test "data of another program of the very size is not taken for a mutex" {
+    local key=0x7bb7 data
+    for data in 'forty bytes of somebody else, to the end' '\001' '\0\0\0\0\0\0\0\0\007' \
+        '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\001'; do
+        holding "$data" 40
+        untouched "$WEIR" lock "key:$key" -- true
+        untouched "$WEIR" lock --try "key:$key" -- true
+        untouched "$WEIR" lock "key:$key"
+        works "$WEIR" rm "key:$key"
+    done
+    # Zeros are a new one; and one that is used or was left by a killed holder is one.
+    holding '' 40
+    works "$WEIR" lock "key:$key"
+    [ "$output" = free ]
+    works "$WEIR" lock "key:$key" -- "$WEIR" lock "key:$key"
+    [[ "$output" == "held by process "* ]]
+    run -137 "$WEIR" lock "key:$key" -- sh -c 'kill -KILL $$'
+    works "$WEIR" lock -q "key:$key" -- sh -c 'echo "$WEIR_OWNER_DIED"'
+    [ "$output" = 1 ]
+    works "$WEIR" rm "key:$key"
+    # In POSIX memory the same.
+    head -c 40 /dev/zero | tr '\0' x >/dev/shm/weir-test-$$
+    refused 1 "something else is in it" "$WEIR" lock "posix:/weir-test-$$" -- true
+    head -c 40 /dev/zero | tr '\0' x | cmp - /dev/shm/weir-test-$$
+    rm /dev/shm/weir-test-$$
+}
+
+@test "data of another program of the very size is not taken for a semaphore" {
+    local key=0x7bb7 data
+    for data in "$(printf 'x%.0s' {1..104})" '\005' '\0\0\0\0\001' '\0\0\0\0\0\0\0\0\0\0\0\0\001' \
+        '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\010'; do
+        holding "$data" 104
+        untouched "$WEIR" sem "key:$key" post
+        untouched "$WEIR" sem --try "key:$key" wait
+        untouched "$WEIR" sem "key:$key"
+        works "$WEIR" rm "key:$key"
+    done
+    holding '' 104
+    works "$WEIR" sem --initial 3 "key:$key" post
+    works "$WEIR" sem "key:$key" wait 2
+    works "$WEIR" sem "key:$key"
+    [ "$output" = 2 ]
+    works "$WEIR" rm "key:$key"
+}
+
+@test "a mutex that was written over is told, and not locked" {
+    works "$WEIR" lock lock/one -- true
+    printf nonsense | "$WEIR" write --offset 4096 "id:$(field lock/one ID)" # behind the header
+    refused 1 "'lock/one' is damaged: .*'weir rm' removes it" "$WEIR" lock lock/one -- true
+    works "$WEIR" rm lock/one
+    works "$WEIR" lock lock/one -- true
+}
+
+@test "who holds it is shown to who may only read it" {
+    nobody_can
+    works "$WEIR" lock --mode 0644 key:0x7bb6 -- true
+    works as_nobody lock --any-owner key:0x7bb6
+    [ "$output" = free ]
+    refused 1 "may not|ermission" as_nobody lock --any-owner key:0x7bb6 -- true
+    works "$WEIR" rm key:0x7bb6
+}
+
 @test "one at a time: forty that count in a file lose none" {
     echo 0 >count
     for _ in {1..8}; do

@@ -29,8 +29,10 @@ static const char help[] =
     "(weir-mutex.h(3)) at the front of a persistent segment, which is made when it\n"
     "is not there and stays until 'weir rm NAME', which refuses while somebody holds\n"
     "it (by --force two could run at once). C programs may use the same. Of a segment\n"
-    "by key:, ftok: or posix: nothing says that a mutex is in it: one that is there\n"
-    "must be of just that size.\n"
+    "by key:, ftok: or posix: nothing says that a mutex is in it. What is there must\n"
+    "be of just that size, and hold what a mutex can; other data is refused and not\n"
+    "touched. Zeros alone are taken for a new one (weir_mutex_check(3) says what else\n"
+    "cannot be told apart).\n"
     "\n"
     "A holder that is killed does not keep it, be it 'weir lock' or its COMMAND, by\n"
     "SIGKILL or a crash. The next one is told so on standard error, and its COMMAND\n"
@@ -204,12 +206,18 @@ static int show(const struct weir_mutex *mutex)
     return STATUS_OK;
 }
 
+static const char *contradiction(const void *data)
+{
+    return weir_mutex_check(data) == 0 ? NULL : weir_last_error();
+}
+
 static int lock(char **argv, const struct request *request)
 {
+    static const struct named_kind kind = { MUTEX_KIND, sizeof(struct weir_mutex), contradiction };
     struct named named;
     bool has_command = argv[1] != NULL;
-    int status = named_open(&named, argv[0], MUTEX_KIND, sizeof(struct weir_mutex),
-                            &request->access, has_command);
+    int status =
+        named_open(&named, argv[0], &kind, &request->access, has_command ? NAMED_MAKE : NAMED_LOOK);
     if (status == STATUS_OK && has_command)
         status = lock_and_run(named.data, named.object.argument, request, argv + 1);
     else if (status == STATUS_OK)
