@@ -133,7 +133,7 @@ lines() {
     refused 2 "no name of a value" "$WEIR" get id:1
 }
 
-@test "a full disk is told by get and watch" {
+@test "a full disk is told by get and watch, and ends them, line by line as well" {
     local command
     "$WEIR" set value/one x
     run --separate-stderr sh -c '"$WEIR" get value/one >/dev/full'
@@ -147,6 +147,14 @@ lines() {
         run --separate-stderr sh -c '"$WEIR" "$0" value/two >/dev/full' "$command"
         [ "$status" -eq 1 ]
         [ "$stderr" = "weir $command: cannot write the output: No space left on device" ]
+    done
+    by_lines_can || return 0
+    for command in get watch 'get --json' 'watch --json'; do
+        [[ "$command" != *json ]] || [ "$WEIR_JSON" = 1 ] || continue
+        # shellcheck disable=SC2086 # words are wanted
+        run --separate-stderr by_lines $command value/one
+        [ "$status" -eq 1 ]
+        [ "$stderr" = "weir ${command%% *}: cannot write the output: No space left on device" ]
     done
 }
 

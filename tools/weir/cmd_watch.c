@@ -86,10 +86,9 @@ static int watch(const char *text, const struct request *request)
         }
         known = reader.value.version;
         status = value_print(&reader, request->form);
-        if (status == STATUS_OK && fflush(stdout) != 0) {
-            status = command_fail("cannot write the output: %s", strerror(errno));
-            break;
-        }
+        int error = status == STATUS_OK ? command_flush() : 0;
+        if (error)
+            status = command_fail_output(error);
     }
     value_close(&reader);
     return status;

@@ -62,13 +62,23 @@ void command_note(const char *format, ...)
     va_end(arguments);
 }
 
-int command_finish(int status)
+int command_flush(void)
 {
     errno = 0;
-    bool failed = fflush(stdout) != 0 || ferror(stdout);
-    if (failed && status == STATUS_OK)
-        return command_fail("cannot write the output: %s", strerror(errno ? errno : EIO));
-    return status;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    return errno ? errno : EIO;
+}
+
+int command_fail_output(int error)
+{
+    return command_fail("cannot write the output: %s", strerror(error ? error : EIO));
+}
+
+int command_finish(int status)
+{
+    int error = command_flush();
+    return error && status == STATUS_OK ? command_fail_output(error) : status;
 }
 
 bool command_option(int option, int *status)
