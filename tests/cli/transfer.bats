@@ -407,6 +407,17 @@ same_file() {
     check_nothing_left
 }
 
+@test "SIGTERM ends it also where whoever started it has its own signal blocked" {
+    env --block-signal=USR1 true 2>/dev/null || skip "env(1) blocks no signals"
+    for command in recv send; do
+        env --block-signal=USR1 "$WEIR" $command alone </dev/zero >/dev/null &
+        waiting=$!
+        await_sleeper $waiting
+        kill -TERM $waiting
+        ends_soon $waiting 143
+    done
+}
+
 @test "stopped and continued while it waits alone, it waits on" {
     "$WEIR" recv x >out &
     receiver=$!
