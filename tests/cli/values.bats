@@ -88,8 +88,24 @@ lines() {
     until [ -s seen ]; do read -rt 0.01 <> <(:) || true; done
     kill -KILL "$writer"
     until grep -q "its writer was killed" said; do read -rt 0.01 <> <(:) || true; done
+    read -rt 0.7 <> <(:) || true # the library says it five times a second
+    # The time that it waits at most is over also when a writer was killed.
+    run --separate-stderr timeout 20 "$WEIR" watch --new --timeout 0.3 hello-latest
+    [ "$status" -eq 0 ]
+    [ "$(grep -c "its writer was killed" <<<"$stderr")" -eq 1 ]
     kill -0 "$watcher"
     kill "$watcher"
+    [ "$(wc -l <said)" -eq 1 ]
+}
+
+@test "watch notices that nobody reads what it prints, though no value comes" {
+    "$WEIR" set value/one x
+    (
+        timeout 20 "$WEIR" watch value/one 2>err 3>&- || echo $? >status
+    ) | head -1 >out
+    [ "$(cat out)" = x ]
+    [ "$(cat status)" = 1 ]
+    [ "$(cat err)" = 'weir watch: cannot write the output: Broken pipe' ]
 }
 
 @test "watch prints the value that is there, then newer ones" {

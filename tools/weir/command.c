@@ -2,10 +2,12 @@
 #include "command.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sentence.h"
 
@@ -68,6 +70,12 @@ int command_flush(void)
     if (fflush(stdout) == 0 && !ferror(stdout))
         return 0;
     return errno ? errno : EIO;
+}
+
+bool command_output_is_read(void)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO, .events = 0 }; /* its end is told unasked */
+    return poll(&out, 1, 0) <= 0 || !(out.revents & (POLLERR | POLLHUP));
 }
 
 int command_fail_output(int error)

@@ -51,6 +51,9 @@ void command_note(const char *format, ...) __attribute__((format(printf, 1, 2)))
  */
 int command_flush(void);
 
+/* Whether anybody reads stdout still: the end of a pipe's reader is known before anything is written. */
+bool command_output_is_read(void);
+
 /* "weir get: cannot write the output: ..." with the text of an errno; 0: EIO. Returns STATUS_FAILURE. */
 int command_fail_output(int error);
 
