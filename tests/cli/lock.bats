@@ -210,6 +210,36 @@ untouched() {
     [ "$output" = unset ]
 }
 
+# is_over PID: it runs no more; who has no parent that waits stays a zombie.
+is_over() {
+    local line
+    line=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
+    [[ "${line##*) }" == [ZX]* ]]
+}
+
+@test "what a terminal sends is COMMAND's; what else ends the holder kills COMMAND" {
+    local number command
+    locked lock/one
+    command=$(pgrep -P "$locked_pid")
+    kill -INT "$locked_pid"
+    kill -QUIT "$locked_pid"
+    works "$WEIR" lock lock/one
+    [ "$output" = "held by process $locked_pid" ]
+    kill -TERM "$command" # asked to end, and nobody died
+    ends_with 143 "$locked_pid"
+    works "$WEIR" lock lock/one -- true
+    for number in HUP USR1; do
+        rm held
+        locked lock/one
+        command=$(pgrep -P "$locked_pid")
+        kill -s "$number" "$locked_pid"
+        ends_with $((128 + $(kill -l "$number"))) "$locked_pid"
+        until is_over "$command"; do read -rt 0.01 <> <(:) || true; done
+    done
+    run --separate-stderr "$WEIR" lock lock/one -- sh -c 'echo "$WEIR_OWNER_DIED"'
+    [ "$output" = 1 ] # of SIGUSR1
+}
+
 @test "a stopped holder is waited for" {
     locked lock/one
     kill -STOP "$locked_pid"

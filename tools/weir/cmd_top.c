@@ -27,7 +27,7 @@ static const char help[] =
     "\n"
     "Shows what the publishers and subscribers of these channels, or of all, do now,\n"
     "again and again. Takes no part in anything: no member notices it. ('weir tap'\n"
-    "shows the messages.)\n"
+    "shows the messages; 'weir sub' takes part, and gets them all.)\n"
     "\n"
     "Columns:\n"
     "  CHANNEL    its name\n"
