@@ -65,6 +65,18 @@ ends_with() {
     ends_with 0 "$locked_pid"
 }
 
+@test "the status is COMMAND's also where SIGCHLD is ignored, and it stays so for COMMAND" {
+    env --ignore-signal=CHLD true 2>/dev/null || skip "env(1) ignores no signals"
+    run --separate-stderr env --ignore-signal=CHLD "$WEIR" lock lock/one -- sh -c 'exit 7'
+    [ "$status" -eq 7 ] && [ -z "$stderr" ]
+    run env --ignore-signal=CHLD "$WEIR" lock lock/one -- sh -c 'kill -KILL "$$"'
+    [ "$status" -eq 137 ]
+    run --separate-stderr "$WEIR" lock lock/one -- sh -c 'echo "$WEIR_OWNER_DIED"'
+    [ "$output" = 1 ]
+    works env --ignore-signal=CHLD "$WEIR" lock lock/one grep SigIgn /proc/self/status
+    [ $((16#${output##*[[:space:]]} >> 16 & 1)) -eq 1 ] # SIGCHLD is 17
+}
+
 @test "data of another program, by key, is not taken for a mutex" {
     local key=0x7bb7
     works "$WEIR" create "key:$key" --size 4K

@@ -87,7 +87,7 @@ static void forward(int number)
 }
 
 /* What is set here, and is to be again in COMMAND as whoever called us had it: nohup, a script's &. */
-static const int taken_over[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE };
+static const int taken_over[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGCHLD, SIGPIPE };
 enum { TAKEN_OVER = sizeof taken_over / sizeof *taken_over };
 
 static void restore(const bool *is_ignored)
@@ -158,6 +158,7 @@ static int run_locked(char **argv, bool *was_killed)
     pass_on(SIGHUP);
     signal(SIGINT, SIG_IGN); /* the terminal sends it to both, and COMMAND decides */
     signal(SIGQUIT, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored, it would take COMMAND's status away */
     fflush(NULL);
     pid_t parent = getpid(), child = fork();
     if (child == 0) {
