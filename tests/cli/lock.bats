@@ -101,7 +101,7 @@ holding() {
 
 # untouched COMMAND...: refused, and what is there is what it was.
 untouched() {
-    refused 1 "key:$key is no .*: something else is in it; take a NAME" "$@"
+    refused 1 "key:$key: something else is in it: .*; take a NAME" "$@"
     "$WEIR" read -l "$(stat -c %s before)" "key:$key" | cmp - before
 }
 

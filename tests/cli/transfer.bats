@@ -250,8 +250,8 @@ same_file() {
 @test "where nothing can be written is told before anybody waits" {
     mkdir directory
     : >file
-    for path in directory nowhere/file file/other; do
-        run --separate-stderr timeout 10 "$WEIR" recv x $path
+    for path in directory nowhere/file file/other ""; do
+        run --separate-stderr timeout 10 "$WEIR" recv x "$path"
         [ "$status" -eq 1 ]
         [[ "$stderr" == *"cannot open $path: "* ]]
     done

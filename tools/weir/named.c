@@ -73,8 +73,7 @@ static bool may_be_ours(const struct named *named, const struct named_kind *kind
     if (why && by_name)
         command_fail("'%s' is damaged: %s; 'weir rm' removes it", named->object.argument, why);
     else if (why)
-        command_fail("%s is no %s that weir has made: %s: something else is in it; take a NAME",
-                     named->object.argument, kind->name, why);
+        command_fail("%s: something else is in it: %s; take a NAME", named->object.argument, why);
     return why == NULL;
 }
 
