@@ -171,11 +171,11 @@ WEIR_EXPORT uint64_t weir_mutex_owner(const struct weir_mutex *mutex);
  * has written to be taken for one.
  *
  * While others lock and unlock it, it is a mutex at every moment; so it is when its holder has died
- * or is stopped, at any instruction. While it is initialised it need not be.
+ * or is stopped, at any instruction. While it is initialised it need not be. Nothing is written.
  *
  * Returns: 0: it can be one.
  * Errors: -EUCLEAN (it cannot: the sentence says what contradicts what; or somebody has written over
- *     one), -EINVAL (NULL, not aligned to 8). Nothing is written.
+ *     one), -EINVAL (NULL, not aligned to 8).
  * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
  */
 WEIR_EXPORT int weir_mutex_check(const struct weir_mutex *mutex);
