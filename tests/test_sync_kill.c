@@ -325,10 +325,20 @@ static void end_companion(void)
            "units are lost, or there are too many");
 }
 
+/* Whoever was killed or stopped, and wherever. */
+static void check_all(void)
+{
+    expect(weir_mutex_check(&board->mutex) == 0 && weir_once_check(&board->once) == 0 &&
+               weir_semaphore_check(&board->semaphore) == 0,
+           weir_last_error());
+}
+
 static void after_kill(pid_t child, void *argument)
 {
     (void)argument;
+    check_all();
     tracee_kill(child);
+    check_all();
     see_it_go_on();
     end_companion();
     int result = weir_mutex_lock_until(&board->mutex, weir_deadline_ns(BOUND_NS));
@@ -343,6 +353,7 @@ static void after_kill(pid_t child, void *argument)
 static void after_stop(pid_t child, void *argument)
 {
     (void)argument;
+    check_all();
     int result = weir_mutex_lock_until(&board->mutex, weir_deadline_ns(20 * MS));
     expect(result == 0 || result == -ETIMEDOUT, "a stopped holder is robbed");
     if (result == 0)

@@ -157,12 +157,14 @@ static int64_t soon(void)
 
 static void use_mutex(void)
 {
+    CALL(weir_mutex_check(mutex), 0, -EUCLEAN);
     CALL(weir_mutex_try_lock(mutex), LOCKED, -EAGAIN);
     CALL(weir_mutex_consistent(mutex), 0, -EPERM, -EINVAL);
     CALL(weir_mutex_lock_until(mutex, soon()), LOCKED, -ETIMEDOUT);
     CALL(weir_mutex_unlock(mutex), 0, -EPERM);
     CALL(weir_mutex_unlock(mutex), 0, -EPERM);
     weir_mutex_owner(mutex);
+    CALL(weir_mutex_check(mutex), 0, -EUCLEAN);
 }
 
 /* The mutex of a condition is sound, or nobody could say how long it takes. */
@@ -204,6 +206,7 @@ static void use_semaphore(void)
     int value = weir_semaphore_value(semaphore);
     if (value < 0)
         fail_at("value", value, 0);
+    CALL(weir_semaphore_check(semaphore), 0, -EUCLEAN);
     CALL(weir_semaphore_try_wait(semaphore), 0, -EAGAIN);
     CALL(weir_semaphore_post(semaphore), 0, -EOVERFLOW);
     CALL(weir_semaphore_wait_until(semaphore, soon()), 0, -ETIMEDOUT);
@@ -214,6 +217,7 @@ static void use_semaphore(void)
 
 static void use_once(void)
 {
+    CALL(weir_once_check(once), 0, -EUCLEAN);
     CALL(weir_once_begin_until(once, 0), BEGUN, -EAGAIN);
     CALL(weir_once_abandon(once), 0, -EPERM);
     CALL(weir_once_begin_until(once, soon()), BEGUN, -ETIMEDOUT);

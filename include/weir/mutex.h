@@ -158,6 +158,28 @@ WEIR_EXPORT int weir_mutex_consistent(struct weir_mutex *mutex);
  */
 WEIR_EXPORT uint64_t weir_mutex_owner(const struct weir_mutex *mutex);
 
+/*
+ * weir_mutex_check() - whether this can be a mutex
+ *
+ * mutex: memory that may be one, with whatever there is in it; may be mapped for reading only. For
+ * memory that others may use for something else: a segment that is known by its key and its size.
+ *
+ * Nothing in a mutex says that it is one, since bytes of 0 are a new one: the result 0 is no proof. Text
+ * and small numbers are told apart. Other data is not where all 40 bytes stand as in some state of a
+ * mutex: bytes of 0; a number of at least 8,192 that is a multiple of it (the address of a page, say) in
+ * the first 8 bytes, or one of at least 1,048,576 in the second 8, and 0 in all others; and what somebody
+ * has written to be taken for one.
+ *
+ * While others lock and unlock it, it is a mutex at every moment; so it is when its holder has died
+ * or is stopped, at any instruction. While it is initialised it need not be. Nothing is written.
+ *
+ * Returns: 0: it can be one.
+ * Errors: -EUCLEAN (it cannot: the sentence says what contradicts what; or somebody has written over
+ *     one), -EINVAL (NULL, not aligned to 8).
+ * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
+ */
+WEIR_EXPORT int weir_mutex_check(const struct weir_mutex *mutex);
+
 #ifdef __cplusplus
 }
 #endif

@@ -82,6 +82,21 @@ WEIR_EXPORT int weir_once_end(struct weir_once *once);
  */
 WEIR_EXPORT int weir_once_abandon(struct weir_once *once);
 
+/*
+ * weir_once_check() - whether this can be a once
+ *
+ * once: memory that may be one, with whatever there is in it; may be mapped for reading only.
+ *
+ * As weir_mutex_check(). Memory of 0 alone is one that nobody has begun; one that is done shows the
+ * trace of who has done it. Nothing is written.
+ *
+ * Returns: 0: it can be one, done or not.
+ * Errors: -EUCLEAN (it cannot: the sentence says what contradicts what), -EINVAL (NULL, not aligned
+ *     to 8).
+ * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
+ */
+WEIR_EXPORT int weir_once_check(const struct weir_once *once);
+
 #ifdef __cplusplus
 }
 #endif

@@ -117,6 +117,22 @@ WEIR_EXPORT int weir_semaphore_wait_until(struct weir_semaphore *semaphore, int6
  */
 WEIR_EXPORT int weir_semaphore_value(const struct weir_semaphore *semaphore);
 
+/*
+ * weir_semaphore_check() - whether this can be a semaphore
+ *
+ * semaphore: memory that may be one, with whatever there is in it; may be mapped for reading only.
+ *
+ * As weir_mutex_check(), and it can tell less: almost every number is a value. What is above
+ * WEIR_SEMAPHORE_MAX, or has something in the last 4 bytes, is none; a small number with bytes of 0
+ * behind it is one, whoever has written it. Who puts a semaphore where others may have put something
+ * else had better lay a struct weir_once beside it, and ask weir_once_check() too. Nothing is written.
+ *
+ * Returns: 0: it can be one.
+ * Errors: -EUCLEAN (it cannot: the sentence says why), -EINVAL (NULL, not aligned to 4).
+ * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
+ */
+WEIR_EXPORT int weir_semaphore_check(const struct weir_semaphore *semaphore);
+
 #ifdef __cplusplus
 }
 #endif

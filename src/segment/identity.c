@@ -110,6 +110,16 @@ bool weir__identity_name_fits(uint64_t name, uint64_t identity)
     return tag != 0 && (name & TAG_MASK) == tag;
 }
 
+bool weir__identity_can_be(uint64_t identity)
+{
+    return tag_of(identity) != 0;
+}
+
+bool weir__identity_name_can_be(uint64_t name)
+{
+    return name == 0 || (name & TAG_MASK) != 0;
+}
+
 uint64_t weir__identity_name_maker(uint64_t name, uint64_t identity)
 {
     bool is_seen = weir__identity_name_fits(name, identity) && !weir__self()->sees_other_uids;

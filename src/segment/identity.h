@@ -66,6 +66,13 @@ uint64_t weir__ipc_namespace_here(void);
  */
 uint64_t weir__identity_name(uint64_t identity, uint32_t uid);
 
+/*
+ * Whether any process can ever have that identity, or have left that name: of what stands in memory that may be
+ * no object of ours. 0 is a name that nobody has written yet.
+ */
+bool weir__identity_can_be(uint64_t identity);
+bool weir__identity_name_can_be(uint64_t name);
+
 /* Whether it is that identity's. */
 bool weir__identity_name_fits(uint64_t name, uint64_t identity);
 

@@ -26,6 +26,16 @@ works() {
     fi
 }
 
+# Whether weir can be made to write line by line, as to a terminal: a sanitizer's build cannot.
+by_lines_can() {
+    [ -c /dev/full ] && [ -z "$(stdbuf -oL "$WEIR" --version 2>&1 >/dev/null)" ]
+}
+
+# weir on a full disk, and each line is written at once: it fails before it is flushed.
+by_lines() {
+    timeout 20 stdbuf -oL "$WEIR" "$@" >/dev/full
+}
+
 # Runs weir as the user nobody, or skips the test where that cannot be.
 as_nobody() {
     nobody_can

@@ -65,6 +65,18 @@ ends_with() {
     ends_with 0 "$locked_pid"
 }
 
+@test "the status is COMMAND's also where SIGCHLD is ignored, and it stays so for COMMAND" {
+    env --ignore-signal=CHLD true 2>/dev/null || skip "env(1) ignores no signals"
+    run --separate-stderr env --ignore-signal=CHLD "$WEIR" lock lock/one -- sh -c 'exit 7'
+    [ "$status" -eq 7 ] && [ -z "$stderr" ]
+    run env --ignore-signal=CHLD "$WEIR" lock lock/one -- sh -c 'kill -KILL "$$"'
+    [ "$status" -eq 137 ]
+    run --separate-stderr "$WEIR" lock lock/one -- sh -c 'echo "$WEIR_OWNER_DIED"'
+    [ "$output" = 1 ]
+    works env --ignore-signal=CHLD "$WEIR" lock lock/one grep SigIgn /proc/self/status
+    [ $((16#${output##*[[:space:]]} >> 16 & 1)) -eq 1 ] # SIGCHLD is 17
+}
+
 @test "data of another program, by key, is not taken for a mutex" {
     local key=0x7bb7
     works "$WEIR" create "key:$key" --size 4K
@@ -78,6 +90,81 @@ ends_with() {
     refused 1 "something else is in it" "$WEIR" lock "key:$key" -- true
     [ "$("$WEIR" get "key:$key")" = hello ]
     works "$WEIR" rm "key:$key"
+}
+
+# holding TEXT BYTES: a segment of so many bytes with that in it, by $key; and what it holds.
+holding() {
+    works "$WEIR" create "key:$key" --size "$2"
+    printf '%b' "$1" | "$WEIR" write "key:$key"
+    "$WEIR" read -l "$2" "key:$key" >before
+}
+
+# untouched COMMAND...: refused, and what is there is what it was.
+untouched() {
+    refused 1 "key:$key: something else is in it: .*; take a NAME" "$@"
+    "$WEIR" read -l "$(stat -c %s before)" "key:$key" | cmp - before
+}
+
+@test "data of another program of the very size is not taken for a mutex" {
+    local key=0x7bb7 data
+    for data in 'forty bytes of somebody else, to the end' '\001' '\0\0\0\0\0\0\0\0\007' \
+        '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\001'; do
+        holding "$data" 40
+        untouched "$WEIR" lock "key:$key" -- true
+        untouched "$WEIR" lock --try "key:$key" -- true
+        untouched "$WEIR" lock "key:$key"
+        works "$WEIR" rm "key:$key"
+    done
+    # Zeros are a new one; and one that is used or was left by a killed holder is one.
+    holding '' 40
+    works "$WEIR" lock "key:$key"
+    [ "$output" = free ]
+    works "$WEIR" lock "key:$key" -- "$WEIR" lock "key:$key"
+    [[ "$output" == "held by process "* ]]
+    run -137 "$WEIR" lock "key:$key" -- sh -c 'kill -KILL $$'
+    works "$WEIR" lock -q "key:$key" -- sh -c 'echo "$WEIR_OWNER_DIED"'
+    [ "$output" = 1 ]
+    works "$WEIR" rm "key:$key"
+    # In POSIX memory the same.
+    head -c 40 /dev/zero | tr '\0' x >/dev/shm/weir-test-$$
+    refused 1 "something else is in it" "$WEIR" lock "posix:/weir-test-$$" -- true
+    head -c 40 /dev/zero | tr '\0' x | cmp - /dev/shm/weir-test-$$
+    rm /dev/shm/weir-test-$$
+}
+
+@test "data of another program of the very size is not taken for a semaphore" {
+    local key=0x7bb7 data
+    for data in "$(printf 'x%.0s' {1..104})" '\005' '\0\0\0\0\001' '\0\0\0\0\0\0\0\0\0\0\0\0\001' \
+        '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\010'; do
+        holding "$data" 104
+        untouched "$WEIR" sem "key:$key" post
+        untouched "$WEIR" sem --try "key:$key" wait
+        untouched "$WEIR" sem "key:$key"
+        works "$WEIR" rm "key:$key"
+    done
+    holding '' 104
+    works "$WEIR" sem --initial 3 "key:$key" post
+    works "$WEIR" sem "key:$key" wait 2
+    works "$WEIR" sem "key:$key"
+    [ "$output" = 2 ]
+    works "$WEIR" rm "key:$key"
+}
+
+@test "a mutex that was written over is told, and not locked" {
+    works "$WEIR" lock lock/one -- true
+    printf nonsense | "$WEIR" write --offset 4096 "id:$(field lock/one ID)" # behind the header
+    refused 1 "'lock/one' is damaged: .*'weir rm' removes it" "$WEIR" lock lock/one -- true
+    works "$WEIR" rm lock/one
+    works "$WEIR" lock lock/one -- true
+}
+
+@test "who holds it is shown to who may only read it" {
+    nobody_can
+    works "$WEIR" lock --mode 0644 key:0x7bb6 -- true
+    works as_nobody lock --any-owner key:0x7bb6
+    [ "$output" = free ]
+    refused 1 "may not|ermission" as_nobody lock --any-owner key:0x7bb6 -- true
+    works "$WEIR" rm key:0x7bb6
 }
 
 @test "one at a time: forty that count in a file lose none" {
@@ -133,6 +220,36 @@ ends_with() {
     [ "$status" -eq 137 ]
     works "$WEIR" lock lock/one -- sh -c 'echo "${WEIR_OWNER_DIED-unset}"'
     [ "$output" = unset ]
+}
+
+# is_over PID: it runs no more; who has no parent that waits stays a zombie.
+is_over() {
+    local line
+    line=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
+    [[ "${line##*) }" == [ZX]* ]]
+}
+
+@test "what a terminal sends is COMMAND's; what else ends the holder kills COMMAND" {
+    local number command
+    locked lock/one
+    command=$(pgrep -P "$locked_pid")
+    kill -INT "$locked_pid"
+    kill -QUIT "$locked_pid"
+    works "$WEIR" lock lock/one
+    [ "$output" = "held by process $locked_pid" ]
+    kill -TERM "$command" # asked to end, and nobody died
+    ends_with 143 "$locked_pid"
+    works "$WEIR" lock lock/one -- true
+    for number in HUP USR1; do
+        rm held
+        locked lock/one
+        command=$(pgrep -P "$locked_pid")
+        kill -s "$number" "$locked_pid"
+        ends_with $((128 + $(kill -l "$number"))) "$locked_pid"
+        until is_over "$command"; do read -rt 0.01 <> <(:) || true; done
+    done
+    run --separate-stderr "$WEIR" lock lock/one -- sh -c 'echo "$WEIR_OWNER_DIED"'
+    [ "$output" = 1 ] # of SIGUSR1
 }
 
 @test "a stopped holder is waited for" {

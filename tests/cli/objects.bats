@@ -273,6 +273,15 @@ END
     [ "$status" -eq 1 ]
     [[ "$stderr" == *"'full/made' is made"*"No space left"* ]]
     works "$WEIR" rm full/made
+    if by_lines_can; then
+        run --separate-stderr by_lines create -v full/made --size 4K
+        [ "$status" -eq 1 ]
+        [[ "$stderr" == *"'full/made' is made"*"No space left"* ]]
+        works "$WEIR" rm full/made
+        [ "$WEIR_JSON" = 1 ] || return 0
+        run --separate-stderr by_lines list --json
+        [ "$stderr" = 'weir list: cannot write the output: No space left on device' ]
+    fi
     run --separate-stderr bash -c "'$WEIR' list --json >/dev/full"
     [ "$status" -eq 1 ]
     [[ "$stderr" == *"No space left"* ]]

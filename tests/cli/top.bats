@@ -21,6 +21,17 @@ json() {
     "$WEIR" top -1J -i 0.05 c | jq -e "$1" >/dev/null
 }
 
+@test "a full disk ends it, line by line as well" {
+    by_lines_can || skip "there is no writing line by line to /dev/full"
+    run --separate-stderr by_lines top -1 -i 0.05
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *'weir top: cannot write the output: '* ]]
+    needs_json
+    run --separate-stderr by_lines top --json -i 0.05
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *'weir top: cannot write the output: No space left on device' ]]
+}
+
 @test "one look as lines" {
     sub one c
     pub_open

@@ -250,8 +250,8 @@ same_file() {
 @test "where nothing can be written is told before anybody waits" {
     mkdir directory
     : >file
-    for path in directory nowhere/file file/other; do
-        run --separate-stderr timeout 10 "$WEIR" recv x $path
+    for path in directory nowhere/file file/other ""; do
+        run --separate-stderr timeout 10 "$WEIR" recv x "$path"
         [ "$status" -eq 1 ]
         [[ "$stderr" == *"cannot open $path: "* ]]
     done
@@ -405,6 +405,17 @@ same_file() {
     ends_soon $sender 1
     [[ "$(cat send.err)" == *"the receiver was interrupted after"* ]]
     check_nothing_left
+}
+
+@test "SIGTERM ends it also where whoever started it has its own signal blocked" {
+    env --block-signal=USR1 true 2>/dev/null || skip "env(1) blocks no signals"
+    for command in recv send; do
+        env --block-signal=USR1 "$WEIR" $command alone </dev/zero >/dev/null &
+        waiting=$!
+        await_sleeper $waiting
+        kill -TERM $waiting
+        ends_soon $waiting 143
+    done
 }
 
 @test "stopped and continued while it waits alone, it waits on" {

@@ -88,8 +88,24 @@ lines() {
     until [ -s seen ]; do read -rt 0.01 <> <(:) || true; done
     kill -KILL "$writer"
     until grep -q "its writer was killed" said; do read -rt 0.01 <> <(:) || true; done
+    read -rt 0.7 <> <(:) || true # the library says it five times a second
+    # The time that it waits at most is over also when a writer was killed.
+    run --separate-stderr timeout 20 "$WEIR" watch --new --timeout 0.3 hello-latest
+    [ "$status" -eq 0 ]
+    [ "$(grep -c "its writer was killed" <<<"$stderr")" -eq 1 ]
     kill -0 "$watcher"
     kill "$watcher"
+    [ "$(wc -l <said)" -eq 1 ]
+}
+
+@test "watch notices that nobody reads what it prints, though no value comes" {
+    "$WEIR" set value/one x
+    (
+        timeout 20 "$WEIR" watch value/one 2>err 3>&- || echo $? >status
+    ) | head -1 >out
+    [ "$(cat out)" = x ]
+    [ "$(cat status)" = 1 ]
+    [ "$(cat err)" = 'weir watch: cannot write the output: Broken pipe' ]
 }
 
 @test "watch prints the value that is there, then newer ones" {
@@ -133,7 +149,7 @@ lines() {
     refused 2 "no name of a value" "$WEIR" get id:1
 }
 
-@test "a full disk is told by get and watch" {
+@test "a full disk is told by get and watch, and ends them, line by line as well" {
     local command
     "$WEIR" set value/one x
     run --separate-stderr sh -c '"$WEIR" get value/one >/dev/full'
@@ -147,6 +163,14 @@ lines() {
         run --separate-stderr sh -c '"$WEIR" "$0" value/two >/dev/full' "$command"
         [ "$status" -eq 1 ]
         [ "$stderr" = "weir $command: cannot write the output: No space left on device" ]
+    done
+    by_lines_can || return 0
+    for command in get watch 'get --json' 'watch --json'; do
+        [[ "$command" != *json ]] || [ "$WEIR_JSON" = 1 ] || continue
+        # shellcheck disable=SC2086 # words are wanted
+        run --separate-stderr by_lines $command value/one
+        [ "$status" -eq 1 ]
+        [ "$stderr" = "weir ${command%% *}: cannot write the output: No space left on device" ]
     done
 }
 

@@ -28,6 +28,24 @@ case $section in
     for name in $("${WEIR:?}" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p'); do
         expect_page "weir-$name"
     done
+    while read -r name others; do
+        for other in $others; do
+            sed -n '/^\.SH "SEE ALSO"/,$p' "$folder/weir-$name.1" | sed 's|\\||g' |
+                grep -q "^\.BR $other (" || {
+                echo "FAILED: weir-$name(1) does not point to $other"
+                failed=1
+            }
+        done
+    done <<'END'
+sub weir-pub weir-tap weir-top
+tap weir-sub weir-top
+top weir-sub weir-tap
+set weir-get weir-watch
+get weir-set weir-watch
+watch weir-get weir-set weir-sub
+lock weir-rm weir-mutex.h weir_mutex_check
+sem weir-lock weir_once_check
+END
     ;;
 3)
     # shellcheck disable=SC2013 # words are meant

@@ -52,13 +52,28 @@ static const char help[] =
     "      what multiprocessing.shared_memory.SharedMemory(\"frames\") opens\n"
     "\n"
     "Exit status:\n"
-    "  0 done, 1 failed, 2 called wrongly.\n";
+    "  0 done, 1 failed, 2 called wrongly. With 1 it may have been made all the same:\n"
+    "  when what -v prints cannot be written (a full disk); the message says so.\n";
 
 struct request {
     uint64_t size_bytes;
     struct weir_segment_options options;
     bool verbose;
 };
+
+/* 0, or an errno. */
+static int print(const struct object *object, const struct weir_segment_stat *stat)
+{
+    int printed;
+    errno = 0;
+    if (stat->backend == WEIR_BACKEND_SYSV)
+        printed = printf("%s: id %d, key 0x%08x, %" PRIu64 " bytes, mode %04o\n", object->argument,
+                         stat->id, stat->key, stat->size_bytes, stat->mode);
+    else
+        printed = printf("%s: %" PRIu64 " bytes, mode %04o\n", object->argument, stat->size_bytes,
+                         stat->mode);
+    return printed < 0 && errno ? errno : command_flush();
+}
 
 static int create(const char *text, const struct request *request)
 {
@@ -80,22 +95,20 @@ static int create(const char *text, const struct request *request)
         object_free(&object);
         return command_fail_weir();
     }
+    int error = 0;
     if (weir_segment_stat(segment, &stat) == 0) {
         if (request->options.flags & WEIR_SEGMENT_HUGE_PAGES && stat.pages == WEIR_PAGES_NORMAL)
             command_note("'%s' has normal pages: 'weir doctor' says how to get huge ones",
                          object.argument);
-        if (request->verbose && stat.backend == WEIR_BACKEND_SYSV)
-            printf("%s: id %d, key 0x%08x, %" PRIu64 " bytes, mode %04o\n", object.argument,
-                   stat.id, stat.key, stat.size_bytes, stat.mode);
-        else if (request->verbose)
-            printf("%s: %" PRIu64 " bytes, mode %04o\n", object.argument, stat.size_bytes,
-                   stat.mode);
+        if (request->verbose)
+            error = print(&object, &stat);
     } else if (request->verbose) {
         printf("%s\n", object.argument);
+        error = command_flush();
     }
-    if (fflush(stdout) != 0)
+    if (error)
         status = command_fail("'%s' is made, but the output cannot be written: %s", object.argument,
-                              strerror(errno));
+                              strerror(error));
     weir_segment_close(segment);
     object_free(&object);
     return status;

@@ -16,7 +16,7 @@ static const char help[] =
     "Prints the latest value of NAME: what 'weir set' wrote, or a program by\n"
     "weir-latest.h(3). It is whole, whoever is writing meanwhile, and also when the\n"
     "writer was killed. The bytes are printed as they are; on a terminal an end of\n"
-    "line follows.\n"
+    "line follows. ('weir watch' goes on, and prints each newer one.)\n"
     "\n"
     "Options:\n"
     "  -J, --json       name, version, size, text (null when it is no UTF-8) and hex\n"

@@ -29,16 +29,27 @@ static const char help[] =
     "(weir-mutex.h(3)) at the front of a persistent segment, which is made when it\n"
     "is not there and stays until 'weir rm NAME', which refuses while somebody holds\n"
     "it (by --force two could run at once). C programs may use the same. Of a segment\n"
-    "by key:, ftok: or posix: nothing says that a mutex is in it: one that is there\n"
-    "must be of just that size.\n"
+    "by key:, ftok: or posix: nothing says that a mutex is in it. What is there must\n"
+    "be of just that size, and hold what a mutex can; other data is refused and not\n"
+    "touched. Zeros alone are taken for a new one (weir_mutex_check(3) says what else\n"
+    "cannot be told apart).\n"
     "\n"
     "A holder that is killed does not keep it, be it 'weir lock' or its COMMAND, by\n"
     "SIGKILL or a crash. The next one is told so on standard error, and its COMMAND\n"
     "by WEIR_OWNER_DIED=1 in its environment: what the former one was at may be half\n"
     "done. A COMMAND that was asked to end (SIGTERM, SIGINT, SIGHUP, SIGQUIT or\n"
     "SIGPIPE) was not killed. Signals that are ignored (nohup) are so for COMMAND.\n"
-    "COMMAND ends with 'weir lock': when that is killed, so is COMMAND a moment later\n"
-    "(not what COMMAND itself has started).\n"
+    "\n"
+    "While COMMAND runs, SIGTERM and SIGHUP are handed on to it; SIGINT and SIGQUIT\n"
+    "are left to it, since a terminal sends them to both: with kill(1) send them to\n"
+    "COMMAND. Whatever else ends 'weir lock', SIGKILL above all, kills COMMAND a\n"
+    "moment later, but not what COMMAND itself has started. Whoever is stopped\n"
+    "(Ctrl-Z) keeps the mutex.\n"
+    "\n"
+    "A COMMAND that becomes another user (sudo, su, setpriv, a set-user-ID program)\n"
+    "goes on without the mutex when 'weir lock' is killed, and may be out of reach of\n"
+    "what is handed on. Say 'sudo weir lock NAME -- COMMAND' instead: NAME is that\n"
+    "user's then, unless WEIR_DIR says otherwise.\n"
     "\n"
     "Without COMMAND: prints whether the mutex is free, or who holds it.\n"
     "\n"
@@ -76,7 +87,7 @@ static void forward(int number)
 }
 
 /* What is set here, and is to be again in COMMAND as whoever called us had it: nohup, a script's &. */
-static const int taken_over[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE };
+static const int taken_over[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGCHLD, SIGPIPE };
 enum { TAKEN_OVER = sizeof taken_over / sizeof *taken_over };
 
 static void restore(const bool *is_ignored)
@@ -147,6 +158,7 @@ static int run_locked(char **argv, bool *was_killed)
     pass_on(SIGHUP);
     signal(SIGINT, SIG_IGN); /* the terminal sends it to both, and COMMAND decides */
     signal(SIGQUIT, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored, it would take COMMAND's status away */
     fflush(NULL);
     pid_t parent = getpid(), child = fork();
     if (child == 0) {
@@ -204,12 +216,18 @@ static int show(const struct weir_mutex *mutex)
     return STATUS_OK;
 }
 
+static const char *contradiction(const void *data)
+{
+    return weir_mutex_check(data) == 0 ? NULL : weir_last_error();
+}
+
 static int lock(char **argv, const struct request *request)
 {
+    static const struct named_kind kind = { MUTEX_KIND, sizeof(struct weir_mutex), contradiction };
     struct named named;
     bool has_command = argv[1] != NULL;
-    int status = named_open(&named, argv[0], MUTEX_KIND, sizeof(struct weir_mutex),
-                            &request->access, has_command);
+    int status =
+        named_open(&named, argv[0], &kind, &request->access, has_command ? NAMED_MAKE : NAMED_LOOK);
     if (status == STATUS_OK && has_command)
         status = lock_and_run(named.data, named.object.argument, request, argv + 1);
     else if (status == STATUS_OK)

@@ -64,7 +64,9 @@ static int check_output(const char *path)
     int error = 0;
     if (!path)
         return STATUS_OK;
-    if (stat(path, &found) == 0)
+    if (*path == '\0')
+        error = ENOENT; /* no name of a file; its folder would be this one */
+    else if (stat(path, &found) == 0)
         error = S_ISDIR(found.st_mode) ? EISDIR : may_write(path) ? 0 : errno;
     else if (errno != ENOENT)
         error = errno;

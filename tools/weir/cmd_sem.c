@@ -29,7 +29,9 @@ static const char help[] =
     "front of a persistent segment, which post and wait make when it is not there,\n"
     "with the value 0 or --initial; it stays until 'weir rm NAME'. C programs may\n"
     "use the same. Of a segment by key:, ftok: or posix: nothing says that one is in\n"
-    "it: one that is there must be of just that size.\n"
+    "it. What is there must be of just that size, and hold what 'weir sem' can have\n"
+    "left there; other data is refused and not touched. Zeros alone are taken for a\n"
+    "new one (weir_once_check(3) says what else cannot be told apart).\n"
     "\n"
     "wait N takes all of them, or none when it is too late or interrupted. Of several\n"
     "that wait so, one gathers at a time; those that want one do not wait for it.\n"
@@ -53,14 +55,15 @@ static const char help[] =
     "  0 done; 1 there were not enough in time, or failed; 2 called wrongly; by the\n"
     "  signal when interrupted.\n";
 
-#define KIND "semaphore"
-
 /* The front of the segment. */
 struct shared {
     struct weir_semaphore semaphore;
     struct weir_once initialised; /* by whoever comes first; the others wait for it */
     struct weir_mutex gathering;  /* of who waits for several */
 };
+
+/* So often at most what is being made at this moment is looked at. */
+#define LOOKS 100
 
 /* So long at most a signal is not seen in a wait for the mutex. */
 #define SLICE_NS (WEIR_SECOND_NS / 5)
@@ -169,12 +172,47 @@ static int perform(struct shared *shared, const struct request *request)
     return STATUS_OK;
 }
 
+static bool is_zero(const volatile void *memory, size_t bytes)
+{
+    const volatile unsigned char *byte = memory;
+    for (size_t i = 0; i < bytes; i++) {
+        if (byte[i] != 0)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * A number with zeros behind it could be a semaphore; but who makes one leaves a trace in what says so,
+ * before there is a value. Who reads the two just then looks again.
+ */
+static bool is_unmade(const struct shared *shared)
+{
+    for (int look = 0; look < LOOKS; look++) {
+        bool is_untouched = is_zero(&shared->semaphore, sizeof shared->semaphore) &&
+                            is_zero(&shared->gathering, sizeof shared->gathering);
+        if (is_untouched || !is_zero(&shared->initialised, sizeof shared->initialised))
+            return false;
+    }
+    return true;
+}
+
+static const char *contradiction(const void *data)
+{
+    const struct shared *shared = data;
+    if (weir_semaphore_check(&shared->semaphore) != 0 ||
+        weir_once_check(&shared->initialised) != 0 || weir_mutex_check(&shared->gathering) != 0)
+        return weir_last_error();
+    return is_unmade(shared) ? "it has a value that nobody has given to it" : NULL;
+}
+
 static int sem(const struct request *request)
 {
+    static const struct named_kind kind = { "semaphore", sizeof(struct shared), contradiction };
     struct named named;
     bool is_made = strcmp(request->act, "value") != 0;
-    int status =
-        named_open(&named, request->name, KIND, sizeof(struct shared), &request->access, is_made);
+    int status = named_open(&named, request->name, &kind, &request->access,
+                            is_made ? NAMED_MAKE : NAMED_USE);
     if (status == STATUS_OK)
         status = perform(named.data, request);
     named_close(&named);

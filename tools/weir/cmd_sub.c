@@ -37,6 +37,8 @@ static const char help[] =
     "whoever stops reading from this command may stop it, too; unless that one waits\n"
     "for nobody ('weir pub --lag-max'): then what was missed is said, about once a\n"
     "second. A message counts as taken ('weir pub --taken') once it is written.\n"
+    "('weir tap' prints them without taking part, and slows nobody; 'weir top' shows\n"
+    "who is behind, and who waits for whom.)\n"
     "\n"
     "Options:\n" RECEIVER_FROM_HELP
     "      --lossy            miss what is not read in time: no publisher waits for\n"

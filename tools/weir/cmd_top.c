@@ -27,7 +27,7 @@ static const char help[] =
     "\n"
     "Shows what the publishers and subscribers of these channels, or of all, do now,\n"
     "again and again. Takes no part in anything: no member notices it. ('weir tap'\n"
-    "shows the messages.)\n"
+    "shows the messages; 'weir sub' takes part, and gets them all.)\n"
     "\n"
     "Columns:\n"
     "  CHANNEL    its name\n"
@@ -93,7 +93,8 @@ static bool sleep_until(int64_t until_ns)
     return stop_signal() == 0;
 }
 
-static void print_once(struct sample *sample, const struct top_view *view)
+/* 0, or an errno. */
+static int print_once(struct sample *sample, const struct top_view *view)
 {
     struct winsize window;
     struct top_sheet sheet;
@@ -102,17 +103,18 @@ static void print_once(struct sample *sample, const struct top_view *view)
     for (size_t i = 0; i < sheet.line_count; i++)
         puts(sheet.lines[i]);
     top_sheet_free(&sheet);
+    return command_flush();
 }
 
-static void print(struct sample *sample, enum form form, const struct top_view *view)
+static int print(struct sample *sample, enum form form, const struct top_view *view)
 {
-    if (form == FORM_ONCE) {
-        print_once(sample, view);
-        return;
-    }
+    if (form == FORM_ONCE)
+        return print_once(sample, view);
     char *line = top_json(sample);
-    puts(line);
+    errno = 0;
+    int error = puts(line) == EOF ? errno : 0; /* before free() can set it */
     free(line);
+    return error ? error : command_flush();
 }
 
 /* What could not be seen, unless the look before has told that. */
@@ -138,13 +140,11 @@ static int run_lines(const struct top_request *request, enum form form)
     while (status == STATUS_OK && sleep_until(before.at_ns + interval_ns)) {
         sample_take(&sample, request->channels, request->channel_count, &before);
         tell_trouble(&sample, &before);
-        print(&sample, form, &request->view);
+        int error = print(&sample, form, &request->view);
         sample_free(&before);
         before = sample;
-        if (fflush(stdout) != 0) {
-            status = command_fail("cannot write the output: %s", strerror(errno));
-            break;
-        }
+        if (error)
+            status = command_fail_output(error);
         if (form == FORM_ONCE || form == FORM_JSON_ONCE)
             break;
     }

@@ -21,7 +21,8 @@ static const char help[] =
     "\n"
     "Prints the latest value of NAME, then each newer one, a line each, until it is\n"
     "interrupted. Values that come faster than they are printed are left out: it is\n"
-    "the latest that counts. (For every one, in order, there are channels.)\n"
+    "the latest that counts. (For every one, in order, there are channels: 'weir\n"
+    "sub'.) 'weir set' writes them, 'weir get' prints the latest one and ends.\n"
     "\n"
     "Options:\n"
     "  -n, --new              not the value that is there already\n"
@@ -52,18 +53,39 @@ static int64_t deadline_of(const struct request *request)
     return request->timeout < 0 ? WEIR_NEVER : seconds_deadline(request->timeout);
 }
 
-/* 0: there is one above known; -ETIMEDOUT: none has come; or another error. */
+/* So often it is looked whether our output is read still. */
+#define SLICE_NS (WEIR_SECOND_NS / 5)
+
+/*
+ * 0: there is one above known; 1: nobody reads our output any more; -ETIMEDOUT: none has come; or another
+ * error. A writer's death is told once: the library says it again and again, and at the deadline.
+ */
 static int wait_for_next(struct value_reader *reader, uint64_t known, int64_t deadline_ns)
 {
+    bool is_told = false;
     for (;;) {
-        int result = weir_latest_wait_until(reader->reader, known, deadline_ns);
-        if (result == -EPIPE)
+        int64_t slice_ns = weir_deadline_ns(SLICE_NS);
+        int result = weir_latest_wait_until(reader->reader, known,
+                                            slice_ns < deadline_ns ? slice_ns : deadline_ns);
+        if (result == -EPIPE && !is_told) {
             command_note("'%s': its writer was killed; waiting for another one",
                          reader->object.argument);
-        else if (result == -EAGAIN) /* with a timeout of 0 */
-            return -ETIMEDOUT;
-        else if (result != -EINTR)
+            is_told = true;
+        }
+        bool is_over = weir_now_ns() >= deadline_ns;
+        switch (result) {
+        case -EPIPE:
+        case -EAGAIN: /* with a timeout of 0 */
+        case -ETIMEDOUT:
+        case -EINTR:
+            if (is_over)
+                return -ETIMEDOUT;
+            break;
+        default:
             return result;
+        }
+        if (!command_output_is_read())
+            return 1;
     }
 }
 
@@ -76,7 +98,9 @@ static int watch(const char *text, const struct request *request)
         known = weir_latest_version(reader.reader);
     for (uint64_t i = 0; status == STATUS_OK && (request->count == 0 || i < request->count); i++) {
         int result = wait_for_next(&reader, known, deadline_of(request));
-        if (result == -ETIMEDOUT)
+        if (result == 1)
+            status = command_fail_output(EPIPE);
+        if (result == 1 || result == -ETIMEDOUT)
             break;
         if (result == 0)
             result = value_read(&reader);
@@ -86,10 +110,9 @@ static int watch(const char *text, const struct request *request)
         }
         known = reader.value.version;
         status = value_print(&reader, request->form);
-        if (status == STATUS_OK && fflush(stdout) != 0) {
-            status = command_fail("cannot write the output: %s", strerror(errno));
-            break;
-        }
+        int error = status == STATUS_OK ? command_flush() : 0;
+        if (error)
+            status = command_fail_output(error);
     }
     value_close(&reader);
     return status;

@@ -2,10 +2,12 @@
 #include "command.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sentence.h"
 
@@ -62,13 +64,29 @@ void command_note(const char *format, ...)
     va_end(arguments);
 }
 
-int command_finish(int status)
+int command_flush(void)
 {
     errno = 0;
-    bool failed = fflush(stdout) != 0 || ferror(stdout);
-    if (failed && status == STATUS_OK)
-        return command_fail("cannot write the output: %s", strerror(errno ? errno : EIO));
-    return status;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    return errno ? errno : EIO;
+}
+
+bool command_output_is_read(void)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO, .events = 0 }; /* its end is told unasked */
+    return poll(&out, 1, 0) <= 0 || !(out.revents & (POLLERR | POLLHUP));
+}
+
+int command_fail_output(int error)
+{
+    return command_fail("cannot write the output: %s", strerror(error ? error : EIO));
+}
+
+int command_finish(int status)
+{
+    int error = command_flush();
+    return error && status == STATUS_OK ? command_fail_output(error) : status;
 }
 
 bool command_option(int option, int *status)

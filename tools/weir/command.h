@@ -46,6 +46,18 @@ int command_fail_weir(void);
 void command_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
+ * Flushes stdout: 0, or an errno. Line by line (a terminal, stdbuf -oL) it may have failed before, and what
+ * was to be flushed is forgotten: then EIO. For who goes on afterwards.
+ */
+int command_flush(void);
+
+/* Whether anybody reads stdout still: the end of a pipe's reader is known before anything is written. */
+bool command_output_is_read(void);
+
+/* "weir get: cannot write the output: ..." with the text of an errno; 0: EIO. Returns STATUS_FAILURE. */
+int command_fail_output(int error);
+
+/*
  * Flushes stdout and says when that failed (a full disk, a closed pipe); returns
  * status, or STATUS_FAILURE instead of STATUS_OK. Every command ends with it.
  */

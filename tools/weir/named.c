@@ -54,39 +54,51 @@ struct weir_segment_options named_options(const char *kind, const struct named_a
 
 /*
  * A NAME says of what kind its segment is. Nothing says so of another one that was there already: so it
- * is taken for ours by its size alone, which must be the very one. Else data of some other program would
- * be written over.
+ * is taken for ours only if it has the very size, and if what is in it can be ours. Else data of some
+ * other program would be written over.
  */
-static bool may_be_ours(const struct named *named, const char *kind, uint64_t size_bytes)
+static bool may_be_ours(const struct named *named, const struct named_kind *kind)
 {
+    bool by_name = named->object.ref.by == WEIR_BY_NAME;
     uint64_t has_bytes = weir_segment_size(named->segment);
-    if (named->is_new || named->object.ref.by == WEIR_BY_NAME || has_bytes == size_bytes)
+    if (named->is_new)
         return true;
-    command_fail("%s has %" PRIu64 " bytes, and a %s that weir makes there has %" PRIu64
-                 ": something else is in it; take a NAME",
-                 named->object.argument, has_bytes, kind, size_bytes);
-    return false;
+    if (!by_name && has_bytes != kind->size_bytes) {
+        command_fail("%s has %" PRIu64 " bytes, and a %s that weir makes there has %" PRIu64
+                     ": something else is in it; take a NAME",
+                     named->object.argument, has_bytes, kind->name, kind->size_bytes);
+        return false;
+    }
+    const char *why = kind->contradiction(named->data);
+    if (why && by_name)
+        command_fail("'%s' is damaged: %s; 'weir rm' removes it", named->object.argument, why);
+    else if (why)
+        command_fail("%s: something else is in it: %s; take a NAME", named->object.argument, why);
+    return why == NULL;
 }
 
-int named_open(struct named *named, const char *text, const char *kind, uint64_t size_bytes,
-               const struct named_access *access, bool is_made)
+int named_open(struct named *named, const char *text, const struct named_kind *kind,
+               const struct named_access *access, enum named_how how)
 {
-    const struct weir_segment_options options = named_options(kind, access);
+    struct weir_segment_options options = named_options(kind->name, access);
+    uint64_t size_bytes = kind->size_bytes;
     memset(named, 0, sizeof *named);
     if (!object_parse(&named->object, text))
         return STATUS_USAGE;
     if (named->object.ref.by == WEIR_BY_ID)
         return refuse(named);
     object_collect_leftovers();
+    if (how == NAMED_LOOK)
+        options.flags |= WEIR_SEGMENT_READ_ONLY;
     int result =
-        is_made
+        how == NAMED_MAKE
             ? weir_segment_create_or_open(&named->segment, named->object.ref, size_bytes, &options)
             : weir_segment_open(&named->segment, named->object.ref, size_bytes, &options);
     if (result < 0)
         return command_fail_weir();
     named->is_new = result == WEIR_CREATED;
     named->data = weir_segment_data(named->segment);
-    return may_be_ours(named, kind, size_bytes) ? STATUS_OK : STATUS_FAILURE;
+    return may_be_ours(named, kind) ? STATUS_OK : STATUS_FAILURE;
 }
 
 void named_close(struct named *named)

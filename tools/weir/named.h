@@ -50,12 +50,26 @@ struct named {
     bool is_new;
 };
 
+/* What a command keeps in such segments. */
+struct named_kind {
+    const char *name;
+    uint64_t size_bytes;
+    /* Why this cannot be one, what is there being anything; NULL: it may be. Reads, and writes nothing. */
+    const char *(*contradiction)(const void *data);
+};
+
+enum named_how {
+    NAMED_LOOK, /* what exists, mapped for reading only */
+    NAMED_USE,  /* what exists */
+    NAMED_MAKE, /* or a new one, all 0 */
+};
+
 /*
- * Opens what text names, or makes it: size_bytes, all 0. is_made false: only what exists.
- * STATUS_OK, or the status of what it has told. To be given to named_close().
+ * Opens what text names. What cannot be of the kind is told and not written to. STATUS_OK, or the
+ * status of what it has told. To be given to named_close().
  */
-int named_open(struct named *named, const char *text, const char *kind, uint64_t size_bytes,
-               const struct named_access *access, bool is_made);
+int named_open(struct named *named, const char *text, const struct named_kind *kind,
+               const struct named_access *access, enum named_how how);
 void named_close(struct named *named);
 
 /* "12", "0.5": true, or the usage error is told. */

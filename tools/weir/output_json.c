@@ -54,8 +54,6 @@ char *output_json(const struct weir_message *message)
     json_object_set_new(object, "type", json_integer(message->type));
     json_object_set_new(object, "size", json_integer((json_int_t)message->size_bytes));
     json_object_set_new(object, "received", time_now());
-    if (message->missed > 0)
-        json_object_set_new(object, "missed", json_integer((json_int_t)message->missed));
     if (text) {
         json_object_set_new(object, "text", text);
     } else {

@@ -2,7 +2,6 @@
 #include "receiver.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -101,11 +100,9 @@ static bool is_enough(const struct receiver *receiver)
     return receiver->request->count > 0 && receiver->taken == receiver->request->count;
 }
 
-/* Its end is told unasked. */
 static bool is_read(struct receiver *receiver)
 {
-    struct pollfd out = { .fd = STDOUT_FILENO, .events = 0 };
-    if (poll(&out, 1, 0) <= 0 || !(out.revents & (POLLERR | POLLHUP)))
+    if (command_output_is_read())
         return true;
     output_fail(EPIPE);
     receiver->status = STATUS_FAILURE;

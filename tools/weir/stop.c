@@ -35,7 +35,11 @@ int stop_catch(void)
     static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
     struct sigaction action = { .sa_handler = interrupt }, before; /* no SA_RESTART */
     struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
+    sigset_t own;
     sigaction(SIGALRM, &action, NULL);
+    sigemptyset(&own);
+    sigaddset(&own, SIGALRM); /* the timer's, whatever whoever started us had blocked */
+    sigprocmask(SIG_UNBLOCK, &own, NULL);
     if (timer_create(CLOCK_MONOTONIC, &event, &nudges) != 0)
         return command_fail("cannot make a timer: %s", strerror(errno));
     action.sa_handler = stop;

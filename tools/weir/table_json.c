@@ -70,10 +70,11 @@ int table_print_json(const struct table_section *sections, size_t count,
     json_t *document = text_memory(json_object());
     for (size_t i = 0; i < count; i++)
         json_object_set_new(document, sections[i].name, section_json(&sections[i], options));
-    int result = json_dumpf(document, stdout, JSON_INDENT(2));
-    putchar('\n');
+    errno = 0;
+    bool failed = json_dumpf(document, stdout, JSON_INDENT(2)) != 0 || putchar('\n') == EOF;
+    int error = errno; /* before anything else sets it */
     json_decref(document);
-    return result == 0 ? STATUS_OK : command_fail("cannot write the output: %s", strerror(errno));
+    return failed ? command_fail_output(error) : STATUS_OK;
 }
 
 #else

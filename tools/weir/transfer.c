@@ -154,8 +154,11 @@ static void *await_stop(void *argument)
 static int start_stopper(struct transfer *transfer)
 {
     struct sigaction action = { .sa_handler = interrupt }; /* no SA_RESTART */
-    sigset_t all, before, set;
+    sigset_t all, before, set, own;
     sigaction(SIGUSR1, &action, NULL);
+    sigemptyset(&own);
+    sigaddset(&own, SIGUSR1); /* from nudge(), whatever whoever started us had blocked */
+    pthread_sigmask(SIG_UNBLOCK, &own, NULL);
     transfer->main = pthread_self();
     pthread_mutex_init(&transfer->lock, NULL);
     pthread_cond_init(&transfer->changed, NULL);

@@ -60,9 +60,9 @@ int value_print(const struct value_reader *reader, enum value_form form)
     if (form == VALUE_JSON)
         return value_print_json(reader);
     bool has_end = value->size_bytes > 0 && reader->buffer[value->size_bytes - 1] == '\n';
-    if (fwrite(reader->buffer, 1, value->size_bytes, stdout) != value->size_bytes)
-        return command_fail("cannot write the output: %s", strerror(errno));
-    if (!has_end && (form == VALUE_LINE || isatty(STDOUT_FILENO)))
-        putchar('\n');
-    return STATUS_OK;
+    bool wants_end = !has_end && (form == VALUE_LINE || isatty(STDOUT_FILENO));
+    errno = 0;
+    bool failed = fwrite(reader->buffer, 1, value->size_bytes, stdout) != value->size_bytes ||
+                  (wants_end && putchar('\n') == EOF);
+    return failed ? command_fail_output(errno) : STATUS_OK;
 }

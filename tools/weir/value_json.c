@@ -30,11 +30,12 @@ int value_print_json(const struct value_reader *reader)
     json_object_set_new(object, "size", json_integer((json_int_t)value->size_bytes));
     json_object_set_new(object, "text", text ? text : json_null());
     json_object_set_new(object, "hex", json_string(hex));
-    int result = json_dumpf(object, stdout, JSON_COMPACT);
-    putchar('\n');
+    errno = 0;
+    bool failed = json_dumpf(object, stdout, JSON_COMPACT) != 0 || putchar('\n') == EOF;
+    int error = errno; /* before anything else sets it */
     json_decref(object);
     free(hex);
-    return result == 0 ? STATUS_OK : command_fail("cannot write the output: %s", strerror(errno));
+    return failed ? command_fail_output(error) : STATUS_OK;
 }
 
 #else
