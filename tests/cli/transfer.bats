@@ -496,7 +496,8 @@ kill_pairs() {
         kill -9 $victim 2>/dev/null || true
         start=$(now_ms)
         wait $other && other_status=0 || other_status=$?
-        [ $(($(now_ms) - start)) -lt 1000 ]
+        took=$(($(now_ms) - start))
+        [ $took -lt 1000 ] || { echo "$2 $round: who was left alone ended after $took ms" && exit 1; } >&2
         wait $victim && victim_status=0 || victim_status=$?
         [ $other_status -le 1 ]
         if [ $other_status -eq 0 ] || [ $victim_status -eq 0 ]; then
