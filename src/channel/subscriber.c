@@ -152,7 +152,7 @@ static __attribute__((noinline)) int take_any(struct weir_subscriber *subscriber
             place = place_at_head(subscriber->live->lane);
     }
     if (result != 0)
-        return weir__subscriber_told(subscriber, result);
+        return weir__subscriber_without(subscriber, message, result);
     *weir__hold_at(subscriber, weir__hold_count(subscriber)) =
         (struct weir__hold){ .lane = place.lane, .position = place.head };
     weir__holds_add(subscriber, 1);
@@ -282,7 +282,7 @@ static int refuse_receive(struct weir_subscriber *subscriber, int result, uint64
                                 subscriber->live->lane->missed, message);
         weir__subscriber_keep_turn(subscriber);
     }
-    weir__subscriber_told(subscriber, result);
+    weir__subscriber_without(subscriber, message, result);
     if (result == -EMSGSIZE)
         return weir__fail(EMSGSIZE, "the message has %u bytes, there is room for %zu",
                           weir__record_length(header), capacity_bytes);

@@ -151,6 +151,8 @@ struct weir_subscriber {
     bool is_behind;             /* and whether one had all that its turn takes */
     bool is_open;               /* all that were there at the open are attached */
     int untold_end;             /* -ENODATA, -EPIPE: the last lane's; no other was attached since */
+    uint64_t untold_missed;     /* behind the last messages of lanes that have ended */
+    uint64_t missed_at_end;     /* the same, as the last end was told */
     struct weir__berth *berths; /* by slot */
     struct view *view;          /* room for all that a wait looks at */
     struct weir__placed places[WEIR__HOLDS_ANNOUNCED];
@@ -477,6 +479,13 @@ static inline unsigned weir__lane_effort(const struct weir__lane *lane)
  * were overwritten in a row, and it has passed.
  */
 int weir__subscriber_in_time(unsigned attempts, int64_t deadline_ns);
+
+/*
+ * What a call that has no message ends with: the descriptor is as it should be afterwards. At an end
+ * that is told, message, unless it is NULL, says what was missed and no message told of. Returns result.
+ */
+int weir__subscriber_without(struct weir_subscriber *subscriber, struct weir_message *message,
+                             int result);
 
 /* The message that was found stays the next one, although it is not read yet. */
 void weir__subscriber_keep_turn(struct weir_subscriber *subscriber);

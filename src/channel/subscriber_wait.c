@@ -154,6 +154,8 @@ static int look_for_end(struct weir_subscriber *subscriber, struct weir__lane *l
         return result;
     if (lane->is_validated && !weir__lane_is_intact(lane, lane->head))
         return 0; /* overrun, and there is more */
+    subscriber->untold_missed +=
+        lane->missed; /* there is no next message of it that could say so */
     weir__lane_finish(subscriber, lane);
     return has_ended ? -ENODATA : -EPIPE;
 }
@@ -169,9 +171,22 @@ static int tell_end(struct weir_subscriber *subscriber)
     if (end == 0 || subscriber->lane_count > 0 ||
         (!is_for_one && weir__subscriber_has_new(subscriber)))
         return 0;
+    subscriber->missed_at_end = subscriber->untold_missed;
     subscriber->untold_end = 0;
-    return end == -ENODATA ? weir__fail(ENODATA, "the last publisher has ended")
-                           : weir__fail(EPIPE, "the last publisher was killed");
+    subscriber->untold_missed = 0;
+    const char *how = end == -ENODATA ? "has ended" : "was killed";
+    if (subscriber->missed_at_end == 0)
+        return weir__fail(-end, "the last publisher %s", how);
+    return weir__fail(-end, "the last publisher %s; %llu messages were overwritten before that",
+                      how, (unsigned long long)subscriber->missed_at_end);
+}
+
+int weir__subscriber_without(struct weir_subscriber *subscriber, struct weir_message *message,
+                             int result)
+{
+    if (message && (result == -ENODATA || result == -EPIPE))
+        *message = (struct weir_message){ .missed = subscriber->missed_at_end };
+    return weir__subscriber_told(subscriber, result);
 }
 
 /* All lanes are empty: are some for good? The end of the last one, alone, is told. */
