@@ -125,6 +125,7 @@ void weir_wait_set_close(struct weir_wait_set *set)
             close(fds[i]);
     free(set->items);
     free(set->generations);
+    free(set->by_fd);
     free(set->looked);
     free(set);
 }
