@@ -134,16 +134,19 @@ int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
                        const struct weir_segment_options *options, struct weir__member_shm *member)
 {
     bool is_prefaulted = false;
+    uint64_t touched_bytes = wanted->touched_bytes ? *wanted->touched_bytes : 0;
     if (!is_small_enough(id, wanted, &is_prefaulted))
         return -EPROTO;
     int result = weir_segment_open(memory, weir_by_id(id), 0, options);
-    if (result != 0)
-        return result;
-    result = read_member(*memory, wanted->least_bytes, is_prefaulted, member);
-    if (result == 0 && (member->magic != wanted->magic || member->owner != owner))
-        result = -EPROTO;
-    if (result != 0)
-        weir_segment_close(*memory);
+    if (result == 0) {
+        result = read_member(*memory, wanted->least_bytes, is_prefaulted, member);
+        if (result == 0 && (member->magic != wanted->magic || member->owner != owner))
+            result = -EPROTO;
+        if (result != 0)
+            weir_segment_close(*memory);
+    }
+    if (result != 0 && wanted->touched_bytes)
+        *wanted->touched_bytes = touched_bytes; /* nothing of it stays */
     return result;
 }
 
@@ -155,7 +158,7 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
     const struct weir__slot_shm *slot = weir__peer_slot(side, peer);
     struct weir_segment *memory;
     struct weir__member_shm member;
-    uint64_t page = weir__slot_page(slot);
+    uint64_t page = weir__slot_page(slot), touched_bytes = side->touched_bytes;
     int id = weir__shown_id(page, peer->owner);
     if (id < 0)
         return -EAGAIN;
@@ -177,6 +180,7 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
         return weir__slot_owner(slot) != peer->owner ? -EAGAIN : result;
     peer->page = page;
     peer->memory = memory;
+    peer->touched_bytes = side->touched_bytes - touched_bytes;
     peer->needs_fence = member.needs_fence;
     return 0;
 }
@@ -194,8 +198,10 @@ bool weir__peer_has_died(const struct weir__side *side, const struct weir__peer 
            weir__shown_life(peer->page, peer->owner) == WEIR_LIFE_DEAD;
 }
 
-void weir__peer_part(struct weir__peer *peer)
+void weir__peer_part(struct weir__side *side, struct weir__peer *peer)
 {
+    if (side)
+        side->touched_bytes -= peer->touched_bytes;
     weir_segment_close(peer->memory);
     *peer = (struct weir__peer){ .owner = 0 };
 }

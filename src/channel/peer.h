@@ -25,9 +25,10 @@ struct weir__peer {
     uint64_t owner;
     uint64_t page; /* the slot's, when it was met */
     struct weir_segment *memory;
-    uint32_t number;  /* its slot */
-    bool needs_fence; /* it cannot call membarrier */
-    bool is_adrift;   /* it was met and lives, and its slot does not say so */
+    uint64_t touched_bytes; /* of it, unasked: ours to give back to the side's budget */
+    uint32_t number;        /* its slot */
+    bool needs_fence;       /* it cannot call membarrier */
+    bool is_adrift;         /* it was met and lives, and its slot does not say so */
 };
 
 static inline const struct weir__slot_shm *weir__peer_slot(const struct weir__side *side,
@@ -63,7 +64,7 @@ static inline bool weir__peer_is_shown(const struct weir__side *side, const stru
 struct weir__wanted {
     uint64_t magic;
     uint64_t least_bytes, most_bytes; /* one with more is not even mapped */
-    uint64_t *touched_bytes; /* it is to be touched ahead; so much was so far, unasked; or NULL */
+    uint64_t *touched_bytes;          /* it is to be touched ahead; so much is, unasked; or NULL */
 };
 
 /*
@@ -102,8 +103,8 @@ uint32_t weir__peer_trust(const struct weir__side *side);
  */
 int weir__peer_consent(int lane_id, uint32_t trust, uint32_t trust_uid, int page_id);
 
-/* Nobody again; its memory is detached. */
-void weir__peer_part(struct weir__peer *peer);
+/* Nobody again; its memory is detached. side: that of the meeting; of a tap there is none. */
+void weir__peer_part(struct weir__side *side, struct weir__peer *peer);
 
 /* How to wake one that was met, by the epoch in its memory; nobody: never. */
 struct weir__waker weir__peer_waker(const struct weir__side *side, const struct weir__peer *peer,

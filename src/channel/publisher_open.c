@@ -76,7 +76,7 @@ static int open_publisher(struct weir_publisher *publisher, const char *name,
 static void free_publisher(struct weir_publisher *publisher)
 {
     for (uint32_t i = 0; i < publisher->reader_count; i++)
-        weir__peer_part(&publisher->readers[i].peer);
+        weir__peer_part(&publisher->side, &publisher->readers[i].peer);
     weir__side_leave(&publisher->side);
     free(publisher->readers);
     free(publisher->wakers);

@@ -65,7 +65,7 @@ static void forget(struct weir_publisher *publisher, uint32_t index)
         weir__descriptor_disarm(publisher->descriptor);
     if (publisher->known[reader->peer.number] == reader->peer.owner)
         publisher->known[reader->peer.number] = 0;
-    weir__peer_part(&reader->peer);
+    weir__peer_part(&publisher->side, &reader->peer);
     publisher->reader_count--;
     for (uint32_t i = index; i < publisher->reader_count; i++) {
         publisher->readers[i] = publisher->readers[i + 1];

@@ -18,7 +18,7 @@ static void free_lane(struct weir_subscriber *subscriber, struct weir__lane *lan
 {
     if (berth_of(subscriber, lane)->lane == lane)
         berth_of(subscriber, lane)->lane = NULL;
-    weir__peer_part(&lane->peer);
+    weir__peer_part(&subscriber->side, &lane->peer);
     free(lane);
 }
 
@@ -316,7 +316,7 @@ static int make_lane(struct weir_subscriber *subscriber, struct weir__peer *peer
     struct weir__lane *lane =
         is_possible ? aligned_alloc(_Alignof(struct weir__lane), sizeof *lane) : NULL;
     if (!lane) {
-        weir__peer_part(peer);
+        weir__peer_part(&subscriber->side, peer);
         return is_possible ? weir__fail(ENOMEM, "no memory for a lane")
                            : weir__fail(EPROTO, "the publisher's ring has no size that weir makes");
     }
@@ -343,7 +343,7 @@ static int ask_consent(struct weir_subscriber *subscriber, struct weir__peer *pe
     int result = weir__peer_consent(peer->memory->id, shm->trust, shm->trust_uid,
                                     subscriber->side.memory->id);
     if (result != 0)
-        weir__peer_part(peer);
+        weir__peer_part(&subscriber->side, peer);
     return result;
 }
 

@@ -52,7 +52,7 @@ static void leave(struct weir_tap *tap, uint32_t number)
     struct place *place = &tap->places[number];
     place->done = place->lane->peer.owner;
     place->done_page = place->lane->peer.page;
-    weir__peer_part(&place->lane->peer);
+    weir__peer_part(NULL, &place->lane->peer);
     free(place->lane);
     place->lane = NULL;
     tap->changes_seen--; /* another may stand in its slot by now: look again */
@@ -169,7 +169,7 @@ static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_
     if (result == 0) {
         result = make_lane(tap, &peer);
         if (result != 0)
-            weir__peer_part(&peer);
+            weir__peer_part(NULL, &peer);
     } else if (result == -EPROTO) {
         result = weir__fail(EPROTO, "a publisher shows a segment of another kind (%d)",
                             weir__shown_id(page, owner));
@@ -381,7 +381,7 @@ void weir_tap_close(struct weir_tap *tap)
         struct weir__lane *lane = tap->places[i].lane;
         if (!lane)
             continue;
-        weir__peer_part(&lane->peer);
+        weir__peer_part(NULL, &lane->peer);
         free(lane);
     }
     weir_segment_close(tap->directory.segment);

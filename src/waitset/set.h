@@ -92,7 +92,7 @@ struct weir_wait_set {
     struct weir__item **items; /* by number; NULL: free */
     uint32_t room, lowest;     /* of items; no free one is below */
     uint32_t *generations;     /* of the item of this number, the last one */
-    uint32_t *by_fd;           /* by the user's descriptor: 1 more than its item's number; 0: none */
+    uint32_t *by_fd;           /* by a user's descriptor: its item's number + 1; 0: none */
     uint32_t fd_room;          /* of by_fd; the kernel's own table of descriptors is as long */
     uint32_t *looked;          /* the numbers of those that are looked at */
     uint32_t looked_count, polled_count;
