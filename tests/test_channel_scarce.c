@@ -2,14 +2,19 @@
 /*
  * Goal: where memory or mappings are scarce at the moment that a member is met, the call says -ENOMEM and is
  *       tried again by the next one: nobody is taken for somebody of another kind, and no message is lost.
- * Method: handles of one process; madvise(2) is replaced by one that fails as the kernel's does at
+ *       Of one publisher whose ring there is no room for it is told, and the others are read.
+ * Method: handles of one process, whose address space is limited; madvise(2) is replaced by one that fails as the kernel's does at
  *         vm.max_map_count, where advice for a part of a mapping would split it.
  */
 #include "fixture.h"
 #include "pair.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <weir/inspect.h>
 #include <weir/tap.h>
@@ -137,6 +142,125 @@ static void test_who_inspects(void **state)
     pair_close(&pair);
 }
 
+/* --- a ring for which there is no room ----------------------------------------------------- */
+
+#define LARGE_BYTES (UINT64_C(32) << 20)
+
+static struct rlimit unlimited;
+
+/* From now on no mapping of LARGE_BYTES can be had, while smaller ones can. */
+static void limit_addresses(void)
+{
+    unsigned long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "re");
+    assert_non_null(statm);
+    assert_int_equal(fscanf(statm, "%lu", &pages), 1);
+    fclose(statm);
+    assert_int_equal(getrlimit(RLIMIT_AS, &unlimited), 0);
+    struct rlimit limit = unlimited;
+    limit.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + LARGE_BYTES / 2;
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+static void lift_the_limit(void)
+{
+    assert_int_equal(setrlimit(RLIMIT_AS, &unlimited), 0);
+}
+
+static struct weir_publisher *open_large(void)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_publisher *publisher;
+    options.ring_bytes = LARGE_BYTES;
+    assert_result(weir_publisher_open(&publisher, "lane", &options), 0);
+    return publisher;
+}
+
+static int send_of(struct weir_publisher *publisher)
+{
+    return weir_publisher_send_until(publisher, "text", 4, 0, NOW);
+}
+
+static void test_no_room_for_one_of_several(void **state)
+{
+    struct weir_publisher *later;
+    (void)state;
+    pair_open(&pair);
+    assert_result(take(), -EAGAIN);
+    struct weir_publisher *large = open_large();
+    limit_addresses();
+    assert_result(send(), 0);
+    assert_result(take(), -ENOMEM); /* once, although there is a message */
+    assert_non_null(strstr(weir_last_error(), "ulimit -v"));
+    for (int i = 0; i < 3; i++) {
+        assert_result(take(), 0); /* the others are read on */
+        assert_result(take(), -ENOMEM);
+        assert_result(send(), 0);
+    }
+    assert_result(send_of(large), -EAGAIN); /* it is waited for, and loses nothing */
+    assert_result(weir_publisher_open(&later, "lane", &small_ring), 0);
+    assert_result(take(), 0); /* and who comes later is attached */
+    assert_result(take(), -ENOMEM);
+    assert_result(weir_subscriber_wait_publisher(pair.subscriber, NOW), 0);
+    assert_result(send_of(later), 0);
+    assert_result(take(), 0);
+    weir_publisher_close(later);
+    assert_result(take(), -ENOMEM);
+    lift_the_limit();
+    assert_result(take(), -EAGAIN);
+    assert_result(send_of(large), 0);
+    assert_result(take(), 0);
+    weir_publisher_close(large);
+    pair_close(&pair);
+}
+
+static void test_no_room_for_the_only_one(void **state)
+{
+    (void)state;
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    struct weir_publisher *large = open_large();
+    limit_addresses();
+    for (int i = 0; i < 3; i++) {
+        assert_result(weir_subscriber_wait_publisher(pair.subscriber, WEIR_NEVER), -ENOMEM);
+        struct weir_message message;
+        assert_result(weir_subscriber_take(pair.subscriber, &message), -ENOMEM);
+    }
+    weir_subscriber_close(pair.subscriber);
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), -ENOMEM);
+    lift_the_limit();
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    weir_publisher_close(large);
+    weir_subscriber_close(pair.subscriber);
+    pair.subscriber = NULL;
+}
+
+static void test_no_room_for_a_tap(void **state)
+{
+    struct weir_tap *tap;
+    char text[4];
+    (void)state;
+    struct weir_publisher *large = open_large(); /* in front of the other one */
+    pair_open(&pair);
+    limit_addresses();
+    assert_result(weir_tap_open(&tap, "lane", NULL), 0);
+    lift_the_limit();
+    assert_result(take(), -EAGAIN);
+    assert_result(send(), 0); /* who was there at the open is seen from there on */
+    limit_addresses();
+    assert_result(weir_tap_receive_until(tap, text, sizeof text, NULL, NOW), -ENOMEM);
+    for (int i = 0; i < 3; i++) {
+        assert_result(weir_tap_receive_until(tap, text, sizeof text, NULL, NOW), 0);
+        assert_result(weir_tap_receive_until(tap, text, sizeof text, NULL, NOW), -ENOMEM);
+        assert_result(send(), 0);
+    }
+    assert_result(weir_tap_receive_until(tap, text, sizeof text, NULL, NOW), 0);
+    lift_the_limit();
+    assert_result(weir_tap_receive_until(tap, text, sizeof text, NULL, NOW), -EAGAIN);
+    weir_tap_close(tap);
+    weir_publisher_close(large);
+    pair_close(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +269,9 @@ int main(void)
         PAIR_TEST(test_an_open),
         PAIR_TEST(test_a_tap),
         PAIR_TEST(test_who_inspects),
+        PAIR_TEST(test_no_room_for_one_of_several),
+        PAIR_TEST(test_no_room_for_the_only_one),
+        PAIR_TEST(test_no_room_for_a_tap),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

@@ -407,7 +407,7 @@ static int open_subscriber(struct weir_subscriber *subscriber, const char *name,
     subscriber->page = weir_segment_data(side->memory);
     weir__side_list(side);
     /* CRASH page.unattached */
-    result = weir__subscriber_attach_new(subscriber);
+    result = weir__subscriber_attach_new(subscriber, true);
     subscriber->is_open = true;
     return result;
 }

@@ -125,6 +125,9 @@ struct weir__berth {
         torn_page;         /* whose lane we could not begin, as its boundary stands half stored */
     unsigned torn_count;   /* so many times */
     int64_t torn_until_ns; /* and until then it is no reason for a look */
+    /* Whose lane there was no room for; that was told, and until then others are not held up by it. */
+    uint64_t scarce, scarce_page;
+    int64_t scarce_until_ns;
 };
 
 /* So often it is one at once; then once a slice: who is stopped there may stay so. */
@@ -150,6 +153,7 @@ struct weir_subscriber {
     uint64_t run, runs;         /* of several lanes since then: messages, and of how many lanes */
     bool is_behind;             /* and whether one had all that its turn takes */
     bool is_open;               /* all that were there at the open are attached */
+    bool is_scarce;             /* there was no room for one of those that are shown */
     int untold_end;             /* -ENODATA, -EPIPE: the last lane's; no other was attached since */
     uint64_t untold_missed;     /* behind the last messages of lanes that have ended */
     uint64_t missed_at_end;     /* the same, as the last end was told */
@@ -451,9 +455,11 @@ bool weir__subscriber_has_new(const struct weir_subscriber *subscriber);
 
 /*
  * Attaches the lanes that are shown and new. 0; else why one of them was refused: each is told once.
- * In an open that is left to the first take: all that are not refused are attached.
+ * In an open that is left to the first take: all that are not refused are attached. For which there was
+ * no room (-ENOMEM) that is told once as well, and each time that is_idle, since there is nothing else
+ * to be told; it is tried again then, and once a slice.
  */
-int weir__subscriber_attach_new(struct weir_subscriber *subscriber);
+int weir__subscriber_attach_new(struct weir_subscriber *subscriber, bool is_idle);
 
 /*
  * Whether a moment may be waited for the record at head, before a wait is begun in earnest: of one lane

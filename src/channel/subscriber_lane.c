@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <weir/clock.h>
+
 #include "base/error.h"
 #include "segment/handle.h"
 
@@ -423,6 +425,26 @@ static bool is_torn(const struct weir__berth *berth, uint64_t owner, uint64_t pa
            berth->torn_page == page && weir_now_ns() < berth->torn_until_ns;
 }
 
+/* Of one for which there was no room a moment ago: is not tried again while there may be others. */
+static bool is_scarce(const struct weir__berth *berth, uint64_t owner, uint64_t page)
+{
+    return berth->scarce == owner && berth->scarce_page == page &&
+           weir_now_ns() < berth->scarce_until_ns;
+}
+
+/* Whether that was told already, of the same showing. */
+static bool note_scarce(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner,
+                        uint64_t page)
+{
+    struct weir__berth *berth = &subscriber->berths[number];
+    bool was_told = berth->scarce == owner && berth->scarce_page == page;
+    subscriber->is_scarce = true;
+    berth->scarce = owner;
+    berth->scarce_page = page;
+    berth->scarce_until_ns = weir_deadline_ns(WEIR__SLICE_NS);
+    return was_told;
+}
+
 bool weir__subscriber_has_new(const struct weir_subscriber *subscriber)
 {
     const struct weir__slots *slots = weir__side_others(&subscriber->side);
@@ -434,7 +456,37 @@ bool weir__subscriber_has_new(const struct weir_subscriber *subscriber)
     return false;
 }
 
-int weir__subscriber_attach_new(struct weir_subscriber *subscriber)
+/* Attaches what a slot shows, if that is new. 0; or what is to be told: then, or later, look again. */
+static int attach_slot(struct weir_subscriber *subscriber, uint32_t number, uint32_t changes,
+                       bool is_idle)
+{
+    const struct weir__slot_shm *slot = &weir__side_others(&subscriber->side)->at[number];
+    struct weir__berth *berth = &subscriber->berths[number];
+    uint64_t owner = weir__slot_owner(slot), page = weir__slot_page(slot);
+    /* Shown: what stands there beside a new owner may be a former one's page. */
+    if (!subscriber->is_open && weir__shown_id(page, owner) >= 0)
+        berth->first = page;
+    if (!is_new(subscriber, number, owner, page))
+        return 0;
+    if (!is_idle && is_scarce(berth, owner, page)) {
+        subscriber->is_scarce = true;
+        subscriber->changes_seen = changes - 1;
+        return 0;
+    }
+    int result = attach_lane(subscriber, number, owner);
+    if (result == 0)
+        return 0;
+    subscriber->changes_seen = changes - 1; /* look again, at this or at those behind it */
+    bool is_refused = refuse(subscriber, number, owner, page, result);
+    if (result == -EAGAIN || (is_refused && !subscriber->is_open))
+        return 0;
+    if (result == -ENOMEM && subscriber->is_open && note_scarce(subscriber, number, owner, page) &&
+        !is_idle)
+        return 0;
+    return result;
+}
+
+int weir__subscriber_attach_new(struct weir_subscriber *subscriber, bool is_idle)
 {
     const struct weir__slots *slots = weir__side_others(&subscriber->side);
     uint32_t changes = weir__slots_changes(slots);
@@ -444,17 +496,10 @@ int weir__subscriber_attach_new(struct weir_subscriber *subscriber)
     if (subscriber->descriptor)
         weir__descriptor_disarm(subscriber->descriptor);
     subscriber->changes_seen = changes;
+    subscriber->is_scarce = false;
     for (uint32_t i = 0; i < slots->count; i++) {
-        uint64_t owner = weir__slot_owner(&slots->at[i]), page = weir__slot_page(&slots->at[i]);
-        /* Shown: what stands there beside a new owner may be a former one's page. */
-        if (!subscriber->is_open && weir__shown_id(page, owner) >= 0)
-            subscriber->berths[i].first = page;
-        int result = is_new(subscriber, i, owner, page) ? attach_lane(subscriber, i, owner) : 0;
-        if (result == 0)
-            continue;
-        subscriber->changes_seen = changes - 1; /* look again, at this or at those behind it */
-        bool is_refused = refuse(subscriber, i, owner, page, result);
-        if (result != -EAGAIN && !(is_refused && !subscriber->is_open))
+        int result = attach_slot(subscriber, i, changes, is_idle);
+        if (result != 0)
             return result;
     }
     return 0;

@@ -350,7 +350,7 @@ static int look_around(struct weir_subscriber *subscriber, uint64_t *header, boo
     if (result == 0)
         result = look_for_an_end(subscriber);
     if (result == 0)
-        result = weir__subscriber_attach_new(subscriber);
+        result = weir__subscriber_attach_new(subscriber, false);
     *header = 0;
     if (subscriber->lane_count > 1 && subscriber->live->lane)
         count_run(subscriber, subscriber->live->lane);
@@ -436,6 +436,11 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
         if (result != 0 || *header != 0)
             return result;
         result = look_for_ends(subscriber);
+        if (result == 0 && subscriber->is_scarce) {
+            result = weir__subscriber_attach_new(subscriber, true);
+            if (result == 0)
+                continue; /* there was room by now */
+        }
         if (result == 0)
             weir__subscriber_announce(subscriber);
         if (subscriber->lane_count > 1)
@@ -481,7 +486,7 @@ static int wait_for_lane(struct weir_subscriber *subscriber, int64_t deadline_ns
 {
     subscriber->side.looks = 0;
     for (;;) {
-        int result = weir__subscriber_attach_new(subscriber);
+        int result = weir__subscriber_attach_new(subscriber, subscriber->lane_count == 0);
         if (result != 0 || subscriber->lane_count > 0)
             return result;
         result = wait_a_while(subscriber, WEIR__WAITS_FOR_PUBLISHER, deadline_ns);

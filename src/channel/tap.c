@@ -26,9 +26,11 @@
 
 /* What a tap knows of a publishers' slot. */
 struct place {
-    struct weir__lane *lane;  /* attached; NULL: none */
-    uint64_t done, done_page; /* whose lane was left, as the slot had it */
-    uint64_t first;           /* what was shown when we opened */
+    struct weir__lane *lane;      /* attached; NULL: none */
+    uint64_t done, done_page;     /* whose lane was left, as the slot had it */
+    uint64_t first;               /* what was shown when we opened */
+    uint64_t scarce, scarce_page; /* for whose lane there was no room, which was told */
+    int64_t scarce_until_ns;      /* and until then it is not tried again while there are others */
 };
 
 struct weir_tap {
@@ -36,6 +38,7 @@ struct weir_tap {
     struct weir__directory directory;
     uint64_t process;
     bool is_open;
+    bool is_scarce; /* there was no room for one of those that are shown */
     uint32_t changes_seen, numbers;
     uint32_t turn;         /* the slot that was looked at last */
     int64_t asked_ns;      /* when the kernel was asked for the publishers' lives */
@@ -184,27 +187,55 @@ static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_
     return result == 0 ? 0 : corrupt(tap, number);
 }
 
-static int attach_new(struct weir_tap *tap)
+/* Whether that was told already, of the same showing. */
+static bool note_scarce(struct weir_tap *tap, struct place *place, uint64_t owner, uint64_t page)
+{
+    bool was_told = place->scarce == owner && place->scarce_page == page;
+    tap->is_scarce = true;
+    place->scarce = owner;
+    place->scarce_page = page;
+    place->scarce_until_ns = weir_deadline_ns(WEIR__SLICE_NS);
+    return was_told;
+}
+
+/* What a slot shows, if that is new. 0; or what is to be told: then, or later, look again. */
+static int attach_slot(struct weir_tap *tap, uint32_t number, uint32_t changes, bool is_idle)
+{
+    const struct weir__slot_shm *slot = &publishers(tap)->at[number];
+    struct place *place = &tap->places[number];
+    uint64_t owner = weir__slot_owner(slot), page = weir__slot_page(slot);
+    if (owner == 0 || weir__shown_id(page, owner) < 0)
+        return 0;
+    if (!tap->is_open)
+        place->first = page;
+    if (place->lane || (place->done == owner && place->done_page == page))
+        return 0;
+    if (!is_idle && place->scarce == owner && place->scarce_page == page &&
+        weir_now_ns() < place->scarce_until_ns) {
+        tap->is_scarce = true;
+        tap->changes_seen = changes - 1;
+        return 0;
+    }
+    int result = attach(tap, number, owner, page);
+    if (result == 0)
+        return 0;
+    tap->changes_seen = changes - 1; /* look again, at those behind it */
+    return result == -ENOMEM && note_scarce(tap, place, owner, page) && !is_idle ? 0 : result;
+}
+
+/* is_idle: there is nothing else, so that want of room is told, although it was before. */
+static int attach_new(struct weir_tap *tap, bool is_idle)
 {
     const struct weir__slots *slots = publishers(tap);
     uint32_t changes = weir__slots_changes(slots);
     if (changes == tap->changes_seen)
         return 0;
     tap->changes_seen = changes;
+    tap->is_scarce = false;
     for (uint32_t i = 0; i < slots->count; i++) {
-        struct place *place = &tap->places[i];
-        uint64_t owner = weir__slot_owner(&slots->at[i]), page = weir__slot_page(&slots->at[i]);
-        if (owner == 0 || weir__shown_id(page, owner) < 0)
-            continue;
-        if (!tap->is_open)
-            place->first = page;
-        if (place->lane || (place->done == owner && place->done_page == page))
-            continue;
-        int result = attach(tap, i, owner, page);
-        if (result == 0)
-            continue;
-        tap->changes_seen = changes - 1; /* look again, at those behind it */
-        return result;
+        int result = attach_slot(tap, i, changes, is_idle);
+        if (result != 0)
+            return result;
     }
     return 0;
 }
@@ -255,7 +286,7 @@ static int look(struct weir_tap *tap, void *data, size_t capacity_bytes,
     const struct weir__slots *slots = publishers(tap);
     int64_t now_ns = weir_now_ns();
     bool is_asked = now_ns - tap->asked_ns >= WEIR__SLICE_NS;
-    int result = attach_new(tap);
+    int result = attach_new(tap, false);
     if (is_asked)
         tap->asked_ns = now_ns;
     for (uint32_t i = 0; result == 0 && i < slots->count; i++) {
@@ -314,10 +345,10 @@ int weir_tap_receive_until(struct weir_tap *tap, void *data, size_t capacity_byt
     int result = check(tap);
     while (result == 0) {
         result = look(tap, data, capacity_bytes, message ? message : &unasked);
-        if (result == 0)
-            result = nap(&nap_ns, deadline_ns);
-        else if (result == 1)
+        if (result == 1)
             return 0;
+        if (result == 0) /* with room by now another look, and no nap */
+            result = tap->is_scarce ? attach_new(tap, true) : nap(&nap_ns, deadline_ns);
     }
     return result;
 }
@@ -340,11 +371,11 @@ static void attach_first(struct weir_tap *tap)
     struct weir__error_saved saved;
     weir__error_save(&saved);
     tap->changes_seen = weir__slots_changes(slots) - 1;
-    for (uint32_t i = 0; i < slots->count && attach_new(tap) != 0; i++) {
+    for (uint32_t i = 0; i < slots->count && attach_new(tap, false) != 0; i++) {
     }
     for (uint32_t i = 0; i < slots->count; i++)
         if (!tap->places[i].lane)
-            tap->places[i].done = tap->places[i].done_page = 0;
+            tap->places[i].done = tap->places[i].done_page = tap->places[i].scarce = 0;
     tap->changes_seen--;
     tap->is_open = true;
     weir__error_restore(&saved);
