@@ -2,9 +2,11 @@
 /*
  * Goal: where memory or mappings are scarce at the moment that a member is met, the call says -ENOMEM and is
  *       tried again by the next one: nobody is taken for somebody of another kind, and no message is lost.
- *       Of one publisher whose ring there is no room for it is told, and the others are read.
- * Method: handles of one process, whose address space is limited; madvise(2) is replaced by one that fails as the kernel's does at
- *         vm.max_map_count, where advice for a part of a mapping would split it.
+ *       Of one publisher whose ring there is no room for it is told, and the others are read. A directory
+ *       of huge pages, which may not be there, is no channel's to any who opens it.
+ * Method: handles of one process, whose address space is limited; madvise(2) is replaced by one that
+ *         fails as the kernel's does at vm.max_map_count, where advice for a part of a mapping would
+ *         split it, and as it does for a part of a huge page. A real one as well, where it can be had.
  */
 #include "fixture.h"
 #include "pair.h"
@@ -18,17 +20,20 @@
 
 #include <weir/inspect.h>
 #include <weir/tap.h>
+#include <weir/waitset.h>
 
-static bool is_scarce;
+#include "channel/layout.h"
+
+static bool is_scarce, is_huge;
 
 int __real_madvise(void *memory, size_t length, int advice);
 int __wrap_madvise(void *memory, size_t length, int advice);
 
 int __wrap_madvise(void *memory, size_t length, int advice)
 {
-    if (!is_scarce || advice != MADV_RANDOM)
+    if (!(is_scarce || is_huge) || advice != MADV_RANDOM)
         return __real_madvise(memory, length, advice);
-    errno = ENOMEM;
+    errno = is_huge ? EINVAL : ENOMEM; /* the kernel's for a part of a huge page */
     return -1;
 }
 
@@ -140,6 +145,79 @@ static void test_who_inspects(void **state)
     assert_result(weir_inspect_channel("lane", count, &found), 0);
     assert_int_equal(found, 2);
     pair_close(&pair);
+}
+
+/* --- a directory of huge pages ------------------------------------------------------------- */
+
+static void expect_no_channel(void)
+{
+    struct weir_publisher *publisher = NULL;
+    struct weir_subscriber *subscriber = NULL;
+    struct weir_tap *tap = NULL;
+    struct weir_wait_set *set;
+    assert_result(weir_publisher_open(&publisher, "lane", &small_ring), -EPROTO);
+    assert_non_null(strstr(weir_last_error(), "huge pages"));
+    assert_result(weir_subscriber_open(&subscriber, "lane", NULL), -EPROTO);
+    assert_non_null(strstr(weir_last_error(), "huge pages"));
+    assert_result(weir_tap_open(&tap, "lane", NULL), -EPROTO);
+    assert_result(weir_wait_set_open(&set, NULL), 0);
+    assert_result(weir_wait_set_add_members(set, "lane", NULL, WEIR_WAIT_PUBLISHERS, 0), -EPROTO);
+    weir_wait_set_close(set);
+    assert_null(publisher);
+    assert_null(subscriber);
+    assert_null(tap);
+}
+
+/* As the kernel would say it of one. */
+static void test_a_directory_of_huge_pages(void **state)
+{
+    (void)state;
+    pair_open(&pair);
+    is_huge = true;
+    expect_no_channel();
+    is_huge = false;
+    assert_int_equal(weir_publisher_subscribers(pair.publisher), 1); /* nobody has a place there */
+    assert_int_equal(weir_subscriber_publishers(pair.subscriber), 1);
+    assert_result(send(), 0);
+    assert_result(take(), 0);
+    pair_close(&pair);
+}
+
+static bool make_real_one(struct weir_segment **segment)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    options.kind = WEIR__DIRECTORY_KIND;
+    options.flags = WEIR_SEGMENT_HUGE_PAGES;
+    assert_result(weir_segment_create(segment, weir_by_name("lane"), 1 << 20, &options), 0);
+    assert_result(weir_segment_stat(*segment, &stat), 0);
+    return stat.pages == WEIR_PAGES_HUGETLB;
+}
+
+static long huge_pages_before = -1;
+
+static int give_huge_pages_back(void **state)
+{
+    if (huge_pages_before >= 0)
+        reserved_huge_pages(huge_pages_before);
+    return fixture_check_alive(state);
+}
+
+static void test_a_real_directory_of_huge_pages(void **state)
+{
+    struct weir_segment *segment = NULL;
+    (void)state;
+    huge_pages_before = reserved_huge_pages(-1);
+    bool is_made = huge_pages_before >= 0 &&
+                   reserved_huge_pages(huge_pages_before + 2) >= huge_pages_before + 2 &&
+                   make_real_one(&segment);
+    if (is_made)
+        expect_no_channel();
+    weir_segment_close(segment);
+    if (!is_made) {
+        print_message("no huge pages can be reserved here\n");
+        skip();
+    }
 }
 
 /* --- a ring for which there is no room ----------------------------------------------------- */
@@ -269,6 +347,8 @@ int main(void)
         PAIR_TEST(test_an_open),
         PAIR_TEST(test_a_tap),
         PAIR_TEST(test_who_inspects),
+        PAIR_TEST(test_a_directory_of_huge_pages),
+        cmocka_unit_test_teardown(test_a_real_directory_of_huge_pages, give_huge_pages_back),
         PAIR_TEST(test_no_room_for_one_of_several),
         PAIR_TEST(test_no_room_for_the_only_one),
         PAIR_TEST(test_no_room_for_a_tap),
