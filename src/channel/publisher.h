@@ -198,6 +198,26 @@ uint64_t weir__publisher_next_wall(const struct weir_publisher *publisher);
 /* How far records may go without a look, a stride or a pad. */
 void weir__publisher_set_stop(struct weir_publisher *publisher);
 
+/* Where the record that waits for room, if any, ends with its next header: wanted. */
+void weir__publisher_find_wanted(struct weir_publisher *publisher);
+
+/* Where a joiner may begin: here. A pair, readable in one piece (see read_boundary()). */
+void weir__publisher_store_boundary(struct weir_publisher *publisher);
+
+/*
+ * Who is there, and how far we may write: limit, reserved as well, and what the readers were like. No
+ * batch holds anything back, and no pad is open. 0; else -EUCLEAN and those of a meeting.
+ */
+int weir__publisher_look(struct weir_publisher *publisher);
+
+/* What a wait looks at, now; of which refusal. */
+struct weir__refusal *weir__publisher_take_stock(struct weir_publisher *publisher,
+                                                 enum weir__refused refused);
+
+/* After a look that was refused so: 0, look again; or why not. */
+int weir__publisher_wait_for(struct weir_publisher *publisher, enum weir__refused refused,
+                             int64_t deadline_ns);
+
 /* Makes what a batch holds back visible. */
 void weir__publisher_commit_batch(struct weir_publisher *publisher);
 
@@ -209,11 +229,8 @@ void weir__publisher_commit_batch(struct weir_publisher *publisher);
 int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t bytes,
                               int64_t deadline_ns);
 
-/*
- * Before the lane goes: waits, a slice at most, for those whom no credit held us up for, and who
- * have not attached it yet. What a batch holds back is dropped.
- */
-void weir__publisher_hand_over(struct weir_publisher *publisher);
+/* Leaves the channel, at once, and frees the handle: also of one that was not opened altogether. */
+void weir__publisher_free(struct weir_publisher *publisher);
 
 /* After a call that was refused so, with -EAGAIN or -ETIMEDOUT: why, in words. */
 void weir__publisher_tell(const struct weir_publisher *publisher, enum weir__refused refused,

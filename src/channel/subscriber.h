@@ -158,7 +158,7 @@ struct weir_subscriber {
     uint64_t untold_missed;     /* behind the last messages of lanes that have ended */
     uint64_t missed_at_end;     /* the same, as the last end was told */
     struct weir__berth *berths; /* by slot */
-    struct view *view;          /* room for all that a wait looks at */
+    struct weir__view *view;    /* room for all that a wait looks at */
     struct weir__placed places[WEIR__HOLDS_ANNOUNCED];
     uint32_t hold_first, hold_count;         /* the queue of holds: use weir__hold_at() */
     struct weir__hold holds[WEIR_HOLDS_MAX]; /* round and round */
@@ -317,7 +317,7 @@ static inline bool weir__is_intact(const struct weir__lane_shm *shm, uint64_t ca
 {
     /* Acquire fence [lane.reserved]: what was read comes before the load. If any of it was written
      * behind a fence of the publisher, the load sees what that fence stands behind. Pairs with
-     * weir__publisher_reserve() and look(). */
+     * weir__publisher_reserve() and weir__publisher_look(). */
     atomic_thread_fence(memory_order_acquire);
     uint64_t reserved = atomic_load_explicit(&shm->reserved, memory_order_relaxed);
     return reserved <= position || reserved - position <= capacity;
@@ -498,6 +498,31 @@ void weir__subscriber_keep_turn(struct weir_subscriber *subscriber);
 
 /* Room for what a wait looks at, so that nothing is allocated later. -ENOMEM. */
 int weir__subscriber_make_view(struct weir_subscriber *subscriber);
+
+/* What a wait looks at, as it is now. */
+struct weir__view *weir__subscriber_take_view(struct weir_subscriber *subscriber);
+
+/* Of a view. Cheap, changes nothing: whether a look may find a message, an end, or another publisher. */
+bool weir__view_may_have_message(void *view);
+
+/*
+ * Asks the kernel for the publishers, and puts the dead out. true: there was one, or our own place is to
+ * be looked after.
+ */
+bool weir__view_ask(void *view);
+
+/* The next message, of the lane whose turn it is then; header 0: there is none. */
+int weir__subscriber_look_around(struct weir_subscriber *subscriber, uint64_t *header,
+                                 bool may_pause);
+
+/* All lanes are empty: are some for good? The end of the last one, alone, is told. */
+int weir__subscriber_look_for_ends(struct weir_subscriber *subscriber);
+
+/*
+ * Who always finds messages leaves what has ended as well, one lane a round at most: another
+ * publisher may stand in its slot by now, and wait for us.
+ */
+int weir__subscriber_look_for_an_end(struct weir_subscriber *subscriber);
 
 /*
  * The descriptor, which exists, until the update: its thread looks at nothing. It must not

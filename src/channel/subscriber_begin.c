@@ -20,7 +20,7 @@ static bool may_try(const struct weir__lane *lane, int attempt, int result)
 static bool read_boundary(const struct weir__lane *lane, struct weir__mark *mark)
 {
     const struct weir__lane_shm *shm = lane->shm;
-    /* Acquire [lane.boundary]: three loads in this order. Pairs with store_boundary(). */
+    /* Acquire [lane.boundary]: three loads in this order. Pairs with weir__publisher_store_boundary(). */
     mark->position = atomic_load_explicit(&shm->boundary, memory_order_acquire);
     mark->count = atomic_load_explicit(&shm->boundary_count, memory_order_acquire);
     return atomic_load_explicit(&shm->boundary_before, memory_order_acquire) == mark->position;

@@ -131,7 +131,7 @@ static void take_back_refusal(struct weir_subscriber *subscriber, uint32_t numbe
     atomic_store_explicit(refused, 0, memory_order_relaxed);
     /* As at a claim: the publisher's next look, or reservation, finds that we are to be waited for. */
     weir__slots_changed(weir__side_own(&subscriber->side));
-    /* Full fence [lane.refused]: no longer refused, then the boundary. Pairs with that in look():
+    /* Full fence [lane.refused]: no longer refused, then the boundary. Pairs with that in weir__publisher_look():
      * either the publisher sees it, and gives no credit, or we read that boundary or a later one. */
     atomic_thread_fence(memory_order_seq_cst);
 }

@@ -70,7 +70,7 @@ static int attach(const struct weir__slot_shm *slot, const struct weir__wanted *
 static bool read_boundary(const struct weir__lane_shm *shm, uint64_t *position, uint64_t *count)
 {
     for (int attempt = 0; attempt < WEIR__INSPECT_ATTEMPTS; attempt++) {
-        /* Acquire [lane.boundary]: three loads in this order. Pairs with store_boundary(). */
+        /* Acquire [lane.boundary]: three loads in this order. Pairs with weir__publisher_store_boundary(). */
         *position = atomic_load_explicit(&shm->boundary, memory_order_acquire);
         *count = atomic_load_explicit(&shm->boundary_count, memory_order_acquire);
         if (atomic_load_explicit(&shm->boundary_before, memory_order_acquire) == *position)
