@@ -22,7 +22,7 @@
 #include <weir/tap.h>
 #include <weir/waitset.h>
 
-#include "channel/layout.h"
+#include "channel/subscriber.h"
 
 static bool is_scarce, is_huge;
 
@@ -312,6 +312,31 @@ static void test_no_room_for_the_only_one(void **state)
     pair.subscriber = NULL;
 }
 
+/* Who has lost its place meanwhile is not kept in a call. */
+static void test_no_room_and_no_place(void **state)
+{
+    struct weir_message message;
+    uint64_t identity;
+    (void)state;
+    assert_result(weir_identity(&identity), 0);
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    const struct weir__side *side = &pair.subscriber->side;
+    weir__atomic_u64 *owner = &weir__side_own(side)->at[side->number].owner;
+    struct weir_publisher *large = open_large();
+    limit_addresses();
+    assert_result(take(), -ENOMEM);
+    uint64_t mine = atomic_exchange(owner, identity | 4711);
+    assert_result(weir_subscriber_take_until(pair.subscriber, &message, SOON), -EUCLEAN);
+    atomic_store(owner, mine);
+    assert_result(take(), -ENOMEM);
+    lift_the_limit();
+    assert_result(take(), -EAGAIN);
+    weir_publisher_close(large);
+    assert_result(take(), -ENODATA);
+    weir_subscriber_close(pair.subscriber);
+    pair.subscriber = NULL;
+}
+
 static void test_no_room_for_a_tap(void **state)
 {
     struct weir_tap *tap;
@@ -351,6 +376,7 @@ int main(void)
         cmocka_unit_test_teardown(test_a_real_directory_of_huge_pages, give_huge_pages_back),
         PAIR_TEST(test_no_room_for_one_of_several),
         PAIR_TEST(test_no_room_for_the_only_one),
+        PAIR_TEST(test_no_room_and_no_place),
         PAIR_TEST(test_no_room_for_a_tap),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);

@@ -102,12 +102,11 @@ WEIR_EXPORT int weir_subscriber_publishers(const struct weir_subscriber *subscri
  *     overwritten what was to be read), -EPROTO (what it shows is no lane), -EPERM or
  *     -EACCES (one of us is not to be trusted by the other, or not to be attached: see "Strangers"
  *     in <weir/channel.h>).
- * At -ENODATA and -EPIPE message->missed says how many messages were overwritten behind the last ones
- * that were taken of the publishers which have gone since such an end was told before; all else of
- * it is 0.
  *
  * Of several publishers that have messages each has its turn, 8 KiB or a message long. That one
- * of them ends, while others are there, is not told.
+ * of them ends, while others are there, is not told. When an end is told, -ENODATA or -EPIPE,
+ * message->missed says how many messages were overwritten behind the last ones that were taken, of all
+ * publishers that have gone since one was told before; all else of it is 0.
  * Blocking: until a message or the deadline.
  */
 WEIR_EXPORT int weir_subscriber_take_until(struct weir_subscriber *subscriber,

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
-#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include <weir/clock.h>
 #include <weir/identity.h>
 
 #include "base/error.h"
@@ -150,6 +150,16 @@ int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
     return result;
 }
 
+int weir__shown_attach_to_look(struct weir_segment **memory, int id, uint64_t owner,
+                               const struct weir__wanted *wanted)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir__member_shm member;
+    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
+    options.trust = WEIR_TRUST_ANYONE;
+    return weir__shown_attach(memory, id, owner, wanted, &options, &member);
+}
+
 int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t magic,
                     uint64_t least_bytes, uint64_t most_bytes)
 {
@@ -198,6 +208,23 @@ bool weir__peer_has_died(const struct weir__side *side, const struct weir__peer 
            weir__shown_life(peer->page, peer->owner) == WEIR_LIFE_DEAD;
 }
 
+static bool is_of(const struct weir__scarce *scarce, uint64_t owner, uint64_t page)
+{
+    return scarce->owner == owner && scarce->page == page;
+}
+
+bool weir__scarce_waits(const struct weir__scarce *scarce, uint64_t owner, uint64_t page)
+{
+    return is_of(scarce, owner, page) && weir_now_ns() < scarce->until_ns;
+}
+
+bool weir__scarce_note(struct weir__scarce *scarce, uint64_t owner, uint64_t page)
+{
+    bool was_told = is_of(scarce, owner, page);
+    *scarce = (struct weir__scarce){ owner, page, weir_deadline_ns(WEIR__SLICE_NS) };
+    return was_told;
+}
+
 void weir__peer_part(struct weir__side *side, struct weir__peer *peer)
 {
     if (side)
@@ -219,12 +246,9 @@ struct weir__waker weir__peer_waker(const struct weir__side *side, const struct 
 int weir__peer_pidfd(const struct weir__slot_shm *slot, uint64_t owner)
 {
     struct weir__error_saved saved;
-    struct shmid_ds found;
-    int id = weir__shown_id(weir__slot_page(slot), owner), pidfd = -1;
+    int id = weir__shown_id(weir__slot_page(slot), owner);
     weir__error_save(&saved);
-    /* Who made the memory that owner shows, as the kernel translates it: 0 where not visible. */
-    if (id >= 0 && weir__shm_stat(id, &found) == 0 && found.shm_cpid > 0)
-        pidfd = (int)syscall(SYS_pidfd_open, found.shm_cpid, 0);
+    int pidfd = id >= 0 ? weir__shm_maker_pidfd(id) : -1;
     /* Alive only now: so the number was not another's when it was opened. */
     if (pidfd >= 0 && weir__slot_life(slot, owner) != WEIR_LIFE_ALIVE) {
         close(pidfd);

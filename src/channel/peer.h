@@ -60,6 +60,21 @@ static inline bool weir__peer_is_shown(const struct weir__side *side, const stru
     return weir__shown_id(weir__slot_page(weir__peer_slot(side, peer)), peer->owner) >= 0;
 }
 
+/*
+ * One whose memory there was no room for, of those that a slot has shown: that was told, and for a slice
+ * it is not tried again while there are others, who are not to be held up by it.
+ */
+struct weir__scarce {
+    uint64_t owner, page;
+    int64_t until_ns;
+};
+
+/* Whether it is one that is left alone for now. */
+bool weir__scarce_waits(const struct weir__scarce *scarce, uint64_t owner, uint64_t page);
+
+/* It was tried, in vain. Returns whether that was told already, of the same showing. */
+bool weir__scarce_note(struct weir__scarce *scarce, uint64_t owner, uint64_t page);
+
 /* What the memory of a member must be. */
 struct weir__wanted {
     uint64_t magic;
@@ -81,6 +96,10 @@ uint64_t weir__lane_most_bytes(void);
 int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
                        const struct weir__wanted *wanted,
                        const struct weir_segment_options *options, struct weir__member_shm *member);
+
+/* The same by one who is no member: of anybody, since it only reads, and checks, what it reads. */
+int weir__shown_attach_to_look(struct weir_segment **memory, int id, uint64_t owner,
+                               const struct weir__wanted *wanted);
 
 /*
  * Attaches the memory of one that was found, read-only: 0. -EAGAIN: not shown yet, or gone in

@@ -110,6 +110,9 @@ struct weir_publisher {
     struct weir__descriptor *descriptor; /* for poll, or NULL */
 };
 
+/* The part of the ring that is worth a moment's wait, or a look for more: one in so many. */
+#define WEIR__ROOM_SHARE 8
+
 /* No tail: those are multiples of 8. */
 #define WEIR__NOWHERE UINT64_C(1)
 

@@ -9,9 +9,6 @@
 /* A turn of a brief spin takes 10 to 50 ns. */
 #define BRIEF_SPINS 64
 
-/* The part of the ring that is worth a moment's wait: one in so many. */
-#define ROOM_SHARE 8
-
 int weir__publisher_wait_for(struct weir_publisher *publisher, enum weir__refused refused,
                              int64_t deadline_ns)
 {
@@ -53,7 +50,7 @@ static uint64_t slowest(const struct weir_publisher *publisher)
  */
 static void spin_for_room(struct weir_publisher *publisher, uint64_t wanted)
 {
-    uint64_t enough = wanted - publisher->capacity + publisher->capacity / ROOM_SHARE;
+    uint64_t enough = wanted - publisher->capacity + publisher->capacity / WEIR__ROOM_SHARE;
     if (publisher->reader_count == 0 || publisher->side.waiter.spin_ns == 0 ||
         weir__yield_is_learnt(&publisher->side.waiter.yield)) /* in vain */
         return;

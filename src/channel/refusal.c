@@ -15,7 +15,8 @@ bool weir__reader_is_reading(const struct weir__reader *reader, uint64_t shown, 
 bool weir__reader_refuses(const struct weir__reader *reader, uint64_t shown)
 {
     /* Acquire [lane.refused]: all that it has read of our lane comes before. Pairs with
-     * say_refused(), and with take_back_refusal() by the fence in weir__publisher_look(). */
+     * weir__subscriber_say_refused(), and with take_back_refusal() by the fence in
+     * weir__publisher_look(). */
     return atomic_load_explicit(&reader->aside->refused, memory_order_acquire) == shown;
 }
 

@@ -15,8 +15,6 @@
 #include "segment/handle.h"
 #include "segment/identity.h"
 
-#define SPIN_DEFAULT_NS 20000
-
 /* Looks in a row that found nothing, before they are held to be made in vain. */
 #define LOOKS_MAX 8
 /* Instead of such a number: there is one look more, and then the wait ends, as a signal came. */
@@ -46,7 +44,7 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
         return result;
     side->waiter.is_by_default = to->spin_ns == 0 && (to->flags & WEIR_CHANNEL_SPIN_ONLY) == 0;
     if (to->spin_ns == 0)
-        to->spin_ns = SPIN_DEFAULT_NS;
+        to->spin_ns = WEIR__SPIN_NS;
     /* Before the channel is made with it: a persistent one would stay. */
     if (side->role == WEIR__PUBLISHER && to->type_name)
         result = weir__type_check(to->type_name, to->type_bytes, to->ring_bytes);

@@ -125,9 +125,7 @@ struct weir__berth {
         torn_page;         /* whose lane we could not begin, as its boundary stands half stored */
     unsigned torn_count;   /* so many times */
     int64_t torn_until_ns; /* and until then it is no reason for a look */
-    /* Whose lane there was no room for; that was told, and until then others are not held up by it. */
-    uint64_t scarce, scarce_page;
-    int64_t scarce_until_ns;
+    struct weir__scarce scarce;
 };
 
 /* So often it is one at once; then once a slice: who is stopped there may stay so. */
@@ -163,6 +161,12 @@ struct weir_subscriber {
     uint32_t hold_first, hold_count;         /* the queue of holds: use weir__hold_at() */
     struct weir__hold holds[WEIR_HOLDS_MAX]; /* round and round */
 };
+
+static inline struct weir__berth *weir__lane_berth(struct weir_subscriber *subscriber,
+                                                   const struct weir__lane *lane)
+{
+    return &subscriber->berths[lane->peer.number];
+}
 
 static inline bool weir__hold_is_announced(const struct weir__hold *hold)
 {
@@ -328,6 +332,12 @@ static inline bool weir__lane_is_intact(const struct weir__lane *lane, uint64_t 
     return weir__is_intact(lane->shm, lane->ring.capacity, position);
 }
 
+/* How often one may be overtaken in a row, before another look, or another lane's turn. */
+#define WEIR__OVERTAKEN_MAX 100
+
+/* How much of one lane is read, while there are others, before it is the next one's turn: what they wait for. */
+#define WEIR__TURN_BYTES 8192
+
 enum weir__found {
     WEIR__FOUND_NOTHING,
     WEIR__FOUND_MESSAGE,
@@ -369,6 +379,17 @@ size_t weir__lane_copy_many(struct weir_subscriber *subscriber, uint64_t header,
                             unsigned char *data, size_t capacity_bytes,
                             struct weir_message *messages, size_t count);
 
+/*
+ * What peer shows, as a lane that is validated, of a channel whose messages have type_bytes; nothing of it
+ * is read yet. -EPROTO, -ENOMEM.
+ */
+int weir__lane_make(struct weir__lane **made, const struct weir__peer *peer, uint64_t type_bytes,
+                    uint32_t number);
+
+/* To the publisher of a slot: we read nothing of its lane, so it need not wait for us. */
+void weir__subscriber_say_refused(struct weir_subscriber *subscriber, uint32_t number,
+                                  uint64_t page);
+
 /* Where a subscriber goes on, or begins. */
 enum weir__pick {
     WEIR__PICK_OLDEST, /* the oldest place that is kept */
@@ -380,6 +401,12 @@ enum weir__pick {
 struct weir__mark {
     uint64_t position, count;
 };
+
+static inline void weir__lane_go_to(struct weir__lane *lane, const struct weir__mark *mark)
+{
+    lane->head = mark->position;
+    lane->count = mark->count;
+}
 
 /*
  * 0; -EAGAIN: it was overwritten meanwhile, and mark is the newest that was read whole, or what it

@@ -8,9 +8,6 @@
 
 #include "base/error.h"
 
-/* How much of one lane is read before it is the next one's turn: what others wait for at most. */
-#define TURN_BYTES 8192
-
 /*
  * Of one lane alone there is nobody to wait but who has just come: a look around is as seldom for
  * larger messages as for small ones, once in so many, or in so many bytes. But what is held is to
@@ -32,8 +29,8 @@ static uint64_t turn_bytes(const struct weir_subscriber *subscriber, const struc
 {
     uint64_t record_bytes = weir__record_bytes(weir__record_length(header));
     uint64_t most = within(0, TURN_ALONE_BYTES, lane->ring.capacity / TURN_ALONE_SHARE);
-    uint64_t alone = within(TURN_BYTES, TURN_ALONE_MESSAGES * record_bytes, most);
-    uint64_t bytes = subscriber->lane_count > 1 ? TURN_BYTES : alone;
+    uint64_t alone = within(WEIR__TURN_BYTES, TURN_ALONE_MESSAGES * record_bytes, most);
+    uint64_t bytes = subscriber->lane_count > 1 ? WEIR__TURN_BYTES : alone;
     return bytes > record_bytes ? bytes : record_bytes;
 }
 

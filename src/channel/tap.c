@@ -17,20 +17,16 @@
 #include "base/process.h"
 #include "channel/subscriber.h"
 
-/* How often one may be overtaken in a row, before it is another lane's turn. */
-#define ATTEMPTS 100
-
 /* From one look to the next, when there was nothing: twice as long each time, up to the most. */
 #define NAP_NS INT64_C(500000)
 #define NAP_MOST_NS INT64_C(8000000)
 
 /* What a tap knows of a publishers' slot. */
 struct place {
-    struct weir__lane *lane;      /* attached; NULL: none */
-    uint64_t done, done_page;     /* whose lane was left, as the slot had it */
-    uint64_t first;               /* what was shown when we opened */
-    uint64_t scarce, scarce_page; /* for whose lane there was no room, which was told */
-    int64_t scarce_until_ns;      /* and until then it is not tried again while there are others */
+    struct weir__lane *lane;  /* attached; NULL: none */
+    uint64_t done, done_page; /* whose lane was left, as the slot had it */
+    uint64_t first;           /* what was shown when we opened */
+    struct weir__scarce scarce;
 };
 
 struct weir_tap {
@@ -69,12 +65,6 @@ static int corrupt(struct weir_tap *tap, uint32_t number)
                       (unsigned long long)head);
 }
 
-static void go_to(struct weir__lane *lane, const struct weir__mark *mark)
-{
-    lane->head = mark->position;
-    lane->count = mark->count;
-}
-
 /* To where so many messages lie before, or to the end; a ring's length at most. */
 static int walk(struct weir__lane *lane, uint64_t count)
 {
@@ -103,7 +93,7 @@ static int try_begin(const struct weir_tap *tap, struct weir__lane *lane, struct
         weir__lane_pick(lane, is_oldest ? WEIR__PICK_OLDEST : WEIR__PICK_NEWEST, 0, newest);
     if (result != 0)
         return result;
-    go_to(lane, newest);
+    weir__lane_go_to(lane, newest);
     if (is_oldest)
         return 0;
     result = walk(lane, UINT64_MAX);
@@ -116,7 +106,7 @@ static int try_begin(const struct weir_tap *tap, struct weir__lane *lane, struct
     result = weir__lane_pick(lane, WEIR__PICK_BEFORE, count, &mark);
     if (result != 0)
         return result;
-    go_to(lane, &mark);
+    weir__lane_go_to(lane, &mark);
     return walk(lane, count);
 }
 
@@ -125,32 +115,12 @@ static int begin(const struct weir_tap *tap, struct weir__lane *lane, bool was_t
 {
     struct weir__mark newest = { 0, 0 };
     int result = was_there ? -EAGAIN : 0;
-    for (int attempt = 0; attempt < ATTEMPTS && result == -EAGAIN && weir__lane_may_walk(lane);
-         attempt++)
+    for (int attempt = 0;
+         attempt < WEIR__OVERTAKEN_MAX && result == -EAGAIN && weir__lane_may_walk(lane); attempt++)
         result = try_begin(tap, lane, &newest);
     if (result == -EAGAIN)
-        go_to(lane, &newest);
+        weir__lane_go_to(lane, &newest);
     return result == -EAGAIN ? 0 : result;
-}
-
-static int make_lane(struct weir_tap *tap, const struct weir__peer *peer)
-{
-    unsigned char *memory = weir_segment_data(peer->memory);
-    uint64_t capacity = weir_segment_size(peer->memory) - WEIR__LANE_RING_OFFSET;
-    if ((capacity & (capacity - 1)) != 0)
-        return weir__fail(EPROTO, "the publisher's ring has no size that weir makes");
-    struct weir__lane *lane = aligned_alloc(_Alignof(struct weir__lane), sizeof *lane);
-    if (!lane)
-        return weir__fail(ENOMEM, "no memory for a lane");
-    *lane = (struct weir__lane){
-        .ring = weir__ring_of(memory, capacity, tap->directory.terms.type_bytes),
-        .number = ++tap->numbers,
-        .is_validated = true,
-        .shm = (const struct weir__lane_shm *)(const void *)memory,
-        .peer = *peer,
-    };
-    tap->places[peer->number].lane = lane;
-    return 0;
 }
 
 /* What one that was found shows; whom we cannot read is told of once, and then left alone. */
@@ -159,18 +129,15 @@ static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_
     const struct weir__wanted wanted = { WEIR__LANE_MAGIC,
                                          WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN,
                                          weir__lane_most_bytes(), NULL };
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     struct weir__peer peer = { .owner = owner, .page = page, .number = number };
     struct place *place = &tap->places[number];
-    struct weir__member_shm words;
-    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
-    options.trust = WEIR_TRUST_ANYONE; /* of whom we only read, and check, what we read */
-    int result = weir__shown_attach(&peer.memory, weir__shown_id(page, owner), owner, &wanted,
-                                    &options, &words);
+    int result =
+        weir__shown_attach_to_look(&peer.memory, weir__shown_id(page, owner), owner, &wanted);
     if (result == -ENOENT || result == -EIDRM)
         return 0; /* it has left, or is dying: its slot changes */
     if (result == 0) {
-        result = make_lane(tap, &peer);
+        result =
+            weir__lane_make(&place->lane, &peer, tap->directory.terms.type_bytes, ++tap->numbers);
         if (result != 0)
             weir__peer_part(NULL, &peer);
     } else if (result == -EPROTO) {
@@ -187,17 +154,6 @@ static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_
     return result == 0 ? 0 : corrupt(tap, number);
 }
 
-/* Whether that was told already, of the same showing. */
-static bool note_scarce(struct weir_tap *tap, struct place *place, uint64_t owner, uint64_t page)
-{
-    bool was_told = place->scarce == owner && place->scarce_page == page;
-    tap->is_scarce = true;
-    place->scarce = owner;
-    place->scarce_page = page;
-    place->scarce_until_ns = weir_deadline_ns(WEIR__SLICE_NS);
-    return was_told;
-}
-
 /* What a slot shows, if that is new. 0; or what is to be told: then, or later, look again. */
 static int attach_slot(struct weir_tap *tap, uint32_t number, uint32_t changes, bool is_idle)
 {
@@ -210,8 +166,7 @@ static int attach_slot(struct weir_tap *tap, uint32_t number, uint32_t changes, 
         place->first = page;
     if (place->lane || (place->done == owner && place->done_page == page))
         return 0;
-    if (!is_idle && place->scarce == owner && place->scarce_page == page &&
-        weir_now_ns() < place->scarce_until_ns) {
+    if (!is_idle && weir__scarce_waits(&place->scarce, owner, page)) {
         tap->is_scarce = true;
         tap->changes_seen = changes - 1;
         return 0;
@@ -220,7 +175,10 @@ static int attach_slot(struct weir_tap *tap, uint32_t number, uint32_t changes, 
     if (result == 0)
         return 0;
     tap->changes_seen = changes - 1; /* look again, at those behind it */
-    return result == -ENOMEM && note_scarce(tap, place, owner, page) && !is_idle ? 0 : result;
+    if (result != -ENOMEM)
+        return result;
+    tap->is_scarce = true;
+    return weir__scarce_note(&place->scarce, owner, page) && !is_idle ? 0 : result;
 }
 
 /* is_idle: there is nothing else, so that want of room is told, although it was before. */
@@ -228,10 +186,10 @@ static int attach_new(struct weir_tap *tap, bool is_idle)
 {
     const struct weir__slots *slots = publishers(tap);
     uint32_t changes = weir__slots_changes(slots);
+    tap->is_scarce = false; /* whatever returns: a receive does not come again at once */
     if (changes == tap->changes_seen)
         return 0;
     tap->changes_seen = changes;
-    tap->is_scarce = false;
     for (uint32_t i = 0; i < slots->count; i++) {
         int result = attach_slot(tap, i, changes, is_idle);
         if (result != 0)
@@ -264,7 +222,7 @@ static int look_at_lane(struct weir_tap *tap, uint32_t number, bool is_asked, ui
     struct weir__lane *lane = tap->places[number].lane;
     uint64_t missed, bytes;
     lane->walked = 0;
-    for (int attempt = 0; attempt < ATTEMPTS && weir__lane_may_walk(lane); attempt++) {
+    for (int attempt = 0; attempt < WEIR__OVERTAKEN_MAX && weir__lane_may_walk(lane); attempt++) {
         enum weir__found found = weir__lane_look(lane, header);
         if (found == WEIR__FOUND_MESSAGE)
             return 1;
@@ -375,7 +333,7 @@ static void attach_first(struct weir_tap *tap)
     }
     for (uint32_t i = 0; i < slots->count; i++)
         if (!tap->places[i].lane)
-            tap->places[i].done = tap->places[i].done_page = tap->places[i].scarce = 0;
+            tap->places[i] = (struct place){ .first = tap->places[i].first };
     tap->changes_seen--;
     tap->is_open = true;
     weir__error_restore(&saved);

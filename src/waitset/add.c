@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/shm.h>
-#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -251,11 +249,7 @@ int weir_wait_set_add_timer(struct weir_wait_set *set, int64_t first_ns, int64_t
  */
 static int open_pidfd(uint64_t identity, uint32_t uid)
 {
-    struct shmid_ds found;
-    int pidfd = -1;
-    /* Who made the beacon, as the kernel translates it: 0 where not visible. */
-    if (weir__shm_stat(weir__identity_unpack(identity).id, &found) == 0 && found.shm_cpid > 0)
-        pidfd = (int)syscall(SYS_pidfd_open, found.shm_cpid, 0);
+    int pidfd = weir__shm_maker_pidfd(weir__identity_unpack(identity).id);
     /* Alive only now: so the number was not another's when it was opened. */
     if (pidfd >= 0 && weir_life(identity, uid) != WEIR_LIFE_ALIVE) {
         close(pidfd);
