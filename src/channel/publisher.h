@@ -5,27 +5,27 @@
 /*
  * A publisher's handle. docs/lane.md, "Publishing"; layout.h says who writes what.
  *
- * P1: all before tail is committed, and the header at tail is 0; but while a batch holds
+ * PU1: all before tail is committed, and the header at tail is 0; but while a batch holds
  *     a header back, all before batch_start is, and the header there is 0. From pad_from on there
  *     is to be a pad up to tail, once the message at tail is committed: until then nothing is
  *     written there, and what others are told of goes as far as pad_from.
- * P2: a look is made only when nothing is held back, and no pad is open.
- * P3: tail + 8 <= limit once a record is reserved: its next header is ours to zero; and
+ * PU2: a look is made only when nothing is held back, and no pad is open.
+ * PU3: tail + 8 <= limit once a record is reserved: its next header is ours to zero; and
  *     <= reserved, which stands in the lane, behind a full fence.
- * P5: stop is 0, or at most limit - 8, reserved - 8, the end of the ring that tail is in, and 8
- *     bytes in front of the first wall behind tail.
- * P10: where stop was set, and from there on as long as a record ends at stop at most, tail lies at
- *     lap + tail.
- * P4: limit <= the cursor + capacity of each reliable subscriber that is attached and not
+ * PU4: limit <= the cursor + capacity of each reliable subscriber that is attached and not
  *     evicted; with one that is listed but not attached, limit = tail, or it is evicted; with
  *     none, all from the boundary on is in the ring.
- * P7: reserved <= limit as it was at some look, so <= the cursor + capacity of each that counted.
- * P8: with type_bytes, small_end, plain_end and loan_end are 0: each message takes the way on which
+ * PU5: stop is 0, or at most limit - 8, reserved - 8, the end of the ring that tail is in, and 8
+ *     bytes in front of the first wall behind tail.
+ * PU6: readers[i] is woken by waker i: the first stands in the handle, the others in wakers.
+ * PU7: reserved <= limit as it was at some look, so <= the cursor + capacity of each that counted.
+ * PU8: with type_bytes, small_end, plain_end and loan_end are 0: each message takes the way on which
  *     its size is compared with that of the type, and the others do not pay for it.
- * P9: from one look to the next nothing is written between the begin and the end of a wall; there
+ * PU9: from one look to the next nothing is written between the begin and the end of a wall; there
  *     is one for each hold that the cursor of a reader that counts has passed. They are sorted by
  *     their begins, all of which lie in one lap.
- * P6: readers[i] is woken by waker i: the first stands in the handle, the others in wakers.
+ * PU10: where stop was set, and from there on as long as a record ends at stop at most, tail lies at
+ *     lap + tail.
  */
 
 #include <stdbool.h>

@@ -5,20 +5,20 @@
 /*
  * A subscriber's handle. docs/lane.md, "Receiving"; layout.h says who writes what.
  *
- * S1: head of a lane, and each hold of it that is not announced, lie in [cursor, cursor +
+ * SU1: head of a lane, and each hold of it that is not announced, lie in [cursor, cursor +
  *     capacity]. That holds while the cursor of its entry is that lane's, and its publisher does not
  *     write anew what was not given back. If it does, they may lie further on, each still in the ring.
- * S2: what was loaded from a lane was loaded once, and checked before it was used.
- * S3: a message that is held keeps its lane attached, also after the publisher is gone.
- * S5: of a lane that is validated nothing is believed before reserved was loaded behind it; and
- *     stop is 0, so that the fast paths, which do not ask, know nothing of it.
- * S6: a hold that is announced is named in one place of the page, and stays there until it is
- *     released; announced of a lane are those of its holds.
- * S4: lanes[] are those that were not left; of each slot there is one at most. left are the others,
+ * SU2: what was loaded from a lane was loaded once, and checked before it was used.
+ * SU3: a message that is held keeps its lane attached, also after the publisher is gone.
+ * SU4: lanes[] are those that were not left; of each slot there is one at most. left are the others,
  *     of each of which something is held.
- * S7: stop is at most turn_end, and at most the end of the lap for which it and lap were set; head
+ * SU5: of a lane that is validated nothing is believed before reserved was loaded behind it; and
+ *     stop is 0, so that the fast paths, which do not ask, know nothing of it.
+ * SU6: a hold that is announced is named in one place of the page, and stays there until it is
+ *     released; announced of a lane are those of its holds.
+ * SU7: stop is at most turn_end, and at most the end of the lap for which it and lap were set; head
  *     never falls. So as long as head < stop, it is in that lap, and lies at lap + head.
- * S8: where live->only is not WEIR__QUEUED, it says what is held: nothing, or one message of the lane
+ * SU8: where live->only is not WEIR__QUEUED, it says what is held: nothing, or one message of the lane
  *     that has the turn; the queue is empty, and there is no descriptor.
  */
 
