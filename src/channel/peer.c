@@ -188,7 +188,7 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
         return refuse(side, peer, page);
     if (result != 0) /* not for us; unless it is another one's by now */
         return weir__slot_owner(slot) != peer->owner ? -EAGAIN : result;
-    peer->page = page;
+    peer->shown = page;
     peer->memory = memory;
     peer->touched_bytes = side->touched_bytes - touched_bytes;
     peer->needs_fence = member.needs_fence;
@@ -198,19 +198,19 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
 bool weir__peer_follow(const struct weir__side *side, struct weir__peer *peer)
 {
     bool is_there = weir__peer_is_there(side, peer);
-    peer->is_adrift = !is_there && weir__shown_life(peer->page, peer->owner) != WEIR_LIFE_DEAD;
+    peer->is_adrift = !is_there && weir__shown_life(peer->shown, peer->owner) != WEIR_LIFE_DEAD;
     return is_there || peer->is_adrift;
 }
 
 bool weir__peer_has_died(const struct weir__side *side, const struct weir__peer *peer)
 {
     return peer->is_adrift && !weir__peer_is_there(side, peer) &&
-           weir__shown_life(peer->page, peer->owner) == WEIR_LIFE_DEAD;
+           weir__shown_life(peer->shown, peer->owner) == WEIR_LIFE_DEAD;
 }
 
 static bool is_of(const struct weir__scarce *scarce, uint64_t owner, uint64_t page)
 {
-    return scarce->owner == owner && scarce->page == page;
+    return scarce->owner == owner && scarce->shown == page;
 }
 
 bool weir__scarce_waits(const struct weir__scarce *scarce, uint64_t owner, uint64_t page)

@@ -9,7 +9,7 @@
  *   ------+--------+------------------------------------------------------------
  *   0     | NULL   | nobody
  *   set   | NULL   | found: in its slot, and has shown nothing that we attached
- *   set   | set    | met: page says which showing it was, since a session comes round
+ *   set   | set    | met: shown says which showing it was, since a session comes round
  *
  * Whoever may write the directory may write over the slot of one that was met. So of such a one the
  * slot only says "still there". If it does not, its own memory tells whether it has left, and the
@@ -23,7 +23,7 @@
 
 struct weir__peer {
     uint64_t owner;
-    uint64_t page; /* the slot's, when it was met */
+    uint64_t shown; /* by its slot, when it was met */
     struct weir_segment *memory;
     uint64_t touched_bytes; /* of it, unasked: ours to give back to the side's budget */
     uint32_t number;        /* its slot */
@@ -42,7 +42,7 @@ static inline bool weir__peer_is_there(const struct weir__side *side, const stru
 {
     const struct weir__slot_shm *slot = weir__peer_slot(side, peer);
     return weir__slot_owner(slot) == peer->owner &&
-           (!peer->memory || weir__slot_page(slot) == peer->page);
+           (!peer->memory || weir__slot_page(slot) == peer->shown);
 }
 
 /*
@@ -65,7 +65,7 @@ static inline bool weir__peer_is_shown(const struct weir__side *side, const stru
  * it is not tried again while there are others, who are not to be held up by it.
  */
 struct weir__scarce {
-    uint64_t owner, page;
+    uint64_t owner, shown;
     int64_t until_ns;
 };
 

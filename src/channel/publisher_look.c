@@ -41,11 +41,11 @@ static int credit(struct weir_publisher *publisher, struct weir__reader *reader,
 {
     uint64_t cursor = reader->found_at;
     reader->holds = 0;
-    reader->is_attached =
-        reader->page && weir__reader_is_reading(reader, publisher->side.page, publisher->has_ended);
+    reader->is_attached = reader->page && weir__reader_is_reading(reader, publisher->side.shown,
+                                                                  publisher->has_ended);
     reader->is_out = !reader->is_attached &&
-                     (reader->unmet_page != 0 ||
-                      (reader->page && weir__reader_refuses(reader, publisher->side.page)));
+                     (reader->unmet_shown != 0 ||
+                      (reader->page && weir__reader_refuses(reader, publisher->side.shown)));
     publisher->attached_count += reader->is_attached;
     publisher->out_count += reader->is_out;
     if (reader->is_lossy || reader->is_out)

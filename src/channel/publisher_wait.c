@@ -147,14 +147,14 @@ int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t c
  */
 static bool was_taken(const struct weir_publisher *publisher)
 {
-    uint64_t shown = publisher->side.page;
+    uint64_t shown = publisher->side.shown;
     uint32_t asked = 0;
     if (weir__publisher_has_new(publisher)) /* it may have a message, too */
         return false;
     for (uint32_t i = 0; i < publisher->reader_count; i++) {
         const struct weir__reader *reader = &publisher->readers[i];
         bool is_reading = reader->page && weir__reader_is_reading(reader, shown, true);
-        bool is_out = !is_reading && (reader->unmet_page != 0 ||
+        bool is_out = !is_reading && (reader->unmet_shown != 0 ||
                                       (reader->page && weir__reader_refuses(reader, shown)));
         if (reader->is_lossy || is_out)
             continue;

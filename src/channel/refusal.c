@@ -53,8 +53,8 @@ static enum state state_of_page(const struct weir__refusal *refusal,
     bool is_attach_enough = is_attach_awaited(refusal);
     if (!is_waited(refusal, reader))
         return ABSENT;
-    if (!weir__reader_is_reading(reader, side->page, refusal->has_ended))
-        return weir__reader_refuses(reader, side->page) ? ABSENT : BLOCKING;
+    if (!weir__reader_is_reading(reader, side->shown, refusal->has_ended))
+        return weir__reader_refuses(reader, side->shown) ? ABSENT : BLOCKING;
     /* Relaxed: the call that follows acquires. */
     uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_relaxed);
     if (is_attach_enough)
@@ -94,9 +94,9 @@ static enum state state_of(const struct weir__refusal *refusal, const struct wei
     }
     if (!is_there)
         return ABSENT;
-    if (reader->unmet_page != 0)
-        return weir__slot_page(weir__peer_slot(side, &reader->peer)) == reader->unmet_page ? ABSENT
-                                                                                           : NEWS;
+    if (reader->unmet_shown != 0)
+        return weir__slot_page(weir__peer_slot(side, &reader->peer)) == reader->unmet_shown ? ABSENT
+                                                                                            : NEWS;
     if (weir__peer_is_shown(side, &reader->peer))
         return NEWS;
     return is_waited(refusal, reader) ? BLOCKING : ABSENT;

@@ -230,7 +230,7 @@ void weir__side_ring_all(const struct weir__side *side)
 
 void weir__side_list(struct weir__side *side)
 {
-    side->page = weir__slot_show(weir__side_own(side), side->number, side->me, side->memory->id);
+    side->shown = weir__slot_show(weir__side_own(side), side->number, side->me, side->memory->id);
     weir__side_ring_all(side);
 }
 
@@ -296,7 +296,7 @@ static int nap(int64_t deadline_ns)
 bool weir__side_has_place(const struct weir__side *side)
 {
     const struct weir__slot_shm *slot = &weir__side_own(side)->at[side->number];
-    return weir__slot_owner(slot) == side->me && weir__slot_page(slot) == side->page;
+    return weir__slot_owner(slot) == side->me && weir__slot_page(slot) == side->shown;
 }
 
 bool weir__side_keep_place(struct weir__side *side)
@@ -304,7 +304,7 @@ bool weir__side_keep_place(struct weir__side *side)
     if (weir__side_has_place(side))
         return true;
     side->put_outs++;
-    if (!weir__slot_regain(weir__side_own(side), side->number, side->me, side->page))
+    if (!weir__slot_regain(weir__side_own(side), side->number, side->me, side->shown))
         return false;
     weir__side_ring_all(side); /* who came meanwhile does not know of us */
     return true;

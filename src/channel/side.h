@@ -43,7 +43,7 @@ struct weir__side {
     uint64_t me;            /* identity and session, as in the slot */
     bool has_membarrier;    /* registered: the others' barrier reaches us */
     bool is_listed;
-    uint64_t page;     /* what our slot shows */
+    uint64_t shown;    /* by our slot: our memory */
     uint32_t put_outs; /* how often it was found to be no longer ours */
     bool took_dead;    /* our slot was a dead one's */
     struct weir__waiter waiter;

@@ -124,7 +124,7 @@ static __attribute__((noinline, cold)) int wake_publisher(struct weir_subscriber
  */
 static inline int store_cursor(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    struct weir__entry_shm *entry = lane->cursor;
+    struct weir__entry_shm *entry = lane->entry;
     uint64_t head = lane->head, count = lane->count;
     /* Relaxed [lane.released]: who inspects tells it from what the cursor says. Pairs with
      * read_entries(). */

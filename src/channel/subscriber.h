@@ -64,7 +64,7 @@ struct weir__lane {
     uintptr_t lap;   /* where position 0 would lie, if the lap that stop is in were the first */
     uint64_t count;  /* the next message's sequence */
     uint32_t number; /* of the lanes of this subscriber: no two alike, as sessions may be */
-    struct weir__entry_shm *cursor; /* its entry in our page */
+    struct weir__entry_shm *entry; /* its own in our page */
     struct weir__ring ring;
     struct weir__waker waker; /* of the publisher */
 
@@ -117,12 +117,12 @@ struct weir__placed {
  * descriptor's thread does not look.
  */
 struct weir__berth {
-    struct weir__lane *lane;          /* that the cursor of the entry is of; NULL: of none */
-    bool is_attached;                 /* there is a lane of this slot among the lanes */
-    uint64_t finished, finished_page; /* whose lane was left, as the slot had it */
+    struct weir__lane *lane;           /* that the cursor of the entry is of; NULL: of none */
+    bool is_attached;                  /* there is a lane of this slot among the lanes */
+    uint64_t finished, finished_shown; /* whose lane was left, as the slot had it */
     uint64_t first; /* what was shown when we opened: of any other we read all, from its begin */
     uint64_t torn,
-        torn_page;         /* whose lane we could not begin, as its boundary stands half stored */
+        torn_shown;        /* whose lane we could not begin, as its boundary stands half stored */
     unsigned torn_count;   /* so many times */
     int64_t torn_until_ns; /* and until then it is no reason for a look */
     struct weir__scarce scarce;
@@ -147,7 +147,7 @@ struct weir_subscriber {
     uint32_t put_outs;          /* of side->put_outs, those after which the lanes were looked at */
     uint32_t numbers;           /* lanes attached so far */
     uint32_t rounds;            /* looks over all lanes */
-    unsigned turns;             /* that it looks away, in a stream, before it waits */
+    unsigned pauses;            /* that it looks away, in a stream, before it waits */
     uint64_t run, runs;         /* of several lanes since then: messages, and of how many lanes */
     bool is_behind;             /* and whether one had all that its turn takes */
     bool is_open;               /* all that were there at the open are attached */

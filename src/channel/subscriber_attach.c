@@ -54,7 +54,7 @@ static int make_lane(struct weir_subscriber *subscriber, struct weir__peer *peer
         return result;
     }
     struct weir__lane *lane = *made;
-    lane->cursor = entry_of(subscriber, peer->number);
+    lane->entry = entry_of(subscriber, peer->number);
     lane->is_validated = subscriber->side.is_lossy || lane->shm->evicts != 0;
     lane->waker = weir__peer_waker(&subscriber->side, peer, &lane->shm->epoch);
     /* That of a former one moves the cursor no more. */
@@ -88,10 +88,10 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
         result = make_lane(subscriber, &peer, &lane);
     if (result != 0)
         return result;
-    take_back_refusal(subscriber, number, lane->peer.page);
+    take_back_refusal(subscriber, number, lane->peer.shown);
     /* Relaxed [lane.finished]: nobody of that lane looks any more. Pairs with
      * weir__reader_is_reading(). */
-    atomic_store_explicit(&lane->cursor->finished, 0, memory_order_relaxed);
+    atomic_store_explicit(&lane->entry->finished, 0, memory_order_relaxed);
     /* Relaxed [hold.count]: likewise; before the lane is attached. Pairs with
      * weir__publisher_note_walls(). */
     atomic_store_explicit(&weir__subscriber_aside(subscriber, number)->holds, 0,
@@ -106,7 +106,7 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
     lane->is_counted = true;
     /* Release [lane.attached]: the cursor before the credit. Pairs with
      * weir__reader_is_reading(). */
-    atomic_store_explicit(&lane->cursor->lane, lane->peer.page, memory_order_release);
+    atomic_store_explicit(&lane->entry->lane, lane->peer.shown, memory_order_release);
     weir__totals_end(&subscriber->page->stats);
     subscriber->untold_end = 0;
     weir__side_ring(&subscriber->side, lane->waker.doorbell);
@@ -120,7 +120,7 @@ static bool is_new(const struct weir_subscriber *subscriber, uint32_t number, ui
     const struct weir__berth *berth = &subscriber->berths[number];
     if (owner == 0 || weir__shown_id(page, owner) < 0 || berth->is_attached)
         return false;
-    return owner != berth->finished || page != berth->finished_page;
+    return owner != berth->finished || page != berth->finished_shown;
 }
 
 /* One that is not for us is told of once, and then left alone. In an open it is not told yet. */
@@ -134,7 +134,7 @@ static bool refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t
     if (is_refused && subscriber->is_open) {
         weir__count(&weir__side_stats(&subscriber->side)->refusals);
         berth->finished = owner;
-        berth->finished_page = page;
+        berth->finished_shown = page;
     }
     if (result == -EUCLEAN && !subscriber->is_open)
         berth->finished = 0; /* it was left; the take finds it so again */
@@ -148,7 +148,7 @@ static bool refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t
 static bool is_torn(const struct weir__berth *berth, uint64_t owner, uint64_t page)
 {
     return berth->torn_count == WEIR__TORN_TRIES && berth->torn == owner &&
-           berth->torn_page == page && weir_now_ns() < berth->torn_until_ns;
+           berth->torn_shown == page && weir_now_ns() < berth->torn_until_ns;
 }
 
 bool weir__subscriber_has_new(const struct weir_subscriber *subscriber)

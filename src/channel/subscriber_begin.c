@@ -152,10 +152,10 @@ static int pick(struct weir_subscriber *subscriber, struct weir__lane *lane, enu
 
 static void note_torn(struct weir__berth *berth, const struct weir__peer *peer)
 {
-    if (berth->torn != peer->owner || berth->torn_page != peer->page)
+    if (berth->torn != peer->owner || berth->torn_shown != peer->shown)
         berth->torn_count = 0;
     berth->torn = peer->owner;
-    berth->torn_page = peer->page;
+    berth->torn_shown = peer->shown;
     if (berth->torn_count < WEIR__TORN_TRIES)
         berth->torn_count++;
     else
@@ -250,7 +250,7 @@ static int begin_back(struct weir_subscriber *subscriber, struct weir__lane *lan
 
 int weir__lane_begin(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    bool was_there = subscriber->berths[lane->peer.number].first == lane->peer.page;
+    bool was_there = subscriber->berths[lane->peer.number].first == lane->peer.shown;
     /* Who comes later is read from its begin; a reliable one that nothing evicts finds that it has
      * written nothing yet. */
     if (!was_there && lane->is_validated)

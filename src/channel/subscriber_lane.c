@@ -76,10 +76,10 @@ void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__la
         return; /* the entry is a later lane's, or nobody's */
     /* Relaxed [lane.released]: who inspects tells it from what the cursor says. Pairs with
      * read_entries(). */
-    atomic_store_explicit(&lane->cursor->released, released, memory_order_relaxed);
+    atomic_store_explicit(&lane->entry->released, released, memory_order_relaxed);
     /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
      * weir__publisher_reader_has_released(). */
-    atomic_store_explicit(&lane->cursor->cursor, cursor, memory_order_release);
+    atomic_store_explicit(&lane->entry->cursor, cursor, memory_order_release);
     weir__wake(&lane->waker, weir__side_stats(&subscriber->side));
 }
 
@@ -106,7 +106,7 @@ static void end_lane(struct weir_subscriber *subscriber, struct weir__lane *lane
 {
     const struct weir__slot_shm *slot = weir__peer_slot(&subscriber->side, &lane->peer);
     if (lane->is_false && weir__slot_owner(slot) == lane->peer.owner)
-        weir__subscriber_say_refused(subscriber, lane->peer.number, lane->peer.page);
+        weir__subscriber_say_refused(subscriber, lane->peer.number, lane->peer.shown);
     free_lane(subscriber, lane);
 }
 
@@ -175,16 +175,15 @@ void weir__lane_leave(struct weir_subscriber *subscriber, struct weir__lane *lan
         weir__descriptor_disarm(subscriber->descriptor);
     weir__totals_begin(stats);
     /* Relaxed [lane.released]: our own words, as is the cursor. */
-    count_left(subscriber, lane,
-               atomic_load_explicit(&lane->cursor->released, memory_order_relaxed),
-               atomic_load_explicit(&lane->cursor->cursor, memory_order_relaxed));
+    count_left(subscriber, lane, atomic_load_explicit(&lane->entry->released, memory_order_relaxed),
+               atomic_load_explicit(&lane->entry->cursor, memory_order_relaxed));
     /* Relaxed [lane.attached]: nobody of that lane looks any more. Pairs with
      * weir__reader_is_reading(). */
-    atomic_store_explicit(&lane->cursor->lane, 0, memory_order_relaxed);
+    atomic_store_explicit(&lane->entry->lane, 0, memory_order_relaxed);
     weir__totals_end(stats);
     /* CRASH page.leaving */
     berth->finished = lane->peer.owner;
-    berth->finished_page = lane->peer.page;
+    berth->finished_shown = lane->peer.shown;
     berth->is_attached = false;
     lane->is_left = true;
     remove_lane(subscriber, lane);
@@ -202,7 +201,7 @@ void weir__lane_finish(struct weir_subscriber *subscriber, struct weir__lane *la
     weir__atomic_u32 *doorbell = lane->waker.doorbell;
     weir__lane_store_cursor(subscriber, lane); /* over a pad */
     /* Release [lane.finished]: the cursor before it. Pairs with weir__reader_is_reading(). */
-    atomic_store_explicit(&lane->cursor->finished, lane->peer.page, memory_order_release);
+    atomic_store_explicit(&lane->entry->finished, lane->peer.shown, memory_order_release);
     weir__lane_leave(subscriber, lane);
     weir__side_ring(&subscriber->side, doorbell);
 }

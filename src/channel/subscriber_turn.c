@@ -57,12 +57,12 @@ static void ask_if_due(struct weir_subscriber *subscriber)
 static void pause_in_stream(struct weir_subscriber *subscriber, uint64_t run)
 {
     if (run < 2)
-        subscriber->turns = 0;
-    else if (subscriber->turns == 0)
-        subscriber->turns = STREAM_TURNS_MIN;
-    else if (subscriber->turns < STREAM_TURNS_MAX && run < STREAM_RUN)
-        subscriber->turns *= 2;
-    for (unsigned i = 0; i < subscriber->turns; i++)
+        subscriber->pauses = 0;
+    else if (subscriber->pauses == 0)
+        subscriber->pauses = STREAM_TURNS_MIN;
+    else if (subscriber->pauses < STREAM_TURNS_MAX && run < STREAM_RUN)
+        subscriber->pauses *= 2;
+    for (unsigned i = 0; i < subscriber->pauses; i++)
         weir__cpu_relax();
 }
 
@@ -108,7 +108,7 @@ static void look_away(struct weir_subscriber *subscriber)
     struct weir__lane *lane = subscriber->live->lane;
     pause_in_stream(subscriber, run_of(lane));
     if (weir__load_header(&lane->ring, lane->head) == 0)
-        subscriber->turns = 0;
+        subscriber->pauses = 0;
 }
 
 bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadline_ns)
@@ -129,7 +129,7 @@ bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadl
 static bool is_kept(const struct weir__lane *lane)
 {
     /* Relaxed: our own word. */
-    uint64_t cursor = atomic_load_explicit(&lane->cursor->cursor, memory_order_relaxed);
+    uint64_t cursor = atomic_load_explicit(&lane->entry->cursor, memory_order_relaxed);
     int64_t until_ns = weir_deadline_ns(WEIR__SLICE_NS);
     while (!weir__lane_is_intact(lane, cursor)) {
         if (weir_now_ns() >= until_ns)

@@ -23,9 +23,9 @@
 
 /* What a tap knows of a publishers' slot. */
 struct place {
-    struct weir__lane *lane;  /* attached; NULL: none */
-    uint64_t done, done_page; /* whose lane was left, as the slot had it */
-    uint64_t first;           /* what was shown when we opened */
+    struct weir__lane *lane;   /* attached; NULL: none */
+    uint64_t done, done_shown; /* whose lane was left, as the slot had it */
+    uint64_t first;            /* what was shown when we opened */
     struct weir__scarce scarce;
 };
 
@@ -50,7 +50,7 @@ static void leave(struct weir_tap *tap, uint32_t number)
 {
     struct place *place = &tap->places[number];
     place->done = place->lane->peer.owner;
-    place->done_page = place->lane->peer.page;
+    place->done_shown = place->lane->peer.shown;
     weir__peer_part(NULL, &place->lane->peer);
     free(place->lane);
     place->lane = NULL;
@@ -129,7 +129,7 @@ static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_
     const struct weir__wanted wanted = { WEIR__LANE_MAGIC,
                                          WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN,
                                          weir__lane_most_bytes(), NULL };
-    struct weir__peer peer = { .owner = owner, .page = page, .number = number };
+    struct weir__peer peer = { .owner = owner, .shown = page, .number = number };
     struct place *place = &tap->places[number];
     int result =
         weir__shown_attach_to_look(&peer.memory, weir__shown_id(page, owner), owner, &wanted);
@@ -146,7 +146,7 @@ static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_
     }
     if (result == -EPROTO || result == -EPERM || result == -EACCES || result == -EUCLEAN) {
         place->done = owner;
-        place->done_page = page;
+        place->done_shown = page;
     }
     if (result != 0) /* for want of memory, say: it is tried again */
         return result;
@@ -164,7 +164,7 @@ static int attach_slot(struct weir_tap *tap, uint32_t number, uint32_t changes, 
         return 0;
     if (!tap->is_open)
         place->first = page;
-    if (place->lane || (place->done == owner && place->done_page == page))
+    if (place->lane || (place->done == owner && place->done_shown == page))
         return 0;
     if (!is_idle && weir__scarce_waits(&place->scarce, owner, page)) {
         tap->is_scarce = true;
@@ -211,8 +211,8 @@ static bool is_over(const struct weir_tap *tap, struct weir__lane *lane, bool is
     /* Whoever may write the directory may have written over the slot: that is a reason to ask. */
     bool is_gone = !has_ended &&
                    (is_asked || weir__slot_owner(slot) != lane->peer.owner ||
-                    weir__slot_page(slot) != lane->peer.page) &&
-                   weir__shown_life(lane->peer.page, lane->peer.owner) == WEIR_LIFE_DEAD;
+                    weir__slot_page(slot) != lane->peer.shown) &&
+                   weir__shown_life(lane->peer.shown, lane->peer.owner) == WEIR_LIFE_DEAD;
     return (has_ended || is_gone) && weir__lane_look(lane, &header) == WEIR__FOUND_NOTHING;
 }
 
