@@ -10,6 +10,7 @@
  */
 #include "fixture.h"
 #include "pair.h"
+#include "readable.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -312,6 +313,35 @@ static void test_no_room_for_the_only_one(void **state)
     pair.subscriber = NULL;
 }
 
+/* A loop that polls is not kept busy by it, and learns when there is room. */
+static void test_no_room_and_a_descriptor(void **state)
+{
+    (void)state;
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    int fd = weir_subscriber_fd(pair.subscriber);
+    assert_true(fd >= 0);
+    assert_result(take(), -EAGAIN);
+    struct weir_publisher *large = open_large();
+    assert_true(is_readable(fd, 20000));
+    limit_addresses();
+    int64_t before_ns = weir_now_ns();
+    for (int i = 0; i < 3; i++) {
+        assert_result(take(), -ENOMEM);
+        assert_true(is_readable(fd, 20000)); /* after a slice */
+    }
+    assert_true(weir_now_ns() - before_ns > 2 * WEIR__SLICE_NS);
+    lift_the_limit();
+    assert_true(is_readable(fd, 20000));
+    assert_result(take(), -EAGAIN);
+    assert_false(is_readable(fd, 0));
+    assert_result(send_of(large), 0);
+    assert_true(is_readable(fd, 20000));
+    assert_result(take(), 0);
+    weir_publisher_close(large);
+    weir_subscriber_close(pair.subscriber);
+    pair.subscriber = NULL;
+}
+
 /* Who has lost its place meanwhile is not kept in a call. */
 static void test_no_room_and_no_place(void **state)
 {
@@ -376,6 +406,7 @@ int main(void)
         cmocka_unit_test_teardown(test_a_real_directory_of_huge_pages, give_huge_pages_back),
         PAIR_TEST(test_no_room_for_one_of_several),
         PAIR_TEST(test_no_room_for_the_only_one),
+        PAIR_TEST(test_no_room_and_a_descriptor),
         PAIR_TEST(test_no_room_and_no_place),
         PAIR_TEST(test_no_room_for_a_tap),
     };

@@ -97,7 +97,7 @@ WEIR_EXPORT int weir_subscriber_publishers(const struct weir_subscriber *subscri
  *     (WEIR_HOLDS_MAX are held), -ECHILD, -EUCLEAN (nothing is there, and another one has this
  *     subscriber's place: see <weir/channel.h>; each time), -ENOMEM (no room to attach the ring of a
  *     publisher, which waits for us until there is: told at once, and then by each call that finds
- *     nothing else; the others are read on); and, once for each publisher, which is
+ *     nothing else, if it is not to wait, or has waited 200 ms; the others are read on); and, once for each publisher, which is
  *     left alone from then on: -EUCLEAN (it writes nonsense; or it could not know of us, and has
  *     overwritten what was to be read), -EPROTO (what it shows is no lane), -EPERM or
  *     -EACCES (one of us is not to be trusted by the other, or not to be attached: see "Strangers"

@@ -477,8 +477,14 @@ void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned ind
  */
 void weir__subscriber_forget(struct weir_subscriber *subscriber);
 
-/* Whether a publisher is shown that is new to us: reads slots and berths alone. */
+/*
+ * Whether a publisher is shown that is new to us, and to be looked at: for which there was no room is
+ * not before a slice has gone. Reads slots and berths alone.
+ */
 bool weir__subscriber_has_new(const struct weir_subscriber *subscriber);
+
+/* The same, whether there was room or not. */
+bool weir__subscriber_is_shown_new(const struct weir_subscriber *subscriber);
 
 /*
  * Attaches the lanes that are shown and new. 0; else why one of them was refused: each is told once.

@@ -151,15 +151,28 @@ static bool is_torn(const struct weir__berth *berth, uint64_t owner, uint64_t pa
            berth->torn_shown == page && weir_now_ns() < berth->torn_until_ns;
 }
 
-bool weir__subscriber_has_new(const struct weir_subscriber *subscriber)
+/* with_scarce: also where it is known that there is no room now. */
+static bool has_new(const struct weir_subscriber *subscriber, bool with_scarce)
 {
     const struct weir__slots *slots = weir__side_others(&subscriber->side);
     for (uint32_t i = 0; i < slots->count; i++) {
+        const struct weir__berth *berth = &subscriber->berths[i];
         uint64_t owner = weir__slot_owner(&slots->at[i]), page = weir__slot_page(&slots->at[i]);
-        if (is_new(subscriber, i, owner, page) && !is_torn(&subscriber->berths[i], owner, page))
+        if (is_new(subscriber, i, owner, page) && !is_torn(berth, owner, page) &&
+            (with_scarce || !weir__scarce_waits(&berth->scarce, owner, page)))
             return true;
     }
     return false;
+}
+
+bool weir__subscriber_is_shown_new(const struct weir_subscriber *subscriber)
+{
+    return has_new(subscriber, true);
+}
+
+bool weir__subscriber_has_new(const struct weir_subscriber *subscriber)
+{
+    return has_new(subscriber, false);
 }
 
 /* Attaches what a slot shows, if that is new. 0; or what is to be told: then, or later, look again. */

@@ -73,7 +73,7 @@ static int tell_end(struct weir_subscriber *subscriber)
     int end = subscriber->untold_end;
     bool is_for_one = weir__side_others(&subscriber->side)->count == 1;
     if (end == 0 || subscriber->lane_count > 0 ||
-        (!is_for_one && weir__subscriber_has_new(subscriber)))
+        (!is_for_one && weir__subscriber_is_shown_new(subscriber)))
         return 0;
     subscriber->missed_at_end = subscriber->untold_missed;
     subscriber->untold_end = 0;

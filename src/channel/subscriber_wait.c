@@ -22,6 +22,7 @@ static int wait_a_while(struct weir_subscriber *subscriber, enum weir__waits_for
 int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, int64_t deadline_ns)
 {
     bool may_pause = deadline_ns != 0 && subscriber->side.waiter.spin_ns != 0;
+    bool is_idle = deadline_ns == 0; /* or it has waited: so who calls again and again has a pace */
     subscriber->side.looks = 0;
     if (subscriber->descriptor)
         weir__subscriber_pause_descriptor(subscriber); /* pads may be given back */
@@ -30,7 +31,7 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
         if (result != 0 || *header != 0)
             return result;
         result = weir__subscriber_look_for_ends(subscriber);
-        if (result == 0 && subscriber->is_scarce) {
+        if (result == 0 && subscriber->is_scarce && is_idle) {
             result = weir__subscriber_attach_new(subscriber, true);
             if (result == 0)
                 continue; /* there was room by now */
@@ -43,6 +44,7 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
             result = wait_a_while(subscriber, WEIR__WAITS_FOR_MESSAGE, deadline_ns);
         if (result != 0)
             return result;
+        is_idle = true;
     }
 }
 
