@@ -232,9 +232,9 @@ static void test_turns(void **state)
         assert_true(waiting_events[0].token != waiting_events[1].token);
         told[waiting_events[0].token]++;
         told[waiting_events[1].token]++;
-        if (i % 4 != 0)
+        if (i % 4 > 0)
             continue;
-        int64_t due_ns = weir_now_ns() + 200 * 1000; /* the descriptor is, by then */
+        int64_t due_ns = weir_now_ns() + 200 * 1000; /* the descriptor's turn */
         while (weir_now_ns() < due_ns)
             ;
     }
