@@ -69,6 +69,17 @@ static void note_held(struct books *books, const struct weir_message *message)
     note(books, &copy, result == 0);
 }
 
+/* At an end there is no message, and what it says is missed lies behind the last one. */
+static int note_end(struct books *books, const struct weir_message *message, int result)
+{
+    if (result != -ENODATA && result != -EPIPE)
+        return result;
+    CHECK(message->data == NULL && message->size_bytes == 0 && message->sequence == 0);
+    books->next += message->missed;
+    books->missed += message->missed;
+    return result;
+}
+
 static int take_many(struct books *books, int64_t deadline_ns)
 {
     struct weir_message messages[MANY];
@@ -77,7 +88,7 @@ static int take_many(struct books *books, int64_t deadline_ns)
         note_held(books, &messages[i]);
     if (count > 0)
         CHECK_RESULT(weir_subscriber_release_many(books->subscriber, messages, (size_t)count), 0);
-    return count < 0 ? count : 0;
+    return count < 0 ? note_end(books, messages, count) : 0;
 }
 
 static int take_one(struct books *books, int64_t deadline_ns)
@@ -85,7 +96,7 @@ static int take_one(struct books *books, int64_t deadline_ns)
     struct weir_message message;
     int result = weir_subscriber_take_until(books->subscriber, &message, deadline_ns);
     if (result != 0)
-        return result;
+        return note_end(books, &message, result);
     note_held(books, &message);
     CHECK_RESULT(weir_subscriber_release(books->subscriber, &message), 0);
     return 0;
@@ -99,7 +110,7 @@ static int receive_many(struct books *books, int64_t deadline_ns)
                                                    MANY, deadline_ns);
     for (int i = 0; i < count; i++)
         note(books, &messages[i], true);
-    return count < 0 ? count : 0;
+    return count < 0 ? note_end(books, messages, count) : 0;
 }
 
 static int receive_one(struct books *books, int64_t deadline_ns)
@@ -112,7 +123,7 @@ static int receive_one(struct books *books, int64_t deadline_ns)
             weir_subscriber_receive_until(books->subscriber, bytes, sizeof bytes, &message, NOW);
     if (result == 0)
         note(books, &message, true);
-    return result;
+    return note_end(books, &message, result);
 }
 
 int lossy_read(struct books *books, int64_t deadline_ns)

@@ -2,7 +2,8 @@
 /*
  * Goal: a channel at its limits and in bad company: a thousand subscribers, a kernel without
  *       another segment, a directory of another layout or that a member has corrupted, two IPC
- *       namespaces on one run directory. Each has a clear result; who is connected goes on.
+ *       namespaces on one run directory. Each has a clear result; who is connected goes on. What
+ *       members touch ahead of each other's memory is counted while they have it.
  * Method: a thousand handles in a few processes; kernel.shmmni of a namespace of its own; each word
  *       of the head written over; children in a namespace of their own.
  */
@@ -295,6 +296,52 @@ static void test_two_namespaces(void **state)
     weir_subscriber_close(subscriber);
 }
 
+/* --- memory of others, touched ahead ------------------------------------------------------- */
+
+/* What a lane, or a page, took of how much is touched unasked is there again for the next one. */
+static void test_what_is_left_is_given_back(void **state)
+{
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir_message message;
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct weir_publisher *publisher = crowd_publisher(UINT64_C(1) << 20);
+        assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+        assert_true(subscriber->side.touched_bytes > UINT64_C(1) << 20);
+        assert_int_equal(crowd_send(publisher, 0, 16, NOW), 0);
+        assert_true(publisher->side.touched_bytes > 0);
+        assert_result(weir_subscriber_take_until(subscriber, &message, NOW), 0);
+        if (i == 2) { /* the page goes before the lane */
+            weir_subscriber_close(subscriber);
+            assert_int_equal(crowd_send(publisher, 0, 16, NOW), 0); /* finds that it has left */
+            assert_int_equal(crowd_send(publisher, 0, 16, NOW), 0);
+            assert_int_equal(publisher->side.touched_bytes, 0);
+            weir_publisher_close(publisher);
+            break;
+        }
+        weir_publisher_close(publisher);
+        struct weir_message none;
+        assert_result(weir_subscriber_take_until(subscriber, &none, NOW), -ENODATA);
+        assert_true(subscriber->side.touched_bytes > UINT64_C(1) << 20); /* it is still held */
+        assert_result(weir_subscriber_release(subscriber, &message), 0);
+        assert_int_equal(subscriber->side.touched_bytes, 0);
+    }
+}
+
+/* Nor does what was refused take any. */
+static void test_what_is_refused_is_given_back(void **state)
+{
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir_publisher *publisher = crowd_publisher(0);
+    struct weir_message message;
+    (void)state;
+    publisher->lane->member.magic ^= 1;
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EPROTO);
+    assert_int_equal(subscriber->side.touched_bytes, 0);
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +351,8 @@ int main(void)
         CROWD_TEST(test_put_out),
         CROWD_TEST(test_place_taken),
         CROWD_TEST(test_two_namespaces),
+        CROWD_TEST(test_what_is_left_is_given_back),
+        CROWD_TEST(test_what_is_refused_is_given_back),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -89,6 +90,93 @@ static void test_abandoned_loan(void **state)
         assert_int_equal(lossy_drain(&books), -ENODATA);
         weir_subscriber_close(books.subscriber);
     }
+}
+
+enum { LAST = 100 };
+
+/*
+ * Sends, and once all is read by whoever is waited for has a loan of all the ring, which is given up:
+ * nothing of what was sent is kept, nor does a message follow that could say how many there were.
+ */
+static void take_all_room(void *is_killed)
+{
+    static void *places[RING / 128];
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    int64_t until_ns = weir_deadline_ns(20 * SECOND_NS);
+    CHECK_RESULT(weir_publisher_wait_subscribers(publisher, 2, until_ns), 0);
+    for (int i = 0; i < LAST; i++)
+        CHECK_RESULT(crowd_send(publisher, 0, 120, NOW), 0);
+    CHECK_RESULT(weir_publisher_wait_taken(publisher, until_ns), 0);
+    CHECK_RESULT(weir_publisher_wait_subscribers(publisher, 2, NOW), 0); /* looks for room */
+    CHECK(weir_publisher_loan_many_until(publisher, 120, places, RING / 128, NOW) > 0);
+    weir_publisher_abandon(publisher);
+    if (is_killed)
+        raise(SIGKILL);
+    weir_publisher_close(publisher);
+}
+
+/* What was overwritten behind the last message is told with the end, whatever call comes to it. */
+static void test_missed_behind_the_last(void **state)
+{
+    (void)state;
+    for (unsigned way = 0; way < 8; way++) {
+        int64_t until_ns = weir_deadline_ns(20 * SECOND_NS);
+        bool is_killed = way >= 4;
+        struct books lossy = { .subscriber = lossy_open(WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0) };
+        struct books other = { .subscriber =
+                                   lossy_open(WEIR_DELIVERY_RELIABLE, WEIR_START_NOW, 0) };
+        int status;
+        atomic_store(&board->sure[0], 0);
+        pid_t publisher = crowd_fork(take_all_room, is_killed ? &is_killed : NULL);
+        assert_result(weir_subscriber_wait_publisher(lossy.subscriber, until_ns), 0);
+        while (other.received < LAST)
+            assert_result(lossy_read(&other, until_ns), 0);
+        assert_int_equal(waitpid(publisher, &status, 0), publisher);
+        assert_int_equal(status, is_killed ? SIGKILL : 0);
+        lossy.way = other.way = way;
+        assert_result(lossy_read(&lossy, until_ns), is_killed ? -EPIPE : -ENODATA);
+        assert_int_equal(lossy.received, 0);
+        assert_int_equal(lossy.missed, LAST);
+        assert_non_null(strstr(weir_last_error(), "100 messages"));
+        assert_result(lossy_read(&other, until_ns), is_killed ? -EPIPE : -ENODATA);
+        assert_int_equal(other.missed, 0);
+        weir_subscriber_close(lossy.subscriber);
+        weir_subscriber_close(other.subscriber);
+        if (is_killed)
+            assert_true(weir_collect(0, NULL, NULL) >= 0); /* the killed one's names */
+    }
+}
+
+/* That one of several has gone is not told; what was missed of it is, with the last one's end, once. */
+static void test_missed_of_one_of_several(void **state)
+{
+    (void)state;
+    int64_t until_ns = weir_deadline_ns(20 * SECOND_NS);
+    struct weir_message message;
+    struct books lossy = { .subscriber = lossy_open(WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0) };
+    struct books other = { .subscriber = lossy_open(WEIR_DELIVERY_RELIABLE, WEIR_START_NOW, 0) };
+    pid_t first = crowd_fork(take_all_room, NULL);
+    assert_result(weir_subscriber_wait_publisher(lossy.subscriber, until_ns), 0);
+    while (other.received < LAST)
+        assert_result(lossy_read(&other, until_ns), 0);
+    struct weir_publisher *last = lossy_publisher(RING, 0);
+    crowd_end(first);
+    assert_int_equal(lossy_drain(&lossy), -EAGAIN);
+    assert_int_equal(lossy_drain(&other), -EAGAIN);
+    assert_result(crowd_send(last, 1, 100, NOW), 0);
+    assert_result(weir_subscriber_take_until(lossy.subscriber, &message, NOW), 0);
+    assert_int_equal(message.missed, 0); /* none of its own publisher */
+    assert_result(weir_subscriber_release(lossy.subscriber, &message), 0);
+    weir_publisher_close(last);
+    assert_result(weir_subscriber_take_until(lossy.subscriber, &message, NOW), -ENODATA);
+    assert_int_equal(message.missed, LAST);
+    last = lossy_publisher(RING, 0);
+    assert_result(weir_subscriber_wait_publisher(lossy.subscriber, NOW), 0);
+    weir_publisher_close(last);
+    assert_result(weir_subscriber_take_until(lossy.subscriber, &message, NOW), -ENODATA);
+    assert_int_equal(message.missed, 0);
+    weir_subscriber_close(lossy.subscriber);
+    weir_subscriber_close(other.subscriber);
 }
 
 /* Until all have ended; what it was sent is on the board by then. */
@@ -472,6 +560,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CROWD_TEST(test_missed_is_exact),
         CROWD_TEST(test_abandoned_loan),
+        CROWD_TEST(test_missed_behind_the_last),
+        CROWD_TEST(test_missed_of_one_of_several),
         CROWD_TEST(test_at_full_speed),
         CROWD_TEST(test_stopped),
         CROWD_TEST(test_half_joined),

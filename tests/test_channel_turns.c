@@ -436,17 +436,17 @@ static void test_looks_away_in_streams(void **state)
     }
     for (int round = 0; round < 20; round++)
         read_round(subscriber, publishers, 1);
-    assert_int_equal(subscriber->turns, 0);
+    assert_int_equal(subscriber->pauses, 0);
     for (int round = 0; round < 20; round++)
         read_round(subscriber, publishers, 4);
-    unsigned turns = subscriber->turns;
+    unsigned turns = subscriber->pauses;
     assert_true(turns > 0);
     for (int round = 0; round < 3; round++)
         read_round(subscriber, publishers, TURN_MOST + 1);
-    assert_int_equal(subscriber->turns, turns);
+    assert_int_equal(subscriber->pauses, turns);
     for (int round = 0; round < 4; round++)
         read_round(subscriber, publishers, 1);
-    assert_int_equal(subscriber->turns, 0);
+    assert_int_equal(subscriber->pauses, 0);
     for (uint32_t i = 0; i < FLOODS; i++)
         weir_publisher_close(publishers[i]);
     weir_subscriber_close(subscriber);

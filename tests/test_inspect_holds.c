@@ -354,7 +354,7 @@ static void test_held_within_the_lag(void **state)
     atomic_store(&liar_lane->boundary_before, end);
     memset((char *)liar_lane + WEIR__LANE_RING_OFFSET, 0, 8);
     atomic_store(&liar_entry()->cursor, cursor);
-    atomic_store(&second->lanes[0]->cursor->cursor, end - CAPACITY * 7 / 8);
+    atomic_store(&second->lanes[0]->entry->cursor, end - CAPACITY * 7 / 8);
     struct weir__place_shm *place = &liar_page->places[0];
     atomic_store(&place->owner, atomic_load(&liar_entry()->lane));
     atomic_store(&place->bytes, CAPACITY / 4);

@@ -61,14 +61,27 @@ static int64_t used_ns(void)
     return now.tv_sec * SECOND_NS + now.tv_nsec;
 }
 
-static pthread_t begin_to_lie(void)
+/* Nobody is there yet but the publisher, who evicts if lag_bytes is not 0. */
+static void open_publisher(uint64_t lag_bytes)
 {
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
-    pthread_t liar;
     options.ring_bytes = LARGE_BYTES;
+    options.lag_max_bytes = lag_bytes;
     assert_result(weir_publisher_open(&publisher, "lane", &options), 0);
-    options.delivery = WEIR_DELIVERY_LOSSY;
-    assert_result(weir_subscriber_open(&victim_subscriber, "lane", &options), 0);
+}
+
+static int open_subscriber(uint32_t delivery, uint32_t start)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    options.delivery = delivery;
+    options.start = start;
+    options.start_back = 1000;
+    return weir_subscriber_open(&victim_subscriber, "lane", &options);
+}
+
+static pthread_t begin_lies(void)
+{
+    pthread_t liar;
     assert_true(liar_attach());
     for (uint64_t at = 0; at < LARGE_BYTES; at += WEIR__RECORD_HEADER_BYTES)
         atomic_store_explicit(ring_word(at), weir__pad_header(WEIR__RECORD_HEADER_BYTES),
@@ -76,6 +89,13 @@ static pthread_t begin_to_lie(void)
     atomic_store(&is_over, false);
     assert_int_equal(pthread_create(&liar, NULL, overtake, NULL), 0);
     return liar;
+}
+
+static pthread_t begin_to_lie(void)
+{
+    open_publisher(0);
+    assert_result(open_subscriber(WEIR_DELIVERY_LOSSY, WEIR_START_NOW), 0);
+    return begin_lies();
 }
 
 static void end_lies(pthread_t liar)
@@ -89,11 +109,9 @@ static void end_lies(pthread_t liar)
     weir_publisher_close(publisher);
 }
 
-static void test_a_receive(void **state)
+static void receive_in_time(void)
 {
     unsigned char bytes[64];
-    pthread_t liar = begin_to_lie();
-    (void)state;
     for (int i = 0; i < 2; i++) {
         int64_t before_ns = used_ns();
         int result =
@@ -101,7 +119,55 @@ static void test_a_receive(void **state)
         assert_true(result < 0);
         assert_true(used_ns() - before_ns < CALL_MOST_NS);
     }
+}
+
+static void test_a_receive(void **state)
+{
+    pthread_t liar = begin_to_lie();
+    (void)state;
+    receive_in_time();
     end_lies(liar);
+}
+
+/* A reliable one whose publisher evicts reads as a lossy one does. */
+static void test_a_receive_of_an_evicted_one(void **state)
+{
+    open_publisher(LARGE_BYTES / 2);
+    assert_result(open_subscriber(WEIR_DELIVERY_RELIABLE, WEIR_START_NOW), 0);
+    pthread_t liar = begin_lies();
+    (void)state;
+    receive_in_time();
+    end_lies(liar);
+}
+
+/* Who opens while the publisher lies looks for where to begin, now or in the past. */
+static void test_opens(void **state)
+{
+    static const struct {
+        uint32_t delivery, start;
+        bool is_evicting;
+    } rows[] = {
+        { WEIR_DELIVERY_LOSSY, WEIR_START_NOW, false },
+        { WEIR_DELIVERY_LOSSY, WEIR_START_OLDEST, false },
+        { WEIR_DELIVERY_LOSSY, WEIR_START_BACK, false },
+        { WEIR_DELIVERY_RELIABLE, WEIR_START_NOW, true },
+        { WEIR_DELIVERY_RELIABLE, WEIR_START_OLDEST, true },
+        { WEIR_DELIVERY_RELIABLE, WEIR_START_BACK, true },
+        { WEIR_DELIVERY_RELIABLE, WEIR_START_BACK, false },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        open_publisher(rows[i].is_evicting ? LARGE_BYTES / 2 : 0);
+        pthread_t liar = begin_lies();
+        int64_t before_ns = used_ns();
+        int result = open_subscriber(rows[i].delivery, rows[i].start);
+        assert_true(used_ns() - before_ns < CALL_MOST_NS);
+        if (result == 0)
+            receive_in_time();
+        else
+            assert_result(result, -EUCLEAN);
+        end_lies(liar);
+    }
 }
 
 static int count_member(const struct weir_channel_member *member, void *count)
@@ -156,6 +222,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_receive),
+        cmocka_unit_test(test_a_receive_of_an_evicted_one),
+        cmocka_unit_test(test_opens),
         cmocka_unit_test(test_onlookers),
         cmocka_unit_test(test_pads_that_are_worth_a_look),
     };

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: what cannot come into a wait set, for want of files or of room, leaves no file open and no
- *       segment attached; nor does a set that cannot be opened.
- * Method: one file more each time, until the call succeeds; and a set as full as can be.
+ *       segment attached; nor does a set that cannot be opened. One item more costs the same in a full
+ *       set as in an empty one.
+ * Method: one file more each time, until the call succeeds; and a set as full as can be. Memory that
+ *         nobody may touch in the place of the items that are there.
  */
 #include "files.h"
 #include "waiting.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "waitset/set.h"
 
 static uint64_t own, dead;
 
@@ -113,6 +120,37 @@ static void test_a_full_set(void **state)
     }
 }
 
+enum { THERE = 40 };
+
+/* A descriptor more looks at none of those that are there: else to fill a set would cost their square. */
+static void test_an_add_looks_at_no_other(void **state)
+{
+    int fds[THERE + 1];
+    struct weir__item *kept[THERE];
+    void *forbidden = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)state;
+    assert_true(forbidden != MAP_FAILED);
+    for (int i = 0; i <= THERE; i++) {
+        fds[i] = eventfd(1, EFD_CLOEXEC);
+        assert_true(fds[i] >= 0);
+    }
+    for (int i = 0; i < THERE; i++)
+        assert_result(weir_wait_set_add_fd(waiting_set, fds[i], POLLIN, (uint64_t)i), i);
+    for (int i = 0; i < THERE; i++) {
+        kept[i] = waiting_set->items[i];
+        waiting_set->items[i] = forbidden;
+    }
+    int result = weir_wait_set_add_fd(waiting_set, fds[THERE], POLLIN, THERE);
+    for (int i = 0; i < THERE; i++)
+        waiting_set->items[i] = kept[i];
+    assert_result(result, THERE);
+    for (int i = 0; i <= THERE; i++) {
+        assert_result(weir_wait_set_remove(waiting_set, (uint32_t)i), 0);
+        close(fds[i]);
+    }
+    munmap(forbidden, 4096);
+}
+
 static int full_start(void **state)
 {
     int result = crowd_start(state);
@@ -124,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WAITING_TEST(test_few_files),
         WAITING_TEST(test_a_full_set),
+        WAITING_TEST(test_an_add_looks_at_no_other),
     };
     return cmocka_run_group_tests(tests, full_start, fixture_end);
 }

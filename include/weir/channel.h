@@ -19,7 +19,8 @@
  * waits (or says -EAGAIN, or -ETIMEDOUT); nothing is dropped. Its slowest subscriber sets the pace.
  * A subscriber that is lossy (options.delivery) holds nobody up: what it does not read in time is
  * overwritten, and the next message of that publisher says how many it missed (message.missed); so is a reliable one
- * told by a publisher that waits for nobody (options.lag_max_bytes).
+ * told by a publisher that waits for nobody (options.lag_max_bytes). Where no other message of it
+ * follows, the end says so: see weir_subscriber_take_until().
  * A send does not tell that subscribers have gone: weir_publisher_wait_taken() does.
  *
  * Progress. While both sides are awake, sending and taking make no system call,

@@ -102,7 +102,8 @@ struct weir_message {
     uint32_t
         session; /* this subscriber's number for its publisher: from 1, another for each joining */
     uint64_t position; /* weir's: where it lies */
-    uint64_t missed;   /* of its publisher, before this one, since the last one that was taken */
+    uint64_t missed;   /* of its publisher, before this one, since the last one that was taken;
+                          without a message, at an end: see weir_subscriber_take_until() */
 };
 
 /* A message to be sent with others. */

@@ -95,14 +95,18 @@ WEIR_EXPORT int weir_subscriber_publishers(const struct weir_subscriber *subscri
  *     -EOVERFLOW (a publisher with options.lag_max_bytes has not waited for us; told once: the next
  *     message says how many were missed; never of a lossy subscriber), -ENOBUFS
  *     (WEIR_HOLDS_MAX are held), -ECHILD, -EUCLEAN (nothing is there, and another one has this
- *     subscriber's place: see <weir/channel.h>; each time); and, once for each publisher, which is
+ *     subscriber's place: see <weir/channel.h>; each time), -ENOMEM (no room to attach the ring of a
+ *     publisher, which waits for us until there is: told at once, and then by each call that finds
+ *     nothing else, if it is not to wait, or has waited 200 ms; the others are read on); and, once for each publisher, which is
  *     left alone from then on: -EUCLEAN (it writes nonsense; or it could not know of us, and has
  *     overwritten what was to be read), -EPROTO (what it shows is no lane), -EPERM or
  *     -EACCES (one of us is not to be trusted by the other, or not to be attached: see "Strangers"
  *     in <weir/channel.h>).
  *
  * Of several publishers that have messages each has its turn, 8 KiB or a message long. That one
- * of them ends, while others are there, is not told.
+ * of them ends, while others are there, is not told. When an end is told, -ENODATA or -EPIPE,
+ * message->missed says how many messages were overwritten behind the last ones that were taken, of all
+ * publishers that have gone since one was told before; all else of it is 0.
  * Blocking: until a message or the deadline.
  */
 WEIR_EXPORT int weir_subscriber_take_until(struct weir_subscriber *subscriber,

@@ -60,7 +60,8 @@ WEIR_EXPORT int weir_tap_open(struct weir_tap **tap, const char *name,
  * number for each publisher. deadline_ns: as weir_subscriber_take_until(); 0 looks once.
  *
  * Returns: 0; -EAGAIN (nothing is there), -ETIMEDOUT, -EINTR; -EMSGSIZE (message->size_bytes is
- *     above capacity_bytes; it stays the next one, as long as nobody overwrites it); -ECHILD; and,
+ *     above capacity_bytes; it stays the next one, as long as nobody overwrites it); -ECHILD; -ENOMEM
+ *     (no room to attach a publisher's ring: told at once, and then by each call that finds nothing else); and,
  *     once for each publisher, which is left alone from then on: -EUCLEAN (it writes nonsense),
  *     -EPROTO (what it shows is no lane), -EACCES or -EPERM (its memory may not be read: see mode in
  *     struct weir_channel_options). That publishers end, are killed, or come is not told.

@@ -180,7 +180,7 @@ void target_check_cursor(bool is_taken)
         if (!reader->page || !reader->is_attached)
             continue;
         attached++;
-        check_reader(reader, world_lane().memory, publisher->side.page, is_taken);
+        check_reader(reader, world_lane().memory, publisher->side.shown, is_taken);
     }
     if (attached == 0 && !is_taken)
         world_fail("attached, and no reader was met");

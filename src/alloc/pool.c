@@ -20,11 +20,11 @@
  *
  * Who does not see the place, because its space ends before it, cannot tell whether the act has come
  * to pass, and does none of this: -EUCLEAN, until one that sees it comes (alloc/intent.h). So does
- * who finds words that cannot be: a block that is none, P2.
+ * who finds words that cannot be: a block that is none, PO2.
  *
- * P1: a block below fresh is GIVEN, and exactly one place holds its offset; or it is in the free
+ * PO1: a block below fresh is GIVEN, and exactly one place holds its offset; or it is in the free
  *     list, once. But the one of the act.
- * P2: links and free are at most fresh.
+ * PO2: links and free are at most fresh.
  *
  * Putting a block on the free list is two stores (link, then free) that may be made twice.
  */

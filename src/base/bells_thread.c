@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -12,6 +11,7 @@
 
 #include "base/futex.h"
 #include "base/section.h"
+#include "base/thread.h"
 
 /* FUTEX_WAITV, as the kernel has it; newer than the headers of some. */
 #define SYS_WAITV 449
@@ -173,10 +173,8 @@ void weir__bells_thread_drop(struct weir__bells_thread *thread, const weir__atom
     weir__section_leave(&thread->lock, section);
 }
 
-/* A thread that takes no signals: they are the program's. */
 int weir__bells_thread_start(struct weir__bells_thread **thread, int eventfd)
 {
-    sigset_t all, before;
     int saved_errno = errno;
     struct weir__bells_thread *made = calloc(1, sizeof *made);
     if (!made)
@@ -185,10 +183,7 @@ int weir__bells_thread_start(struct weir__bells_thread **thread, int eventfd)
     made->has_waitv = true;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->changed, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&made->thread, NULL, watch, made);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int error = weir__thread_start(&made->thread, watch, made);
     if (error == 0)
         *thread = made;
     else

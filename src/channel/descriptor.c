@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,6 +14,7 @@
 #include "base/error.h"
 #include "base/kept.h"
 #include "base/section.h"
+#include "base/thread.h"
 #include "base/uring.h"
 
 /* How often a wait by the ring that was over at once is begun again. */
@@ -194,17 +194,6 @@ static void *watch(void *argument)
     return NULL;
 }
 
-/* A thread that takes no signals: they are the program's. */
-static int start(struct weir__descriptor *descriptor)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&descriptor->thread, NULL, watch, descriptor);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 static void discard(struct weir__descriptor *descriptor)
 {
     weir__uring_close(descriptor->uring);
@@ -244,7 +233,7 @@ int weir__descriptor_open(struct weir__descriptor **descriptor,
         made->poke = -1;
     }
     if (error == 0)
-        error = start(made);
+        error = weir__thread_start(&made->thread, watch, made);
     if (error != 0) {
         discard(made);
         return weir__fail(error, "no descriptor to poll: %s", strerror(error));

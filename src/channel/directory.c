@@ -212,7 +212,7 @@ void weir__slots_changed(const struct weir__slots *slots)
 {
     /* Sequentially consistent [slot.changes]: a joiner's claim and this, then its look at the
      * boundary; a publisher's boundary, then its look at this. Pairs with weir__slots_changes()
-     * and the fence in look(). */
+     * and the fence in weir__publisher_look(). */
     atomic_fetch_add(slots->changes, 1);
     /* Who sleeps on it: a wait set that is told of members. */
     weir__futex_wake(slots->changes);

@@ -6,14 +6,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
-#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include <weir/clock.h>
 #include <weir/identity.h>
 
 #include "base/error.h"
-#include "base/kept.h"
 #include "channel/consent.h"
 #include "segment/header.h"
 #include "segment/pages.h"
@@ -135,17 +134,30 @@ int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
                        const struct weir_segment_options *options, struct weir__member_shm *member)
 {
     bool is_prefaulted = false;
+    uint64_t touched_bytes = wanted->touched_bytes ? *wanted->touched_bytes : 0;
     if (!is_small_enough(id, wanted, &is_prefaulted))
         return -EPROTO;
     int result = weir_segment_open(memory, weir_by_id(id), 0, options);
-    if (result != 0)
-        return result;
-    result = read_member(*memory, wanted->least_bytes, is_prefaulted, member);
-    if (result == 0 && (member->magic != wanted->magic || member->owner != owner))
-        result = -EPROTO;
-    if (result != 0)
-        weir_segment_close(*memory);
+    if (result == 0) {
+        result = read_member(*memory, wanted->least_bytes, is_prefaulted, member);
+        if (result == 0 && (member->magic != wanted->magic || member->owner != owner))
+            result = -EPROTO;
+        if (result != 0)
+            weir_segment_close(*memory);
+    }
+    if (result != 0 && wanted->touched_bytes)
+        *wanted->touched_bytes = touched_bytes; /* nothing of it stays */
     return result;
+}
+
+int weir__shown_attach_to_look(struct weir_segment **memory, int id, uint64_t owner,
+                               const struct weir__wanted *wanted)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir__member_shm member;
+    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
+    options.trust = WEIR_TRUST_ANYONE;
+    return weir__shown_attach(memory, id, owner, wanted, &options, &member);
 }
 
 int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t magic,
@@ -156,7 +168,7 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
     const struct weir__slot_shm *slot = weir__peer_slot(side, peer);
     struct weir_segment *memory;
     struct weir__member_shm member;
-    uint64_t page = weir__slot_page(slot);
+    uint64_t page = weir__slot_page(slot), touched_bytes = side->touched_bytes;
     int id = weir__shown_id(page, peer->owner);
     if (id < 0)
         return -EAGAIN;
@@ -176,8 +188,9 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
         return refuse(side, peer, page);
     if (result != 0) /* not for us; unless it is another one's by now */
         return weir__slot_owner(slot) != peer->owner ? -EAGAIN : result;
-    peer->page = page;
+    peer->shown = page;
     peer->memory = memory;
+    peer->touched_bytes = side->touched_bytes - touched_bytes;
     peer->needs_fence = member.needs_fence;
     return 0;
 }
@@ -185,18 +198,37 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
 bool weir__peer_follow(const struct weir__side *side, struct weir__peer *peer)
 {
     bool is_there = weir__peer_is_there(side, peer);
-    peer->is_adrift = !is_there && weir__shown_life(peer->page, peer->owner) != WEIR_LIFE_DEAD;
+    peer->is_adrift = !is_there && weir__shown_life(peer->shown, peer->owner) != WEIR_LIFE_DEAD;
     return is_there || peer->is_adrift;
 }
 
 bool weir__peer_has_died(const struct weir__side *side, const struct weir__peer *peer)
 {
     return peer->is_adrift && !weir__peer_is_there(side, peer) &&
-           weir__shown_life(peer->page, peer->owner) == WEIR_LIFE_DEAD;
+           weir__shown_life(peer->shown, peer->owner) == WEIR_LIFE_DEAD;
 }
 
-void weir__peer_part(struct weir__peer *peer)
+static bool is_of(const struct weir__scarce *scarce, uint64_t owner, uint64_t page)
 {
+    return scarce->owner == owner && scarce->shown == page;
+}
+
+bool weir__scarce_waits(const struct weir__scarce *scarce, uint64_t owner, uint64_t page)
+{
+    return is_of(scarce, owner, page) && weir_now_ns() < scarce->until_ns;
+}
+
+bool weir__scarce_note(struct weir__scarce *scarce, uint64_t owner, uint64_t page)
+{
+    bool was_told = is_of(scarce, owner, page);
+    *scarce = (struct weir__scarce){ owner, page, weir_deadline_ns(WEIR__SLICE_NS) };
+    return was_told;
+}
+
+void weir__peer_part(struct weir__side *side, struct weir__peer *peer)
+{
+    if (side)
+        side->touched_bytes -= peer->touched_bytes;
     weir_segment_close(peer->memory);
     *peer = (struct weir__peer){ .owner = 0 };
 }
@@ -214,12 +246,9 @@ struct weir__waker weir__peer_waker(const struct weir__side *side, const struct 
 int weir__peer_pidfd(const struct weir__slot_shm *slot, uint64_t owner)
 {
     struct weir__error_saved saved;
-    struct shmid_ds found;
-    int id = weir__shown_id(weir__slot_page(slot), owner), pidfd = -1;
+    int id = weir__shown_id(weir__slot_page(slot), owner);
     weir__error_save(&saved);
-    /* Who made the memory that owner shows, as the kernel translates it: 0 where not visible. */
-    if (id >= 0 && weir__shm_stat(id, &found) == 0 && found.shm_cpid > 0)
-        pidfd = weir__kept((int)syscall(SYS_pidfd_open, found.shm_cpid, 0));
+    int pidfd = id >= 0 ? weir__shm_maker_pidfd(id) : -1;
     /* Alive only now: so the number was not another's when it was opened. */
     if (pidfd >= 0 && weir__slot_life(slot, owner) != WEIR_LIFE_ALIVE) {
         close(pidfd);

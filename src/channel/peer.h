@@ -9,7 +9,7 @@
  *   ------+--------+------------------------------------------------------------
  *   0     | NULL   | nobody
  *   set   | NULL   | found: in its slot, and has shown nothing that we attached
- *   set   | set    | met: page says which showing it was, since a session comes round
+ *   set   | set    | met: shown says which showing it was, since a session comes round
  *
  * Whoever may write the directory may write over the slot of one that was met. So of such a one the
  * slot only says "still there". If it does not, its own memory tells whether it has left, and the
@@ -23,11 +23,12 @@
 
 struct weir__peer {
     uint64_t owner;
-    uint64_t page; /* the slot's, when it was met */
+    uint64_t shown; /* by its slot, when it was met */
     struct weir_segment *memory;
-    uint32_t number;  /* its slot */
-    bool needs_fence; /* it cannot call membarrier */
-    bool is_adrift;   /* it was met and lives, and its slot does not say so */
+    uint64_t touched_bytes; /* of it, unasked: ours to give back to the side's budget */
+    uint32_t number;        /* its slot */
+    bool needs_fence;       /* it cannot call membarrier */
+    bool is_adrift;         /* it was met and lives, and its slot does not say so */
 };
 
 static inline const struct weir__slot_shm *weir__peer_slot(const struct weir__side *side,
@@ -41,7 +42,7 @@ static inline bool weir__peer_is_there(const struct weir__side *side, const stru
 {
     const struct weir__slot_shm *slot = weir__peer_slot(side, peer);
     return weir__slot_owner(slot) == peer->owner &&
-           (!peer->memory || weir__slot_page(slot) == peer->page);
+           (!peer->memory || weir__slot_page(slot) == peer->shown);
 }
 
 /*
@@ -59,11 +60,26 @@ static inline bool weir__peer_is_shown(const struct weir__side *side, const stru
     return weir__shown_id(weir__slot_page(weir__peer_slot(side, peer)), peer->owner) >= 0;
 }
 
+/*
+ * One whose memory there was no room for, of those that a slot has shown: that was told, and for a slice
+ * it is not tried again while there are others, who are not to be held up by it.
+ */
+struct weir__scarce {
+    uint64_t owner, shown;
+    int64_t until_ns;
+};
+
+/* Whether it is one that is left alone for now. */
+bool weir__scarce_waits(const struct weir__scarce *scarce, uint64_t owner, uint64_t page);
+
+/* It was tried, in vain. Returns whether that was told already, of the same showing. */
+bool weir__scarce_note(struct weir__scarce *scarce, uint64_t owner, uint64_t page);
+
 /* What the memory of a member must be. */
 struct weir__wanted {
     uint64_t magic;
     uint64_t least_bytes, most_bytes; /* one with more is not even mapped */
-    uint64_t *touched_bytes; /* it is to be touched ahead; so much was so far, unasked; or NULL */
+    uint64_t *touched_bytes;          /* it is to be touched ahead; so much is, unasked; or NULL */
 };
 
 /*
@@ -80,6 +96,10 @@ uint64_t weir__lane_most_bytes(void);
 int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
                        const struct weir__wanted *wanted,
                        const struct weir_segment_options *options, struct weir__member_shm *member);
+
+/* The same by one who is no member: of anybody, since it only reads, and checks, what it reads. */
+int weir__shown_attach_to_look(struct weir_segment **memory, int id, uint64_t owner,
+                               const struct weir__wanted *wanted);
 
 /*
  * Attaches the memory of one that was found, read-only: 0. -EAGAIN: not shown yet, or gone in
@@ -102,8 +122,8 @@ uint32_t weir__peer_trust(const struct weir__side *side);
  */
 int weir__peer_consent(int lane_id, uint32_t trust, uint32_t trust_uid, int page_id);
 
-/* Nobody again; its memory is detached. */
-void weir__peer_part(struct weir__peer *peer);
+/* Nobody again; its memory is detached. side: that of the meeting; of a tap there is none. */
+void weir__peer_part(struct weir__side *side, struct weir__peer *peer);
 
 /* How to wake one that was met, by the epoch in its memory; nobody: never. */
 struct weir__waker weir__peer_waker(const struct weir__side *side, const struct weir__peer *peer,

@@ -5,27 +5,27 @@
 /*
  * A publisher's handle. docs/lane.md, "Publishing"; layout.h says who writes what.
  *
- * P1: all before tail is committed, and the header at tail is 0; but while a batch holds
+ * PU1: all before tail is committed, and the header at tail is 0; but while a batch holds
  *     a header back, all before batch_start is, and the header there is 0. From pad_from on there
  *     is to be a pad up to tail, once the message at tail is committed: until then nothing is
  *     written there, and what others are told of goes as far as pad_from.
- * P2: a look is made only when nothing is held back, and no pad is open.
- * P3: tail + 8 <= limit once a record is reserved: its next header is ours to zero; and
+ * PU2: a look is made only when nothing is held back, and no pad is open.
+ * PU3: tail + 8 <= limit once a record is reserved: its next header is ours to zero; and
  *     <= reserved, which stands in the lane, behind a full fence.
- * P5: stop is 0, or at most limit - 8, reserved - 8, the end of the ring that tail is in, and 8
- *     bytes in front of the first wall behind tail.
- * P10: where stop was set, and from there on as long as a record ends at stop at most, tail lies at
- *     lap + tail.
- * P4: limit <= the cursor + capacity of each reliable subscriber that is attached and not
+ * PU4: limit <= the cursor + capacity of each reliable subscriber that is attached and not
  *     evicted; with one that is listed but not attached, limit = tail, or it is evicted; with
  *     none, all from the boundary on is in the ring.
- * P7: reserved <= limit as it was at some look, so <= the cursor + capacity of each that counted.
- * P8: with type_bytes, small_end, plain_end and loan_end are 0: each message takes the way on which
+ * PU5: stop is 0, or at most limit - 8, reserved - 8, the end of the ring that tail is in, and 8
+ *     bytes in front of the first wall behind tail.
+ * PU6: readers[i] is woken by waker i: the first stands in the handle, the others in wakers.
+ * PU7: reserved <= limit as it was at some look, so <= the cursor + capacity of each that counted.
+ * PU8: with type_bytes, small_end, plain_end and loan_end are 0: each message takes the way on which
  *     its size is compared with that of the type, and the others do not pay for it.
- * P9: from one look to the next nothing is written between the begin and the end of a wall; there
+ * PU9: from one look to the next nothing is written between the begin and the end of a wall; there
  *     is one for each hold that the cursor of a reader that counts has passed. They are sorted by
  *     their begins, all of which lie in one lap.
- * P6: readers[i] is woken by waker i: the first stands in the handle, the others in wakers.
+ * PU10: where stop was set, and from there on as long as a record ends at stop at most, tail lies at
+ *     lap + tail.
  */
 
 #include <stdbool.h>
@@ -109,6 +109,9 @@ struct weir_publisher {
     struct weir__refusal *refusal;       /* room for all that a wait looks at */
     struct weir__descriptor *descriptor; /* for poll, or NULL */
 };
+
+/* The part of the ring that is worth a moment's wait, or a look for more: one in so many. */
+#define WEIR__ROOM_SHARE 8
 
 /* No tail: those are multiples of 8. */
 #define WEIR__NOWHERE UINT64_C(1)
@@ -198,6 +201,26 @@ uint64_t weir__publisher_next_wall(const struct weir_publisher *publisher);
 /* How far records may go without a look, a stride or a pad. */
 void weir__publisher_set_stop(struct weir_publisher *publisher);
 
+/* Where the record that waits for room, if any, ends with its next header: wanted. */
+void weir__publisher_find_wanted(struct weir_publisher *publisher);
+
+/* Where a joiner may begin: here. A pair, readable in one piece (see read_boundary()). */
+void weir__publisher_store_boundary(struct weir_publisher *publisher);
+
+/*
+ * Who is there, and how far we may write: limit, reserved as well, and what the readers were like. No
+ * batch holds anything back, and no pad is open. 0; else -EUCLEAN and those of a meeting.
+ */
+int weir__publisher_look(struct weir_publisher *publisher);
+
+/* What a wait looks at, now; of which refusal. */
+struct weir__refusal *weir__publisher_take_stock(struct weir_publisher *publisher,
+                                                 enum weir__refused refused);
+
+/* After a look that was refused so: 0, look again; or why not. */
+int weir__publisher_wait_for(struct weir_publisher *publisher, enum weir__refused refused,
+                             int64_t deadline_ns);
+
 /* Makes what a batch holds back visible. */
 void weir__publisher_commit_batch(struct weir_publisher *publisher);
 
@@ -209,11 +232,8 @@ void weir__publisher_commit_batch(struct weir_publisher *publisher);
 int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t bytes,
                               int64_t deadline_ns);
 
-/*
- * Before the lane goes: waits, a slice at most, for those whom no credit held us up for, and who
- * have not attached it yet. What a batch holds back is dropped.
- */
-void weir__publisher_hand_over(struct weir_publisher *publisher);
+/* Leaves the channel, at once, and frees the handle: also of one that was not opened altogether. */
+void weir__publisher_free(struct weir_publisher *publisher);
 
 /* After a call that was refused so, with -EAGAIN or -ETIMEDOUT: why, in words. */
 void weir__publisher_tell(const struct weir_publisher *publisher, enum weir__refused refused,

@@ -147,9 +147,6 @@ int weir_publisher_send_many_until(struct weir_publisher *publisher,
     return done > 0 ? (int)done : result;
 }
 
-/* Less of the ring than this is not worth a loan that asks for more. */
-#define ROOM_SHARE 8
-
 /*
  * The room that we know of was seen long ago; where it is too little for all, it is forgotten,
  * and so looked for. Not while a batch holds something back, which a look would commit.
@@ -158,8 +155,8 @@ static void forget_little_room(struct weir_publisher *publisher, uint64_t bytes,
 {
     uint64_t room = publisher->live->stop - publisher->tail;
     bool is_limited = publisher->live->stop == publisher->limit - WEIR__RECORD_HEADER_BYTES;
-    if (is_limited && publisher->batch_header == 0 && room < publisher->capacity / ROOM_SHARE &&
-        room / bytes < count) {
+    if (is_limited && publisher->batch_header == 0 &&
+        room < publisher->capacity / WEIR__ROOM_SHARE && room / bytes < count) {
         publisher->limit = publisher->tail;
         publisher->live->stop = 0;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a publisher begins and ends: its memory, its place in the channel, and what is left of them. */
+/* How a publisher begins: its memory, and its place in the channel. */
 #include "channel/publisher.h"
 
 #include <errno.h>
@@ -73,20 +73,6 @@ static int open_publisher(struct weir_publisher *publisher, const char *name,
     return 0;
 }
 
-static void free_publisher(struct weir_publisher *publisher)
-{
-    for (uint32_t i = 0; i < publisher->reader_count; i++)
-        weir__peer_part(&publisher->readers[i].peer);
-    weir__side_leave(&publisher->side);
-    free(publisher->readers);
-    free(publisher->wakers);
-    free(publisher->known);
-    free(publisher->walls);
-    free(publisher->refusal);
-    weir__live_free(publisher->live);
-    free(publisher);
-}
-
 int weir_publisher_open(struct weir_publisher **publisher, const char *name,
                         const struct weir_channel_options *options)
 {
@@ -107,24 +93,8 @@ int weir_publisher_open(struct weir_publisher **publisher, const char *name,
         *publisher = made;
     } else {
         weir__error_save(&saved);
-        free_publisher(made);
+        weir__publisher_free(made);
     }
     weir__error_restore(&saved);
     return result;
-}
-
-void weir_publisher_close(struct weir_publisher *publisher)
-{
-    if (!publisher)
-        return;
-    bool is_ours = weir__side_is_ours(&publisher->side);
-    if (is_ours && !publisher->has_ended)
-        /* Release [lane.end]. Pairs with look_for_end(). */
-        atomic_store_explicit(&publisher->lane->ended, 1, memory_order_release);
-    publisher->has_ended = true;
-    /* CRASH lane.ended */
-    if (is_ours)
-        weir__publisher_hand_over(publisher);
-    weir__descriptor_close(publisher->descriptor, is_ours);
-    free_publisher(publisher);
 }

@@ -36,7 +36,7 @@ void weir__publisher_settle_wakers(struct weir_publisher *publisher)
 bool weir__publisher_reader_has_released(const struct weir_publisher *publisher,
                                          const struct weir__reader *reader)
 {
-    if (!reader->page || !weir__reader_is_reading(reader, publisher->side.page, true))
+    if (!reader->page || !weir__reader_is_reading(reader, publisher->side.shown, true))
         return false;
     /* Acquire [lane.free]: all that it read comes before. Pairs with store_cursor() and
      * weir__lane_store_cursor(). */
@@ -65,7 +65,7 @@ static void forget(struct weir_publisher *publisher, uint32_t index)
         weir__descriptor_disarm(publisher->descriptor);
     if (publisher->known[reader->peer.number] == reader->peer.owner)
         publisher->known[reader->peer.number] = 0;
-    weir__peer_part(&reader->peer);
+    weir__peer_part(&publisher->side, &reader->peer);
     publisher->reader_count--;
     for (uint32_t i = index; i < publisher->reader_count; i++) {
         publisher->readers[i] = publisher->readers[i + 1];
@@ -78,7 +78,7 @@ static bool is_found(const struct weir_publisher *publisher, const struct weir__
 {
     const struct weir__slot_shm *slot = weir__peer_slot(&publisher->side, &reader->peer);
     return weir__peer_is_there(&publisher->side, &reader->peer) &&
-           (reader->unmet_page == 0 || weir__slot_page(slot) == reader->unmet_page);
+           (reader->unmet_shown == 0 || weir__slot_page(slot) == reader->unmet_shown);
 }
 
 /*
@@ -184,7 +184,7 @@ static int meet(struct weir_publisher *publisher, uint32_t index)
     if (result == -EAGAIN)
         return 0; /* listed, and has not shown its page: no credit */
     if (result != 0 && is_stranger(side, reader->peer.owner, page, result))
-        reader->unmet_page = page;
+        reader->unmet_shown = page;
     if (result != 0)
         return result;
     reader->page = weir_segment_data(reader->peer.memory);
@@ -202,7 +202,7 @@ int weir__publisher_update_readers(struct weir_publisher *publisher)
     forget_absent(publisher);
     find_new(publisher);
     for (uint32_t i = 0; i < publisher->reader_count && result == 0; i++)
-        if (!publisher->readers[i].page && publisher->readers[i].unmet_page == 0)
+        if (!publisher->readers[i].page && publisher->readers[i].unmet_shown == 0)
             result = meet(publisher, i);
     weir__publisher_settle_wakers(publisher);
     return result;
@@ -234,7 +234,7 @@ static void ring_unmet(const struct weir_publisher *publisher)
         if (is_new(publisher, i))
             weir__side_ring(&publisher->side, &slots->at[i].doorbell);
     for (uint32_t i = 0; i < publisher->reader_count; i++)
-        if (!publisher->readers[i].page && publisher->readers[i].unmet_page == 0)
+        if (!publisher->readers[i].page && publisher->readers[i].unmet_shown == 0)
             /* Found before it had shown it; a loan was out then. */
             weir__side_ring(&publisher->side,
                             &slots->at[publisher->readers[i].peer.number].doorbell);

@@ -19,7 +19,7 @@ static bool find_wall(const struct weir_publisher *publisher, const struct weir_
     uint64_t owner = atomic_load_explicit(&place->owner, memory_order_acquire);
     uint64_t bytes = atomic_load_explicit(&place->bytes, memory_order_acquire);
     uint64_t position = which - 1, in_ring = publisher->capacity - 1;
-    if ((which & 7) != 1 || owner != publisher->side.page || position >= cursor)
+    if ((which & 7) != 1 || owner != publisher->side.shown || position >= cursor)
         return false;
     if ((bytes & 7) != 0 || bytes < WEIR__RECORD_HEADER_BYTES || bytes > cursor - position ||
         bytes > weir__record_bytes(publisher->most_bytes) ||

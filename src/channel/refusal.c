@@ -15,7 +15,8 @@ bool weir__reader_is_reading(const struct weir__reader *reader, uint64_t shown, 
 bool weir__reader_refuses(const struct weir__reader *reader, uint64_t shown)
 {
     /* Acquire [lane.refused]: all that it has read of our lane comes before. Pairs with
-     * say_refused(), and with take_back_refusal() by the fence in look(). */
+     * weir__subscriber_say_refused(), and with take_back_refusal() by the fence in
+     * weir__publisher_look(). */
     return atomic_load_explicit(&reader->aside->refused, memory_order_acquire) == shown;
 }
 
@@ -52,8 +53,8 @@ static enum state state_of_page(const struct weir__refusal *refusal,
     bool is_attach_enough = is_attach_awaited(refusal);
     if (!is_waited(refusal, reader))
         return ABSENT;
-    if (!weir__reader_is_reading(reader, side->page, refusal->has_ended))
-        return weir__reader_refuses(reader, side->page) ? ABSENT : BLOCKING;
+    if (!weir__reader_is_reading(reader, side->shown, refusal->has_ended))
+        return weir__reader_refuses(reader, side->shown) ? ABSENT : BLOCKING;
     /* Relaxed: the call that follows acquires. */
     uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_relaxed);
     if (is_attach_enough)
@@ -93,9 +94,9 @@ static enum state state_of(const struct weir__refusal *refusal, const struct wei
     }
     if (!is_there)
         return ABSENT;
-    if (reader->unmet_page != 0)
-        return weir__slot_page(weir__peer_slot(side, &reader->peer)) == reader->unmet_page ? ABSENT
-                                                                                           : NEWS;
+    if (reader->unmet_shown != 0)
+        return weir__slot_page(weir__peer_slot(side, &reader->peer)) == reader->unmet_shown ? ABSENT
+                                                                                            : NEWS;
     if (weir__peer_is_shown(side, &reader->peer))
         return NEWS;
     return is_waited(refusal, reader) ? BLOCKING : ABSENT;

@@ -36,14 +36,14 @@ struct weir__reader {
     const struct weir__page_shm *page;   /* NULL: it was found, and not met yet */
     const struct weir__entry_shm *entry; /* ours, in its page */
     const struct weir__aside_shm *aside; /* likewise */
-    uint64_t unmet_page; /* its slot's, of which we cannot be a reader: it refuses us; 0: none */
-    bool is_attached;    /* it had our lane, when we last looked */
-    bool is_out;         /* it had refused our lane, or we its page: nobody waits for it */
-    uint64_t cursor;     /* at that look */
-    uint64_t found_at;   /* our tail when it was found */
-    bool is_lossy;       /* never waited for */
-    bool is_evicted;     /* not waited for, until it has caught up */
-    uint64_t holds;      /* at that look: what it had announced of our lane */
+    uint64_t unmet_shown; /* its slot's, of which we cannot be a reader: it refuses us; 0: none */
+    bool is_attached;     /* it had our lane, when we last looked */
+    bool is_out;          /* it had refused our lane, or we its page: nobody waits for it */
+    uint64_t cursor;      /* at that look */
+    uint64_t found_at;    /* our tail when it was found */
+    bool is_lossy;        /* never waited for */
+    bool is_evicted;      /* not waited for, until it has caught up */
+    uint64_t holds;       /* at that look: what it had announced of our lane */
 };
 
 enum weir__refused {

@@ -15,8 +15,6 @@
 #include "segment/handle.h"
 #include "segment/identity.h"
 
-#define SPIN_DEFAULT_NS 20000
-
 /* Looks in a row that found nothing, before they are held to be made in vain. */
 #define LOOKS_MAX 8
 /* Instead of such a number: there is one look more, and then the wait ends, as a signal came. */
@@ -46,7 +44,7 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
         return result;
     side->waiter.is_by_default = to->spin_ns == 0 && (to->flags & WEIR_CHANNEL_SPIN_ONLY) == 0;
     if (to->spin_ns == 0)
-        to->spin_ns = SPIN_DEFAULT_NS;
+        to->spin_ns = WEIR__SPIN_NS;
     /* Before the channel is made with it: a persistent one would stay. */
     if (side->role == WEIR__PUBLISHER && to->type_name)
         result = weir__type_check(to->type_name, to->type_bytes, to->ring_bytes);
@@ -232,7 +230,7 @@ void weir__side_ring_all(const struct weir__side *side)
 
 void weir__side_list(struct weir__side *side)
 {
-    side->page = weir__slot_show(weir__side_own(side), side->number, side->me, side->memory->id);
+    side->shown = weir__slot_show(weir__side_own(side), side->number, side->me, side->memory->id);
     weir__side_ring_all(side);
 }
 
@@ -298,7 +296,7 @@ static int nap(int64_t deadline_ns)
 bool weir__side_has_place(const struct weir__side *side)
 {
     const struct weir__slot_shm *slot = &weir__side_own(side)->at[side->number];
-    return weir__slot_owner(slot) == side->me && weir__slot_page(slot) == side->page;
+    return weir__slot_owner(slot) == side->me && weir__slot_page(slot) == side->shown;
 }
 
 bool weir__side_keep_place(struct weir__side *side)
@@ -306,7 +304,7 @@ bool weir__side_keep_place(struct weir__side *side)
     if (weir__side_has_place(side))
         return true;
     side->put_outs++;
-    if (!weir__slot_regain(weir__side_own(side), side->number, side->me, side->page))
+    if (!weir__slot_regain(weir__side_own(side), side->number, side->me, side->shown))
         return false;
     weir__side_ring_all(side); /* who came meanwhile does not know of us */
     return true;

@@ -39,11 +39,11 @@ struct weir__side {
     bool is_lossy;               /* a subscriber for which nobody waits */
     uint32_t number;             /* our slot */
     struct weir_segment *memory; /* ours: lane or page */
-    uint64_t touched_bytes;      /* of others' memory, brought in without a question */
-    uint64_t me;                 /* identity and session, as in the slot */
-    bool has_membarrier;         /* registered: the others' barrier reaches us */
+    uint64_t touched_bytes; /* of others' memory that is attached: brought in without a question */
+    uint64_t me;            /* identity and session, as in the slot */
+    bool has_membarrier;    /* registered: the others' barrier reaches us */
     bool is_listed;
-    uint64_t page;     /* what our slot shows */
+    uint64_t shown;    /* by our slot: our memory */
     uint32_t put_outs; /* how often it was found to be no longer ours */
     bool took_dead;    /* our slot was a dead one's */
     struct weir__waiter waiter;

@@ -47,4 +47,18 @@ static inline void weir__count_missed(struct weir__subscriber_stats_shm *stats, 
     weir__count_many(&stats->bytes_base, 0 - bytes);
 }
 
+/* The bases change, and so do the entries that they belong to. */
+static inline void weir__totals_begin(struct weir__subscriber_stats_shm *stats)
+{
+    /* Relaxed [stats.version]: the fence keeps what follows behind it. Pairs with read_total(). */
+    atomic_fetch_add_explicit(&stats->version, 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+static inline void weir__totals_end(struct weir__subscriber_stats_shm *stats)
+{
+    /* Release [stats.version]: all that changed. Pairs with read_total(). */
+    atomic_fetch_add_explicit(&stats->version, 1, memory_order_release);
+}
+
 #endif

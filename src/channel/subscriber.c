@@ -124,7 +124,7 @@ static __attribute__((noinline, cold)) int wake_publisher(struct weir_subscriber
  */
 static inline int store_cursor(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    struct weir__entry_shm *entry = lane->cursor;
+    struct weir__entry_shm *entry = lane->entry;
     uint64_t head = lane->head, count = lane->count;
     /* Relaxed [lane.released]: who inspects tells it from what the cursor says. Pairs with
      * read_entries(). */
@@ -152,7 +152,7 @@ static __attribute__((noinline)) int take_any(struct weir_subscriber *subscriber
             place = place_at_head(subscriber->live->lane);
     }
     if (result != 0)
-        return weir__subscriber_told(subscriber, result);
+        return weir__subscriber_without(subscriber, message, result);
     *weir__hold_at(subscriber, weir__hold_count(subscriber)) =
         (struct weir__hold){ .lane = place.lane, .position = place.head };
     weir__holds_add(subscriber, 1);
@@ -282,7 +282,7 @@ static int refuse_receive(struct weir_subscriber *subscriber, int result, uint64
                                 subscriber->live->lane->missed, message);
         weir__subscriber_keep_turn(subscriber);
     }
-    weir__subscriber_told(subscriber, result);
+    weir__subscriber_without(subscriber, message, result);
     if (result == -EMSGSIZE)
         return weir__fail(EMSGSIZE, "the message has %u bytes, there is room for %zu",
                           weir__record_length(header), capacity_bytes);
@@ -407,7 +407,7 @@ static int open_subscriber(struct weir_subscriber *subscriber, const char *name,
     subscriber->page = weir_segment_data(side->memory);
     weir__side_list(side);
     /* CRASH page.unattached */
-    result = weir__subscriber_attach_new(subscriber);
+    result = weir__subscriber_attach_new(subscriber, true);
     subscriber->is_open = true;
     return result;
 }

@@ -5,20 +5,20 @@
 /*
  * A subscriber's handle. docs/lane.md, "Receiving"; layout.h says who writes what.
  *
- * S1: head of a lane, and each hold of it that is not announced, lie in [cursor, cursor +
+ * SU1: head of a lane, and each hold of it that is not announced, lie in [cursor, cursor +
  *     capacity]. That holds while the cursor of its entry is that lane's, and its publisher does not
  *     write anew what was not given back. If it does, they may lie further on, each still in the ring.
- * S2: what was loaded from a lane was loaded once, and checked before it was used.
- * S3: a message that is held keeps its lane attached, also after the publisher is gone.
- * S5: of a lane that is validated nothing is believed before reserved was loaded behind it; and
- *     stop is 0, so that the fast paths, which do not ask, know nothing of it.
- * S6: a hold that is announced is named in one place of the page, and stays there until it is
- *     released; announced of a lane are those of its holds.
- * S4: lanes[] are those that were not left; of each slot there is one at most. left are the others,
+ * SU2: what was loaded from a lane was loaded once, and checked before it was used.
+ * SU3: a message that is held keeps its lane attached, also after the publisher is gone.
+ * SU4: lanes[] are those that were not left; of each slot there is one at most. left are the others,
  *     of each of which something is held.
- * S7: stop is at most turn_end, and at most the end of the lap for which it and lap were set; head
+ * SU5: of a lane that is validated nothing is believed before reserved was loaded behind it; and
+ *     stop is 0, so that the fast paths, which do not ask, know nothing of it.
+ * SU6: a hold that is announced is named in one place of the page, and stays there until it is
+ *     released; announced of a lane are those of its holds.
+ * SU7: stop is at most turn_end, and at most the end of the lap for which it and lap were set; head
  *     never falls. So as long as head < stop, it is in that lap, and lies at lap + head.
- * S8: where live->only is not WEIR__QUEUED, it says what is held: nothing, or one message of the lane
+ * SU8: where live->only is not WEIR__QUEUED, it says what is held: nothing, or one message of the lane
  *     that has the turn; the queue is empty, and there is no descriptor.
  */
 
@@ -64,7 +64,7 @@ struct weir__lane {
     uintptr_t lap;   /* where position 0 would lie, if the lap that stop is in were the first */
     uint64_t count;  /* the next message's sequence */
     uint32_t number; /* of the lanes of this subscriber: no two alike, as sessions may be */
-    struct weir__entry_shm *cursor; /* its entry in our page */
+    struct weir__entry_shm *entry; /* its own in our page */
     struct weir__ring ring;
     struct weir__waker waker; /* of the publisher */
 
@@ -117,14 +117,15 @@ struct weir__placed {
  * descriptor's thread does not look.
  */
 struct weir__berth {
-    struct weir__lane *lane;          /* that the cursor of the entry is of; NULL: of none */
-    bool is_attached;                 /* there is a lane of this slot among the lanes */
-    uint64_t finished, finished_page; /* whose lane was left, as the slot had it */
+    struct weir__lane *lane;           /* that the cursor of the entry is of; NULL: of none */
+    bool is_attached;                  /* there is a lane of this slot among the lanes */
+    uint64_t finished, finished_shown; /* whose lane was left, as the slot had it */
     uint64_t first; /* what was shown when we opened: of any other we read all, from its begin */
     uint64_t torn,
-        torn_page;         /* whose lane we could not begin, as its boundary stands half stored */
+        torn_shown;        /* whose lane we could not begin, as its boundary stands half stored */
     unsigned torn_count;   /* so many times */
     int64_t torn_until_ns; /* and until then it is no reason for a look */
+    struct weir__scarce scarce;
 };
 
 /* So often it is one at once; then once a slice: who is stopped there may stay so. */
@@ -146,17 +147,26 @@ struct weir_subscriber {
     uint32_t put_outs;          /* of side->put_outs, those after which the lanes were looked at */
     uint32_t numbers;           /* lanes attached so far */
     uint32_t rounds;            /* looks over all lanes */
-    unsigned turns;             /* that it looks away, in a stream, before it waits */
+    unsigned pauses;            /* that it looks away, in a stream, before it waits */
     uint64_t run, runs;         /* of several lanes since then: messages, and of how many lanes */
     bool is_behind;             /* and whether one had all that its turn takes */
     bool is_open;               /* all that were there at the open are attached */
+    bool is_scarce;             /* there was no room for one of those that are shown */
     int untold_end;             /* -ENODATA, -EPIPE: the last lane's; no other was attached since */
+    uint64_t untold_missed;     /* behind the last messages of lanes that have ended */
+    uint64_t missed_at_end;     /* the same, as the last end was told */
     struct weir__berth *berths; /* by slot */
-    struct view *view;          /* room for all that a wait looks at */
+    struct weir__view *view;    /* room for all that a wait looks at */
     struct weir__placed places[WEIR__HOLDS_ANNOUNCED];
     uint32_t hold_first, hold_count;         /* the queue of holds: use weir__hold_at() */
     struct weir__hold holds[WEIR_HOLDS_MAX]; /* round and round */
 };
+
+static inline struct weir__berth *weir__lane_berth(struct weir_subscriber *subscriber,
+                                                   const struct weir__lane *lane)
+{
+    return &subscriber->berths[lane->peer.number];
+}
 
 static inline bool weir__hold_is_announced(const struct weir__hold *hold)
 {
@@ -311,7 +321,7 @@ static inline bool weir__is_intact(const struct weir__lane_shm *shm, uint64_t ca
 {
     /* Acquire fence [lane.reserved]: what was read comes before the load. If any of it was written
      * behind a fence of the publisher, the load sees what that fence stands behind. Pairs with
-     * weir__publisher_reserve() and look(). */
+     * weir__publisher_reserve() and weir__publisher_look(). */
     atomic_thread_fence(memory_order_acquire);
     uint64_t reserved = atomic_load_explicit(&shm->reserved, memory_order_relaxed);
     return reserved <= position || reserved - position <= capacity;
@@ -321,6 +331,12 @@ static inline bool weir__lane_is_intact(const struct weir__lane *lane, uint64_t 
 {
     return weir__is_intact(lane->shm, lane->ring.capacity, position);
 }
+
+/* How often one may be overtaken in a row, before another look, or another lane's turn. */
+#define WEIR__OVERTAKEN_MAX 100
+
+/* How much of one lane is read, while there are others, before it is the next one's turn: what they wait for. */
+#define WEIR__TURN_BYTES 8192
 
 enum weir__found {
     WEIR__FOUND_NOTHING,
@@ -363,6 +379,17 @@ size_t weir__lane_copy_many(struct weir_subscriber *subscriber, uint64_t header,
                             unsigned char *data, size_t capacity_bytes,
                             struct weir_message *messages, size_t count);
 
+/*
+ * What peer shows, as a lane that is validated, of a channel whose messages have type_bytes; nothing of it
+ * is read yet. -EPROTO, -ENOMEM.
+ */
+int weir__lane_make(struct weir__lane **made, const struct weir__peer *peer, uint64_t type_bytes,
+                    uint32_t number);
+
+/* To the publisher of a slot: we read nothing of its lane, so it need not wait for us. */
+void weir__subscriber_say_refused(struct weir_subscriber *subscriber, uint32_t number,
+                                  uint64_t page);
+
 /* Where a subscriber goes on, or begins. */
 enum weir__pick {
     WEIR__PICK_OLDEST, /* the oldest place that is kept */
@@ -374,6 +401,12 @@ enum weir__pick {
 struct weir__mark {
     uint64_t position, count;
 };
+
+static inline void weir__lane_go_to(struct weir__lane *lane, const struct weir__mark *mark)
+{
+    lane->head = mark->position;
+    lane->count = mark->count;
+}
 
 /*
  * 0; -EAGAIN: it was overwritten meanwhile, and mark is the newest that was read whole, or what it
@@ -444,14 +477,22 @@ void weir__subscriber_drop_hold(struct weir_subscriber *subscriber, unsigned ind
  */
 void weir__subscriber_forget(struct weir_subscriber *subscriber);
 
-/* Whether a publisher is shown that is new to us: reads slots and berths alone. */
+/*
+ * Whether a publisher is shown that is new to us, and to be looked at: for which there was no room is
+ * not before a slice has gone. Reads slots and berths alone.
+ */
 bool weir__subscriber_has_new(const struct weir_subscriber *subscriber);
+
+/* The same, whether there was room or not. */
+bool weir__subscriber_is_shown_new(const struct weir_subscriber *subscriber);
 
 /*
  * Attaches the lanes that are shown and new. 0; else why one of them was refused: each is told once.
- * In an open that is left to the first take: all that are not refused are attached.
+ * In an open that is left to the first take: all that are not refused are attached. For which there was
+ * no room (-ENOMEM) that is told once as well, and each time that is_idle, since there is nothing else
+ * to be told; it is tried again then, and once a slice.
  */
-int weir__subscriber_attach_new(struct weir_subscriber *subscriber);
+int weir__subscriber_attach_new(struct weir_subscriber *subscriber, bool is_idle);
 
 /*
  * Whether a moment may be waited for the record at head, before a wait is begun in earnest: of one lane
@@ -478,11 +519,43 @@ static inline unsigned weir__lane_effort(const struct weir__lane *lane)
  */
 int weir__subscriber_in_time(unsigned attempts, int64_t deadline_ns);
 
+/*
+ * What a call that has no message ends with: the descriptor is as it should be afterwards. At an end
+ * that is told, message, unless it is NULL, says what was missed and no message told of. Returns result.
+ */
+int weir__subscriber_without(struct weir_subscriber *subscriber, struct weir_message *message,
+                             int result);
+
 /* The message that was found stays the next one, although it is not read yet. */
 void weir__subscriber_keep_turn(struct weir_subscriber *subscriber);
 
 /* Room for what a wait looks at, so that nothing is allocated later. -ENOMEM. */
 int weir__subscriber_make_view(struct weir_subscriber *subscriber);
+
+/* What a wait looks at, as it is now. */
+struct weir__view *weir__subscriber_take_view(struct weir_subscriber *subscriber);
+
+/* Of a view. Cheap, changes nothing: whether a look may find a message, an end, or another publisher. */
+bool weir__view_may_have_message(void *view);
+
+/*
+ * Asks the kernel for the publishers, and puts the dead out. true: there was one, or our own place is to
+ * be looked after.
+ */
+bool weir__view_ask(void *view);
+
+/* The next message, of the lane whose turn it is then; header 0: there is none. */
+int weir__subscriber_look_around(struct weir_subscriber *subscriber, uint64_t *header,
+                                 bool may_pause);
+
+/* All lanes are empty: are some for good? The end of the last one, alone, is told. */
+int weir__subscriber_look_for_ends(struct weir_subscriber *subscriber);
+
+/*
+ * Who always finds messages leaves what has ended as well, one lane a round at most: another
+ * publisher may stand in its slot by now, and wait for us.
+ */
+int weir__subscriber_look_for_an_end(struct weir_subscriber *subscriber);
 
 /*
  * The descriptor, which exists, until the update: its thread looks at nothing. It must not

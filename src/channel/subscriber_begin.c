@@ -20,7 +20,7 @@ static bool may_try(const struct weir__lane *lane, int attempt, int result)
 static bool read_boundary(const struct weir__lane *lane, struct weir__mark *mark)
 {
     const struct weir__lane_shm *shm = lane->shm;
-    /* Acquire [lane.boundary]: three loads in this order. Pairs with store_boundary(). */
+    /* Acquire [lane.boundary]: three loads in this order. Pairs with weir__publisher_store_boundary(). */
     mark->position = atomic_load_explicit(&shm->boundary, memory_order_acquire);
     mark->count = atomic_load_explicit(&shm->boundary_count, memory_order_acquire);
     return atomic_load_explicit(&shm->boundary_before, memory_order_acquire) == mark->position;
@@ -132,19 +132,13 @@ static int walk(struct weir_subscriber *subscriber, struct weir__lane *lane, uin
     return 0;
 }
 
-static void go_to(struct weir__lane *lane, const struct weir__mark *mark)
-{
-    lane->head = mark->position;
-    lane->count = mark->count;
-}
-
 /*
  * Overtaken each time, while nobody waits for it: it begins now, at the newest place that it has
  * seen whole, with the count of that. What is overwritten from there on is missed.
  */
 static int begin_overtaken(struct weir__lane *lane, const struct weir__mark *newest)
 {
-    go_to(lane, newest);
+    weir__lane_go_to(lane, newest);
     return 0;
 }
 
@@ -158,10 +152,10 @@ static int pick(struct weir_subscriber *subscriber, struct weir__lane *lane, enu
 
 static void note_torn(struct weir__berth *berth, const struct weir__peer *peer)
 {
-    if (berth->torn != peer->owner || berth->torn_page != peer->page)
+    if (berth->torn != peer->owner || berth->torn_shown != peer->shown)
         berth->torn_count = 0;
     berth->torn = peer->owner;
-    berth->torn_page = peer->page;
+    berth->torn_shown = peer->shown;
     if (berth->torn_count < WEIR__TORN_TRIES)
         berth->torn_count++;
     else
@@ -190,7 +184,7 @@ static int begin_waited_for(struct weir_subscriber *subscriber, struct weir__lan
             return leave_torn(subscriber, lane);
     if ((boundary.position & 7) != 0)
         return weir__lane_corrupt(subscriber, lane);
-    go_to(lane, &boundary);
+    weir__lane_go_to(lane, &boundary);
     return walk(subscriber, lane, UINT64_MAX);
 }
 
@@ -208,7 +202,7 @@ static int begin_now(struct weir_subscriber *subscriber, struct weir__lane *lane
         result = pick(subscriber, lane, WEIR__PICK_NEWEST, 0, &mark);
         if (result != 0)
             continue;
-        go_to(lane, &mark);
+        weir__lane_go_to(lane, &mark);
         result = walk(subscriber, lane, UINT64_MAX);
     }
     return result == -EAGAIN ? begin_overtaken(lane, &mark) : result;
@@ -221,7 +215,7 @@ static int walk_back(struct weir_subscriber *subscriber, struct weir__lane *lane
     int result = pick(subscriber, lane, WEIR__PICK_NEWEST, 0, newest);
     if (result != 0)
         return result;
-    go_to(lane, newest);
+    weir__lane_go_to(lane, newest);
     result = walk(subscriber, lane, UINT64_MAX);
     if (result != 0)
         return result;
@@ -231,7 +225,7 @@ static int walk_back(struct weir_subscriber *subscriber, struct weir__lane *lane
     result = pick(subscriber, lane, WEIR__PICK_BEFORE, count, &mark);
     if (result != 0)
         return result;
-    go_to(lane, &mark);
+    weir__lane_go_to(lane, &mark);
     return walk(subscriber, lane, count);
 }
 
@@ -246,7 +240,7 @@ static int begin_back(struct weir_subscriber *subscriber, struct weir__lane *lan
         } else {
             result = pick(subscriber, lane, WEIR__PICK_OLDEST, 0, &newest);
             if (result == 0)
-                go_to(lane, &newest); /* the oldest, now */
+                weir__lane_go_to(lane, &newest); /* the oldest, now */
         }
     }
     if (result != -EAGAIN)
@@ -256,7 +250,7 @@ static int begin_back(struct weir_subscriber *subscriber, struct weir__lane *lan
 
 int weir__lane_begin(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    bool was_there = subscriber->berths[lane->peer.number].first == lane->peer.page;
+    bool was_there = subscriber->berths[lane->peer.number].first == lane->peer.shown;
     /* Who comes later is read from its begin; a reliable one that nothing evicts finds that it has
      * written nothing yet. */
     if (!was_there && lane->is_validated)

@@ -39,7 +39,7 @@ static unsigned find_place(const struct weir_subscriber *subscriber)
 static void fill_place(struct weir__place_shm *place, const struct weir__hold *hold, uint64_t bytes)
 {
     /* Release [hold.place]. Pairs with find_wall(). */
-    atomic_store_explicit(&place->owner, hold->lane->peer.page, memory_order_release);
+    atomic_store_explicit(&place->owner, hold->lane->peer.shown, memory_order_release);
     atomic_store_explicit(&place->bytes, bytes, memory_order_release);
     /* CRASH hold.named */
     /* Release [hold.place]: owner and bytes before it. Pairs with find_wall(). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lanes: attached, read from header to header, given back, left. */
+/* Lanes: read from header to header, given back, left. */
 #include "channel/subscriber.h"
 
 #include <errno.h>
@@ -8,17 +8,32 @@
 #include "base/error.h"
 #include "segment/handle.h"
 
-static struct weir__berth *berth_of(struct weir_subscriber *subscriber,
-                                    const struct weir__lane *lane)
+int weir__lane_make(struct weir__lane **made, const struct weir__peer *peer, uint64_t type_bytes,
+                    uint32_t number)
 {
-    return &subscriber->berths[lane->peer.number];
+    unsigned char *memory = weir_segment_data(peer->memory);
+    uint64_t capacity = weir_segment_size(peer->memory) - WEIR__LANE_RING_OFFSET;
+    if ((capacity & (capacity - 1)) != 0)
+        return weir__fail(EPROTO, "the publisher's ring has no size that weir makes");
+    struct weir__lane *lane = aligned_alloc(_Alignof(struct weir__lane), sizeof *lane);
+    if (!lane)
+        return weir__fail(ENOMEM, "no memory for a lane");
+    *lane = (struct weir__lane){
+        .ring = weir__ring_of(memory, capacity, type_bytes),
+        .number = number,
+        .is_validated = true,
+        .shm = (const struct weir__lane_shm *)(const void *)memory,
+        .peer = *peer,
+    };
+    *made = lane;
+    return 0;
 }
 
 static void free_lane(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    if (berth_of(subscriber, lane)->lane == lane)
-        berth_of(subscriber, lane)->lane = NULL;
-    weir__peer_part(&lane->peer);
+    if (weir__lane_berth(subscriber, lane)->lane == lane)
+        weir__lane_berth(subscriber, lane)->lane = NULL;
+    weir__peer_part(&subscriber->side, &lane->peer);
     free(lane);
 }
 
@@ -33,20 +48,6 @@ static void count_left(struct weir_subscriber *subscriber, struct weir__lane *la
     weir__count_many(&stats->bytes_base, cursor - lane->counted_bytes);
     lane->counted_messages = released;
     lane->counted_bytes = cursor;
-}
-
-/* The bases change, and so do the entries that they belong to. */
-static void change_begin(struct weir__subscriber_stats_shm *stats)
-{
-    /* Relaxed [stats.version]: the fence keeps what follows behind it. Pairs with read_total(). */
-    atomic_fetch_add_explicit(&stats->version, 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-}
-
-static void change_end(struct weir__subscriber_stats_shm *stats)
-{
-    /* Release [stats.version]: all that changed. Pairs with read_total(). */
-    atomic_fetch_add_explicit(&stats->version, 1, memory_order_release);
 }
 
 /* Whether anything of it is held: then it stays attached. */
@@ -71,14 +72,14 @@ void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__la
     }
     if (lane->is_left)
         count_left(subscriber, lane, released, cursor);
-    if (berth_of(subscriber, lane)->lane != lane)
+    if (weir__lane_berth(subscriber, lane)->lane != lane)
         return; /* the entry is a later lane's, or nobody's */
     /* Relaxed [lane.released]: who inspects tells it from what the cursor says. Pairs with
      * read_entries(). */
-    atomic_store_explicit(&lane->cursor->released, released, memory_order_relaxed);
+    atomic_store_explicit(&lane->entry->released, released, memory_order_relaxed);
     /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
      * weir__publisher_reader_has_released(). */
-    atomic_store_explicit(&lane->cursor->cursor, cursor, memory_order_release);
+    atomic_store_explicit(&lane->entry->cursor, cursor, memory_order_release);
     weir__wake(&lane->waker, weir__side_stats(&subscriber->side));
 }
 
@@ -86,10 +87,10 @@ void weir__lane_skip(struct weir_subscriber *subscriber, struct weir__lane *lane
                      uint64_t bytes)
 {
     struct weir__subscriber_stats_shm *stats = &subscriber->page->stats;
-    change_begin(stats);
+    weir__totals_begin(stats);
     weir__count_missed(stats, missed, bytes);
     weir__lane_store_cursor(subscriber, lane);
-    change_end(stats);
+    weir__totals_end(stats);
 }
 
 struct weir__aside_shm *weir__subscriber_aside(struct weir_subscriber *subscriber, uint32_t number)
@@ -100,46 +101,12 @@ struct weir__aside_shm *weir__subscriber_aside(struct weir_subscriber *subscribe
                                                                  number);
 }
 
-static struct weir__entry_shm *entry_of(struct weir_subscriber *subscriber, uint32_t number)
-{
-    const struct weir__side *side = &subscriber->side;
-    uint32_t line = weir__page_epoch_line(weir__side_others(side)->count, side->number);
-    /* Ours to write, as the page is. */
-    return (struct weir__entry_shm *)(uintptr_t)weir__page_entry(subscriber->page, line, number);
-}
-
-/* To the publisher of a slot: we read nothing of its lane, so it need not wait for us. */
-static void say_refused(struct weir_subscriber *subscriber, uint32_t number, uint64_t page)
-{
-    /* Release [lane.refused]: all that we have read of it comes before. Pairs with
-     * weir__reader_refuses(). */
-    atomic_store_explicit(&weir__subscriber_aside(subscriber, number)->refused, page,
-                          memory_order_release);
-    /* CRASH page.refused */
-    weir__side_ring(&subscriber->side, &weir__side_others(&subscriber->side)->at[number].doorbell);
-}
-
-/* The lane that is shown by this word is attached after all: before it is read where it begins. */
-static void take_back_refusal(struct weir_subscriber *subscriber, uint32_t number, uint64_t page)
-{
-    weir__atomic_u64 *refused = &weir__subscriber_aside(subscriber, number)->refused;
-    /* Relaxed: our own word. */
-    if (atomic_load_explicit(refused, memory_order_relaxed) != page)
-        return;
-    atomic_store_explicit(refused, 0, memory_order_relaxed);
-    /* As at a claim: the publisher's next look, or reservation, finds that we are to be waited for. */
-    weir__slots_changed(weir__side_own(&subscriber->side));
-    /* Full fence [lane.refused]: no longer refused, then the boundary. Pairs with that in look():
-     * either the publisher sees it, and gives no credit, or we read that boundary or a later one. */
-    atomic_thread_fence(memory_order_seq_cst);
-}
-
 /* A lane that was left, and of which nothing is held any more. */
 static void end_lane(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
     const struct weir__slot_shm *slot = weir__peer_slot(&subscriber->side, &lane->peer);
     if (lane->is_false && weir__slot_owner(slot) == lane->peer.owner)
-        say_refused(subscriber, lane->peer.number, lane->peer.page);
+        weir__subscriber_say_refused(subscriber, lane->peer.number, lane->peer.shown);
     free_lane(subscriber, lane);
 }
 
@@ -202,22 +169,21 @@ static void remove_lane(struct weir_subscriber *subscriber, const struct weir__l
 
 void weir__lane_leave(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
-    struct weir__berth *berth = berth_of(subscriber, lane);
+    struct weir__berth *berth = weir__lane_berth(subscriber, lane);
     struct weir__subscriber_stats_shm *stats = &subscriber->page->stats;
     if (subscriber->descriptor) /* its thread must not look into what is detached */
         weir__descriptor_disarm(subscriber->descriptor);
-    change_begin(stats);
+    weir__totals_begin(stats);
     /* Relaxed [lane.released]: our own words, as is the cursor. */
-    count_left(subscriber, lane,
-               atomic_load_explicit(&lane->cursor->released, memory_order_relaxed),
-               atomic_load_explicit(&lane->cursor->cursor, memory_order_relaxed));
+    count_left(subscriber, lane, atomic_load_explicit(&lane->entry->released, memory_order_relaxed),
+               atomic_load_explicit(&lane->entry->cursor, memory_order_relaxed));
     /* Relaxed [lane.attached]: nobody of that lane looks any more. Pairs with
      * weir__reader_is_reading(). */
-    atomic_store_explicit(&lane->cursor->lane, 0, memory_order_relaxed);
-    change_end(stats);
+    atomic_store_explicit(&lane->entry->lane, 0, memory_order_relaxed);
+    weir__totals_end(stats);
     /* CRASH page.leaving */
     berth->finished = lane->peer.owner;
-    berth->finished_page = lane->peer.page;
+    berth->finished_shown = lane->peer.shown;
     berth->is_attached = false;
     lane->is_left = true;
     remove_lane(subscriber, lane);
@@ -235,7 +201,7 @@ void weir__lane_finish(struct weir_subscriber *subscriber, struct weir__lane *la
     weir__atomic_u32 *doorbell = lane->waker.doorbell;
     weir__lane_store_cursor(subscriber, lane); /* over a pad */
     /* Release [lane.finished]: the cursor before it. Pairs with weir__reader_is_reading(). */
-    atomic_store_explicit(&lane->cursor->finished, lane->peer.page, memory_order_release);
+    atomic_store_explicit(&lane->entry->finished, lane->peer.shown, memory_order_release);
     weir__lane_leave(subscriber, lane);
     weir__side_ring(&subscriber->side, doorbell);
 }
@@ -244,7 +210,7 @@ int weir__lane_corrupt(struct weir_subscriber *subscriber, struct weir__lane *la
 {
     uint64_t head = lane->head;
     weir__count(&weir__side_stats(&subscriber->side)->refusals);
-    berth_of(subscriber, lane)->lane = NULL; /* the cursor is nobody's from now on */
+    weir__lane_berth(subscriber, lane)->lane = NULL; /* the cursor is nobody's from now on */
     lane->is_false = true;
     weir__lane_leave(subscriber, lane);
     return weir__fail(EUCLEAN, "the publisher's record at position %llu cannot be true",
@@ -304,158 +270,4 @@ int weir__lane_next(struct weir_subscriber *subscriber, struct weir__lane *lane,
     if (*header == 0 || weir__is_message(ring, at, *header))
         return 0;
     return weir__lane_corrupt_header(subscriber, lane, *header);
-}
-
-/* What was met, as a lane; nothing of it is read yet. -EPROTO, -ENOMEM: it was parted from. */
-static int make_lane(struct weir_subscriber *subscriber, struct weir__peer *peer,
-                     struct weir__lane **made)
-{
-    unsigned char *memory = weir_segment_data(peer->memory);
-    uint64_t capacity = weir_segment_size(peer->memory) - WEIR__LANE_RING_OFFSET;
-    bool is_possible = (capacity & (capacity - 1)) == 0;
-    struct weir__lane *lane =
-        is_possible ? aligned_alloc(_Alignof(struct weir__lane), sizeof *lane) : NULL;
-    if (!lane) {
-        weir__peer_part(peer);
-        return is_possible ? weir__fail(ENOMEM, "no memory for a lane")
-                           : weir__fail(EPROTO, "the publisher's ring has no size that weir makes");
-    }
-    *lane = (struct weir__lane){
-        .ring = weir__ring_of(memory, capacity, subscriber->side.directory.terms.type_bytes),
-        .cursor = entry_of(subscriber, peer->number),
-        .number = ++subscriber->numbers,
-        .shm = (const struct weir__lane_shm *)(const void *)memory,
-        .peer = *peer,
-    };
-    lane->is_validated = subscriber->side.is_lossy || lane->shm->evicts != 0;
-    lane->waker = weir__peer_waker(&subscriber->side, peer, &lane->shm->epoch);
-    berth_of(subscriber, lane)->lane = lane; /* that of a former one moves the cursor no more */
-    berth_of(subscriber, lane)->is_attached = true;
-    subscriber->lanes[subscriber->lane_count++] = lane;
-    *made = lane;
-    return 0;
-}
-
-/* Whether the publisher would take us, too; else it is parted from. */
-static int ask_consent(struct weir_subscriber *subscriber, struct weir__peer *peer)
-{
-    const struct weir__lane_shm *shm = weir_segment_data(peer->memory);
-    int result = weir__peer_consent(peer->memory->id, shm->trust, shm->trust_uid,
-                                    subscriber->side.memory->id);
-    if (result != 0)
-        weir__peer_part(peer);
-    return result;
-}
-
-static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
-{
-    struct weir__peer peer = { .owner = owner, .number = number };
-    struct weir__lane *lane = NULL;
-    int result =
-        weir__peer_meet(&subscriber->side, &peer, WEIR__LANE_MAGIC,
-                        WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, weir__lane_most_bytes());
-    if (result == 0)
-        result = ask_consent(subscriber, &peer);
-    if (result == 0)
-        result = make_lane(subscriber, &peer, &lane);
-    if (result != 0)
-        return result;
-    take_back_refusal(subscriber, number, lane->peer.page);
-    /* Relaxed [lane.finished]: nobody of that lane looks any more. Pairs with
-     * weir__reader_is_reading(). */
-    atomic_store_explicit(&lane->cursor->finished, 0, memory_order_relaxed);
-    /* Relaxed [hold.count]: likewise; before the lane is attached. Pairs with
-     * weir__publisher_note_walls(). */
-    atomic_store_explicit(&weir__subscriber_aside(subscriber, number)->holds, 0,
-                          memory_order_relaxed);
-    result = weir__lane_begin(subscriber, lane);
-    if (result != 0)
-        return result;
-    weir__lane_store_cursor(subscriber, lane);
-    change_begin(&subscriber->page->stats);
-    weir__count_many(&subscriber->page->stats.messages_base, 0 - lane->count);
-    weir__count_many(&subscriber->page->stats.bytes_base, 0 - lane->head);
-    lane->is_counted = true;
-    /* Release [lane.attached]: the cursor before the credit. Pairs with
-     * weir__reader_is_reading(). */
-    atomic_store_explicit(&lane->cursor->lane, lane->peer.page, memory_order_release);
-    change_end(&subscriber->page->stats);
-    subscriber->untold_end = 0;
-    weir__side_ring(&subscriber->side, lane->waker.doorbell);
-    return 0;
-}
-
-/* Whether there is something to attach in a slot: shown, and neither attached nor finished. */
-static bool is_new(const struct weir_subscriber *subscriber, uint32_t number, uint64_t owner,
-                   uint64_t page)
-{
-    const struct weir__berth *berth = &subscriber->berths[number];
-    if (owner == 0 || weir__shown_id(page, owner) < 0 || berth->is_attached)
-        return false;
-    return owner != berth->finished || page != berth->finished_page;
-}
-
-/* One that is not for us is told of once, and then left alone. In an open it is not told yet. */
-static bool refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner,
-                   uint64_t page, int result)
-{
-    struct weir__berth *berth = &subscriber->berths[number];
-    bool is_refused = result == -EPROTO || result == -EPERM || result == -EACCES;
-    if (is_refused)
-        say_refused(subscriber, number, page);
-    if (is_refused && subscriber->is_open) {
-        weir__count(&weir__side_stats(&subscriber->side)->refusals);
-        berth->finished = owner;
-        berth->finished_page = page;
-    }
-    if (result == -EUCLEAN && !subscriber->is_open)
-        berth->finished = 0; /* it was left; the take finds it so again */
-    return is_refused || result == -EUCLEAN;
-}
-
-/*
- * Whether its boundary stood half stored so often that it is no reason for a look until a slice has gone:
- * each would attach the ring in vain. A look that is made anyway tries.
- */
-static bool is_torn(const struct weir__berth *berth, uint64_t owner, uint64_t page)
-{
-    return berth->torn_count == WEIR__TORN_TRIES && berth->torn == owner &&
-           berth->torn_page == page && weir_now_ns() < berth->torn_until_ns;
-}
-
-bool weir__subscriber_has_new(const struct weir_subscriber *subscriber)
-{
-    const struct weir__slots *slots = weir__side_others(&subscriber->side);
-    for (uint32_t i = 0; i < slots->count; i++) {
-        uint64_t owner = weir__slot_owner(&slots->at[i]), page = weir__slot_page(&slots->at[i]);
-        if (is_new(subscriber, i, owner, page) && !is_torn(&subscriber->berths[i], owner, page))
-            return true;
-    }
-    return false;
-}
-
-int weir__subscriber_attach_new(struct weir_subscriber *subscriber)
-{
-    const struct weir__slots *slots = weir__side_others(&subscriber->side);
-    uint32_t changes = weir__slots_changes(slots);
-    /* Without our place no publisher that we would meet now could know of us. */
-    if (changes == subscriber->changes_seen || !weir__side_keep_place(&subscriber->side))
-        return 0;
-    if (subscriber->descriptor)
-        weir__descriptor_disarm(subscriber->descriptor);
-    subscriber->changes_seen = changes;
-    for (uint32_t i = 0; i < slots->count; i++) {
-        uint64_t owner = weir__slot_owner(&slots->at[i]), page = weir__slot_page(&slots->at[i]);
-        /* Shown: what stands there beside a new owner may be a former one's page. */
-        if (!subscriber->is_open && weir__shown_id(page, owner) >= 0)
-            subscriber->berths[i].first = page;
-        int result = is_new(subscriber, i, owner, page) ? attach_lane(subscriber, i, owner) : 0;
-        if (result == 0)
-            continue;
-        subscriber->changes_seen = changes - 1; /* look again, at this or at those behind it */
-        bool is_refused = refuse(subscriber, i, owner, page, result);
-        if (result != -EAGAIN && !(is_refused && !subscriber->is_open))
-            return result;
-    }
-    return 0;
 }

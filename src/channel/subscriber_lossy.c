@@ -11,12 +11,6 @@
 #include "base/error.h"
 #include "base/racing_copy.h"
 
-/* How often one may be overtaken in a row, before another look. */
-#define ATTEMPTS 100
-
-/* How much of a lane is read in one call, while there are others. */
-#define BURST_BYTES 8192
-
 enum weir__found weir__lane_look(struct weir__lane *lane, uint64_t *header)
 {
     const struct weir__ring *ring = &lane->ring;
@@ -90,7 +84,7 @@ int weir__lane_next_validated(struct weir_subscriber *subscriber, struct weir__l
                               uint64_t *header)
 {
     lane->walked = 0;
-    for (int attempt = 0; attempt < ATTEMPTS && weir__lane_may_walk(lane); attempt++) {
+    for (int attempt = 0; attempt < WEIR__OVERTAKEN_MAX && weir__lane_may_walk(lane); attempt++) {
         uint64_t former = lane->head;
         enum weir__found found = weir__lane_look(lane, header);
         if (found == WEIR__FOUND_NONSENSE)
@@ -126,7 +120,7 @@ bool weir__lane_copy(const struct weir__lane *lane, uint64_t header, void *data)
 static uint64_t burst_end(const struct weir_subscriber *subscriber)
 {
     const struct weir__lane *lane = subscriber->live->lane;
-    return lane->head + (subscriber->lane_count > 1 ? BURST_BYTES : lane->ring.capacity);
+    return lane->head + (subscriber->lane_count > 1 ? WEIR__TURN_BYTES : lane->ring.capacity);
 }
 
 /* Whether a message is at head, or behind pads there, before end. */

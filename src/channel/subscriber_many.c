@@ -173,7 +173,7 @@ int weir_subscriber_take_many_until(struct weir_subscriber *subscriber,
     if (result == 0)
         result = (int)(subscriber->live->lane->is_validated ? weir__lane_hold_many : hold_many)(
             subscriber, header, messages, count < most ? count : most);
-    return weir__subscriber_told(subscriber, result);
+    return weir__subscriber_without(subscriber, messages, result);
 }
 
 /* Whether the messages are the oldest holds, all of the present lane, in their order. */
@@ -279,7 +279,7 @@ int weir_subscriber_receive_many_until(struct weir_subscriber *subscriber, void 
         if (result == 0)
             result = weir__subscriber_in_time(attempts, deadline_ns);
         if (result != 0)
-            return weir__subscriber_told(subscriber, result);
+            return weir__subscriber_without(subscriber, messages, result);
         if (weir__record_length(header) > capacity_bytes) { /* it stays the next one */
             weir__lane_describe(subscriber->live->lane, header, data,
                                 subscriber->live->lane->missed, messages);

@@ -17,18 +17,16 @@
 #include "base/process.h"
 #include "channel/subscriber.h"
 
-/* How often one may be overtaken in a row, before it is another lane's turn. */
-#define ATTEMPTS 100
-
 /* From one look to the next, when there was nothing: twice as long each time, up to the most. */
 #define NAP_NS INT64_C(500000)
 #define NAP_MOST_NS INT64_C(8000000)
 
 /* What a tap knows of a publishers' slot. */
 struct place {
-    struct weir__lane *lane;  /* attached; NULL: none */
-    uint64_t done, done_page; /* whose lane was left, as the slot had it */
-    uint64_t first;           /* what was shown when we opened */
+    struct weir__lane *lane;   /* attached; NULL: none */
+    uint64_t done, done_shown; /* whose lane was left, as the slot had it */
+    uint64_t first;            /* what was shown when we opened */
+    struct weir__scarce scarce;
 };
 
 struct weir_tap {
@@ -36,6 +34,7 @@ struct weir_tap {
     struct weir__directory directory;
     uint64_t process;
     bool is_open;
+    bool is_scarce; /* there was no room for one of those that are shown */
     uint32_t changes_seen, numbers;
     uint32_t turn;         /* the slot that was looked at last */
     int64_t asked_ns;      /* when the kernel was asked for the publishers' lives */
@@ -51,8 +50,8 @@ static void leave(struct weir_tap *tap, uint32_t number)
 {
     struct place *place = &tap->places[number];
     place->done = place->lane->peer.owner;
-    place->done_page = place->lane->peer.page;
-    weir__peer_part(&place->lane->peer);
+    place->done_shown = place->lane->peer.shown;
+    weir__peer_part(NULL, &place->lane->peer);
     free(place->lane);
     place->lane = NULL;
     tap->changes_seen--; /* another may stand in its slot by now: look again */
@@ -64,12 +63,6 @@ static int corrupt(struct weir_tap *tap, uint32_t number)
     leave(tap, number);
     return weir__fail(EUCLEAN, "the publisher's record at position %llu cannot be true",
                       (unsigned long long)head);
-}
-
-static void go_to(struct weir__lane *lane, const struct weir__mark *mark)
-{
-    lane->head = mark->position;
-    lane->count = mark->count;
 }
 
 /* To where so many messages lie before, or to the end; a ring's length at most. */
@@ -100,7 +93,7 @@ static int try_begin(const struct weir_tap *tap, struct weir__lane *lane, struct
         weir__lane_pick(lane, is_oldest ? WEIR__PICK_OLDEST : WEIR__PICK_NEWEST, 0, newest);
     if (result != 0)
         return result;
-    go_to(lane, newest);
+    weir__lane_go_to(lane, newest);
     if (is_oldest)
         return 0;
     result = walk(lane, UINT64_MAX);
@@ -113,7 +106,7 @@ static int try_begin(const struct weir_tap *tap, struct weir__lane *lane, struct
     result = weir__lane_pick(lane, WEIR__PICK_BEFORE, count, &mark);
     if (result != 0)
         return result;
-    go_to(lane, &mark);
+    weir__lane_go_to(lane, &mark);
     return walk(lane, count);
 }
 
@@ -122,32 +115,12 @@ static int begin(const struct weir_tap *tap, struct weir__lane *lane, bool was_t
 {
     struct weir__mark newest = { 0, 0 };
     int result = was_there ? -EAGAIN : 0;
-    for (int attempt = 0; attempt < ATTEMPTS && result == -EAGAIN && weir__lane_may_walk(lane);
-         attempt++)
+    for (int attempt = 0;
+         attempt < WEIR__OVERTAKEN_MAX && result == -EAGAIN && weir__lane_may_walk(lane); attempt++)
         result = try_begin(tap, lane, &newest);
     if (result == -EAGAIN)
-        go_to(lane, &newest);
+        weir__lane_go_to(lane, &newest);
     return result == -EAGAIN ? 0 : result;
-}
-
-static int make_lane(struct weir_tap *tap, const struct weir__peer *peer)
-{
-    unsigned char *memory = weir_segment_data(peer->memory);
-    uint64_t capacity = weir_segment_size(peer->memory) - WEIR__LANE_RING_OFFSET;
-    if ((capacity & (capacity - 1)) != 0)
-        return weir__fail(EPROTO, "the publisher's ring has no size that weir makes");
-    struct weir__lane *lane = aligned_alloc(_Alignof(struct weir__lane), sizeof *lane);
-    if (!lane)
-        return weir__fail(ENOMEM, "no memory for a lane");
-    *lane = (struct weir__lane){
-        .ring = weir__ring_of(memory, capacity, tap->directory.terms.type_bytes),
-        .number = ++tap->numbers,
-        .is_validated = true,
-        .shm = (const struct weir__lane_shm *)(const void *)memory,
-        .peer = *peer,
-    };
-    tap->places[peer->number].lane = lane;
-    return 0;
 }
 
 /* What one that was found shows; whom we cannot read is told of once, and then left alone. */
@@ -156,27 +129,24 @@ static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_
     const struct weir__wanted wanted = { WEIR__LANE_MAGIC,
                                          WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN,
                                          weir__lane_most_bytes(), NULL };
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    struct weir__peer peer = { .owner = owner, .page = page, .number = number };
+    struct weir__peer peer = { .owner = owner, .shown = page, .number = number };
     struct place *place = &tap->places[number];
-    struct weir__member_shm words;
-    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
-    options.trust = WEIR_TRUST_ANYONE; /* of whom we only read, and check, what we read */
-    int result = weir__shown_attach(&peer.memory, weir__shown_id(page, owner), owner, &wanted,
-                                    &options, &words);
+    int result =
+        weir__shown_attach_to_look(&peer.memory, weir__shown_id(page, owner), owner, &wanted);
     if (result == -ENOENT || result == -EIDRM)
         return 0; /* it has left, or is dying: its slot changes */
     if (result == 0) {
-        result = make_lane(tap, &peer);
+        result =
+            weir__lane_make(&place->lane, &peer, tap->directory.terms.type_bytes, ++tap->numbers);
         if (result != 0)
-            weir__peer_part(&peer);
+            weir__peer_part(NULL, &peer);
     } else if (result == -EPROTO) {
         result = weir__fail(EPROTO, "a publisher shows a segment of another kind (%d)",
                             weir__shown_id(page, owner));
     }
     if (result == -EPROTO || result == -EPERM || result == -EACCES || result == -EUCLEAN) {
         place->done = owner;
-        place->done_page = page;
+        place->done_shown = page;
     }
     if (result != 0) /* for want of memory, say: it is tried again */
         return result;
@@ -184,27 +154,46 @@ static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_
     return result == 0 ? 0 : corrupt(tap, number);
 }
 
-static int attach_new(struct weir_tap *tap)
+/* What a slot shows, if that is new. 0; or what is to be told: then, or later, look again. */
+static int attach_slot(struct weir_tap *tap, uint32_t number, uint32_t changes, bool is_idle)
+{
+    const struct weir__slot_shm *slot = &publishers(tap)->at[number];
+    struct place *place = &tap->places[number];
+    uint64_t owner = weir__slot_owner(slot), page = weir__slot_page(slot);
+    if (owner == 0 || weir__shown_id(page, owner) < 0)
+        return 0;
+    if (!tap->is_open)
+        place->first = page;
+    if (place->lane || (place->done == owner && place->done_shown == page))
+        return 0;
+    if (!is_idle && weir__scarce_waits(&place->scarce, owner, page)) {
+        tap->is_scarce = true;
+        tap->changes_seen = changes - 1;
+        return 0;
+    }
+    int result = attach(tap, number, owner, page);
+    if (result == 0)
+        return 0;
+    tap->changes_seen = changes - 1; /* look again, at those behind it */
+    if (result != -ENOMEM)
+        return result;
+    tap->is_scarce = true;
+    return weir__scarce_note(&place->scarce, owner, page) && !is_idle ? 0 : result;
+}
+
+/* is_idle: there is nothing else, so that want of room is told, although it was before. */
+static int attach_new(struct weir_tap *tap, bool is_idle)
 {
     const struct weir__slots *slots = publishers(tap);
     uint32_t changes = weir__slots_changes(slots);
+    tap->is_scarce = false; /* whatever returns: a receive does not come again at once */
     if (changes == tap->changes_seen)
         return 0;
     tap->changes_seen = changes;
     for (uint32_t i = 0; i < slots->count; i++) {
-        struct place *place = &tap->places[i];
-        uint64_t owner = weir__slot_owner(&slots->at[i]), page = weir__slot_page(&slots->at[i]);
-        if (owner == 0 || weir__shown_id(page, owner) < 0)
-            continue;
-        if (!tap->is_open)
-            place->first = page;
-        if (place->lane || (place->done == owner && place->done_page == page))
-            continue;
-        int result = attach(tap, i, owner, page);
-        if (result == 0)
-            continue;
-        tap->changes_seen = changes - 1; /* look again, at those behind it */
-        return result;
+        int result = attach_slot(tap, i, changes, is_idle);
+        if (result != 0)
+            return result;
     }
     return 0;
 }
@@ -222,8 +211,8 @@ static bool is_over(const struct weir_tap *tap, struct weir__lane *lane, bool is
     /* Whoever may write the directory may have written over the slot: that is a reason to ask. */
     bool is_gone = !has_ended &&
                    (is_asked || weir__slot_owner(slot) != lane->peer.owner ||
-                    weir__slot_page(slot) != lane->peer.page) &&
-                   weir__shown_life(lane->peer.page, lane->peer.owner) == WEIR_LIFE_DEAD;
+                    weir__slot_page(slot) != lane->peer.shown) &&
+                   weir__shown_life(lane->peer.shown, lane->peer.owner) == WEIR_LIFE_DEAD;
     return (has_ended || is_gone) && weir__lane_look(lane, &header) == WEIR__FOUND_NOTHING;
 }
 
@@ -233,7 +222,7 @@ static int look_at_lane(struct weir_tap *tap, uint32_t number, bool is_asked, ui
     struct weir__lane *lane = tap->places[number].lane;
     uint64_t missed, bytes;
     lane->walked = 0;
-    for (int attempt = 0; attempt < ATTEMPTS && weir__lane_may_walk(lane); attempt++) {
+    for (int attempt = 0; attempt < WEIR__OVERTAKEN_MAX && weir__lane_may_walk(lane); attempt++) {
         enum weir__found found = weir__lane_look(lane, header);
         if (found == WEIR__FOUND_MESSAGE)
             return 1;
@@ -255,7 +244,7 @@ static int look(struct weir_tap *tap, void *data, size_t capacity_bytes,
     const struct weir__slots *slots = publishers(tap);
     int64_t now_ns = weir_now_ns();
     bool is_asked = now_ns - tap->asked_ns >= WEIR__SLICE_NS;
-    int result = attach_new(tap);
+    int result = attach_new(tap, false);
     if (is_asked)
         tap->asked_ns = now_ns;
     for (uint32_t i = 0; result == 0 && i < slots->count; i++) {
@@ -314,10 +303,10 @@ int weir_tap_receive_until(struct weir_tap *tap, void *data, size_t capacity_byt
     int result = check(tap);
     while (result == 0) {
         result = look(tap, data, capacity_bytes, message ? message : &unasked);
-        if (result == 0)
-            result = nap(&nap_ns, deadline_ns);
-        else if (result == 1)
+        if (result == 1)
             return 0;
+        if (result == 0) /* with room by now another look, and no nap */
+            result = tap->is_scarce ? attach_new(tap, true) : nap(&nap_ns, deadline_ns);
     }
     return result;
 }
@@ -340,11 +329,11 @@ static void attach_first(struct weir_tap *tap)
     struct weir__error_saved saved;
     weir__error_save(&saved);
     tap->changes_seen = weir__slots_changes(slots) - 1;
-    for (uint32_t i = 0; i < slots->count && attach_new(tap) != 0; i++) {
+    for (uint32_t i = 0; i < slots->count && attach_new(tap, false) != 0; i++) {
     }
     for (uint32_t i = 0; i < slots->count; i++)
         if (!tap->places[i].lane)
-            tap->places[i].done = tap->places[i].done_page = 0;
+            tap->places[i] = (struct place){ .first = tap->places[i].first };
     tap->changes_seen--;
     tap->is_open = true;
     weir__error_restore(&saved);
@@ -381,7 +370,7 @@ void weir_tap_close(struct weir_tap *tap)
         struct weir__lane *lane = tap->places[i].lane;
         if (!lane)
             continue;
-        weir__peer_part(&lane->peer);
+        weir__peer_part(NULL, &lane->peer);
         free(lane);
     }
     weir_segment_close(tap->directory.segment);

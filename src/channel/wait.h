@@ -23,11 +23,9 @@
 #include <stdint.h>
 
 #include "base/atomics.h"
+#include "base/slice.h"
 #include "base/yield.h"
 #include "channel/stats.h"
-
-/* Nobody sleeps longer without a look: who should ring may have died before it did. */
-#define WEIR__SLICE_NS INT64_C(200000000)
 
 /*
  * While the other side copies a large message, we wait longer than spin_ns, but less than a sleep

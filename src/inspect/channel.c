@@ -46,15 +46,11 @@ static void ask_kernel(struct weir_channel_member *member, int id)
 static int attach(const struct weir__slot_shm *slot, const struct weir__wanted *wanted,
                   struct weir_channel_member *member, struct weir_segment **memory)
 {
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    struct weir__member_shm words;
     int id = weir__shown_id(weir__slot_page(slot), member->identity);
-    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
-    options.trust = WEIR_TRUST_ANYONE; /* of whom we only read, and check, what we read */
     member->state = WEIR_MEMBER_JOINING;
     if (id < 0)
         return 0;
-    int result = weir__shown_attach(memory, id, member->identity, wanted, &options, &words);
+    int result = weir__shown_attach_to_look(memory, id, member->identity, wanted);
     if (result == -ENOMEM)
         return result;
     member->state = result == 0                             ? WEIR_MEMBER_SHOWN
@@ -70,7 +66,7 @@ static int attach(const struct weir__slot_shm *slot, const struct weir__wanted *
 static bool read_boundary(const struct weir__lane_shm *shm, uint64_t *position, uint64_t *count)
 {
     for (int attempt = 0; attempt < WEIR__INSPECT_ATTEMPTS; attempt++) {
-        /* Acquire [lane.boundary]: three loads in this order. Pairs with store_boundary(). */
+        /* Acquire [lane.boundary]: three loads in this order. Pairs with weir__publisher_store_boundary(). */
         *position = atomic_load_explicit(&shm->boundary, memory_order_acquire);
         *count = atomic_load_explicit(&shm->boundary_count, memory_order_acquire);
         if (atomic_load_explicit(&shm->boundary_before, memory_order_acquire) == *position)
@@ -186,7 +182,7 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
         /* Acquire [lane.finished]: likewise. Pairs with weir__lane_finish(). */
         uint64_t finished = atomic_load_explicit(&entry->finished, memory_order_acquire);
         const struct weir__aside_shm *aside = weir__page_aside(page, publishers->count, i);
-        /* Acquire [lane.refused]: likewise. Pairs with say_refused(). */
+        /* Acquire [lane.refused]: likewise. Pairs with weir__subscriber_say_refused(). */
         uint64_t refused = atomic_load_explicit(&aside->refused, memory_order_acquire);
         bool is_ours = lane == shown || finished == shown; /* the cursor */
         if (weir__shown_id(shown, owner) < 0 || (!is_ours && refused != shown))

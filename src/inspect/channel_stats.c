@@ -59,7 +59,7 @@ static bool read_total(const struct weir__page_shm *page, uint32_t publishers,
     const struct weir__subscriber_stats_shm *stats = &page->stats;
     const uint32_t line = weir__page_epoch_line(publishers, member->slot);
     /* Acquire [stats.version]: what follows is of this version, or a later one. Pairs with
-     * change_end(). */
+     * weir__totals_end(). */
     uint32_t version = atomic_load_explicit(&stats->version, memory_order_acquire);
     member->missed_messages = read_count(&stats->missed);
     member->released_messages = read_count(&stats->messages_base) - member->missed_messages;
@@ -78,7 +78,7 @@ static bool read_total(const struct weir__page_shm *page, uint32_t publishers,
         member->released_bytes = 0;
     atomic_thread_fence(memory_order_acquire);
     /* Acquire [stats.version]: by the fence, what was read is not of a later one. Pairs with
-     * change_begin(). */
+     * weir__totals_begin(). */
     return version % 2 == 0 &&
            atomic_load_explicit(&stats->version, memory_order_relaxed) == version;
 }

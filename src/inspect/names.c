@@ -67,7 +67,7 @@ static int read_default(struct weir__names *names, uint32_t uid, const char *par
     struct stat found;
     struct reading reading = { names, true };
     char base[64];
-    snprintf(base, sizeof base, "/dev/shm/weir-%u", uid);
+    snprintf(base, sizeof base, WEIR__RUNDIR_DEFAULT "%u", uid);
     snprintf(dir.path, sizeof dir.path, "%s/%s", base, part);
     /* In two steps: no link that its user may have put there is followed. */
     int base_fd = open(base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -102,7 +102,7 @@ static int read_others(struct weir__names *names, const char *own)
         if (sscanf(entry->d_name, "weir-%10u%n", &uid, &length) != 1 ||
             entry->d_name[length] != '\0')
             continue;
-        snprintf(path, sizeof path, "/dev/shm/weir-%u/%s", uid, part);
+        snprintf(path, sizeof path, WEIR__RUNDIR_DEFAULT "%u/%s", uid, part);
         if (strcmp(path, own) != 0)
             result = read_default(names, uid, part);
     }

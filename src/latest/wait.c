@@ -20,18 +20,14 @@
 #include "latest/reader.h"
 #include "sync/sleep.h"
 
-#define SPIN_NS 20000
 #define SPINS_PER_LOOK 64
 
 /* Of who cannot be woken. */
 #define NAP_NS INT64_C(1000000)
 
-/* A writer is asked for when no value has come for so long. */
-#define ASK_NS WEIR__SLEEP_SLICE_NS
-
 static bool spin(const struct weir_latest_reader *reader, uint64_t newer_than, int64_t deadline_ns)
 {
-    int64_t until_ns = weir_now_ns() + SPIN_NS;
+    int64_t until_ns = weir_now_ns() + WEIR__SPIN_NS;
     if (until_ns > deadline_ns)
         until_ns = deadline_ns;
     do {
@@ -110,7 +106,7 @@ int weir_latest_wait_until(struct weir_latest_reader *reader, uint64_t newer_tha
             return 0;
         if (result == -EINTR)
             return weir__fail_plain(EINTR, "a signal arrived while waiting");
-        if (result != -ETIMEDOUT && weir_now_ns() - asked_ns < ASK_NS)
+        if (result != -ETIMEDOUT && weir_now_ns() - asked_ns < WEIR__SLICE_NS)
             continue;
         if (has_lost_writer(reader) && weir_latest_version(reader) <= newer_than)
             return weir__fail_plain(EPIPE, "the writer was killed, and nobody has taken its place");

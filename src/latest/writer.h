@@ -13,9 +13,9 @@
  *   old       | its index  | reserve: seq 0, fence, look at the holds: spare, or old again
  *   spare     | 0          | write: its value, its seq, index: the latest
  *
- * W1: spares are spare[spare_at .. spare_count), in the order in which they are to be used; none is
+ * LW1: spares are spare[spare_at .. spare_count), in the order in which they are to be used; none is
  *     the latest; their seq is 0, and no hold that counts is on them.
- * W2: latest and version are those of index: nobody else stores it while we live.
+ * LW2: latest and version are those of index: nobody else stores it while we live.
  */
 
 #include <stdbool.h>

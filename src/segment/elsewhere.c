@@ -124,9 +124,11 @@ static void tell(enum weir__others result, const char *own, uid_t uid,
     if (result == WEIR__OTHERS_HIDE)
         snprintf(text, size, "; names are each user's own: to share them set one WEIR_DIR for all");
     else if (result == WEIR__OTHERS_HAVE && uid == geteuid())
-        snprintf(text, size, " in %s, but in /dev/shm/weir-%u: unset WEIR_DIR", own, (unsigned)uid);
+        snprintf(text, size, " in %s, but in " WEIR__RUNDIR_DEFAULT "%u: unset WEIR_DIR", own,
+                 (unsigned)uid);
     else if (result == WEIR__OTHERS_HAVE)
-        snprintf(text, size, " in %s, but uid %u has that name: set WEIR_DIR=/dev/shm/weir-%u", own,
+        snprintf(text, size,
+                 " in %s, but uid %u has that name: set WEIR_DIR=" WEIR__RUNDIR_DEFAULT "%u", own,
                  (unsigned)uid, (unsigned)uid);
 }
 

@@ -9,10 +9,10 @@
  *   --------------+---------------------------------+------------------------------
  *   all of it     | the creator, before publication | it copies once and checks the copy
  *
- * I1: magic, then layout, then fingerprint are as this build writes them.
- * I2: no incompatible feature bit is set that this build does not know.
- * I3: header_size_bytes is WEIR__HEADER_BYTES, and the rest of the words is 0.
- * I4: segsz is the kernel's shm_segsz, creator the kernel's cuid, nonce the record's.
+ * HD1: magic, then layout, then fingerprint are as this build writes them.
+ * HD2: no incompatible feature bit is set that this build does not know.
+ * HD3: header_size_bytes is WEIR__HEADER_BYTES, and the rest of the words is 0.
+ * HD4: segsz is the kernel's shm_segsz, creator the kernel's cuid, nonce the record's.
  *
  * After the check nothing is read from it again: sizes are the kernel's.
  */
@@ -58,7 +58,7 @@ struct weir__header_expected {
 void weir__header_write(void *memory, uint64_t segsz, uint64_t nonce, uint32_t creator);
 
 /*
- * Checks I1 to I4 on a private copy. memory holds at least WEIR__HEADER_BYTES.
+ * Checks HD1 to HD4 on a private copy. memory holds at least WEIR__HEADER_BYTES.
  * -EPROTO (no magic: not weir's), -EPROTONOSUPPORT (another layout, feature or
  * build), -EUCLEAN (contradicts itself or the kernel); what: the object's name.
  */

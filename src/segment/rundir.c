@@ -26,7 +26,7 @@ static int base_path(char path[PATH_MAX], bool *is_default)
     const char *chosen = secure_getenv("WEIR_DIR");
     *is_default = !chosen;
     if (!chosen) {
-        snprintf(path, PATH_MAX, "/dev/shm/weir-%u", (unsigned)geteuid());
+        snprintf(path, PATH_MAX, WEIR__RUNDIR_DEFAULT "%u", (unsigned)geteuid());
         return 0;
     }
     if (chosen[0] != '/')
@@ -163,7 +163,7 @@ static int cannot_open(const char *path, bool is_default, int error)
 /* Whose default directory this is, by its name. (uid_t)-1: nobody's. */
 static uid_t default_owner(const char *path)
 {
-    static const char prefix[] = "/dev/shm/weir-";
+    static const char prefix[] = WEIR__RUNDIR_DEFAULT;
     char name[PATH_MAX];
     const char *digits = path + sizeof prefix - 1;
     if (strncmp(path, prefix, sizeof prefix - 1) != 0)

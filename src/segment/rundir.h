@@ -21,6 +21,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Where names are unless WEIR_DIR says otherwise: with the user's id, in decimal, behind it. */
+#define WEIR__RUNDIR_DEFAULT "/dev/shm/weir-"
+
 /* How often a step that somebody's removal undid is tried again. */
 #define WEIR__RETRIES 100
 

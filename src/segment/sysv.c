@@ -5,9 +5,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/kept.h"
 #include "base/limits.h"
 
 static int explain_create(int error, uint64_t size_bytes)
@@ -126,6 +128,14 @@ int weir__shm_stat(int id, struct shmid_ds *found)
         return -ENOENT;
     int error = errno;
     return weir__fail(error, "shmctl(%d): %s", id, strerror(error));
+}
+
+int weir__shm_maker_pidfd(int id)
+{
+    struct shmid_ds found;
+    if (weir__shm_stat(id, &found) != 0 || found.shm_cpid <= 0)
+        return -1;
+    return weir__kept((int)syscall(SYS_pidfd_open, found.shm_cpid, 0));
 }
 
 bool weir__shm_is_removed(const struct shmid_ds *found)

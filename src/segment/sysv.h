@@ -30,6 +30,13 @@ int weir__shm_attach(int id, void *address, bool read_only, void **memory);
  */
 int weir__shm_stat(int id, struct shmid_ds *found);
 
+/*
+ * A pidfd of the process that made the segment of this id, as the kernel translates its pid: that may be
+ * another's by now, so believe it only if who is meant lives still after this. -1: not visible here, or
+ * there is none. Leaves errno and the sentence as it likes.
+ */
+int weir__shm_maker_pidfd(int id);
+
 /* Marked for destruction: the kernel frees it at the last detach. */
 bool weir__shm_is_removed(const struct shmid_ds *found);
 

@@ -61,7 +61,7 @@ int weir__await(const struct weir__await *how, void *waiter, struct weir__event_
         int slept = 0, result = look_for_a_moment(how, waiter, deadline_ns);
         if (result != WEIR__NOT_YET)
             return result;
-        int64_t slice_ns = how->ask ? weir__asking_slice(&asking) : WEIR__SLEEP_SLICE_NS;
+        int64_t slice_ns = how->ask ? weir__asking_slice(&asking) : WEIR__SLICE_NS;
         if (how->sleeps)
             how->sleeps(waiter, true);
         result = look_and_sleep(how, waiter, event, slice_ns, deadline_ns, &slept);

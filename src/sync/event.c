@@ -26,7 +26,7 @@ int weir__event_wait_slice(struct weir__event_shm *event, uint32_t ticket, int64
 int weir__event_wait(struct weir__event_shm *event, uint32_t ticket, int64_t deadline_ns)
 {
     weir__spin_begin();
-    int result = weir__event_wait_slice(event, ticket, WEIR__SLEEP_SLICE_NS, deadline_ns);
+    int result = weir__event_wait_slice(event, ticket, WEIR__SLICE_NS, deadline_ns);
     return result == 1 ? 0 : result;
 }
 

@@ -225,7 +225,7 @@ static __attribute__((noinline)) int lock_slowly(struct weir__mutex_shm *mutex, 
         if (result == -ETIMEDOUT)
             return weir__fail_plain(ETIMEDOUT, "somebody else held the mutex until the deadline");
         if (result == 1)
-            slice_ns = WEIR__SLEEP_SLICE_NS;
+            slice_ns = WEIR__SLICE_NS;
     }
 }
 

@@ -24,6 +24,6 @@ int weir__sleep_slice(const weir__atomic_u32 *word, uint32_t value, int64_t slic
 
 int weir__sleep(const weir__atomic_u32 *word, uint32_t value, int64_t deadline_ns)
 {
-    int result = weir__sleep_slice(word, value, WEIR__SLEEP_SLICE_NS, deadline_ns);
+    int result = weir__sleep_slice(word, value, WEIR__SLICE_NS, deadline_ns);
     return result == 1 ? 0 : result;
 }

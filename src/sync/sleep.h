@@ -13,8 +13,7 @@
 #include <weir/clock.h>
 
 #include "base/atomics.h"
-
-#define WEIR__SLEEP_SLICE_NS INT64_C(200000000)
+#include "base/slice.h"
 
 /* The first sleep of a wait: if the one it is for was dead before, nobody will wake us. */
 #define WEIR__SLEEP_FIRST_NS INT64_C(2000000)
@@ -54,7 +53,7 @@ static inline bool weir__asking_is_due(struct weir__asking *asking)
     int64_t now_ns = weir_now_ns();
     if (now_ns < asking->next_ns)
         return false;
-    asking->next_ns = now_ns + WEIR__SLEEP_SLICE_NS;
+    asking->next_ns = now_ns + WEIR__SLICE_NS;
     return true;
 }
 

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/shm.h>
-#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -57,6 +55,22 @@ static int make_room(struct weir_wait_set *set, uint32_t number)
     return 0;
 }
 
+/* There is a place in by_fd for a user's descriptor. */
+static int make_fd_room(struct weir_wait_set *set, int fd)
+{
+    uint32_t wanted = (uint32_t)fd + 1;
+    if (wanted <= set->fd_room)
+        return 0;
+    uint32_t room = wanted < 64 ? 64 : wanted + wanted / 2;
+    uint32_t *by_fd = realloc(set->by_fd, room * sizeof *by_fd);
+    if (!by_fd)
+        return weir__fail(ENOMEM, "no memory for another descriptor of a wait set");
+    memset(by_fd + set->fd_room, 0, (room - set->fd_room) * sizeof *by_fd);
+    set->by_fd = by_fd;
+    set->fd_room = room;
+    return 0;
+}
+
 /* The slices' timer, which does not go yet. */
 static int make_slice(struct weir_wait_set *set)
 {
@@ -90,16 +104,15 @@ static int poll_item(struct weir__item *item, uint32_t events)
  * Another item that has this descriptor's number has one that was closed, or epoll would have refused
  * ours: when it is removed, it is not to take ours out of the epoll set.
  */
-static void forget_closed(const struct weir__item *item)
+static void note_fd(const struct weir__item *item)
 {
     struct weir_wait_set *set = item->set;
-    for (uint32_t i = 0; i < set->room; i++) {
-        struct weir__item *other = set->items[i];
-        if (other && other != item && other->kind == WEIR_WAIT_FD && other->fd == item->fd) {
-            other->fd = -1;
-            set->polled_count--;
-        }
+    uint32_t *place = &set->by_fd[item->fd];
+    if (*place != 0) {
+        set->items[*place - 1]->fd = -1;
+        set->polled_count--;
     }
+    *place = item->number + 1;
 }
 
 /*
@@ -114,6 +127,8 @@ static int add(struct weir_wait_set *set, const struct weir__item *from, uint32_
     int result = make_room(set, number);
     if (result == 0 && is_looked_at(from->kind))
         result = make_slice(set);
+    if (result == 0 && from->kind == WEIR_WAIT_FD)
+        result = make_fd_room(set, from->fd);
     struct weir__item *item = result == 0 ? malloc(sizeof *item) : NULL;
     if (!item)
         return result != 0 ? result : weir__fail(ENOMEM, "no memory for an item of a wait set");
@@ -130,7 +145,7 @@ static int add(struct weir_wait_set *set, const struct weir__item *from, uint32_
     set->items[number] = item;
     set->lowest = number + 1;
     if (item->kind == WEIR_WAIT_FD)
-        forget_closed(item);
+        note_fd(item);
     if (is_looked_at(item->kind)) {
         item->place = set->looked_count;
         set->looked[set->looked_count++] = number;
@@ -235,11 +250,7 @@ int weir_wait_set_add_timer(struct weir_wait_set *set, int64_t first_ns, int64_t
  */
 static int open_pidfd(uint64_t identity, uint32_t uid)
 {
-    struct shmid_ds found;
-    int pidfd = -1;
-    /* Who made the beacon, as the kernel translates it: 0 where not visible. */
-    if (weir__shm_stat(weir__identity_unpack(identity).id, &found) == 0 && found.shm_cpid > 0)
-        pidfd = weir__kept((int)syscall(SYS_pidfd_open, found.shm_cpid, 0));
+    int pidfd = weir__shm_maker_pidfd(weir__identity_unpack(identity).id);
     /* Alive only now: so the number was not another's when it was opened. */
     if (pidfd >= 0 && weir_life(identity, uid) != WEIR_LIFE_ALIVE) {
         close(pidfd);

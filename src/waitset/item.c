@@ -39,6 +39,8 @@ static void stop_polling(struct weir__item *item)
         epoll_ctl(item->set->epoll, EPOLL_CTL_DEL, item->fd, NULL);
     if (item->kind != WEIR_WAIT_FD)
         close(item->fd);
+    else
+        item->set->by_fd[item->fd] = 0;
     item->fd = -1;
     item->set->polled_count--;
     errno = saved_errno;

@@ -16,8 +16,6 @@
 #include "base/kept.h"
 #include "segment/identity.h"
 
-#define SPIN_DEFAULT_NS 20000
-
 int weir__set_check(const struct weir_wait_set *set)
 {
     if (weir__set_is_ours(set))
@@ -67,7 +65,7 @@ static int take_options(struct weir_wait_set *set, const struct weir_wait_set_op
     if (memcmp(options->reserved, defaults.reserved, sizeof defaults.reserved) != 0)
         return weir__fail(EINVAL, "options.reserved must be 0: start from WEIR_WAIT_SET_OPTIONS");
     set->spin_ns = options->flags & WEIR_WAIT_SET_SLEEP_ONLY ? 0
-                   : options->spin_ns == 0                   ? SPIN_DEFAULT_NS
+                   : options->spin_ns == 0                   ? WEIR__SPIN_NS
                    : options->spin_ns < WEIR__SLICE_NS       ? options->spin_ns
                                                              : WEIR__SLICE_NS;
     return 0;
@@ -126,6 +124,7 @@ void weir_wait_set_close(struct weir_wait_set *set)
             close(fds[i]);
     free(set->items);
     free(set->generations);
+    free(set->by_fd);
     free(set->looked);
     free(set);
 }

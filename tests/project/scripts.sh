@@ -82,11 +82,17 @@ pages() { # what, file, text that is appended
     rm -rf "${tree:?}"/*
     mkdir -p "$tree/docs" "$tree/src/channel" "$tree/src/sync" "$tree/src/latest" \
         "$tree/src/base" "$tree/src/segment" "$tree/src/alloc"
-    for name in lane:channel sync:sync latest:latest design:segment; do
-        printf '/*\n * I1: x\n * CRASH a.b: x\n */\n/* Release [c.d]: x */\n' >"$tree/src/${name#*:}/a.h"
-        printf -- '- I1: x\n## Order pairs\n| c.d | x |\n## Crash points\n| a.b | x |\n' \
-            >"$tree/docs/${name%:*}.md"
-    done
+    while read -r page folder letters; do
+        printf '/*\n * %s1: x\n * CRASH a.b: x\n */\n/* Release [c.d]: x */\n' "$letters" \
+            >"$tree/src/$folder/a.h"
+        printf -- '- %s1: x\n## Order pairs\n| c.d | x |\n## Crash points\n| a.b | x |\n' "$letters" \
+            >"$tree/docs/$page.md"
+    done <<'END_OF_PAGES'
+lane channel CH
+sync sync I
+latest latest L
+design segment D
+END_OF_PAGES
     printf '%b\n' "$3" >>"$tree/$2"
     expect "$4" check-pages "$1"
 }
@@ -100,6 +106,7 @@ pages "a crash point of latest in its code alone" src/latest/a.h '/* CRASH a.c *
 pages "a crash point of the pool in its code alone" src/alloc/b.h '/* CRASH a_b.c */' fail
 pages "a crash point of a segment in the page alone" docs/design.md '| a.c_d | x |' fail
 pages "an order pair of base in its code alone" src/base/b.h '/* Acquire [c.e_f]: x */' fail
+pages "an invariant with another's name" src/base/b.h '/*\n * CH1: x\n */' fail
 pages "an index in the code" src/segment/b.h 'int a = kinds[ref.by];' pass
 
 fresh_tree

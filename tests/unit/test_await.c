@@ -132,7 +132,7 @@ static void asks_by_the_clock(void **state)
         assert_int_equal(await(&who_asks, &trial, WEIR_NEVER), ASKED);
         int64_t passed_ns = weir_now_ns() - begun_ns;
         assert_int_equal(trial.asks, 3);
-        assert_true(passed_ns >= WEIR__SLEEP_FIRST_NS + 2 * WEIR__SLEEP_SLICE_NS);
+        assert_true(passed_ns >= WEIR__SLEEP_FIRST_NS + 2 * WEIR__SLICE_NS);
     }
 }
 

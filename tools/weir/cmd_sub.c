@@ -206,6 +206,8 @@ static int next(struct receiver *receiver, struct weir_message *message, int64_t
     }
     int result =
         subscription->is_lossy ? receive_copy(subscription, held) : take_copy(subscription, held);
+    if (result == -ENODATA || result == -EPIPE)
+        subscription->untold += held->missed;
     if (result != 0)
         return result;
     subscription->untold += held->missed;

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* Whose turn it is: a look around, at all lanes; and how long is looked away from them in a stream. */
+#include "channel/subscriber.h"
+
+#include <errno.h>
+
+#include <weir/clock.h>
+
+#include "base/error.h"
+
+/*
+ * Of one lane alone there is nobody to wait but who has just come: a look around is as seldom for
+ * larger messages as for small ones, once in so many, or in so many bytes. But what is held is to
+ * be announced before it is far behind: once in such a part of the ring.
+ */
+#define TURN_ALONE_MESSAGES 64
+#define TURN_ALONE_BYTES 65536
+#define TURN_ALONE_SHARE 8
+
+static inline uint64_t within(uint64_t least, uint64_t value, uint64_t most)
+{
+    uint64_t bounded = value < most ? value : most;
+    return bounded > least ? bounded : least;
+}
+
+/* From the message that has this header on, all of which is in it. */
+static uint64_t turn_bytes(const struct weir_subscriber *subscriber, const struct weir__lane *lane,
+                           uint64_t header)
+{
+    uint64_t record_bytes = weir__record_bytes(weir__record_length(header));
+    uint64_t most = within(0, TURN_ALONE_BYTES, lane->ring.capacity / TURN_ALONE_SHARE);
+    uint64_t alone = within(WEIR__TURN_BYTES, TURN_ALONE_MESSAGES * record_bytes, most);
+    uint64_t bytes = subscriber->lane_count > 1 ? WEIR__TURN_BYTES : alone;
+    return bytes > record_bytes ? bytes : record_bytes;
+}
+
+/* Who always finds messages asks for the dead as well: looked at once in so many rounds. */
+#define ROUNDS_A_CLOCK 256
+
+static void ask_if_due(struct weir_subscriber *subscriber)
+{
+    if (++subscriber->rounds % ROUNDS_A_CLOCK != 0 || subscriber->lane_count < 2)
+        return;
+    int64_t now_ns = weir_now_ns();
+    if (now_ns - subscriber->side.asked_ns < WEIR__SLICE_NS)
+        return;
+    subscriber->side.asked_ns = now_ns;
+    weir__subscriber_ask(subscriber);
+}
+
+/* How long to look away in a stream, in turns of 10 to 50 ns, until so many messages come of it. */
+#define STREAM_TURNS_MIN 4
+#define STREAM_TURNS_MAX 64
+#define STREAM_RUN 64
+
+/* For a few turns, and for twice as many the next time, until enough messages come of it. */
+static void pause_in_stream(struct weir_subscriber *subscriber, uint64_t run)
+{
+    if (run < 2)
+        subscriber->pauses = 0;
+    else if (subscriber->pauses == 0)
+        subscriber->pauses = STREAM_TURNS_MIN;
+    else if (subscriber->pauses < STREAM_TURNS_MAX && run < STREAM_RUN)
+        subscriber->pauses *= 2;
+    for (unsigned i = 0; i < subscriber->pauses; i++)
+        weir__cpu_relax();
+}
+
+/* Messages of the lane since this was asked last. */
+static inline uint64_t run_of(struct weir__lane *lane)
+{
+    uint64_t run = lane->count - lane->waited;
+    lane->waited = lane->count;
+    return run;
+}
+
+/*
+ * Of a lane that was read; where its turn was over there is enough to read. So there is in one that may
+ * be overrun, which has no turns: nothing of it is waited for.
+ */
+static inline void count_run(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    uint64_t run = run_of(lane);
+    subscriber->run += run;
+    subscriber->runs += run > 0;
+    subscriber->is_behind |= lane->head >= lane->turn_end;
+}
+
+static void look_away_from_all(struct weir_subscriber *subscriber)
+{
+    if (subscriber->runs > 0 && !subscriber->is_behind)
+        pause_in_stream(subscriber, subscriber->run / subscriber->runs);
+    subscriber->run = subscriber->runs = 0;
+    subscriber->is_behind = false;
+}
+
+/*
+ * In a stream the publisher is left alone first. Who looks at each line while it is being
+ * written takes it away from the writer, and both go at the pace of that line. So after a
+ * wait that followed more than one message we look away for a few turns; if a message is
+ * there by then, twice as long the next time. Who answers each message, or each few of them,
+ * is not held up: what it waits for comes after its answer, later than the first such pause.
+ * Of several lanes, once a round of them, by how many came of each on average, unless one had all
+ * that its turn takes: beside a stream all wait for that one pause, of 64 turns at most.
+ */
+static void look_away(struct weir_subscriber *subscriber)
+{
+    struct weir__lane *lane = subscriber->live->lane;
+    pause_in_stream(subscriber, run_of(lane));
+    if (weir__load_header(&lane->ring, lane->head) == 0)
+        subscriber->pauses = 0;
+}
+
+bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadline_ns)
+{
+    if (!weir__side_is_ours(&subscriber->side) || !subscriber->live->lane ||
+        subscriber->lane_count != 1 || deadline_ns == 0 ||
+        subscriber->side.waiter.spin_ns == 0 || /* in vain: */
+        weir__yield_is_learnt(&subscriber->side.waiter.yield))
+        return false;
+    look_away(subscriber);
+    return true;
+}
+
+/*
+ * Whether nothing of the lane that is held or to come was overwritten. A publisher that knows us may
+ * have announced more than it will write, for the time of a look: then it takes that back.
+ */
+static bool is_kept(const struct weir__lane *lane)
+{
+    /* Relaxed: our own word. */
+    uint64_t cursor = atomic_load_explicit(&lane->entry->cursor, memory_order_relaxed);
+    int64_t until_ns = weir_deadline_ns(WEIR__SLICE_NS);
+    while (!weir__lane_is_intact(lane, cursor)) {
+        if (weir_now_ns() >= until_ns)
+            return false;
+        weir__cpu_relax();
+    }
+    return true;
+}
+
+/*
+ * Somebody has put us out of our place. A publisher that has met us follows our page; one that had
+ * not may have written over what it had shown us. From now on, if the place is ours again, each
+ * sees us before it writes on: so what is there now stays, or is told to be lost.
+ */
+static int look_after_place(struct weir_subscriber *subscriber)
+{
+    struct weir__side *side = &subscriber->side;
+    weir__side_keep_place(side);
+    if (side->put_outs == subscriber->put_outs)
+        return 0;
+    subscriber->put_outs = side->put_outs;
+    for (uint32_t i = 0; i < subscriber->lane_count; i++) {
+        struct weir__lane *lane = subscriber->lanes[i];
+        if (lane->is_validated || is_kept(lane))
+            continue;
+        subscriber->put_outs--; /* those behind it are looked at the next time */
+        weir__lane_corrupt(subscriber, lane);
+        return weir__fail(EUCLEAN, "messages were overwritten before they were read: somebody had "
+                                   "put this subscriber out of its place in the channel's "
+                                   "directory, and the publisher did not know of it");
+    }
+    return 0;
+}
+
+int weir__subscriber_look_around(struct weir_subscriber *subscriber, uint64_t *header,
+                                 bool may_pause)
+{
+    weir__count(&weir__side_stats(&subscriber->side)->looks);
+    ask_if_due(subscriber);
+    int result = look_after_place(subscriber);
+    if (result == 0)
+        result = weir__subscriber_look_for_an_end(subscriber);
+    if (result == 0)
+        result = weir__subscriber_attach_new(subscriber, false);
+    *header = 0;
+    if (subscriber->lane_count > 1 && subscriber->live->lane)
+        count_run(subscriber, subscriber->live->lane);
+    for (uint32_t i = subscriber->lane_count; result == 0 && i > 0; i--) {
+        subscriber->turn = (subscriber->turn + 1) % subscriber->lane_count;
+        if (subscriber->turn == 0 && subscriber->lane_count > 1 && may_pause)
+            look_away_from_all(subscriber);
+        struct weir__lane *lane = subscriber->lanes[subscriber->turn];
+        if (weir__hold_count(subscriber) > 0)
+            weir__lane_announce(subscriber, lane, false);
+        result = weir__lane_next(subscriber, lane, header);
+        if (result == 0 && *header != 0) {
+            weir__holds_settle(subscriber);
+            subscriber->live->lane = lane;
+            lane->turn_end =
+                lane->is_validated ? 0 : lane->head + turn_bytes(subscriber, lane, *header);
+            weir__lane_set_stop(lane);
+            return 0;
+        }
+    }
+    return result;
+}
+
+void weir__subscriber_keep_turn(struct weir_subscriber *subscriber)
+{
+    if (subscriber->live->lane->is_validated) /* of others it ends at stop, or before */
+        subscriber->turn--;                   /* a look begins behind it */
+}
