@@ -9,6 +9,7 @@
 #include "waiting.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -172,6 +173,42 @@ static void test_a_descriptor_is_closed_first(void **state)
     assert_result(weir_wait_set_remove(waiting_set, 1), 0);
     waiting_expect_nothing();
     close(second);
+}
+
+/* How many descriptors an epoll set has; one that has been closed, but is open elsewhere, too. */
+static int epoll_members(int epoll)
+{
+    char path[64], line[256];
+    int count = 0;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", epoll);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file))
+        count += strncmp(line, "tfd:", 4) == 0;
+    fclose(file);
+    return count;
+}
+
+/* The set's own descriptors may get the number, too: a timer's, and the one of its slices. */
+static void test_a_descriptor_of_the_set_follows(void **state)
+{
+    (void)state;
+    int first = eventfd(0, EFD_CLOEXEC);
+    assert_result(weir_wait_set_add_fd(waiting_set, first, POLLIN, 1), 0);
+    close(first);
+    assert_result(weir_wait_set_add_timer(waiting_set, weir_deadline_ns(MS_NS), 0, 2), 1);
+    assert_true(fcntl(first, F_GETFD) >= 0);
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
+    assert_result(waiting_within(5000 * MS_NS), 1);
+    assert_int_equal(waiting_events[0].kind, WEIR_WAIT_TIMER);
+    first = eventfd(0, EFD_CLOEXEC);
+    assert_result(weir_wait_set_add_fd(waiting_set, first, POLLIN, 1), 0);
+    close(first);
+    assert_result(weir_wait_set_add_members(waiting_set, "one", NULL, WEIR_WAIT_PUBLISHERS, 3), 1);
+    assert_true(fcntl(first, F_GETFD) >= 0);
+    int slices = epoll_members(weir_wait_set_fd(waiting_set));
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
+    assert_int_equal(epoll_members(weir_wait_set_fd(waiting_set)), slices);
 }
 
 static void test_timers(void **state)
@@ -410,6 +447,7 @@ int main(int argument_count, char **arguments)
         WAITING_TEST(test_subscriber),
         WAITING_TEST(test_publisher),
         WAITING_TEST(test_a_descriptor_is_closed_first),
+        WAITING_TEST(test_a_descriptor_of_the_set_follows),
         WAITING_TEST(test_descriptors),
         WAITING_TEST(test_timers),
         WAITING_TEST(test_turns),

@@ -55,7 +55,7 @@ static int make_room(struct weir_wait_set *set, uint32_t number)
     return 0;
 }
 
-/* There is a place in by_fd for a user's descriptor. */
+/* There is a place in by_fd for a descriptor. */
 static int make_fd_room(struct weir_wait_set *set, int fd)
 {
     uint32_t wanted = (uint32_t)fd + 1;
@@ -71,6 +71,19 @@ static int make_fd_room(struct weir_wait_set *set, int fd)
     return 0;
 }
 
+/*
+ * A descriptor is new in the epoll set, so an item that has its number has one that the user closed:
+ * when that item is removed, it is not to take the new one out of the epoll set.
+ */
+static void forget_closed(struct weir_wait_set *set, int fd)
+{
+    if ((uint32_t)fd >= set->fd_room || set->by_fd[fd] == 0)
+        return;
+    set->items[set->by_fd[fd] - 1]->fd = -1;
+    set->by_fd[fd] = 0;
+    set->polled_count--;
+}
+
 /* The slices' timer, which does not go yet. */
 static int make_slice(struct weir_wait_set *set)
 {
@@ -78,8 +91,10 @@ static int make_slice(struct weir_wait_set *set)
     if (set->slice >= 0)
         return 0;
     set->slice = weir__kept(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-    if (set->slice >= 0 && epoll_ctl(set->epoll, EPOLL_CTL_ADD, set->slice, &event) == 0)
+    if (set->slice >= 0 && epoll_ctl(set->epoll, EPOLL_CTL_ADD, set->slice, &event) == 0) {
+        forget_closed(set, set->slice);
         return 0;
+    }
     int error = errno;
     if (set->slice >= 0)
         close(set->slice);
@@ -101,21 +116,6 @@ static int poll_item(struct weir__item *item, uint32_t events)
 }
 
 /*
- * Another item that has this descriptor's number has one that was closed, or epoll would have refused
- * ours: when it is removed, it is not to take ours out of the epoll set.
- */
-static void note_fd(const struct weir__item *item)
-{
-    struct weir_wait_set *set = item->set;
-    uint32_t *place = &set->by_fd[item->fd];
-    if (*place != 0) {
-        set->items[*place - 1]->fd = -1;
-        set->polled_count--;
-    }
-    *place = item->number + 1;
-}
-
-/*
  * A new item in the set, as from has it. fd, if any, is put into the epoll set; it is the item's
  * only once this succeeds. Its number, or why not.
  */
@@ -127,7 +127,7 @@ static int add(struct weir_wait_set *set, const struct weir__item *from, uint32_
     int result = make_room(set, number);
     if (result == 0 && is_looked_at(from->kind))
         result = make_slice(set);
-    if (result == 0 && from->kind == WEIR_WAIT_FD)
+    if (result == 0 && from->fd >= 0)
         result = make_fd_room(set, from->fd);
     struct weir__item *item = result == 0 ? malloc(sizeof *item) : NULL;
     if (!item)
@@ -144,8 +144,10 @@ static int add(struct weir_wait_set *set, const struct weir__item *from, uint32_
     }
     set->items[number] = item;
     set->lowest = number + 1;
-    if (item->kind == WEIR_WAIT_FD)
-        note_fd(item);
+    if (item->fd >= 0) {
+        forget_closed(set, item->fd);
+        set->by_fd[item->fd] = number + 1;
+    }
     if (is_looked_at(item->kind)) {
         item->place = set->looked_count;
         set->looked[set->looked_count++] = number;

@@ -37,10 +37,9 @@ static void stop_polling(struct weir__item *item)
     int saved_errno = errno;
     if (weir__set_is_ours(item->set))
         epoll_ctl(item->set->epoll, EPOLL_CTL_DEL, item->fd, NULL);
+    item->set->by_fd[item->fd] = 0;
     if (item->kind != WEIR_WAIT_FD)
         close(item->fd);
-    else
-        item->set->by_fd[item->fd] = 0;
     item->fd = -1;
     item->set->polled_count--;
     errno = saved_errno;

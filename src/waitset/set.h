@@ -23,7 +23,7 @@
  *     else's doing, is armed, and its bell waits. So nothing that becomes ready goes unheard. Or the
  *     set is alone: then none is armed, and the slices' timer goes at the pace of looks.
  * W3: the set is the epoll descriptor: `news`, the slice's timer, pidfds and the items of epoll.
- * W4: by_fd names, of each user's descriptor that was added and not removed, the item that has it.
+ * W4: by_fd names, of each descriptor that was added and not removed, the item that has it.
  */
 
 #include <stdbool.h>
@@ -92,7 +92,7 @@ struct weir_wait_set {
     struct weir__item **items; /* by number; NULL: free */
     uint32_t room, lowest;     /* of items; no free one is below */
     uint32_t *generations;     /* of the item of this number, the last one */
-    uint32_t *by_fd;           /* by a user's descriptor: its item's number + 1; 0: none */
+    uint32_t *by_fd;           /* by an item's descriptor: the item's number + 1; 0: none */
     uint32_t fd_room;          /* of by_fd; the kernel's own table of descriptors is as long */
     uint32_t *looked;          /* the numbers of those that are looked at */
     uint32_t looked_count, polled_count;
