@@ -66,8 +66,9 @@
  * would have to meet somebody who has come gives -EXDEV, each time, and has done nothing.
  *
  * Scarce memory. A call that meets somebody who has come attaches that one's memory. Where the kernel has
- * none for that, or this process as many mappings as it may (vm.max_map_count), it gives -ENOMEM, each
- * time, and has done nothing: nobody is left out or overwritten for it, and a later call goes on.
+ * none for that, or this process as many mappings or addresses as it may (vm.max_map_count, ulimit -v),
+ * it gives -ENOMEM: nobody is left out or overwritten for it, and a later call goes on. A publisher's
+ * call gives it each time, and has done nothing; a subscriber's when there is nothing of others.
  *
  * Signals. No call is async-signal-safe. Waiting calls return -EINTR when a handler
  * ran while they slept; nothing was sent or taken then (an open batch may have been

@@ -687,3 +687,34 @@ END
     seq "$rounds" | tee expected | cmp - one
     cmp expected two
 }
+
+@test "a publisher whose ring there is no room for: told once, and the others are read on" {
+    ( ulimit -v 250000 && "$WEIR" --version >/dev/null ) || skip "this build wants more addresses than that"
+    mkfifo small large
+    "$WEIR" pub --taken c <small 3>&- &
+    local first=$!
+    exec 5>small
+    "$WEIR" pub --ring 256M c <large 3>&- &
+    local second=$!
+    children+=("$first" "$second")
+    exec 6>large
+    until_so is_there 2
+    ( ulimit -v 250000 && exec "$WEIR" sub -c 3 c ) >out 2>err 3>&- &
+    sub_pid=$!
+    children+=("$sub_pid")
+    until_so has_lines err 1
+    echo one >&5
+    until_so has_lines out 1
+    sleep 0.5 # more than two slices, after each of which it is tried again
+    printf 'two\nthree\n' >&5
+    ends "$sub_pid" 1
+    [ "$(cat out)" = $'one\ntwo\nthree' ]
+    [ "$(wc -l <err)" -eq 1 ]
+    exec 5>&- 6>&-
+    ends "$first" 0
+}
+
+# is_there N: so many publishers are members of c.
+is_there() {
+    [ "$("$WEIR" info -q c | grep -c '^publisher')" -eq "$1" ]
+}

@@ -131,13 +131,28 @@ static enum output_result put_message(struct receiver *receiver, const struct we
     return written;
 }
 
+/*
+ * The next message. That there is no room for the ring of a publisher is told once; it is tried again
+ * while there is nothing else.
+ */
+static int next(struct receiver *receiver, struct weir_message *message, int64_t deadline_ns)
+{
+    int result = receiver->source->next(receiver, message, deadline_ns);
+    if (result != -ENOMEM)
+        return result;
+    if (!receiver->has_told_scarce)
+        receiver->status = command_fail_weir();
+    receiver->has_told_scarce = true;
+    return -EAGAIN;
+}
+
 /* Nothing is there, and nothing unwritten. False: that is the end. */
 static bool await_message(struct receiver *receiver, struct weir_message *message, int *result)
 {
     receiver->is_ended = weir_now_ns() >= receiver->deadline_ns;
     if (receiver->is_ended)
         return false;
-    *result = receiver->source->next(receiver, message, receiver->deadline_ns);
+    *result = next(receiver, message, receiver->deadline_ns);
     return *result != -EAGAIN || (!stop_signal() && is_read(receiver));
 }
 
@@ -148,7 +163,7 @@ static enum output_result print_all(struct receiver *receiver)
     while (written == OUTPUT_DONE && !receiver->is_ended && !stop_signal() &&
            !is_enough(receiver)) {
         struct weir_message message;
-        int result = receiver->source->next(receiver, &message, 0);
+        int result = next(receiver, &message, 0);
         if (result != 0 && receiver->unwritten > 0) {
             written = write_out(receiver);
             if (written != OUTPUT_DONE)

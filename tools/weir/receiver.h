@@ -83,6 +83,7 @@ struct receiver {
     void *room;          /* for a copy of the next message */
     size_t room_bytes;
     struct output output;
+    bool has_told_scarce;
     bool is_ended; /* by itself: no message came in time, or its source says so */
     int status;
 };
