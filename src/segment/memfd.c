@@ -186,8 +186,8 @@ static int check_file(const struct weir__segment_ask *ask, int fd, struct stat *
                           ask->what);
     if (found->st_size == 0)
         return weir__fail(EPROTO, "%s has no bytes, and can get none", ask->what);
-    int result = weir__trust_check(ask->options.trust, ask->options.trust_uid, found->st_uid,
-                                   found->st_uid, NULL, ask->what);
+    int result = weir__trust_check_file(ask->options.trust, ask->options.trust_uid, fd,
+                                        found->st_uid, ask->what);
     return result == 0 ? weir__segment_check_size(ask, (uint64_t)found->st_size) : result;
 }
 
