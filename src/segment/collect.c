@@ -85,6 +85,8 @@ static enum finding judge(const struct weir__record *record, int id, const struc
     shmdt(memory);
     if (trace == WEIR__HEADER_FOREIGN)
         return FINDING_NONE;
+    if (trace == WEIR__HEADER_ABSENT)
+        return FINDING_UNKNOWN;
     bool is_own = trace == WEIR__HEADER_NONCE || is_pid || found->shm_cpid == 0;
     return is_own ? FINDING_OWN : FINDING_UNKNOWN;
 }

@@ -122,7 +122,8 @@ enum weir__header_trace weir__header_trace(const void *memory, uint64_t nonce)
 {
     static const struct weir__header_shm unwritten;
     struct weir__header_shm header;
-    memcpy(&header, memory, sizeof header);
+    if (!copy_header(&header, memory))
+        return WEIR__HEADER_ABSENT;
     if (memcmp(&header, &unwritten, sizeof header) == 0)
         return WEIR__HEADER_ZERO;
     return header.magic == WEIR__HEADER_MAGIC && header.nonce == nonce ? WEIR__HEADER_NONCE
