@@ -30,7 +30,7 @@ cure() {
         all((.name | length > 0) and (.finding | length > 10)) and
         ([.[].name] | (unique | length) == length)' <<<"$output"
     for name in SHMMAX SHMALL SHMMNI SEMMNI SEMMNS SEMMSL shm_rmid_forced RemoveIPC 'IPC namespace' \
-        /dev/shm 'POSIX segments' 'huge pages' memlock 'run directory' kernel SHM_STAT_ANY membarrier futex_waitv \
+        /dev/shm 'POSIX segments' 'huge pages' memlock 'run directory' kernel SHM_STAT_ANY SEM_STAT_ANY membarrier futex_waitv \
         io_uring pidfd_open MADV_POPULATE leftovers orphans; do
         [ -n "$(level "$name")" ]
     done
