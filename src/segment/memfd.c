@@ -210,6 +210,13 @@ int weir__memfd_take(struct weir_segment *segment, const struct weir__segment_as
 
 static int open_segment(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
+    int seals;
+    if (fcntl(ask->ref.id, F_GETFD) < 0)
+        return weir__mapped_no_descriptor(errno, ask->what);
+    /* Before there is a copy: to close one takes the caller's locks off the file (fcntl F_SETLK). */
+    int result = check_seals(ask, ask->ref.id, &seals);
+    if (result != 0)
+        return result;
     int fd = fcntl(ask->ref.id, F_DUPFD_CLOEXEC, 0);
     return fd < 0 ? weir__mapped_no_descriptor(errno, ask->what)
                   : weir__memfd_take(segment, ask, fd);
