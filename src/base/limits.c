@@ -76,6 +76,23 @@ static bool has_all_uids(void)
     return sum == UINT32_MAX;
 }
 
+bool weir__uid_outside(uint32_t uid, uint32_t *outside)
+{
+    uint32_t first, lower, count;
+    bool is_found = false;
+    int saved_errno = errno;
+    FILE *map = fopen("/proc/thread-self/uid_map", "re");
+    while (map && !is_found &&
+           fscanf(map, "%" SCNu32 " %" SCNu32 " %" SCNu32, &first, &lower, &count) == 3) {
+        is_found = uid >= first && uid - first < count;
+        *outside = lower + (uid - first);
+    }
+    if (map)
+        fclose(map);
+    errno = saved_errno;
+    return is_found;
+}
+
 bool weir__uid_is_told(uint32_t uid)
 {
     int saved_errno = errno;

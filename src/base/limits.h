@@ -21,6 +21,9 @@ bool weir__sees_other_uids(void);
  */
 bool weir__uid_is_told(uint32_t uid);
 
+/* What a uid of the caller's user namespace is in the one around it; false: it has not got it. */
+bool weir__uid_outside(uint32_t uid, uint32_t *outside);
+
 /* Whether the calling thread's IPC namespace belongs to its user namespace: then nobody has made
  * an object in it but who has a uid of it, and who had all rights over both. */
 bool weir__ipc_is_of_user_namespace(void);

@@ -166,6 +166,15 @@ cure() {
     [ "$(level 'run directory')" = warning ]
     sh -c "$(cure 'run directory')"
     [ "$(level 'run directory')" = ok ]
+    # Opened to a group when there are names already.
+    chmod 0700 own
+    works "$WEIR" create make/before --size 1
+    [ "$(level 'run directory')" = ok ]
+    chmod 2770 own
+    [ "$(level 'run directory')" = warning ]
+    sh -c "$(cure 'run directory')"
+    [ "$(level 'run directory')" = ok ]
+    works "$WEIR" rm make/before
 }
 
 @test "a run directory without room is found" {

@@ -25,10 +25,21 @@ static bool has_room(const struct statvfs *system)
     return (system->f_blocks == 0 || has_blocks) && (system->f_files == 0 || system->f_favail > 0);
 }
 
-/* The default one belongs to one user; one that WEIR_DIR names may be a group's. */
-static void check_access(struct doctor *doctor, const char *path, const struct stat *entry,
-                         bool is_default)
+/* The namespace's directory was made for fewer than are let into the one around it by now. */
+static bool is_behind(const char *inside, const struct stat *base, struct stat *found)
 {
+    if (lstat(inside, found) != 0 || !S_ISDIR(found->st_mode))
+        return false;
+    bool is_others_group = (base->st_mode & 0020) != 0 && base->st_gid != found->st_gid;
+    return is_others_group || (base->st_mode & ~found->st_mode & 0777) != 0;
+}
+
+/* The default one belongs to one user; one that WEIR_DIR names may be a group's. inside: the one of
+ * this IPC namespace in it. */
+static void check_access(struct doctor *doctor, const char *path, const struct stat *entry,
+                         bool is_default, const char *inside)
+{
+    struct stat found;
     struct statvfs system;
     bool has_system = statvfs(path, &system) == 0;
     char *cure = NULL;
@@ -60,6 +71,14 @@ static void check_access(struct doctor *doctor, const char *path, const struct s
         cure = text_format("chmod o-w '%s'", path);
         doctor_tell(doctor, DOCTOR_WARNING, NAME, cure,
                     "%s may be written by everybody: any user could change your names", path);
+    } else if (!is_default && is_behind(inside, entry, &found)) {
+        cure = text_format("chgrp %u '%s' && chmod %04o '%s'", entry->st_gid, inside,
+                           (unsigned)entry->st_mode & 07777, inside);
+        doctor_tell(doctor, DOCTOR_WARNING, NAME, cure,
+                    "%s of user %u was made before the directory around it was opened to others: "
+                    "it has mode %04o and group %u, that one %04o and %u",
+                    inside, found.st_uid, (unsigned)found.st_mode & 07777, found.st_gid,
+                    (unsigned)entry->st_mode & 07777, entry->st_gid);
     } else {
         doctor_tell(doctor, DOCTOR_OK, NAME, NULL, "%s, mode %04o", path,
                     (unsigned)entry->st_mode & 07777);
@@ -78,6 +97,7 @@ void doctor_check_names(struct doctor *doctor)
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure, "%s", weir_last_error());
         return;
     }
+    char *inside = text_format("%s", path);
     /* Its last component is the one of this IPC namespace and boot. */
     *strrchr(path, '/') = '\0';
     char *remove = text_format("sudo rm -r '%s'", path);
@@ -110,7 +130,8 @@ void doctor_check_names(struct doctor *doctor)
                     "%s belongs to user %u instead of you: weir will not use it", path,
                     entry.st_uid);
     } else {
-        check_access(doctor, path, &entry, !chosen);
+        check_access(doctor, path, &entry, !chosen, inside);
     }
     free(remove);
+    free(inside);
 }
