@@ -177,6 +177,25 @@ cure() {
     works "$WEIR" rm make/before
 }
 
+@test "in a user namespace no cure takes away what may be root's outside" {
+    alone
+    [ -z "${WEIR_DIR:-}" ] || skip "WEIR_DIR is set"
+    unshare --user --map-root-user true || skip "user namespaces are not permitted here"
+    local doctor="\"$WEIR\" doctor -J 2>/dev/null | jq -r '.findings[] | select(.name == \"run directory\") | .level, .cure'"
+    # Who has no uid has no default directory.
+    run unshare --user bash -c "$doctor"
+    [[ "$output" == $'problem\n'*'export WEIR_DIR='* ]]
+    run unshare --user --map-root-user bash -c "$doctor"
+    [[ "$output" == ok* ]]
+    # It is another's, root's for example.
+    local as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+    "${as[@]}" test -x "$WEIR" 2>/dev/null || return 0
+    mkdir -m 0700 /dev/shm/weir-65534-0
+    run "${as[@]}" unshare --user --map-root-user bash -c "$doctor"
+    [[ "$output" == $'problem\n'*'export WEIR_DIR='* && "$output" != *sudo* ]]
+    rmdir /dev/shm/weir-65534-0
+}
+
 @test "a run directory without room is found" {
     alone
     mkdir full

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,25 @@ static void check_access(struct doctor *doctor, const char *path, const struct s
     free(cure);
 }
 
+/* Where nothing of the default directory is the user's to change. */
+#define OWN_DIRECTORY "mkdir -p -m 0700 ~/.weir && export WEIR_DIR=~/.weir"
+
+/* Whether a uid stands for all that this user namespace has not: what belongs to it may be root's. */
+static bool is_from_outside(uid_t uid)
+{
+    unsigned long long first, lower, count, nobody = 65534;
+    char text[32] = "";
+    doctor_read_file("/proc/sys/kernel/overflowuid", text, sizeof text);
+    sscanf(text, "%llu", &nobody);
+    FILE *map = fopen("/proc/self/uid_map", "re");
+    if (!map)
+        return false;
+    bool has_all =
+        fscanf(map, "%llu %llu %llu", &first, &lower, &count) == 3 && count >= UINT32_MAX;
+    fclose(map);
+    return uid == nobody && !has_all;
+}
+
 void doctor_check_names(struct doctor *doctor)
 {
     char path[PATH_MAX];
@@ -93,7 +113,9 @@ void doctor_check_names(struct doctor *doctor)
     const char *chosen = getenv("WEIR_DIR");
     int result = weir_run_directory(path, sizeof path);
     if (result < 0) {
-        const char *cure = result == -ENOSYS ? "sudo mount -t proc proc /proc" : "unset WEIR_DIR";
+        const char *cure = result == -ENOSYS  ? "sudo mount -t proc proc /proc"
+                           : result == -EPERM ? OWN_DIRECTORY
+                                              : "unset WEIR_DIR";
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure, "%s", weir_last_error());
         return;
     }
@@ -126,9 +148,9 @@ void doctor_check_names(struct doctor *doctor)
     } else if (!S_ISDIR(entry.st_mode)) {
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, remove, "%s is no directory", path);
     } else if (!chosen && entry.st_uid != geteuid()) {
-        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, remove,
-                    "%s belongs to user %u instead of you: weir will not use it", path,
-                    entry.st_uid);
+        doctor_tell(
+            doctor, DOCTOR_PROBLEM, NAME, is_from_outside(entry.st_uid) ? OWN_DIRECTORY : remove,
+            "%s belongs to user %u instead of you: weir will not use it", path, entry.st_uid);
     } else {
         check_access(doctor, path, &entry, !chosen, inside);
     }
