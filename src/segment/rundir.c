@@ -215,8 +215,7 @@ static int cannot_open(const char *path, bool is_default, int error)
         return weir__fail(error, "%s has mode %04o, so that you may not use it: chmod 0700 %s",
                           path, (unsigned)found.st_mode & 07777, path);
     return weir__fail(error, "cannot open the run directory %s: %s%s", path, strerror(error),
-                      error == ELOOP || error == ENOTDIR
-                          ? ": set WEIR_DIR to a directory, or to where one can be made"
+                      error == ELOOP    ? ": it is not a directory"
                       : error == EACCES ? ": set WEIR_DIR to a directory that you may read, or "
                                           "ask its owner"
                                         : "");
