@@ -21,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "segment/draft.h"
+
 static void own_tmpfs(void)
 {
     CHECK(unshare(CLONE_NEWNS) == 0);
@@ -193,6 +195,43 @@ static void test_every_key_squatted(void **state)
     in_child(squat_all, NULL);
 }
 
+/* --- a draft that is moved ---------------------------------------------------------------- */
+
+/* What the linker puts in place of weir__draft_begin(): see CMakeLists.txt. */
+int __wrap_weir__draft_begin(struct weir__draft *draft, struct weir__rundir *dir,
+                             const struct weir__record *record, bool is_published);
+int __real_weir__draft_begin(struct weir__draft *draft, struct weir__rundir *dir,
+                             const struct weir__record *record, bool is_published);
+
+static bool is_to_be_moved;
+
+int __wrap_weir__draft_begin(struct weir__draft *draft, struct weir__rundir *dir,
+                             const struct weir__record *record, bool is_published)
+{
+    int result = __real_weir__draft_begin(draft, dir, record, is_published);
+    if (result == 0 && is_to_be_moved)
+        assert_int_equal(renameat(dir->fd, draft->entry.directory, dir->fd, "moved"), 0);
+    return result;
+}
+
+/* As a member of the group can: it is told what has come of it, and not that keys are missing. */
+static void test_a_moved_draft(void **state)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment = NULL;
+    (void)state;
+    options.lifetime = WEIR_PERSISTENT;
+    is_to_be_moved = true;
+    int result = weir_segment_create(&segment, weir_by_name("name"), 100, &options);
+    is_to_be_moved = false;
+    assert_result(result, -ENOENT);
+    assert_null(segment);
+    assert_non_null(strstr(weir_last_error(), "moved or taken away"));
+    assert_non_null(strstr(weir_last_error(), run_directory()));
+    assert_int_equal(segments_now(), 0);
+    clear_everything(); /* what was moved stays, with a record of nothing */
+}
+
 /* --- races ------------------------------------------------------------------------------ */
 
 enum { RACERS = 4, ROUNDS = 150 };
@@ -294,6 +333,7 @@ int main(void)
         cmocka_unit_test_teardown(test_forced_collision, fixture_check),
         cmocka_unit_test_teardown(test_squatted_keys, fixture_check),
         cmocka_unit_test_teardown(test_every_key_squatted, fixture_check),
+        cmocka_unit_test_teardown(test_a_moved_draft, fixture_check),
         cmocka_unit_test_teardown(test_races, fixture_check),
     };
     return cmocka_run_group_tests_name("collision", tests, fixture_start, fixture_end);

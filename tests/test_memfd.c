@@ -253,6 +253,30 @@ static void test_what_is_refused(void **state)
     }
 }
 
+/* Whether another process finds the file locked. */
+static void expect_locked(void *argument)
+{
+    struct flock asked = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    CHECK(fcntl(*(int *)argument, F_GETLK, &asked) == 0);
+    CHECK(asked.l_type == F_WRLCK && asked.l_pid == getppid());
+}
+
+/* A close of any descriptor of a file takes this process's record locks on it away. */
+static void test_a_refusal_takes_no_locks(void **state)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    struct weir_segment *segment = NULL;
+    (void)state;
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    int fd = fileno(file);
+    assert_int_equal(fcntl(fd, F_SETLK, &lock), 0);
+    expect_refused(weir_segment_open(&segment, weir_by_fd(fd), 0, NULL), -EPROTO, "no memfd");
+    assert_null(segment);
+    in_child(expect_locked, &fd);
+    fclose(file);
+}
+
 static void test_calls_that_do_not_exist(void **state)
 {
     (void)state;
@@ -522,6 +546,7 @@ int main(int argc, char **argv)
         TEST(test_nobody_changes_its_size),
         TEST(test_open_by_descriptor),
         TEST(test_what_is_refused),
+        TEST(test_a_refusal_takes_no_locks),
         TEST(test_calls_that_do_not_exist),
         TEST(test_one_writer),
         TEST(test_huge_pages_fall_back),

@@ -16,8 +16,10 @@
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Create gives the code, nothing is made; the raw ways, which need no directory, work. */
@@ -420,6 +422,208 @@ static void test_default_directory(void **state)
     }
 }
 
+/* What else stands in the default directory's place: whose it is, and the cure. */
+struct obstacle {
+    mode_t type;
+    uid_t owner;
+    const char *words[2];
+};
+
+static void meet_obstacle(void *argument)
+{
+    const struct obstacle *obstacle = argument;
+    char path[64], owner[32];
+    struct weir_segment *segment;
+    snprintf(path, sizeof path, "/dev/shm/weir-%d", OTHER_UID);
+    snprintf(owner, sizeof owner, "of uid %u,", (unsigned)obstacle->owner);
+    if (obstacle->type == S_IFLNK)
+        CHECK(symlink("/tmp", path) == 0);
+    else
+        CHECK(mknod(path, obstacle->type | 0600, 0) == 0);
+    CHECK(lchown(path, obstacle->owner, obstacle->owner) == 0);
+    become(OTHER_UID);
+    CHECK(unsetenv("WEIR_DIR") == 0);
+    int result = create_named(&segment, WEIR_EPHEMERAL, 0);
+    CHECK(result == -ENOTDIR || result == -ELOOP);
+    CHECK(strncmp(weir_last_error(), path, strlen(path)) == 0);
+    CHECK(strstr(weir_last_error(), owner) != NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(obstacle->words); i++)
+        CHECK(strstr(weir_last_error(), obstacle->words[i]) != NULL);
+}
+
+static void test_no_default_directory(void **state)
+{
+    (void)state;
+    char path[64];
+    struct stat status;
+    snprintf(path, sizeof path, "/dev/shm/weir-%d", OTHER_UID);
+    if (!has_other_users() || lstat(path, &status) == 0)
+        skip();
+    static const struct obstacle rows[] = {
+        { S_IFLNK, 0, { "is a symbolic link", ": sudo rm '/dev/shm/weir-" } },
+        { S_IFREG, THIRD_UID, { "is a file", ": sudo rm '/dev/shm/weir-" } },
+        { S_IFIFO, THIRD_UID, { "is a FIFO", "or set WEIR_DIR" } },
+        { S_IFREG, OTHER_UID, { "is a file", ": rm '/dev/shm/weir-" } },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct obstacle row = rows[i];
+        int result = status_in_child(meet_obstacle, &row);
+        assert_int_equal(unlink(path), 0);
+        if (result != 0)
+            print_error("row %zu\n", i);
+        assert_int_equal(result, 0);
+    }
+}
+
+/* --- a directory that is opened to a group later ------------------------------------------- */
+
+static void make_first(void *argument)
+{
+    struct weir_segment *segment;
+    become(OTHER_UID);
+    use_directory(argument);
+    CHECK_RESULT(create_named(&segment, WEIR_PERSISTENT, 0), 0);
+    weir_segment_close(segment);
+}
+
+static void come_late(void *argument)
+{
+    struct weir_segment *segment;
+    char inside[4096], cure[9000];
+    become(THIRD_UID);
+    use_directory(argument);
+    CHECK_RESULT(weir_run_directory(inside, sizeof inside), 0);
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("late"), 10, NULL), -EACCES);
+    snprintf(cure, sizeof cure, "have uid %d, whose it is, run: chgrp %d '%s' && chmod 2770 '%s'",
+             OTHER_UID, THIRD_UID, inside, inside);
+    CHECK(strstr(weir_last_error(), cure) != NULL);
+}
+
+static void come_after_the_cure(void *argument)
+{
+    struct weir_segment *segment;
+    become(THIRD_UID);
+    use_directory(argument);
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("late"), 10, NULL), 0);
+    weir_segment_close(segment);
+}
+
+/* What was made in it before keeps its mode, and weir may not know what its owner wants: it is told. */
+static void test_opened_later(void **state)
+{
+    (void)state;
+    char path[4096], command[9000];
+    if (!has_other_users())
+        skip();
+    snprintf(path, sizeof path, "%s", fixture_path("later"));
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(chown(path, OTHER_UID, OTHER_UID), 0);
+    in_child(make_first, path);
+    assert_int_equal(chown(path, OTHER_UID, THIRD_UID), 0);
+    assert_int_equal(chmod(path, 02770), 0);
+    in_child(come_late, path);
+    snprintf(command, sizeof command, "chgrp %d '%s'/ipc-* && chmod 2770 '%s'/ipc-*", THIRD_UID,
+             path, path);
+    assert_int_equal(system(command), 0);
+    in_child(come_after_the_cure, path);
+    use_directory(path);
+    assert_result(weir_segment_remove(weir_by_name("dir/test")), 0);
+    use_directory(fixture_path("run"));
+    snprintf(command, sizeof command, "rm -r '%s'", path);
+    assert_int_equal(system(command), 0);
+}
+
+/* --- in a user namespace ------------------------------------------------------------------- */
+
+static int write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? write(fd, text, strlen(text)) : -1;
+    if (fd >= 0)
+        close(fd);
+    return length == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+/* As 'unshare --user --map-root-user' does it; or as without that option. */
+static void enter_user_namespace(bool is_root)
+{
+    char map[32];
+    become(OTHER_UID);
+    CHECK(unsetenv("WEIR_DIR") == 0);
+    if (unshare(CLONE_NEWUSER) != 0)
+        _exit(77);
+    snprintf(map, sizeof map, "0 %d 1", OTHER_UID);
+    /* Who has changed his uid may not write there, unless he may be looked into. */
+    if (is_root)
+        CHECK(prctl(PR_SET_DUMPABLE, 1) == 0 && write_file("/proc/self/uid_map", map) == 0 &&
+              write_file("/proc/self/setgroups", "deny") == 0 &&
+              write_file("/proc/self/gid_map", map) == 0);
+}
+
+/* Its own directory, whatever root has; and root's is neither made nor spoken of. */
+static void come_as_mapped_root(void *argument)
+{
+    const char *path = argument;
+    struct weir_segment *segment;
+    char used[4096];
+    struct stat found;
+    enter_user_namespace(true);
+    CHECK(geteuid() == 0);
+    CHECK_RESULT(weir_run_directory(used, sizeof used), 0);
+    CHECK(strncmp(used, path, strlen(path)) == 0 && used[strlen(path)] == '/');
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), 0);
+    CHECK(lstat(path, &found) == 0 && found.st_uid == 0);
+    weir_segment_close(segment);
+    CHECK(lstat(path, &found) != 0);
+}
+
+static void come_unmapped(void *argument)
+{
+    struct weir_segment *segment;
+    (void)argument;
+    enter_user_namespace(false);
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), -EPERM);
+    CHECK(strstr(weir_last_error(), "WEIR_DIR") != NULL);
+}
+
+static void come_where_another_is(void *argument)
+{
+    struct weir_segment *segment;
+    (void)argument;
+    enter_user_namespace(true);
+    int result = create_named(&segment, WEIR_EPHEMERAL, 0);
+    CHECK(result == -EACCES || result == -EPERM);
+    CHECK(strstr(weir_last_error(), "WEIR_DIR") != NULL);
+    CHECK(strstr(weir_last_error(), "sudo") == NULL); /* it may be root's, and live */
+}
+
+static void test_user_namespace(void **state)
+{
+    (void)state;
+    static const char roots[] = "/dev/shm/weir-0";
+    char path[64];
+    struct stat found;
+    bool is_made = mkdir(roots, 0700) == 0;
+    snprintf(path, sizeof path, "/dev/shm/weir-%d-0", OTHER_UID);
+    if (!has_other_users() || lstat(path, &found) == 0) {
+        if (is_made)
+            rmdir(roots);
+        skip();
+    }
+    int status = status_in_child(come_as_mapped_root, path);
+    if (is_made)
+        assert_int_equal(rmdir(roots), 0); /* nothing was made in it */
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(status, 0);
+    in_child(come_as_mapped_root, path);
+    assert_true(!is_made || lstat(roots, &found) != 0);
+    in_child(come_unmapped, NULL);
+    assert_int_equal(mkdir(path, 0700), 0);
+    in_child(come_where_another_is, path);
+    assert_int_equal(rmdir(path), 0);
+}
+
 /* --- root in a user's directory ----------------------------------------------------------- */
 
 struct visit {
@@ -592,6 +796,9 @@ int main(void)
         cmocka_unit_test_teardown(test_no_blocks, fixture_check),
         cmocka_unit_test_teardown(test_owners, fixture_check),
         cmocka_unit_test_teardown(test_default_directory, fixture_check),
+        cmocka_unit_test_teardown(test_no_default_directory, fixture_check),
+        cmocka_unit_test_teardown(test_opened_later, fixture_check),
+        cmocka_unit_test_teardown(test_user_namespace, fixture_check),
         cmocka_unit_test_teardown(test_root_in_a_users_directory, fixture_check),
         cmocka_unit_test_teardown(test_root_was_here, fixture_check),
         cmocka_unit_test_teardown(test_last_one_takes_it_away, fixture_check),

@@ -7,9 +7,12 @@
  * processes left in it.
  *
  * WEIR_DIR names it; its default is /dev/shm/weir-UID, mode 0700, of the
- * effective user. A directory that WEIR_DIR names is created when its parent
- * exists; its mode and group are taken over for all that is made inside: a
- * setgid directory of a group, mode 2770, shares names with that group. It must
+ * effective user; in a user namespace that has the /dev/shm of the machine,
+ * /dev/shm/weir-OUTSIDE-UID, with the user's uid in the user namespace around it,
+ * and none (-EPERM) for who has no uid in his user namespace. A directory that WEIR_DIR names is
+ * created when its parent exists; its mode and group are taken over for all that is made inside: a
+ * setgid directory of a group, mode 2770, shares names with that group, if it
+ * is so before it is used: what stands in it keeps its mode. It must
  * not be sticky. In it stands one directory for each IPC namespace and boot, and
  * weir never touches another's.
  */
@@ -29,7 +32,8 @@ extern "C" {
  * path, capacity_bytes: receives the absolute path; it need not exist.
  *
  * Returns: 0; -ENAMETOOLONG (it does not fit), -EINVAL (WEIR_DIR is empty or
- *     relative), -ENOSYS (no /proc to tell the namespace by), -EMFILE.
+ *     relative), -ENOSYS (no /proc to tell the namespace by), -EMFILE, -EPERM (WEIR_DIR
+ *     is not set, and the caller has no uid in his user namespace).
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_run_directory(char *path, size_t capacity_bytes);

@@ -73,7 +73,8 @@ struct weir_object {
  * What comes and goes during the walk may or may not be seen.
  *
  * Returns: 0, or what visit returned; -ENOMEM, -EACCES (/dev/shm may not be read), -EMFILE,
- *     -ENOSYS or -EPERM (the kernel, or a filter, forbids System V).
+ *     -ENOSYS or -EPERM (the kernel, or a filter, forbids System V, or to ask for what the
+ *     caller may not read; whatever else a filter says, -EACCES for example).
  * Blocking: never. Threads: any. Signals: not safe.
  * Source: shmctl(2) SHM_STAT_ANY, semctl(2) SEM_STAT_ANY, /proc/sysvipc/shm.
  */

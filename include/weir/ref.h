@@ -35,7 +35,16 @@ enum weir_by {
     WEIR_BY_FD = 8,    /* the descriptor of a memfd that this process has; opens, never creates */
 };
 
-/* Whose objects an open accepts. The creator's uid cannot be forged. */
+/*
+ * Whose objects an open accepts. The creator's uid cannot be forged.
+ *
+ * In a user namespace the kernel says one number, 65534 (kernel.overflowuid), for
+ * all uids that the namespace has not. There this number is nobody's: it is not
+ * accepted as the caller's own, nor as trust_uid, nor as who put a name there, with
+ * -EPERM and a sentence that says so. Two things prove more: an object of System V
+ * in an IPC namespace that belongs to the same user namespace, as a container's
+ * does, is whose the number says; and a file's owner is told by the kernel.
+ */
 enum weir_trust {
     WEIR_TRUST_SELF = 0,      /* creator and owner are my effective uid, or root. What is a file
                                  (POSIX, memfd) has an owner alone: it stands for both */

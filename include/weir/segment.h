@@ -63,7 +63,7 @@
  *
  * Signals: none of these functions is async-signal-safe. None waits for another
  * process, but weir_segment_send() and weir_segment_receive() on a socket that
- * waits. A process may be killed (SIGKILL) at any instruction of any of them:
+ * waits, and the latter for the server of a file that a stranger has sent it. A process may be killed (SIGKILL) at any instruction of any of them:
  * an ephemeral segment then vanishes with its last user, and what was being
  * created is collected by the next weir process (see <weir/collect.h>). What was
  * being created by POSIX name or as a memfd has no name yet: the kernel frees it.
@@ -450,8 +450,15 @@ WEIR_EXPORT int weir_segment_send(int socket, const struct weir_segment *segment
  *     -ENOTSOCK, -ENOTCONN, -EINVAL (no Unix socket), and those of weir_segment_open().
  * Blocking: until a message comes, as the socket is set; poll(2) waits with a
  *     deadline. A datagram socket does not tell that the other side has closed: a
- *     receive goes on waiting there. Threads: any, one message each. Fork: see above. Signals: not safe.
- * Source: recvmsg(2), unix(7) SCM_RIGHTS, fcntl(2) F_GET_SEALS.
+ *     receive goes on waiting there. To close what came and is refused can wait, too:
+ *     a file of a FUSE or network file system for its server, who may be the sender
+ *     and never answer. And as every close(2) it takes the record locks that this
+ *     process has on that file (fcntl F_SETLK, lockf; not F_OFD_SETLK, flock) away,
+ *     whoever has sent the descriptor. The kernel has no other way to let go of a
+ *     descriptor: receive from those alone of whom you expect neither, by the mode of
+ *     the socket's path or by SO_PEERCRED. Threads: any, one message each. Fork: see
+ *     above. Signals: not safe.
+ * Source: recvmsg(2), unix(7) SCM_RIGHTS, fcntl(2) F_GET_SEALS, F_SETLK.
  */
 WEIR_EXPORT int weir_segment_receive(struct weir_segment **segment, int socket, uint64_t size_bytes,
                                      const struct weir_segment_options *options);

@@ -3,12 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <linux/nsfs.h>
+
+#include "base/atomics.h"
 #include "base/error.h"
 
 union semun_argument {
@@ -34,6 +40,82 @@ bool weir__sees_other_uids(void)
 {
     struct stat entry;
     return stat("/proc/thread-self/ns/user", &entry) != 0 || entry.st_ino != FIRST_USER_NAMESPACE;
+}
+
+/* What the kernel says for every uid that the user namespace has not. Root alone sets it, once and
+ * for all: it is kept, since each open asks. */
+static uint32_t nobodys_uid(void)
+{
+    static weir__atomic_u64 known; /* 1 + the number; 0: not read yet */
+    /* Relaxed: a number alone, and each thread may read it for itself. */
+    uint64_t kept = atomic_load_explicit(&known, memory_order_relaxed);
+    uint32_t uid;
+    if (kept != 0)
+        return (uint32_t)(kept - 1);
+    FILE *file = fopen("/proc/sys/kernel/overflowuid", "re");
+    bool is_read = file && fscanf(file, "%" SCNu32, &uid) == 1;
+    if (file)
+        fclose(file);
+    if (!is_read)
+        return 65534;
+    /* Relaxed: as above. */
+    atomic_store_explicit(&known, (uint64_t)uid + 1, memory_order_relaxed);
+    return uid;
+}
+
+/* Whether the user namespace has all uids, as the first one has: 0 to 2^32 - 2. */
+static bool has_all_uids(void)
+{
+    uint64_t sum = 0, count;
+    FILE *map = fopen("/proc/thread-self/uid_map", "re");
+    if (!map)
+        return false;
+    while (fscanf(map, "%*u %*u %" SCNu64, &count) == 1)
+        sum += count;
+    fclose(map);
+    return sum == UINT32_MAX;
+}
+
+bool weir__uid_outside(uint32_t uid, uint32_t *outside)
+{
+    uint32_t first, lower, count;
+    bool is_found = false;
+    int saved_errno = errno;
+    FILE *map = fopen("/proc/thread-self/uid_map", "re");
+    while (map && !is_found &&
+           fscanf(map, "%" SCNu32 " %" SCNu32 " %" SCNu32, &first, &lower, &count) == 3) {
+        is_found = uid >= first && uid - first < count;
+        *outside = lower + (uid - first);
+    }
+    if (map)
+        fclose(map);
+    errno = saved_errno;
+    return is_found;
+}
+
+bool weir__uid_is_told(uint32_t uid)
+{
+    int saved_errno = errno;
+    bool is_told = uid != nobodys_uid() || has_all_uids();
+    errno = saved_errno;
+    return is_told;
+}
+
+bool weir__ipc_is_of_user_namespace(void)
+{
+    struct stat here, owner;
+    int saved_errno = errno;
+    int ipc = open("/proc/thread-self/ns/ipc", O_RDONLY | O_CLOEXEC);
+    int user = ipc >= 0 ? ioctl(ipc, NS_GET_USERNS) : -1;
+    bool is_own = user >= 0 && fstat(user, &owner) == 0 &&
+                  stat("/proc/thread-self/ns/user", &here) == 0 && owner.st_ino == here.st_ino &&
+                  owner.st_dev == here.st_dev;
+    if (user >= 0)
+        close(user);
+    if (ipc >= 0)
+        close(ipc);
+    errno = saved_errno;
+    return is_own;
 }
 
 static void read_shm(struct weir_limits *limits)

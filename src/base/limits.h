@@ -14,6 +14,20 @@ uint64_t weir__ipc_namespace(void);
  * /proc does not tell. */
 bool weir__sees_other_uids(void);
 
+/*
+ * Whether a uid that the kernel has told is one. The kernel says one and the same number
+ * (kernel.overflowuid, 65534) for every uid that the caller's user namespace has not; so that
+ * number is a uid only where the namespace has them all, and is somebody's, anybody's, elsewhere.
+ */
+bool weir__uid_is_told(uint32_t uid);
+
+/* What a uid of the caller's user namespace is in the one around it; false: it has not got it. */
+bool weir__uid_outside(uint32_t uid, uint32_t *outside);
+
+/* Whether the calling thread's IPC namespace belongs to its user namespace: then nobody has made
+ * an object in it but who has a uid of it, and who had all rights over both. */
+bool weir__ipc_is_of_user_namespace(void);
+
 /* All limits of this moment; fields that could not be read are 0. */
 void weir__limits_read(struct weir_limits *limits);
 

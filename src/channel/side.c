@@ -171,6 +171,12 @@ int weir__side_join(struct weir__side *side, const char *name, enum weir__role r
                           "this process had the uid %u when it first used weir, and has %u "
                           "now: open channels before the change, or use weir only after it",
                           weir__identity_uid(), geteuid());
+    /* Who trusts himself alone would trust nobody: found out now, and not by each member in turn. */
+    if (side->options.trust != WEIR_TRUST_DIRECTORY)
+        result = weir__trust_check(side->options.trust, side->options.trust_uid, geteuid(),
+                                   geteuid(), NULL, "what this process makes");
+    if (result != 0)
+        return result;
     side->identity_now = weir__identity_word();
     side->has_membarrier = weir__membarrier_register();
     result = open_directory(side, name, dir);

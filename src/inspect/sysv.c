@@ -3,7 +3,8 @@
  * System V segments and semaphore sets of the calling thread's IPC namespace.
  *
  * The kernel is asked index by index with SHM_STAT_ANY and SEM_STAT_ANY, which
- * need no permission on the object. Both take an identifier too (its low bits
+ * need no permission on the object; and with SHM_STAT and SEM_STAT where these are
+ * forbidden. All take an identifier too (its low bits
  * are the index) and return the identifier that is there now, so one call also
  * tells whether a known identifier still stands for the same object.
  */
@@ -32,13 +33,57 @@ static bool is_dead(pid_t pid)
     return pid > 0 && kill(pid, 0) != 0 && errno == ESRCH;
 }
 
-/* The object that is at an index or identifier now; its identifier, or -1. */
+/* How often an index is looked at again, where something seems to come just then. */
+#define TRIES 10
+
+static int ask_shm(int index, int command, void *status)
+{
+    return shmctl(index, command, status);
+}
+
+static int ask_sem(int index, int command, void *status)
+{
+    return semctl(index, 0, command, (union semun_argument){ .buf = status });
+}
+
+/*
+ * What is at an index or identifier now: its identifier, -ENOENT, or what the kernel, or a filter,
+ * says instead of an answer. The newer call needs no right to the object; where it is forbidden, or
+ * not known, which EINVAL says, too, the older one answers for what may be read.
+ */
+static int ask(int (*ask_one)(int, int, void *), int any, int readable, int index, void *status)
+{
+    for (int i = 0; i < TRIES; i++) {
+        int id = ask_one(index, any, status);
+        int error = errno;
+        if (id < 0 && error != EIDRM)
+            id = ask_one(index, readable, status);
+        if (id >= 0)
+            return id;
+        if (errno == EINVAL || errno == EIDRM)
+            return -ENOENT;
+        if (error != EINVAL)
+            return -error;
+        /* Nothing was there, and then what may not be read: it came in between. */
+    }
+    return -ENOSYS;
+}
+
+static int refuse(int error, const char *call, const char *noun)
+{
+    return weir__fail(error,
+                      "%s: %s: a filter (seccomp) forbids it, or the kernel does not know it, and "
+                      "there are %ss that you may not read",
+                      call, strerror(error), noun);
+}
+
+/* The object that is at an index or identifier now; its identifier, or as ask(). */
 static int stat_segment(int index, struct weir__seen *seen)
 {
     struct shmid_ds kernel = { 0 }; /* for valgrind, which does not know this call */
-    int id = shmctl(index, SHM_STAT_ANY, &kernel);
+    int id = ask(ask_shm, SHM_STAT_ANY, SHM_STAT, index, &kernel);
     if (id < 0)
-        return -1;
+        return id == -ENOENT ? id : refuse(-id, "shmctl SHM_STAT_ANY", "segment");
     memset(seen, 0, sizeof *seen);
     seen->object = (struct weir_object){
         .size = sizeof seen->object,
@@ -97,9 +142,9 @@ static void ask_semset(int id, struct weir_object *object)
 static int stat_semset(int index, struct weir__seen *seen)
 {
     struct semid_ds kernel;
-    int id = semctl(index, 0, SEM_STAT_ANY, (union semun_argument){ .buf = &kernel });
+    int id = ask(ask_sem, SEM_STAT_ANY, SEM_STAT, index, &kernel);
     if (id < 0)
-        return -1;
+        return id == -ENOENT ? id : refuse(-id, "semctl SEM_STAT_ANY", "semaphore set");
     memset(seen, 0, sizeof *seen);
     seen->object = (struct weir_object){
         .size = sizeof seen->object,
@@ -133,8 +178,11 @@ static int walk(struct weir__seen_list *list, int highest,
     size_t first = list->count;
     for (int index = 0; index <= highest; index++) {
         struct weir__seen one;
-        if (stat_one(index, &one) < 0)
+        int id = stat_one(index, &one);
+        if (id == -ENOENT)
             continue;
+        if (id < 0)
+            return id;
         struct weir__seen *place = weir__seen_add(list);
         if (!place)
             return -ENOMEM;
@@ -196,7 +244,10 @@ int weir__walk_semsets(struct weir__seen_list *list)
 
 int weir__look_segment(int id, struct weir__seen *seen)
 {
-    if (id < 0 || stat_segment(id, seen) != id)
+    int found = id < 0 ? -ENOENT : stat_segment(id, seen);
+    if (found < 0 && found != -ENOENT)
+        return found;
+    if (found != id)
         return weir__fail(ENOENT, "there is no segment with id %d in this IPC namespace", id);
     read_resident(seen, 1);
     return 0;
@@ -204,7 +255,10 @@ int weir__look_segment(int id, struct weir__seen *seen)
 
 int weir__look_semset(int id, struct weir__seen *seen)
 {
-    if (id < 0 || stat_semset(id, seen) != id)
+    int found = id < 0 ? -ENOENT : stat_semset(id, seen);
+    if (found < 0 && found != -ENOENT)
+        return found;
+    if (found != id)
         return weir__fail(ENOENT, "there is no semaphore set with id %d in this IPC namespace", id);
     return 0;
 }

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "segment/backend.h"
@@ -162,30 +161,4 @@ int weir__segment_check_size(const struct weir__segment_ask *ask, uint64_t has_b
         return 0;
     return weir__fail(EINVAL, "%s has %" PRIu64 " bytes, and %" PRIu64 " are asked for", ask->what,
                       has_bytes, ask->size_bytes);
-}
-
-static bool is_one_of(uint32_t uid, uint32_t self, uint32_t other)
-{
-    return uid == self || uid == 0 || uid == other;
-}
-
-bool weir__trusts(uint32_t trust, uint32_t trust_uid, uint32_t self, uint32_t creator,
-                  uint32_t owner)
-{
-    uint32_t other = trust == WEIR_TRUST_UID ? trust_uid : self;
-    return trust == WEIR_TRUST_ANYONE ||
-           (is_one_of(creator, self, other) && is_one_of(owner, self, other));
-}
-
-int weir__trust_check(uint32_t trust, uint32_t trust_uid, uint32_t creator, uint32_t owner,
-                      const uint32_t *entry_owner, const char *what)
-{
-    uint32_t self = geteuid();
-    if (weir__trusts(trust, trust_uid, self, creator, owner) ||
-        (trust == WEIR_TRUST_DIRECTORY && entry_owner && creator == *entry_owner))
-        return 0;
-    return weir__fail(EPERM,
-                      "%s was made by uid %u and belongs to uid %u, you are uid %u: to accept "
-                      "others' objects set options.trust",
-                      what, creator, owner, self);
 }

@@ -85,6 +85,8 @@ static enum finding judge(const struct weir__record *record, int id, const struc
     shmdt(memory);
     if (trace == WEIR__HEADER_FOREIGN)
         return FINDING_NONE;
+    if (trace == WEIR__HEADER_ABSENT)
+        return FINDING_UNKNOWN;
     bool is_own = trace == WEIR__HEADER_NONCE || is_pid || found->shm_cpid == 0;
     return is_own ? FINDING_OWN : FINDING_UNKNOWN;
 }
@@ -109,13 +111,16 @@ static int drafts_segment(const struct weir__record *record)
     }
 }
 
-/* The set that a dead draft left, or -1: its key is random. */
+/* The set that a dead draft left, or -1: its key is random. -EBUSY: the kernel does not tell. */
 static int drafts_semset(const struct weir__record *record)
 {
     if (record->sem_key == 0)
         return -1;
     int id = semget((key_t)record->sem_key, 0, 0);
-    return id >= 0 && weir__semset_same(id, record->sem_key, record->creator) == 1 ? id : -1;
+    if (id < 0)
+        return errno == ENOENT ? -1 : -EBUSY;
+    int same = weir__semset_same(id, record->sem_key, record->creator);
+    return same < 0 ? -EBUSY : same ? id : -1;
 }
 
 /* -EEXIST: it is no draft. */
@@ -137,7 +142,8 @@ static int collect_draft(const struct weir__rundir *dir, const char *directory,
         snprintf(entry.directory, sizeof entry.directory, "%s", directory);
     }
     int segment_id = drafts_segment(&entry.record), semset_id = drafts_semset(&entry.record);
-    if (segment_id == -EBUSY) { /* the draft must not be forgotten before its segment is gone */
+    /* The draft must not be forgotten before both are gone. */
+    if (segment_id == -EBUSY || semset_id == -EBUSY) {
         close(fd);
         return 0;
     }

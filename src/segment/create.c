@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ipc.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -116,13 +117,12 @@ static int make_under_key(struct weir_segment *segment, const struct weir__segme
     return result;
 }
 
-/* The key that ftok(record file, project) gives. */
-static uint32_t draft_ftok(const struct weir__draft *draft, int project)
+/* The key that ftok(record file, project) gives: of the open file, whose path a member of the group
+ * may have given to another one. */
+static uint32_t draft_ftok(const struct stat *file, int project)
 {
-    char path[PATH_MAX + 2 * WEIR__ENTRY_NAME_BYTES], nonce[WEIR__NONCE_TEXT_BYTES];
-    weir__nonce_text(draft->entry.record.nonce, nonce);
-    snprintf(path, sizeof path, "%s/%s/%s", draft->dir->path, draft->entry.directory, nonce);
-    return (uint32_t)ftok(path, project);
+    return (uint32_t)project << 24 | ((uint32_t)file->st_dev & 0xff) << 16 |
+           ((uint32_t)file->st_ino & 0xffff);
 }
 
 /*
@@ -136,8 +136,12 @@ static int make_in_draft(struct weir_segment *segment, const struct weir__segmen
     struct weir__record *record = &draft->entry.record;
     bool by_ftok = ask->ref.by == WEIR_BY_NAME && ask->options.lifetime == WEIR_PERSISTENT;
     struct weir__error_saved saved;
+    struct stat file;
+    if (by_ftok && fstat(draft->fd, &file) != 0)
+        return weir__fail(errno, "cannot look at a draft in %s: %s", draft->dir->path,
+                          strerror(errno));
     for (int attempt = 1; attempt <= PROJECTS; attempt++) {
-        uint32_t key = by_ftok ? draft_ftok(draft, attempt) : random_key();
+        uint32_t key = by_ftok ? draft_ftok(&file, attempt) : random_key();
         weir__error_save(&saved);
         int found = key == 0 || key == UINT32_MAX ? 0 : weir__shm_find(key);
         if (found >= 0 || found == -EACCES) { /* taken */
@@ -157,10 +161,8 @@ static int make_in_draft(struct weir_segment *segment, const struct weir__segmen
         if (result != -EEXIST && result != -EIDRM)
             return result;
     }
-    return weir__fail(ENOSPC,
-                      "%s: all %d keys that ftok makes of its file are taken by others: see "
-                      "'weir list'",
-                      ask->what, PROJECTS);
+    return weir__fail(ENOSPC, "%s: all %d keys %s are taken by others: see 'weir list'", ask->what,
+                      PROJECTS, by_ftok ? "that ftok makes of its file" : "that were tried");
 }
 
 /* Step 5. */
@@ -237,6 +239,11 @@ static int publish(struct weir_segment *segment, const struct weir__segment_ask 
     int result = weir__segment_set_entry(segment, draft->dir, directory, &draft->entry.record);
     for (int attempt = 0; result == 0 && attempt < WEIR__RETRIES; attempt++) {
         result = weir__draft_publish(draft, directory);
+        if (result == -ENOENT)
+            return weir__fail(ENOENT,
+                              "%s: its draft in %s was moved or taken away while it was made, by "
+                              "somebody who may write there",
+                              ask->what, draft->dir->path);
         if (result != -EEXIST)
             return result;
         result = weir__entry_vacate(draft->dir, directory, ask->what);

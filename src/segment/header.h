@@ -70,6 +70,7 @@ enum weir__header_trace {
     WEIR__HEADER_ZERO,    /* nothing yet */
     WEIR__HEADER_NONCE,   /* the header with this nonce: nobody else's */
     WEIR__HEADER_FOREIGN, /* something else */
+    WEIR__HEADER_ABSENT,  /* a page that is not there, and kills who touches it: a huge one */
 };
 enum weir__header_trace weir__header_trace(const void *memory, uint64_t nonce);
 

@@ -187,8 +187,8 @@ static int check_file(const struct weir__segment_ask *ask, int fd, struct stat *
                           ask->what);
     if (found->st_size == 0)
         return weir__fail(EPROTO, "%s has no bytes, and can get none", ask->what);
-    int result = weir__trust_check(ask->options.trust, ask->options.trust_uid, found->st_uid,
-                                   found->st_uid, NULL, ask->what);
+    int result = weir__trust_check_file(ask->options.trust, ask->options.trust_uid, fd,
+                                        found->st_uid, ask->what);
     return result == 0 ? weir__segment_check_size(ask, (uint64_t)found->st_size) : result;
 }
 
@@ -211,6 +211,13 @@ int weir__memfd_take(struct weir_segment *segment, const struct weir__segment_as
 
 static int open_segment(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
+    int seals;
+    if (fcntl(ask->ref.id, F_GETFD) < 0)
+        return weir__mapped_no_descriptor(errno, ask->what);
+    /* Before there is a copy: to close one takes the caller's locks off the file (fcntl F_SETLK). */
+    int result = check_seals(ask, ask->ref.id, &seals);
+    if (result != 0)
+        return result;
     int fd = weir__kept(fcntl(ask->ref.id, F_DUPFD_CLOEXEC, 0));
     return fd < 0 ? weir__mapped_no_descriptor(errno, ask->what)
                   : weir__memfd_take(segment, ask, fd);

@@ -93,7 +93,9 @@ int weir_segment_send(int socket, const struct weir_segment *segment)
 
 /*
  * What a stranger has sent may be a socket that lingers (SO_LINGER), with bytes that nobody fetches: its
- * close would wait for as long as they like. Others are not asked, and say ENOTSOCK.
+ * close would wait for as long as they like. Others are not asked, and say ENOTSOCK. Of a file there
+ * is no such way: what its close does, a flush and the end of our record locks on it, the kernel does
+ * at the close of each descriptor, and there is none that takes a descriptor away without a close.
  */
 static void do_not_linger(int fd)
 {

@@ -218,8 +218,8 @@ static int open_segment(struct weir_segment *segment, const struct weir__segment
     struct stat found;
     int result = open_file(segment, ask, &found);
     if (result == 0)
-        result = weir__trust_check(ask->options.trust, ask->options.trust_uid, found.st_uid,
-                                   found.st_uid, NULL, ask->what);
+        result = weir__trust_check_file(ask->options.trust, ask->options.trust_uid, segment->fd,
+                                        found.st_uid, ask->what);
     if (result == 0 && found.st_size == 0)
         result = weir__fail(EAGAIN,
                             "%s has no bytes: whoever made it has not given it a size yet, or was "

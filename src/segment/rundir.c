@@ -15,9 +15,34 @@
 
 #include "base/atomics.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/random.h"
 #include "segment/identity.h"
 #include "segment/mapped.h"
+
+/*
+ * Each user's own. In a user namespace that has a /dev/shm from outside, its uids are not those that
+ * the names there are made of: its root is some user, whose directory must be neither root's nor in
+ * root's way. There the name says the uid outside, too.
+ */
+static int default_path(char path[PATH_MAX])
+{
+    struct stat found;
+    uint32_t outside, uid = geteuid();
+    int saved_errno = errno;
+    bool is_from_outside = stat("/dev/shm", &found) == 0 && !weir__uid_is_told(found.st_uid);
+    errno = saved_errno;
+    if (!is_from_outside) {
+        snprintf(path, PATH_MAX, WEIR__RUNDIR_DEFAULT "%u", (unsigned)uid);
+        return 0;
+    }
+    if (!weir__uid_outside(uid, &outside))
+        return weir__fail(EPERM, "this user namespace has no uid for you (see uid_map in "
+                                 "user_namespaces(7)), so that none of " WEIR__RUNDIR_DEFAULT
+                                 "UID is yours: set WEIR_DIR to a directory of yours");
+    snprintf(path, PATH_MAX, WEIR__RUNDIR_DEFAULT "%u-%u", (unsigned)outside, (unsigned)uid);
+    return 0;
+}
 
 /* The parent directory's path; its default is under /dev/shm, which a restart empties. */
 static int base_path(char path[PATH_MAX], bool *is_default)
@@ -25,10 +50,8 @@ static int base_path(char path[PATH_MAX], bool *is_default)
     /* A set-uid program does not let its caller say where it writes. */
     const char *chosen = secure_getenv("WEIR_DIR");
     *is_default = !chosen;
-    if (!chosen) {
-        snprintf(path, PATH_MAX, WEIR__RUNDIR_DEFAULT "%u", (unsigned)geteuid());
-        return 0;
-    }
+    if (!chosen)
+        return default_path(path);
     if (chosen[0] != '/')
         return weir__fail(EINVAL, "WEIR_DIR is '%.200s': it must be an absolute path", chosen);
     int length = snprintf(path, PATH_MAX, "%s", chosen);
@@ -114,6 +137,13 @@ int weir_run_directory(char *path, size_t capacity_bytes)
 
 static int belongs_to_another(const char *path, const struct stat *found, int error)
 {
+    /* It may be anybody's outside, whose names live: nobody is told to remove that. */
+    if (!weir__uid_is_told(found->st_uid))
+        return weir__fail(
+            error,
+            "%s belongs to somebody who has no uid in this user namespace, instead of "
+            "you (uid %u): set WEIR_DIR to a directory of yours",
+            path, (unsigned)geteuid());
     return weir__fail(error,
                       "%s belongs to uid %u instead of you (uid %u): sudo rm -r '%s', or set "
                       "WEIR_DIR to a directory of yours",
@@ -144,10 +174,38 @@ static int cannot_make(const char *path, bool is_default, int error)
                                  : ": its parent must exist and be writable");
 }
 
+static const char *type_text(mode_t mode)
+{
+    return S_ISLNK(mode)    ? "a symbolic link"
+           : S_ISREG(mode)  ? "a file"
+           : S_ISFIFO(mode) ? "a FIFO"
+                            : "something else";
+}
+
+/* What stands in the default directory's place. Of a link the kernel says ENOTDIR or ELOOP. */
+static int is_in_the_way(const char *path, const struct stat *found, int error)
+{
+    bool is_own = found->st_uid == geteuid();
+    bool is_far = !weir__uid_is_told(found->st_uid);
+    return weir__fail(
+        error,
+        "%s is %s of uid %u, and no directory: %s%s%s%sset WEIR_DIR to a directory of "
+        "yours",
+        path, type_text(found->st_mode), (unsigned)found->st_uid,
+        is_far   ? ""
+        : is_own ? "rm '"
+                 : "sudo rm '",
+        is_far ? "" : path, is_far ? "" : "'", is_far ? "" : ", or ");
+}
+
 static int cannot_open(const char *path, bool is_default, int error)
 {
     struct stat found;
-    bool is_seen = is_default && error == EACCES && lstat(path, &found) == 0;
+    bool is_about = error == EACCES || error == ENOTDIR || error == ELOOP;
+    bool is_seen = is_default && is_about && lstat(path, &found) == 0;
+    if (is_seen && !S_ISDIR(found.st_mode))
+        return is_in_the_way(path, &found, error);
+    is_seen = is_seen && error == EACCES;
     if (is_seen && found.st_uid != geteuid())
         return belongs_to_another(path, &found, error);
     if (is_seen)
@@ -314,11 +372,34 @@ static int make_and_open(int base, const char *name, uint32_t mode, uid_t owner)
     return fd >= 0 ? fd : -errno;
 }
 
-static int cannot_use(const char *path, bool is_default, int error)
+/* The namespace's directory was made for fewer than are let into the one around it by now. */
+static bool is_behind(const struct stat *found, const struct stat *base)
+{
+    bool is_others_group = (base->st_mode & 0020) != 0 && base->st_gid != found->st_gid;
+    return S_ISDIR(found->st_mode) &&
+           (is_others_group || (base->st_mode & ~found->st_mode & 0777) != 0);
+}
+
+static int was_made_before(const char *path, const struct stat *found, const struct stat *base)
+{
+    return weir__fail(
+        EACCES,
+        "%s was made before the directory around it was opened to others: it has mode "
+        "%04o and group %u, that one %04o and %u: have uid %u, whose it is, run: chgrp "
+        "%u '%s' && chmod %04o '%s'",
+        path, (unsigned)found->st_mode & 07777, (unsigned)found->st_gid,
+        (unsigned)base->st_mode & 07777, (unsigned)base->st_gid, (unsigned)found->st_uid,
+        (unsigned)base->st_gid, path, (unsigned)base->st_mode & 07777, path);
+}
+
+static int cannot_use(const char *path, bool is_default, int error, const struct stat *base)
 {
     struct stat found;
-    if (is_default && error == EACCES && lstat(path, &found) == 0 && found.st_uid != geteuid())
+    bool is_seen = error == EACCES && lstat(path, &found) == 0 && found.st_uid != geteuid();
+    if (is_default && is_seen)
         return belongs_to_another(path, &found, error);
+    if (is_seen && is_behind(&found, base))
+        return was_made_before(path, &found, base);
     return weir__fail(error, "cannot use the run directory %s: %s%s", path, strerror(error),
                       error == EROFS || error == EACCES
                           ? ": set WEIR_DIR to a directory that can be written"
@@ -359,7 +440,7 @@ int weir__rundir_enter(struct weir__rundir *dir, bool create)
             return 0;
         }
         if (fd != -ENOENT)
-            return cannot_use(dir->path, dir->is_default, -fd);
+            return cannot_use(dir->path, dir->is_default, -fd, &found);
         if (!create)
             return -ENOENT;
     }

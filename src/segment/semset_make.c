@@ -141,15 +141,16 @@ int weir__semset_stat(int id, struct semid_ds *status)
      * bits of its argument alone and answers with the full id of what is there.
      */
     int found = semctl(id, 0, SEM_STAT_ANY, (union weir__semun){ .buf = status });
-    if (found == id && id >= 0)
-        return 0;
-    /* Also who does not know the newer call (an old kernel, an emulator) says EINVAL. */
-    if (found < 0 && errno == EINVAL &&
-        semctl(id, 0, IPC_STAT, (union weir__semun){ .buf = status }) == 0)
-        return 0;
-    if (found >= 0 || errno == EINVAL || errno == EIDRM)
+    /* A filter forbids the newer call; or nobody knows it (an old kernel, an emulator), and then
+     * EINVAL says nothing of the set. */
+    if (found < 0 && errno != EIDRM)
+        found = semctl(id, 0, IPC_STAT, (union weir__semun){ .buf = status }) == 0 ? id : -1;
+    if (found >= 0)
+        return found == id ? 0 : -EIDRM;
+    if (errno == EINVAL || errno == EIDRM)
         return -EIDRM;
-    return weir__fail(errno, "semctl SEM_STAT_ANY: set %d: %s", id, strerror(errno));
+    int error = errno;
+    return weir__fail(error, "semctl(%d, SEM_STAT_ANY), and IPC_STAT: %s", id, strerror(error));
 }
 
 int weir__semset_same(int id, uint32_t key, uint32_t cuid)

@@ -187,10 +187,10 @@ demo_into_limited_file() {
     [[ "$stderr" == *"No space left"* ]]
 }
 
-@test "a closed pipe is told of" {
+@test "a reader who has seen enough is no news: the status alone tells it" {
     run --separate-stderr bash -c 'exec > >(true); wait $!; "$WEIR" demo lifecycle --explain'
     [ "$status" -eq 1 ]
-    [[ "$stderr" == *"Broken pipe"* ]]
+    [ "$stderr" = '' ]
 }
 
 @test "scenes run without private namespaces too, and remove what they made" {

@@ -30,7 +30,7 @@ cure() {
         all((.name | length > 0) and (.finding | length > 10)) and
         ([.[].name] | (unique | length) == length)' <<<"$output"
     for name in SHMMAX SHMALL SHMMNI SEMMNI SEMMNS SEMMSL shm_rmid_forced RemoveIPC 'IPC namespace' \
-        /dev/shm 'POSIX segments' 'huge pages' memlock 'run directory' kernel SHM_STAT_ANY membarrier futex_waitv \
+        /dev/shm 'POSIX segments' 'huge pages' memlock 'run directory' kernel SHM_STAT_ANY SEM_STAT_ANY membarrier futex_waitv \
         io_uring pidfd_open MADV_POPULATE leftovers orphans; do
         [ -n "$(level "$name")" ]
     done
@@ -166,6 +166,34 @@ cure() {
     [ "$(level 'run directory')" = warning ]
     sh -c "$(cure 'run directory')"
     [ "$(level 'run directory')" = ok ]
+    # Opened to a group when there are names already.
+    chmod 0700 own
+    works "$WEIR" create make/before --size 1
+    [ "$(level 'run directory')" = ok ]
+    chmod 2770 own
+    [ "$(level 'run directory')" = warning ]
+    sh -c "$(cure 'run directory')"
+    [ "$(level 'run directory')" = ok ]
+    works "$WEIR" rm make/before
+}
+
+@test "in a user namespace no cure takes away what may be root's outside" {
+    alone
+    [ -z "${WEIR_DIR:-}" ] || skip "WEIR_DIR is set"
+    unshare --user --map-root-user true || skip "user namespaces are not permitted here"
+    local doctor="\"$WEIR\" doctor -J 2>/dev/null | jq -r '.findings[] | select(.name == \"run directory\") | .level, .cure'"
+    # Who has no uid has no default directory.
+    run unshare --user bash -c "$doctor"
+    [[ "$output" == $'problem\n'*'export WEIR_DIR='* ]]
+    run unshare --user --map-root-user bash -c "$doctor"
+    [[ "$output" == ok* ]]
+    # It is another's, root's for example.
+    local as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+    "${as[@]}" test -x "$WEIR" 2>/dev/null || return 0
+    mkdir -m 0700 /dev/shm/weir-65534-0
+    run "${as[@]}" unshare --user --map-root-user bash -c "$doctor"
+    [[ "$output" == $'problem\n'*'export WEIR_DIR='* && "$output" != *sudo* ]]
+    rmdir /dev/shm/weir-65534-0
 }
 
 @test "a run directory without room is found" {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -70,6 +71,30 @@ static void check_stat_any(struct doctor *doctor)
                     strerror(errno));
 }
 
+/* Without it sets are asked for by IPC_STAT and SEM_STAT. */
+static void check_sem_stat_any(struct doctor *doctor)
+{
+    union {
+        struct seminfo *info;
+        struct semid_ds *status;
+    } argument;
+    struct seminfo info = { 0 };
+    struct semid_ds set;
+    argument.info = &info;
+    int highest = semctl(0, 0, SEM_INFO, argument);
+    /* As for segments; semusz: how many sets there are. */
+    bool answered = highest >= 0 && info.semusz == 0;
+    argument.status = &set;
+    for (int index = 0; index <= highest && !answered; index++)
+        answered = semctl(index, 0, SEM_STAT_ANY, argument) >= 0;
+    if (answered)
+        doctor_tell(doctor, DOCTOR_OK, "SEM_STAT_ANY", NULL,
+                    "others' semaphore sets can be asked for without a right to them");
+    else
+        tell_missing(doctor, "SEM_STAT_ANY", errno, "4.17",
+                     "semaphore sets that you may not read are neither listed nor opened");
+}
+
 static void check_membarrier(struct doctor *doctor)
 {
     long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
@@ -129,6 +154,7 @@ void doctor_check_kernel(struct doctor *doctor)
 {
     check_version(doctor);
     check_stat_any(doctor);
+    check_sem_stat_any(doctor);
     check_membarrier(doctor);
     check_waits(doctor);
     check_populate(doctor);

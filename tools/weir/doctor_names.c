@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +26,21 @@ static bool has_room(const struct statvfs *system)
     return (system->f_blocks == 0 || has_blocks) && (system->f_files == 0 || system->f_favail > 0);
 }
 
-/* The default one belongs to one user; one that WEIR_DIR names may be a group's. */
-static void check_access(struct doctor *doctor, const char *path, const struct stat *entry,
-                         bool is_default)
+/* The namespace's directory was made for fewer than are let into the one around it by now. */
+static bool is_behind(const char *inside, const struct stat *base, struct stat *found)
 {
+    if (lstat(inside, found) != 0 || !S_ISDIR(found->st_mode))
+        return false;
+    bool is_others_group = (base->st_mode & 0020) != 0 && base->st_gid != found->st_gid;
+    return is_others_group || (base->st_mode & ~found->st_mode & 0777) != 0;
+}
+
+/* The default one belongs to one user; one that WEIR_DIR names may be a group's. inside: the one of
+ * this IPC namespace in it. */
+static void check_access(struct doctor *doctor, const char *path, const struct stat *entry,
+                         bool is_default, const char *inside)
+{
+    struct stat found;
     struct statvfs system;
     bool has_system = statvfs(path, &system) == 0;
     char *cure = NULL;
@@ -60,11 +72,38 @@ static void check_access(struct doctor *doctor, const char *path, const struct s
         cure = text_format("chmod o-w '%s'", path);
         doctor_tell(doctor, DOCTOR_WARNING, NAME, cure,
                     "%s may be written by everybody: any user could change your names", path);
+    } else if (!is_default && is_behind(inside, entry, &found)) {
+        cure = text_format("chgrp %u '%s' && chmod %04o '%s'", entry->st_gid, inside,
+                           (unsigned)entry->st_mode & 07777, inside);
+        doctor_tell(doctor, DOCTOR_WARNING, NAME, cure,
+                    "%s of user %u was made before the directory around it was opened to others: "
+                    "it has mode %04o and group %u, that one %04o and %u",
+                    inside, found.st_uid, (unsigned)found.st_mode & 07777, found.st_gid,
+                    (unsigned)entry->st_mode & 07777, entry->st_gid);
     } else {
         doctor_tell(doctor, DOCTOR_OK, NAME, NULL, "%s, mode %04o", path,
                     (unsigned)entry->st_mode & 07777);
     }
     free(cure);
+}
+
+/* Where nothing of the default directory is the user's to change. */
+#define OWN_DIRECTORY "mkdir -p -m 0700 ~/.weir && export WEIR_DIR=~/.weir"
+
+/* Whether a uid stands for all that this user namespace has not: what belongs to it may be root's. */
+static bool is_from_outside(uid_t uid)
+{
+    unsigned long long first, lower, count, nobody = 65534;
+    char text[32] = "";
+    doctor_read_file("/proc/sys/kernel/overflowuid", text, sizeof text);
+    sscanf(text, "%llu", &nobody);
+    FILE *map = fopen("/proc/self/uid_map", "re");
+    if (!map)
+        return false;
+    bool has_all =
+        fscanf(map, "%llu %llu %llu", &first, &lower, &count) == 3 && count >= UINT32_MAX;
+    fclose(map);
+    return uid == nobody && !has_all;
 }
 
 void doctor_check_names(struct doctor *doctor)
@@ -74,10 +113,13 @@ void doctor_check_names(struct doctor *doctor)
     const char *chosen = getenv("WEIR_DIR");
     int result = weir_run_directory(path, sizeof path);
     if (result < 0) {
-        const char *cure = result == -ENOSYS ? "sudo mount -t proc proc /proc" : "unset WEIR_DIR";
+        const char *cure = result == -ENOSYS  ? "sudo mount -t proc proc /proc"
+                           : result == -EPERM ? OWN_DIRECTORY
+                                              : "unset WEIR_DIR";
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure, "%s", weir_last_error());
         return;
     }
+    char *inside = text_format("%s", path);
     /* Its last component is the one of this IPC namespace and boot. */
     *strrchr(path, '/') = '\0';
     char *remove = text_format("sudo rm -r '%s'", path);
@@ -106,11 +148,12 @@ void doctor_check_names(struct doctor *doctor)
     } else if (!S_ISDIR(entry.st_mode)) {
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, remove, "%s is no directory", path);
     } else if (!chosen && entry.st_uid != geteuid()) {
-        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, remove,
-                    "%s belongs to user %u instead of you: weir will not use it", path,
-                    entry.st_uid);
+        doctor_tell(
+            doctor, DOCTOR_PROBLEM, NAME, is_from_outside(entry.st_uid) ? OWN_DIRECTORY : remove,
+            "%s belongs to user %u instead of you: weir will not use it", path, entry.st_uid);
     } else {
-        check_access(doctor, path, &entry, !chosen);
+        check_access(doctor, path, &entry, !chosen, inside);
     }
     free(remove);
+    free(inside);
 }

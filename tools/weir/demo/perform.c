@@ -157,6 +157,9 @@ static int finish(int wait_status)
     if (WIFSIGNALED(wait_status))
         return command_fail("the scene was killed by signal %d (%s)", WTERMSIG(wait_status),
                             strsignal(WTERMSIG(wait_status)));
+    /* A reader who has seen enough (weir demo NAME --explain | head) is no news, as for 'weir explain'. */
+    if (stage->write_failure == EPIPE)
+        return STATUS_FAILURE;
     if (stage->write_failure)
         return command_fail("cannot write the output: %s", strerror(stage->write_failure));
     return WEXITSTATUS(wait_status);
