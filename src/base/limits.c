@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -18,13 +19,21 @@ union semun_argument {
     struct seminfo *info;
 };
 
-uint64_t weir__ipc_namespace(void)
+/* The namespace is a thread's, not a process's: unshare(2) changes the caller alone. */
+static uint64_t inode_of(const char *path)
 {
     struct stat entry;
-    /* The namespace is a thread's, not a process's: unshare(2) changes the caller alone. */
-    if (stat("/proc/thread-self/ns/ipc", &entry) != 0)
-        return 0;
-    return entry.st_ino;
+    return stat(path, &entry) == 0 ? entry.st_ino : 0;
+}
+
+uint64_t weir__ipc_namespace(void)
+{
+    return inode_of("/proc/thread-self/ns/ipc");
+}
+
+uint64_t weir__user_namespace(void)
+{
+    return inode_of("/proc/thread-self/ns/user");
 }
 
 /* The first user namespace has this inode on every kernel (PROC_USER_INIT_INO). */
@@ -32,8 +41,20 @@ uint64_t weir__ipc_namespace(void)
 
 bool weir__sees_other_uids(void)
 {
-    struct stat entry;
-    return stat("/proc/thread-self/ns/user", &entry) != 0 || entry.st_ino != FIRST_USER_NAMESPACE;
+    return weir__user_namespace() != FIRST_USER_NAMESPACE;
+}
+
+#define OVERFLOW_UID 65534
+
+uint32_t weir__overflow_uid(void)
+{
+    char text[16] = "";
+    int file = open("/proc/sys/kernel/overflowuid", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return OVERFLOW_UID;
+    ssize_t length = read(file, text, sizeof text - 1);
+    close(file);
+    return length > 0 ? (uint32_t)strtoul(text, NULL, 10) : OVERFLOW_UID;
 }
 
 static void read_shm(struct weir_limits *limits)
