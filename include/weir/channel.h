@@ -74,9 +74,8 @@
  * committed, to make room). A handler that runs while a call spins is not noticed, nor one that runs
  * in the moment between two sleeps of a long wait (each fifth of a second): with
  * WEIR_CHANNEL_SPIN_ONLY never. So give calls that a signal is to end a deadline, or wait by a
- * descriptor and ppoll(2), which takes the mask. Nor is a sleep in a call (take, send, any wait of a
- * channel) a cancellation point: a thread that pthread_cancel() is to end gives deadlines, or waits by
- * a descriptor.
+ * descriptor and ppoll(2), which takes the mask. Nor need pthread_cancel() end a call that sleeps (take,
+ * send, any wait of a channel): it does so on a word in shared memory, which is no cancellation point.
  *
  * Trust. Lengths and flags that others write are read once and checked: who writes
  * nonsense makes calls of others say -EUCLEAN (a subscriber's once, and it leaves that
