@@ -187,6 +187,7 @@ static size_t list_lane(struct liar_word *words, size_t count)
         WORD(liar_lane, marks[0].position),
         WORD(liar_lane, trust),
         WORD(liar_lane, trust_uid),
+        WORD(liar_lane, user_namespace),
     };
     return append(words, count, list, ARRAY_SIZE(list));
 }

@@ -8,9 +8,12 @@
  */
 #include "crowd.h"
 #include "fixture.h"
+#include "silence.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,8 +52,12 @@ enum order {
     TAKEN,        /* without waiting */
     REVEAL,       /* everybody may read its memory from now on */
     CHANGE_UID,
+    ENTER_NAMESPACE, /* of users, in which its own is shown as the argument; -EAGAIN: not allowed */
+    FORBID,          /* calls from now on: enum forbidden */
     CLOSE,
 };
+
+enum forbidden { SHMCTL = 1, SHMAT = 2 };
 
 struct told {
     enum order order;
@@ -82,7 +89,34 @@ static int reveal(void)
     return shmctl(id, IPC_SET, &found);
 }
 
-static int obey(const struct member *member, const struct told *told)
+static bool put_text(const char *path, const char *text)
+{
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    bool is_put = file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text);
+    close(file);
+    return is_put;
+}
+
+static int enter_namespace(uid_t outside, uint32_t inside)
+{
+    char map[64];
+    snprintf(map, sizeof map, "%u %u 1", inside, outside);
+    prctl(PR_SET_DUMPABLE, 1); /* else its files in /proc are root's */
+    return unshare(CLONE_NEWUSER) == 0 && put_text("/proc/self/setgroups", "deny") &&
+                   put_text("/proc/self/uid_map", map) && put_text("/proc/self/gid_map", map)
+               ? 0
+               : -EAGAIN;
+}
+
+static int forbid(uint32_t which)
+{
+    return (!(which & SHMCTL) || forbid_call(SYS_shmctl, EPERM)) &&
+                   (!(which & SHMAT) || forbid_call(SYS_shmat, EPERM))
+               ? 0
+               : -EAGAIN;
+}
+
+static int carry_out(const struct member *member, const struct told *told)
 {
     switch (told->order) {
     case OPEN:
@@ -102,6 +136,10 @@ static int obey(const struct member *member, const struct told *told)
         return reveal();
     case CHANGE_UID:
         return setresuid(told->argument, told->argument, told->argument);
+    case ENTER_NAMESPACE:
+        return enter_namespace(member->uid, told->argument);
+    case FORBID:
+        return forbid(told->argument);
     default:
         weir_publisher_close(publisher);
         weir_subscriber_close(subscriber);
@@ -118,7 +156,7 @@ static void live(const struct member *member, int orders, int replies)
         CHECK(setresuid(member->uid, member->uid, member->uid) == 0);
     }
     while (read(orders, &told, sizeof told) == sizeof told) {
-        int result = obey(member, &told);
+        int result = carry_out(member, &told);
         CHECK(write(replies, &result, sizeof result) == sizeof result);
     }
 }
@@ -435,6 +473,162 @@ static void test_another_uid_since(void **state)
     stage_end();
 }
 
+/*
+ * A publisher that has gone behind a filter of system calls since may not ask who a subscriber is:
+ * "not told" is no "refused". So nothing is overwritten; each send says who is in the way.
+ */
+static void test_a_filter_since(void **state)
+{
+    (void)state;
+    static const uint32_t forbidden[] = { SHMCTL, SHMAT, SHMCTL | SHMAT };
+    for (size_t i = 0; i < ARRAY_SIZE(forbidden); i++) {
+        struct member filtered, reader;
+        make_run_directory(0, 0700);
+        member_open(&filtered, true, 0, 0600, WEIR_TRUST_SELF);
+        int result = ask(&filtered, FORBID, forbidden[i]);
+        member_open(&reader, false, 0, 0600, WEIR_TRUST_SELF);
+        assert_int_equal(ask(&reader, TAKE, 0), -EAGAIN);
+        if (result == 0) {
+            assert_int_equal(count(&filtered, SEND, 9, 5, -EPERM), 5);
+            assert_int_equal(ask(&filtered, SUBSCRIBERS, 1), -EPERM);
+            assert_int_equal(ask(&reader, TAKE, 0), -EAGAIN);
+        }
+        member_end(&reader);
+        assert_int_equal(count(&filtered, SEND, 9, RINGS, 0), RINGS);
+        member_end(&filtered);
+        clear_run_directory();
+        if (result != 0)
+            skip();
+    }
+}
+
+/* --- user namespaces --------------------------------------------------------------------- */
+
+enum { OUTSIDE = -1 };
+
+struct party {
+    uid_t uid;
+    int inside; /* a namespace of its own, in which its uid is shown as this one; or OUTSIDE */
+    uint32_t mode, trust;
+};
+
+struct across {
+    const char *what;
+    struct party publisher, subscriber;
+    int told; /* both, once; 0: they meet */
+};
+
+static const struct across across[] = {
+    { "root is not root to a publisher inside",
+      { OTHER_UID, OTHER_UID, 0666, WEIR_TRUST_SELF },
+      { 0, OUTSIDE, 0666, WEIR_TRUST_ANYONE },
+      -EPERM },
+    { "a publisher inside that trusts anyone",
+      { OTHER_UID, OTHER_UID, 0666, WEIR_TRUST_ANYONE },
+      { THIRD_UID, OUTSIDE, 0666, WEIR_TRUST_ANYONE },
+      0 },
+    { "a publisher inside, of the same user",
+      { OTHER_UID, OTHER_UID, 0600, WEIR_TRUST_SELF },
+      { OTHER_UID, OUTSIDE, 0600, WEIR_TRUST_SELF },
+      0 },
+    { "each inside of one, both of one user",
+      { OTHER_UID, 0, 0600, WEIR_TRUST_SELF },
+      { OTHER_UID, 0, 0600, WEIR_TRUST_SELF },
+      0 },
+};
+
+/* false: there are no user namespaces here. */
+static bool party_open(struct member *member, bool is_publisher, const struct party *party)
+{
+    member_start(member, is_publisher, party->uid, party->mode, party->trust);
+    if (party->inside != OUTSIDE && ask(member, ENTER_NAMESPACE, (uint32_t)party->inside) != 0)
+        return false;
+    assert_int_equal(ask(member, OPEN, 0), 0);
+    return true;
+}
+
+static bool play_across(const struct across *row)
+{
+    struct member sender, reader;
+    make_run_directory(0, 0777);
+    bool is_played = party_open(&sender, true, &row->publisher);
+    if (is_played) {
+        is_played = party_open(&reader, false, &row->subscriber);
+        if (is_played && row->told != 0) {
+            assert_int_equal(ask(&reader, TAKE, 0), row->told);
+            assert_int_equal(ask(&reader, TAKE, 0), -EAGAIN);
+            assert_int_equal(count(&sender, SEND, 9, RINGS, row->told), 1);
+            assert_int_equal(ask(&reader, TAKE, 0), -EAGAIN);
+        } else if (is_played) {
+            expect_good(&sender, &reader);
+        }
+        member_end(&reader);
+    }
+    member_end(&sender);
+    clear_run_directory();
+    return is_played;
+}
+
+/* Who sees other uids than the publisher knows that, and refuses what it cannot be sure of. */
+static void test_across_namespaces(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    for (size_t i = 0; i < ARRAY_SIZE(across); i++) {
+        print_message("           %s\n", across[i].what);
+        if (!play_across(&across[i]))
+            skip();
+    }
+}
+
+/* One that has come to see other uids since than its lane says has no answer, and does not go on. */
+static void test_a_namespace_since(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    struct member changed, reader;
+    make_run_directory(0, 0777);
+    member_open(&changed, true, OTHER_UID, 0666, WEIR_TRUST_SELF);
+    int result = ask(&changed, ENTER_NAMESPACE, OTHER_UID);
+    member_open(&reader, false, 0, 0666, WEIR_TRUST_ANYONE);
+    assert_int_equal(ask(&reader, TAKE, 0), -EAGAIN);
+    if (result == 0)
+        assert_int_equal(count(&changed, SEND, 9, 5, -EPERM), 5);
+    member_end(&reader);
+    if (result == 0)
+        assert_int_equal(ask(&changed, SEND, 9), 0);
+    member_end(&changed);
+    clear_run_directory();
+    if (result != 0)
+        skip();
+}
+
+/*
+ * A publisher that goes on without a subscriber, which knows nothing of it, for whatever reason: that one
+ * is told so before it takes anything that is not what was promised.
+ */
+static void test_lapped(void **state)
+{
+    (void)state;
+    struct weir_subscriber *left_out = crowd_subscriber();
+    struct weir_publisher *handle = crowd_publisher(WEIR_RING_BYTES_MIN);
+    struct weir_message message;
+    assert_result(weir_subscriber_take_until(left_out, &message, NOW), -EAGAIN);
+    const struct weir__lane *lane = left_out->lanes[0];
+    /* As if it had refused. */
+    atomic_store(&weir__subscriber_aside(left_out, lane->peer.number)->refused, lane->peer.shown);
+    atomic_store(&lane->entry->lane, 0);
+    for (int i = 0; i < RINGS; i++)
+        assert_int_equal(crowd_send(handle, 1, 500, NOW), 0);
+    assert_result(weir_subscriber_take_until(left_out, &message, NOW), -EUCLEAN);
+    assert_non_null(strstr(weir_last_error(), "has not waited for this subscriber"));
+    assert_result(weir_subscriber_take_until(left_out, &message, NOW), -EAGAIN);
+    weir_publisher_close(handle);
+    weir_subscriber_close(left_out);
+}
+
 /* What a subscriber shows is no page: told once, and nobody waits for it. */
 static void test_no_page(void **state)
 {
@@ -584,6 +778,10 @@ int main(void)
         CROWD_TEST(test_who_waits_is_woken),
         CROWD_TEST(test_refused_and_then_not),
         CROWD_TEST(test_another_uid_since),
+        CROWD_TEST(test_a_filter_since),
+        CROWD_TEST(test_across_namespaces),
+        CROWD_TEST(test_a_namespace_since),
+        CROWD_TEST(test_lapped),
         CROWD_TEST(test_no_page),
         CROWD_TEST(test_nonsense),
         CROWD_TEST(test_refusals_are_seen),

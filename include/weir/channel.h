@@ -75,7 +75,8 @@
  * committed, to make room). A handler that runs while a call spins is not noticed, nor one that runs
  * in the moment between two sleeps of a long wait (each fifth of a second): with
  * WEIR_CHANNEL_SPIN_ONLY never. So give calls that a signal is to end a deadline, or wait by a
- * descriptor and ppoll(2), which takes the mask.
+ * descriptor and ppoll(2), which takes the mask. Nor need pthread_cancel() end a call that sleeps (take,
+ * send, any wait of a channel): it does so on a word in shared memory, which is no cancellation point.
  *
  * Trust. Lengths and flags that others write are read once and checked: who writes
  * nonsense makes calls of others say -EUCLEAN (a subscriber's once, and it leaves that
@@ -96,7 +97,9 @@
  *   any other user             | never            | never               | never
  *   a subscriber               | never            | never               | holds up each publisher
  *                              |                  |                     | that takes it, by not
- *                              |                  |                     | releasing
+ *                              |                  |                     | releasing; and any
+ *                              |                  |                     | that cannot ask who it
+ *                              |                  |                     | is, by being there
  *   a publisher                | never            | its own, taken in   | never
  *                              |                  | place, until they   |
  *                              |                  | are released        |
@@ -117,6 +120,17 @@
  * once, by a take, and gets nothing from it; a publisher of such a subscriber once, by a send (or
  * loan, or wait), which has sent nothing then, and not at all if it is the subscriber alone that
  * refuses. Neither counts in weir_publisher_wait_subscribers() and weir_publisher_wait_taken().
+ *
+ * A publisher that cannot tell whether a subscriber has refused it does not go on, as that one may be
+ * reading: it may not ask the kernel any more, behind a filter of system calls (seccomp), or has
+ * another uid, or is in another user namespace, than at its open. It gets -EPERM or -EACCES each time,
+ * reliable or lossy the subscriber, until that one leaves; weir_last_error() says in which place it is.
+ * So who may open the channel may stop such a publisher, though it is not trusted: open it behind the
+ * filter, and as the user, that it stays with, and let the filter pass shmctl(2) and shmat(2).
+ *
+ * Members in two user namespaces see other uids. They meet where both are of one user, or the
+ * publisher trusts anyone (WEIR_TRUST_ANYONE, WEIR_TRUST_DIRECTORY) and the subscriber's mode lets
+ * anybody read (0444); else the subscriber refuses, -EPERM.
  */
 
 #include <weir/channel_options.h>

@@ -64,8 +64,8 @@ enum weir_collect_flags {
  * to be dead, names and semaphore sets of ephemeral segments that are gone.
  * Persistent objects are left alone, POSIX segments among them: what a kill
  * leaves of one that is being made has no name, and the kernel frees it. Every
- * create of System V does this by itself, once a process; a child of fork does
- * not do it again.
+ * create of System V does this by itself, once a process; a child of fork, which
+ * is another one, does it again.
  *
  * Returns: how many leftovers; negative on failure: -EACCES, -EROFS, -EPERM (the
  *     directory is sticky, or the default one is another user's), -ENOTDIR,

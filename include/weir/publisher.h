@@ -74,7 +74,8 @@ WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publish
  *     -ECHILD; and, once for each subscriber, which is not waited for from then on: -EPROTO (what
  *     it shows is no subscriber's page), -EPERM or -EACCES (it is not to be trusted, or not to
  *     be attached: see "Strangers" in <weir/channel.h>). Each time, as long as it is there: -EPERM
- *     or -EACCES (this process has become another user since it opened the channel).
+ *     or -EACCES (this process has become another user since it opened the channel, or may not ask
+ *     the kernel any more who it is: see there).
  * Blocking: while the ring has no room because of the slowest subscriber, or while one has not
  *     attached this publisher's ring: one that waits does so at once, any other at its next call (so
  *     one that is open and is not used, be it that its last publisher has ended, holds up each that

@@ -287,7 +287,9 @@ WEIR_EXPORT int weir_segment_create_or_open(struct weir_segment **segment, struc
  *
  * segment: the handle; NULL is allowed. It and every pointer into its mappings
  * are invalid afterwards. When this was the last user of an ephemeral segment,
- * the kernel frees it, and weir takes its name and its semaphores away.
+ * the kernel frees it, and weir takes its name and its semaphores away. A process
+ * that has changed its uid since, as by setuid(), may not: both stay until a process of the maker's
+ * user collects (weir_collect(), or its next create).
  *
  * Never fails and leaves errno and weir_last_error() as they were.
  * Blocking: never. Threads: the last use of the handle. Fork: a child that

@@ -313,6 +313,7 @@ static struct world_word word_of_lane(void *memory, unsigned number)
         WORD(at->ended),           WORD(at->epoch),          WORD(at->reserved),
         WORD(at->marks[0].before), WORD(at->marks[0].count), WORD(at->marks[0].position),
         WORD(at->evicts),          WORD(at->trust),          WORD(at->trust_uid),
+        WORD(at->user_namespace),
     };
     return words[number];
 }

@@ -69,7 +69,7 @@ struct world_word {
 };
 enum {
     WORLD_DIRECTORY_WORDS = 13,
-    WORLD_LANE_WORDS = 15,
+    WORLD_LANE_WORDS = 16,
     WORLD_PAGE_WORDS = 16,
     WORLD_REAL_LANE = WORLD_DIRECTORY_WORDS, /* the number of its first word */
     WORLD_REAL_PAGE = WORLD_REAL_LANE + WORLD_LANE_WORDS,

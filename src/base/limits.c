@@ -24,13 +24,21 @@ union semun_argument {
     struct seminfo *info;
 };
 
-uint64_t weir__ipc_namespace(void)
+/* The namespace is a thread's, not a process's: unshare(2) changes the caller alone. */
+static uint64_t inode_of(const char *path)
 {
     struct stat entry;
-    /* The namespace is a thread's, not a process's: unshare(2) changes the caller alone. */
-    if (stat("/proc/thread-self/ns/ipc", &entry) != 0)
-        return 0;
-    return entry.st_ino;
+    return stat(path, &entry) == 0 ? entry.st_ino : 0;
+}
+
+uint64_t weir__ipc_namespace(void)
+{
+    return inode_of("/proc/thread-self/ns/ipc");
+}
+
+uint64_t weir__user_namespace(void)
+{
+    return inode_of("/proc/thread-self/ns/user");
 }
 
 /* The first user namespace has this inode on every kernel (PROC_USER_INIT_INO). */
@@ -38,13 +46,11 @@ uint64_t weir__ipc_namespace(void)
 
 bool weir__sees_other_uids(void)
 {
-    struct stat entry;
-    return stat("/proc/thread-self/ns/user", &entry) != 0 || entry.st_ino != FIRST_USER_NAMESPACE;
+    return weir__user_namespace() != FIRST_USER_NAMESPACE;
 }
 
-/* What the kernel says for every uid that the user namespace has not. Root alone sets it, once and
- * for all: it is kept, since each open asks. */
-static uint32_t nobodys_uid(void)
+/* Root alone sets it, once and for all: it is kept, since each open asks. */
+uint32_t weir__overflow_uid(void)
 {
     static weir__atomic_u64 known; /* 1 + the number; 0: not read yet */
     /* Relaxed: a number alone, and each thread may read it for itself. */
@@ -96,7 +102,7 @@ bool weir__uid_outside(uint32_t uid, uint32_t *outside)
 bool weir__uid_is_told(uint32_t uid)
 {
     int saved_errno = errno;
-    bool is_told = uid != nobodys_uid() || has_all_uids();
+    bool is_told = uid != weir__overflow_uid() || has_all_uids();
     errno = saved_errno;
     return is_told;
 }

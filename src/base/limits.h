@@ -14,6 +14,12 @@ uint64_t weir__ipc_namespace(void);
  * /proc does not tell. */
 bool weir__sees_other_uids(void);
 
+/* Inode of the calling thread's user namespace; 0 when /proc does not tell. */
+uint64_t weir__user_namespace(void);
+
+/* The number under which the kernel shows each uid that the caller's user namespace has none for. */
+uint32_t weir__overflow_uid(void);
+
 /*
  * Whether a uid that the kernel has told is one. The kernel says one and the same number
  * (kernel.overflowuid, 65534) for every uid that the caller's user namespace has not; so that

@@ -2,7 +2,6 @@
 #include "channel/consent.h"
 
 #include <errno.h>
-#include <stdbool.h>
 
 #include <weir/ref.h>
 
@@ -21,9 +20,31 @@ static bool may_read(const struct ipc_perm *lane, const struct ipc_perm *page)
     return page->mode & (is_of_group ? 0040 : 0004);
 }
 
+/*
+ * Whether the publisher takes that subscriber whatever uids it sees: both are of one user, as two
+ * numbers that are equal are in every namespace, but for that which stands for all others; or it
+ * takes anybody, and anybody may read the page.
+ */
+static bool is_yes_anywhere(const struct weir__consent *consent)
+{
+    const struct ipc_perm *lane = &consent->lane.shm_perm, *page = &consent->page.shm_perm;
+    bool is_one_user =
+        page->cuid == lane->cuid && page->uid == lane->cuid && page->cuid != consent->overflow_uid;
+    return (is_one_user && (page->mode & 0400)) ||
+           (consent->trust == WEIR_TRUST_ANYONE && (page->mode & 0444) == 0444);
+}
+
 int weir__consent(const struct weir__consent *consent)
 {
     const struct ipc_perm *lane = &consent->lane.shm_perm, *page = &consent->page.shm_perm;
+    if (consent->is_of_two_namespaces)
+        return is_yes_anywhere(consent)
+                   ? 0
+                   : weir__fail(EPERM,
+                                "a publisher is in another user namespace, where uids may be "
+                                "other numbers, and so might not wait for this subscriber: "
+                                "have both of one uid, or the publisher trust anyone "
+                                "(options.trust) and the subscriber's mode be 0444 at least");
     if (!weir__trusts(consent->trust, consent->trust_uid, lane->cuid, page->cuid, page->uid))
         return weir__fail(EPERM,
                           "a publisher (uid %u) does not trust this subscriber's uid %u, and so "

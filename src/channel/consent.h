@@ -7,15 +7,19 @@
  * lets it read it. A publisher that cannot goes on without that subscriber, and will overwrite
  * what it reads; so the subscriber must have refused that lane. Both ask the same question here,
  * of facts that both can see (docs/lane.md, "Strangers"): of either segment what the kernel says,
- * and the publisher's trust, which stands in its lane.
+ * and the publisher's trust, which stands in its lane. Who is not told the facts has no answer: a
+ * subscriber refuses then, and a publisher does not go on.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/shm.h>
 
 struct weir__consent {
     struct shmid_ds lane, page;
     uint32_t trust, trust_uid; /* the publisher's */
+    bool is_of_two_namespaces; /* who asks may see other uids than the publisher does */
+    uint32_t overflow_uid;     /* then: what who asks sees for each that it has no number for */
 };
 
 /*

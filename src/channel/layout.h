@@ -166,7 +166,7 @@ static_assert(sizeof(struct weir__publisher_stats_shm) <= WEIR__LINE_BYTES &&
  *   word            | written              | how
  *   ----------------+----------------------+----------------------------------------
  *   member to       | before it is listed  | plain; ordered by [slot.page]
- *   trust_uid       |                      |
+ *   user_namespace  |                      |
  *   boundary...     | at looks             | three release stores [lane.boundary]
  *   ended           | once, at the end     | release [lane.end]
  *   epoch           | before each sleep    | see wait.h
@@ -178,7 +178,7 @@ static_assert(sizeof(struct weir__publisher_stats_shm) <= WEIR__LINE_BYTES &&
  *                   |                      | a batch's first one relaxed
  *   ring: payloads  | each message         | plain, before the commit
  */
-#define WEIR__LANE_MAGIC UINT64_C(0x32656e616c77) /* "wlane2" */
+#define WEIR__LANE_MAGIC UINT64_C(0x33656e616c77) /* "wlane3" */
 #define WEIR__LANE_RING_OFFSET 4096
 #define WEIR__MARKS 16       /* kept; a new one takes the place of the oldest, or of the newest */
 #define WEIR__STRIDE_SHARE 8 /* of the ring, one in so many is reserved at a time */
@@ -194,6 +194,7 @@ struct weir__lane_shm {
     struct weir__member_shm member;
     uint32_t evicts;           /* 1: what a reliable subscriber has not read may be overwritten */
     uint32_t trust, trust_uid; /* whom this publisher takes as a subscriber: enum weir_trust */
+    uint64_t user_namespace;   /* in which it sees uids as they are shown there; 0: not known */
     _Alignas(WEIR__LINE_BYTES) weir__atomic_u64 boundary_before;
     weir__atomic_u64 boundary_count;
     weir__atomic_u64 boundary;

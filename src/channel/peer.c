@@ -13,7 +13,6 @@
 #include <weir/identity.h>
 
 #include "base/error.h"
-#include "channel/consent.h"
 #include "segment/header.h"
 #include "segment/pages.h"
 #include "segment/sysv.h"
@@ -112,12 +111,13 @@ uint32_t weir__peer_trust(const struct weir__side *side)
                                                        : side->options.trust;
 }
 
-int weir__peer_consent(int lane_id, uint32_t trust, uint32_t trust_uid, int page_id)
+int weir__peer_facts(struct weir__consent *consent, int lane_id, int page_id)
 {
-    struct weir__consent consent = { .trust = trust, .trust_uid = trust_uid };
-    if (weir__shm_stat(lane_id, &consent.lane) != 0 || weir__shm_stat(page_id, &consent.page) != 0)
-        return weir__fail(EACCES, "the kernel does not tell whose the other side's memory is");
-    return weir__consent(&consent);
+    if (weir__shm_stat(lane_id, &consent->lane) == 0 &&
+        weir__shm_stat(page_id, &consent->page) == 0)
+        return 0;
+    return weir__fail(EACCES, "the kernel does not tell whose the other side's memory is: allow "
+                              "this process shmctl(2)");
 }
 
 static struct weir_segment_options attach_options(const struct weir__side *side)

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "channel/consent.h"
 #include "channel/side.h"
 
 struct weir__peer {
@@ -117,10 +118,10 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
 uint32_t weir__peer_trust(const struct weir__side *side);
 
 /*
- * weir__consent(), of a publisher whose lane has this id and trust, and the subscriber whose page has
- * that id. Of what the kernel does not tell: -EACCES.
+ * What the kernel says of the lane and the page that have these ids. -EACCES, with a sentence: it
+ * does not tell, as one of them is gone, or since this process may not ask.
  */
-int weir__peer_consent(int lane_id, uint32_t trust, uint32_t trust_uid, int page_id);
+int weir__peer_facts(struct weir__consent *consent, int lane_id, int page_id);
 
 /* Nobody again; its memory is detached. side: that of the meeting; of a tap there is none. */
 void weir__peer_part(struct weir__side *side, struct weir__peer *peer);

@@ -7,6 +7,7 @@
 
 #include "base/copy.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/live.h"
 
 /* Room for all that may come, so that nothing is allocated later. */
@@ -62,6 +63,7 @@ static int open_publisher(struct weir_publisher *publisher, const char *name,
     publisher->lane = weir_segment_data(side->memory);
     publisher->lane->trust = weir__peer_trust(side);
     publisher->lane->trust_uid = side->options.trust_uid;
+    publisher->lane->user_namespace = weir__user_namespace();
     publisher->ring = (unsigned char *)publisher->lane + WEIR__LANE_RING_OFFSET;
     publisher->capacity = side->options.ring_bytes;
     /* Who is in the way of a record and its pad is half a ring behind, at least. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "segment/handle.h"
 
 /* Never equal to what is seen: look at the slots again. */
@@ -157,20 +158,49 @@ static void find_new(struct weir_publisher *publisher)
 }
 
 /*
- * Whether one whose page cannot be had is no reader of ours: what it shows is no page, or it
- * knows by the same facts that we cannot have it, and has refused our lane. Else it may be
- * reading from us, as when this process has changed its uid since: then we must not go on.
+ * Whether the subscriber that shows that page has refused our lane, by the facts that it has asked,
+ * too. Who is not told them, or has come to see other uids than our lane says, does not know.
  */
-static bool is_stranger(const struct weir__side *side, uint64_t owner, uint64_t page, int result)
+static bool is_refused_by(const struct weir_publisher *publisher, int page_id)
+{
+    const struct weir__side *side = &publisher->side;
+    struct weir__consent consent = { .trust = weir__peer_trust(side),
+                                     .trust_uid = side->options.trust_uid };
+    uint64_t namespace = weir__user_namespace();
+    return namespace != 0 && namespace == publisher->lane->user_namespace &&
+           weir__peer_facts(&consent, side->memory->id, page_id) == 0 &&
+           weir__consent(&consent) != 0;
+}
+
+/*
+ * Whether one whose page cannot be had is no reader of ours: what it shows is no page, or it has
+ * refused our lane. Else it may be reading from us, as when this process has changed its uid since,
+ * or may not ask the kernel any more: then we must not go on.
+ */
+static bool is_stranger(const struct weir_publisher *publisher, uint64_t owner, uint64_t page,
+                        int result)
 {
     struct weir__error_saved saved;
     if (result != -EPERM && result != -EACCES)
         return result == -EPROTO;
     weir__error_save(&saved);
-    bool is_refused = weir__peer_consent(side->memory->id, weir__peer_trust(side),
-                                         side->options.trust_uid, weir__shown_id(page, owner)) != 0;
+    bool is_refused = is_refused_by(publisher, weir__shown_id(page, owner));
     weir__error_restore(&saved);
     return is_refused;
+}
+
+/* Who may be reading from us is in the way until it leaves, or its page can be had again. */
+static int tell_in_the_way(const struct weir__peer *peer, int result)
+{
+    struct weir__error_saved why;
+    weir__error_save(&why);
+    return weir__fail(
+        -result,
+        "the subscriber in place %u may be reading from this publisher, which would "
+        "overwrite that unknowingly, as it may not read its page any more: close that "
+        "subscriber, or open the publisher as the user, in the user namespace and "
+        "behind the filter of system calls that it stays with (%s)",
+        peer->number, why.text);
 }
 
 /* Attaches the page of one that was found, if it shows one. A stranger is told of once. */
@@ -183,8 +213,10 @@ static int meet(struct weir_publisher *publisher, uint32_t index)
     int result = weir__peer_meet(side, &reader->peer, WEIR__PAGE_MAGIC, bytes, bytes);
     if (result == -EAGAIN)
         return 0; /* listed, and has not shown its page: no credit */
-    if (result != 0 && is_stranger(side, reader->peer.owner, page, result))
+    if (result != 0 && is_stranger(publisher, reader->peer.owner, page, result))
         reader->unmet_shown = page;
+    else if (result == -EPERM || result == -EACCES)
+        return tell_in_the_way(&reader->peer, result);
     if (result != 0)
         return result;
     reader->page = weir_segment_data(reader->peer.memory);

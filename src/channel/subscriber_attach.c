@@ -7,6 +7,7 @@
 #include <weir/clock.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "segment/handle.h"
 
 static struct weir__entry_shm *entry_of(struct weir_subscriber *subscriber, uint32_t number)
@@ -68,8 +69,13 @@ static int make_lane(struct weir_subscriber *subscriber, struct weir__peer *peer
 static int ask_consent(struct weir_subscriber *subscriber, struct weir__peer *peer)
 {
     const struct weir__lane_shm *shm = weir_segment_data(peer->memory);
-    int result = weir__peer_consent(peer->memory->id, shm->trust, shm->trust_uid,
-                                    subscriber->side.memory->id);
+    struct weir__consent consent = { .trust = shm->trust, .trust_uid = shm->trust_uid };
+    uint64_t theirs = shm->user_namespace;
+    consent.is_of_two_namespaces = theirs == 0 || theirs != weir__user_namespace();
+    consent.overflow_uid = weir__overflow_uid();
+    int result = weir__peer_facts(&consent, peer->memory->id, subscriber->side.memory->id);
+    if (result == 0)
+        result = weir__consent(&consent);
     if (result != 0)
         weir__peer_part(&subscriber->side, peer);
     return result;

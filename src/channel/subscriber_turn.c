@@ -164,6 +164,26 @@ static int look_after_place(struct weir_subscriber *subscriber)
     return 0;
 }
 
+/*
+ * Whether the publisher has committed more than a ring behind what we have given back: one that knows
+ * of us never does, and what it announces for a look, and takes back, is not in its boundary. So this
+ * says nothing false of one that is stopped, or was killed, anywhere.
+ */
+static bool is_lapped(const struct weir__lane *lane)
+{
+    /* Relaxed: our own word; and, of the other, what was true of it stays true. */
+    uint64_t cursor = atomic_load_explicit(&lane->entry->cursor, memory_order_relaxed);
+    uint64_t boundary = atomic_load_explicit(&lane->shm->boundary, memory_order_relaxed);
+    return !lane->is_validated && boundary > cursor && boundary - cursor > lane->ring.capacity;
+}
+
+static int tell_lapped(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    weir__lane_corrupt(subscriber, lane);
+    return weir__fail(EUCLEAN, "messages were overwritten before they were read: the publisher has "
+                               "not waited for this subscriber, as it must");
+}
+
 int weir__subscriber_look_around(struct weir_subscriber *subscriber, uint64_t *header,
                                  bool may_pause)
 {
@@ -182,6 +202,8 @@ int weir__subscriber_look_around(struct weir_subscriber *subscriber, uint64_t *h
         if (subscriber->turn == 0 && subscriber->lane_count > 1 && may_pause)
             look_away_from_all(subscriber);
         struct weir__lane *lane = subscriber->lanes[subscriber->turn];
+        if (is_lapped(lane))
+            return tell_lapped(subscriber, lane);
         if (weir__hold_count(subscriber) > 0)
             weir__lane_announce(subscriber, lane, false);
         result = weir__lane_next(subscriber, lane, header);

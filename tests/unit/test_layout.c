@@ -119,6 +119,7 @@
     W(weir__lane_shm, evicts, 24, 4)                                                               \
     W(weir__lane_shm, trust, 28, 4)                                                                \
     W(weir__lane_shm, trust_uid, 32, 4)                                                            \
+    W(weir__lane_shm, user_namespace, 40, 8)                                                       \
     W(weir__lane_shm, boundary_before, 128, 8)                                                     \
     W(weir__lane_shm, boundary_count, 136, 8)                                                      \
     W(weir__lane_shm, boundary, 144, 8)                                                            \
