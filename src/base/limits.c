@@ -30,10 +30,15 @@ uint64_t weir__ipc_namespace(void)
 /* The first user namespace has this inode on every kernel (PROC_USER_INIT_INO). */
 #define FIRST_USER_NAMESPACE UINT32_C(0xeffffffd)
 
-bool weir__sees_other_uids(void)
+uint64_t weir__user_namespace(void)
 {
     struct stat entry;
-    return stat("/proc/thread-self/ns/user", &entry) != 0 || entry.st_ino != FIRST_USER_NAMESPACE;
+    return stat("/proc/thread-self/ns/user", &entry) == 0 ? entry.st_ino : 0;
+}
+
+bool weir__sees_other_uids(uint64_t user_namespace)
+{
+    return user_namespace != FIRST_USER_NAMESPACE;
 }
 
 static void read_shm(struct weir_limits *limits)
