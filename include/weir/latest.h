@@ -339,7 +339,8 @@ WEIR_EXPORT int weir_latest_peek(struct weir_latest_reader *reader,
  *
  * Returns: 0: all that was read of it until now was this value; -EAGAIN (it was, or is being,
  *     overwritten: forget what was read, and look again; weir_last_error() says nothing of it),
- *     -EINVAL (not a value of this object). Blocking: never.
+ *     -EINVAL (not a value of this object). Blocking: never. Fork: in a child, to whom no hold of its parent
+ *     counts, also -EAGAIN while the writer looks whether the buffer is held.
  */
 WEIR_EXPORT int weir_latest_check(const struct weir_latest_reader *reader,
                                   const struct weir_latest_value *value);

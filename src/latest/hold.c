@@ -145,13 +145,11 @@ int weir_latest_hold(struct weir_latest_reader *reader, struct weir_latest_value
 
 int weir_latest_release(struct weir_latest_reader *reader, const struct weir_latest_value *value)
 {
-    uint32_t place = value->hold - 1;
     if (!weir__latest_reader_is_ours(reader))
         return weir__fail(ECHILD, "this handle holds for the parent process");
-    if (place >= reader->memory.holds ||
-        reader->held_index[place] != weir__latest_index(value->version, value->buffer))
+    if (!weir__latest_is_held(reader, value))
         return weir__fail(EINVAL, "version %llu is not held by this handle: released twice?",
                           (unsigned long long)value->version);
-    weir__latest_put_back(reader, place);
+    weir__latest_put_back(reader, value->hold - 1);
     return 0;
 }
