@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: what comes to pass in the middle of a reader's call is seen: the last value of a writer that
- *       is killed after it, and a hold that somebody took away while the value was copied.
- * Method: a child is halted after so many instructions of its call; the others act; then it goes on.
- *       See trail.h.
+ *       is killed after it, and a hold that somebody took away while the value was copied. Who sleeps
+ *       is to be woken, whoever was held up on the way to it.
+ * Method: a child is halted after so many instructions of its call, or before a system call; the others
+ *       act; then it goes on. See trail.h.
  */
+#include "asleep.h"
 #include "fixture.h"
 #include "latest_world.h"
 #include "tracer.h"
 #include "trail.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "latest/layout.h"
@@ -29,6 +36,7 @@ enum { WAIT_STRIDE = 40, COPY_MOMENTS = 3 };
 
 static struct board {
     atomic_bool is_done; /* the call has returned */
+    atomic_bool go_on;   /* it may make the next one */
 } * board;
 
 static struct value_pair pair;
@@ -60,7 +68,7 @@ static void stage(uint64_t size_bytes)
     struct weir_latest_options options = latest_options(size_bytes, BUFFERS, 1);
     value_pair_open(&pair, &options);
     put(pair.writer, 1, size_bytes);
-    board->is_done = false;
+    board->is_done = board->go_on = false;
 }
 
 /* In the child, before it is led: the first question for an identity is long. */
@@ -202,6 +210,105 @@ static void test_a_hold_that_is_taken_away(void **state)
     trail_free(&trail);
 }
 
+/* --- a bit of the watch word is taken from who has just set it --------------------------------------- */
+
+/* The child stands before its next call of this. */
+static void lead_before(pid_t child, long call)
+{
+    char there[64];
+    int status;
+    snprintf(there, sizeof there, "before system call %ld", call);
+    do
+        assert_true(tracee_step(child, &status));
+    while (strcmp(tracee_where(child), there) != 0);
+}
+
+static void wait_for_the_third(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_latest_wait_until(pair.reader, 2, weir_deadline_ns(20 * WEIR_SECOND_NS)), 0);
+}
+
+static void open_as_writer(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_latest_writer_open(&pair.writer, &pair.world.memory), 0);
+}
+
+static void write_two(void *argument)
+{
+    (void)argument;
+    put(pair.writer, 2, 8);
+    board->is_done = true;
+    while (!board->go_on)
+        sched_yield();
+    put(pair.writer, 3, 8);
+}
+
+/* It goes on from where it was halted, and sleeps: a bit of the watch word must stand for it then. */
+static void see_it_watch(pid_t child)
+{
+    struct weir__latest_readers_shm *readers = pair.world.memory.readers;
+    tracee_release(child);
+    see_asleep(child);
+    assert_int_equal(atomic_load(&readers->watch), WEIR__LATEST_WATCHING);
+}
+
+static void expect_its_end(pid_t child)
+{
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+/*
+ * A writer is held up right behind its index; somebody who knows that value by now is about to sleep for the next;
+ * the writer goes on.
+ */
+static void test_a_writer_that_is_held_up(void **state)
+{
+    (void)state;
+    skip_where_nobody_traces();
+    stage(8);
+    weir_latest_writer_close(pair.writer);
+    pair.writer = NULL;
+    pid_t writer = tracee_start(open_as_writer, write_two, NULL);
+    while (weir_latest_version(pair.reader) == 1)
+        tracee_step_instruction(writer);
+    pid_t waiter = tracee_start(be_somebody, wait_for_the_third, NULL);
+    lead_before(waiter, SYS_futex);
+    tracee_release(writer);
+    while (!is_done())
+        sched_yield();
+    see_it_watch(waiter);
+    board->go_on = true;
+    expect_its_end(waiter);
+    expect_its_end(writer);
+    value_pair_close(&pair);
+}
+
+/*
+ * The value that takes the bit is not the one that is waited for, and is found at the look behind it: that is not
+ * the one to sleep on.
+ */
+static void test_a_value_before_the_one_that_is_wanted(void **state)
+{
+    (void)state;
+    skip_where_nobody_traces();
+    struct weir_latest_options options = latest_options(8, BUFFERS, 1);
+    value_pair_open(&pair, &options);
+    struct weir__latest_readers_shm *readers = pair.world.memory.readers;
+    atomic_store(&readers->watch, WEIR__LATEST_WATCHING); /* of one that has been killed since */
+    put(pair.writer, 1, 8);
+    pid_t waiter = tracee_start(be_somebody, wait_for_the_third, NULL);
+    lead_before(waiter, SYS_membarrier);
+    put(pair.writer, 2, 8);
+    see_it_watch(waiter);
+    put(pair.writer, 3, 8);
+    expect_its_end(waiter);
+    value_pair_close(&pair);
+}
+
 static int halted_start(void **state)
 {
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -213,6 +320,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_last_value_counts),
         cmocka_unit_test(test_a_hold_that_is_taken_away),
+        cmocka_unit_test(test_a_writer_that_is_held_up),
+        cmocka_unit_test(test_a_value_before_the_one_that_is_wanted),
     };
     return cmocka_run_group_tests(tests, halted_start, fixture_end);
 }
