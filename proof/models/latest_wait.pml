@@ -6,14 +6,15 @@
  *
  * Modelled:
  * - a writer of VERSIONS values, which may stop writing after any; its index becomes visible at any later
- *   time, one after the other; an exchange, a fence, a wake, and a membarrier of who waits make it so at once;
+ *   time, one after the other; an exchange, a fence, a wake, and a membarrier of who waits make it so at once.
+ *   It may be followed by another before each, which knows nothing of what it owed;
  * - WAITERS, each of which waits once for a version above any number that the writer may go beyond: the one that
  *   is there, an older one, or one that is yet to come;
  * - the low half of the index as the futex: compared and slept on in one step;
  * - a wait that returns for nothing (a signal, a slice), SPURIOUS times a waiter, at any time;
  * - the end of a slice: when nobody can do anything else. Who sleeps then, with what it waits for there, has lost a
- *   wake; so has one that sleeps, while the writer is between two values and no bit stands for it (the next
- *   value would not wake it).
+ *   wake; so has one that sleeps, while the writer is between two values, no bit stands for it and no wake is owed
+ *   (the next value would not wake it).
  *
  * NEEDS_FENCE: who waits cannot call membarrier, and the writer, which has seen that, fences.
  *
@@ -37,6 +38,7 @@ bool watch;
 
 bool asleep[WAITERS];
 bool at_it; /* the writer, in a call */
+bool owes = true; /* must_wake */
 
 inline flush()
 {
@@ -58,42 +60,43 @@ inline wake_all()
 
 proctype writer()
 {
-    bool was_watched, cleared, now;
+    bool now;
     byte i;
 
     do
     :: own_index < VERSIONS ->
         at_it = true;
-#ifndef MUTANT_CLEARED_LATE
-        if /* 1 */
-        :: was_watched ->
-            d_step { flush(); cleared = watch; watch = false; was_watched = false }
-        :: else
-        fi;
+        if
+        :: true
+        :: true -> /* another one */
+            d_step {
+                flush();
+#ifdef MUTANT_OWES_NOTHING
+                owes = false
+#else
+                owes = true
 #endif
-        own_index++; /* 2 */
+            }
+        fi;
+        own_index++;
 #ifdef NEEDS_FENCE
         d_step { flush() };
 #endif
-        now = watch; /* 3 */
+        now = watch;
         if
-        :: now -> was_watched = true
-        :: else
-        fi;
-#ifdef MUTANT_CLEARED_LATE
-        if
-        :: now -> d_step { flush(); watch = false }
-        :: else
-        fi;
+        :: now || owes ->
+            d_step {
+                flush();
+                owes = watch;
+#ifdef MUTANT_BIT_TAKEN_LATE
+                owes = false;
 #endif
-#ifdef MUTANT_CLEARED_UNWOKEN
-        cleared = false;
-#endif
-        if /* 4 */
-        :: now || cleared -> wake_all()
+                watch = false
+            };
+            wake_all()
         :: else
         fi;
-        d_step { now = false; cleared = false; at_it = false }
+        d_step { now = false; at_it = false }
     :: own_index > 0 -> break
     od
 }
@@ -152,7 +155,7 @@ proctype waiter(byte me)
         :: spurious < SPURIOUS -> d_step { spurious++; asleep[me] = false }
         :: timeout ->
             assert(index <= newer_than);
-            assert(at_it || watch);
+            assert(at_it || watch || owes);
             asleep[me] = false;
             break
         fi

@@ -37,8 +37,7 @@
  *   -----------+--------------------+--------------------------------------------------
  *   geometry,  | once, by anyone    | as above
  *   magic      |                    |
- *   watch      | by who waits       | or: WATCHING, and NEEDS_FENCE. The writer: exchange -> 0, before an
- *              |                    | index
+ *   watch      | by who waits       | or: WATCHING, and NEEDS_FENCE. The writer: exchange -> 0
  *   hold[].word| by who holds       | compare-and-swap 0 or a dead one's -> mine; mine -> mine;
  *              |                    | mine -> 0 [latest.free]
  *   hold[].name| at the claim       | as in sync/owner.h

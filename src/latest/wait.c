@@ -3,10 +3,10 @@
  * Waiting for a newer version. docs/latest.md, "Waiting".
  *
  *   who waits                          writer
- *   1 look at the index                if watch was set at the last value: exchange watch -> 0
+ *   1 look at the index
  *   2 watch |= WATCHING                index (release)
- *   3 membarrier                       load watch
- *   4 look at the index                set, or it was at the exchange: futex wake
+ *   3 membarrier                       load watch; 0, and it was at the last value: done
+ *   4 look at the index                else exchange watch -> 0, futex wake
  *   5 futex wait while the low half of the index is what it was in 1, a slice at most
  *
  * The writer's index may still be on its way out of the core when it loads the watch word. The
@@ -14,10 +14,10 @@
  * WATCHING; or after it, and then 4 sees the index. The word that is slept on changes with each
  * value, so that none is slept through (but the 2^24th after it, which a slice makes good).
  *
- * An exchange that takes our bit away comes after 2; so the index behind it is not the one of 1, nor one
- * before: either it is there at 5, and then nobody sleeps, or the wake behind it finds us. By what
- * is found in 4 that could not be said: who waits for a later one than the next may find the very one for which
- * the bit was taken.
+ * An exchange that takes our bit is followed by its wake, and by that of the next value. Of 1 we have the index
+ * that stands at the exchange, or an older one: for who sleeps on an older one, the first comes late enough,
+ * for who sleeps on that one, the second. By what is found in 4 that could not be said: who waits for a
+ * later one than the next may find the one behind which the second wake has been.
  */
 #include <errno.h>
 
@@ -56,8 +56,8 @@ static void watch(struct weir_latest_reader *reader)
     weir__atomic_u32 *word = &reader->memory.readers->watch;
     uint32_t bits =
         WEIR__LATEST_WATCHING | (reader->needs_fence ? WEIR__LATEST_NEEDS_FENCE : UINT32_C(0));
-    /* Sequentially consistent [latest.watch]: after the look at the index; and whose exchange takes it, stores
-     * its index behind that. Pairs with clear_watch(). */
+    /* Sequentially consistent [latest.watch]: after the look at the index, so that an exchange that takes it comes
+     * behind that one. Pairs with wake(). */
     atomic_fetch_or(word, bits);
     /* CRASH latest.watching */
     if (!weir__membarrier() && !reader->needs_fence) {

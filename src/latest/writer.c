@@ -91,6 +91,7 @@ int weir__latest_writer_open(struct weir_latest_writer **to,
     }
     writer->identity_now = weir__identity_word();
     writer->must_fence = !weir__membarrier_register();
+    writer->must_wake = true; /* the former one may have owed it */
     writer->loan = WEIR__LATEST_NONE;
     writer->stride_count = 1;
     if (writer->memory.holds > 0) /* half of what nobody can hold */
@@ -139,23 +140,22 @@ static int refuse(const struct weir_latest_writer *writer, uint64_t size_bytes)
 }
 
 /*
- * Rare: somebody waited for the last value, or may have. What it gives is to be woken behind the index. Cleared
- * behind the index it would be taken from who has seen that value, and goes to sleep for the next one.
+ * Rare: somebody waits, or may. A bit that is taken here may be of one that knows this value, has set it behind the
+ * index, and is about to sleep for the next: so that one wakes, too.
  */
-static __attribute__((cold, noinline)) uint32_t clear_watch(struct weir_latest_writer *writer)
+static __attribute__((cold, noinline)) void wake(struct weir_latest_writer *writer)
 {
-    writer->was_watched = false;
-    /* Sequentially consistent [latest.watch]: before the index, so that who set it and has found an older one
-     * sleeps on that, and hears the wake. Pairs with the one in watch(). */
-    return atomic_exchange(&writer->memory.readers->watch, 0);
-}
-
-/* Rare: somebody waits, or may. */
-static __attribute__((cold, noinline)) void wake(struct weir_latest_writer *writer, uint32_t watch)
-{
-    if (watch & WEIR__LATEST_NEEDS_FENCE)
-        writer->must_fence = true;
-    weir__futex_wake(&writer->memory.values->index_low);
+    struct weir__latest *memory = &writer->memory;
+    writer->must_wake = memory->flags & WEIR_LATEST_ALWAYS_WAKE;
+    if (memory->readers) {
+        /* Sequentially consistent [latest.watch]: who had set it before sleeps on this value, or an older
+         * one. Pairs with the one in watch(). */
+        uint32_t was = atomic_exchange(&memory->readers->watch, 0);
+        writer->must_wake |= was != 0;
+        if (was & WEIR__LATEST_NEEDS_FENCE)
+            writer->must_fence = true;
+    }
+    weir__futex_wake(&memory->values->index_low);
 }
 
 static inline void copy(void *to, const void *from, uint64_t size_bytes)
@@ -204,9 +204,6 @@ static inline void publish(struct weir_latest_writer *writer, uint32_t buffer, c
     struct weir__latest_values_shm *values = memory->values;
     struct weir__latest_head_shm *head = weir__latest_head(memory, buffer);
     uint64_t index = weir__latest_index(writer->version + 1, buffer);
-    uint32_t watch = 0;
-    if (__builtin_expect(writer->was_watched, 0))
-        watch = clear_watch(writer);
     /* Relaxed, both: before the index. */
     atomic_store_explicit(&head->size_bytes, size_bytes, memory_order_relaxed);
     atomic_store_explicit(&head->seq, index, memory_order_relaxed);
@@ -229,15 +226,13 @@ static inline void publish(struct weir_latest_writer *writer, uint32_t buffer, c
         atomic_thread_fence(memory_order_seq_cst); /* in place of the waiter's membarrier */
     else
         atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order, too */
+    bool is_watched = writer->must_wake;
     /* Relaxed [latest.watch]: ordered after the index by the waiter's membarrier. Pairs with
      * watch(). */
-    uint32_t now = 0;
     if (memory->readers)
-        now = atomic_load_explicit(&memory->readers->watch, memory_order_relaxed);
-    if (__builtin_expect(now != 0, 0))
-        writer->was_watched = true;
-    if (__builtin_expect((watch | now) != 0 || memory->flags & WEIR_LATEST_ALWAYS_WAKE, 0))
-        wake(writer, watch | now);
+        is_watched |= atomic_load_explicit(&memory->readers->watch, memory_order_relaxed) != 0;
+    if (__builtin_expect(is_watched, 0))
+        wake(writer);
 }
 
 static inline uint32_t take_spare(struct weir_latest_writer *writer)
