@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: what comes to pass in the middle of a reader's call is seen: the last value of a writer that
- *       is killed after it, and a hold that somebody took away while the value was copied.
- * Method: a child is halted after so many instructions of its call; the others act; then it goes on.
- *       See trail.h.
+ *       is killed after it, and a hold that somebody took away while the value was copied. Who sleeps
+ *       is to be woken, whoever was held up on the way to it.
+ * Method: a child is halted after so many instructions of its call, or before a system call; the others
+ *       act; then it goes on. See trail.h.
  */
+#include "asleep.h"
 #include "fixture.h"
 #include "latest_world.h"
 #include "tracer.h"
 #include "trail.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "latest/layout.h"
@@ -27,8 +34,12 @@ enum { LARGE = 20000, BUFFERS = 4, INSTRUCTIONS_MAX = 100000 };
  */
 enum { WAIT_STRIDE = 40, COPY_MOMENTS = 3 };
 
+/* Of what takes a slice if the machine holds the test up for so long. */
+enum { TRIES = 20 };
+
 static struct board {
     atomic_bool is_done; /* the call has returned */
+    atomic_int waiter;   /* who is to be asleep before the last value comes */
 } * board;
 
 static struct value_pair pair;
@@ -61,6 +72,7 @@ static void stage(uint64_t size_bytes)
     value_pair_open(&pair, &options);
     put(pair.writer, 1, size_bytes);
     board->is_done = false;
+    board->waiter = 0;
 }
 
 /* In the child, before it is led: the first question for an identity is long. */
@@ -202,6 +214,150 @@ static void test_a_hold_that_is_taken_away(void **state)
     trail_free(&trail);
 }
 
+/* --- a bit of the watch word is taken from who has just set it --------------------------------------- */
+
+/* The child stands before its next call of this. */
+static void lead_before(pid_t child, long call)
+{
+    char there[64];
+    int status;
+    snprintf(there, sizeof there, "before system call %ld", call);
+    do
+        assert_true(tracee_step(child, &status));
+    while (strcmp(tracee_where(child), there) != 0);
+}
+
+static void wait_for_the_third(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_latest_wait_until(pair.reader, 2, weir_deadline_ns(20 * WEIR_SECOND_NS)), 0);
+}
+
+static void wait_for_the_fourth(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_latest_wait_until(pair.reader, 3, weir_deadline_ns(20 * WEIR_SECOND_NS)), 0);
+}
+
+static void open_as_writer(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_latest_writer_open(&pair.writer, &pair.world.memory), 0);
+}
+
+static void write_and_see_it_asleep(void *argument)
+{
+    (void)argument;
+    put(pair.writer, 2, 8);
+    board->is_done = true;
+    while (!board->waiter)
+        sched_yield();
+    see_asleep(board->waiter);
+    put(pair.writer, 3, 8);
+}
+
+/* Closes, and is followed by another. */
+static void write_and_be_followed(void *argument)
+{
+    (void)argument;
+    put(pair.writer, 2, 8);
+    weir_latest_writer_close(pair.writer);
+    CHECK_RESULT(weir_latest_writer_open(&pair.writer, &pair.world.memory), 0);
+    board->is_done = true;
+    while (!board->waiter)
+        sched_yield();
+    see_asleep(board->waiter);
+    put(pair.writer, 3, 8);
+}
+
+static void write_the_rest(void *argument)
+{
+    (void)argument;
+    put(pair.writer, 2, 8);
+    put(pair.writer, 3, 8);
+    board->is_done = true;
+    while (!board->waiter)
+        sched_yield();
+    see_asleep(board->waiter);
+    put(pair.writer, 4, 8);
+}
+
+static void expect_its_end(pid_t child)
+{
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+/* The child stands before a futex wait. Whether a wake ends the one in which it sleeps. */
+static bool sleeps_until_woken(pid_t child)
+{
+    int status;
+    assert_true(tracee_step(child, &status));
+    while (strcmp(tracee_where(child), "after the same, result -11") ==
+           0) { /* EAGAIN: it did not sleep */
+        lead_before(child, SYS_futex);
+        assert_true(tracee_step(child, &status));
+    }
+    return strcmp(tracee_where(child), "after the same, result 0") == 0;
+}
+
+/*
+ * A writer is held up right behind its second value's index; who waits is halted before this system call; the writer goes on, and
+ * so does who waits; when it sleeps, the next value comes. Whether it was woken: else its slice was over.
+ */
+static bool is_woken(void (*wait)(void *), long call, void (*write)(void *))
+{
+    stage(8);
+    weir_latest_writer_close(pair.writer);
+    pair.writer = NULL;
+    pid_t writer = tracee_start(open_as_writer, write, NULL);
+    while (weir_latest_version(pair.reader) == 1)
+        tracee_step_instruction(writer);
+    pid_t waiter = tracee_start(be_somebody, wait, NULL);
+    lead_before(waiter, call);
+    tracee_release(writer);
+    while (!is_done())
+        sched_yield();
+    board->waiter = waiter;
+    if (call != SYS_futex)
+        lead_before(waiter, SYS_futex);
+    bool result = sleeps_until_woken(waiter);
+    tracee_release(waiter);
+    expect_its_end(waiter);
+    expect_its_end(writer);
+    value_pair_close(&pair);
+    return result;
+}
+
+/* Where the test is held up itself, a slice may well be over. */
+static void expect_it_is_woken(void (*wait)(void *), long call, void (*write)(void *))
+{
+    unsigned tries = 1;
+    while (!is_woken(wait, call, write))
+        assert_true(tries++ < TRIES);
+}
+
+/* It knows the value behind which the writer is held up, and waits for the next. */
+static void test_a_writer_that_is_held_up(void **state)
+{
+    (void)state;
+    skip_where_nobody_traces();
+    expect_it_is_woken(wait_for_the_third, SYS_futex, write_and_see_it_asleep);
+    expect_it_is_woken(wait_for_the_third, SYS_futex, write_and_be_followed);
+}
+
+/*
+ * The value after the one for which its bit was taken is not yet the one that it waits for, and is found at the look
+ * behind the bit: that is not the one to sleep on.
+ */
+static void test_a_value_before_the_one_that_is_wanted(void **state)
+{
+    (void)state;
+    skip_where_nobody_traces();
+    expect_it_is_woken(wait_for_the_fourth, SYS_membarrier, write_the_rest);
+}
+
 static int halted_start(void **state)
 {
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -213,6 +369,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_last_value_counts),
         cmocka_unit_test(test_a_hold_that_is_taken_away),
+        cmocka_unit_test(test_a_writer_that_is_held_up),
+        cmocka_unit_test(test_a_value_before_the_one_that_is_wanted),
     };
     return cmocka_run_group_tests(tests, halted_start, fixture_end);
 }

@@ -209,6 +209,58 @@ static void test_a_hold_stands_while_the_buffer_is_reserved(void **state)
     value_pair_close(&pair);
 }
 
+/* "Nothing is held there" is no value, which could be given back: the place may be another handle's. */
+static void test_what_is_no_value_is_not_released(void **state)
+{
+    struct weir_latest_options options = latest_options(64, 4, 1);
+    struct weir_latest_value value, none = { .hold = 1 };
+    struct weir_latest_reader *second;
+    struct value_pair pair;
+    (void)state;
+    value_pair_open(&pair, &options);
+    value_write(pair.writer, 1, 64);
+    assert_result(weir_latest_reader_open(&second, &pair.world.memory), 0);
+    assert_result(weir_latest_hold(second, &value), 0); /* from here on it has its identity */
+    assert_result(weir_latest_release(second, &value), 0);
+    assert_result(weir_latest_hold(pair.reader, &value), 0);
+    assert_result(weir_latest_release(second, &none), -EINVAL);
+    assert_result(weir_latest_hold(second, &none), -ENOBUFS);
+    assert_result(weir_latest_release(pair.reader, &value), 0);
+    weir_latest_reader_close(second);
+    value_pair_close(&pair);
+}
+
+struct inherited {
+    struct value_pair pair;
+    struct weir_latest_value value;
+};
+
+static void check_what_was_inherited(void *argument)
+{
+    const struct inherited *of = argument;
+    CHECK(weir_latest_check(of->pair.reader, &of->value) == -EAGAIN);
+}
+
+/*
+ * A child's handle still says that its parent holds the value; the parent has given it back, and its word for
+ * the next one that it wants, in the same buffer, keeps nobody from writing there until it has looked.
+ */
+static void test_a_child_holds_nothing(void **state)
+{
+    struct weir_latest_options options = latest_options(100, 4, 1);
+    struct inherited of;
+    (void)state;
+    value_pair_open(&of.pair, &options);
+    value_write(of.pair.writer, 1, 100);
+    assert_result(weir_latest_hold(of.pair.reader, &of.value), 0);
+    value_write(of.pair.writer, 2, 100);
+    uint64_t index = atomic_exchange(seq_of(&of.value), 0);
+    in_child(check_what_was_inherited, &of);
+    assert_result(weir_latest_check(of.pair.reader, &of.value), 0);
+    atomic_store(seq_of(&of.value), index);
+    value_pair_close(&of.pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +270,8 @@ int main(void)
         VALUE_TEST(test_a_hold_is_released_once),
         VALUE_TEST(test_a_hold_that_fails_keeps_nothing),
         VALUE_TEST(test_a_hold_stands_while_the_buffer_is_reserved),
+        VALUE_TEST(test_what_is_no_value_is_not_released),
+        VALUE_TEST(test_a_child_holds_nothing),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

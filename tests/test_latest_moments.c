@@ -16,7 +16,10 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "latest/layout.h"
 
@@ -321,6 +324,84 @@ static void test_a_hold_that_is_seen_late(void **state)
     }
 }
 
+/* --- one of two places is free at every moment, and never the one that is looked at ------------ */
+
+static struct weir_latest_reader *mover[2]; /* the test's, of places 0 and 1 */
+static struct weir_latest_value moved[2];
+static atomic_bool *asks; /* the child has the kernel asked for a holder */
+
+/* In front of the C library's. */
+int shmctl(int id, int command, struct shmid_ds *found)
+{
+    if (asks)
+        atomic_store(asks, true);
+    return (int)syscall(SYS_shmctl, id, command, found);
+}
+
+/* Where the child has not taken the free one. */
+static void move(unsigned from, unsigned to)
+{
+    const struct weir__latest_readers_shm *readers = world.memory.readers;
+    if (readers->hold[to].word != 0)
+        return;
+    assert_result(weir_latest_hold(mover[to], &moved[to]), 0);
+    assert_int_equal(moved[to].hold, to + 1);
+    assert_result(weir_latest_release(mover[from], &moved[from]), 0);
+}
+
+/* Looks at place 1 first. */
+static void prepare_hold(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_latest_reader_open(&reader, &world.memory), 0);
+    CHECK_RESULT(weir_latest_hold(reader, &held), 0);
+    CHECK(held.hold == 2);
+    CHECK_RESULT(weir_latest_release(reader, &held), 0);
+    asks = &board->is_held;
+}
+
+static void hold(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_latest_hold(reader, &held), 0);
+    board->is_done = true;
+}
+
+static bool asks_or_is_done(void)
+{
+    return board->is_held || board->is_done;
+}
+
+static void test_a_free_place_that_moves(void **state)
+{
+    bool is_in = true;
+    (void)state;
+    if (SANITIZED || !tracer_works())
+        skip();
+    for (unsigned instructions = 0; is_in; instructions++) {
+        struct weir_latest_options options = latest_options(SIZE, 0, 2);
+        struct weir_latest_writer *first;
+        world_open(&world, INHERITED, &options);
+        assert_result(weir_latest_writer_open(&first, &world.memory), 0);
+        put(first, 1);
+        for (int i = 0; i < 2; i++)
+            assert_result(weir_latest_reader_open(&mover[i], &world.memory), 0);
+        memset(board, 0, sizeof *board);
+        assert_result(weir_latest_hold(mover[0], &moved[0]), 0);
+        pid_t child = tracee_start(prepare_hold, hold, NULL);
+        move(0, 1);
+        is_in = trail_step(child, instructions, is_done);
+        move(1, 0);
+        trail_step(child, INSTRUCTIONS_MAX, asks_or_is_done);
+        move(0, 1);
+        assert_int_equal(tracee_finish(child), 0);
+        for (int i = 0; i < 2; i++)
+            weir_latest_reader_close(mover[i]);
+        weir_latest_writer_close(first);
+        world_close(&world);
+    }
+}
+
 static int moments_start(void **state)
 {
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -332,6 +413,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_moment),
         cmocka_unit_test(test_a_hold_that_is_seen_late),
+        cmocka_unit_test(test_a_free_place_that_moves),
     };
     return cmocka_run_group_tests(tests, moments_start, fixture_end);
 }

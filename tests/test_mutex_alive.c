@@ -169,27 +169,43 @@ static void test_a_holder_of_a_namespace_far_away(void **state)
     actor_end(&holder);
 }
 
-/* There, this process's user and group have the number 5. */
-static int leave_user_namespace(void *unused)
+/* There, this process's user and group have these numbers. */
+static int leave_for(uid_t uid, gid_t gid)
 {
     char users[32], groups[32];
-    (void)unused;
-    snprintf(users, sizeof users, "5 %u 1", geteuid());
-    snprintf(groups, sizeof groups, "5 %u 1", getegid());
+    snprintf(users, sizeof users, "%u %u 1", uid, geteuid());
+    snprintf(groups, sizeof groups, "%u %u 1", gid, getegid());
     if (unshare(CLONE_NEWUSER) != 0 || write_file("/proc/self/uid_map", users) != 0 ||
         write_file("/proc/self/setgroups", "deny") != 0 ||
         write_file("/proc/self/gid_map", groups) != 0)
         return -EPERM;
-    return geteuid() == 5 ? 0 : -EPERM;
+    return geteuid() == uid ? 0 : -EPERM;
 }
 
-/* What a uid is called in a namespace is no sign of a death; and a death is seen from any. */
-static void test_in_another_user_namespace(void **state)
+static int leave_user_namespace(void *unused)
+{
+    (void)unused;
+    return leave_for(5, 5);
+}
+
+/* There, its own numbers are those that they were here, and it sees no other's. */
+static int leave_user_namespace_alone(void *unused)
+{
+    (void)unused;
+    return leave_for(geteuid(), getegid());
+}
+
+/*
+ * What a uid is called in a namespace is no sign of a death; and a death is seen from any. has_own: it made its
+ * identity before it left.
+ */
+static void ask_from_another_user_namespace(bool has_own)
 {
     struct actor here, there;
-    (void)state;
     actor_start(&here);
     actor_start(&there);
+    if (has_own)
+        assert_int_equal(actor_ask(&there, identity, NULL), 0);
     if (actor_ask(&there, leave_user_namespace, NULL) != 0) {
         print_message("no user namespace of its own is allowed here\n");
         actor_end(&here);
@@ -205,6 +221,64 @@ static void test_in_another_user_namespace(void **state)
     assert_refused(&here, lock_for, &half_a_second, -ETIMEDOUT);
     assert_int_equal(actor_ask(&there, unlock, NULL), 0);
     assert_int_equal(actor_ask(&here, lock, NULL), 0);
+    actor_kill(&here);
+    assert_int_equal(actor_ask(&there, lock, NULL), WEIR_OWNER_DIED);
+    actor_kill(&there);
+    assert_result(weir_mutex_lock(&board->mutex), WEIR_OWNER_DIED);
+    make_good();
+}
+
+static void test_a_waiter_of_another_user_namespace(void **state)
+{
+    (void)state;
+    ask_from_another_user_namespace(false);
+}
+
+static void test_a_waiter_left_the_user_namespace(void **state)
+{
+    (void)state;
+    ask_from_another_user_namespace(true);
+}
+
+static int become_another(void *unused)
+{
+    (void)unused;
+    setenv("WEIR_DIR", fixture_path("other"), 1);
+    return (mkdir(fixture_path("other"), 0700) == 0 || errno == EEXIST) &&
+                   chown(fixture_path("other"), OTHER_UID, OTHER_UID) == 0
+               ? setresuid(OTHER_UID, OTHER_UID, OTHER_UID)
+               : -errno;
+}
+
+/* Asked for by its number, which was right where this process came from. */
+static int other_life(void *unused)
+{
+    (void)unused;
+    return weir_life(weir_mutex_owner(&board->mutex), OTHER_UID);
+}
+
+/* Whoever it is: all that such a one shows of itself there is 65534, nobody. */
+static void test_another_user_than_who_left(void **state)
+{
+    struct actor here, there;
+    (void)state;
+    if (!has_other_users())
+        skip();
+    actor_start(&here);
+    actor_start(&there);
+    assert_int_equal(actor_ask(&here, become_another, NULL), 0);
+    assert_int_equal(actor_ask(&here, lock, NULL), 0);
+    assert_int_equal(actor_ask(&there, identity, NULL), 0);
+    assert_refused(&there, try_lock, NULL, -EAGAIN);
+    if (actor_ask(&there, leave_user_namespace_alone, NULL) != 0) {
+        print_message("no user namespace of its own is allowed here\n");
+        actor_end(&here);
+        actor_end(&there);
+        skip();
+    }
+    assert_refused(&there, try_lock, NULL, -EAGAIN);
+    assert_refused(&there, lock_for, &half_a_second, -ETIMEDOUT);
+    assert_int_equal(actor_ask(&there, other_life, NULL), WEIR_LIFE_ALIVE);
     actor_kill(&here);
     assert_int_equal(actor_ask(&there, lock, NULL), WEIR_OWNER_DIED);
     actor_kill(&there);
@@ -243,16 +317,6 @@ static void test_a_waiter_behind_a_filter(void **state)
 }
 
 /* Another user who has made id and size of the dead one's beacon come round: it is not that one. */
-static int become_another(void *unused)
-{
-    (void)unused;
-    setenv("WEIR_DIR", fixture_path("other"), 1);
-    return mkdir(fixture_path("other"), 0700) == 0 &&
-                   chown(fixture_path("other"), OTHER_UID, OTHER_UID) == 0
-               ? setresuid(OTHER_UID, OTHER_UID, OTHER_UID)
-               : -errno;
-}
-
 static void test_another_users_beacon(void **state)
 {
     struct actor liar;
@@ -381,7 +445,9 @@ int main(int argc, char **argv)
         TEST(test_a_waiter_of_another_namespace),
         TEST(test_a_holder_of_another_namespace),
         TEST(test_a_holder_of_a_namespace_far_away),
-        TEST(test_in_another_user_namespace),
+        TEST(test_a_waiter_of_another_user_namespace),
+        TEST(test_a_waiter_left_the_user_namespace),
+        TEST(test_another_user_than_who_left),
         TEST(test_a_waiter_behind_a_filter),
         TEST(test_another_users_beacon),
         TEST(test_inherited_by_another_thread),

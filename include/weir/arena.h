@@ -8,7 +8,10 @@
  *
  * As in <weir/pool.h>, what is given belongs to a place in the same memory, and a process that is
  * killed at any instruction neither loses a byte nor lets one be given twice. Whoever inherits a
- * lock calls weir_arena_recover() before it looks at a place, or moves what stands there.
+ * lock calls weir_arena_recover() before it looks at a place, or moves what stands there. Also as there, until
+ * weir_arena_alloc() has returned, the place is its caller's alone, or, after its death, that of whoever has called
+ * weir_arena_recover() since: who takes what stands there before may see it given to another as well. To hand it over
+ * without a lock, store the offset in a second word when the call has returned.
  *
  * Also as there, spaces begin at the same byte and may end at different ones: what a process died in the
  * midst of is finished or taken back by the next call of one whose space has the place. Until then each

@@ -80,6 +80,8 @@ WEIR_EXPORT int weir_identity(uint64_t *identity);
  * that it had, which the kernel must confirm: another user who makes ids come
  * round is not it; or WEIR_UID_ANY. A process in another user
  * namespace knows itself by another uid than the caller sees: that needs WEIR_UID_ANY.
+ * A caller that has left the user namespace in which it got its identity sees other
+ * numbers than it knows: there no uid is confirmed, and each counts as WEIR_UID_ANY.
  *
  * DEAD is said only while the caller's own beacon answers the same question from
  * the same thread: "no such id" is also the answer of another IPC namespace.

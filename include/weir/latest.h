@@ -213,7 +213,8 @@ WEIR_EXPORT uint64_t weir_latest_writer_max_bytes(const struct weir_latest_write
  * data, size_bytes: the value; 0 bytes are allowed. Readers see it, whole, when this returns.
  *
  * Returns: 0; -EMSGSIZE (above weir_latest_writer_max_bytes()), -EINVAL (a loan is out),
- *     -ECHILD. Blocking: never; one system call when somebody waits.
+ *     -ECHILD. Blocking: never; one system call when somebody waits, or has for the value before, and at the
+ *     handle's first value.
  */
 WEIR_EXPORT int weir_latest_write(struct weir_latest_writer *writer, const void *data,
                                   size_t size_bytes);
@@ -235,7 +236,7 @@ WEIR_EXPORT int weir_latest_loan(struct weir_latest_writer *writer, void **data)
  *
  * Returns: 0; -EMSGSIZE (above weir_latest_writer_max_bytes(): the loan stays out), -EINVAL (no
  *     loan is out), -ECHILD.
- * Blocking: never; one system call when somebody waits.
+ * Blocking: never; one system call as weir_latest_write().
  */
 WEIR_EXPORT int weir_latest_commit(struct weir_latest_writer *writer, uint64_t size_bytes);
 
@@ -339,7 +340,8 @@ WEIR_EXPORT int weir_latest_peek(struct weir_latest_reader *reader,
  *
  * Returns: 0: all that was read of it until now was this value; -EAGAIN (it was, or is being,
  *     overwritten: forget what was read, and look again; weir_last_error() says nothing of it),
- *     -EINVAL (not a value of this object). Blocking: never.
+ *     -EINVAL (not a value of this object). Blocking: never. Fork: in a child, to whom no hold of its parent
+ *     counts, also -EAGAIN while the writer looks whether the buffer is held.
  */
 WEIR_EXPORT int weir_latest_check(const struct weir_latest_reader *reader,
                                   const struct weir_latest_value *value);

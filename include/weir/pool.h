@@ -33,6 +33,13 @@
  * last line is missing; else the node was not linked: free it. Without the first call the former
  * holder's last call might not be finished, and what it looks like now would be taken back.
  *
+ * Until weir_pool_alloc() or weir_pool_free() has returned, the place is its caller's alone; or, when the
+ * caller has been killed, that of whoever has called weir_pool_recover() since. Nobody else may read on
+ * from what stands there, or change it: where it was moved away, a death in the call takes the
+ * block back, and gives it twice. A mutex sees to that, as above. Without one, do not let another
+ * process take a block out of the place that a call fills: fill a place of your own, and store the offset in
+ * a second word, which the other one looks at, when the call has returned.
+ *
  * The memory: weir_pool_bytes() of a space (see <weir/offset.h>), at any offset in it. Zeroed
  * memory, and weir_pool_init() by any number of processes, the same each.
  *

@@ -44,9 +44,9 @@ uint64_t weir__user_namespace(void)
 /* The first user namespace has this inode on every kernel (PROC_USER_INIT_INO). */
 #define FIRST_USER_NAMESPACE UINT32_C(0xeffffffd)
 
-bool weir__sees_other_uids(void)
+bool weir__sees_other_uids(uint64_t user_namespace)
 {
-    return weir__user_namespace() != FIRST_USER_NAMESPACE;
+    return user_namespace != FIRST_USER_NAMESPACE;
 }
 
 /* Root alone sets it, once and for all: it is kept, since each open asks. */

@@ -10,12 +10,12 @@
 /* Inode of the calling thread's IPC namespace; 0 when /proc does not tell. */
 uint64_t weir__ipc_namespace(void);
 
-/* Whether it may see the kernel's uids as other numbers: it is in a user namespace that was made, or
- * /proc does not tell. */
-bool weir__sees_other_uids(void);
-
-/* Inode of the calling thread's user namespace; 0 when /proc does not tell. */
+/* The same of its user namespace. */
 uint64_t weir__user_namespace(void);
+
+/* Whether one of that user namespace may see the kernel's uids as other numbers: it was made, or it is
+ * not known. */
+bool weir__sees_other_uids(uint64_t user_namespace);
 
 /* The number under which the kernel shows each uid that the caller's user namespace has none for. */
 uint32_t weir__overflow_uid(void);

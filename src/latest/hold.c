@@ -49,8 +49,7 @@ static int identify(struct weir_latest_reader *reader)
     return 0;
 }
 
-/* A free hold word, or one that the dead have left: it names us and the buffer then. */
-static int claim(struct weir_latest_reader *reader, uint64_t word, uint32_t *place)
+static bool claim_any(struct weir_latest_reader *reader, uint64_t word, uint32_t *place)
 {
     struct weir__latest *memory = &reader->memory;
     for (uint32_t i = 0; i < memory->holds; i++) {
@@ -58,7 +57,7 @@ static int claim(struct weir_latest_reader *reader, uint64_t word, uint32_t *pla
         struct weir__owned *hold = &memory->readers->hold[at];
         if (atomic_load_explicit(&hold->word, memory_order_relaxed) == 0 && swap(hold, 0, word)) {
             *place = reader->place = at;
-            return 0;
+            return true;
         }
     }
     for (uint32_t at = 0; at < memory->holds; at++) {
@@ -66,8 +65,40 @@ static int claim(struct weir_latest_reader *reader, uint64_t word, uint32_t *pla
         uint64_t owner = atomic_load_explicit(&hold->word, memory_order_relaxed);
         if ((owner == 0 || weir__owned_is_dead(hold, owner)) && swap(hold, owner, word)) {
             *place = reader->place = at;
-            return 0;
+            return true;
         }
+    }
+    return false;
+}
+
+/* All words as they stand, so that a process's next hold is not taken for its former one. 0: one is free. */
+static uint64_t sum_holds(const struct weir__latest *memory)
+{
+    uint64_t sum = 1;
+    for (uint32_t at = 0; at < memory->holds; at++) {
+        /* Acquire: the looks at all, one after the other. */
+        uint64_t word = atomic_load_explicit(&memory->readers->hold[at].word, memory_order_acquire);
+        if (word == 0)
+            return 0;
+        sum = weir__owners_sum(sum ^ (word & WEIR_IDENTITY_SESSION_MAX), word);
+    }
+    return sum;
+}
+
+/*
+ * A free hold word, or one that the dead have left: it names us and the buffer then. No single look shows that
+ * there is none: see weir__owners_sum().
+ */
+static int claim(struct weir_latest_reader *reader, uint64_t word, uint32_t *place)
+{
+    uint64_t before, holds = 0;
+    for (int look = 0; look < WEIR__OWNERS_LOOKS; look++) {
+        if (claim_any(reader, word, place))
+            return 0;
+        before = holds;
+        holds = sum_holds(&reader->memory);
+        if (holds != 0 && holds == before)
+            break;
     }
     return weir__fail_plain(ENOBUFS, "living readers hold as many values as there may be held");
 }
@@ -145,13 +176,11 @@ int weir_latest_hold(struct weir_latest_reader *reader, struct weir_latest_value
 
 int weir_latest_release(struct weir_latest_reader *reader, const struct weir_latest_value *value)
 {
-    uint32_t place = value->hold - 1;
     if (!weir__latest_reader_is_ours(reader))
         return weir__fail(ECHILD, "this handle holds for the parent process");
-    if (place >= reader->memory.holds ||
-        reader->held_index[place] != weir__latest_index(value->version, value->buffer))
+    if (!weir__latest_is_held(reader, value))
         return weir__fail(EINVAL, "version %llu is not held by this handle: released twice?",
                           (unsigned long long)value->version);
-    weir__latest_put_back(reader, place);
+    weir__latest_put_back(reader, value->hold - 1);
     return 0;
 }

@@ -273,9 +273,9 @@ int weir_latest_check(const struct weir_latest_reader *reader,
         return weir__fail(EINVAL, "this is no value of this object");
     const struct weir__latest_head_shm *head = weir__latest_head(&reader->memory, value->buffer);
     uint64_t index = weir__latest_index(value->version, value->buffer);
-    uint32_t place = value->hold - 1;
-    bool is_held = place < reader->memory.holds && reader->held_index[place] == index;
-    bool is_whole = is_held ? weir__latest_is_kept(reader, head, index, place)
+    /* A child's copy says what its parent held at the fork: the word may stand for another hold by now. */
+    bool is_held = weir__latest_is_held(reader, value) && weir__latest_reader_is_ours(reader);
+    bool is_whole = is_held ? weir__latest_is_kept(reader, head, index, value->hold - 1)
                             : weir__latest_is_same(head, index);
     return is_whole ? 0 : -EAGAIN;
 }

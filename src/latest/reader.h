@@ -110,4 +110,13 @@ static inline bool weir__latest_reader_is_ours(const struct weir_latest_reader *
     return reader->identity == 0 || *reader->identity_now == reader->identity;
 }
 
+/* Whether it holds that value. 0 is no value's index: it says of a place that nothing is held there. */
+static inline bool weir__latest_is_held(const struct weir_latest_reader *reader,
+                                        const struct weir_latest_value *value)
+{
+    uint32_t place = value->hold - 1;
+    return value->version != 0 && place < reader->memory.holds &&
+           reader->held_index[place] == weir__latest_index(value->version, value->buffer);
+}
+
 #endif

@@ -3,15 +3,21 @@
  * Waiting for a newer version. docs/latest.md, "Waiting".
  *
  *   who waits                          writer
- *   1 watch |= WATCHING                index (release)
- *   2 membarrier                       load watch; 0: done
- *   3 look at the index                else exchange watch -> 0, futex wake
- *   4 futex wait while the low half of the index is what it was, a slice at most
+ *   1 look at the index
+ *   2 watch |= WATCHING                index (release)
+ *   3 membarrier                       load watch; 0, and it was at the last value: done
+ *   4 look at the index                else exchange watch -> 0, futex wake
+ *   5 futex wait while the low half of the index is what it was in 1, a slice at most
  *
  * The writer's index may still be on its way out of the core when it loads the watch word. The
- * barrier of 2 falls between two of its instructions: before the load, and then the load sees
- * WATCHING; or after it, and then 3 sees the index. The word that is slept on changes with each
+ * barrier of 3 falls between two of its instructions: before the load, and then the load sees
+ * WATCHING; or after it, and then 4 sees the index. The word that is slept on changes with each
  * value, so that none is slept through (but the 2^24th after it, which a slice makes good).
+ *
+ * An exchange that takes our bit is followed by its wake, and by that of the next value. Of 1 we have the index
+ * that stands at the exchange, or an older one: for who sleeps on an older one, the first comes late enough,
+ * for who sleeps on that one, the second. By what is found in 4 that could not be said: who waits for a
+ * later one than the next may find the one behind which the second wake has been.
  */
 #include <errno.h>
 
@@ -46,13 +52,13 @@ static void watch(struct weir_latest_reader *reader)
     weir__atomic_u32 *word = &reader->memory.readers->watch;
     uint32_t bits =
         WEIR__LATEST_WATCHING | (reader->needs_fence ? WEIR__LATEST_NEEDS_FENCE : UINT32_C(0));
-    /* Sequentially consistent [latest.watch]: after the writer's exchange it shows us the value.
-     * Pairs with wake(). */
+    /* Sequentially consistent [latest.watch]: after the look at the index, so that an exchange that takes it comes
+     * behind that one. Pairs with wake(). */
     atomic_fetch_or(word, bits);
     /* CRASH latest.watching */
     if (!weir__membarrier() && !reader->needs_fence) {
         reader->needs_fence = true;
-        atomic_fetch_or(word, WEIR__LATEST_NEEDS_FENCE);
+        atomic_fetch_or(word, bits | WEIR__LATEST_NEEDS_FENCE);
     }
     atomic_thread_fence(memory_order_seq_cst);
 }
@@ -63,6 +69,8 @@ static int sleep_once(struct weir_latest_reader *reader, uint64_t newer_than, in
     struct weir__latest_values_shm *values = reader->memory.values;
     bool is_woken = reader->memory.readers || (reader->memory.flags & WEIR_LATEST_ALWAYS_WAKE);
     int64_t until_ns = deadline_ns;
+    /* Acquire [latest.value]: before the watch word. Pairs with publish(). */
+    uint64_t before = atomic_load_explicit(&values->index, memory_order_acquire);
     if (reader->memory.readers && !(reader->memory.flags & WEIR_LATEST_ALWAYS_WAKE))
         watch(reader);
     /* Acquire [latest.value]. Pairs with publish(). */
@@ -71,7 +79,7 @@ static int sleep_once(struct weir_latest_reader *reader, uint64_t newer_than, in
         return 0;
     if (!is_woken && deadline_ns > weir_now_ns() + NAP_NS)
         until_ns = weir_now_ns() + NAP_NS;
-    int result = weir__sleep(&values->index_low, (uint32_t)now, until_ns);
+    int result = weir__sleep(&values->index_low, (uint32_t)before, until_ns);
     return result == -ETIMEDOUT && until_ns != deadline_ns ? 0 : result;
 }
 

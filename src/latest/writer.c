@@ -91,6 +91,7 @@ int weir__latest_writer_open(struct weir_latest_writer **to,
     }
     writer->identity_now = weir__identity_word();
     writer->must_fence = !weir__membarrier_register();
+    writer->must_wake = true; /* the former one may have owed it */
     writer->loan = WEIR__LATEST_NONE;
     writer->stride_count = 1;
     if (writer->memory.holds > 0) /* half of what nobody can hold */
@@ -138,14 +139,19 @@ static int refuse(const struct weir_latest_writer *writer, uint64_t size_bytes)
     return weir__fail(EINVAL, "a loan is out: commit or abandon it first");
 }
 
-/* Rare: somebody waits, or may. */
+/*
+ * Rare: somebody waits, or may. A bit that is taken here may be of one that knows this value, has set it behind the
+ * index, and is about to sleep for the next: so that one wakes, too.
+ */
 static __attribute__((cold, noinline)) void wake(struct weir_latest_writer *writer)
 {
     struct weir__latest *memory = &writer->memory;
+    writer->must_wake = memory->flags & WEIR_LATEST_ALWAYS_WAKE;
     if (memory->readers) {
-        /* Sequentially consistent [latest.watch]: who sets it after this sees the value. Pairs with
-         * the one in watch(). */
+        /* Sequentially consistent [latest.watch]: who had set it before sleeps on this value, or an older
+         * one. Pairs with the one in watch(). */
         uint32_t was = atomic_exchange(&memory->readers->watch, 0);
+        writer->must_wake |= was != 0;
         if (was & WEIR__LATEST_NEEDS_FENCE)
             writer->must_fence = true;
     }
@@ -220,7 +226,7 @@ static inline void publish(struct weir_latest_writer *writer, uint32_t buffer, c
         atomic_thread_fence(memory_order_seq_cst); /* in place of the waiter's membarrier */
     else
         atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order, too */
-    bool is_watched = memory->flags & WEIR_LATEST_ALWAYS_WAKE;
+    bool is_watched = writer->must_wake;
     /* Relaxed [latest.watch]: ordered after the index by the waiter's membarrier. Pairs with
      * watch(). */
     if (memory->readers)

@@ -35,6 +35,7 @@ struct weir_latest_writer {
     uint32_t loan;    /* the buffer that is out; WEIR__LATEST_NONE */
     uint32_t spare_at, spare_count;
     bool must_fence;       /* who waits is not reached by, or cannot call, membarrier */
+    bool must_wake;        /* with the next value, whatever the watch word says then */
     uint32_t cursor;       /* where to look for buffers to reserve: the oldest value, about */
     uint32_t stride_count; /* how many are reserved at once */
     uint64_t me;           /* identity and session, as in owner */

@@ -174,7 +174,23 @@ enum answer {
     ANSWER_ELSE, /* the kernel does not say */
 };
 
-/* maker: a uid, or as weir__identity_name_maker() gives it. */
+/*
+ * Since it has its identity: then it sees other numbers for uids than those it knows, its own among them. It is
+ * looked for each time, since nothing tells of it: unshare(2) and setns(2) are not ours.
+ */
+static bool has_left_user_namespace(void)
+{
+    const struct weir__self *self = weir__self();
+    if (weir__self_identity(self) == WEIR_IDENTITY_NOBODY)
+        return false; /* what it knows by then is taken for the numbers of here, see tell() */
+    uint64_t now = weir__user_namespace();
+    return now == 0 || now != self->user_namespace;
+}
+
+/*
+ * maker: a uid, or as weir__identity_name_maker() gives it. Another maker's number is no sign of a death for who may
+ * see a living one under another number than it asks for.
+ */
 static enum answer ask(uint64_t identity, uint64_t maker)
 {
     struct weir__beacon beacon = weir__identity_unpack(identity);
@@ -187,7 +203,8 @@ static enum answer ask(uint64_t identity, uint64_t maker)
         return ANSWER_GONE;
     if (result != 0)
         return ANSWER_ELSE;
-    bool is_same = found.shm_segsz == beacon.size_bytes && is_maker(found.shm_perm.cuid, maker);
+    bool is_same = found.shm_segsz == beacon.size_bytes &&
+                   (is_maker(found.shm_perm.cuid, maker) || has_left_user_namespace());
     return is_same ? ANSWER_SAME : ANSWER_GONE;
 }
 
@@ -199,7 +216,8 @@ static void tell(uint64_t identity)
     /* Inodes of namespaces that exist together differ, and in their last digits: the lowest free
      * number is given each time. */
     cache->self.space = (uint32_t)(cache->self.ipc_namespace & SPACE_MASK);
-    cache->self.sees_other_uids = weir__sees_other_uids();
+    cache->self.user_namespace = weir__user_namespace();
+    cache->self.sees_other_uids = weir__sees_other_uids(cache->self.user_namespace);
     cache->self.name =
         weir__identity_name(identity, cache->self.sees_other_uids ? WEIR_UID_ANY : cache->self.uid);
     /* Release [self.identity]: name and uid before it. Pairs with weir__self_identity(). */

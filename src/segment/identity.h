@@ -24,7 +24,8 @@ struct weir__self {
     uint32_t uid;              /* effective: what others must ask for */
     uint32_t space;            /* a tag of the IPC namespace that the beacon is in */
     uint64_t ipc_namespace;    /* that one; 0: it is not known */
-    bool sees_other_uids;      /* weir__sees_other_uids(): uids are no numbers to ask by */
+    uint64_t user_namespace;   /* of then; 0: it is not known */
+    bool sees_other_uids; /* of that one, weir__sees_other_uids(): uids are no numbers to ask by */
 };
 
 /* Where it stands. Never NULL; another place before weir_identity() has succeeded. */
