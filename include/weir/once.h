@@ -20,6 +20,9 @@
  * fifth of a second.
  * Progress: as weir_mutex. Once it is done, begin is a load.
  * Concurrency: begin from any thread or process at the same time.
+ *
+ * The memory may serve for something else only when every call has returned, in all processes: weir_once_end()
+ * lets others go when they may have seen already that it is done.
  */
 
 #include <stdint.h>

@@ -57,6 +57,9 @@
  *
  * Concurrency: every call may run at the same time as every other, from any thread or process.
  * weir_permits_open() alone wants nobody else at this handle.
+ *
+ * The memory may serve for something else only when every call has returned, in all processes: a release
+ * looks who waits when the permit may be another's already.
  */
 
 #include <stdint.h>
