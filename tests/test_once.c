@@ -6,6 +6,7 @@
  */
 #include "actor.h"
 #include "fixture.h"
+#include "tracer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@
 
 #include <weir/clock.h>
 #include <weir/once.h>
+
+#include "sync/once.h"
 
 #define MS WEIR_MILLISECOND_NS
 
@@ -192,6 +195,62 @@ static void test_who_builds_is_killed(void **state)
     assert_result(begin(NULL), 0);
 }
 
+/* --- who builds is stopped when it is done --------------------------------------------------------- */
+
+static void begin_it(void *unused)
+{
+    (void)unused;
+    CHECK_RESULT(weir_once_begin(&board->once), WEIR_ONCE_BEGUN);
+}
+
+static void end_it(void *unused)
+{
+    (void)unused;
+    CHECK_RESULT(weir_once_end(&board->once), 0);
+}
+
+static bool is_done(void)
+{
+    struct weir__once_shm *shm = (struct weir__once_shm *)(void *)&board->once;
+    return atomic_load(&shm->done) == WEIR__ONCE_DONE;
+}
+
+/* And has not let the mutex go. Those who waited before know that it is done as well as those who come. */
+static void test_who_builds_is_stopped_when_it_is_done(void **state)
+{
+    static int64_t a_while = 1000 * MS, long_while = SOON_MS * MS;
+    struct actor waiter, patient, late;
+    (void)state;
+    if (!tracer_works())
+        skip();
+    actor_start(&waiter);
+    actor_start(&patient);
+    actor_start(&late);
+    pid_t builder = tracee_start(begin_it, end_it, NULL);
+    actor_tell(&waiter, begin, NULL);
+    actor_tell(&patient, begin_for, &long_while);
+    actor_tell(&late, begin_for, &a_while);
+    actor_see_asleep(&waiter);
+    actor_see_asleep(&patient);
+    actor_see_asleep(&late);
+    actor_stop(&late); /* it will find out after its deadline, and no sooner */
+    int64_t deadline_ns = weir_deadline_ns(a_while);
+    while (!is_done())
+        tracee_step_instruction(builder);
+    assert_int_equal(actor_answer(&waiter, SOON_MS), 0);
+    assert_int_equal(actor_answer(&patient, SOON_MS), 0);
+    assert_result(begin(NULL), 0);
+    while (weir_now_ns() < deadline_ns)
+        usleep(1000);
+    actor_continue(&late);
+    assert_int_equal(actor_answer(&late, SOON_MS), 0);
+    assert_true(weir_mutex_owner(&board->once.mutex) != WEIR_IDENTITY_NOBODY);
+    assert_int_equal(tracee_finish(builder), 0);
+    actor_end(&waiter);
+    actor_end(&patient);
+    actor_end(&late);
+}
+
 /* A child of who builds is not the one. */
 static void test_fork(void **state)
 {
@@ -256,6 +315,7 @@ int main(void)
         TEST(test_a_process),
         TEST(test_who_waits_sees_it_done),
         TEST(test_who_builds_is_killed),
+        TEST(test_who_builds_is_stopped_when_it_is_done),
         TEST(test_fork),
         TEST(test_a_crowd_of_processes),
         TEST(test_a_crowd_of_threads),

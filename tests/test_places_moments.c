@@ -428,6 +428,41 @@ static void stage_lock_of_one_that_had_not_begun(void)
     in_child(die_before_it_writes, NULL);
 }
 
+/* --- one reads in a place that has its name, and another process takes it from another thread of it -- */
+
+static struct weir__owned *place(void)
+{
+    return &((struct weir__rwlock_shm *)peers_memory)->place[0].owned;
+}
+
+/* From a former claim. */
+static void name_the_place(void)
+{
+    be_somebody();
+    place()->name = weir__self()->name;
+}
+
+/*
+ * All that others see of it: another thread of the child's unlocks the read lock that the child
+ * has counted, and we take the place that counts no more, name it, read, and unlock.
+ */
+static void take_the_place_meanwhile(void)
+{
+    uint64_t self, word = place()->word;
+    assert_result(weir_identity(&self), 0);
+    ours = (word & WEIR_IDENTITY_SESSION_MAX) == 1 &&
+           atomic_compare_exchange_strong(&place()->word, &word, self);
+    if (ours)
+        place()->name = weir__self()->name;
+}
+
+static void expect_our_name(int result)
+{
+    assert_int_equal(result, 0);
+    if (ours)
+        assert_true(weir__owned_is_named(place(), place()->word));
+}
+
 static const struct moment moments[] = {
     { "take a dead one's permit", stage_permits, be_somebody, take, take_meanwhile,
       expect_one_holder, NULL, STRIDE },
@@ -453,6 +488,8 @@ static const struct moment moments[] = {
       be_somebody, try_read, write_meanwhile, expect_not_both, NULL, LONG_STRIDE },
     { "try to read where one died, while one comes to write", stage_lock_of_a_dead_writer,
       be_somebody, try_read, come_to_write_meanwhile, expect_it_is_told, NULL, LONG_STRIDE },
+    { "read in a place that another takes", stage_lock, name_the_place, try_read,
+      take_the_place_meanwhile, expect_our_name, NULL, 1 },
 };
 
 /* --- the walk ----------------------------------------------------------------------------------- */

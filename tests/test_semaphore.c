@@ -8,6 +8,7 @@
 #include "actor.h"
 #include "fixture.h"
 #include "silence.h"
+#include "tracer.h"
 #include "usage.h"
 
 #include <errno.h>
@@ -272,6 +273,50 @@ static void test_a_unit_dies_with_its_taker(void **state)
     assert_result(weir_semaphore_try_wait(&board->semaphore), 0);
 }
 
+/* --- a unit that has been taken, and the memory ------------------------------------------------------ */
+
+static void post_one(void *unused)
+{
+    (void)unused;
+    CHECK_RESULT(weir_semaphore_post(&board->semaphore), 0);
+}
+
+/* Halted as soon as its unit is there. By what bit ever: the memory is full of bits, then. */
+static void post_into_another_use(int filling)
+{
+    pid_t poster = tracee_start(NULL, post_one, NULL);
+    while (weir_semaphore_value(&board->semaphore) == 0)
+        tracee_step_instruction(poster);
+    assert_result(weir_semaphore_try_wait(&board->semaphore), 0);
+    memset(&board->semaphore, filling, sizeof board->semaphore);
+    assert_int_equal(tracee_finish(poster), 0);
+    assert_true(all_bytes(&board->semaphore, sizeof board->semaphore, filling));
+    assert_result(weir_semaphore_init(&board->semaphore, 0), 0);
+}
+
+static void test_who_has_a_unit_may_use_the_memory(void **state)
+{
+    static const int fillings[] = { 0xff, 0x55, 0x01, 0x00 };
+    struct actor waiters[2];
+    (void)state;
+    if (!tracer_works())
+        skip();
+    for (size_t i = 0; i < ARRAY_SIZE(fillings); i++) {
+        post_into_another_use(fillings[i]);
+        /* Those who slept have left their mark. */
+        for (int count = 1; count <= 2; count++) {
+            for (int k = 0; k < count; k++) {
+                actor_start(&waiters[k]);
+                actor_tell(&waiters[k], wait_one, NULL);
+                actor_see_asleep(&waiters[k]);
+            }
+            for (int k = 0; k < count; k++)
+                actor_kill(&waiters[k]);
+            post_into_another_use(fillings[i]);
+        }
+    }
+}
+
 /* --- what it costs ------------------------------------------------------------------------------ */
 
 /* argument: it finds none, and must sleep. */
@@ -313,6 +358,29 @@ static void test_who_was_woken_leaves_no_mark(void **state)
         assert_int_equal(status_in_child(use_without_calls, NULL), 0);
     }
     actor_end(&waiter);
+}
+
+/* Those who died asleep are counted as sleepers, and no longer than a few posts. */
+static void test_the_dead_leave_no_mark_for_ever(void **state)
+{
+    enum { DEAD = 3 };
+    struct actor dead[DEAD];
+    (void)state;
+    int status = status_in_child(use_without_calls, NULL);
+    if (SANITIZED || COUNTED || (WIFEXITED(status) && WEXITSTATUS(status) == 77))
+        skip();
+    for (int i = 0; i < DEAD; i++) {
+        actor_start(&dead[i]);
+        actor_tell(&dead[i], wait_one, NULL);
+        actor_see_asleep(&dead[i]);
+    }
+    for (int i = 0; i < DEAD; i++)
+        actor_kill(&dead[i]);
+    for (int i = 0; i < DEAD; i++) {
+        assert_result(post(NULL), 0);
+        assert_result(weir_semaphore_try_wait(&board->semaphore), 0);
+    }
+    assert_int_equal(status_in_child(use_without_calls, NULL), 0);
 }
 
 enum { IDLE_SECONDS = 2 };
@@ -430,6 +498,8 @@ int main(void)
         TEST(test_a_unit_dies_with_its_taker),
         TEST(test_no_system_call),
         TEST(test_who_was_woken_leaves_no_mark),
+        TEST(test_the_dead_leave_no_mark_for_ever),
+        TEST(test_who_has_a_unit_may_use_the_memory),
         TEST(test_a_waiter_costs_next_to_nothing),
         TEST(test_a_crowd_of_processes),
         TEST(test_a_crowd_of_threads),

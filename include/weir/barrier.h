@@ -60,6 +60,9 @@
  *
  * Concurrency: every call may run at the same time as every other, from any thread or process.
  * weir_barrier_open() alone wants nobody else at this handle.
+ *
+ * The memory may serve for something else only when every call has returned, in all processes: who ends
+ * a round, or leaves, looks who waits when others may have gone on already.
  */
 
 #include <stdint.h>

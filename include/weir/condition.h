@@ -26,6 +26,9 @@
  *
  * Concurrency: every call may run at the same time as every other. Each wait on one condition may
  * use another mutex, as far as the state that it looks at is guarded.
+ *
+ * The memory may serve for something else only when every call has returned, in all processes: who signals
+ * after its unlock does so when others may have seen the change already.
  */
 
 #include <stdint.h>

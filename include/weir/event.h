@@ -31,6 +31,9 @@
  * load, without a system call.
  *
  * Concurrency: every call may run at the same time as every other, from any thread or process.
+ *
+ * The memory may serve for something else only when every call has returned, in all processes: who changes
+ * the state notifies when others may have seen the change already. <weir/semaphore.h> is free of that.
  */
 
 #include <stdint.h>

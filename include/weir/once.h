@@ -16,8 +16,13 @@
  *
  * Deaths: of who builds, at any point before the end: the next begin returns WEIR_OWNER_DIED.
  * Of who waits: nothing.
+ * Of who has built it, stopped or killed in weir_once_end(): who waits sees that it is done within a
+ * fifth of a second.
  * Progress: as weir_mutex. Once it is done, begin is a load.
  * Concurrency: begin from any thread or process at the same time.
+ *
+ * The memory may serve for something else only when every call has returned, in all processes: weir_once_end()
+ * lets others go when they may have seen already that it is done.
  */
 
 #include <stdint.h>

@@ -57,6 +57,9 @@
  *
  * Concurrency: every call may run at the same time as every other, from any thread or process.
  * weir_permits_open() alone wants nobody else at this handle.
+ *
+ * The memory may serve for something else only when every call has returned, in all processes: a release
+ * looks who waits when the permit may be another's already.
  */
 
 #include <stdint.h>
@@ -136,7 +139,8 @@ WEIR_EXPORT int weir_permits_take(struct weir_permits *permits, uint32_t *index)
  * permits, index: as in weir_permits_take(). When none is free, it asks the kernel for the holders.
  *
  * Returns: as weir_permits_take().
- * Errors: -EAGAIN (all are held by processes that live), and those of weir_permits_take().
+ * Errors: -EAGAIN (all are held by processes that live: two looks in a row found the same ones, or each of
+ *     16 looks others), and those of weir_permits_take().
  * Blocking: never. Threads: any. Fork: as take. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_permits_try_take(struct weir_permits *permits, uint32_t *index);

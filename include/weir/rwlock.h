@@ -67,6 +67,9 @@
  *
  * Concurrency: every call may run at the same time as every other, from any thread or process.
  * weir_rwlock_open() alone wants nobody else at this handle.
+ *
+ * The memory may serve for something else only when every call has returned, in all processes: an unlock
+ * looks who waits when another may have the lock already.
  */
 
 #include <stdint.h>

@@ -21,12 +21,16 @@
  *
  * Concurrency: every call may run at the same time as every other, from any thread or process;
  * weir_semaphore_init() alone wants nobody else there yet.
+ *
+ * The last wait may be the end of it: who has taken the last unit that is ever posted may give the memory
+ * to another use at once ("the answer has come" in a block of a <weir/pool.h>). A post whose unit
+ * has been taken reads and writes nothing there any more, though its call may not have returned yet.
+ * (One that sleeps on a word of what stands there then may be woken for nothing.)
  */
 
 #include <stdint.h>
 
 #include <weir/error.h>
-#include <weir/event.h>
 #include <weir/export.h>
 
 #ifdef __cplusplus
@@ -38,8 +42,7 @@ extern "C" {
 
 /* 16 bytes, aligned to 4. */
 struct weir_semaphore {
-    uint32_t opaque[2];
-    struct weir_event event;
+    uint32_t opaque[4];
 };
 
 /*
@@ -122,8 +125,8 @@ WEIR_EXPORT int weir_semaphore_value(const struct weir_semaphore *semaphore);
  *
  * semaphore: memory that may be one, with whatever there is in it; may be mapped for reading only.
  *
- * As weir_mutex_check(), and it can tell less: almost every number is a value. What is above
- * WEIR_SEMAPHORE_MAX, or has something in the last 4 bytes, is none; a small number with bytes of 0
+ * As weir_mutex_check(), and it can tell less: every number is a value. What has something in the
+ * last 8 bytes is none; a number with bytes of 0
  * behind it is one, whoever has written it. Who puts a semaphore where others may have put something
  * else had better lay a struct weir_once beside it, and ask weir_once_check() too. Nothing is written.
  *

@@ -40,12 +40,13 @@ static int look_and_sleep(const struct weir__await *how, void *waiter,
                           struct weir__event_shm *event, int64_t slice_ns, int64_t deadline_ns,
                           int *slept)
 {
-    uint32_t ticket = weir__event_prepare(event);
+    uint32_t ticket = how->prepare ? how->prepare(waiter) : weir__event_prepare(event);
     int result = how->look(waiter);
     if (result != WEIR__NOT_YET)
         return result;
     int64_t begun_ns = weir_now_ns();
-    *slept = weir__event_wait_slice(event, ticket, slice_ns, deadline_ns);
+    *slept = how->sleep ? how->sleep(waiter, ticket, slice_ns, deadline_ns)
+                        : weir__event_wait_slice(event, ticket, slice_ns, deadline_ns);
     weir__spin_slept(weir_now_ns() - begun_ns);
     return result;
 }
@@ -62,11 +63,9 @@ int weir__await(const struct weir__await *how, void *waiter, struct weir__event_
         if (result != WEIR__NOT_YET)
             return result;
         int64_t slice_ns = how->ask ? weir__asking_slice(&asking) : WEIR__SLICE_NS;
-        if (how->sleeps)
-            how->sleeps(waiter, true);
         result = look_and_sleep(how, waiter, event, slice_ns, deadline_ns, &slept);
-        if (how->sleeps)
-            how->sleeps(waiter, false);
+        if (how->stirs)
+            how->stirs(waiter, result == WEIR__NOT_YET && slept == 0);
         if (result != WEIR__NOT_YET)
             return result;
         if (slept == -EINTR && how->ends_by_signal)

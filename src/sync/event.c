@@ -10,17 +10,17 @@
 #include "sync/sleep.h"
 #include "sync/spin.h"
 
-int weir__event_wait_slice(struct weir__event_shm *event, uint32_t ticket, int64_t slice_ns,
-                           int64_t deadline_ns)
+int weir__event_wait_word(const weir__atomic_u32 *word, uint32_t value, int64_t slice_ns,
+                          int64_t deadline_ns)
 {
     int turns = weir__spin_turns();
     for (int turn = 0; turn < turns && turn < WEIR__SPIN_TURNS; turn++) {
         /* Acquire [event.count]: what was changed before the notification. Pairs with count_on(). */
-        if (atomic_load_explicit(&event->word, memory_order_acquire) != ticket)
+        if (atomic_load_explicit(word, memory_order_acquire) != value)
             return 0;
         weir__cpu_relax();
     }
-    return weir__sleep_slice(&event->word, ticket, slice_ns, deadline_ns);
+    return weir__sleep_slice(word, value, slice_ns, deadline_ns);
 }
 
 int weir__event_wait(struct weir__event_shm *event, uint32_t ticket, int64_t deadline_ns)
@@ -40,7 +40,7 @@ static bool count_on(struct weir__event_shm *event, uint32_t clear, uint32_t *no
             return false;
         *now = (word + 2) & ~clear;
         /* Release [event.count]: the change before its notification. Pairs with
-         * weir__event_wait_slice(). */
+         * weir__event_wait_word(). */
     } while (!atomic_compare_exchange_weak_explicit(&event->word, &word, *now, memory_order_release,
                                                     memory_order_relaxed));
     return true;

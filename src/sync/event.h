@@ -64,9 +64,15 @@ static inline uint32_t weir__event_prepare(struct weir__event_shm *event)
 /* Sleeps a slice at most, as weir__sleep(). */
 int weir__event_wait(struct weir__event_shm *event, uint32_t ticket, int64_t deadline_ns);
 
-/* The same with another slice. 1: it is over, and nobody has notified. */
-int weir__event_wait_slice(struct weir__event_shm *event, uint32_t ticket, int64_t slice_ns,
-                           int64_t deadline_ns);
+/* The same of any word, while it is value, with another slice. 1: it is over, and the word is the same. */
+int weir__event_wait_word(const weir__atomic_u32 *word, uint32_t value, int64_t slice_ns,
+                          int64_t deadline_ns);
+
+static inline int weir__event_wait_slice(const struct weir__event_shm *event, uint32_t ticket,
+                                         int64_t slice_ns, int64_t deadline_ns)
+{
+    return weir__event_wait_word(&event->word, ticket, slice_ns, deadline_ns);
+}
 
 /* The slow half of notify. */
 void weir__event_wake_one(struct weir__event_shm *event) __attribute__((cold));

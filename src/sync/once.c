@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "sync/mutex.h"
 #include "sync/once.h"
+#include "sync/sleep.h"
 
 static int find(struct weir_once *once, struct weir__once_shm **shm)
 {
@@ -44,15 +45,46 @@ static int tell(int result)
     }
 }
 
+static int64_t end_of_slice(int64_t deadline_ns)
+{
+    int64_t slice_ns = weir_deadline_ns(WEIR__SLICE_NS);
+    return slice_ns < deadline_ns ? slice_ns : deadline_ns;
+}
+
+/*
+ * As weir_mutex_lock_until(); 0 also when it is done meanwhile, and then *is_locked is false: who has
+ * done it may be stopped before it lets the mutex go, and nobody is to wait for that.
+ */
+static int lock_or_see_it_done(struct weir__once_shm *shm, int64_t deadline_ns, bool *is_locked)
+{
+    struct weir__error_saved saved;
+    int result;
+    weir__error_save(&saved);
+    do {
+        result = weir_mutex_lock_until(&shm->mutex, end_of_slice(deadline_ns));
+        *is_locked = result >= 0;
+        if ((result == -ETIMEDOUT || result == -EAGAIN) && is_done(shm)) {
+            weir__error_restore(&saved);
+            return 0;
+        }
+    } while (result == -ETIMEDOUT && !weir__is_over(deadline_ns));
+    if (*is_locked)
+        weir__error_restore(&saved);
+    return result;
+}
+
 int weir_once_begin_until(struct weir_once *once, int64_t deadline_ns)
 {
     struct weir__once_shm *shm;
+    bool is_locked;
     int result = find(once, &shm);
     if (result != 0 || is_done(shm))
         return result;
-    result = weir_mutex_lock_until(&once->mutex, deadline_ns);
+    result = lock_or_see_it_done(shm, deadline_ns, &is_locked);
     if (result < 0)
         return tell(result);
+    if (!is_locked)
+        return 0;
     if (result == WEIR_OWNER_DIED)
         weir_mutex_consistent(&once->mutex); /* our death is told as well as the former one's */
     if (!is_done(shm))

@@ -11,6 +11,8 @@
  *   done    | who holds the mutex        | 0 -> DONE, once
  *
  * O1: done is DONE only when somebody has built it all.
+ * O2: nobody waits longer than a slice when it is done: who waits for the mutex looks at done once a slice,
+ *     and before it says that its deadline is over. Who has built it may be stopped before it lets go.
  */
 
 #include <stdint.h>

@@ -92,22 +92,29 @@ static inline void remember(struct weir__permits *handle, uint32_t index)
     atomic_store_explicit(&handle->hint, index + 1, memory_order_relaxed);
 }
 
-/* A free one. 0, or WEIR__NOT_YET. */
+/* A free one among so many from *at on, which is moved behind them. 0, or WEIR__NOT_YET. */
+static inline int take_free_of(struct weir__permits *handle, uint64_t self, uint32_t *at,
+                               uint32_t count, uint32_t *index)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct weir__owned *permit = &handle->shm->permit[*at];
+        if (load(permit) == WEIR_IDENTITY_NOBODY &&
+            compare_and_swap(permit, WEIR_IDENTITY_NOBODY, self)) {
+            remember(handle, *at);
+            *index = *at;
+            return 0;
+        }
+        if (++*at == handle->count)
+            *at = 0;
+    }
+    return WEIR__NOT_YET;
+}
+
+/* Among all of them. */
 static inline int take_free(struct weir__permits *handle, uint64_t self, uint32_t *index)
 {
     uint32_t at = first_place(handle, self);
-    for (uint32_t i = 0; i < handle->count; i++) {
-        struct weir__owned *permit = &handle->shm->permit[at];
-        if (load(permit) == WEIR_IDENTITY_NOBODY &&
-            compare_and_swap(permit, WEIR_IDENTITY_NOBODY, self)) {
-            remember(handle, at);
-            *index = at;
-            return 0;
-        }
-        if (++at == handle->count)
-            at = 0;
-    }
-    return WEIR__NOT_YET;
+    return take_free_of(handle, self, &at, handle->count, index);
 }
 
 /*
@@ -140,18 +147,48 @@ static int take_dead(struct weir__permits *handle, uint64_t self, uint32_t *inde
     return WEIR__NOT_YET;
 }
 
+/* 0: one of them is free. */
+static uint64_t sum_owners(const struct weir__permits *handle)
+{
+    uint64_t sum = 1;
+    for (uint32_t i = 0; i < handle->count; i++) {
+        /* Acquire [permits.word]: the looks at all, one after the other. Pairs with
+         * weir_permits_release(). */
+        uint64_t word = atomic_load_explicit(&handle->shm->permit[i].word, memory_order_acquire);
+        if (word == WEIR_IDENTITY_NOBODY)
+            return 0;
+        sum = weir__owners_sum(sum, word);
+    }
+    return sum;
+}
+
 /* --- waiting -------------------------------------------------------------------------------- */
+
+/* As many as a glance looks at: few lines of the cache, however large the pool is. */
+#define GLANCE 16
 
 struct waiter {
     struct weir__permits *handle;
     uint64_t self;
     uint32_t *index;
+    uint32_t at; /* where the next glance begins */
 };
 
 static int look(void *waiter)
 {
     const struct waiter *our = waiter;
     return take_free(our->handle, our->self, our->index);
+}
+
+/*
+ * A look reads every permit: hundreds of those, one after the other, would last far longer than the
+ * moment that a waiter looks before it sleeps, and go beyond its deadline.
+ */
+static int glance(void *waiter)
+{
+    struct waiter *our = waiter;
+    uint32_t count = our->handle->count < GLANCE ? our->handle->count : GLANCE;
+    return take_free_of(our->handle, our->self, &our->at, count, our->index);
 }
 
 static int ask(void *waiter)
@@ -161,14 +198,33 @@ static int ask(void *waiter)
     return result == WEIR__NOT_YET ? take_dead(our->handle, our->self, our->index) : result;
 }
 
+/* That all are held shows in no single look: see sync/owner.h. */
+static int ask_until_all_are_held(struct waiter *our)
+{
+    uint64_t before, owners = sum_owners(our->handle);
+    int result = WEIR__NOT_YET;
+    for (int turn = 0; turn < WEIR__OWNERS_LOOKS && result == WEIR__NOT_YET; turn++) {
+        result = ask(our);
+        before = owners;
+        owners = sum_owners(our->handle);
+        if (owners != 0 && owners == before)
+            break;
+    }
+    return result;
+}
+
 static __attribute__((noinline)) int take_slowly(struct weir__permits *handle, uint32_t *index,
                                                  int64_t deadline_ns)
 {
-    static const struct weir__await how = { look, look, ask, .ends_by_signal = false };
+    static const struct weir__await how = { look, glance, ask, .ends_by_signal = false };
     struct waiter our = { .handle = handle, .index = index };
     int result = weir__owner_self(&our.self);
-    if (result == 0)
-        result = weir__await(&how, &our, &handle->shm->returned, deadline_ns);
+    if (result != 0)
+        return result;
+    our.at = first_place(handle, our.self);
+    result = weir__await(&how, &our, &handle->shm->returned, deadline_ns);
+    if (result == WEIR__NOT_YET)
+        result = ask_until_all_are_held(&our);
     if (result != WEIR__NOT_YET)
         return result;
     if (deadline_ns == 0)

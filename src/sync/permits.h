@@ -25,6 +25,10 @@
  * P2: the owner of a word that is not its own is changed by a compare-and-swap alone, from exactly
  *     the word that was asked for; so a verdict that comes late fails.
  * P3: nobody sleeps longer than a slice while a permit is free, or a dead one's.
+ * P4: a permit is refused, at once or at a deadline, when two looks in a row have found the same living
+ *     processes in all of them, or each of 16 looks others, as in B6. (Words name processes: one that gives
+ *     a permit back and takes the one before it, and does the same in the other look, is not told from one
+ *     that holds both.)
  *
  * Permits stand close together, four to a cache line: a search for a free one in a pool that is nearly
  * used up reads a quarter of the lines. Each handle begins its search elsewhere, so that

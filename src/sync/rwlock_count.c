@@ -47,6 +47,23 @@ static bool is_vacant(const struct weir__owned *place, uint64_t word, enum vacan
     }
 }
 
+/*
+ * We have claimed the place. If the name that stands there is ours already, as from a former claim, another
+ * thread may have let the place go by now, and another process have taken it: then the name that
+ * it has written stays. One that is another's is changed from exactly that, and only while the place is
+ * ours: without our name nobody takes it from us.
+ */
+static void name_place(struct weir__owned *place, uint64_t self)
+{
+    uint64_t own = weir__self()->name;
+    /* Acquire [rwlock.name]: whose it is was written to the word before. Pairs with the exchange. */
+    uint64_t name = atomic_load_explicit(&place->name, memory_order_acquire);
+    if (name != own && weir__owner(weir__rwlock_load_place(place)) == self)
+        /* Release [rwlock.name]: the word, then the name. Pairs with the load. */
+        atomic_compare_exchange_strong_explicit(&place->name, &name, own, memory_order_release,
+                                                memory_order_relaxed);
+}
+
 static bool claim(struct weir__rwlock *handle, uint64_t self, enum vacancy which, uint32_t *at)
 {
     for (uint32_t i = 0; i < handle->readers; i++) {
@@ -59,7 +76,7 @@ static bool claim(struct weir__rwlock *handle, uint64_t self, enum vacancy which
         if (!is_vacant(place, word, which) || !weir__rwlock_move(place, &word, self | 1))
             continue;
         /* CRASH rwlock.unnamed */
-        weir__owned_name(place);
+        name_place(place, self);
         /* Relaxed: as in weir__rwlock_hint(). */
         atomic_store_explicit(&handle->hint, i, memory_order_relaxed);
         return true;

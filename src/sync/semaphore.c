@@ -2,7 +2,8 @@
 /*
  * Whom a post of one wakes, if somebody waits: one; or all, when asleep says that there is one at most. That is the
  * same, but that no mark of a waiter is left for the next post to find, which would call the kernel in
- * vain. Whatever asleep says, either is right: who died in its sleep, or lies, costs time and nothing else.
+ * vain. Whatever asleep says, either is right: who died in its sleep, or lies, costs time and nothing else;
+ * and since a post takes off whom it wakes, it is not too high for ever.
  *
  * CRASH semaphore.unwoken: posted, the wake is missing: a waiter finds it after its slice.
  */
@@ -14,8 +15,8 @@
 #include <weir/clock.h>
 
 #include "base/error.h"
+#include "base/futex.h"
 #include "sync/await.h"
-#include "sync/event.h"
 #include "sync/semaphore.h"
 
 static inline bool is_misplaced(const struct weir_semaphore *semaphore)
@@ -34,11 +35,16 @@ static inline struct weir__semaphore_shm *shared(struct weir_semaphore *semaphor
     return (struct weir__semaphore_shm *)(void *)semaphore;
 }
 
+static inline uint32_t units(uint32_t value)
+{
+    return value & ~WEIR__SEMAPHORE_WAITED;
+}
+
 static inline bool take(struct weir__semaphore_shm *shm)
 {
     /* Relaxed: only a guess for the compare-and-swap. */
     uint32_t value = atomic_load_explicit(&shm->value, memory_order_relaxed);
-    while (value != 0) {
+    while (units(value) != 0) {
         /* Acquire [semaphore.value]: what was written before the post. Pairs with
          * post(). */
         if (atomic_compare_exchange_weak_explicit(&shm->value, &value, value - 1,
@@ -48,19 +54,54 @@ static inline bool take(struct weir__semaphore_shm *shm)
     return false;
 }
 
-static int look(void *shm)
+struct waiter {
+    struct weir__semaphore_shm *shm;
+    bool is_counted;
+};
+
+static int look(void *waiter)
 {
-    return take(shm) ? 0 : WEIR__NOT_YET;
+    const struct waiter *our = waiter;
+    return take(our->shm) ? 0 : WEIR__NOT_YET;
 }
 
-static void count_asleep(void *waiter, bool begins)
+static void count_one_less(struct weir__semaphore_shm *shm)
 {
-    struct weir__semaphore_shm *shm = waiter;
+    /* Relaxed [semaphore.asleep]: a hint; if somebody is faster, it stays as that one left it. */
+    uint32_t asleep = atomic_load_explicit(&shm->asleep, memory_order_relaxed);
+    if (asleep != 0)
+        atomic_compare_exchange_strong_explicit(&shm->asleep, &asleep, asleep - 1,
+                                                memory_order_relaxed, memory_order_relaxed);
+}
+
+static uint32_t prepare(void *waiter)
+{
+    struct waiter *our = waiter;
+    uint32_t value = 0;
     /* Relaxed [semaphore.asleep]: a hint. */
-    if (begins)
-        atomic_fetch_add_explicit(&shm->asleep, 1, memory_order_relaxed);
-    else
-        atomic_fetch_sub_explicit(&shm->asleep, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&our->shm->asleep, 1, memory_order_relaxed);
+    /* Relaxed [semaphore.value]: the bit carries nothing, and the kernel compares the whole word before
+     * one sleeps. Pairs with post(). */
+    our->is_counted =
+        atomic_compare_exchange_strong_explicit(&our->shm->value, &value, WEIR__SEMAPHORE_WAITED,
+                                                memory_order_relaxed, memory_order_relaxed) ||
+        value == WEIR__SEMAPHORE_WAITED;
+    if (!our->is_counted) /* there are units: it will not sleep */
+        count_one_less(our->shm);
+    return WEIR__SEMAPHORE_WAITED;
+}
+
+static int sleep_a_slice(void *waiter, uint32_t ticket, int64_t slice_ns, int64_t deadline_ns)
+{
+    const struct waiter *our = waiter;
+    return weir__event_wait_word(&our->shm->value, ticket, slice_ns, deadline_ns);
+}
+
+static void stirs(void *waiter, bool is_woken)
+{
+    const struct waiter *our = waiter;
+    if (our->is_counted && !is_woken)
+        count_one_less(our->shm);
 }
 
 static int none(void)
@@ -71,9 +112,14 @@ static int none(void)
 static __attribute__((noinline)) int wait_for_one(struct weir__semaphore_shm *shm,
                                                   int64_t deadline_ns)
 {
-    static const struct weir__await how = { look, look, .sleeps = count_asleep,
-                                            .ends_by_signal = true };
-    int result = weir__await(&how, shm, &shm->event, deadline_ns);
+    static const struct weir__await how = { .look = look,
+                                            .glance = look,
+                                            .ends_by_signal = true,
+                                            .prepare = prepare,
+                                            .sleep = sleep_a_slice,
+                                            .stirs = stirs };
+    struct waiter our = { .shm = shm };
+    int result = weir__await(&how, &our, NULL, deadline_ns);
     if (result == WEIR__NOT_YET)
         return weir__fail_plain(ETIMEDOUT, "the semaphore had nothing to take by the deadline");
     return result == 0 ? 0 : weir__fail_plain(-result, "a signal arrived while waiting");
@@ -91,13 +137,16 @@ int weir_semaphore_init(struct weir_semaphore *semaphore, uint32_t value)
     return 0;
 }
 
-static __attribute__((noinline)) void wake(struct weir__semaphore_shm *shm, uint32_t count)
+/* Somebody sleeps, perhaps: whether the post wakes one of several. Before it gives its units. */
+static __attribute__((noinline)) bool wakes_one(struct weir__semaphore_shm *shm, uint32_t count)
 {
     /* Relaxed [semaphore.asleep]: a hint. */
-    if (count == 1 && atomic_load_explicit(&shm->asleep, memory_order_relaxed) > 1)
-        weir__event_wake_one(&shm->event);
-    else
-        weir__event_wake_all(&shm->event); /* who finds nothing sleeps again */
+    if (count == 1 && atomic_load_explicit(&shm->asleep, memory_order_relaxed) > 1) {
+        count_one_less(shm);
+        return true;
+    }
+    atomic_store_explicit(&shm->asleep, 0, memory_order_relaxed);
+    return false;
 }
 
 static inline int post(struct weir_semaphore *semaphore, uint32_t count)
@@ -106,20 +155,28 @@ static inline int post(struct weir_semaphore *semaphore, uint32_t count)
         return misplaced(semaphore);
     struct weir__semaphore_shm *shm = shared(semaphore);
     /* Relaxed: only a guess for the compare-and-swap. */
-    uint32_t value = atomic_load_explicit(&shm->value, memory_order_relaxed);
+    uint32_t to, value = atomic_load_explicit(&shm->value, memory_order_relaxed);
+    bool is_waited, one;
     do {
-        if (value >= WEIR_SEMAPHORE_MAX)
+        if (units(value) >= WEIR_SEMAPHORE_MAX)
             return weir__fail_plain(EOVERFLOW, "the semaphore has its highest value already");
-        if (count > WEIR_SEMAPHORE_MAX - value)
+        if (count > WEIR_SEMAPHORE_MAX - units(value))
             return weir__fail(EOVERFLOW, "the semaphore is %u, and %u more would be above %u",
-                              value, count, WEIR_SEMAPHORE_MAX);
-        /* Sequentially consistent [semaphore.value]: what was written before it, for who takes the
-         * units; and the units before the look at who waits. Pairs with take(). */
-    } while (!atomic_compare_exchange_weak_explicit(&shm->value, &value, value + count,
-                                                    memory_order_seq_cst, memory_order_relaxed));
+                              units(value), count, WEIR_SEMAPHORE_MAX);
+        is_waited = (value & WEIR__SEMAPHORE_WAITED) != 0;
+        one = __builtin_expect(is_waited, 0) && wakes_one(shm, count);
+        to = (one ? value : units(value)) + count;
+        /* Release [semaphore.value]: what was written before it, for who takes the units. Pairs with
+         * take(). */
+    } while (!atomic_compare_exchange_weak_explicit(&shm->value, &value, to, memory_order_release,
+                                                    memory_order_relaxed));
     /* CRASH semaphore.unwoken */
-    if (weir__event_is_waited(&shm->event))
-        wake(shm, count);
+    if (__builtin_expect(!is_waited, 1))
+        return 0;
+    if (one)
+        weir__futex_wake_one(&shm->value); /* S3 */
+    else
+        weir__futex_wake(&shm->value); /* S3; who finds nothing sleeps again */
     return 0;
 }
 
@@ -166,7 +223,6 @@ int weir_semaphore_value(const struct weir_semaphore *semaphore)
         return misplaced(semaphore);
     const struct weir__semaphore_shm *shm =
         (const struct weir__semaphore_shm *)(const void *)semaphore;
-    /* Relaxed: an answer of the moment. What a liar wrote is cut to the range. */
-    uint32_t value = atomic_load_explicit(&shm->value, memory_order_relaxed);
-    return (int)(value < WEIR_SEMAPHORE_MAX ? value : WEIR_SEMAPHORE_MAX);
+    /* Relaxed: an answer of the moment. */
+    return (int)units(atomic_load_explicit(&shm->value, memory_order_relaxed));
 }

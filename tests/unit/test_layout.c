@@ -60,7 +60,7 @@
     W(weir__event_shm, reserved, 4, 4)                                                             \
     W(weir__semaphore_shm, value, 0, 4)                                                            \
     W(weir__semaphore_shm, asleep, 4, 4)                                                           \
-    W(weir__semaphore_shm, event, 8, 8)                                                            \
+    W(weir__semaphore_shm, reserved, 8, 8)                                                         \
     W(weir__permits_shm, geometry, 0, 8)                                                           \
     W(weir__permits_shm, returned, 8, 8)                                                           \
     W(weir__permits_shm, reserved, 16, 48)                                                         \
