@@ -420,6 +420,45 @@ static void test_default_directory(void **state)
     }
 }
 
+static void create_with_umask(void *argument)
+{
+    struct weir_segment *segment;
+    struct stat found;
+    const char *path = getenv("WEIR_DIR");
+    umask(*(mode_t *)argument);
+    if (geteuid() == 0 && has_other_users())
+        become(OTHER_UID);
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 1), 0);
+    umask(022);
+    CHECK(stat(path, &found) == 0 && (found.st_mode & 07777) == 0700);
+    CHECK(stat(run_directory(), &found) == 0 && (found.st_mode & 07777) == 0700);
+    struct weir_segment *second;
+    CHECK_RESULT(weir_segment_create(&second, weir_private(), 1, NULL), 0);
+    weir_segment_close(second);
+    CHECK_RESULT(weir_segment_open(&second, weir_by_name("dir/test"), 0, NULL), 0);
+    weir_segment_close(second);
+    weir_segment_close(segment);
+    CHECK(rmdir(path) == 0);
+}
+
+/* A umask that takes the owner's own rights takes none of the directories'. */
+static void test_umask(void **state)
+{
+    (void)state;
+    static const mode_t masks[] = { 0077, 0400, 0200, 0100, 0700, 0777 };
+    char path[4096];
+    assert_int_equal(mkdir(fixture_path("masked"), 0777), 0);
+    assert_int_equal(chmod(fixture_path("masked"), 0777), 0);
+    snprintf(path, sizeof path, "%s", fixture_path("masked/run"));
+    use_directory(path);
+    for (size_t i = 0; i < ARRAY_SIZE(masks); i++) {
+        mode_t mask = masks[i];
+        in_child(create_with_umask, &mask);
+    }
+    use_directory(fixture_path("run"));
+    assert_int_equal(rmdir(fixture_path("masked")), 0);
+}
+
 /* --- root in a user's directory ----------------------------------------------------------- */
 
 struct visit {
@@ -592,6 +631,7 @@ int main(void)
         cmocka_unit_test_teardown(test_no_blocks, fixture_check),
         cmocka_unit_test_teardown(test_owners, fixture_check),
         cmocka_unit_test_teardown(test_default_directory, fixture_check),
+        cmocka_unit_test_teardown(test_umask, fixture_check),
         cmocka_unit_test_teardown(test_root_in_a_users_directory, fixture_check),
         cmocka_unit_test_teardown(test_root_was_here, fixture_check),
         cmocka_unit_test_teardown(test_last_one_takes_it_away, fixture_check),

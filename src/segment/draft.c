@@ -91,7 +91,7 @@ static int make_file(const struct weir__draft *draft)
     if (draft->is_file)
         return create_file(draft->dir->fd, directory);
     /* CRASH draft.directory: an empty directory; the collector removes it, and so it may now. */
-    int inside = weir__rundir_make(draft->dir->fd, directory, draft->dir->mode);
+    int inside = weir__rundir_make(draft->dir->fd, directory, draft->dir->mode, WEIR__NOBODY);
     if (inside < 0) {
         unlinkat(draft->dir->fd, directory, AT_REMOVEDIR);
         return inside;

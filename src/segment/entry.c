@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "segment/header.h"
 #include "segment/identity.h"
 #include "segment/semset.h"
@@ -227,6 +228,27 @@ int weir__entry_bury(const struct weir__rundir *dir, const struct weir__entry *e
     return result == 0 ? weir__entry_unlink(dir, entry->directory, entry->record.nonce) : result;
 }
 
+/*
+ * The empty directory of an object without a name, of root in somebody's directory that user's, who
+ * will collect. Made under another name, and renamed when it is whole: what stands under this one
+ * may be anything that a member of the group has put there, of which only an empty one is replaced.
+ */
+static int make_nameless(const struct weir__rundir *dir, const struct weir__entry *entry,
+                         const char *nameless)
+{
+    char draft[WEIR__ENTRY_NAME_BYTES], nonce[WEIR__NONCE_TEXT_BYTES];
+    weir__nonce_text(weir__random_nonzero(), nonce);
+    snprintf(draft, sizeof draft, "#%s", nonce);
+    /* CRASH entry.nameless: an empty directory. */
+    int fd = weir__rundir_make(dir->fd, draft, dir->mode, entry->owner);
+    if (fd < 0 || renameat(dir->fd, draft, dir->fd, nameless) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    unlinkat(dir->fd, draft, AT_REMOVEDIR);
+    return -error;
+}
+
 /* One try: -ENOENT when the record is gone, -EAGAIN when a collector removed the new directory. */
 static int move_to_nameless(const struct weir__rundir *dir, int from,
                             const struct weir__entry *entry)
@@ -235,18 +257,19 @@ static int move_to_nameless(const struct weir__rundir *dir, int from,
     struct stat found;
     weir__nonce_text(entry->record.nonce, file);
     weir__entry_nameless(entry->record.nonce, nameless);
-    /* CRASH entry.nameless: an empty directory. */
-    int to = weir__rundir_make(dir->fd, nameless, dir->mode);
+    int to = make_nameless(dir, entry, nameless);
     int result = to < 0 ? to : 0;
-    /* Root in somebody's private directory: it is that user who will collect. */
-    if (result == 0 && geteuid() == 0 && fchown(to, entry->owner, (gid_t)-1) != 0)
-        result = 0; /* if not, root collects */
     if (result == 0 && renameat(from, file, to, file) != 0)
         result = -errno;
     if (to >= 0)
         close(to);
-    if (result == -ENOENT && fstatat(from, file, &found, AT_SYMLINK_NOFOLLOW) == 0)
+    if ((result == -ENOENT || result == -EBUSY) &&
+        fstatat(from, file, &found, AT_SYMLINK_NOFOLLOW) == 0)
         return -EAGAIN;
+    /* Another one, who takes the same name away, was quicker. */
+    if ((result == -ENOTEMPTY || result == -EEXIST) &&
+        fstatat(from, file, &found, AT_SYMLINK_NOFOLLOW) != 0)
+        return -ENOENT;
     if (result != 0)
         unlinkat(dir->fd, nameless, AT_REMOVEDIR);
     return result;
