@@ -148,6 +148,185 @@ static void test_an_empty_nameless_of_root(void **state)
     take_with(OTHER_UID, &(struct taking){ OTHER_UID, 0 }, false, 0700);
 }
 
+/* --- drafts and names ---------------------------------------------------------------------- */
+
+#define NONCE "1122334455667788"
+
+static void fill(const char *directory, const char *file, const char *bytes, size_t length)
+{
+    char path[4800];
+    snprintf(path, sizeof path, "%s/%s", entry_path(directory), file);
+    assert_true(file_fill(path, bytes, length));
+}
+
+static bool is_there(const char *directory, const char *file)
+{
+    char path[4800];
+    struct stat found;
+    snprintf(path, sizeof path, "%s/%s", entry_path(directory), file);
+    return lstat(path, &found) == 0;
+}
+
+static void make_inside(void)
+{
+    make_run(0, 0, 0777);
+    assert_true(mkdir(run_directory(), 0777) == 0 && chmod(run_directory(), 0777) == 0);
+}
+
+static void collect(void *argument)
+{
+    be(*(uid_t *)argument);
+    CHECK_RESULT(weir_collect(0, NULL, NULL), 0);
+}
+
+/* What has a draft's name, and files of that name in it, is a draft if the record says so. */
+static void test_a_vault_for_a_draft(void **state)
+{
+    static const char *const names[] = { "#file", "#file#", "#" NONCE, "~" NONCE, "file" };
+    static char record[256];
+    uid_t root = 0;
+    (void)state;
+    memset(record, ' ', sizeof record);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        make_inside();
+        make_vault(entry_path(names[i]), 0);
+        fill(names[i], "file", "x", 1);
+        fill(names[i], "file#", "x", 1);
+        fill(names[i], NONCE, record, i % 2 ? sizeof record : 1);
+        in_child(collect, &root);
+        assert_true(is_there(names[i], "file") && is_there(names[i], "file#"));
+        assert_true(is_there(names[i], NONCE));
+        expect_vault();
+    }
+    /* In an empty directory, which is not weir's, nothing is but its name. */
+    make_inside();
+    assert_int_equal(mkdir(entry_path("#notes"), 0700), 0);
+    in_child(collect, &root);
+    assert_true(is_there("#notes", "."));
+    clear_everything();
+}
+
+static void collect_one(void *argument)
+{
+    (void)argument;
+    CHECK_RESULT(weir_collect(0, NULL, NULL), 1);
+}
+
+/* Of a dead draft the record goes, whole or not begun, and what lies beside it stays. */
+static void test_a_draft_with_more_in_it(void **state)
+{
+    struct record record = { .nonce = 0x1122334455667788, .creator = geteuid(), .pid = 1 };
+    (void)state;
+    record.shm_id = record.sem_id = -1;
+    strcpy(record.kind, "segment");
+    for (int i = 0; i < 2; i++) {
+        make_inside();
+        assert_true(record_forge("#" NONCE, &record));
+        if (i == 1)
+            fill("#" NONCE, NONCE, "", 0);
+        fill("#" NONCE, "file", "x", 1);
+        in_child(collect_one, NULL);
+        assert_true(is_there("#" NONCE, "file") && !is_there("#" NONCE, NONCE));
+    }
+    clear_everything();
+}
+
+static void remove_mine(void *argument)
+{
+    be(((struct taking *)argument)->uid);
+    CHECK_RESULT(weir_segment_remove(weir_by_name("mine")), ((struct taking *)argument)->result);
+}
+
+/* What is no record of weir's, and no file of its kind, is not taken away. */
+static void test_a_vault_for_a_name(void **state)
+{
+    struct taking root = { 0, -EUCLEAN }, third = { THIRD_UID, -EPERM }, other = { OTHER_UID, 0 };
+    (void)state;
+    make_inside();
+    make_vault(entry_path("mine"), geteuid());
+    in_child(remove_mine, &root);
+    expect_vault();
+    if (!has_other_users()) {
+        clear_everything();
+        return;
+    }
+    /* Another one's, which this user could empty. */
+    make_inside();
+    assert_true(mkdir(entry_path("mine"), 0777) == 0 && chmod(entry_path("mine"), 0777) == 0);
+    assert_int_equal(chown(entry_path("mine"), OTHER_UID, OTHER_UID), 0);
+    fill("mine", NONCE, "x", 1);
+    in_child(remove_mine, &third);
+    assert_true(is_there("mine", NONCE));
+    in_child(remove_mine, &other);
+    assert_false(is_there("mine", "."));
+    clear_everything();
+}
+
+static void collect_leftover(void *argument)
+{
+    (void)argument;
+    be(OTHER_UID);
+    CHECK_RESULT(weir_collect(0, NULL, NULL), 0);
+    CHECK(names_now() == 0);
+}
+
+/* Root was killed before it gave them away. */
+static void test_empty_ones_of_root(void **state)
+{
+    static const char *const names[] = { "#" NONCE, "~" NONCE, "mine" };
+    (void)state;
+    if (!has_other_users())
+        skip();
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        make_run(OTHER_UID, OTHER_UID, 0700);
+        assert_int_equal(mkdir(run_directory(), 0700), 0);
+        assert_int_equal(chown(run_directory(), OTHER_UID, OTHER_UID), 0);
+        assert_int_equal(mkdir(entry_path(names[i]), 0700), 0);
+        in_child(collect_leftover, NULL);
+    }
+    clear_everything();
+}
+
+/* --- the namespace's directory ------------------------------------------------------------- */
+
+static void be_refused(void *argument)
+{
+    struct weir_segment *segment = NULL;
+    be(*(uid_t *)argument);
+    CHECK_RESULT(weir_collect(0, NULL, NULL), -EPERM);
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("mine"), 1, NULL), -EPERM);
+    CHECK(strstr(weir_last_error(), "weir did not make it so"));
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("mine"), 1, NULL), -EPERM);
+    CHECK_RESULT(weir_segment_remove(weir_by_name("mine")), -EPERM);
+    CHECK(segment == NULL);
+}
+
+static void test_a_vault_for_all(void **state)
+{
+    static const struct {
+        uid_t owner, victim;
+        mode_t mode;
+    } rows[] = {
+        { 0, OTHER_UID, 02770 },
+        { OTHER_UID, OTHER_UID, 0770 },
+        { OTHER_UID, OTHER_UID, 0777 },
+        { OTHER_UID, 0, 0700 },
+    };
+    (void)state;
+    if (!has_other_users())
+        skip();
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        uid_t victim = rows[i].victim;
+        make_run(rows[i].owner, GROUP_GID, rows[i].mode);
+        make_vault(run_directory(), victim);
+        assert_int_equal(mkdir(entry_path("empty"), 0700), 0);
+        in_child(be_refused, &victim);
+        assert_true(is_there("empty", "."));
+        expect_vault();
+    }
+    clear_everything();
+}
+
 /* --- what is made ------------------------------------------------------------------------ */
 
 /* What is exchanged for the vault, and where. */
@@ -230,6 +409,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_a_vault_for_nameless, fixture_check),
         cmocka_unit_test_teardown(test_an_empty_nameless_of_root, fixture_check),
+        cmocka_unit_test_teardown(test_a_vault_for_a_draft, fixture_check),
+        cmocka_unit_test_teardown(test_a_draft_with_more_in_it, fixture_check),
+        cmocka_unit_test_teardown(test_a_vault_for_a_name, fixture_check),
+        cmocka_unit_test_teardown(test_empty_ones_of_root, fixture_check),
+        cmocka_unit_test_teardown(test_a_vault_for_all, fixture_check),
         cmocka_unit_test_teardown(test_a_vault_for_what_is_made, fixture_check),
     };
     return cmocka_run_group_tests_name("moved directory", tests, fixture_start, fixture_end);

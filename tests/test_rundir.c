@@ -554,6 +554,16 @@ static void meet_roots(void *argument)
     CHECK(strncmp(weir_last_error(), path, strlen(path)) == 0);
 }
 
+static void replace_roots(void *argument)
+{
+    struct weir_segment *segment;
+    become(OTHER_UID);
+    CHECK(unsetenv("WEIR_DIR") == 0);
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), 0);
+    CHECK(is_of(argument, OTHER_UID, 0700));
+    weir_segment_close(segment);
+}
+
 /* What stands there already, of root alone: the user is told whose it is, and the cure. */
 static void test_root_was_here(void **state)
 {
@@ -570,7 +580,13 @@ static void test_root_was_here(void **state)
     assert_result(weir_run_directory(inside, sizeof inside), 0);
     use_directory(fixture_path("run"));
     assert_int_equal(mkdir(inside, 0700), 0);
+    snprintf(command, sizeof command, "%s/file", inside);
+    close(open(command, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     in_child(meet_roots, inside);
+    assert_int_equal(unlink(command), 0);
+    in_child(replace_roots, inside); /* empty: left by a kill */
+    assert_int_equal(lstat(inside, &status), -1);
+    assert_int_equal(mkdir(path, 0700), 0);
     snprintf(command, sizeof command, "rm -r '%s'", path);
     assert_int_equal(system(command), 0);
 }

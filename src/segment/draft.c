@@ -240,7 +240,10 @@ int weir__draft_abandon(struct weir__draft *draft)
                       draft->dir->path, strerror(-result));
 }
 
-/* The record in a file that we have locked: not through its path, which others may exchange. */
+/*
+ * The record in a file that we have locked: not through its path, which others may exchange. A
+ * creator's one write leaves all of it or nothing: what has anything else in it is not weir's.
+ */
 static int read_seized(int fd, const char *nonce, const struct stat *found, bool *valid,
                        struct weir__record *record)
 {
@@ -248,12 +251,13 @@ static int read_seized(int fd, const char *nonce, const struct stat *found, bool
     ssize_t length = pread(fd, text, sizeof text, 0);
     if (length < 0)
         return -errno;
-    *valid = weir__record_decode(text, (size_t)length, record) == 0;
-    if (*valid) {
-        weir__nonce_text(record->nonce, expected);
-        *valid = strcmp(nonce, expected) == 0 && record->creator == found->st_uid;
-    }
-    return 0;
+    *valid = length > 0;
+    if (length == 0)
+        return 0;
+    if (weir__record_decode(text, (size_t)length, record) != 0 || !(found->st_mode & S_IWUSR))
+        return -EEXIST;
+    weir__nonce_text(record->nonce, expected);
+    return strcmp(nonce, expected) == 0 && record->creator == found->st_uid ? 0 : -EEXIST;
 }
 
 /* Whether what we have opened still stands under this name: a directory, or the file alone. */
@@ -276,7 +280,8 @@ int weir__draft_seize(const struct weir__rundir *dir, const char *directory, boo
     if (inside < 0 && errno != ENOTDIR)
         return -errno;
     *fd = inside >= 0 ? openat(inside, nonce, flags) : openat(dir->fd, directory, flags);
-    int result = *fd >= 0 ? 0 : -errno;
+    /* Where the directory opens and the file does not: it has lost its write bits, published. */
+    int result = *fd >= 0 ? 0 : errno == EACCES ? -EEXIST : -errno;
     if (result == 0)
         result = lock_file(*fd, dry_run ? F_OFD_GETLK : F_OFD_SETLK);
     /* Its creator may have published or abandoned it between the open and the lock. */
@@ -285,7 +290,7 @@ int weir__draft_seize(const struct weir__rundir *dir, const char *directory, boo
         result = -ENOENT;
     else if (result == 0 && found.st_uid != geteuid())
         result = -EPERM; /* its segment is not ours to remove */
-    else if (result == 0 && (!S_ISREG(found.st_mode) || !(found.st_mode & S_IWUSR)))
+    else if (result == 0 && !S_ISREG(found.st_mode))
         result = -EEXIST;
     if (inside >= 0)
         close(inside);
@@ -300,4 +305,16 @@ int weir__draft_seize(const struct weir__rundir *dir, const char *directory, boo
     snprintf(entry->directory, sizeof entry->directory, "%s", directory);
     entry->owner = found.st_uid;
     return 0;
+}
+
+void weir__draft_forget(const struct weir__rundir *dir, const char *directory)
+{
+    if (unlinkat(dir->fd, directory, 0) == 0)
+        return;
+    int inside = openat(dir->fd, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (inside < 0)
+        return;
+    unlinkat(inside, directory + 1, 0);
+    close(inside);
+    unlinkat(dir->fd, directory, AT_REMOVEDIR);
 }

@@ -60,11 +60,15 @@ int weir__draft_abandon(struct weir__draft *draft);
 
 /*
  * For the collector: locks the draft under directory, if its creator is dead.
- * 0: locked, fd open, and *valid says whether the record could be read; -EBUSY:
+ * 0: locked, fd open, and *valid says whether there is a record in it: none was begun yet, else; -EBUSY:
  * the creator lives, or another collector has it; -EPERM: another user's;
- * -ENOENT: it is gone; -EEXIST: it was published once, and somebody moved it.
+ * -ENOENT: it is gone; -EEXIST: it is no draft: it was published once, and somebody moved it, or
+ * never was weir's.
  */
 int weir__draft_seize(const struct weir__rundir *dir, const char *directory, bool dry_run, int *fd,
                       bool *valid, struct weir__entry *entry);
+
+/* Takes one that is seized away: its file, and the directory, if there is no more in it. */
+void weir__draft_forget(const struct weir__rundir *dir, const char *directory);
 
 #endif

@@ -142,7 +142,10 @@ int weir__entry_read(const struct weir__rundir *dir, const char *directory,
         return cannot_list(dir, directory, errno);
     const char *file_name = next_in(listing);
     int result = -ENOENT;
-    if (file_name)
+    if (file_name && !weir__nonce_is(file_name))
+        result = weir__fail(EUCLEAN, "%s/%s: what is in it is not weir's: move it away", dir->path,
+                            directory);
+    else if (file_name)
         result = read_record(dir, dirfd(listing), file_name, entry);
     if (result == 0 && next_in(listing))
         result = corrupt(dir, directory, "more than one record in it");
@@ -342,9 +345,14 @@ int weir__entry_clear(const struct weir__rundir *dir, const char *directory)
     DIR *listing = open_listing(dir, directory);
     if (!listing)
         return -errno;
+    struct stat found;
     const char *file_name;
+    if (geteuid() != 0 && (fstat(dirfd(listing), &found) != 0 || found.st_uid != geteuid())) {
+        closedir(listing);
+        return -EPERM;
+    }
     while ((file_name = next_in(listing)) != NULL)
-        if (unlinkat(dirfd(listing), file_name, 0) != 0)
+        if (weir__nonce_is(file_name) && unlinkat(dirfd(listing), file_name, 0) != 0)
             unlinkat(dirfd(listing), file_name, AT_REMOVEDIR);
     closedir(listing);
     return unlinkat(dir->fd, directory, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;

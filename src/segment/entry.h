@@ -95,7 +95,11 @@ int weir__entry_vacate(const struct weir__rundir *dir, const char *directory, co
  */
 int weir__entry_retire(const struct weir__rundir *dir, const struct weir__entry *entry);
 
-/* Removes whatever files stand in a directory whose record is corrupt. */
+/*
+ * Removes what stands under a name and is no record: a file, or a directory of this user's (for
+ * root: anybody's) with what has a record's name in it. What else is in it is somebody's, who moved
+ * it there: -ENOTEMPTY. -EPERM: another user's.
+ */
 int weir__entry_clear(const struct weir__rundir *dir, const char *directory);
 
 /* Bytes that hold a namespace's inode as text. */

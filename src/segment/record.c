@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +11,12 @@
 void weir__nonce_text(uint64_t nonce, char text[WEIR__NONCE_TEXT_BYTES])
 {
     snprintf(text, WEIR__NONCE_TEXT_BYTES, "%016" PRIx64, nonce);
+}
+
+bool weir__nonce_is(const char *text)
+{
+    return strspn(text, "0123456789abcdef") == WEIR__NONCE_TEXT_BYTES - 1 &&
+           text[WEIR__NONCE_TEXT_BYTES - 1] == '\0';
 }
 
 void weir__record_encode(const struct weir__record *record, char text[WEIR__RECORD_BYTES])

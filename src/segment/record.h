@@ -15,6 +15,7 @@
  * fields are written again is refused.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <weir/segment.h>
@@ -39,6 +40,9 @@ struct weir__record {
 };
 
 void weir__nonce_text(uint64_t nonce, char text[WEIR__NONCE_TEXT_BYTES]);
+
+/* Whether a file could be a record by its name: nothing else in the run directory is weir's. */
+bool weir__nonce_is(const char *text);
 
 /* Fills text, without a NUL. */
 void weir__record_encode(const struct weir__record *record, char text[WEIR__RECORD_BYTES]);

@@ -359,6 +359,15 @@ static int make_and_open(int base, const char *name, uint32_t mode, uid_t owner)
     return fd >= 0 ? fd : -errno;
 }
 
+/* What may not be opened, and is empty, a killed process left half made: it is as good as none. */
+static int open_inside(int base, const char *name)
+{
+    int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 || errno != EACCES)
+        return fd >= 0 ? fd : -errno;
+    return unlinkat(base, name, AT_REMOVEDIR) == 0 ? -ENOENT : -EACCES;
+}
+
 static int cannot_use(const char *path, bool is_default, int error)
 {
     struct stat found;
@@ -368,6 +377,30 @@ static int cannot_use(const char *path, bool is_default, int error)
                       error == EROFS || error == EACCES
                           ? ": set WEIR_DIR to a directory that can be written"
                           : "");
+}
+
+/*
+ * Whoever could take away what stands in the namespace's directory may be asked to; so it is not
+ * one that somebody else has moved there. Its owner and its mode are those of the base, as it was made.
+ */
+static int check_inside(const char *path, int fd, const struct stat *base)
+{
+    struct stat found;
+    if (fstat(fd, &found) != 0)
+        return weir__fail(errno, "cannot look at the run directory %s: %s", path, strerror(errno));
+    /* In a directory of one user's, what root put there for itself is not weir's. Root's: as root said. */
+    if ((base->st_mode & 0022) == 0 && base->st_uid != 0 && found.st_uid != base->st_uid)
+        return weir__fail(
+            EPERM,
+            "%s belongs to uid %u, and what it stands in to uid %u: weir did not make "
+            "it so; move it away",
+            path, (unsigned)found.st_uid, (unsigned)base->st_uid);
+    if ((base->st_mode & 0022 & ~found.st_mode) != 0)
+        return weir__fail(EPERM,
+                          "%s has mode %04o, and what it stands in %04o: weir did not make it so; "
+                          "move it away, or, if nothing but names is in it, give it that mode, too",
+                          path, (unsigned)found.st_mode & 07777, (unsigned)base->st_mode & 07777);
+    return 0;
 }
 
 int weir__rundir_open(struct weir__rundir *dir, bool create)
@@ -394,14 +427,17 @@ int weir__rundir_enter(struct weir__rundir *dir, bool create)
         if (base_fd < 0)
             return base_fd;
         dir->mode = found.st_mode & 03777 & ~(mode_t)S_ISVTX;
-        int fd = openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-            fd = errno == ENOENT && create ? make_and_open(base_fd, name, dir->mode, found.st_uid)
-                                           : -errno;
+        int fd = open_inside(base_fd, name);
+        if (fd == -ENOENT && create)
+            fd = make_and_open(base_fd, name, dir->mode, found.st_uid);
         close(base_fd);
         if (fd >= 0) {
-            dir->fd = fd;
-            return 0;
+            result = check_inside(dir->path, fd, &found);
+            if (result == 0)
+                dir->fd = fd;
+            else
+                close(fd);
+            return result;
         }
         if (fd != -ENOENT)
             return cannot_use(dir->path, dir->is_default, -fd);
