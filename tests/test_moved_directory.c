@@ -231,6 +231,81 @@ static void test_a_draft_with_more_in_it(void **state)
     clear_everything();
 }
 
+struct hider {
+    bool is_back;
+};
+
+/* Moves what stands under its beginning to the other, the same otherwise. */
+static void move_all(void *argument)
+{
+    const struct hider *hider = argument;
+    char from[4700], to[4700];
+    be(THIRD_UID);
+    DIR *listing = opendir(run_directory());
+    for (struct dirent *entry; listing && (entry = readdir(listing)) != NULL;) {
+        if (entry->d_name[0] != (hider->is_back ? '%' : '#'))
+            continue;
+        snprintf(from, sizeof from, "%s/%s", run_directory(), entry->d_name);
+        snprintf(to, sizeof to, "%s/%c%s", run_directory(), hider->is_back ? '#' : '%',
+                 entry->d_name + 1);
+        CHECK(rename(from, to) == 0);
+    }
+    if (listing)
+        closedir(listing);
+}
+
+static void make_private(void *argument)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+    (void)argument;
+    options.lifetime = WEIR_PERSISTENT;
+    if (weir_segment_create(&segment, weir_private(), 5000, &options) == 0)
+        weir_segment_close(segment);
+}
+
+static void stage_private(void *argument)
+{
+    (void)argument;
+    make_inside();
+}
+
+static void collect_all(void *argument)
+{
+    (void)argument;
+    CHECK(weir_collect(0, NULL, NULL) >= 0);
+}
+
+/* However the creation ends, what it has made is not taken from its user by what it wrote. */
+static void at_stop_hide(pid_t child, void *argument)
+{
+    struct hider hider = { false };
+    (void)argument;
+    in_child(move_all, &hider);
+    assert_int_equal(tracee_finish(child), 0);
+    uint64_t made = segments_now();
+    hider.is_back = true;
+    in_child(move_all, &hider);
+    in_child(collect_all, NULL);
+    if (segments_now() != made || names_now() != 0)
+        walk_print_place();
+    assert_int_equal(segments_now(), made);
+    assert_int_equal(names_now(), 0); /* nor is it left */
+    clear_everything();
+}
+
+static void test_a_draft_that_is_hidden(void **state)
+{
+    struct walk walk = {
+        "create, its draft hidden", stage_private, NULL, make_private, at_stop_hide, NULL
+    };
+    (void)state;
+    if (!has_other_users() || !tracer_works())
+        skip();
+    assert_true(walk_stops(&walk) >= 10);
+    clear_everything();
+}
+
 static void remove_mine(void *argument)
 {
     be(((struct taking *)argument)->uid);
@@ -411,6 +486,7 @@ int main(void)
         cmocka_unit_test_teardown(test_an_empty_nameless_of_root, fixture_check),
         cmocka_unit_test_teardown(test_a_vault_for_a_draft, fixture_check),
         cmocka_unit_test_teardown(test_a_draft_with_more_in_it, fixture_check),
+        cmocka_unit_test_teardown(test_a_draft_that_is_hidden, fixture_check),
         cmocka_unit_test_teardown(test_a_vault_for_a_name, fixture_check),
         cmocka_unit_test_teardown(test_empty_ones_of_root, fixture_check),
         cmocka_unit_test_teardown(test_a_vault_for_all, fixture_check),

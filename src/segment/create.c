@@ -324,7 +324,7 @@ static int create_with_draft(struct weir_segment *segment, const struct weir__se
     if (is_found)
         return 0;
     /* The step that gives a private persistent one to its user: no draft, no collector. */
-    result = weir__draft_abandon(&draft);
+    result = segment->is_removed ? weir__draft_abandon(&draft) : weir__draft_hand_over(&draft);
     weir__rundir_tidy(draft.dir);
     if (result == 0 || segment->is_removed) /* an ephemeral one is past every collector already */
         return 0;

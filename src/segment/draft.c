@@ -230,14 +230,27 @@ int weir__draft_publish(struct weir__draft *draft, const char *directory)
     return 0;
 }
 
-int weir__draft_abandon(struct weir__draft *draft)
+static int end_draft(struct weir__draft *draft, int result)
 {
-    int result = take_away(draft);
     close_draft(draft);
     if (result == 0)
         return 0;
     return weir__fail(-result, "cannot take a draft away from the run directory %s: %s",
                       draft->dir->path, strerror(-result));
+}
+
+int weir__draft_abandon(struct weir__draft *draft)
+{
+    return end_draft(draft, take_away(draft));
+}
+
+int weir__draft_hand_over(struct weir__draft *draft)
+{
+    int result = take_away(draft);
+    /* Before the lock goes; and not before the file, which names what a kill would leave. */
+    if (result == 0 && ftruncate(draft->fd, 0) != 0)
+        result = -errno;
+    return end_draft(draft, result);
 }
 
 /*
