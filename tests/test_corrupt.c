@@ -239,14 +239,13 @@ static void test_record_texts(void **state)
     static char huge[1 << 20];
     memset(huge, 'A', sizeof huge);
     struct record record = fresh_record();
-    struct record rows[] = { record, record, record, record, record, record, record };
+    struct record rows[] = { record, record, record, record, record, record };
     rows[0].lifetime = 2;
     rows[1].nonce++;
     rows[2].shm_id = -2;
     rows[3].sem_id = -7;
-    rows[4].creator = 4711;
-    strcpy(rows[5].kind, "abcdefghijklmnopqrstuvwxyz");
-    strcpy(rows[6].kind, "a\033[31m");
+    strcpy(rows[4].kind, "abcdefghijklmnopqrstuvwxyz");
+    strcpy(rows[5].kind, "a\033[31m");
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         char text[RECORD_BYTES + 1], what[32];
         record = fresh_record();
@@ -262,6 +261,32 @@ static void test_record_texts(void **state)
     fresh_record();
     assert_true(file_fill(entry_file("broken"), huge, sizeof huge));
     expect_corrupt("a megabyte");
+}
+
+/* A record that names another creator than its owner is whole: of another user namespace, or forged. */
+static void test_another_creator(void **state)
+{
+    struct weir_segment *segment = NULL;
+    struct weir_semset *set = NULL;
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    char text[RECORD_BYTES + 1];
+    struct record record = fresh_record();
+    (void)state;
+    record.creator = 4711;
+    record_text(&record, text);
+    assert_true(file_fill(entry_file("broken"), text, RECORD_BYTES));
+    assert_result(weir_segment_open(&segment, weir_by_name("broken"), 0, NULL), -EPERM);
+    assert_non_null(strstr(weir_last_error(), "another user namespace"));
+    assert_null(strstr(weir_last_error(), "weir rm"));
+    assert_result(weir_segment_lookup(weir_by_name("broken"), &stat), -EPERM);
+    assert_result(weir_segment_create(&segment, weir_by_name("broken"), 10, NULL), -EPERM);
+    assert_result(weir_semset_open(&set, weir_by_name("broken"), 0, NULL), -EPERM);
+    assert_result(weir_collect(0, NULL, NULL), 0);
+    assert_result(weir_segment_remove(weir_by_name("broken")), -EPERM);
+    assert_result(weir_semset_remove(weir_by_name("broken")), -EPERM);
+    assert_true(record_read("broken", &record));
+    assert_int_equal(record.creator, 4711);
+    clear_everything();
 }
 
 /* --- what stands where an entry should be ----------------------------------------------- */
@@ -381,6 +406,7 @@ int main(void)
         cmocka_unit_test_teardown(test_record_lengths, fixture_check),
         cmocka_unit_test_teardown(test_record_bytes, fixture_check),
         cmocka_unit_test_teardown(test_record_texts, fixture_check),
+        cmocka_unit_test_teardown(test_another_creator, fixture_check),
         cmocka_unit_test_teardown(test_no_directory, fixture_check),
         cmocka_unit_test_teardown(test_no_record, fixture_check),
         cmocka_unit_test_teardown(test_extra_entries, fixture_check),

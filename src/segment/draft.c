@@ -270,7 +270,9 @@ static int read_seized(int fd, const char *nonce, const struct stat *found, bool
     if (weir__record_decode(text, (size_t)length, record) != 0 || !(found->st_mode & S_IWUSR))
         return -EEXIST;
     weir__nonce_text(record->nonce, expected);
-    return strcmp(nonce, expected) == 0 && record->creator == found->st_uid ? 0 : -EEXIST;
+    if (strcmp(nonce, expected) != 0)
+        return -EEXIST;
+    return record->creator == found->st_uid ? 0 : -EPERM; /* another user namespace's, or forged */
 }
 
 /* Whether what we have opened still stands under this name: a directory, or the file alone. */

@@ -104,11 +104,16 @@ static int read_record(const struct weir__rundir *dir, int listing_fd, const cha
     if (strcmp(nonce, file_name + (file_name[0] == '#')) != 0)
         return corrupt(dir, entry->directory, "the record and its file differ in the nonce");
     /*
-     * Who creates an object writes its record. One that names somebody else was
-     * put there to have that user, or root, remove or accept what it points to.
+     * Who creates an object writes its record. One that names somebody else was put there to have
+     * that user, or root, remove or accept what it points to; or its creator has another number in
+     * the user namespace where it was made. Not corrupt: nobody here can say whose it is.
      */
     if (entry->record.creator != found.st_uid)
-        return corrupt(dir, entry->directory, "the record names another creator than its owner");
+        return weir__fail(EPERM,
+                          "%s/%s: its record says uid %u made it, and is uid %u's: it was made in "
+                          "another user namespace, where alone it can be used, or forged",
+                          dir->path, entry->directory, entry->record.creator,
+                          (unsigned)found.st_uid);
     entry->owner = found.st_uid;
     return 0;
 }

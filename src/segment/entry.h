@@ -47,7 +47,8 @@ bool weir__entry_is_name(const char *directory, char name[WEIR__ENTRY_NAME_BYTES
 
 /*
  * Reads one entry. -ENOENT (no sentence): not there, or empty. -EUCLEAN (with a
- * sentence): what stands there is not a record.
+ * sentence): what stands there is not a record. -EPERM: it is one, and its creator, as it says, is
+ * not its owner, as the kernel says.
  */
 int weir__entry_read(const struct weir__rundir *dir, const char *directory,
                      struct weir__entry *entry);
