@@ -634,6 +634,55 @@ static void test_last_one_takes_it_away(void **state)
     in_child(come_and_go, NULL);
 }
 
+/* --- what a kill left around it ------------------------------------------------------------ */
+
+static bool exists(const char *path)
+{
+    struct stat found;
+    return lstat(path, &found) == 0;
+}
+
+static void collect_around(void *argument)
+{
+    const char *path = argument;
+    become(OTHER_UID);
+    CHECK(unsetenv("WEIR_DIR") == 0);
+    CHECK(mkdir(path, 0700) == 0);
+    CHECK_RESULT(weir_collect(WEIR_COLLECT_DRY_RUN, NULL, NULL), 0);
+    CHECK(exists(path));
+    CHECK_RESULT(weir_collect(0, NULL, NULL), 0);
+    CHECK(!exists(path));
+    CHECK_RESULT(weir_collect(0, NULL, NULL), 0);
+}
+
+/* The default directory, killed before the one in it was made, or after it was removed. */
+static void test_empty_default_directory(void **state)
+{
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof path, "/dev/shm/weir-%d", OTHER_UID);
+    if (!has_other_users() || exists(path))
+        skip();
+    in_child(collect_around, path);
+}
+
+/* One that WEIR_DIR names stays; what was to become the namespace's directory goes. */
+static void test_unfinished_alone(void **state)
+{
+    (void)state;
+    char path[4096], unfinished[4096];
+    snprintf(path, sizeof path, "%s", fixture_path("run"));
+    snprintf(unfinished, sizeof unfinished, "%s", fixture_path("run/.new-0123456789abcdef"));
+    assert_int_equal(mkdir(path, 0770), 0);
+    assert_int_equal(mkdir(unfinished, 0700), 0);
+    assert_result(weir_collect(WEIR_COLLECT_DRY_RUN, NULL, NULL), 0);
+    assert_true(exists(unfinished));
+    assert_result(weir_collect(0, NULL, NULL), 0);
+    assert_false(exists(unfinished));
+    assert_true(exists(path));
+    assert_int_equal(rmdir(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -651,6 +700,8 @@ int main(void)
         cmocka_unit_test_teardown(test_root_in_a_users_directory, fixture_check),
         cmocka_unit_test_teardown(test_root_was_here, fixture_check),
         cmocka_unit_test_teardown(test_last_one_takes_it_away, fixture_check),
+        cmocka_unit_test_teardown(test_empty_default_directory, fixture_check),
+        cmocka_unit_test_teardown(test_unfinished_alone, fixture_check),
     };
     return cmocka_run_group_tests_name("rundir", tests, fixture_start, fixture_end);
 }

@@ -194,15 +194,6 @@ static int visit(const struct weir__rundir *dir, const char *directory, void *ar
     return 0;
 }
 
-static void collect_unfinished(const struct weir__rundir *dir)
-{
-    int base = openat(dir->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (base < 0)
-        return;
-    weir__rundir_sweep(base);
-    close(base);
-}
-
 int weir_collect(uint32_t flags,
                  void (*report_to)(const struct weir_leftover *leftover, void *argument),
                  void *argument)
@@ -213,9 +204,12 @@ int weir_collect(uint32_t flags,
     if (flags & ~(uint32_t)WEIR_COLLECT_DRY_RUN)
         return weir__fail(EINVAL, "weir_collect: flags 0x%x are not known", flags);
     int result = weir__rundir_open(&dir, false);
+    weir__error_save(&saved);
+    if (result == -ENOENT && !(flags & WEIR_COLLECT_DRY_RUN))
+        weir__rundir_sweep(&dir);
+    weir__error_restore(&saved);
     if (result != 0)
         return result == -ENOENT ? 0 : result;
-    weir__error_save(&saved);
     result = weir__entry_each(&dir, visit, &collection);
     weir__error_restore(&saved);
     if (result != 0) {
@@ -230,7 +224,9 @@ int weir_collect(uint32_t flags,
     if (flags & WEIR_COLLECT_DRY_RUN) {
         weir__rundir_close(&dir);
     } else {
-        collect_unfinished(&dir);
+        weir__error_save(&saved);
+        weir__rundir_sweep(&dir);
+        weir__error_restore(&saved);
         weir__rundir_close_tidy(&dir);
     }
     return collection.count;

@@ -304,7 +304,7 @@ static int open_base(const char *path, bool is_default, bool create, struct stat
     return fd;
 }
 
-void weir__rundir_sweep(int base)
+static void sweep(int base)
 {
     int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *listing = fd >= 0 ? fdopendir(fd) : NULL;
@@ -319,6 +319,22 @@ void weir__rundir_sweep(int base)
     closedir(listing);
 }
 
+void weir__rundir_sweep(const struct weir__rundir *dir)
+{
+    char path[PATH_MAX];
+    struct stat found;
+    bool is_default;
+    if (base_path(path, &is_default) != 0)
+        return;
+    int base = open_base(path, is_default, false, &found);
+    if (base < 0)
+        return;
+    sweep(base);
+    close(base);
+    if (dir->fd < 0 && is_default)
+        rmdir(path);
+}
+
 /*
  * Makes the namespace's directory with the parent's mode, whatever the umask
  * is: under another name first, because nobody must ever meet it with fewer
@@ -329,7 +345,7 @@ static int make_inside(int base, const char *name, uint32_t mode, uid_t owner)
 {
     char temporary[32];
     /* One that is just being made goes too: its maker gets -ENOENT and comes again. */
-    weir__rundir_sweep(base);
+    sweep(base);
     snprintf(temporary, sizeof temporary, ".new-%016" PRIx64, weir__random_nonzero());
     int result = weir__rundir_make(base, temporary, mode, owner);
     if (result >= 0) {
@@ -468,6 +484,7 @@ void weir__rundir_tidy(struct weir__rundir *dir)
     /* Only empty directories go; who is just making an entry makes the directory again. */
     if (rmdir(dir->path) != 0 || !dir->is_default)
         return;
+    /* CRASH rundir.empty: the default directory, and nothing in it. */
     *strrchr(dir->path, '/') = '\0';
     rmdir(dir->path);
 }

@@ -73,7 +73,10 @@ void weir__rundir_close_tidy(struct weir__rundir *dir);
 #define WEIR__NOBODY UINT32_MAX
 int weir__rundir_make(int parent, const char *name, uint32_t mode, uint32_t owner);
 
-/* Removes empty ".new-*" of killed processes, beside the namespaces' directories: base is theirs. */
-void weir__rundir_sweep(int base);
+/*
+ * Removes what a kill left around the namespace's directory: empty ".new-*" beside it, and, where
+ * that directory is not there, the empty default one that it stood in.
+ */
+void weir__rundir_sweep(const struct weir__rundir *dir);
 
 #endif
