@@ -162,7 +162,7 @@ static void collect_entry(const struct weir__rundir *dir, const char *directory,
     char name[WEIR__ENTRY_NAME_BYTES];
     struct weir__entry entry;
     bool dry_run = collection->flags & WEIR_COLLECT_DRY_RUN;
-    int result = weir__entry_read(dir, directory, &entry);
+    int result = weir__entry_read_any(dir, directory, &entry);
     if ((result == -ENOENT || result == -EACCES) && !dry_run)
         unlinkat(dir->fd, directory, AT_REMOVEDIR); /* harmless: only an empty one goes */
     /* Another member's leftovers are for that member: their sets are not ours to remove. */

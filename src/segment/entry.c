@@ -131,8 +131,8 @@ static int cannot_list(const struct weir__rundir *dir, const char *directory, in
     return weir__fail(error, "cannot look into %s/%s: %s", dir->path, directory, strerror(error));
 }
 
-int weir__entry_read(const struct weir__rundir *dir, const char *directory,
-                     struct weir__entry *entry)
+int weir__entry_read_any(const struct weir__rundir *dir, const char *directory,
+                         struct weir__entry *entry)
 {
     memset(entry, 0, sizeof *entry);
     snprintf(entry->directory, sizeof entry->directory, "%s", directory);
@@ -156,6 +156,20 @@ int weir__entry_read(const struct weir__rundir *dir, const char *directory,
         result = corrupt(dir, directory, "more than one record in it");
     closedir(listing);
     return result;
+}
+
+int weir__entry_read(const struct weir__rundir *dir, const char *directory,
+                     struct weir__entry *entry)
+{
+    int result = weir__entry_read_any(dir, directory, entry);
+    if (result != 0 || directory[0] == '#' || directory[0] == '~' ||
+        entry->record.name == weir__name_hash(directory))
+        return result;
+    return weir__fail(
+        EPERM,
+        "%s/%s: the %s in it was made under another name: somebody has moved it here; "
+        "move it back, or remove it by its id",
+        dir->path, directory, entry->record.kind);
 }
 
 bool weir__record_matches(const struct weir__record *record, const struct shmid_ds *found)

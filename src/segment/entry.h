@@ -48,10 +48,14 @@ bool weir__entry_is_name(const char *directory, char name[WEIR__ENTRY_NAME_BYTES
 /*
  * Reads one entry. -ENOENT (no sentence): not there, or empty. -EUCLEAN (with a
  * sentence): what stands there is not a record. -EPERM: it is one, and its creator, as it says, is
- * not its owner, as the kernel says.
+ * not its owner, as the kernel says; or somebody has moved it here from another name.
  */
 int weir__entry_read(const struct weir__rundir *dir, const char *directory,
                      struct weir__entry *entry);
+
+/* The same, of any that stands there: also under a name that is not its own, by which it was refused. */
+int weir__entry_read_any(const struct weir__rundir *dir, const char *directory,
+                         struct weir__entry *entry);
 
 /*
  * Whether a segment that answers under the record's id is the record's own: size
