@@ -334,6 +334,16 @@ static void test_a_vault_for_a_name(void **state)
     assert_true(is_there("mine", NONCE));
     in_child(remove_mine, &other);
     assert_false(is_there("mine", "."));
+    /* Root's, moved there by the user whose run directory it is, with what could be a record. */
+    make_run(OTHER_UID, OTHER_UID, 0700);
+    assert_int_equal(mkdir(run_directory(), 0700), 0);
+    assert_int_equal(chown(run_directory(), OTHER_UID, OTHER_UID), 0);
+    make_vault(entry_path("mine"), 0);
+    fill("mine", NONCE, "x", 1);
+    root.result = -EPERM;
+    in_child(remove_mine, &root);
+    assert_true(is_there("mine", NONCE));
+    expect_vault();
     clear_everything();
 }
 
@@ -415,6 +425,59 @@ static void test_a_dead_name_moved(void **state)
     assert_result(weir_collect(0, NULL, NULL), 1);
     assert_int_equal(sets_now(), 0);
     assert_int_equal(names_now(), 0);
+    clear_everything();
+}
+
+static void try_create(void *argument)
+{
+    struct weir_segment *segment;
+    (void)argument;
+    if (weir_segment_create(&segment, weir_by_name("mine"), 5000, NULL) == 0)
+        weir_segment_close(segment);
+}
+
+/* --- root in a user's directory ------------------------------------------------------------ */
+
+static void create_as_user(void *argument)
+{
+    struct weir_segment *segment;
+    (void)argument;
+    be(OTHER_UID);
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("theirs"), 1, NULL), 0);
+    weir_segment_close(segment);
+    CHECK(weir_collect(0, NULL, NULL) >= 0);
+}
+
+static void stage_users(void *argument)
+{
+    (void)argument;
+    make_run(OTHER_UID, OTHER_UID, 0700);
+}
+
+/* Whatever root leaves there: the user can go on, and of what was begun each takes its own away. */
+static void at_stop_killed(pid_t child, void *argument)
+{
+    (void)argument;
+    tracee_kill(child);
+    int status = status_in_child(create_as_user, NULL);
+    in_child(collect_all, NULL);
+    in_child(create_as_user, NULL);
+    if (status != 0 || names_now() != 0 || segments_now() != 0)
+        walk_print_place();
+    assert_int_equal(status, 0);
+    assert_int_equal(names_now(), 0);
+    assert_int_equal(segments_now(), 0);
+}
+
+static void test_root_killed_in_a_users_directory(void **state)
+{
+    struct walk walk = {
+        "create, root killed", stage_users, NULL, try_create, at_stop_killed, NULL
+    };
+    (void)state;
+    if (!has_other_users() || !tracer_works())
+        skip();
+    assert_true(walk_stops(&walk) >= 10);
     clear_everything();
 }
 
@@ -528,14 +591,6 @@ static void exchange(void *argument)
     closedir(listing);
 }
 
-static void try_create(void *argument)
-{
-    struct weir_segment *segment;
-    (void)argument;
-    if (weir_segment_create(&segment, weir_by_name("mine"), 5000, NULL) == 0)
-        weir_segment_close(segment);
-}
-
 static void at_stop(pid_t child, void *argument)
 {
     (void)argument;
@@ -571,6 +626,7 @@ int main(void)
         cmocka_unit_test_teardown(test_a_vault_for_a_name, fixture_check),
         cmocka_unit_test_teardown(test_names_exchanged, fixture_check),
         cmocka_unit_test_teardown(test_a_dead_name_moved, fixture_check),
+        cmocka_unit_test_teardown(test_root_killed_in_a_users_directory, fixture_check),
         cmocka_unit_test_teardown(test_empty_ones_of_root, fixture_check),
         cmocka_unit_test_teardown(test_a_vault_for_all, fixture_check),
         cmocka_unit_test_teardown(test_a_vault_for_what_is_made, fixture_check),

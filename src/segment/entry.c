@@ -356,6 +356,18 @@ int weir__entry_vacate(const struct weir__rundir *dir, const char *directory, co
                       what, dir->path, strerror(-result));
 }
 
+/*
+ * Whether what stands in a directory may be cleared away by this user. Root is obeyed by every file,
+ * and whoever owns the run directory may have moved one of root's own directories here.
+ */
+static bool is_to_be_cleared(const struct weir__rundir *dir, int fd)
+{
+    struct stat inside, around;
+    if (fstat(fd, &inside) != 0 || fstat(dir->fd, &around) != 0)
+        return false;
+    return geteuid() == 0 ? around.st_uid == 0 || inside.st_uid != 0 : inside.st_uid == geteuid();
+}
+
 int weir__entry_clear(const struct weir__rundir *dir, const char *directory)
 {
     /* Something that is no directory is unlinked itself. */
@@ -364,12 +376,11 @@ int weir__entry_clear(const struct weir__rundir *dir, const char *directory)
     DIR *listing = open_listing(dir, directory);
     if (!listing)
         return -errno;
-    struct stat found;
-    const char *file_name;
-    if (geteuid() != 0 && (fstat(dirfd(listing), &found) != 0 || found.st_uid != geteuid())) {
+    if (!is_to_be_cleared(dir, dirfd(listing))) {
         closedir(listing);
         return -EPERM;
     }
+    const char *file_name;
     while ((file_name = next_in(listing)) != NULL)
         if (weir__nonce_is(file_name) && unlinkat(dirfd(listing), file_name, 0) != 0)
             unlinkat(dirfd(listing), file_name, AT_REMOVEDIR);

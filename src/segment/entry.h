@@ -102,7 +102,7 @@ int weir__entry_retire(const struct weir__rundir *dir, const struct weir__entry 
 
 /*
  * Removes what stands under a name and is no record: a file, or a directory of this user's (for
- * root: anybody's) with what has a record's name in it. What else is in it is somebody's, who moved
+ * root: anybody's, but not its own within a user's) with what has a record's name in it. What else is in it is somebody's, who moved
  * it there: -ENOTEMPTY. -EPERM: another user's.
  */
 int weir__entry_clear(const struct weir__rundir *dir, const char *directory);
