@@ -56,23 +56,24 @@ bool record_read(const char *directory, struct record *record)
     text[length] = 0;
     memset(record, 0, sizeof *record);
     return sscanf(text,
-                  "weir1 nonce=%" SCNx64 " lifetime=%u creator=%u pid=%d shm=%x,%d,%" SCNu64
-                  " sem=%x,%d,%u kind=%63s",
-                  &record->nonce, &record->lifetime, &record->creator, &record->pid,
+                  "weir1 nonce=%" SCNx64 " name=%" SCNx64
+                  " lifetime=%u creator=%u pid=%d shm=%x,%d,%" SCNu64 " sem=%x,%d,%u kind=%63s",
+                  &record->nonce, &record->name, &record->lifetime, &record->creator, &record->pid,
                   &record->shm_key, &record->shm_id, &record->shm_segsz, &record->sem_key,
-                  &record->sem_id, &record->sem_count, record->kind) == 11;
+                  &record->sem_id, &record->sem_count, record->kind) == 12;
 }
 
 void record_text(const struct record *record, char text[RECORD_BYTES + 1])
 {
     char line[512];
     memset(text, ' ', RECORD_BYTES);
-    int length = snprintf(line, sizeof line,
-                          "weir1 nonce=%016" PRIx64 " lifetime=%u creator=%u pid=%d"
-                          " shm=%08x,%d,%" PRIu64 " sem=%08x,%d,%u kind=%s",
-                          record->nonce, record->lifetime, record->creator, record->pid,
-                          record->shm_key, record->shm_id, record->shm_segsz, record->sem_key,
-                          record->sem_id, record->sem_count, record->kind);
+    int length =
+        snprintf(line, sizeof line,
+                 "weir1 nonce=%016" PRIx64 " name=%016" PRIx64 " lifetime=%u creator=%u pid=%d"
+                 " shm=%08x,%d,%" PRIu64 " sem=%08x,%d,%u kind=%s",
+                 record->nonce, record->name, record->lifetime, record->creator, record->pid,
+                 record->shm_key, record->shm_id, record->shm_segsz, record->sem_key,
+                 record->sem_id, record->sem_count, record->kind);
     memcpy(text, line, (size_t)length < RECORD_BYTES ? (size_t)length : RECORD_BYTES);
     text[RECORD_BYTES - 1] = '\n';
     text[RECORD_BYTES] = 0;
@@ -97,10 +98,21 @@ bool record_forge_file(const char *draft, const struct record *record)
     return file_fill(entry_path(draft), text, RECORD_BYTES);
 }
 
+uint64_t record_name(const char *directory)
+{
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a, 64 bits */
+    for (; *directory; directory++)
+        hash = (hash ^ (unsigned char)*directory) * UINT64_C(1099511628211);
+    return hash;
+}
+
 bool record_forge(const char *directory, const struct record *record)
 {
     char text[RECORD_BYTES + 1], path[4700];
-    record_text(record, text);
+    struct record named = *record;
+    if (directory[0] != '#' && directory[0] != '~')
+        named.name = record_name(directory);
+    record_text(&named, text);
     if (mkdir(entry_path(directory), 0777) != 0 && errno != EEXIST)
         return false;
     chmod(entry_path(directory), 0777);

@@ -12,7 +12,7 @@
 
 /* The fields of a record, written here once more and not taken from the library. */
 struct record {
-    uint64_t nonce;
+    uint64_t nonce, name;
     unsigned lifetime, creator;
     int pid;
     unsigned shm_key;
@@ -32,6 +32,8 @@ char *entry_file(const char *directory);
 bool record_read(const char *directory, struct record *record);
 /* The text of a record: RECORD_BYTES bytes. */
 void record_text(const struct record *record, char text[RECORD_BYTES + 1]);
+/* What a record says of its entry's name; record_forge() puts it in where the entry is a name's. */
+uint64_t record_name(const char *directory);
 /* Writes an entry anew: directory, file named by the nonce, record; all with every right. */
 bool record_forge(const char *directory, const struct record *record);
 /* The same of a draft that is the file alone. */

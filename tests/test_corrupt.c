@@ -23,6 +23,7 @@
 #define HEADER_BYTES 4096
 #define FIELD_BYTES 112 /* of these, the fields */
 #define TEST_SIZE 5000
+#define NAME_AT 34 /* the digits of the name's hash in a record */
 
 static struct weir_segment *make(const char *name, uint32_t lifetime)
 {
@@ -211,7 +212,7 @@ static void test_record_bytes(void **state)
 {
     (void)state;
     static const unsigned char bytes[] = { 0, 1, '\n', ' ', '9', 'z', '%', 0x7f, 0x80, 0xff };
-    for (size_t at = 0; at < RECORD_BYTES; at += at < 130 ? 1 : 13) {
+    for (size_t at = 0; at < RECORD_BYTES; at += at < 152 ? 1 : 13) {
         struct record record = fresh_record();
         char text[RECORD_BYTES + 1], what[48];
         record_text(&record, text);
@@ -224,9 +225,12 @@ static void test_record_bytes(void **state)
         /* Another digit may be another truth; nothing of it may be opened, as its user is dead. */
         struct weir_segment *segment = NULL;
         int result = weir_segment_open(&segment, weir_by_name("broken"), 0, NULL);
-        if (result != -EUCLEAN && result != -ENOENT && result != -EPROTO)
+        bool is_of_name = at >= NAME_AT && at < NAME_AT + 16 && byte == '9'; /* another's record */
+        bool is_told = is_of_name ? result == -EPERM
+                                  : result == -EUCLEAN || result == -ENOENT || result == -EPROTO;
+        if (!is_told)
             print_error("%s: ", what);
-        assert_true(result == -EUCLEAN || result == -ENOENT || result == -EPROTO);
+        assert_true(is_told);
         if (result == -EUCLEAN)
             expect_corrupt(what);
         clear_everything();
@@ -239,14 +243,13 @@ static void test_record_texts(void **state)
     static char huge[1 << 20];
     memset(huge, 'A', sizeof huge);
     struct record record = fresh_record();
-    struct record rows[] = { record, record, record, record, record, record, record };
+    struct record rows[] = { record, record, record, record, record, record };
     rows[0].lifetime = 2;
     rows[1].nonce++;
     rows[2].shm_id = -2;
     rows[3].sem_id = -7;
-    rows[4].creator = 4711;
-    strcpy(rows[5].kind, "abcdefghijklmnopqrstuvwxyz");
-    strcpy(rows[6].kind, "a\033[31m");
+    strcpy(rows[4].kind, "abcdefghijklmnopqrstuvwxyz");
+    strcpy(rows[5].kind, "a\033[31m");
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         char text[RECORD_BYTES + 1], what[32];
         record = fresh_record();
@@ -262,6 +265,32 @@ static void test_record_texts(void **state)
     fresh_record();
     assert_true(file_fill(entry_file("broken"), huge, sizeof huge));
     expect_corrupt("a megabyte");
+}
+
+/* A record that names another creator than its owner is whole: of another user namespace, or forged. */
+static void test_another_creator(void **state)
+{
+    struct weir_segment *segment = NULL;
+    struct weir_semset *set = NULL;
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    char text[RECORD_BYTES + 1];
+    struct record record = fresh_record();
+    (void)state;
+    record.creator = 4711;
+    record_text(&record, text);
+    assert_true(file_fill(entry_file("broken"), text, RECORD_BYTES));
+    assert_result(weir_segment_open(&segment, weir_by_name("broken"), 0, NULL), -EPERM);
+    assert_non_null(strstr(weir_last_error(), "another user namespace"));
+    assert_null(strstr(weir_last_error(), "weir rm"));
+    assert_result(weir_segment_lookup(weir_by_name("broken"), &stat), -EPERM);
+    assert_result(weir_segment_create(&segment, weir_by_name("broken"), 10, NULL), -EPERM);
+    assert_result(weir_semset_open(&set, weir_by_name("broken"), 0, NULL), -EPERM);
+    assert_result(weir_collect(0, NULL, NULL), 0);
+    assert_result(weir_segment_remove(weir_by_name("broken")), -EPERM);
+    assert_result(weir_semset_remove(weir_by_name("broken")), -EPERM);
+    assert_true(record_read("broken", &record));
+    assert_int_equal(record.creator, 4711);
+    clear_everything();
 }
 
 /* --- what stands where an entry should be ----------------------------------------------- */
@@ -381,6 +410,7 @@ int main(void)
         cmocka_unit_test_teardown(test_record_lengths, fixture_check),
         cmocka_unit_test_teardown(test_record_bytes, fixture_check),
         cmocka_unit_test_teardown(test_record_texts, fixture_check),
+        cmocka_unit_test_teardown(test_another_creator, fixture_check),
         cmocka_unit_test_teardown(test_no_directory, fixture_check),
         cmocka_unit_test_teardown(test_no_record, fixture_check),
         cmocka_unit_test_teardown(test_extra_entries, fixture_check),

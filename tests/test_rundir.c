@@ -422,6 +422,45 @@ static void test_default_directory(void **state)
     }
 }
 
+static void create_with_umask(void *argument)
+{
+    struct weir_segment *segment;
+    struct stat found;
+    const char *path = getenv("WEIR_DIR");
+    umask(*(mode_t *)argument);
+    if (geteuid() == 0 && has_other_users())
+        become(OTHER_UID);
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 1), 0);
+    umask(022);
+    CHECK(stat(path, &found) == 0 && (found.st_mode & 07777) == 0700);
+    CHECK(stat(run_directory(), &found) == 0 && (found.st_mode & 07777) == 0700);
+    struct weir_segment *second;
+    CHECK_RESULT(weir_segment_create(&second, weir_private(), 1, NULL), 0);
+    weir_segment_close(second);
+    CHECK_RESULT(weir_segment_open(&second, weir_by_name("dir/test"), 0, NULL), 0);
+    weir_segment_close(second);
+    weir_segment_close(segment);
+    CHECK(rmdir(path) == 0);
+}
+
+/* A umask that takes the owner's own rights takes none of the directories'. */
+static void test_umask(void **state)
+{
+    (void)state;
+    static const mode_t masks[] = { 0077, 0400, 0200, 0100, 0700, 0777 };
+    char path[4096];
+    assert_int_equal(mkdir(fixture_path("masked"), 0777), 0);
+    assert_int_equal(chmod(fixture_path("masked"), 0777), 0);
+    snprintf(path, sizeof path, "%s", fixture_path("masked/run"));
+    use_directory(path);
+    for (size_t i = 0; i < ARRAY_SIZE(masks); i++) {
+        mode_t mask = masks[i];
+        in_child(create_with_umask, &mask);
+    }
+    use_directory(fixture_path("run"));
+    assert_int_equal(rmdir(fixture_path("masked")), 0);
+}
+
 /* What else stands in the default directory's place: whose it is, and the cure. */
 struct obstacle {
     mode_t type;
@@ -719,6 +758,16 @@ static void meet_roots(void *argument)
     CHECK(strncmp(weir_last_error(), path, strlen(path)) == 0);
 }
 
+static void replace_roots(void *argument)
+{
+    struct weir_segment *segment;
+    become(OTHER_UID);
+    CHECK(unsetenv("WEIR_DIR") == 0);
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), 0);
+    CHECK(is_of(argument, OTHER_UID, 0700));
+    weir_segment_close(segment);
+}
+
 /* What stands there already, of root alone: the user is told whose it is, and the cure. */
 static void test_root_was_here(void **state)
 {
@@ -735,7 +784,13 @@ static void test_root_was_here(void **state)
     assert_result(weir_run_directory(inside, sizeof inside), 0);
     use_directory(fixture_path("run"));
     assert_int_equal(mkdir(inside, 0700), 0);
+    snprintf(command, sizeof command, "%s/file", inside);
+    close(open(command, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     in_child(meet_roots, inside);
+    assert_int_equal(unlink(command), 0);
+    in_child(replace_roots, inside); /* empty: left by a kill */
+    assert_int_equal(lstat(inside, &status), -1);
+    assert_int_equal(mkdir(path, 0700), 0);
     snprintf(command, sizeof command, "rm -r '%s'", path);
     assert_int_equal(system(command), 0);
 }
@@ -783,6 +838,55 @@ static void test_last_one_takes_it_away(void **state)
     in_child(come_and_go, NULL);
 }
 
+/* --- what a kill left around it ------------------------------------------------------------ */
+
+static bool exists(const char *path)
+{
+    struct stat found;
+    return lstat(path, &found) == 0;
+}
+
+static void collect_around(void *argument)
+{
+    const char *path = argument;
+    become(OTHER_UID);
+    CHECK(unsetenv("WEIR_DIR") == 0);
+    CHECK(mkdir(path, 0700) == 0);
+    CHECK_RESULT(weir_collect(WEIR_COLLECT_DRY_RUN, NULL, NULL), 0);
+    CHECK(exists(path));
+    CHECK_RESULT(weir_collect(0, NULL, NULL), 0);
+    CHECK(!exists(path));
+    CHECK_RESULT(weir_collect(0, NULL, NULL), 0);
+}
+
+/* The default directory, killed before the one in it was made, or after it was removed. */
+static void test_empty_default_directory(void **state)
+{
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof path, "/dev/shm/weir-%d", OTHER_UID);
+    if (!has_other_users() || exists(path))
+        skip();
+    in_child(collect_around, path);
+}
+
+/* One that WEIR_DIR names stays; what was to become the namespace's directory goes. */
+static void test_unfinished_alone(void **state)
+{
+    (void)state;
+    char path[4096], unfinished[4096];
+    snprintf(path, sizeof path, "%s", fixture_path("run"));
+    snprintf(unfinished, sizeof unfinished, "%s", fixture_path("run/.new-0123456789abcdef"));
+    assert_int_equal(mkdir(path, 0770), 0);
+    assert_int_equal(mkdir(unfinished, 0700), 0);
+    assert_result(weir_collect(WEIR_COLLECT_DRY_RUN, NULL, NULL), 0);
+    assert_true(exists(unfinished));
+    assert_result(weir_collect(0, NULL, NULL), 0);
+    assert_false(exists(unfinished));
+    assert_true(exists(path));
+    assert_int_equal(rmdir(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -796,12 +900,15 @@ int main(void)
         cmocka_unit_test_teardown(test_no_blocks, fixture_check),
         cmocka_unit_test_teardown(test_owners, fixture_check),
         cmocka_unit_test_teardown(test_default_directory, fixture_check),
+        cmocka_unit_test_teardown(test_umask, fixture_check),
         cmocka_unit_test_teardown(test_no_default_directory, fixture_check),
         cmocka_unit_test_teardown(test_opened_later, fixture_check),
         cmocka_unit_test_teardown(test_user_namespace, fixture_check),
         cmocka_unit_test_teardown(test_root_in_a_users_directory, fixture_check),
         cmocka_unit_test_teardown(test_root_was_here, fixture_check),
         cmocka_unit_test_teardown(test_last_one_takes_it_away, fixture_check),
+        cmocka_unit_test_teardown(test_empty_default_directory, fixture_check),
+        cmocka_unit_test_teardown(test_unfinished_alone, fixture_check),
     };
     return cmocka_run_group_tests_name("rundir", tests, fixture_start, fixture_end);
 }

@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goal: a run directory that several use, members of a group or two IPC namespaces, gives each
- *       what is its own and nobody what is another's.
- * Method: other uids with a common group in a setgid directory; children in IPC namespaces of
- *       their own beside this one, all with one WEIR_DIR.
+ * Goal: a run directory that several use, members of a group or two IPC namespaces, or two
+ *       user namespaces, gives each what is its own and nobody what is another's.
+ * Method: other uids with a common group in a setgid directory; children in IPC and user
+ *       namespaces of their own beside this one, all with one WEIR_DIR.
  */
 #include "fixture.h"
+#include "records.h"
 #include "rundir.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -201,6 +206,77 @@ static void test_namespace_changed(void **state)
     assert_result(weir_segment_remove(weir_by_name("dir/test")), 0);
 }
 
+/* --- two user namespaces, one directory -------------------------------------------------- */
+
+#define DRAFT_KEY 0x75736572u
+#define DRAFT "#1122334455667788"
+#define NO_USER_NAMESPACE 77
+
+static bool write_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool is_written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (fd >= 0)
+        close(fd);
+    return is_written;
+}
+
+/* The same user and group, who have another number there. */
+static void enter_user_namespace(void)
+{
+    char users[32], groups[32];
+    snprintf(users, sizeof users, "4711 %u 1", (unsigned)geteuid());
+    snprintf(groups, sizeof groups, "4711 %u 1", (unsigned)getegid());
+    if (unshare(CLONE_NEWUSER) != 0 || !write_text("/proc/self/uid_map", users) ||
+        !write_text("/proc/self/setgroups", "deny") || !write_text("/proc/self/gid_map", groups))
+        _exit(NO_USER_NAMESPACE); /* this machine allows none */
+    CHECK(geteuid() == 4711);
+}
+
+static void act_elsewhere(void *argument)
+{
+    struct weir_segment *segment = NULL;
+    (void)argument;
+    enter_user_namespace();
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("dir/test"), 0, NULL), -EPERM);
+    CHECK(strstr(weir_last_error(), "another user namespace"));
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), -EPERM);
+    CHECK_RESULT(weir_segment_remove(weir_by_name("dir/test")), -EPERM);
+    CHECK_RESULT(weir_collect(0, NULL, NULL), 0);
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("there"), 1, NULL), 0);
+    weir_segment_close(segment);
+}
+
+/* What was made in the other is neither used nor taken away, nor called corrupt. */
+static void test_two_user_namespaces(void **state)
+{
+    struct weir_segment *segment;
+    struct record record = { .nonce = 0x1122334455667788,
+                             .creator = geteuid(),
+                             .pid = 1,
+                             .shm_key = DRAFT_KEY,
+                             .shm_id = -1,
+                             .shm_segsz = 5000,
+                             .sem_id = -1,
+                             .kind = "segment" };
+    (void)state;
+    assert_result(create_named(&segment, WEIR_PERSISTENT, 1), 0);
+    weir_segment_close(segment);
+    assert_true(shmget((key_t)DRAFT_KEY, 5000, IPC_CREAT | IPC_EXCL | 0600) >= 0);
+    assert_true(record_forge(DRAFT, &record));
+    int status = status_in_child(act_elsewhere, NULL);
+    assert_true(shmget((key_t)DRAFT_KEY, 0, 0) >= 0);
+    assert_int_equal(names_starting('#'), 1);
+    assert_result(weir_collect(0, NULL, NULL), 1); /* its maker's */
+    assert_int_equal(shmget((key_t)DRAFT_KEY, 0, 0), -1);
+    assert_result(weir_segment_open(&segment, weir_by_name("dir/test"), 0, NULL), 0);
+    weir_segment_close(segment);
+    assert_result(weir_segment_remove(weir_by_name("dir/test")), 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_USER_NAMESPACE)
+        skip();
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +284,7 @@ int main(void)
         cmocka_unit_test_teardown(test_group_shares, fixture_check),
         cmocka_unit_test_teardown(test_two_namespaces, fixture_check),
         cmocka_unit_test_teardown(test_namespace_changed, fixture_check),
+        cmocka_unit_test_teardown(test_two_user_namespaces, fixture_check),
     };
     return cmocka_run_group_tests_name("rundir_shared", tests, fixture_start, fixture_end);
 }

@@ -68,7 +68,7 @@ enum weir_collect_flags {
  * is another one, does it again.
  *
  * Returns: how many leftovers; negative on failure: -EACCES, -EROFS, -EPERM (the
- *     directory is sticky, or the default one is another user's), -ENOTDIR,
+ *     directory is sticky, or not as weir makes it, or the default one is another user's), -ENOTDIR,
  *     -EINVAL (WEIR_DIR is empty or relative; flags), -ENAMETOOLONG (WEIR_DIR is too long),
  *     -ENOSYS (no /proc to tell the namespace by), -EMFILE. No run directory
  *     means 0.

@@ -49,7 +49,7 @@ enum weir_trust {
     WEIR_TRUST_SELF = 0,      /* creator and owner are my effective uid, or root. What is a file
                                  (POSIX, memfd) has an owner alone: it stands for both */
     WEIR_TRUST_UID = 1,       /* creator and owner are options.trust_uid (or root, or myself) */
-    WEIR_TRUST_DIRECTORY = 2, /* by name only: the creator is who put the name there, and the
+    WEIR_TRUST_DIRECTORY = 2, /* by name only: the creator has made it under that name, and the
                                  run directory's permissions say who may put names there */
     WEIR_TRUST_ANYONE = 3,    /* whatever the mode bits allow */
 };

@@ -226,7 +226,8 @@ struct weir_segment_stat {
  *     directory or /dev/shm full, or all keys of the name's file taken), -EMFILE
  *     (not by key or ftok), -ENOMEM, -EACCES, -EPERM
  *     (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK; the run directory is another
- *     user's or sticky), -EUCLEAN (what stands under the name is no object:
+ *     user's, sticky, or not as weir makes it; what stands under the name was moved there
+ *     from another one, or is of another user namespace), -EUCLEAN (what stands under the name is no object:
  *     remove it), -EROFS.
  * Blocking: never waits for a process; prefaulting takes time.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
@@ -251,8 +252,8 @@ WEIR_EXPORT int weir_segment_create(struct weir_segment **segment, struct weir_r
  * Returns: 0.
  * Errors: -ENOENT, -EINVAL (smaller than size_bytes, or fewer semaphores than
  *     asked for: the sentence has both numbers; address), -EACCES, -EPERM (the
- *     trust policy refuses its creator or owner; WEIR_SEGMENT_LOCK over
- *     RLIMIT_MEMLOCK), -EPROTO (foreign: no header of weir's, another segment or
+ *     trust policy refuses its creator or owner; its record was moved there from another
+ *     name, or is of another user namespace; WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK), -EPROTO (foreign: no header of weir's, another segment or
  *     set than the name's own, or another kind; no regular file in /dev/shm; no
  *     memfd, or one with a seal missing, or of reserved huge pages without
  *     WEIR_SEGMENT_HUGE_PAGES), -EPROTONOSUPPORT (another layout version, feature
@@ -394,8 +395,9 @@ WEIR_EXPORT int weir_segment_lookup(struct weir_ref ref, struct weir_segment_sta
  * it removes an object of any kind. By id or key of a named one its name is left
  * behind: it counts as absent, and is cleaned up in passing.
  *
- * Returns: 0. Errors: -ENOENT, -EPERM, -EACCES, -EINVAL, -EOPNOTSUPP (a memfd has no name),
- *     -EPROTO (in /dev/shm, something else than a segment).
+ * Returns: 0. Errors: -ENOENT, -EPERM, -EACCES, -EINVAL,
+ *     -EUCLEAN (a directory stands there, with what weir did not make in it),
+ *     -EOPNOTSUPP (a memfd has no name), -EPROTO (in /dev/shm, something else than a segment).
  * Blocking: never. Threads: any. Signals: not safe. Source: shmctl(2) IPC_RMID,
  *     shm_unlink(3).
  */

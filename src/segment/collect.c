@@ -9,8 +9,8 @@
  *                                     | are provably the draft's     | lock: creator dead
  *   name or ~NONCE, object gone       | removes set, then the entry  | the kernel has no such
  *                                     |                              | segment any more
- *   empty directory                   | rmdir                        | nothing is in it
- *   anything else                     | nothing                      |
+ *   empty directory under such a name | rmdir                        | nothing is in it
+ *   anything else                     | nothing                      | it is not weir's
  *
  * Every step may be done twice or be left half done: the record goes last. A
  * collector that is stopped holds at most the lock of one draft, which nobody
@@ -131,8 +131,9 @@ static int collect_draft(const struct weir__rundir *dir, const char *directory,
     struct weir__entry entry;
     int fd;
     int result = weir__draft_seize(dir, directory, dry_run, &fd, &valid, &entry);
-    if (result == -ENOENT && !dry_run)
-        unlinkat(dir->fd, directory, AT_REMOVEDIR); /* no file in it yet, or no more */
+    /* No file in it yet, or no more; or root's, killed before it gave it away: empty ones go. */
+    if ((result == -ENOENT || result == -EACCES) && !dry_run)
+        unlinkat(dir->fd, directory, AT_REMOVEDIR);
     if (result == -EROFS)
         collection->refused = result;
     if (result != 0)
@@ -155,7 +156,7 @@ static int collect_draft(const struct weir__rundir *dir, const char *directory,
         if (result == 0 && semset_id >= 0)
             result = weir__semset_destroy(semset_id, entry.record.sem_key, entry.record.creator);
         if (result == 0)
-            weir__entry_clear(dir, directory);
+            weir__draft_forget(dir, directory);
     }
     close(fd);
     return 0;
@@ -167,8 +168,8 @@ static void collect_entry(const struct weir__rundir *dir, const char *directory,
     char name[WEIR__ENTRY_NAME_BYTES];
     struct weir__entry entry;
     bool dry_run = collection->flags & WEIR_COLLECT_DRY_RUN;
-    int result = weir__entry_read(dir, directory, &entry);
-    if (result == -ENOENT && !dry_run)
+    int result = weir__entry_read_any(dir, directory, &entry);
+    if ((result == -ENOENT || result == -EACCES) && !dry_run)
         unlinkat(dir->fd, directory, AT_REMOVEDIR); /* harmless: only an empty one goes */
     /* Another member's leftovers are for that member: their sets are not ours to remove. */
     if (result != 0 || (entry.owner != geteuid() && entry.record.creator != geteuid()))
@@ -191,21 +192,12 @@ static void collect_entry(const struct weir__rundir *dir, const char *directory,
 static int visit(const struct weir__rundir *dir, const char *directory, void *argument)
 {
     char name[WEIR__ENTRY_NAME_BYTES];
-    bool is_draft = directory[0] == '#';
-    if (is_draft && collect_draft(dir, directory, argument) != -EEXIST)
+    bool has_nonce = (directory[0] == '#' || directory[0] == '~') && weir__nonce_is(directory + 1);
+    if (has_nonce && directory[0] == '#' && collect_draft(dir, directory, argument) != -EEXIST)
         return 0;
-    if (is_draft || directory[0] == '~' || weir__entry_is_name(directory, name))
+    if (has_nonce || weir__entry_is_name(directory, name))
         collect_entry(dir, directory, argument);
     return 0;
-}
-
-static void collect_unfinished(const struct weir__rundir *dir)
-{
-    int base = openat(dir->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (base < 0)
-        return;
-    weir__rundir_sweep(base);
-    close(base);
 }
 
 int weir_collect(uint32_t flags,
@@ -218,9 +210,12 @@ int weir_collect(uint32_t flags,
     if (flags & ~(uint32_t)WEIR_COLLECT_DRY_RUN)
         return weir__fail(EINVAL, "weir_collect: flags 0x%x are not known", flags);
     int result = weir__rundir_open(&dir, false);
+    weir__error_save(&saved);
+    if (result == -ENOENT && !(flags & WEIR_COLLECT_DRY_RUN))
+        weir__rundir_sweep(&dir);
+    weir__error_restore(&saved);
     if (result != 0)
         return result == -ENOENT ? 0 : result;
-    weir__error_save(&saved);
     result = weir__entry_each(&dir, visit, &collection);
     weir__error_restore(&saved);
     if (result != 0) {
@@ -235,7 +230,9 @@ int weir_collect(uint32_t flags,
     if (flags & WEIR_COLLECT_DRY_RUN) {
         weir__rundir_close(&dir);
     } else {
-        collect_unfinished(&dir);
+        weir__error_save(&saved);
+        weir__rundir_sweep(&dir);
+        weir__error_restore(&saved);
         weir__rundir_close_tidy(&dir);
     }
     return collection.count;

@@ -306,6 +306,7 @@ static int create_with_draft(struct weir_segment *segment, const struct weir__se
 {
     const struct weir_segment_options *options = &ask->options;
     bool by_name = ask->ref.by == WEIR_BY_NAME, is_found = is_to_be_found(ask);
+    char directory[WEIR__ENTRY_NAME_BYTES];
     struct weir__draft draft;
     struct weir__record record = { .lifetime = options->lifetime,
                                    .creator = geteuid(),
@@ -316,6 +317,10 @@ static int create_with_draft(struct weir_segment *segment, const struct weir__se
     segment->segsz = ask->size_bytes + segment->offset_bytes;
     record.shm_segsz = segment->segsz;
     snprintf(record.kind, sizeof record.kind, "%s", options->kind);
+    if (by_name) {
+        weir__entry_name(ask->ref.text, directory);
+        record.name = weir__name_hash(directory);
+    }
     int result = weir__draft_begin(&draft, ask->dir, &record, is_found);
     if (result != 0)
         return result;
@@ -331,7 +336,7 @@ static int create_with_draft(struct weir_segment *segment, const struct weir__se
     if (is_found)
         return 0;
     /* The step that gives a private persistent one to its user: no draft, no collector. */
-    result = weir__draft_abandon(&draft);
+    result = segment->is_removed ? weir__draft_abandon(&draft) : weir__draft_hand_over(&draft);
     weir__rundir_tidy(draft.dir);
     if (result == 0 || segment->is_removed) /* an ephemeral one is past every collector already */
         return 0;

@@ -91,7 +91,7 @@ static int make_file(const struct weir__draft *draft)
     if (draft->is_file)
         return create_file(draft->dir->fd, directory);
     /* CRASH draft.directory: an empty directory; the collector removes it, and so it may now. */
-    int inside = weir__rundir_make(draft->dir->fd, directory, draft->dir->mode);
+    int inside = weir__rundir_make(draft->dir->fd, directory, draft->dir->mode, WEIR__NOBODY);
     if (inside < 0) {
         unlinkat(draft->dir->fd, directory, AT_REMOVEDIR);
         return inside;
@@ -230,9 +230,8 @@ int weir__draft_publish(struct weir__draft *draft, const char *directory)
     return 0;
 }
 
-int weir__draft_abandon(struct weir__draft *draft)
+static int end_draft(struct weir__draft *draft, int result)
 {
-    int result = take_away(draft);
     close_draft(draft);
     if (result == 0)
         return 0;
@@ -240,7 +239,24 @@ int weir__draft_abandon(struct weir__draft *draft)
                       draft->dir->path, strerror(-result));
 }
 
-/* The record in a file that we have locked: not through its path, which others may exchange. */
+int weir__draft_abandon(struct weir__draft *draft)
+{
+    return end_draft(draft, take_away(draft));
+}
+
+int weir__draft_hand_over(struct weir__draft *draft)
+{
+    int result = take_away(draft);
+    /* Before the lock goes; and not before the file, which names what a kill would leave. */
+    if (result == 0 && ftruncate(draft->fd, 0) != 0)
+        result = -errno;
+    return end_draft(draft, result);
+}
+
+/*
+ * The record in a file that we have locked: not through its path, which others may exchange. A
+ * creator's one write leaves all of it or nothing: what has anything else in it is not weir's.
+ */
 static int read_seized(int fd, const char *nonce, const struct stat *found, bool *valid,
                        struct weir__record *record)
 {
@@ -248,12 +264,15 @@ static int read_seized(int fd, const char *nonce, const struct stat *found, bool
     ssize_t length = pread(fd, text, sizeof text, 0);
     if (length < 0)
         return -errno;
-    *valid = weir__record_decode(text, (size_t)length, record) == 0;
-    if (*valid) {
-        weir__nonce_text(record->nonce, expected);
-        *valid = strcmp(nonce, expected) == 0 && record->creator == found->st_uid;
-    }
-    return 0;
+    *valid = length > 0;
+    if (length == 0)
+        return 0;
+    if (weir__record_decode(text, (size_t)length, record) != 0 || !(found->st_mode & S_IWUSR))
+        return -EEXIST;
+    weir__nonce_text(record->nonce, expected);
+    if (strcmp(nonce, expected) != 0)
+        return -EEXIST;
+    return record->creator == found->st_uid ? 0 : -EPERM; /* another user namespace's, or forged */
 }
 
 /* Whether what we have opened still stands under this name: a directory, or the file alone. */
@@ -276,7 +295,8 @@ int weir__draft_seize(const struct weir__rundir *dir, const char *directory, boo
     if (inside < 0 && errno != ENOTDIR)
         return -errno;
     *fd = inside >= 0 ? openat(inside, nonce, flags) : openat(dir->fd, directory, flags);
-    int result = *fd >= 0 ? 0 : -errno;
+    /* Where the directory opens and the file does not: it has lost its write bits, published. */
+    int result = *fd >= 0 ? 0 : errno == EACCES ? -EEXIST : -errno;
     if (result == 0)
         result = lock_file(*fd, dry_run ? F_OFD_GETLK : F_OFD_SETLK);
     /* Its creator may have published or abandoned it between the open and the lock. */
@@ -285,7 +305,7 @@ int weir__draft_seize(const struct weir__rundir *dir, const char *directory, boo
         result = -ENOENT;
     else if (result == 0 && found.st_uid != geteuid())
         result = -EPERM; /* its segment is not ours to remove */
-    else if (result == 0 && (!S_ISREG(found.st_mode) || !(found.st_mode & S_IWUSR)))
+    else if (result == 0 && !S_ISREG(found.st_mode))
         result = -EEXIST;
     if (inside >= 0)
         close(inside);
@@ -300,4 +320,16 @@ int weir__draft_seize(const struct weir__rundir *dir, const char *directory, boo
     snprintf(entry->directory, sizeof entry->directory, "%s", directory);
     entry->owner = found.st_uid;
     return 0;
+}
+
+void weir__draft_forget(const struct weir__rundir *dir, const char *directory)
+{
+    if (unlinkat(dir->fd, directory, 0) == 0)
+        return;
+    int inside = openat(dir->fd, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (inside < 0)
+        return;
+    unlinkat(inside, directory + 1, 0);
+    close(inside);
+    unlinkat(dir->fd, directory, AT_REMOVEDIR);
 }

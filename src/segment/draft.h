@@ -52,19 +52,26 @@ int weir__draft_publish(struct weir__draft *draft, const char *directory);
 /* After the name was read: what was written before it became visible is seen from here on. */
 void weir__draft_order(void);
 
-/*
- * Takes the draft away. The caller has removed what it names; or that stays, and is the user's: then a
- * failure is fatal to it, since a collector would remove it. 0, or -errno with a sentence.
- */
+/* Takes the draft away. The caller has removed what it names. 0, or -errno with a sentence. */
 int weir__draft_abandon(struct weir__draft *draft);
 
 /*
+ * The same of a draft whose object stays, and is the user's: the record is emptied, too, wherever
+ * somebody has moved it. On failure the caller removes the object, since a collector would.
+ */
+int weir__draft_hand_over(struct weir__draft *draft);
+
+/*
  * For the collector: locks the draft under directory, if its creator is dead.
- * 0: locked, fd open, and *valid says whether the record could be read; -EBUSY:
+ * 0: locked, fd open, and *valid says whether there is a record in it: none was begun yet, else; -EBUSY:
  * the creator lives, or another collector has it; -EPERM: another user's;
- * -ENOENT: it is gone; -EEXIST: it was published once, and somebody moved it.
+ * -ENOENT: it is gone; -EEXIST: it is no draft: it was published once, and somebody moved it, or
+ * never was weir's.
  */
 int weir__draft_seize(const struct weir__rundir *dir, const char *directory, bool dry_run, int *fd,
                       bool *valid, struct weir__entry *entry);
+
+/* Takes one that is seized away: its file, and the directory, if there is no more in it. */
+void weir__draft_forget(const struct weir__rundir *dir, const char *directory);
 
 #endif

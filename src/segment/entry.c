@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "segment/header.h"
 #include "segment/identity.h"
 #include "segment/semset.h"
@@ -103,11 +104,16 @@ static int read_record(const struct weir__rundir *dir, int listing_fd, const cha
     if (strcmp(nonce, file_name + (file_name[0] == '#')) != 0)
         return corrupt(dir, entry->directory, "the record and its file differ in the nonce");
     /*
-     * Who creates an object writes its record. One that names somebody else was
-     * put there to have that user, or root, remove or accept what it points to.
+     * Who creates an object writes its record. One that names somebody else was put there to have
+     * that user, or root, remove or accept what it points to; or its creator has another number in
+     * the user namespace where it was made. Not corrupt: nobody here can say whose it is.
      */
     if (entry->record.creator != found.st_uid)
-        return corrupt(dir, entry->directory, "the record names another creator than its owner");
+        return weir__fail(EPERM,
+                          "%s/%s: its record says uid %u made it, and is uid %u's: it was made in "
+                          "another user namespace, where alone it can be used, or forged",
+                          dir->path, entry->directory, entry->record.creator,
+                          (unsigned)found.st_uid);
     entry->owner = found.st_uid;
     return 0;
 }
@@ -125,8 +131,8 @@ static int cannot_list(const struct weir__rundir *dir, const char *directory, in
     return weir__fail(error, "cannot look into %s/%s: %s", dir->path, directory, strerror(error));
 }
 
-int weir__entry_read(const struct weir__rundir *dir, const char *directory,
-                     struct weir__entry *entry)
+int weir__entry_read_any(const struct weir__rundir *dir, const char *directory,
+                         struct weir__entry *entry)
 {
     memset(entry, 0, sizeof *entry);
     snprintf(entry->directory, sizeof entry->directory, "%s", directory);
@@ -141,12 +147,29 @@ int weir__entry_read(const struct weir__rundir *dir, const char *directory,
         return cannot_list(dir, directory, errno);
     const char *file_name = next_in(listing);
     int result = -ENOENT;
-    if (file_name)
+    if (file_name && !weir__nonce_is(file_name))
+        result = weir__fail(EUCLEAN, "%s/%s: what is in it is not weir's: move it away", dir->path,
+                            directory);
+    else if (file_name)
         result = read_record(dir, dirfd(listing), file_name, entry);
     if (result == 0 && next_in(listing))
         result = corrupt(dir, directory, "more than one record in it");
     closedir(listing);
     return result;
+}
+
+int weir__entry_read(const struct weir__rundir *dir, const char *directory,
+                     struct weir__entry *entry)
+{
+    int result = weir__entry_read_any(dir, directory, entry);
+    if (result != 0 || directory[0] == '#' || directory[0] == '~' ||
+        entry->record.name == weir__name_hash(directory))
+        return result;
+    return weir__fail(
+        EPERM,
+        "%s/%s: the %s in it was made under another name: somebody has moved it here; "
+        "move it back, or remove it by its id",
+        dir->path, directory, entry->record.kind);
 }
 
 bool weir__record_matches(const struct weir__record *record, const struct shmid_ds *found)
@@ -227,6 +250,27 @@ int weir__entry_bury(const struct weir__rundir *dir, const struct weir__entry *e
     return result == 0 ? weir__entry_unlink(dir, entry->directory, entry->record.nonce) : result;
 }
 
+/*
+ * The empty directory of an object without a name, of root in somebody's directory that user's, who
+ * will collect. Made under another name, and renamed when it is whole: what stands under this one
+ * may be anything that a member of the group has put there, of which only an empty one is replaced.
+ */
+static int make_nameless(const struct weir__rundir *dir, const struct weir__entry *entry,
+                         const char *nameless)
+{
+    char draft[WEIR__ENTRY_NAME_BYTES], nonce[WEIR__NONCE_TEXT_BYTES];
+    weir__nonce_text(weir__random_nonzero(), nonce);
+    snprintf(draft, sizeof draft, "#%s", nonce);
+    /* CRASH entry.nameless: an empty directory. */
+    int fd = weir__rundir_make(dir->fd, draft, dir->mode, entry->owner);
+    if (fd < 0 || renameat(dir->fd, draft, dir->fd, nameless) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    unlinkat(dir->fd, draft, AT_REMOVEDIR);
+    return -error;
+}
+
 /* One try: -ENOENT when the record is gone, -EAGAIN when a collector removed the new directory. */
 static int move_to_nameless(const struct weir__rundir *dir, int from,
                             const struct weir__entry *entry)
@@ -235,18 +279,19 @@ static int move_to_nameless(const struct weir__rundir *dir, int from,
     struct stat found;
     weir__nonce_text(entry->record.nonce, file);
     weir__entry_nameless(entry->record.nonce, nameless);
-    /* CRASH entry.nameless: an empty directory. */
-    int to = weir__rundir_make(dir->fd, nameless, dir->mode);
+    int to = make_nameless(dir, entry, nameless);
     int result = to < 0 ? to : 0;
-    /* Root in somebody's private directory: it is that user who will collect. */
-    if (result == 0 && geteuid() == 0 && fchown(to, entry->owner, (gid_t)-1) != 0)
-        result = 0; /* if not, root collects */
     if (result == 0 && renameat(from, file, to, file) != 0)
         result = -errno;
     if (to >= 0)
         close(to);
-    if (result == -ENOENT && fstatat(from, file, &found, AT_SYMLINK_NOFOLLOW) == 0)
+    if ((result == -ENOENT || result == -EBUSY) &&
+        fstatat(from, file, &found, AT_SYMLINK_NOFOLLOW) == 0)
         return -EAGAIN;
+    /* Another one, who takes the same name away, was quicker. */
+    if ((result == -ENOTEMPTY || result == -EEXIST) &&
+        fstatat(from, file, &found, AT_SYMLINK_NOFOLLOW) != 0)
+        return -ENOENT;
     if (result != 0)
         unlinkat(dir->fd, nameless, AT_REMOVEDIR);
     return result;
@@ -311,6 +356,18 @@ int weir__entry_vacate(const struct weir__rundir *dir, const char *directory, co
                       what, dir->path, strerror(-result));
 }
 
+/*
+ * Whether what stands in a directory may be cleared away by this user. Root is obeyed by every file,
+ * and whoever owns the run directory may have moved one of root's own directories here.
+ */
+static bool is_to_be_cleared(const struct weir__rundir *dir, int fd)
+{
+    struct stat inside, around;
+    if (fstat(fd, &inside) != 0 || fstat(dir->fd, &around) != 0)
+        return false;
+    return geteuid() == 0 ? around.st_uid == 0 || inside.st_uid != 0 : inside.st_uid == geteuid();
+}
+
 int weir__entry_clear(const struct weir__rundir *dir, const char *directory)
 {
     /* Something that is no directory is unlinked itself. */
@@ -319,9 +376,13 @@ int weir__entry_clear(const struct weir__rundir *dir, const char *directory)
     DIR *listing = open_listing(dir, directory);
     if (!listing)
         return -errno;
+    if (!is_to_be_cleared(dir, dirfd(listing))) {
+        closedir(listing);
+        return -EPERM;
+    }
     const char *file_name;
     while ((file_name = next_in(listing)) != NULL)
-        if (unlinkat(dirfd(listing), file_name, 0) != 0)
+        if (weir__nonce_is(file_name) && unlinkat(dirfd(listing), file_name, 0) != 0)
             unlinkat(dirfd(listing), file_name, AT_REMOVEDIR);
     closedir(listing);
     return unlinkat(dir->fd, directory, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;

@@ -47,10 +47,15 @@ bool weir__entry_is_name(const char *directory, char name[WEIR__ENTRY_NAME_BYTES
 
 /*
  * Reads one entry. -ENOENT (no sentence): not there, or empty. -EUCLEAN (with a
- * sentence): what stands there is not a record.
+ * sentence): what stands there is not a record. -EPERM: it is one, and its creator, as it says, is
+ * not its owner, as the kernel says; or somebody has moved it here from another name.
  */
 int weir__entry_read(const struct weir__rundir *dir, const char *directory,
                      struct weir__entry *entry);
+
+/* The same, of any that stands there: also under a name that is not its own, by which it was refused. */
+int weir__entry_read_any(const struct weir__rundir *dir, const char *directory,
+                         struct weir__entry *entry);
 
 /*
  * Whether a segment that answers under the record's id is the record's own: size
@@ -95,7 +100,11 @@ int weir__entry_vacate(const struct weir__rundir *dir, const char *directory, co
  */
 int weir__entry_retire(const struct weir__rundir *dir, const struct weir__entry *entry);
 
-/* Removes whatever files stand in a directory whose record is corrupt. */
+/*
+ * Removes what stands under a name and is no record: a file, or a directory of this user's (for
+ * root: anybody's, but not its own within a user's) with what has a record's name in it. What else is in it is somebody's, who moved
+ * it there: -ENOTEMPTY. -EPERM: another user's.
+ */
 int weir__entry_clear(const struct weir__rundir *dir, const char *directory);
 
 /* Bytes that hold a namespace's inode as text. */

@@ -15,6 +15,7 @@
  * fields are written again is refused.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <weir/segment.h>
@@ -26,6 +27,7 @@
 
 struct weir__record {
     uint64_t nonce;
+    uint64_t name;      /* weir__name_hash() of what it was published under; 0: no name */
     uint32_t lifetime;  /* enum weir_lifetime */
     uint32_t creator;   /* effective uid that created it */
     int32_t pid;        /* of the creator, in its own PID namespace */
@@ -39,6 +41,16 @@ struct weir__record {
 };
 
 void weir__nonce_text(uint64_t nonce, char text[WEIR__NONCE_TEXT_BYTES]);
+
+/*
+ * What a record keeps of its entry's name, so that it is not believed under another: whoever may
+ * write in the run directory can move it there. Never 0. (FNV-1a: who chooses both names may have
+ * them collide, and has made both.)
+ */
+uint64_t weir__name_hash(const char *directory);
+
+/* Whether a file could be a record by its name: nothing else in the run directory is weir's. */
+bool weir__nonce_is(const char *text);
 
 /* Fills text, without a NUL. */
 void weir__record_encode(const struct weir__record *record, char text[WEIR__RECORD_BYTES]);

@@ -78,6 +78,10 @@ static int clear_corrupt(const struct weir__rundir *dir, const char *directory, 
     struct weir__error_saved saved;
     weir__error_save(&saved);
     int result = weir__entry_clear(dir, directory);
+    if (result == -ENOTEMPTY || result == -EEXIST)
+        return weir__fail(
+            EUCLEAN, "what stands under '%s' is not weir's: look at it, and move it away: %s/%s",
+            name, dir->path, directory);
     if (result != 0)
         return weir__fail(-result, "cannot take away what stands under '%s' in %s: %s", name,
                           dir->path, strerror(-result));

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <weir/collect.h>
@@ -19,6 +20,8 @@
 #include "base/random.h"
 #include "segment/identity.h"
 #include "segment/mapped.h"
+
+#define SYS_FCHMODAT2 452 /* the same everywhere; headers before Linux 6.6 do not have it */
 
 /*
  * Each user's own. In a user namespace that has a /dev/shm from outside, its uids are not those that
@@ -262,19 +265,87 @@ static void give(int fd, uid_t owner)
         (void)!fchown(fd, owner, (gid_t)-1);
 }
 
+/* Whether nobody but this user, and root, can exchange what stands in it. */
+static bool is_ours_alone(int directory)
+{
+    struct stat found;
+    return fstat(directory, &found) == 0 && found.st_uid == geteuid() &&
+           (found.st_mode & 0022) == 0;
+}
+
+/*
+ * The mode of what a descriptor of O_PATH leads to. By a call of Linux 6.6; before that through
+ * /proc, which a process that has given up root's rights may not use.
+ */
+static int set_mode(int fd, mode_t mode)
+{
+    char path[64];
+    if (syscall(SYS_FCHMODAT2, fd, "", mode, AT_EMPTY_PATH) == 0)
+        return 0;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return chmod(path, mode);
+}
+
+/*
+ * Opens what mkdir has just made; no link that stands there by now is followed. A umask may have
+ * taken the owner's rights, by which it would be opened: they come back first.
+ */
+static int open_made(int parent, const char *name)
+{
+    struct stat found;
+    int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int result = fstat(fd, &found) == 0 ? 0 : -errno;
+    if (result == 0 && found.st_uid != geteuid())
+        result = -EBUSY; /* another user's by now */
+    if (result == 0 && (found.st_mode & 0700) != 0700 &&
+        set_mode(fd, (found.st_mode & 07777) | 0700) != 0)
+        result = -errno;
+    int opened = result == 0 ? openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (result == 0 && opened < 0)
+        result = -errno;
+    close(fd);
+    return result == 0 ? opened : result;
+}
+
+/* Where others may write, one of them may have exchanged it for another directory of ours. */
+static bool is_new(int parent, int fd)
+{
+    struct stat found;
+    return is_ours_alone(parent) || (fstat(fd, &found) == 0 && found.st_nlink <= 2 && is_empty(fd));
+}
+
+int weir__rundir_make(int parent, const char *name, uint32_t mode, uint32_t owner)
+{
+    if (mkdirat(parent, name, 0700) != 0)
+        return -errno;
+    int fd = open_made(parent, name);
+    int result = fd < 0 ? fd : is_new(parent, fd) ? 0 : -EBUSY;
+    if (result == 0)
+        give(fd, owner);
+    if (result == 0 && fchmod(fd, mode) != 0)
+        result = -errno;
+    if (result == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    unlinkat(parent, name, AT_REMOVEDIR);
+    return result == -ENOENT || result == -ENOTDIR || result == -ELOOP ? -EBUSY : result;
+}
+
 static int open_base(const char *path, bool is_default, bool create, struct stat *found)
 {
     int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (is_default ? O_NOFOLLOW : 0);
     int fd = open(path, flags);
     /* Whoever leaves last takes it away, also between our two calls: then once more. */
     for (int i = 0; fd < 0 && errno == ENOENT && create && i < WEIR__RETRIES; i++) {
-        bool is_made = mkdir(path, 0700) == 0;
-        if (!is_made && errno != EEXIST)
-            return cannot_make(path, is_default, errno);
-        fd = open(path, flags | (is_made ? O_NOFOLLOW : 0));
         /* CRASH rundir.base: an empty one of root's, which its user is told to have removed. */
-        if (fd >= 0 && is_made)
-            give(fd, default_owner(path));
+        fd = weir__rundir_make(AT_FDCWD, path, 0700, default_owner(path));
+        if (fd < 0 && fd != -EEXIST && fd != -EBUSY)
+            return cannot_make(path, is_default, -fd);
+        if (fd < 0)
+            fd = open(path, flags);
     }
     if (fd < 0 && errno == ENOENT && !create)
         return -ENOENT;
@@ -291,7 +362,7 @@ static int open_base(const char *path, bool is_default, bool create, struct stat
     return fd;
 }
 
-void weir__rundir_sweep(int base)
+static void sweep(int base)
 {
     int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *listing = fd >= 0 ? fdopendir(fd) : NULL;
@@ -306,70 +377,69 @@ void weir__rundir_sweep(int base)
     closedir(listing);
 }
 
-/* weir__rundir_make(); and what root makes becomes the owner's. */
-static int make_owned(int parent, const char *name, uint32_t mode, uid_t owner)
+void weir__rundir_sweep(const struct weir__rundir *dir)
 {
-    bool is_made = mkdirat(parent, name, 0700) == 0;
-    if (!is_made && errno != EEXIST)
-        return -errno;
-    /* A member of the group may have put a link in its place: its target is not ours to change. */
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    if (is_made)
-        give(fd, owner);
+    char path[PATH_MAX];
     struct stat found;
-    int result = fchmod(fd, mode) == 0 ? 0 : -errno;
-    /* Another member's, who takes the same step. */
-    if (result == -EPERM && fstat(fd, &found) == 0 && found.st_uid != geteuid())
-        result = 0;
-    if (result == 0)
-        return fd;
-    close(fd);
-    return result;
-}
-
-int weir__rundir_make(int parent, const char *name, uint32_t mode)
-{
-    return make_owned(parent, name, mode, (uid_t)-1);
+    bool is_default;
+    if (base_path(path, &is_default) != 0)
+        return;
+    int base = open_base(path, is_default, false, &found);
+    if (base < 0)
+        return;
+    sweep(base);
+    close(base);
+    if (dir->fd < 0 && is_default)
+        rmdir(path);
 }
 
 /*
  * Makes the namespace's directory with the parent's mode, whatever the umask
- * is: under another name first, because members of a group must never meet it
- * with fewer rights. A full one that is there already is as good. CRASH rundir.new: an empty .new-* stays; the next one to
- * come here, or the collector, removes it.
+ * is: under another name first, because nobody must ever meet it with fewer
+ * rights, or as root's. A full one that is there already is as good. CRASH rundir.new: an empty
+ * .new-* stays; the next one to come here, or the collector, removes it.
  */
 static int make_inside(int base, const char *name, uint32_t mode, uid_t owner)
 {
     char temporary[32];
-    weir__rundir_sweep(
-        base); /* one that is just being made too: its maker gets -ENOENT, comes again */
+    /* One that is just being made goes too: its maker gets -ENOENT and comes again. */
+    sweep(base);
     snprintf(temporary, sizeof temporary, ".new-%016" PRIx64, weir__random_nonzero());
-    int result = make_owned(base, temporary, mode, owner);
+    int result = weir__rundir_make(base, temporary, mode, owner);
     if (result >= 0) {
         close(result);
         result = 0;
+        /* Replaces an empty one, whose users get -ENOENT and come again; fails over a full one. */
+        if (renameat(base, temporary, base, name) != 0)
+            result = errno == EEXIST || errno == ENOTEMPTY ? -EEXIST : -errno;
     }
-    /* Replaces an empty one, whose users get -ENOENT and come again; fails over a full one. */
-    if (result == 0 && renameat(base, temporary, base, name) != 0)
-        result = -errno;
     if (result != 0)
         unlinkat(base, temporary, AT_REMOVEDIR);
-    return result == -EEXIST || result == -ENOTEMPTY ? 0 : result;
+    return result == -EEXIST ? 0 : result == -EBUSY ? -ENOENT : result;
 }
 
 /* A descriptor of the namespace's directory, which was not there; -ENOENT: from the beginning. */
 static int make_and_open(int base, const char *name, uint32_t mode, uid_t owner)
 {
-    /* Where nobody else may look, nobody meets it half made. */
-    if ((mode & 077) == 0)
-        return make_owned(base, name, mode, owner);
+    /* Where nobody else may look, nobody meets it half made; but root's would lock its user out. */
+    if ((mode & 077) == 0 && owner == geteuid()) {
+        int fd = weir__rundir_make(base, name, mode, owner);
+        return fd == -EEXIST || fd == -EBUSY ? -ENOENT : fd;
+    }
     int result = make_inside(base, name, mode, owner);
     if (result != 0)
         return result;
     int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return fd >= 0 ? fd : -errno;
+}
+
+/* What may not be opened, and is empty, a killed process left half made: it is as good as none. */
+static int open_inside(int base, const char *name)
+{
+    int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 || errno != EACCES)
+        return fd >= 0 ? fd : -errno;
+    return unlinkat(base, name, AT_REMOVEDIR) == 0 ? -ENOENT : -EACCES;
 }
 
 /* The namespace's directory was made for fewer than are let into the one around it by now. */
@@ -406,6 +476,30 @@ static int cannot_use(const char *path, bool is_default, int error, const struct
                           : "");
 }
 
+/*
+ * Whoever could take away what stands in the namespace's directory may be asked to; so it is not
+ * one that somebody else has moved there. Its owner and its mode are those of the base, as it was made.
+ */
+static int check_inside(const char *path, int fd, const struct stat *base)
+{
+    struct stat found;
+    if (fstat(fd, &found) != 0)
+        return weir__fail(errno, "cannot look at the run directory %s: %s", path, strerror(errno));
+    /* In a directory of one user's, what root put there for itself is not weir's. Root's: as root said. */
+    if ((base->st_mode & 0022) == 0 && base->st_uid != 0 && found.st_uid != base->st_uid)
+        return weir__fail(
+            EPERM,
+            "%s belongs to uid %u, and what it stands in to uid %u: weir did not make "
+            "it so; move it away",
+            path, (unsigned)found.st_uid, (unsigned)base->st_uid);
+    if ((base->st_mode & 0022 & ~found.st_mode) != 0)
+        return weir__fail(EPERM,
+                          "%s has mode %04o, and what it stands in %04o: weir did not make it so; "
+                          "move it away, or, if nothing but names is in it, give it that mode, too",
+                          path, (unsigned)found.st_mode & 07777, (unsigned)base->st_mode & 07777);
+    return 0;
+}
+
 int weir__rundir_open(struct weir__rundir *dir, bool create)
 {
     weir__rundir_init(dir);
@@ -430,14 +524,17 @@ int weir__rundir_enter(struct weir__rundir *dir, bool create)
         if (base_fd < 0)
             return base_fd;
         dir->mode = found.st_mode & 03777 & ~(mode_t)S_ISVTX;
-        int fd = openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-            fd = errno == ENOENT && create ? make_and_open(base_fd, name, dir->mode, found.st_uid)
-                                           : -errno;
+        int fd = open_inside(base_fd, name);
+        if (fd == -ENOENT && create)
+            fd = make_and_open(base_fd, name, dir->mode, found.st_uid);
         close(base_fd);
         if (fd >= 0) {
-            dir->fd = fd;
-            return 0;
+            result = check_inside(dir->path, fd, &found);
+            if (result == 0)
+                dir->fd = fd;
+            else
+                close(fd);
+            return result;
         }
         if (fd != -ENOENT)
             return cannot_use(dir->path, dir->is_default, -fd, &found);
@@ -468,6 +565,7 @@ void weir__rundir_tidy(struct weir__rundir *dir)
     /* Only empty directories go; who is just making an entry makes the directory again. */
     if (rmdir(dir->path) != 0 || !dir->is_default)
         return;
+    /* CRASH rundir.empty: the default directory, and nothing in it. */
     *strrchr(dir->path, '/') = '\0';
     rmdir(dir->path);
 }

@@ -68,12 +68,18 @@ void weir__rundir_tidy(struct weir__rundir *dir);
 void weir__rundir_close_tidy(struct weir__rundir *dir);
 
 /*
- * Makes a directory with this mode, whatever the umask is, or takes the one that is there; a link
- * is refused. Returns its descriptor, or -errno: -ENOENT when a collector removed it meanwhile.
+ * Makes a directory, which must not be there, with this mode, whatever the umask is; what root
+ * makes becomes owner's, if that is not WEIR__NOBODY. Nothing but what was made here is changed,
+ * whatever somebody who may write in parent puts in its place meanwhile. Returns its descriptor,
+ * or -errno: -EEXIST; -ENOENT when parent was removed; -EBUSY when it was removed or exchanged.
  */
-int weir__rundir_make(int parent, const char *name, uint32_t mode);
+#define WEIR__NOBODY UINT32_MAX
+int weir__rundir_make(int parent, const char *name, uint32_t mode, uint32_t owner);
 
-/* Removes empty ".new-*" of killed processes, beside the namespaces' directories: base is theirs. */
-void weir__rundir_sweep(int base);
+/*
+ * Removes what a kill left around the namespace's directory: empty ".new-*" beside it, and, where
+ * that directory is not there, the empty default one that it stood in.
+ */
+void weir__rundir_sweep(const struct weir__rundir *dir);
 
 #endif

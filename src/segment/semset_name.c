@@ -61,7 +61,7 @@ static int publish(struct weir__draft *draft, const char *name, const char *what
 int weir__semset_name_create(struct weir_semset **set, const char *name, uint32_t count,
                              const uint16_t *values, const struct weir_semset_options *options)
 {
-    char what[WEIR__REF_TEXT_BYTES];
+    char what[WEIR__REF_TEXT_BYTES], directory[WEIR__ENTRY_NAME_BYTES];
     struct weir_semset *made = NULL;
     struct weir__rundir dir;
     struct weir__draft draft;
@@ -79,6 +79,8 @@ int weir__semset_name_create(struct weir_semset **set, const char *name, uint32_
         return result;
     weir__collect_once();
     weir__ref_text(weir_by_name(name), what);
+    weir__entry_name(name, directory);
+    record.name = weir__name_hash(directory);
     weir__rundir_init(&dir);
     result = weir__draft_begin(&draft, &dir, &record, true);
     if (result != 0)
@@ -214,7 +216,7 @@ static int is_its_entry(const struct weir__rundir *dir, const char *directory, v
     const struct search *search = argument;
     struct weir__entry entry;
     const struct weir__record *record = &entry.record;
-    return weir__entry_read(dir, directory, &entry) == 0 && record->sem_key != 0 &&
+    return weir__entry_read_any(dir, directory, &entry) == 0 && record->sem_key != 0 &&
            record->sem_id == search->id &&
            record->sem_key == (uint32_t)search->status->sem_perm.__key &&
            record->creator == search->status->sem_perm.cuid;

@@ -202,6 +202,19 @@ teardown() {
     [ "$status" -eq 1 ]
     [[ "$output" == *'problem'*'/dev/shm/weir-65534 belongs to user 0'*"sudo rm -r '/dev/shm/weir-65534'"* ]]
     rmdir /dev/shm/weir-65534
+    # The one in it, of this namespace, too; an empty one is what a kill left.
+    local inside
+    inside=/dev/shm/weir-65534/ipc-$(stat -Lc %i /proc/self/ns/ipc)-$(cat /proc/sys/kernel/random/boot_id)
+    mkdir -m 0700 -p "$inside/made,one"
+    chown 65534 /dev/shm/weir-65534
+    chmod 0700 /dev/shm/weir-65534 "$inside"
+    run as_nobody doctor -q
+    [ "$status" -eq 1 ]
+    [[ "$output" == *'problem'*"$inside belongs to uid 0 instead of you"*"sudo rm -r '$inside'"* ]]
+    refused 1 "$inside belongs to uid 0 instead of you" as_nobody create make/one --size 1
+    rmdir "$inside/made,one"
+    works as_nobody create make/one --size 1
+    works as_nobody rm make/one
 }
 
 @test "200 SIGKILLs of create and rm: whole or not at all, after the next command" {

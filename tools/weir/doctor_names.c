@@ -68,6 +68,9 @@ static void check_access(struct doctor *doctor, const char *path, const struct s
         cure = text_format("df -h '%s'    (and make room, or set WEIR_DIR)", path);
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure,
                     "%s is on a file system that is full: no name can be made", path);
+    } else if (weir_collect(WEIR_COLLECT_DRY_RUN, NULL, NULL) < 0) {
+        /* The directory in it, of this namespace: opened as each command opens it. */
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, NULL, "%s", weir_last_error());
     } else if (!is_default && (entry->st_mode & 0002)) {
         cure = text_format("chmod o-w '%s'", path);
         doctor_tell(doctor, DOCTOR_WARNING, NAME, cure,
