@@ -171,7 +171,8 @@ cure() {
     works "$WEIR" create make/before --size 1
     [ "$(level 'run directory')" = ok ]
     chmod 2770 own
-    [ "$(level 'run directory')" = warning ]
+    [ "$(level 'run directory')" = problem ]
+    refused 1 "give it that mode" "$WEIR" create make/after --size 1
     sh -c "$(cure 'run directory')"
     [ "$(level 'run directory')" = ok ]
     works "$WEIR" rm make/before

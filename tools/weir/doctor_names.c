@@ -35,6 +35,12 @@ static bool is_behind(const char *inside, const struct stat *base, struct stat *
     return is_others_group || (base->st_mode & ~found->st_mode & 0777) != 0;
 }
 
+/* The directory of this namespace, if it is there, as each command opens it; or why not. */
+static bool is_opened(void)
+{
+    return weir_collect(WEIR_COLLECT_DRY_RUN, NULL, NULL) >= 0;
+}
+
 /* The default one belongs to one user; one that WEIR_DIR names may be a group's. inside: the one of
  * this IPC namespace in it. */
 static void check_access(struct doctor *doctor, const char *path, const struct stat *entry,
@@ -68,21 +74,21 @@ static void check_access(struct doctor *doctor, const char *path, const struct s
         cure = text_format("df -h '%s'    (and make room, or set WEIR_DIR)", path);
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure,
                     "%s is on a file system that is full: no name can be made", path);
-    } else if (weir_collect(WEIR_COLLECT_DRY_RUN, NULL, NULL) < 0) {
-        /* The directory in it, of this namespace: opened as each command opens it. */
+    } else if (!is_default && is_behind(inside, entry, &found)) {
+        cure = text_format("chgrp %u '%s' && chmod %04o '%s'", entry->st_gid, inside,
+                           (unsigned)entry->st_mode & 07777, inside);
+        doctor_tell(doctor, is_opened() ? DOCTOR_WARNING : DOCTOR_PROBLEM, NAME, cure,
+                    "%s of user %u was made before the directory around it was opened to others: "
+                    "it has mode %04o and group %u, that one %04o and %u. If nothing but names is "
+                    "in it, give it these",
+                    inside, found.st_uid, (unsigned)found.st_mode & 07777, found.st_gid,
+                    (unsigned)entry->st_mode & 07777, entry->st_gid);
+    } else if (!is_opened()) {
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, NULL, "%s", weir_last_error());
     } else if (!is_default && (entry->st_mode & 0002)) {
         cure = text_format("chmod o-w '%s'", path);
         doctor_tell(doctor, DOCTOR_WARNING, NAME, cure,
                     "%s may be written by everybody: any user could change your names", path);
-    } else if (!is_default && is_behind(inside, entry, &found)) {
-        cure = text_format("chgrp %u '%s' && chmod %04o '%s'", entry->st_gid, inside,
-                           (unsigned)entry->st_mode & 07777, inside);
-        doctor_tell(doctor, DOCTOR_WARNING, NAME, cure,
-                    "%s of user %u was made before the directory around it was opened to others: "
-                    "it has mode %04o and group %u, that one %04o and %u",
-                    inside, found.st_uid, (unsigned)found.st_mode & 07777, found.st_gid,
-                    (unsigned)entry->st_mode & 07777, entry->st_gid);
     } else {
         doctor_tell(doctor, DOCTOR_OK, NAME, NULL, "%s, mode %04o", path,
                     (unsigned)entry->st_mode & 07777);
