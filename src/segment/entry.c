@@ -285,13 +285,15 @@ static int move_to_nameless(const struct weir__rundir *dir, int from,
         result = -errno;
     if (to >= 0)
         close(to);
-    if ((result == -ENOENT || result == -EBUSY) &&
-        fstatat(from, file, &found, AT_SYMLINK_NOFOLLOW) == 0)
+    bool is_there = fstatat(from, file, &found, AT_SYMLINK_NOFOLLOW) == 0;
+    /* The new directory was taken away as it was made, or before the record came into it. */
+    if ((result == -ENOENT || result == -EBUSY) && is_there)
         return -EAGAIN;
-    /* Another one, who takes the same name away, was quicker. */
-    if ((result == -ENOTEMPTY || result == -EEXIST) &&
-        fstatat(from, file, &found, AT_SYMLINK_NOFOLLOW) != 0)
+    /* Another one, who takes the same name away, was quicker: what is left to do is to tidy up. */
+    if ((result == -ENOTEMPTY || result == -EEXIST) && !is_there)
         return -ENOENT;
+    if (result == -EBUSY)
+        result = -ENOENT;
     if (result != 0)
         unlinkat(dir->fd, nameless, AT_REMOVEDIR);
     return result;
