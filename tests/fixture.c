@@ -342,6 +342,15 @@ int companion_end(struct companion *companion)
     return status;
 }
 
+bool write_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool is_written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (fd >= 0)
+        close(fd);
+    return is_written;
+}
+
 void become(uid_t uid)
 {
     CHECK(setgroups(0, NULL) == 0);

@@ -121,6 +121,9 @@ void companion_meet(struct companion *companion);
 void companion_release(struct companion *companion);
 int companion_end(struct companion *companion);
 
+/* In a file that is there, in one call, as those of /proc want it. */
+bool write_text(const char *path, const char *text);
+
 /* In a child: become that user, for good. */
 void become(uid_t uid);
 /* Whether the test is root and other users exist here; else the test is to be skipped. */

@@ -89,21 +89,13 @@ static int reveal(void)
     return shmctl(id, IPC_SET, &found);
 }
 
-static bool put_text(const char *path, const char *text)
-{
-    int file = open(path, O_WRONLY | O_CLOEXEC);
-    bool is_put = file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text);
-    close(file);
-    return is_put;
-}
-
 static int enter_namespace(uid_t outside, uint32_t inside)
 {
     char map[64];
     snprintf(map, sizeof map, "%u %u 1", inside, outside);
     prctl(PR_SET_DUMPABLE, 1); /* else its files in /proc are root's */
-    return unshare(CLONE_NEWUSER) == 0 && put_text("/proc/self/setgroups", "deny") &&
-                   put_text("/proc/self/uid_map", map) && put_text("/proc/self/gid_map", map)
+    return unshare(CLONE_NEWUSER) == 0 && write_text("/proc/self/setgroups", "deny") &&
+                   write_text("/proc/self/uid_map", map) && write_text("/proc/self/gid_map", map)
                ? 0
                : -EAGAIN;
 }

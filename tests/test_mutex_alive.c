@@ -118,14 +118,6 @@ static void test_a_holder_of_another_namespace(void **state)
     assert_result(weir_mutex_unlock(&board->mutex), 0);
 }
 
-static int write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
-    close(fd);
-    return written == (ssize_t)strlen(text) ? 0 : -EPERM;
-}
-
 static ino_t namespace_now(void)
 {
     struct stat entry;
@@ -175,9 +167,8 @@ static int leave_for(uid_t uid, gid_t gid)
     char users[32], groups[32];
     snprintf(users, sizeof users, "%u %u 1", uid, geteuid());
     snprintf(groups, sizeof groups, "%u %u 1", gid, getegid());
-    if (unshare(CLONE_NEWUSER) != 0 || write_file("/proc/self/uid_map", users) != 0 ||
-        write_file("/proc/self/setgroups", "deny") != 0 ||
-        write_file("/proc/self/gid_map", groups) != 0)
+    if (unshare(CLONE_NEWUSER) != 0 || !write_text("/proc/self/uid_map", users) ||
+        !write_text("/proc/self/setgroups", "deny") || !write_text("/proc/self/gid_map", groups))
         return -EPERM;
     return geteuid() == uid ? 0 : -EPERM;
 }

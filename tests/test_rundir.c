@@ -574,15 +574,6 @@ static void test_opened_later(void **state)
 
 /* --- in a user namespace ------------------------------------------------------------------- */
 
-static int write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? write(fd, text, strlen(text)) : -1;
-    if (fd >= 0)
-        close(fd);
-    return length == (ssize_t)strlen(text) ? 0 : -1;
-}
-
 /* As 'unshare --user --map-root-user' does it; or as without that option. */
 static void enter_user_namespace(bool is_root)
 {
@@ -594,9 +585,8 @@ static void enter_user_namespace(bool is_root)
     snprintf(map, sizeof map, "0 %d 1", OTHER_UID);
     /* Who has changed his uid may not write there, unless he may be looked into. */
     if (is_root)
-        CHECK(prctl(PR_SET_DUMPABLE, 1) == 0 && write_file("/proc/self/uid_map", map) == 0 &&
-              write_file("/proc/self/setgroups", "deny") == 0 &&
-              write_file("/proc/self/gid_map", map) == 0);
+        CHECK(prctl(PR_SET_DUMPABLE, 1) == 0 && write_text("/proc/self/uid_map", map) &&
+              write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/gid_map", map));
 }
 
 /* Its own directory, whatever root has; and root's is neither made nor spoken of. */

@@ -212,15 +212,6 @@ static void test_namespace_changed(void **state)
 #define DRAFT "#1122334455667788"
 #define NO_USER_NAMESPACE 77
 
-static bool write_text(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    bool is_written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-    if (fd >= 0)
-        close(fd);
-    return is_written;
-}
-
 /* The same user and group, who have another number there. */
 static void enter_user_namespace(void)
 {

@@ -27,15 +27,6 @@
 #define EVIL "/weir-test-evil"
 #define OWN "/weir-test-own"
 
-static int write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? write(fd, text, strlen(text)) : -1;
-    if (fd >= 0)
-        close(fd);
-    return length == (ssize_t)strlen(text) ? 0 : -1;
-}
-
 /* --- in children ------------------------------------------------------------------------ */
 
 /* A user namespace of its own; is_mapped: in which this user is called 65534, else nobody is. */
@@ -48,9 +39,8 @@ static void leave_user_namespace(uid_t uid, bool is_mapped, int more)
     snprintf(map, sizeof map, "%d %u 1", NOBODY, (unsigned)uid);
     /* Who has changed his uid may not write there, unless he may be looked into. */
     if (is_mapped)
-        CHECK(prctl(PR_SET_DUMPABLE, 1) == 0 && write_file("/proc/self/uid_map", map) == 0 &&
-              write_file("/proc/self/setgroups", "deny") == 0 &&
-              write_file("/proc/self/gid_map", map) == 0);
+        CHECK(prctl(PR_SET_DUMPABLE, 1) == 0 && write_text("/proc/self/uid_map", map) &&
+              write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/gid_map", map));
     CHECK(geteuid() == NOBODY);
 }
 

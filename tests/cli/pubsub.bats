@@ -705,13 +705,25 @@ END
     until_so has_lines err 1
     echo one >&5
     until_so has_lines out 1
-    sleep 0.5 # more than two slices, after each of which it is tried again
+    # It wakes to try again, once a slice.
+    local before
+    before=$(slept "$sub_pid")
+    until_so has_slept "$sub_pid" $((before + 3))
     printf 'two\nthree\n' >&5
     ends "$sub_pid" 1
     [ "$(cat out)" = $'one\ntwo\nthree' ]
     [ "$(wc -l <err)" -eq 1 ]
     exec 5>&- 6>&-
     ends "$first" 0
+}
+
+# slept PID: how often it has waited in the kernel. has_slept PID N: so often, or more.
+slept() {
+    awk '/^voluntary_ctxt_switches/ { print $2 }' "/proc/$1/status"
+}
+
+has_slept() {
+    [ "$(slept "$1")" -ge "$2" ]
 }
 
 # is_there N: so many publishers are members of c.
