@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include <weir/segment.h>
+#include <weir/tap.h>
 
 #include "channel/publisher.h"
 
@@ -115,6 +116,18 @@ static void take_all_room(void *is_killed)
     weir_publisher_close(publisher);
 }
 
+/* Attaches whoever is there. */
+static uint64_t drain_tap(struct weir_tap *tap)
+{
+    unsigned char bytes[120];
+    uint64_t received = 0;
+    int result;
+    while ((result = weir_tap_receive_until(tap, bytes, sizeof bytes, NULL, NOW)) == 0)
+        received++;
+    assert_result(result, -EAGAIN);
+    return received;
+}
+
 /* What was overwritten behind the last message is told with the end, whatever call comes to it. */
 static void test_missed_behind_the_last(void **state)
 {
@@ -125,14 +138,20 @@ static void test_missed_behind_the_last(void **state)
         struct books lossy = { .subscriber = lossy_open(WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0) };
         struct books other = { .subscriber =
                                    lossy_open(WEIR_DELIVERY_RELIABLE, WEIR_START_NOW, 0) };
+        struct weir_tap *tap;
         int status;
+        assert_result(weir_tap_open(&tap, CHANNEL, NULL), 0);
         atomic_store(&board->sure[0], 0);
         pid_t publisher = crowd_fork(take_all_room, is_killed ? &is_killed : NULL);
         assert_result(weir_subscriber_wait_publisher(lossy.subscriber, until_ns), 0);
+        uint64_t tapped = drain_tap(tap);
         while (other.received < LAST)
             assert_result(lossy_read(&other, until_ns), 0);
         assert_int_equal(waitpid(publisher, &status, 0), publisher);
         assert_int_equal(status, is_killed ? SIGKILL : 0);
+        assert_int_equal(drain_tap(tap), 0);
+        assert_int_equal(weir_tap_missed(tap), LAST - tapped);
+        weir_tap_close(tap);
         lossy.way = other.way = way;
         assert_result(lossy_read(&lossy, until_ns), is_killed ? -EPIPE : -ENODATA);
         assert_int_equal(lossy.received, 0);

@@ -72,6 +72,16 @@ WEIR_EXPORT int weir_tap_receive_until(struct weir_tap *tap, void *data, size_t 
                                        struct weir_message *message, int64_t deadline_ns);
 
 /*
+ * weir_tap_missed() - how many messages were overwritten before this tap could read them
+ *
+ * Returns: their number, since the open and of all publishers. It counts them as soon as that is found, so it
+ *     may be ahead of the sum of what the messages say (message->missed): by what the next one of that
+ *     publisher is to tell, and by what was lost behind its last one, of which no message can tell.
+ * Blocking: never. Threads: one at a time. Signals: not safe.
+ */
+WEIR_EXPORT uint64_t weir_tap_missed(const struct weir_tap *tap);
+
+/*
  * weir_tap_close() - watch no more
  *
  * tap: or NULL. In a child of fork it frees the child's copy.

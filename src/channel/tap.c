@@ -36,6 +36,7 @@ struct weir_tap {
     bool is_open;
     bool is_scarce; /* there was no room for one of those that are shown */
     uint32_t changes_seen, numbers;
+    uint64_t missed;       /* of all publishers */
     uint32_t turn;         /* the slot that was looked at last */
     int64_t asked_ns;      /* when the kernel was asked for the publishers' lives */
     struct place places[]; /* by slot */
@@ -223,6 +224,7 @@ static int look_at_lane(struct weir_tap *tap, uint32_t number, bool is_asked, ui
     uint64_t missed, bytes;
     lane->walked = 0;
     for (int attempt = 0; attempt < WEIR__OVERTAKEN_MAX && weir__lane_may_walk(lane); attempt++) {
+        missed = 0;
         enum weir__found found = weir__lane_look(lane, header);
         if (found == WEIR__FOUND_MESSAGE)
             return 1;
@@ -233,6 +235,7 @@ static int look_at_lane(struct weir_tap *tap, uint32_t number, bool is_asked, ui
         }
         if (found == WEIR__FOUND_NONSENSE || weir__lane_go_on(lane, &missed, &bytes) == -EUCLEAN)
             return corrupt(tap, number);
+        tap->missed += missed;
     }
     return 0;
 }
@@ -309,6 +312,11 @@ int weir_tap_receive_until(struct weir_tap *tap, void *data, size_t capacity_byt
             result = tap->is_scarce ? attach_new(tap, true) : nap(&nap_ns, deadline_ns);
     }
     return result;
+}
+
+uint64_t weir_tap_missed(const struct weir_tap *tap)
+{
+    return tap->missed;
 }
 
 static int check_options(const struct weir_tap_options *options)

@@ -47,7 +47,6 @@ static const char help[] =
 struct watching {
     struct receiver receiver;
     struct weir_tap *tap;
-    uint64_t missed;
 };
 
 /* Between two looks whether anybody reads our output. */
@@ -62,8 +61,6 @@ static int next(struct receiver *receiver, struct weir_message *message, int64_t
                 watching->tap, receiver->room, receiver->room_bytes, message,
                 slice_ns < deadline_ns ? slice_ns : deadline_ns)) == -EMSGSIZE)
         receiver_need_room(receiver, message->size_bytes);
-    if (result == 0)
-        watching->missed += message->missed;
     return result == -ETIMEDOUT ? -EAGAIN : result;
 }
 
@@ -84,11 +81,11 @@ static int tap(const struct receiver_request *request)
         receiver->status = command_fail_weir();
     else
         receiver_print(receiver);
-    if (watching->missed > 0)
+    uint64_t missed = watching->tap ? weir_tap_missed(watching->tap) : 0;
+    if (missed > 0)
         command_note("%llu message%s overwritten before %s could be read",
-                     (unsigned long long)watching->missed,
-                     watching->missed == 1 ? " was" : "s were",
-                     watching->missed == 1 ? "it" : "they");
+                     (unsigned long long)missed, missed == 1 ? " was" : "s were",
+                     missed == 1 ? "it" : "they");
     weir_tap_close(watching->tap);
     int status = receiver_end(receiver, false);
     free(receiver->room);
