@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +51,7 @@ enum order {
     TAKEN,        /* without waiting */
     REVEAL,       /* everybody may read its memory from now on */
     CHANGE_UID,
-    ENTER_NAMESPACE, /* of users, in which its own is shown as the argument; -EAGAIN: not allowed */
+    ENTER_NAMESPACE, /* of users, in which its own is shown as the argument; negative: not allowed */
     FORBID,          /* calls from now on: enum forbidden */
     CLOSE,
 };
@@ -89,17 +88,6 @@ static int reveal(void)
     return shmctl(id, IPC_SET, &found);
 }
 
-static int enter_namespace(uid_t outside, uint32_t inside)
-{
-    char map[64];
-    snprintf(map, sizeof map, "%u %u 1", inside, outside);
-    prctl(PR_SET_DUMPABLE, 1); /* else its files in /proc are root's */
-    return unshare(CLONE_NEWUSER) == 0 && write_text("/proc/self/setgroups", "deny") &&
-                   write_text("/proc/self/uid_map", map) && write_text("/proc/self/gid_map", map)
-               ? 0
-               : -EAGAIN;
-}
-
 static int forbid(uint32_t which)
 {
     return (!(which & SHMCTL) || forbid_call(SYS_shmctl, EPERM)) &&
@@ -129,7 +117,7 @@ static int carry_out(const struct member *member, const struct told *told)
     case CHANGE_UID:
         return setresuid(told->argument, told->argument, told->argument);
     case ENTER_NAMESPACE:
-        return enter_namespace(member->uid, told->argument);
+        return enter_user_namespace(told->argument, told->argument, 0);
     case FORBID:
         return forbid(told->argument);
     default:
