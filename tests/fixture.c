@@ -374,6 +374,22 @@ void new_ipc_namespace(void)
     CHECK(unshare(CLONE_NEWIPC) == 0);
 }
 
+int enter_user_namespace(uid_t uid, gid_t gid, int more)
+{
+    char users[40], groups[40];
+    snprintf(users, sizeof users, "%u %u 1", uid, geteuid());
+    snprintf(groups, sizeof groups, "%u %u 1", gid, getegid());
+    if (unshare(CLONE_NEWUSER | more) != 0)
+        return -EAGAIN;
+    if (uid == UNMAPPED)
+        return 0;
+    /* Who has changed his uid may not write there, unless he may be looked into. */
+    bool is_mapped = prctl(PR_SET_DUMPABLE, 1) == 0 && write_text("/proc/self/uid_map", users) &&
+                     write_text("/proc/self/setgroups", "deny") &&
+                     write_text("/proc/self/gid_map", groups);
+    return is_mapped && geteuid() == uid && getegid() == gid ? 0 : -EPERM;
+}
+
 void set_sysctl(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC);

@@ -130,6 +130,13 @@ void become(uid_t uid);
 bool has_other_users(void);
 /* In a child: an IPC namespace of its own, empty, with its limits as the machine starts them. */
 void new_ipc_namespace(void);
+/*
+ * In a child: into a user namespace of its own, in which its user and group have these numbers: 0
+ * for who becomes root there; UNMAPPED for who has none, and is nobody. more: namespaces that it
+ * leaves with it. -EAGAIN: none is to be had here; -EPERM: it is, but not the numbers.
+ */
+#define UNMAPPED UINT32_MAX
+int enter_user_namespace(uid_t uid, gid_t gid, int more);
 /* In a child: write a text into a file under /proc/sys. */
 void set_sysctl(const char *path, const char *text);
 

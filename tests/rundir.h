@@ -4,23 +4,18 @@
 
 /* In a child: another run directory, and what has its name there. */
 
-#include <stdlib.h>
+#include <stdint.h>
 
-#include "fixture.h"
+#include <weir/weir.h>
 
-static inline void use_directory(const char *path)
-{
-    CHECK(setenv("WEIR_DIR", path, 1) == 0);
-}
+void use_directory(const char *path);
 
-static inline int create_named(struct weir_segment **segment, uint32_t lifetime,
-                               uint32_t semaphores)
-{
-    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
-    options.lifetime = lifetime;
-    options.semaphores = semaphores;
-    options.mode = 0660;
-    return weir_segment_create(segment, weir_by_name("dir/test"), 5000, &options);
-}
+/* The segment "dir/test", which the group may use. */
+int create_named(struct weir_segment **segment, uint32_t lifetime, uint32_t semaphores);
+
+/* Create gives the code, nothing is made; the raw ways, which need no directory, work. */
+void expect_create(int code);
+/* Open, lookup and remove give the code. */
+void expect_open(int code);
 
 #endif

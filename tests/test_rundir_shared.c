@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,23 +211,14 @@ static void test_namespace_changed(void **state)
 #define DRAFT "#1122334455667788"
 #define NO_USER_NAMESPACE 77
 
-/* The same user and group, who have another number there. */
-static void enter_user_namespace(void)
-{
-    char users[32], groups[32];
-    snprintf(users, sizeof users, "4711 %u 1", (unsigned)geteuid());
-    snprintf(groups, sizeof groups, "4711 %u 1", (unsigned)getegid());
-    if (unshare(CLONE_NEWUSER) != 0 || !write_text("/proc/self/uid_map", users) ||
-        !write_text("/proc/self/setgroups", "deny") || !write_text("/proc/self/gid_map", groups))
-        _exit(NO_USER_NAMESPACE); /* this machine allows none */
-    CHECK(geteuid() == 4711);
-}
-
 static void act_elsewhere(void *argument)
 {
     struct weir_segment *segment = NULL;
     (void)argument;
-    enter_user_namespace();
+    /* The same user and group, who have another number there. */
+    if (enter_user_namespace(4711, 4711, 0) != 0)
+        _exit(NO_USER_NAMESPACE); /* this machine allows none */
+    CHECK(geteuid() == 4711);
     CHECK_RESULT(weir_segment_open(&segment, weir_by_name("dir/test"), 0, NULL), -EPERM);
     CHECK(strstr(weir_last_error(), "another user namespace"));
     CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), -EPERM);

@@ -11,11 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
@@ -32,15 +30,12 @@
 /* A user namespace of its own; is_mapped: in which this user is called 65534, else nobody is. */
 static void leave_user_namespace(uid_t uid, bool is_mapped, int more)
 {
-    char map[32];
+    uid_t there = is_mapped ? NOBODY : UNMAPPED;
     become(uid);
-    if (unshare(CLONE_NEWUSER | more) != 0)
+    int result = enter_user_namespace(there, there, more);
+    if (result == -EAGAIN)
         _exit(77); /* not to be had here */
-    snprintf(map, sizeof map, "%d %u 1", NOBODY, (unsigned)uid);
-    /* Who has changed his uid may not write there, unless he may be looked into. */
-    if (is_mapped)
-        CHECK(prctl(PR_SET_DUMPABLE, 1) == 0 && write_text("/proc/self/uid_map", map) &&
-              write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/gid_map", map));
+    CHECK_RESULT(result, 0);
     CHECK(geteuid() == NOBODY);
 }
 
