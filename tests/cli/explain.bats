@@ -281,7 +281,7 @@ on_terminal() {
         "$WEIR" explain --man "$topic" >page.7
         "$WEIR" explain --example "$topic" >example.c
         mandoc -T ascii -O width=120 page.7 | plain |
-            sed -n '/^EXAMPLES$/,/^WITH WEIR$/{/^[A-Z]/d;s/^ \{11\}//;p}' >from_page
+            sed -n '/^EXAMPLES$/,/^ *\$ cc /{/^[A-Z]/d;/^ *\$ cc /d;s/^ \{11\}//;p}' >from_page
         diff <(sed '/./,$!d' from_page | sed -e :a -e '/^\n*$/{$d;N;ba' -e '}') example.c
     done
 }
