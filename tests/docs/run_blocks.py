@@ -23,6 +23,7 @@ What the line that opens a block says:
   console status=N        the last command ends with status N; the others, and all elsewhere,
                           with 0, except before a "$ echo $?"
   console libc=glibc      as console; left out when cc does not use glibc
+  console kernel=MSG_COPY as console; left out when the kernel was built without MSG_COPY
   sh tested=PATH          not run here: each line stands in the checkout's PATH, which does it
   text                    a picture, or something to read
 Any other block is an error, and so is a link to a file that is not there. The shell's notices
@@ -35,6 +36,8 @@ With --files FOLDER each written file must stand there too, behind a line with i
 --write puts it there.
 """
 import argparse
+import ctypes
+import errno
 import os
 import pty
 import pwd
@@ -309,6 +312,17 @@ def run_console(shell, block):
                         + shell.output())
 
 
+def kernel_has_msg_copy():
+    """Asked of a queue that cannot be there: without MSG_COPY the kernel does not look for it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.msgrcv.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long,
+                            ctypes.c_int]
+    message = ctypes.create_string_buffer(64)
+    ipc_nowait, msg_copy = 0o4000, 0o40000
+    libc.msgrcv(0x7fffffff, message, 8, 0, ipc_nowait | msg_copy)
+    return ctypes.get_errno() != errno.ENOSYS
+
+
 class Reader:
     """Somebody who reads the document and does what it says."""
 
@@ -393,6 +407,8 @@ class Reader:
                 raise Wrong(f"this is no passage of {options['in']}")
         elif kind == "console" and options.get("libc") == "glibc" and not self.has_glibc():
             print(f"line {block.line} is left out: it is about glibc")
+        elif kind == "console" and options.get("kernel") == "MSG_COPY" and not kernel_has_msg_copy():
+            print(f"line {block.line} is left out: this kernel has no MSG_COPY")
         elif kind == "console":
             run_console(self.shell, block)
         elif kind == "sh" and "tested" in options:
