@@ -115,7 +115,8 @@ on_terminal() {
     says msgget 'make a second one: File exists' 'a message of the last run' \
         'open after removal: No such file or directory'
     says msgsnd 'of type 0: Invalid argument' 'one was taken, and the child could send'
-    says msgrcv '-2: 1 fire' ' 9: No message of desired type' ' 0: 7 a le'
+    says msgrcv 'up to 2:     1 fire' 'of type 7:   2 a visitor' 'No message of desired type' \
+        'cut:           7 a le'
     says msgctl '2 in the queue' 'a third one: Resource temporarily unavailable' \
         'the child has seen the end'
     says fork 'before fork: copied 1, shared 1' 'after it:    copied 1, shared 2'
@@ -281,7 +282,7 @@ on_terminal() {
         "$WEIR" explain --man "$topic" >page.7
         "$WEIR" explain --example "$topic" >example.c
         mandoc -T ascii -O width=120 page.7 | plain |
-            sed -n '/^EXAMPLES$/,/^WITH WEIR$/{/^[A-Z]/d;s/^ \{11\}//;p}' >from_page
+            sed -n '/^EXAMPLES$/,/^ *\$ cc /{/^[A-Z]/d;/^ *\$ cc /d;s/^ \{11\}//;p}' >from_page
         diff <(sed '/./,$!d' from_page | sed -e :a -e '/^\n*$/{$d;N;ba' -e '}') example.c
     done
 }

@@ -16,20 +16,28 @@ What the line that opens a block says:
                           what it prints. "[...]" stands for any text, alone for any lines
   console numbers=any     any number and any run of spaces will do for each other (0x00000000 and
                           0xffffffff stand for themselves); "you" is the user's name
+  console vary=3,0x1f,you each of these words stands for what varies: a number of its kind (of
+                          digits, or of hexadecimal ones), or the user's name; in all places where it
+                          stands, for the same one. Any run of spaces will do; all else is compared
+                          as it is
   console status=N        the last command ends with status N; the others, and all elsewhere,
                           with 0, except before a "$ echo $?"
   console libc=glibc      as console; left out when cc does not use glibc
+  console kernel=MSG_COPY as console; left out when the kernel was built without MSG_COPY
   sh tested=PATH          not run here: each line stands in the checkout's PATH, which does it
   text                    a picture, or something to read
 Any other block is an error, and so is a link to a file that is not there. The shell's notices
 that a job starts, is stopped or has ended are not compared: they come when they like.
 
-With --only KIND blocks of other kinds are left alone: another test does them. With --program FILE
-commands find this program by its name, as if it were installed.
+With --marked a block of another kind than console is left alone when its line says nothing but
+the language: another test does it. With --program FILE commands find this program by its name, as
+if it were installed.
 With --files FOLDER each written file must stand there too, behind a line with its licence;
 --write puts it there.
 """
 import argparse
+import ctypes
+import errno
 import os
 import pty
 import pwd
@@ -114,26 +122,78 @@ def apply_diff(block, old):
     return result + rest
 
 
-def regex_of(expected, any_number):
+def user_name():
+    return f"(?:you|{re.escape(pwd.getpwuid(os.getuid()).pw_name)})"
+
+
+class Exact:
+    """Every word of an output counts."""
+
+    def split(self, text):
+        return [text]
+
+    def regex(self, part):
+        return re.escape(part)
+
+
+class AnyNumber(Exact):
+    """numbers=any"""
+
+    def split(self, text):
+        return re.split(r"(0x[0-9a-f]+|\d+| +|\byou\b)", text)
+
+    def regex(self, part):
+        if part in ("0x00000000", "0xffffffff"):
+            return part
+        if part.startswith("0x"):
+            return "0x[0-9a-f]+"
+        if part == "you":
+            return user_name()
+        if part.isdigit():
+            return r"\d+"
+        return " +" if part.startswith(" ") else re.escape(part)
+
+
+class Vary(Exact):
+    """vary=WORD,...: its first occurrence in a block says what the others are."""
+
+    def __init__(self, words, lines):
+        self.groups, self.seen = {}, set()
+        for number, word in enumerate(words):
+            if not any(re.search(self.whole(word), line) for line in lines):
+                raise Wrong(f"'{word}' shall vary and is not in the output")
+            self.groups[word] = f"vary{number}"
+
+    @staticmethod
+    def whole(word):
+        """Hexadecimal digits may be a part of more of them: those of a key are of a file."""
+        return rf"\b{word}\b" if word.isdigit() or word == "you" else re.escape(word)
+
+    @staticmethod
+    def kind(word):
+        if word == "you":
+            return user_name()
+        digits = re.fullmatch("(0x)?[0-9a-f]+", word)
+        if not digits:
+            raise Wrong(f"'{word}' is no number that could vary")
+        return r"\d+" if word.isdigit() else f"{digits[1] or ''}[0-9a-f]+"
+
+    def split(self, text):
+        longest_first = sorted(self.groups, key=len, reverse=True)
+        return re.split("(" + "|".join([" +", *map(self.whole, longest_first)]) + ")", text)
+
+    def regex(self, part):
+        if part not in self.groups:
+            return " +" if part.startswith(" ") else re.escape(part)
+        group = self.groups[part]
+        if part in self.seen:
+            return f"(?P={group})"
+        self.seen.add(part)
+        return f"(?P<{group}>{self.kind(part)})"
+
+
+def regex_of(expected, words):
     """The regular expression that an expected output stands for."""
-
-    def piece(text):
-        parts = []
-        for part in re.split(r"(0x[0-9a-f]+|\d+| +|\byou\b)" if any_number else r"(\0)", text):
-            if any_number and part in ("0x00000000", "0xffffffff"):
-                parts.append(part)
-            elif any_number and part.startswith("0x"):
-                parts.append("0x[0-9a-f]+")
-            elif any_number and part == "you":
-                parts.append(f"(?:you|{re.escape(pwd.getpwuid(os.getuid()).pw_name)})")
-            elif any_number and part.isdigit():
-                parts.append(r"\d+")
-            elif any_number and part.startswith(" "):
-                parts.append(" +")
-            else:
-                parts.append(re.escape(part))
-        return "".join(parts)
-
     regex = ""
     for line in expected:
         if JOB_NOTICE.fullmatch(line):
@@ -141,7 +201,8 @@ def regex_of(expected, any_number):
         if line.strip() == "[...]":
             regex += r"(?:.*\n)*?"
         else:
-            pieces = [piece(part) for part in line.rstrip().split("[...]")]
+            pieces = ["".join(map(words.regex, words.split(part)))
+                      for part in line.rstrip().split("[...]")]
             regex += ".*?".join(pieces) + " *\n"
     return regex
 
@@ -219,16 +280,24 @@ def commands_of(block):
     return commands
 
 
+def words_of(block, commands):
+    """Which words of the block's output count."""
+    if "vary" in block.options:
+        return Vary(block.options["vary"].split(","), [line for _, shown in commands
+                                                       for line in shown])
+    return AnyNumber() if block.options.get("numbers") == "any" else Exact()
+
+
 def run_console(shell, block):
     """Output is compared from the block's start on: what a program in the background prints may
     come before or after the next prompt."""
     commands = commands_of(block)
+    words = words_of(block, commands)
     shell.start()
     regex, shown = "", []
     for index, (command, expected) in enumerate(commands):
         last = index + 1 == len(commands)
-        any_number = block.options.get("numbers") == "any" and command != "echo $?"
-        regex += regex_of(expected, any_number)
+        regex += regex_of(expected, Exact() if command == "echo $?" else words)
         shown += expected
         status = shell.run(command, re.compile(regex))
         matches = re.fullmatch if last else re.match
@@ -241,6 +310,17 @@ def run_console(shell, block):
         if status != wanted and not asked:
             raise Wrong(f"$ {command}\nended with status {status}, not {wanted}; printed was:\n"
                         + shell.output())
+
+
+def kernel_has_msg_copy():
+    """Asked of a queue that cannot be there: without MSG_COPY the kernel does not look for it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.msgrcv.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long,
+                            ctypes.c_int]
+    message = ctypes.create_string_buffer(64)
+    ipc_nowait, msg_copy = 0o4000, 0o40000
+    libc.msgrcv(0x7fffffff, message, 8, 0, ipc_nowait | msg_copy)
+    return ctypes.get_errno() != errno.ENOSYS
 
 
 class Reader:
@@ -327,6 +407,8 @@ class Reader:
                 raise Wrong(f"this is no passage of {options['in']}")
         elif kind == "console" and options.get("libc") == "glibc" and not self.has_glibc():
             print(f"line {block.line} is left out: it is about glibc")
+        elif kind == "console" and options.get("kernel") == "MSG_COPY" and not kernel_has_msg_copy():
+            print(f"line {block.line} is left out: this kernel has no MSG_COPY")
         elif kind == "console":
             run_console(self.shell, block)
         elif kind == "sh" and "tested" in options:
@@ -342,7 +424,8 @@ def main():
     parser.add_argument("--build", help="the build folder that the document installs from")
     parser.add_argument("--cc", default="cc")
     parser.add_argument("--flag", action="append", default=[], help="one more for the compiler")
-    parser.add_argument("--only", metavar="KIND", help="follow blocks of this kind alone")
+    parser.add_argument("--marked", action="store_true",
+                        help="leave a block alone that names only its language, but for console")
     parser.add_argument("--program", action="append", default=[], metavar="FILE",
                         help="one more that the commands find")
     parser.add_argument("--grace", type=float, default=10, metavar="SECONDS", help="for what a "
@@ -367,7 +450,7 @@ def main():
         check_links(arguments.document)
         reader = Reader(arguments, folder)
         for block in read_blocks(arguments.document):
-            if arguments.only not in (None, block.language):
+            if arguments.marked and block.language != "console" and not block.options:
                 continue
             try:
                 reader.follow(block)

@@ -92,6 +92,12 @@ $ kill -CONT %1; kill $!; wait
 $ ./one
 one 77 0xf end
 ```
+```console vary=77,c0ffee,0xbeef,you
+$ echo 5 50 at 0x1d, 7 of $(id -un) is id:7, 0x57badf is 57 and badf, then 7
+5 50 at 0xbeef, 77 of you is id:77, 0x57c0ffee is 57 and c0ffee, then 77
+$ echo   "7    again"
+77 again
+```
 ```console status=3
 $ ./three
 three
@@ -135,6 +141,44 @@ is_false "other words, where numbers do not count" 'but this is:' <<'END_OF_DOCU
 ```console numbers=any
 $ echo 4 apples
 5 pears
+```
+END_OF_DOCUMENT
+is_false "another number, where a different one may vary" 'but this is:' <<'END_OF_DOCUMENT'
+```console vary=3
+$ echo id 7, 14 bytes
+id 3, 13 bytes
+```
+END_OF_DOCUMENT
+is_false "another word beside a number that varies" 'but this is:' <<'END_OF_DOCUMENT'
+```console vary=3
+$ echo id 7 again
+id 3 anew
+```
+END_OF_DOCUMENT
+is_false "two numbers where one is shown twice" 'but this is:' <<'END_OF_DOCUMENT'
+```console vary=3
+$ echo id 7
+id 3
+$ echo id 8 again
+id 3 again
+```
+END_OF_DOCUMENT
+is_false "a word where a number varies" 'but this is:' <<'END_OF_DOCUMENT'
+```console vary=3
+$ echo id none
+id 3
+```
+END_OF_DOCUMENT
+is_false "what varies and is nowhere" "'4' shall vary and is not in the output" <<'END_OF_DOCUMENT'
+```console vary=4
+$ echo id 3, 44 bytes
+id 3, 44 bytes
+```
+END_OF_DOCUMENT
+is_false "what varies and is no number" "'apples' is no number" <<'END_OF_DOCUMENT'
+```console vary=apples
+$ echo apples
+apples
 ```
 END_OF_DOCUMENT
 is_false "a command that fails" 'ended with status 1' <<'END_OF_DOCUMENT'
@@ -199,17 +243,21 @@ END_OF_DOCUMENT
 
 printf '#!/bin/sh\necho here\n' >"$folder/a_program"
 chmod +x "$folder/a_program"
-options="--only console --program $folder/a_program"
-is_true "blocks of another kind, and a program that is nowhere else" <<'END_OF_DOCUMENT'
+options="--marked --program $folder/a_program"
+is_true "blocks that nothing is said of, and a program that is nowhere else" <<'END_OF_DOCUMENT'
 ```c
 this is not looked at
+```
+```c file=one.c
+int main(void) { return 0; }
 ```
 ```console
 $ a_program
 here
+$ cc -o one one.c && ./one
 ```
 END_OF_DOCUMENT
-is_false "other output, of the kind that is asked for" 'but this is:' <<'END_OF_DOCUMENT'
+is_false "a console block that nothing is said of" 'but this is:' <<'END_OF_DOCUMENT'
 ```console
 $ a_program
 there

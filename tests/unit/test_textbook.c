@@ -76,8 +76,11 @@ static void test_accepts_the_textbook(void **state)
     assert_int_equal(book.topic_count, TOPICS);
     assert_int_equal(book.chapter_count, 4);
     assert_true(slice_is(book.chapters[0].title, "Summary"));
-    for (size_t i = 0; i < book.topic_count; i++)
-        assert_true(textbook_example(&book.topics[i]).length > 100);
+    for (size_t i = 0; i < book.topic_count; i++) {
+        struct slice program = textbook_example(&book.topics[i]);
+        assert_true(program.length > 100);
+        assert_memory_equal(program.at, "#", 1);
+    }
 }
 
 /* Each part of each topic in turn loses its heading, and then its contents. */
@@ -119,6 +122,9 @@ static void test_refuses_what_is_wrong_inside(void **state)
         { "## shmget", "int main(void)",
           "int a_line_of_code_that_no_terminal_of_eighty_columns_can_show_on_one_single_line;",
           "too long" },
+        { "## shmget", "$ cc -o", "cc -o", "how it is run" },
+        { "## shmget", "\n```\n\n### With weir", "\n```\n\n```c\nint one;\n```\n\n### With weir",
+          "how it is run" },
         { "## semop", "Also: semtimedop.", "See semtimedop.", "Also" },
         { "## semop", "### Flags\n", "#### Flags\n", "no heading" },
         { "## sem_open", "int sem_post(sem_t *sem);", "```\n\n```c", "one piece of code" },

@@ -32,9 +32,20 @@ static bool fail_at(const struct check *check, const char *at, struct slice topi
 /* What a part is made of. */
 struct contents {
     size_t paragraphs, items, bold_items, tables, codes;
-    size_t columns;    /* of the last table */
-    struct slice code; /* the last one */
+    size_t columns;            /* of the last table */
+    size_t longest;            /* line of the codes */
+    struct slice code, output; /* the first code, and the last one */
 };
+
+static size_t code_lines(struct slice code, size_t *longest)
+{
+    struct slice line;
+    size_t lines = 0;
+    for (; slice_line(&code, &line); lines++)
+        if (line.length > *longest)
+            *longest = line.length;
+    return lines;
+}
 
 static bool count_contents(struct slice part, struct contents *contents, const char **error)
 {
@@ -59,8 +70,10 @@ static bool count_contents(struct slice part, struct contents *contents, const c
             contents->columns = markdown_row(&rest, cells);
             break;
         case MARKDOWN_CODE:
-            contents->codes++;
-            contents->code = block.text;
+            if (!contents->codes++)
+                contents->code = block.text;
+            contents->output = block.text;
+            code_lines(block.text, &contents->longest);
             break;
         }
         if (reader.error)
@@ -70,22 +83,24 @@ static bool count_contents(struct slice part, struct contents *contents, const c
     return !reader.error;
 }
 
-static size_t code_lines(struct slice code, size_t *longest)
+/* A program, and how it is run. */
+static const char *example_fault(const struct contents *has)
 {
-    struct slice line;
-    size_t lines = 0;
-    *longest = 0;
-    for (; slice_line(&code, &line); lines++)
-        if (line.length > *longest)
-            *longest = line.length;
-    return lines;
+    static const char prompt[] = "$ ";
+    size_t longest = 0, lines = code_lines(has->code, &longest);
+    if (!lines)
+        return "needs one program";
+    if (lines > TEXTBOOK_EXAMPLE_LINES)
+        return "the program is too long";
+    bool runs = has->codes == 2 && has->output.length > sizeof prompt &&
+                memcmp(has->output.at, prompt, sizeof prompt - 1) == 0;
+    return runs ? NULL : "needs one program, how it is run and what it prints";
 }
 
 /* What is wrong with a part; NULL when nothing is. */
 static const char *part_fault(enum textbook_part part, const struct contents *has)
 {
-    size_t longest, lines = code_lines(has->code, &longest);
-    if (longest > TEXTBOOK_CODE_COLUMNS)
+    if (has->longest > TEXTBOOK_CODE_COLUMNS)
         return "a line of the code is too long";
     switch (part) {
     case PART_PROTOTYPE:
@@ -104,9 +119,7 @@ static const char *part_fault(enum textbook_part part, const struct contents *ha
             return "needs three items at least";
         return has->items == has->bold_items ? NULL : "each item has to begin in bold";
     case PART_EXAMPLE:
-        if (has->codes != 1 || !lines)
-            return "needs one program";
-        return lines <= TEXTBOOK_EXAMPLE_LINES ? NULL : "the program is too long";
+        return example_fault(has);
     case PART_WEIR:
         return has->codes && has->paragraphs ? NULL : "needs a paragraph and code";
     case PART_COUNT:

@@ -72,7 +72,7 @@ const struct textbook_topic *textbook_find(const struct textbook *book, const ch
 /* The name that is most like this one, into nearest; false when none is. */
 bool textbook_nearest(const struct textbook *book, const char *name, struct slice *nearest);
 
-/* The code of a topic's example. */
+/* The program of a topic's example. */
 struct slice textbook_example(const struct textbook_topic *topic);
 
 #endif
