@@ -104,7 +104,8 @@ WEIR_EXPORT int weir_subscriber_publishers(const struct weir_subscriber *subscri
  *     in <weir/channel.h>).
  *
  * Of several publishers that have messages each has its turn, 8 KiB or a message long. That one
- * of them ends, while others are there, is not told. When an end is told, -ENODATA or -EPIPE,
+ * of them ends, while others are there, is not told; nor that of one that came and went without a message
+ * between two looks. When an end is told, -ENODATA or -EPIPE,
  * message->missed says how many messages were overwritten behind the last ones that were taken, of all
  * publishers that have gone since one was told before; all else of it is 0.
  * Blocking: until a message or the deadline.

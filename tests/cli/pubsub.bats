@@ -284,6 +284,23 @@ with_end() {
     until_so has_lines end 1
 }
 
+has_a_subscriber() {
+    "$WEIR" info "$1" 2>/dev/null | grep '^subscriber' >/dev/null
+}
+
+@test "the end of a publisher that had nothing to say is noticed, too" {
+    local round
+    for round in {1..20}; do
+        "$WEIR" sub --until-end c >out 2>out.err 3>&- &
+        sub_pid=$!
+        children+=("$sub_pid")
+        until_so has_a_subscriber c
+        works "$WEIR" pub c </dev/null
+        ends "$sub_pid" 0
+    done
+    [ ! -s out ]
+}
+
 @test "the end of the last publisher, only when asked for" {
     with_end
     exec 5>&-

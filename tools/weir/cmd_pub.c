@@ -328,6 +328,21 @@ static int await_taken(struct publication *publication)
     return result == 0 ? STATUS_OK : fail(result);
 }
 
+/* Enough for whoever looks at all; who is stopped learns nothing of a publisher without a message. */
+#define NOTICED_NS (200 * WEIR_MILLISECOND_NS)
+
+/*
+ * Without a message nobody need have noticed that this publisher was there: so whoever waits for its end is
+ * given the time to.
+ */
+static void be_noticed(const struct publication *publication)
+{
+    int count = weir_publisher_subscribers(publication->publisher);
+    if (publication->sent == 0 && count > 0)
+        weir_publisher_wait_subscribers(publication->publisher, (uint32_t)count,
+                                        weir_deadline_ns(NOTICED_NS));
+}
+
 /* Nobody, from the begin to the end: what was published is gone. */
 static void tell_of_nobody(struct publication *publication)
 {
@@ -364,6 +379,7 @@ static int run_publication(const struct request *request)
                      publication.sent == 1 ? " was" : "s were");
     else if (status == STATUS_OK)
         tell_of_nobody(&publication);
+    be_noticed(&publication);
     weir_publisher_close(publication.publisher);
     return status == STATUS_OK && publication.has_left_out ? STATUS_FAILURE : status;
 }
