@@ -91,6 +91,51 @@ static void test_turns(void **state)
     weir_subscriber_close(subscriber);
 }
 
+enum way { RECEIVED, TAKEN, HELD, IN_BURSTS, WAYS };
+
+static void get_one(struct weir_subscriber *subscriber, enum way way)
+{
+    struct weir_message message;
+    uint64_t number;
+    if (way == RECEIVED) {
+        assert_result(weir_subscriber_receive_until(subscriber, &number, sizeof number, NULL, NOW),
+                      0);
+    } else if (way == IN_BURSTS) {
+        assert_result(weir_subscriber_take_many_until(subscriber, &message, 1, NOW), 1);
+        assert_result(weir_subscriber_release_many(subscriber, &message, 1), 0);
+    } else {
+        assert_result(weir_subscriber_take_until(subscriber, &message, NOW), 0);
+        if (way == TAKEN)
+            assert_result(weir_subscriber_release(subscriber, &message), 0);
+    }
+}
+
+/*
+ * A turn may be hundreds of messages, and each of them a long time: who comes meanwhile is met by one of the
+ * next two calls, however the messages are read.
+ */
+static void test_who_comes_is_met_at_once(void **state)
+{
+    (void)state;
+    for (enum way way = RECEIVED; way < WAYS; way++) {
+        struct weir_subscriber *subscriber = crowd_subscriber();
+        struct weir_publisher *first = crowd_publisher(WEIR_RING_BYTES_MIN);
+        assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+        for (uint64_t i = 0; i < 2000; i++)
+            assert_result(weir_publisher_send_until(first, &i, sizeof i, 0, NOW), 0);
+        for (unsigned i = 0; i < 5; i++)
+            get_one(subscriber, way);
+        struct weir_publisher *second = crowd_publisher(WEIR_RING_BYTES_MIN);
+        assert_result(weir_publisher_send_until(second, "x", 1, 0, NOW), -EAGAIN);
+        for (unsigned i = 0; i < 2; i++)
+            get_one(subscriber, way);
+        assert_result(weir_publisher_send_until(second, "x", 1, 0, NOW), 0);
+        weir_publisher_close(second);
+        weir_publisher_close(first);
+        weir_subscriber_close(subscriber);
+    }
+}
+
 /* While one floods without a pause, others come and go in one place: each is met and heard. */
 static void test_place_taken_again(void **state)
 {
@@ -456,6 +501,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CROWD_TEST(test_turns),
+        CROWD_TEST(test_who_comes_is_met_at_once),
         CROWD_TEST(test_place_taken_again),
         CROWD_TEST(test_held_of_a_former),
         CROWD_TEST(test_held_of_several),

@@ -77,9 +77,9 @@ WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publish
  *     or -EACCES (this process has become another user since it opened the channel, or may not ask
  *     the kernel any more who it is: see there).
  * Blocking: while the ring has no room because of the slowest subscriber, or while one has not
- *     attached this publisher's ring: one that waits does so at once, any other at its next call (so
- *     one that is open and is not used, be it that its last publisher has ended, holds up each that
- *     comes: close it; and see "Both sides in one thread" in <weir/channel.h>); never when nobody
+ *     attached this publisher's ring: one that waits does so at once, any other by its next call or the
+ *     one behind it (so one that is open and is not used, be it that its last publisher has ended, holds up
+ *     each that comes: close it; and see "Both sides in one thread" in <weir/channel.h>); never when nobody
  *     has subscribed.
  */
 WEIR_EXPORT int weir_publisher_send_until(struct weir_publisher *publisher, const void *data,

@@ -39,7 +39,7 @@ void weir__publisher_tell(const struct weir_publisher *publisher, enum weir__ref
         return;
     else if (has_joiner(publisher))
         why = "a subscriber has not attached this publisher's ring yet: one that waits does so at "
-              "once, any other at its next call";
+              "once, any other by its next call or the one behind it";
     else if (is_room_in_pieces(publisher))
         why =
             "no room in one piece: messages that subscribers hold lie scattered over the ring, and "

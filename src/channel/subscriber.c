@@ -110,10 +110,11 @@ int weir__subscriber_find(struct weir_subscriber *subscriber, uint64_t *header, 
     return is_message(&place, *header) ? 0 : find(subscriber, header, deadline_ns);
 }
 
-/* The last thing that a call does: it is jumped to, and gives 0. */
-static __attribute__((noinline, cold)) int wake_publisher(struct weir_subscriber *subscriber,
-                                                          struct weir__lane *lane)
+/* The last thing that a call does, where somebody sleeps or has come: it is jumped to, and gives 0. */
+static __attribute__((noinline, cold)) int look_up(struct weir_subscriber *subscriber,
+                                                   struct weir__lane *lane)
 {
+    weir__lane_mind_others(lane);
     weir__wake(&lane->waker, weir__side_stats(&subscriber->side));
     return 0;
 }
@@ -132,8 +133,9 @@ static inline int store_cursor(struct weir_subscriber *subscriber, struct weir__
     /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
      * weir__publisher_reader_has_released(). */
     atomic_store_explicit(&entry->cursor, head, memory_order_release);
-    if (__builtin_expect(weir__waker_look(&lane->waker) != lane->waker.rung, 0))
-        return wake_publisher(subscriber, lane);
+    if (__builtin_expect(
+            weir__waker_look(&lane->waker) != lane->waker.rung || weir__lane_has_others(lane), 0))
+        return look_up(subscriber, lane);
     return 0;
 }
 
@@ -141,6 +143,8 @@ static inline int store_cursor(struct weir_subscriber *subscriber, struct weir__
 static __attribute__((noinline)) int take_any(struct weir_subscriber *subscriber,
                                               struct weir_message *message, int64_t deadline_ns)
 {
+    if (subscriber->live->lane)
+        weir__lane_mind_others(subscriber->live->lane); /* it may hold all, and release nothing */
     struct place place = place_of(subscriber);
     uint64_t header = load_header(&place);
     int result = weir__side_check(&subscriber->side);

@@ -60,13 +60,15 @@ static inline struct weir__ring weir__ring_of(unsigned char *lane, uint64_t capa
 struct weir__lane {
     /* Used for each message. */
     _Alignas(WEIR__LINE_BYTES) uint64_t head; /* the next record */
-    uint64_t stop;   /* one that ends there at most is read without a look around */
-    uintptr_t lap;   /* where position 0 would lie, if the lap that stop is in were the first */
-    uint64_t count;  /* the next message's sequence */
-    uint32_t number; /* of the lanes of this subscriber: no two alike, as sessions may be */
+    uint64_t stop;       /* one that ends there at most is read without a look around */
+    uintptr_t lap;       /* where position 0 would lie, if the lap that stop is in were the first */
+    uint64_t count;      /* the next message's sequence */
+    uint32_t number;     /* of the lanes of this subscriber: no two alike, as sessions may be */
+    uint32_t slots_seen; /* the publishers' changes, when their slots were looked at for it */
     struct weir__entry_shm *entry; /* its own in our page */
     struct weir__ring ring;
-    struct weir__waker waker; /* of the publisher */
+    struct weir__waker waker;      /* of the publisher */
+    const weir__atomic_u32 *slots; /* of the publishers: their changes */
 
     uint64_t turn_end;        /* from there on it is another lane's turn */
     uint64_t waited;          /* the count when it was waited for last */
@@ -313,6 +315,26 @@ static inline void weir__lane_set_stop(struct weir__lane *lane)
     uint64_t end = start + lane->ring.capacity;
     lane->lap = (uintptr_t)lane->ring.bytes - start;
     lane->stop = lane->turn_end < end ? lane->turn_end : end;
+}
+
+/* Whether the publishers' slots have changed since they were looked at for this lane. */
+static inline bool weir__lane_has_others(const struct weir__lane *lane)
+{
+    /* Relaxed [slot.changes]: a reason for a look around, which loads it once more. Pairs with
+     * weir__slots_changed(). */
+    return atomic_load_explicit(lane->slots, memory_order_relaxed) != lane->slots_seen;
+}
+
+/*
+ * Then who has come is not to wait for the end of a turn, which may be hundreds of messages away, and
+ * each of them a long time: the next message is looked for all around.
+ */
+static inline void weir__lane_mind_others(struct weir__lane *lane)
+{
+    if (__builtin_expect(!weir__lane_has_others(lane), 1))
+        return;
+    lane->slots_seen = atomic_load_explicit(lane->slots, memory_order_relaxed);
+    lane->stop = 0;
 }
 
 /* Whether bytes that were read at this place of a lane, and behind it, can be believed. */

@@ -58,6 +58,8 @@ static int make_lane(struct weir_subscriber *subscriber, struct weir__peer *peer
     lane->entry = entry_of(subscriber, peer->number);
     lane->is_validated = subscriber->side.is_lossy || lane->shm->evicts != 0;
     lane->waker = weir__peer_waker(&subscriber->side, peer, &lane->shm->epoch);
+    lane->slots = weir__side_others(&subscriber->side)->changes;
+    lane->slots_seen = subscriber->changes_seen;
     /* That of a former one moves the cursor no more. */
     weir__lane_berth(subscriber, lane)->lane = lane;
     weir__lane_berth(subscriber, lane)->is_attached = true;

@@ -81,6 +81,7 @@ void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__la
      * weir__publisher_reader_has_released(). */
     atomic_store_explicit(&lane->entry->cursor, cursor, memory_order_release);
     weir__wake(&lane->waker, weir__side_stats(&subscriber->side));
+    weir__lane_mind_others(lane);
 }
 
 void weir__lane_skip(struct weir_subscriber *subscriber, struct weir__lane *lane, uint64_t missed,
