@@ -2,6 +2,7 @@
 #include "base/bells.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -238,7 +239,7 @@ static int wait_by_thread(struct weir__bells *bells)
     return result;
 }
 
-int weir__bells_wait(struct weir__bells *bells)
+static int wait_for_all(struct weir__bells *bells)
 {
     if (!bells->is_uring_useless) {
         if (try_uring(bells) == 0)
@@ -246,4 +247,17 @@ int weir__bells_wait(struct weir__bells *bells)
         bells->is_uring_useless = true;
     }
     return wait_by_thread(bells);
+}
+
+/*
+ * A thread that is cancelled here (close(2), read(2)) would leave a queue that is half closed, and who closes
+ * the set would unmap the same addresses again, which may be somebody else's by then.
+ */
+int weir__bells_wait(struct weir__bells *bells)
+{
+    int cancelling;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
+    int result = wait_for_all(bells);
+    pthread_setcancelstate(cancelling, NULL);
+    return result;
 }
