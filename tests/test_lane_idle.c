@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <weir/channel.h>
@@ -69,8 +71,47 @@ static void in_poll(void)
     CHECK(poll(&entry, 1, IDLE_SECONDS * 1000) == 0);
 }
 
-static void (*const waits[])(void) = { for_a_publisher, for_a_message, for_room, in_poll };
-static const char *const names[] = { "for a publisher", "for a message", "for room", "in poll" };
+/* A sandbox that forbids further descriptors forbids poll(2), too. */
+static void in_epoll_without_poll(void)
+{
+    struct rlimit limit, none;
+    struct epoll_event event = { .events = EPOLLIN };
+    CHECK_RESULT(weir_publisher_open(&publisher, "epolled", &small_ring), 0);
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "epolled", NULL), 0);
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, weir_subscriber_fd(subscriber), &event) == 0);
+    CHECK_RESULT(weir_subscriber_receive_until(subscriber, NULL, 0, NULL, 0), -EAGAIN);
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    none = (struct rlimit){ 0, limit.rlim_max };
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    CHECK(epoll_wait(epoll, &event, 1, IDLE_SECONDS * 1000) == 0);
+    CHECK_RESULT(weir_publisher_send_until(publisher, NULL, 0, 0, 0), 0);
+    CHECK(epoll_wait(epoll, &event, 1, 20000) == 1);
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+/* One that looks for a moment does so once, and not after each slice. */
+static void with_a_long_look(void)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    char byte;
+    options.spin_ns = 1000000;
+    CHECK_RESULT(weir_publisher_open(&publisher, "looked", &small_ring), 0);
+    CHECK_RESULT(weir_subscriber_open(&subscriber, "looked", &options), 0);
+    CHECK_RESULT(weir_subscriber_receive_until(subscriber, &byte, 1, NULL, deadline()), -ETIMEDOUT);
+}
+
+static const struct {
+    const char *name;
+    void (*wait)(void);
+} waits[] = {
+    { "for a publisher", for_a_publisher },
+    { "for a message", for_a_message },
+    { "for room", for_room },
+    { "in poll", in_poll },
+    { "in epoll, without poll", in_epoll_without_poll },
+    { "with a long look", with_a_long_look },
+};
 
 /* A wait that has begun costs its first spin; so a look at the clock comes before and after. */
 static void wait_idle(struct companion *companion, void *argument)
@@ -78,9 +119,9 @@ static void wait_idle(struct companion *companion, void *argument)
     unsigned which = *(const unsigned *)argument;
     (void)companion;
     struct usage usage = usage_now();
-    waits[which]();
+    waits[which].wait();
     usage = usage_since(usage);
-    printf("%s, %d s: %ld wake-ups, %lld us\n", names[which], IDLE_SECONDS, usage.sleeps,
+    printf("%s, %d s: %ld wake-ups, %lld us\n", waits[which].name, IDLE_SECONDS, usage.sleeps,
            usage.cpu_us);
     fflush(stdout);
     CHECK(usage.sleeps >= IDLE_SECONDS); /* it slept, and looked: a death would have been seen */
@@ -94,12 +135,14 @@ static void wait_idle(struct companion *companion, void *argument)
 
 static void test_waiting_costs_next_to_nothing(void **state)
 {
-    static const unsigned which[] = { 0, 1, 2, 3 };
-    struct companion companions[ARRAY_SIZE(which)];
+    unsigned which[ARRAY_SIZE(waits)];
+    struct companion companions[ARRAY_SIZE(waits)];
     (void)state;
-    for (unsigned i = 0; i < ARRAY_SIZE(which); i++)
-        companion_start(&companions[i], wait_idle, (void *)(uintptr_t)&which[i]);
-    for (unsigned i = 0; i < ARRAY_SIZE(which); i++)
+    for (unsigned i = 0; i < ARRAY_SIZE(waits); i++) {
+        which[i] = i;
+        companion_start(&companions[i], wait_idle, &which[i]);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(waits); i++)
         assert_int_equal(companion_end(&companions[i]), 0);
 }
 

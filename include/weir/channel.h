@@ -68,7 +68,8 @@
  * Scarce memory. A call that meets somebody who has come attaches that one's memory. Where the kernel has
  * none for that, or this process as many mappings or addresses as it may (vm.max_map_count, ulimit -v),
  * it gives -ENOMEM: nobody is left out or overwritten for it, and a later call goes on. A publisher's
- * call gives it each time, and has done nothing; a subscriber's when there is nothing of others.
+ * call gives it each time, and has done nothing; a subscriber's when there is nothing of others, but its open
+ * for any publisher that is there.
  *
  * Signals. No call is async-signal-safe. Waiting calls return -EINTR when a handler
  * ran while they slept; nothing was sent or taken then (an open batch may have been
@@ -126,7 +127,8 @@
  * another uid, or is in another user namespace, than at its open. It gets -EPERM or -EACCES each time,
  * reliable or lossy the subscriber, until that one leaves; weir_last_error() says in which place it is.
  * So who may open the channel may stop such a publisher, though it is not trusted: open it behind the
- * filter, and as the user, that it stays with, and let the filter pass shmctl(2) and shmat(2).
+ * filter, and as the user, that it stays with, and let the filter pass shmctl(2) and shmat(2); and membarrier(2), without which the
+ * other side pays a fence for each message from then on, and one wake-up may come a fifth of a second late.
  *
  * Members in two user namespaces see other uids. They meet where both are of one user, or the
  * publisher trusts anyone (WEIR_TRUST_ANYONE, WEIR_TRUST_DIRECTORY) and the subscriber's mode lets

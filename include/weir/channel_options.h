@@ -46,13 +46,14 @@ enum weir_start {
 
 /* Options of both sides. Start from WEIR_CHANNEL_OPTIONS; NULL means exactly that. */
 struct weir_channel_options {
-    uint32_t size;       /* sizeof(struct weir_channel_options) */
-    uint32_t flags;      /* enum weir_channel_flags */
-    uint32_t mode;       /* of what this side creates; 0 means 0600 */
-    uint32_t trust;      /* enum weir_trust: whom to meet */
-    uint32_t trust_uid;  /* for WEIR_TRUST_UID */
-    uint32_t spin_ns;    /* how long to spin before sleeping; 0 means the default: 20 µs, and 1 ns
-                            for each 8 bytes moved since the last wait, at most 100 µs more */
+    uint32_t size;      /* sizeof(struct weir_channel_options) */
+    uint32_t flags;     /* enum weir_channel_flags */
+    uint32_t mode;      /* of what this side creates; 0 means 0600 */
+    uint32_t trust;     /* enum weir_trust: whom to meet */
+    uint32_t trust_uid; /* for WEIR_TRUST_UID */
+    uint32_t spin_ns; /* how long to spin before sleeping, once a wait, and again when rung; 0 means
+                            the default: 20 µs, and 1 ns for each 8 bytes moved since the last wait,
+                            at most 100 µs more */
     uint64_t ring_bytes; /* publisher: a power of two from WEIR_RING_BYTES_MIN; 0 means
                             WEIR_RING_BYTES_DEFAULT. The memory is there before open returns */
     /* For how many the channel is made, to WEIR_CHANNEL_MEMBERS_MAX; 0 takes it as it is, or makes

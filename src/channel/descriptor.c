@@ -139,6 +139,14 @@ static void follow_peer(struct weir__descriptor *descriptor)
     descriptor->pidfd = peer ? descriptor->watch.open_pidfd(descriptor->view) : -1;
 }
 
+/* With the lock held: until it is told of something, a slice at most. */
+static void wait_without_poll(struct weir__descriptor *descriptor)
+{
+    int64_t until_ns = weir_deadline_ns(WEIR__SLICE_NS);
+    const struct timespec until = { until_ns / WEIR_SECOND_NS, until_ns % WEIR_SECOND_NS };
+    pthread_cond_timedwait(&descriptor->changed, &descriptor->lock, &until);
+}
+
 /*
  * With the lock held, and armed: the kernel waits for the doorbell, and the thread for deaths and
  * lost rings. It looks with the lock held, so that disarm() has nothing to wait for.
@@ -151,10 +159,16 @@ static void watch_slice(struct weir__descriptor *descriptor)
                               { .fd = descriptor->pidfd, .events = POLLIN } };
     pthread_mutex_unlock(&descriptor->lock);
     int ready = poll(polls, 2, WEIR__SLICE_NS / 1000000);
+    int error = ready < 0 ? errno : 0;
     pthread_mutex_lock(&descriptor->lock);
-    if (polls[0].revents && read(descriptor->poke, &count, sizeof count) > 0)
+    bool is_forbidden = error == EINVAL; /* RLIMIT_NOFILE is less than two, by now */
+    if ((polls[0].revents || is_forbidden) && read(descriptor->poke, &count, sizeof count) > 0)
         return;
-    if (ready < 0 || !descriptor->is_armed)
+    if (error != 0 && !is_forbidden)
+        return;
+    if (is_forbidden && descriptor->is_armed)
+        wait_without_poll(descriptor);
+    if (!descriptor->is_armed)
         return;
     descriptor->watch.ask(descriptor->view);
     if (descriptor->watch.is_ready(descriptor->view)) {
@@ -206,6 +220,15 @@ static void discard(struct weir__descriptor *descriptor)
     free(descriptor);
 }
 
+static void init_changed(pthread_cond_t *changed)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 int weir__descriptor_open(struct weir__descriptor **descriptor,
                           const struct weir__descriptor_watch *asked)
 {
@@ -224,7 +247,7 @@ int weir__descriptor_open(struct weir__descriptor **descriptor,
     if (error == 0 && (!made->view || !made->copy))
         error = ENOMEM;
     pthread_mutex_init(&made->lock, NULL);
-    pthread_cond_init(&made->changed, NULL);
+    init_changed(&made->changed);
     if (error == 0 && asked->is_ring_enough)
         made->poke = weir__kept(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     /* No ring, for whatever reason: then without. */

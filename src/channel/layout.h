@@ -94,8 +94,8 @@ static inline uint64_t weir__directory_bytes(const uint32_t counts[WEIR__ROLES])
 /* The first words of a lane and of a page: what a segment is, and whose. */
 struct weir__member_shm {
     uint64_t magic;
-    uint64_t owner;       /* as in the slot */
-    uint32_t needs_fence; /* cannot call membarrier: who wakes this one must fence */
+    uint64_t owner;               /* as in the slot */
+    weir__atomic_u32 needs_fence; /* cannot call membarrier: who wakes this one must fence */
 };
 
 /*

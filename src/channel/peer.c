@@ -191,7 +191,6 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
     peer->shown = page;
     peer->memory = memory;
     peer->touched_bytes = side->touched_bytes - touched_bytes;
-    peer->needs_fence = member.needs_fence;
     return 0;
 }
 
@@ -236,10 +235,14 @@ void weir__peer_part(struct weir__side *side, struct weir__peer *peer)
 struct weir__waker weir__peer_waker(const struct weir__side *side, const struct weir__peer *peer,
                                     const weir__atomic_u32 *epoch)
 {
+    const struct weir__member_shm *member = weir_segment_data(peer->memory);
+    /* Relaxed: and read again after each ring. Pairs with weir__sleep_ask_for_fences(). */
+    bool needs_fence = atomic_load_explicit(&member->needs_fence, memory_order_relaxed) != 0;
     return (struct weir__waker){
         .epoch = epoch,
-        .must_fence = !side->has_membarrier || peer->needs_fence,
+        .must_fence = !side->has_membarrier || needs_fence,
         .doorbell = &weir__side_others(side)->at[peer->number].doorbell,
+        .needs_fence = &member->needs_fence,
     };
 }
 

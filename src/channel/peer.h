@@ -28,7 +28,6 @@ struct weir__peer {
     struct weir_segment *memory;
     uint64_t touched_bytes; /* of it, unasked: ours to give back to the side's budget */
     uint32_t number;        /* its slot */
-    bool needs_fence;       /* it cannot call membarrier */
     bool is_adrift;         /* it was met and lives, and its slot does not say so */
 };
 

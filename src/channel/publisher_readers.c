@@ -19,7 +19,8 @@ static struct weir__waker *waker_at(struct weir_publisher *publisher, uint32_t i
     return index == 0 ? &publisher->waker : &publisher->wakers[index - 1];
 }
 
-static const struct weir__waker nobody = { .epoch = &weir__nobody_epoch };
+static const struct weir__waker nobody = { .epoch = &weir__nobody_epoch,
+                                           .needs_fence = &weir__nobody_epoch };
 
 void weir__publisher_settle_wakers(struct weir_publisher *publisher)
 {
@@ -274,8 +275,13 @@ static void ring_unmet(const struct weir_publisher *publisher)
 
 void weir__publisher_wake(struct weir_publisher *publisher)
 {
-    for (uint32_t i = 0; i <= publisher->more; i++)
+    bool must_fence = publisher->must_fence;
+    for (uint32_t i = 0; i <= publisher->more; i++) {
         weir__wake(waker_at(publisher, i), weir__side_stats(&publisher->side));
+        must_fence |= waker_at(publisher, i)->must_fence;
+    }
+    if (must_fence != publisher->must_fence)
+        weir__publisher_settle_wakers(publisher);
     /* A newcomer's claim, and this, stand before its epoch, and the same membarrier orders both. */
     /* Relaxed [slot.changes]. Pairs with weir__slots_changed(). */
     if (atomic_load_explicit(publisher->changes, memory_order_relaxed) == publisher->changes_seen)

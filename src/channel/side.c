@@ -204,7 +204,9 @@ int weir__side_make(struct weir__side *side, uint64_t magic, struct weir__rundir
     struct weir__member_shm *member = weir_segment_data(side->memory);
     member->magic = magic;
     member->owner = side->me;
-    member->needs_fence = !weir__membarrier();
+    /* Relaxed: it is not listed yet. */
+    atomic_store_explicit(&member->needs_fence, !weir__membarrier(), memory_order_relaxed);
+    side->waiter.needs_fence = &member->needs_fence;
     if (side->role == WEIR__PUBLISHER) {
         struct weir__lane_shm *lane = (struct weir__lane_shm *)(void *)member;
         side->waiter.epoch = &lane->epoch;
@@ -341,7 +343,7 @@ int weir__side_wait(struct weir__side *side, const struct weir__watch *watch, in
     }
     bool is_last = side->looks > LOOKS_MAX;
     side->looks = 0;
-    bool is_due = now_ns - side->asked_ns >= WEIR__SLICE_NS;
+    bool is_due = weir__slice_is_over(side->asked_ns, now_ns);
     if (result != WEIR__WAITED_SLICE && (is_last || !is_due))
         return result;
     if (!is_due) /* rung for nothing, or a nap: of many others each ask costs system calls */

@@ -55,7 +55,7 @@ static bool spin(const struct weir__waiter *waiter, bool (*is_ready)(void *), vo
 static bool look_for_a_moment(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
                               int64_t deadline_ns)
 {
-    if (waiter->spin_ns == 0)
+    if (waiter->spin_ns == 0 || waiter->is_idle)
         return false;
     if (weir__yield_is_learnt(&waiter->yield)) /* whom we wait for may need our core */
         return weir__yield_and_look(&waiter->yield, is_ready, argument,
@@ -82,16 +82,25 @@ struct weir__sleep weir__sleep_announce(const struct weir__waiter *waiter)
     return sleep;
 }
 
-void weir__sleep_order(void)
+bool weir__sleep_order(void)
 {
-    weir__membarrier();
+    bool is_done = weir__membarrier();
     atomic_thread_fence(memory_order_seq_cst);
+    return is_done;
+}
+
+void weir__sleep_ask_for_fences(const struct weir__waiter *waiter)
+{
+    /* Relaxed: whoever rings next reads it. Pairs with weir__wake(). */
+    if (atomic_load_explicit(waiter->needs_fence, memory_order_relaxed) == 0)
+        atomic_store_explicit(waiter->needs_fence, 1, memory_order_relaxed);
 }
 
 struct weir__sleep weir__sleep_begin(const struct weir__waiter *waiter)
 {
     struct weir__sleep sleep = weir__sleep_announce(waiter);
-    weir__sleep_order();
+    if (!weir__sleep_order())
+        weir__sleep_ask_for_fences(waiter);
     return sleep;
 }
 
@@ -128,6 +137,7 @@ static int sleep_once(struct weir__waiter *waiter, bool (*is_ready)(void *), voi
     if (waiter->stats)
         weir__state(&waiter->stats->asleep, 0);
     bool has_come = is_ready(argument);
+    waiter->is_idle = !has_come && result == -ETIMEDOUT && left_ns >= WEIR__SLICE_NS;
     note_sleep(waiter, has_come, weir_now_ns() - begun_ns);
     if (has_come)
         return WEIR__WAITED_READY;

@@ -39,18 +39,21 @@
 struct weir__waiter {
     weir__atomic_u32 *doorbell;    /* in the directory: others ring it */
     weir__atomic_u32 *epoch;       /* in this side's own memory: others read it */
+    weir__atomic_u32 *needs_fence; /* likewise */
     int64_t spin_ns;               /* before it sleeps; WEIR__SLICE_NS or more: it never sleeps */
     bool is_by_default;            /* spin_ns is: so it may be longer */
     int64_t more_ns;               /* the next spin, by so much */
     uint64_t moved;                /* bytes, by the wait before */
     struct weir__stats_shm *stats; /* in this side's own memory; NULL: not counted */
     struct weir__yield yield;      /* whether whom it waits for needs this core; private */
+    bool is_idle; /* it slept a whole slice, and nobody rang: it looks no more before it is rung */
 };
 
 /* A wait is next; bytes moved until now, from any number on. */
 static inline void weir__waiter_moved(struct weir__waiter *waiter, uint64_t moved)
 {
     uint64_t more_ns = (moved - waiter->moved) / WEIR__SPIN_BYTES_A_NS;
+    waiter->is_idle &= moved == waiter->moved;
     if (!waiter->is_by_default)
         more_ns = 0;
     waiter->more_ns = more_ns < WEIR__SPIN_MORE_NS ? (int64_t)more_ns : WEIR__SPIN_MORE_NS;
@@ -63,6 +66,7 @@ struct weir__waker {
     uint32_t rung;                 /* the epoch that was rung for last */
     bool must_fence;               /* no membarrier falls between our commit and our load */
     weir__atomic_u32 *doorbell;
+    const weir__atomic_u32 *needs_fence; /* the waiter's */
 };
 
 enum weir__waited {
@@ -77,9 +81,13 @@ struct weir__sleep {
 };
 struct weir__sleep weir__sleep_begin(const struct weir__waiter *waiter);
 
-/* The same in two steps, for several waiters at once: 1 and 2 of each; then 3, once for all. */
+/*
+ * The same in two steps, for several waiters at once: 1 and 2 of each; then 3, once for all. false:
+ * membarrier has been forbidden since they joined; then each says so.
+ */
 struct weir__sleep weir__sleep_announce(const struct weir__waiter *waiter);
-void weir__sleep_order(void);
+bool weir__sleep_order(void);
+void weir__sleep_ask_for_fences(const struct weir__waiter *waiter);
 
 /*
  * Waits until is_ready(argument), which must be cheap and change nothing that others see.
@@ -132,6 +140,9 @@ static inline void weir__wake(struct weir__waker *waker, struct weir__stats_shm 
         waker->rung = epoch;
         weir__ring_for(waker->doorbell, epoch);
         weir__count(&stats->wakes);
+        /* Relaxed: a filter may have come over the waiter since it was met. Until this is read a slice
+         * makes up for a wake that is lost. Pairs with weir__sleep_ask_for_fences(). */
+        waker->must_fence |= atomic_load_explicit(waker->needs_fence, memory_order_relaxed) != 0;
     }
 }
 

@@ -59,7 +59,7 @@ static void ask(struct weir_wait_set *set)
 /* The timer has gone: for a slice, or for one of the looks of a set that is alone. */
 static bool is_slice_over(const struct weir_wait_set *set)
 {
-    return set->pace_ns == WEIR__SLICE_NS || weir_now_ns() - set->asked_ns >= WEIR__SLICE_NS;
+    return set->pace_ns == WEIR__SLICE_NS || weir__slice_is_over(set->asked_ns, weir_now_ns());
 }
 
 static bool read_count(int fd, uint64_t *count)
@@ -127,7 +127,8 @@ static int poll_items(struct weir_wait_set *set, struct weir_wait_event *events,
 static bool is_poll_due(const struct weir_wait_set *set)
 {
     int64_t period_ns = set->polled_count > 0 ? POLL_NS : WEIR__SLICE_NS;
-    return weir_now_ns() - set->polled_ns >= period_ns;
+    int64_t now_ns = weir_now_ns();
+    return now_ns - set->polled_ns >= period_ns || now_ns < set->polled_ns;
 }
 
 /* All that is ready, as far as there is room. */
@@ -196,6 +197,13 @@ static enum armed look_alone(struct weir_wait_set *set)
     return is_any_ready(set) ? ARMED_READY : ARMED;
 }
 
+static void ask_for_fences(const struct weir_wait_set *set)
+{
+    for (uint32_t i = 0; i < set->looked_count; i++)
+        if (set->items[set->looked[i]]->side)
+            weir__sleep_ask_for_fences(&set->items[set->looked[i]]->side->waiter);
+}
+
 static enum armed arm_once(struct weir_wait_set *set)
 {
     uint64_t count;
@@ -209,8 +217,8 @@ static enum armed arm_once(struct weir_wait_set *set)
     }
     if (announced == 0 && !set->is_news)
         return is_any_ready(set) ? ARMED_READY : ARMED;
-    if (announced > 0)
-        weir__sleep_order();
+    if (announced > 0 && !weir__sleep_order())
+        ask_for_fences(set);
     for (uint32_t i = 0; i < set->looked_count; i++) {
         const struct weir__item *item = set->items[set->looked[i]];
         if (item->kind == WEIR_WAIT_SUBSCRIBER && item->subscriber->descriptor && announced > 0)
@@ -316,6 +324,8 @@ static int sleep_until(struct weir_wait_set *set, int64_t deadline_ns)
     int found = ppoll(&entry, 1, deadline_ns == WEIR_NEVER ? NULL : &time, NULL);
     int result = found < 0 ? -errno : 0;
     errno = saved_errno;
+    if (result == -EINVAL)
+        return weir__fail(EINVAL, "poll(2) refuses a single descriptor: RLIMIT_NOFILE is 0");
     note_sleep(set, weir_now_ns() - begun_ns);
     if (found > 0)
         set->is_woken = true; /* by what, epoll knows */
