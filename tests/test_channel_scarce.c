@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <weir/clock.h>
 #include <weir/inspect.h>
 #include <weir/tap.h>
 #include <weir/waitset.h>
@@ -117,6 +118,15 @@ static void test_a_tap(void **state)
     is_scarce = true;
     for (int i = 0; i < 3; i++)
         assert_result(weir_tap_receive_until(tap, text, sizeof text, &message, NOW), -ENOMEM);
+    /* One that waits has a pace: other tries than the first come after a slice. */
+    assert_result(weir_tap_receive_until(tap, text, sizeof text, &message,
+                                         weir_deadline_ns(50 * WEIR_MILLISECOND_NS)),
+                  -ETIMEDOUT);
+    int64_t begun_ns = weir_now_ns();
+    assert_result(weir_tap_receive_until(tap, text, sizeof text, &message,
+                                         weir_deadline_ns(20 * WEIR_SECOND_NS)),
+                  -ENOMEM);
+    assert_true(weir_now_ns() - begun_ns >= WEIR__SLICE_NS);
     struct weir_tap *other;
     assert_result(weir_tap_open(&other, "lane", NULL), -ENOMEM);
     is_scarce = false;

@@ -61,7 +61,8 @@ WEIR_EXPORT int weir_tap_open(struct weir_tap **tap, const char *name,
  *
  * Returns: 0; -EAGAIN (nothing is there), -ETIMEDOUT, -EINTR; -EMSGSIZE (message->size_bytes is
  *     above capacity_bytes; it stays the next one, as long as nobody overwrites it); -ECHILD; -ENOMEM
- *     (no room to attach a publisher's ring: told at once, and then by each call that finds nothing else); and,
+ *     (no room to attach a publisher's ring: told at once, and then by each call that finds nothing else,
+ *     if it is not to wait, or has waited 200 ms; the others are read on); and,
  *     once for each publisher, which is left alone from then on: -EUCLEAN (it writes nonsense),
  *     -EPROTO (what it shows is no lane), -EACCES or -EPERM (its memory may not be read: see mode in
  *     struct weir_channel_options). That publishers end, are killed, or come is not told.

@@ -25,7 +25,7 @@ static bool is_gone(const struct weir__side *side, struct weir__lane *lane)
     if (atomic_load_explicit(&lane->shm->ended, memory_order_acquire))
         return true;
     int64_t now_ns = weir_now_ns();
-    if (peer->is_adrift && now_ns - lane->asked_ns < WEIR__SLICE_NS)
+    if (peer->is_adrift && !weir__slice_is_over(lane->asked_ns, now_ns))
         return false;
     lane->asked_ns = now_ns;
     return !weir__peer_follow(side, peer);

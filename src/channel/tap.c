@@ -246,7 +246,7 @@ static int look(struct weir_tap *tap, void *data, size_t capacity_bytes,
 {
     const struct weir__slots *slots = publishers(tap);
     int64_t now_ns = weir_now_ns();
-    bool is_asked = now_ns - tap->asked_ns >= WEIR__SLICE_NS;
+    bool is_asked = weir__slice_is_over(tap->asked_ns, now_ns);
     int result = attach_new(tap, false);
     if (is_asked)
         tap->asked_ns = now_ns;
@@ -302,14 +302,17 @@ int weir_tap_receive_until(struct weir_tap *tap, void *data, size_t capacity_byt
                            struct weir_message *message, int64_t deadline_ns)
 {
     struct weir_message unasked;
-    int64_t nap_ns = NAP_NS;
+    int64_t nap_ns = NAP_NS, begun_ns = weir_now_ns();
     int result = check(tap);
     while (result == 0) {
         result = look(tap, data, capacity_bytes, message ? message : &unasked);
         if (result == 1)
             return 0;
-        if (result == 0) /* with room by now another look, and no nap */
-            result = tap->is_scarce ? attach_new(tap, true) : nap(&nap_ns, deadline_ns);
+        if (result != 0)
+            break;
+        /* So who calls again and again has a pace. With room by now another look, and no nap. */
+        bool is_idle = deadline_ns == 0 || weir__slice_is_over(begun_ns, weir_now_ns());
+        result = tap->is_scarce && is_idle ? attach_new(tap, true) : nap(&nap_ns, deadline_ns);
     }
     return result;
 }

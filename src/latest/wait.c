@@ -114,7 +114,7 @@ int weir_latest_wait_until(struct weir_latest_reader *reader, uint64_t newer_tha
             return 0;
         if (result == -EINTR)
             return weir__fail_plain(EINTR, "a signal arrived while waiting");
-        if (result != -ETIMEDOUT && weir_now_ns() - asked_ns < WEIR__SLICE_NS)
+        if (result != -ETIMEDOUT && !weir__slice_is_over(asked_ns, weir_now_ns()))
             continue;
         if (has_lost_writer(reader) && weir_latest_version(reader) <= newer_than)
             return weir__fail_plain(EPIPE, "the writer was killed, and nobody has taken its place");
