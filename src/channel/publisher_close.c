@@ -76,6 +76,8 @@ static void hand_over(struct weir_publisher *publisher)
             weir__refusal_ask(weir__publisher_take_stock(publisher, WEIR__REFUSED_ATTACHED));
         } else {
             result = weir__publisher_wait_for(publisher, WEIR__REFUSED_ATTACHED, until_ns);
+            if (weir_now_ns() >= until_ns) /* whatever it says, and however many signals come */
+                return;
         }
         is_told = true;
     }
