@@ -7,13 +7,17 @@
 #include "silence.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "channel/publisher.h"
@@ -50,12 +54,96 @@ static int reveal(void)
     return shmctl(id, IPC_SET, &found);
 }
 
+/* By whatever name the C library asks. */
+static bool forbid_stat(void)
+{
+#ifdef SYS_stat
+    if (!forbid_call(SYS_stat, EPERM))
+        return false;
+#endif
+    return forbid_call(SYS_newfstatat, EPERM) && forbid_call(SYS_statx, EPERM);
+}
+
+static bool forbid_readlink(void)
+{
+#ifdef SYS_readlink
+    if (!forbid_call(SYS_readlink, EPERM))
+        return false;
+#endif
+    return forbid_call(SYS_readlinkat, EPERM);
+}
+
 static int forbid(uint32_t which)
 {
     return (!(which & SHMCTL) || forbid_call(SYS_shmctl, EPERM)) &&
-                   (!(which & SHMAT) || forbid_call(SYS_shmat, EPERM))
+                   (!(which & SHMAT) || forbid_call(SYS_shmat, EPERM)) &&
+                   (!(which & STAT) || forbid_stat()) &&
+                   (!(which & READLINK) || forbid_readlink()) &&
+                   (!(which & PIDFD) || forbid_call(SYS_pidfd_open, EPERM))
                ? 0
                : -EAGAIN;
+}
+
+/* As a daemon that locks itself up when it has all that it needs; who has the right needs no root. */
+static int lock_up(void)
+{
+    uid_t self = geteuid();
+    bool is_root = seteuid(0) == 0;
+    CHECK(chroot(fixture_path("empty")) == 0 && chdir("/") == 0);
+    return is_root ? seteuid(self) : 0;
+}
+
+static void map_all(pid_t pid, int told)
+{
+    static const char *const maps[] = { "uid_map", "gid_map" };
+    char path[64], byte;
+    CHECK(read(told, &byte, 1) == 1);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, maps[i]);
+        if (!write_text(path, "0 0 4294967295"))
+            _exit(1);
+    }
+    _exit(0);
+}
+
+/* The map is written from outside, by who has all those uids. */
+static int enter_whole_namespace(void)
+{
+    int told[2], status;
+    pid_t self = getpid();
+    CHECK(pipe(told) == 0);
+    pid_t helper = fork();
+    CHECK(helper >= 0);
+    if (helper == 0)
+        map_all(self, told[0]);
+    bool is_inside = unshare(CLONE_NEWUSER) == 0;
+    CHECK(write(told[1], "", 1) == 1 && waitpid(helper, &status, 0) == helper);
+    close(told[0]);
+    close(told[1]);
+    return !is_inside ? -EAGAIN : status == 0 ? 0 : -EPERM;
+}
+
+static int join_namespace(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int result = fd >= 0 && setns(fd, CLONE_NEWUSER) == 0 ? 0 : -errno;
+    close(fd);
+    return result;
+}
+
+/* So many descriptors are free from now on. */
+static int leave_files(uint32_t count)
+{
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    int lowest = dup(STDIN_FILENO);
+    CHECK(lowest >= 0 && close(lowest) == 0);
+    limit.rlim_cur = (rlim_t)lowest + count;
+    return setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int carry_out(const struct member *member, const struct told *told)
@@ -82,6 +170,16 @@ static int carry_out(const struct member *member, const struct told *told)
         return enter_user_namespace(told->argument, told->argument, 0);
     case FORBID:
         return forbid(told->argument);
+    case LOCK_UP:
+        return lock_up();
+    case ENTER_WHOLE_NAMESPACE:
+        return enter_whole_namespace();
+    case JOIN_NAMESPACE:
+        return join_namespace((pid_t)told->argument);
+    case LEAVE_FILES:
+        return leave_files(told->argument);
+    case VANISH:
+        _exit(0);
     default:
         weir_publisher_close(publisher);
         weir_subscriber_close(subscriber);
@@ -95,7 +193,7 @@ static void live(const struct member *member, int orders, int replies)
     if (member->uid != 0) {
         CHECK(setgroups(member->group != 0, &member->group) == 0);
         CHECK(setresgid(member->uid, member->uid, member->uid) == 0);
-        CHECK(setresuid(member->uid, member->uid, member->uid) == 0);
+        CHECK(setresuid(member->uid, member->uid, 0) == 0); /* that it may lock itself up */
     }
     while (read(orders, &told, sizeof told) == sizeof told) {
         int result = carry_out(member, &told);
@@ -199,6 +297,7 @@ void make_run_directory(gid_t group, mode_t mode)
     assert_int_equal(mkdir(fixture_path("run"), 0700), 0);
     assert_int_equal(chown(fixture_path("run"), 0, group), 0);
     assert_int_equal(chmod(fixture_path("run"), mode), 0);
+    assert_true(mkdir(fixture_path("empty"), 0755) == 0 || errno == EEXIST);
 }
 
 void stage_begin(void)

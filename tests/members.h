@@ -34,10 +34,15 @@ enum order {
     CHANGE_UID,
     ENTER_NAMESPACE, /* of users: its own is the argument there; negative: not to be had here */
     FORBID,          /* calls from now on: enum forbidden */
+    LOCK_UP,         /* in an empty directory, where there is no /proc */
+    ENTER_WHOLE_NAMESPACE, /* of users, which has them all; negative: not to be had here */
+    JOIN_NAMESPACE,        /* of users: that of the process of this number */
+    LEAVE_FILES,           /* so many descriptors are free from now on */
+    VANISH,                /* end without a word */
     CLOSE,
 };
 
-enum forbidden { SHMCTL = 1, SHMAT = 2 };
+enum forbidden { SHMCTL = 1, SHMAT = 2, STAT = 4, READLINK = 8, PIDFD = 16 };
 
 /* A process of that user, which has opened nothing yet. */
 void member_start(struct member *member, bool is_publisher, uid_t uid, uint32_t mode,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: a publisher that closes waits for a lossy subscriber that has not attached it yet, also where
- *       it has to be told of somebody who is no subscriber at all.
+ *       it has to be told of somebody who is no subscriber at all, or cannot know who somebody is.
  * Method: the publisher is a process of its own, which closes; once it sleeps, the subscriber takes.
  */
 #include "actor.h"
 #include "fixture.h"
 #include "pair.h"
+#include "silence.h"
 
 #include <errno.h>
 #include <sys/shm.h>
@@ -25,6 +26,12 @@ static int send(void *unused)
 {
     (void)unused;
     return weir_publisher_send_until(publisher, "last", 4, 0, NOW);
+}
+
+static int look(void *unused)
+{
+    (void)unused;
+    return weir_publisher_wait_subscribers(publisher, 0, NOW);
 }
 
 static int close_publisher(void *unused)
@@ -54,6 +61,20 @@ static void take_back(const struct weir_subscriber *subscriber, int id)
     const struct weir__slots *slots = weir__side_own(&subscriber->side);
     atomic_store(&slots->at[subscriber->side.number + 1].owner, 0);
     shmctl(id, IPC_RMID, NULL);
+}
+
+/* From now on the publisher can neither attach a page nor ask whose it is. */
+static int go_behind_a_filter(void *unused)
+{
+    (void)unused;
+    return forbid_call(SYS_shmat, EPERM) && forbid_call(SYS_shmctl, EPERM) ? 0 : -EAGAIN;
+}
+
+static int subscribe(void *unused)
+{
+    static struct weir_subscriber *subscriber;
+    (void)unused;
+    return weir_subscriber_open(&subscriber, "lane", NULL);
 }
 
 static void play(bool has_stranger)
@@ -93,11 +114,44 @@ static void test_beside_a_stranger(void **state)
     play(true);
 }
 
+/* It overwrites nothing any more: so who may be reading is not in its way, nor in another's. */
+static void test_beside_one_that_it_cannot_ask_about(void **state)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_subscriber *subscriber;
+    struct actor actor, unknown;
+    char text[5] = "";
+    (void)state;
+    options.delivery = WEIR_DELIVERY_LOSSY;
+    actor_start(&actor);
+    actor_start(&unknown);
+    assert_result(weir_subscriber_open(&subscriber, "lane", &options), 0);
+    assert_int_equal(actor_ask(&actor, open_publisher, NULL), 0);
+    assert_int_equal(actor_ask(&actor, send, NULL), 0);
+    bool is_filtered = actor_ask(&actor, go_behind_a_filter, NULL) == 0;
+    assert_int_equal(actor_ask(&unknown, subscribe, NULL), 0);
+    if (is_filtered) {
+        assert_int_equal(actor_ask(&actor, look, NULL), -EPERM);
+        assert_int_equal(actor_ask(&actor, look, NULL), -EPERM);
+    }
+    actor_tell(&actor, close_publisher, NULL);
+    actor_see_asleep(&actor);
+    assert_result(weir_subscriber_receive_until(subscriber, text, sizeof text, NULL, SOON), 0);
+    assert_string_equal(text, "last");
+    assert_int_equal(actor_answer(&actor, 20000), 0);
+    actor_end(&actor);
+    actor_kill(&unknown);
+    weir_subscriber_close(subscriber);
+    if (!is_filtered)
+        skip();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PAIR_TEST(test_by_itself),
         PAIR_TEST(test_beside_a_stranger),
+        PAIR_TEST(test_beside_one_that_it_cannot_ask_about),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: a signal that ends a wait ends the call, also where the same look finds that a member has died:
- *       the ordinary case of a child that ends, and Ctrl-C for all of a group.
+ *       the ordinary case of a child that ends, and Ctrl-C for all of a group. A close ends in time.
  * Method: the member that dies is our child; the handler of SIGCHLD does nothing but run. The call
  *         sleeps, as the kernel says, before the child is killed.
  */
@@ -114,11 +114,51 @@ static void test_a_send(void **state)
     pair_close(&pair);
 }
 
+static struct weir_subscriber *lossy; /* an actor's own */
+
+static int subscribe_lossy(void *unused)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    (void)unused;
+    options.delivery = WEIR_DELIVERY_LOSSY;
+    return weir_subscriber_open(&lossy, "lane", &options);
+}
+
+static int unsubscribe(void *unused)
+{
+    (void)unused;
+    weir_subscriber_close(lossy);
+    return 0;
+}
+
+/* A close goes on after a signal: it tells nothing, and is over after a slice all the same. */
+static void test_a_close(void **state)
+{
+    struct actor victim, idle;
+    struct weir_publisher *publisher;
+    (void)state;
+    actor_start(&victim);
+    actor_start(&idle);
+    assert_int_equal(actor_ask(&victim, subscribe_lossy, NULL), 0);
+    assert_int_equal(actor_ask(&idle, subscribe_lossy, NULL), 0);
+    assert_result(weir_publisher_open(&publisher, "lane", &small_ring), 0);
+    assert_result(weir_publisher_send(publisher, "x", 1), 0);
+    pthread_t killer = start_killer(&victim.pid);
+    forget_asking(&publisher->side);
+    alarm(20); /* it would never return: then the test ends so */
+    weir_publisher_close(publisher);
+    alarm(0);
+    end_killer(killer, &victim);
+    assert_int_equal(actor_ask(&idle, unsubscribe, NULL), 0);
+    actor_end(&idle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PAIR_TEST(test_a_take),
         PAIR_TEST(test_a_send),
+        PAIR_TEST(test_a_close),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

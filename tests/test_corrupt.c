@@ -274,8 +274,10 @@ static void test_another_creator(void **state)
     struct weir_semset *set = NULL;
     struct weir_segment_stat stat = { .size = sizeof stat };
     char text[RECORD_BYTES + 1];
-    struct record record = fresh_record();
+    struct record record;
     (void)state;
+    weir_segment_close(make("broken", WEIR_PERSISTENT));
+    assert_true(record_read("broken", &record));
     record.creator = 4711;
     record_text(&record, text);
     assert_true(file_fill(entry_file("broken"), text, RECORD_BYTES));
@@ -291,6 +293,29 @@ static void test_another_creator(void **state)
     assert_true(record_read("broken", &record));
     assert_int_equal(record.creator, 4711);
     clear_everything();
+}
+
+/* The same of what is gone: its owner takes it away. */
+static void test_another_creator_of_what_is_gone(void **state)
+{
+    struct weir_segment *segment = NULL;
+    char text[RECORD_BYTES + 1];
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct record record = fresh_record();
+        record.creator = 4711;
+        record_text(&record, text);
+        assert_true(file_fill(entry_file("broken"), text, RECORD_BYTES));
+        if (i == 0) {
+            assert_result(weir_segment_create(&segment, weir_by_name("broken"), 10, NULL), 0);
+            weir_segment_close(segment);
+        } else if (i == 1) {
+            assert_result(weir_collect(0, NULL, NULL), 1);
+        } else {
+            assert_result(weir_segment_remove(weir_by_name("broken")), 0);
+        }
+        assert_int_equal(names_now(), 0);
+    }
 }
 
 /* --- what stands where an entry should be ----------------------------------------------- */
@@ -411,6 +436,7 @@ int main(void)
         cmocka_unit_test_teardown(test_record_bytes, fixture_check),
         cmocka_unit_test_teardown(test_record_texts, fixture_check),
         cmocka_unit_test_teardown(test_another_creator, fixture_check),
+        cmocka_unit_test_teardown(test_another_creator_of_what_is_gone, fixture_check),
         cmocka_unit_test_teardown(test_no_directory, fixture_check),
         cmocka_unit_test_teardown(test_no_record, fixture_check),
         cmocka_unit_test_teardown(test_extra_entries, fixture_check),

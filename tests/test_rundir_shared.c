@@ -258,6 +258,118 @@ static void test_two_user_namespaces(void **state)
     assert_int_equal(status, 0);
 }
 
+/* Its user is called 0 there, as with unshare -Ur. */
+static void hold_inside(struct companion *companion, void *argument)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+    become(OTHER_UID);
+    if (enter_user_namespace(0, 0, 0) != 0)
+        _exit(NO_USER_NAMESPACE);
+    umask(0);
+    options.mode = 0666; /* that others may read the record */
+    options.semaphores = *(const uint32_t *)argument;
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("dir/test"), 5000, &options), 0);
+    companion_arrive(companion);
+    raise(SIGKILL);
+}
+
+static void expect_living(void *argument)
+{
+    struct weir_segment *segment = NULL;
+    become(*(uid_t *)argument);
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("dir/test"), 0, NULL), -EPERM);
+    CHECK(strstr(weir_last_error(), "another user namespace"));
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), -EPERM);
+    CHECK_RESULT(weir_segment_remove(weir_by_name("dir/test")), -EPERM);
+    CHECK_RESULT(weir_collect(0, NULL, NULL), 0);
+}
+
+static void collect_left(void *unused)
+{
+    (void)unused;
+    become(OTHER_UID);
+    CHECK_RESULT(weir_collect(WEIR_COLLECT_DRY_RUN, NULL, NULL), 1);
+    CHECK_RESULT(weir_collect(0, NULL, NULL), 1);
+}
+
+static void remove_left(void *unused)
+{
+    (void)unused;
+    become(OTHER_UID);
+    CHECK_RESULT(weir_segment_remove(weir_by_name("dir/test")), 0);
+}
+
+static void remove_left_as_root(void *unused)
+{
+    (void)unused;
+    CHECK_RESULT(weir_segment_remove(weir_by_name("dir/test")), 0);
+}
+
+static void create_over_left(void *unused)
+{
+    struct weir_segment *segment;
+    (void)unused;
+    become(OTHER_UID);
+    CHECK_RESULT(create_named(&segment, WEIR_EPHEMERAL, 0), 0);
+    weir_segment_close(segment);
+}
+
+static void open_left(void *unused)
+{
+    struct weir_segment *segment = NULL;
+    (void)unused;
+    become(OTHER_UID);
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_name("dir/test"), 0, NULL), -ENOENT);
+}
+
+/* false: no user namespaces here. */
+static bool play_left_inside(uint32_t semaphores, void (*clear)(void *))
+{
+    uid_t owner = OTHER_UID, other = THIRD_UID;
+    struct companion inside;
+    if (mkdir(fixture_path("inside"), 0700) == 0)
+        assert_int_equal(chmod(fixture_path("inside"), 0777), 0);
+    use_directory(fixture_path("inside"));
+    companion_start(&inside, hold_inside, &semaphores);
+    char byte;
+    bool is_there = read(inside.from_child, &byte, 1) == 1;
+    if (is_there) {
+        in_child(expect_living, &owner);
+        in_child(expect_living, &other);
+        assert_int_equal(weir_collect(0, NULL, NULL), 0);
+        companion_release(&inside);
+    }
+    int status = companion_end(&inside);
+    assert_true(is_there || (WIFEXITED(status) && WEXITSTATUS(status) == NO_USER_NAMESPACE));
+    if (is_there) {
+        in_child(expect_living, &other); /* it is not this one's */
+        in_child(clear, NULL);
+        assert_int_equal(names_now(), 0);
+        assert_int_equal(sets_now(), 0);
+        assert_int_equal(segments_now(), 0);
+    }
+    use_directory(fixture_path("run"));
+    return is_there;
+}
+
+/*
+ * What a process that was killed in another user namespace has left: it is gone, whoever was called how, and its
+ * owner, who has the same file there and here, or root takes it away; nobody else.
+ */
+static void test_left_in_a_user_namespace(void **state)
+{
+    static void (*const clears[])(void *) = { collect_left, remove_left, remove_left_as_root,
+                                              create_over_left, open_left };
+    (void)state;
+    if (!has_other_users())
+        skip();
+    for (size_t i = 0; i < ARRAY_SIZE(clears); i++)
+        for (uint32_t semaphores = 0; semaphores < 2; semaphores++)
+            if (!play_left_inside(semaphores, clears[i]))
+                skip();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +378,7 @@ int main(void)
         cmocka_unit_test_teardown(test_two_namespaces, fixture_check),
         cmocka_unit_test_teardown(test_namespace_changed, fixture_check),
         cmocka_unit_test_teardown(test_two_user_namespaces, fixture_check),
+        cmocka_unit_test_teardown(test_left_in_a_user_namespace, fixture_check),
     };
     return cmocka_run_group_tests_name("rundir_shared", tests, fixture_start, fixture_end);
 }

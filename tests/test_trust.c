@@ -12,11 +12,14 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -246,12 +249,37 @@ static void test_true_nobody(void **state)
     in_child(work_as_nobody, NULL);
 }
 
+/* As in an empty directory of a daemon's. */
+static void work_as_nobody_without_proc(void *argument)
+{
+    (void)argument;
+    int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    bool is_told = self >= 0 && ioctl(self, _IO(0xff, 9), 0) >= 0; /* Linux 6.11 */
+    if (unshare(CLONE_NEWNS) != 0 || mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/proc", "tmpfs", 0, NULL) != 0)
+        _exit(77);
+    become(NOBODY);
+    expect_own(is_told ? 0 : -EPERM);
+}
+
+static void test_true_nobody_without_proc(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    int status = status_in_child(work_as_nobody_without_proc, NULL);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_strangers, fixture_check),
         cmocka_unit_test_teardown(test_own_ipc_namespace, fixture_check),
         cmocka_unit_test_teardown(test_true_nobody, fixture_check),
+        cmocka_unit_test_teardown(test_true_nobody_without_proc, fixture_check),
     };
     return cmocka_run_group_tests_name("trust", tests, fixture_start, fixture_end);
 }

@@ -161,12 +161,52 @@ static void test_inspection(void **state)
         }
 }
 
+/* As a security module does it: the call is answered, but not for this one. */
+static void inspect_withheld(void *argument)
+{
+    const struct look *look = argument;
+    uint32_t type = look->is_set ? WEIR_OBJECT_SEMSET : WEIR_OBJECT_SEGMENT;
+    unsigned call = look->is_set ? SYS_semctl : SYS_shmctl, id = (unsigned)look->id;
+    struct weir_object object = { .size = sizeof object };
+    char texts[300];
+    int seen = 0;
+    /* Its index in the kernel's table, and its identifier. */
+    if (!forbid_command(call, 0, id % 32768, EACCES) || !forbid_command(call, 0, id, EACCES))
+        _exit(77);
+    CHECK_RESULT(weir_inspect(type, count, &seen), 0);
+    CHECK(seen == 1);
+    CHECK_RESULT(weir_inspect_one(weir_by_id(look->id), type, &object, texts, sizeof texts),
+                 -EACCES);
+}
+
+static int make_one(bool is_set)
+{
+    int id = is_set ? semget(IPC_PRIVATE, 1, 0600) : shmget(IPC_PRIVATE, 1, 0600);
+    assert_true(id >= 0);
+    return id;
+}
+
+static void test_one_withheld(void **state)
+{
+    (void)state;
+    for (int is_set = 0; is_set < 2; is_set++) {
+        struct look look = { is_set, EACCES, make_one(is_set) };
+        make_one(is_set);
+        int status = status_in_child(inspect_withheld, &look);
+        clear_everything();
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+            skip();
+        assert_int_equal(status, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_sets, fixture_check),
         cmocka_unit_test_teardown(test_a_drafts_set, fixture_check),
         cmocka_unit_test_teardown(test_inspection, fixture_check),
+        cmocka_unit_test_teardown(test_one_withheld, fixture_check),
     };
     return cmocka_run_group_tests_name("unasked", tests, fixture_start, fixture_end);
 }

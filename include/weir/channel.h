@@ -69,7 +69,8 @@
  * none for that, or this process as many mappings or addresses as it may (vm.max_map_count, ulimit -v),
  * it gives -ENOMEM: nobody is left out or overwritten for it, and a later call goes on. A publisher's
  * call gives it each time, and has done nothing; a subscriber's when there is nothing of others, but its open
- * for any publisher that is there.
+ * for any publisher that is there. Where a question about that one takes a descriptor (of uid 65534, in a user
+ * namespace that was made), and there is none, it gives -EMFILE or -ENFILE in the same way.
  *
  * Signals. No call is async-signal-safe. Waiting calls return -EINTR when a handler
  * ran while they slept; nothing was sent or taken then (an open batch may have been
@@ -127,12 +128,19 @@
  * another uid, or is in another user namespace, than at its open. It gets -EPERM or -EACCES each time,
  * reliable or lossy the subscriber, until that one leaves; weir_last_error() says in which place it is.
  * So who may open the channel may stop such a publisher, though it is not trusted: open it behind the
- * filter, and as the user, that it stays with, and let the filter pass shmctl(2) and shmat(2); and membarrier(2), without which the
- * other side pays a fence for each message from then on, and one wake-up may come a fifth of a second late.
+ * filter, and as the user, that it stays with. Its close is not stopped: it overwrites nothing any more.
+ * A subscriber that cannot tell whether a publisher would wait for it refuses, -EPERM or -EACCES, once.
  *
- * Members in two user namespaces see other uids. They meet where both are of one user, or the
- * publisher trusts anyone (WEIR_TRUST_ANYONE, WEIR_TRUST_DIRECTORY) and the subscriber's mode lets
- * anybody read (0444); else the subscriber refuses, -EPERM.
+ * Both ask who the other is when they meet, so a process that locks itself up after its open stays able
+ * to: let its filter pass shmctl(2), shmat(2) and, of stat(2), readlink(2) and pidfd_open(2) with
+ * ioctl(2), one way to its user namespace. Stat and readlink need /proc (/proc/thread-self/ns/user), which
+ * an empty directory (chroot) has not; without it Linux tells since 6.11 (a pidfd). Where none is left
+ * the namespace is not known, and so not taken for that of the open. Let it pass membarrier(2), too: without that
+ * whoever wakes the process pays a fence for each message, and one wake-up may come a fifth of a second late.
+ *
+ * Members in two user namespaces, or of whom that is not known, see other uids. They meet where both
+ * are of one user, or the publisher trusts anyone (WEIR_TRUST_ANYONE, WEIR_TRUST_DIRECTORY) and the
+ * subscriber's mode lets anybody read (0444); else the subscriber refuses, -EPERM.
  */
 
 #include <weir/channel_options.h>

@@ -70,7 +70,8 @@ struct weir_object {
  * than 0 ends the walk and is returned. argument: handed to it. Order: System V
  * segments by id, sets by id, POSIX by name.
  *
- * What comes and goes during the walk may or may not be seen.
+ * What comes and goes during the walk may or may not be seen. What a security module (SELinux) keeps
+ * the kernel from telling this process of is left out.
  *
  * Returns: 0, or what visit returned; -ENOMEM, -EACCES (/dev/shm may not be read), -EMFILE,
  *     -ENOSYS or -EPERM (the kernel, or a filter, forbids System V, or to ask for what the

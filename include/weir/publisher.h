@@ -49,6 +49,7 @@ WEIR_EXPORT int weir_publisher_open(struct weir_publisher **publisher, const cha
  * ring yet, as when both have just come: it reads the rest by itself. For one of the same process
  * 2 ms, since the caller may be whom it waits for. One that does not attach it
  * in that time, or whose publisher is killed or exits without this call, never learns of them.
+ * Signals make it neither shorter nor longer.
  */
 WEIR_EXPORT void weir_publisher_close(struct weir_publisher *publisher);
 

@@ -227,7 +227,7 @@ struct weir_segment_stat {
  *     (not by key or ftok), -ENOMEM, -EACCES, -EPERM
  *     (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK; the run directory is another
  *     user's, sticky, or not as weir makes it; what stands under the name was moved there
- *     from another one, or is of another user namespace), -EUCLEAN (what stands under the name is no object:
+ *     from another one, or is of another user namespace and may live), -EUCLEAN (what stands under the name is no object:
  *     remove it), -EROFS.
  * Blocking: never waits for a process; prefaulting takes time.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
@@ -244,6 +244,7 @@ WEIR_EXPORT int weir_segment_create(struct weir_segment **segment, struct weir_r
  * segment: receives the handle; untouched on failure. ref: what it is called.
  * size_bytes: how much the caller needs; 0: whatever it has. options: flags,
  * trust, kind and address are used; NULL for read-write and WEIR_TRUST_SELF.
+ * To look up whether uid 65534 is a user may take a descriptor (-EMFILE).
  *
  * A POSIX segment is mapped as large as it is now; whoever may write it can cut it
  * off afterwards, and a touch behind its end is then a SIGBUS. By descriptor, what
@@ -252,8 +253,9 @@ WEIR_EXPORT int weir_segment_create(struct weir_segment **segment, struct weir_r
  * Returns: 0.
  * Errors: -ENOENT, -EINVAL (smaller than size_bytes, or fewer semaphores than
  *     asked for: the sentence has both numbers; address), -EACCES, -EPERM (the
- *     trust policy refuses its creator or owner; its record was moved there from another
- *     name, or is of another user namespace; WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK), -EPROTO (foreign: no header of weir's, another segment or
+ *     trust policy refuses its creator or owner, or they have uid 65534 and nobody tells whether that
+ *     is a user here: no /proc, and Linux before 6.11; its record was moved there from another
+ *     name, or is of another user namespace and may live; WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK), -EPROTO (foreign: no header of weir's, another segment or
  *     set than the name's own, or another kind; no regular file in /dev/shm; no
  *     memfd, or one with a seal missing, or of reserved huge pages without
  *     WEIR_SEGMENT_HUGE_PAGES), -EPROTONOSUPPORT (another layout version, feature

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <linux/nsfs.h>
@@ -24,21 +26,116 @@ union semun_argument {
     struct seminfo *info;
 };
 
-/* The namespace is a thread's, not a process's: unshare(2) changes the caller alone. */
-static uint64_t inode_of(const char *path)
+/* Linux 6.9, 6.11: headers before these do not have them. */
+#define PIDFD_OF_A_THREAD ((unsigned)O_EXCL)
+#define PIDFD_IPC_NAMESPACE _IO(0xff, 2)
+#define PIDFD_USER_NAMESPACE _IO(0xff, 9)
+#define NO_PIDFD 0
+
+/*
+ * What opens, reads and closes here is no place to be cancelled at: a channel's call asks in the
+ * middle of its work.
+ */
+static int disable_cancelling(void)
+{
+    int cancelling;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
+    return cancelling;
+}
+
+static void restore_cancelling(int cancelling)
+{
+    pthread_setcancelstate(cancelling, NULL);
+}
+
+/* What is so in this moment, and may be otherwise in the next. */
+static bool is_passing(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
+/* Of a question that was not answered. */
+static int no_answer(int error)
+{
+    return is_passing(error) ? -error : -ENOSYS;
+}
+
+/* "user:[4026531837]" */
+static uint64_t inode_in(const char *text)
+{
+    uint64_t inode;
+    return sscanf(text, "%*[a-z]:[%" SCNu64 "]", &inode) == 1 ? inode : 0;
+}
+
+/* A namespace of the calling thread, by the kernel's word without /proc; -1 and errno. */
+static int namespace_fd(unsigned long which)
+{
+    int self = (int)syscall(SYS_pidfd_open, (pid_t)syscall(SYS_gettid), PIDFD_OF_A_THREAD);
+    int fd = self >= 0 ? ioctl(self, which, 0) : -1; /* EINVAL with another argument */
+    int error = errno;
+    if (self >= 0)
+        close(self);
+    errno = error;
+    return fd;
+}
+
+/*
+ * The namespace is a thread's, not a process's: unshare(2) changes the caller alone. It is asked for
+ * anew each time: in a directory that hides /proc (chroot) a process may be after it has changed its
+ * namespace, and by setns(2) it can change it there; so a former answer is none.
+ *
+ *   asked                | tells, unless                             | takes a descriptor
+ *   ---------------------+-------------------------------------------+-------------------
+ *   stat of the link     | there is no /proc, or a filter forbids it | no
+ *   text of the link     | there is no /proc, or a filter forbids it | no
+ *   pidfd of the thread  | on Linux before 6.11, or behind a filter  | yes
+ */
+static int namespace_inode(const char *path, unsigned long which, uint64_t *inode)
 {
     struct stat entry;
-    return stat(path, &entry) == 0 ? entry.st_ino : 0;
+    char text[64];
+    if (stat(path, &entry) == 0) {
+        *inode = entry.st_ino;
+        return 0;
+    }
+    ssize_t length = readlink(path, text, sizeof text - 1);
+    text[length > 0 ? length : 0] = '\0';
+    *inode = inode_in(text);
+    if (*inode != 0)
+        return 0;
+    if (which == NO_PIDFD)
+        return -ENOSYS;
+    int cancelling = disable_cancelling();
+    int fd = namespace_fd(which);
+    int result = fd >= 0 && fstat(fd, &entry) == 0 ? 0 : no_answer(errno);
+    if (fd >= 0)
+        close(fd);
+    restore_cancelling(cancelling);
+    *inode = result == 0 ? entry.st_ino : 0;
+    return result;
 }
 
 uint64_t weir__ipc_namespace(void)
 {
-    return inode_of("/proc/thread-self/ns/ipc");
+    uint64_t inode;
+    /* Names are looked for where /proc is, too: without it there are none, see weir__rundir_enter(). */
+    namespace_inode("/proc/thread-self/ns/ipc", NO_PIDFD, &inode);
+    return inode;
+}
+
+int weir__user_namespace_ask(uint64_t *inode)
+{
+    int saved_errno = errno;
+    int result = namespace_inode("/proc/thread-self/ns/user", PIDFD_USER_NAMESPACE, inode);
+    errno = saved_errno;
+    return result;
 }
 
 uint64_t weir__user_namespace(void)
 {
-    return inode_of("/proc/thread-self/ns/user");
+    uint64_t inode;
+    weir__user_namespace_ask(&inode);
+    return inode;
 }
 
 /* The first user namespace has this inode on every kernel (PROC_USER_INIT_INO). */
@@ -58,10 +155,12 @@ uint32_t weir__overflow_uid(void)
     uint32_t uid;
     if (kept != 0)
         return (uint32_t)(kept - 1);
+    int cancelling = disable_cancelling();
     FILE *file = fopen("/proc/sys/kernel/overflowuid", "re");
     bool is_read = file && fscanf(file, "%" SCNu32, &uid) == 1;
     if (file)
         fclose(file);
+    restore_cancelling(cancelling);
     if (!is_read)
         return 65534;
     /* Relaxed: as above. */
@@ -70,23 +169,28 @@ uint32_t weir__overflow_uid(void)
 }
 
 /* Whether the user namespace has all uids, as the first one has: 0 to 2^32 - 2. */
-static bool has_all_uids(void)
+static int has_all_uids(void)
 {
-    uint64_t sum = 0, count;
+    uint64_t inode, sum = 0, count;
+    /* The common case, which takes no descriptor, nor /proc where the kernel tells by itself. */
+    if (weir__user_namespace_ask(&inode) == 0 && inode == FIRST_USER_NAMESPACE)
+        return 1;
     FILE *map = fopen("/proc/thread-self/uid_map", "re");
     if (!map)
-        return false;
+        return no_answer(errno);
     while (fscanf(map, "%*u %*u %" SCNu64, &count) == 1)
         sum += count;
+    bool is_whole = !ferror(map);
+    int error = errno;
     fclose(map);
-    return sum == UINT32_MAX;
+    return sum == UINT32_MAX ? 1 : is_whole ? 0 : no_answer(error);
 }
 
 bool weir__uid_outside(uint32_t uid, uint32_t *outside)
 {
     uint32_t first, lower, count;
     bool is_found = false;
-    int saved_errno = errno;
+    int saved_errno = errno, cancelling = disable_cancelling();
     FILE *map = fopen("/proc/thread-self/uid_map", "re");
     while (map && !is_found &&
            fscanf(map, "%" SCNu32 " %" SCNu32 " %" SCNu32, &first, &lower, &count) == 3) {
@@ -95,33 +199,65 @@ bool weir__uid_outside(uint32_t uid, uint32_t *outside)
     }
     if (map)
         fclose(map);
+    restore_cancelling(cancelling);
     errno = saved_errno;
     return is_found;
 }
 
-bool weir__uid_is_told(uint32_t uid)
+int weir__uid_ask(uint32_t uid)
 {
     int saved_errno = errno;
-    bool is_told = uid != weir__overflow_uid() || has_all_uids();
+    if (uid != weir__overflow_uid())
+        return 1;
+    int cancelling = disable_cancelling();
+    int result = has_all_uids();
+    restore_cancelling(cancelling);
     errno = saved_errno;
-    return is_told;
+    return result;
 }
 
-bool weir__ipc_is_of_user_namespace(void)
+bool weir__uid_is_told(uint32_t uid)
 {
-    struct stat here, owner;
-    int saved_errno = errno;
-    int ipc = open("/proc/thread-self/ns/ipc", O_RDONLY | O_CLOEXEC);
-    int user = ipc >= 0 ? ioctl(ipc, NS_GET_USERNS) : -1;
-    bool is_own = user >= 0 && fstat(user, &owner) == 0 &&
-                  stat("/proc/thread-self/ns/user", &here) == 0 && owner.st_ino == here.st_ino &&
-                  owner.st_dev == here.st_dev;
+    return weir__uid_ask(uid) > 0;
+}
+
+/* The calling thread's IPC namespace, for the next question; -1 and errno. */
+static int open_ipc_namespace(void)
+{
+    int fd = open("/proc/thread-self/ns/ipc", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 || is_passing(errno) ? fd : namespace_fd(PIDFD_IPC_NAMESPACE);
+}
+
+/* Whether it is that user namespace's. As weir__uid_ask(). */
+static int is_owned_by(int ipc, uint64_t user_namespace)
+{
+    struct stat owner;
+    int user = ioctl(ipc, NS_GET_USERNS);
+    /* Of one that is not below the caller's; unless it is a filter that forbids to ask. */
+    bool is_above = user < 0 && errno == EPERM && ioctl(ipc, NS_GET_NSTYPE) >= 0;
+    int result = is_above                                ? 0
+                 : user >= 0 && fstat(user, &owner) == 0 ? owner.st_ino == user_namespace
+                                                         : no_answer(errno);
     if (user >= 0)
         close(user);
+    return result;
+}
+
+int weir__ipc_is_of_user_namespace(void)
+{
+    uint64_t here;
+    int saved_errno = errno, cancelling = disable_cancelling();
+    int result = weir__user_namespace_ask(&here);
+    int ipc = result == 0 ? open_ipc_namespace() : -1;
+    if (result == 0 && ipc < 0)
+        result = no_answer(errno);
+    if (result == 0)
+        result = is_owned_by(ipc, here);
     if (ipc >= 0)
         close(ipc);
+    restore_cancelling(cancelling);
     errno = saved_errno;
-    return is_own;
+    return result;
 }
 
 static void read_shm(struct weir_limits *limits)

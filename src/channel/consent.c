@@ -34,18 +34,41 @@ static bool is_yes_anywhere(const struct weir__consent *consent)
            (consent->trust == WEIR_TRUST_ANYONE && (page->mode & 0444) == 0444);
 }
 
+static int tell_two_namespaces(bool is_unsure)
+{
+    if (is_unsure)
+        return weir__fail(
+            EPERM, "it is not known whether a publisher is in this one's user namespace, where "
+                   "uids are the same numbers, and so might not wait for this subscriber: have "
+                   "/proc where both run (stat or readlink of /proc/thread-self/ns/user, or "
+                   "Linux 6.11), or both of one uid, or the publisher trust anyone "
+                   "(options.trust) and the subscriber's mode be 0444 at least");
+    return weir__fail(EPERM, "a publisher is in another user namespace, where uids may be "
+                             "other numbers, and so might not wait for this subscriber: "
+                             "have both of one uid, or the publisher trust anyone "
+                             "(options.trust) and the subscriber's mode be 0444 at least");
+}
+
+static int tell_untold(int error, const struct ipc_perm *page)
+{
+    return weir__fail(
+        error,
+        "whether a publisher would wait for this subscriber is not known%s, as uid %u "
+        "may be a user, or all that have no uid in this user namespace (see uid_map in "
+        "user_namespaces(7))",
+        error == ENOSYS ? "" : " now", (unsigned)page->cuid);
+}
+
 int weir__consent(const struct weir__consent *consent)
 {
     const struct ipc_perm *lane = &consent->lane.shm_perm, *page = &consent->page.shm_perm;
     if (consent->is_of_two_namespaces)
-        return is_yes_anywhere(consent)
-                   ? 0
-                   : weir__fail(EPERM,
-                                "a publisher is in another user namespace, where uids may be "
-                                "other numbers, and so might not wait for this subscriber: "
-                                "have both of one uid, or the publisher trust anyone "
-                                "(options.trust) and the subscriber's mode be 0444 at least");
-    if (!weir__trusts(consent->trust, consent->trust_uid, lane->cuid, page->cuid, page->uid))
+        return is_yes_anywhere(consent) ? 0 : tell_two_namespaces(consent->is_unsure);
+    int trusts =
+        weir__trusts(consent->trust, consent->trust_uid, lane->cuid, page->cuid, page->uid);
+    if (trusts < 0)
+        return tell_untold(-trusts, page);
+    if (trusts == 0)
         return weir__fail(EPERM,
                           "a publisher (uid %u) does not trust this subscriber's uid %u, and so "
                           "would not wait for it: see its options.trust",

@@ -19,12 +19,15 @@ struct weir__consent {
     struct shmid_ds lane, page;
     uint32_t trust, trust_uid; /* the publisher's */
     bool is_of_two_namespaces; /* who asks may see other uids than the publisher does */
+    bool is_unsure;            /* then: it is not known whether it does */
     uint32_t overflow_uid;     /* then: what who asks sees for each that it has no number for */
 };
 
 /*
  * 0: the publisher takes that subscriber, as far as the kernel's facts tell. -EPERM: its trust
- * refuses; -EACCES: the mode of the page does. With a sentence, for the subscriber.
+ * refuses; -EACCES: the mode of the page does. Neither is known, which is no "no" of another's:
+ * -EMFILE, -ENFILE, -ENOMEM: in this moment; -ENOSYS: it is not told what a uid stands for. With a
+ * sentence, for the subscriber.
  */
 int weir__consent(const struct weir__consent *consent);
 

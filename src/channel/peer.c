@@ -113,9 +113,11 @@ uint32_t weir__peer_trust(const struct weir__side *side)
 
 int weir__peer_facts(struct weir__consent *consent, int lane_id, int page_id)
 {
-    if (weir__shm_stat(lane_id, &consent->lane) == 0 &&
-        weir__shm_stat(page_id, &consent->page) == 0)
-        return 0;
+    int result = weir__shm_stat(lane_id, &consent->lane);
+    if (result == 0)
+        result = weir__shm_stat(page_id, &consent->page);
+    if (result == 0 || result == -ENOENT)
+        return result;
     return weir__fail(EACCES, "the kernel does not tell whose the other side's memory is: allow "
                               "this process shmctl(2)");
 }
@@ -170,6 +172,7 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
     struct weir__member_shm member;
     uint64_t page = weir__slot_page(slot), touched_bytes = side->touched_bytes;
     int id = weir__shown_id(page, peer->owner);
+    peer->shown = page;
     if (id < 0)
         return -EAGAIN;
     int result = weir__shown_attach(&memory, id, peer->owner, &wanted, &options, &member);
@@ -188,7 +191,6 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
         return refuse(side, peer, page);
     if (result != 0) /* not for us; unless it is another one's by now */
         return weir__slot_owner(slot) != peer->owner ? -EAGAIN : result;
-    peer->shown = page;
     peer->memory = memory;
     peer->touched_bytes = side->touched_bytes - touched_bytes;
     return 0;

@@ -16,6 +16,7 @@
  * kernel whether it lives; one that has not, and lives, is adrift, and goes on as before.
  */
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,7 +25,7 @@
 
 struct weir__peer {
     uint64_t owner;
-    uint64_t shown; /* by its slot, when it was met */
+    uint64_t shown; /* by its slot, when it was met, or was tried to be */
     struct weir_segment *memory;
     uint64_t touched_bytes; /* of it, unasked: ours to give back to the side's budget */
     uint32_t number;        /* its slot */
@@ -69,6 +70,12 @@ struct weir__scarce {
     int64_t until_ns;
 };
 
+/* Whether there was no room for it, nor for what must be asked of it: a matter of this moment. */
+static inline bool weir__is_scarce(int result)
+{
+    return result == -ENOMEM || result == -EMFILE || result == -ENFILE;
+}
+
 /* Whether it is one that is left alone for now. */
 bool weir__scarce_waits(const struct weir__scarce *scarce, uint64_t owner, uint64_t page);
 
@@ -104,7 +111,7 @@ int weir__shown_attach_to_look(struct weir_segment **memory, int id, uint64_t ow
 /*
  * Attaches the memory of one that was found, read-only: 0. -EAGAIN: not shown yet, or gone in
  * this moment; -EPERM, -EPROTO: refused, with a sentence; -EXDEV: this thread is in another IPC
- * namespace; -ENOMEM and the like: not now. A segment of more than most_bytes is
+ * namespace; -ENOMEM, -EMFILE and the like: not now. A segment of more than most_bytes is
  * not even mapped.
  */
 int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t magic,
@@ -117,8 +124,8 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
 uint32_t weir__peer_trust(const struct weir__side *side);
 
 /*
- * What the kernel says of the lane and the page that have these ids. -EACCES, with a sentence: it
- * does not tell, as one of them is gone, or since this process may not ask.
+ * What the kernel says of the lane and the page that have these ids: 0. -ENOENT, without a sentence:
+ * one of them is gone; -EACCES, with one: it does not tell, since this process may not ask.
  */
 int weir__peer_facts(struct weir__consent *consent, int lane_id, int page_id);
 

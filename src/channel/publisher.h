@@ -71,6 +71,7 @@ struct weir_publisher {
     uint64_t most_bytes; /* of a message */
     uint64_t type_bytes; /* of each message; 0: any */
     bool has_ended;
+    bool is_closing;                   /* nothing is overwritten any more */
     uint64_t limit;                    /* below it we may write without a look */
     uint64_t batch_header;             /* of the record at batch_start, held back; 0: none */
     uint64_t batch_start, batch_count; /* and the messages before it */

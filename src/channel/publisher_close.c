@@ -40,8 +40,8 @@ static void drop_batch(struct weir_publisher *publisher)
 }
 
 /*
- * As weir__publisher_look(), but that it goes on past those who are no readers of ours: each is told
- * of once, and there is nobody left to tell. A slice at most: who lies anew each time is not waited for.
+ * As weir__publisher_look(), but that it goes on past those who are no readers of ours, or of whom that
+ * cannot be known: each is told of once, and there is nobody left to tell. A slice at most: who lies anew each time is not waited for.
  */
 static bool look_past_strangers(struct weir_publisher *publisher, int64_t until_ns)
 {
@@ -67,6 +67,7 @@ static void hand_over(struct weir_publisher *publisher)
     publisher->need_bytes = 0;
     publisher->wanted = publisher->tail;
     publisher->side.looks = 0;
+    publisher->is_closing = true;
     while (publisher->tail > 0 && (result == 0 || result == -EINTR)) {
         if (!look_past_strangers(publisher, began_ns + WEIR__SLICE_NS) ||
             (until_ns = unattached_until(publisher, began_ns)) == 0)
@@ -76,6 +77,8 @@ static void hand_over(struct weir_publisher *publisher)
             weir__refusal_ask(weir__publisher_take_stock(publisher, WEIR__REFUSED_ATTACHED));
         } else {
             result = weir__publisher_wait_for(publisher, WEIR__REFUSED_ATTACHED, until_ns);
+            if (weir_now_ns() >= until_ns) /* whatever it says, and however many signals come */
+                return;
         }
         is_told = true;
     }

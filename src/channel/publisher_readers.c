@@ -3,6 +3,7 @@
 #include "channel/publisher.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/limits.h"
@@ -160,34 +161,24 @@ static void find_new(struct weir_publisher *publisher)
 
 /*
  * Whether the subscriber that shows that page has refused our lane, by the facts that it has asked,
- * too. Who is not told them, or has come to see other uids than our lane says, does not know.
+ * too: 1, 0. Who is not told them, or has come to see other uids than our lane says, does not know:
+ * 0, or what is to be told instead. -ENOENT: its page is gone.
  */
-static bool is_refused_by(const struct weir_publisher *publisher, int page_id)
+static int is_refused_by(const struct weir_publisher *publisher, int page_id)
 {
     const struct weir__side *side = &publisher->side;
     struct weir__consent consent = { .trust = weir__peer_trust(side),
                                      .trust_uid = side->options.trust_uid };
-    uint64_t namespace = weir__user_namespace();
-    return namespace != 0 && namespace == publisher->lane->user_namespace &&
-           weir__peer_facts(&consent, side->memory->id, page_id) == 0 &&
-           weir__consent(&consent) != 0;
-}
-
-/*
- * Whether one whose page cannot be had is no reader of ours: what it shows is no page, or it has
- * refused our lane. Else it may be reading from us, as when this process has changed its uid since,
- * or may not ask the kernel any more: then we must not go on.
- */
-static bool is_stranger(const struct weir_publisher *publisher, uint64_t owner, uint64_t page,
-                        int result)
-{
-    struct weir__error_saved saved;
-    if (result != -EPERM && result != -EACCES)
-        return result == -EPROTO;
-    weir__error_save(&saved);
-    bool is_refused = is_refused_by(publisher, weir__shown_id(page, owner));
-    weir__error_restore(&saved);
-    return is_refused;
+    uint64_t namespace;
+    int result = weir__user_namespace_ask(&namespace);
+    if (weir__is_scarce(result))
+        return result;
+    bool is_as_said = result == 0 && namespace == publisher->lane->user_namespace;
+    result = weir__peer_facts(&consent, side->memory->id, page_id);
+    if (result != 0 || !is_as_said)
+        return result == -ENOENT ? result : 0;
+    result = weir__consent(&consent);
+    return weir__is_scarce(result) ? result : result == -EPERM || result == -EACCES;
 }
 
 /* Who may be reading from us is in the way until it leaves, or its page can be had again. */
@@ -199,27 +190,60 @@ static int tell_in_the_way(const struct weir__peer *peer, int result)
         -result,
         "the subscriber in place %u may be reading from this publisher, which would "
         "overwrite that unknowingly, as it may not read its page any more: close that "
-        "subscriber, or open the publisher as the user, in the user namespace and "
-        "behind the filter of system calls that it stays with (%s)",
+        "subscriber, or open the publisher as the user, in the user namespace, behind "
+        "the filter of system calls and in sight of the /proc that it stays with (%s)",
         peer->number, why.text);
 }
 
-/* Attaches the page of one that was found, if it shows one. A stranger is told of once. */
+/* It has left, or died, since its page was looked for: who comes there next is another one. */
+static int look_for_its_end(struct weir_publisher *publisher, const struct weir__peer *peer)
+{
+    struct weir__side *side = &publisher->side;
+    weir__slot_reap(weir__side_others(side), peer->number, peer->owner, weir__side_stats(side));
+    return 0;
+}
+
+/*
+ * One whose page cannot be had. It is no reader of ours if what it shows is no page, or if it has
+ * refused our lane: that is told once. Else it may be reading from us, as when this process has
+ * changed its uid since, or may not ask the kernel any more: then we must not go on. Who closes
+ * overwrites nothing any more, and goes on. 0: look again.
+ */
+static int meet_in_vain(struct weir_publisher *publisher, struct weir__reader *reader, int result)
+{
+    const struct weir__peer *peer = &reader->peer;
+    if (result == -EPERM || result == -EACCES) {
+        struct weir__error_saved why;
+        weir__error_save(&why);
+        int refused = is_refused_by(publisher, weir__shown_id(peer->shown, peer->owner));
+        weir__error_restore(&why);
+        if (refused == -ENOENT)
+            return look_for_its_end(publisher, peer);
+        if (refused < 0 && !publisher->is_closing)
+            return weir__fail(-refused,
+                              "whether the subscriber in place %u may be reading from this "
+                              "publisher cannot be looked up now: %s",
+                              peer->number, strerror(-refused));
+        if (refused == 0 && !publisher->is_closing)
+            return tell_in_the_way(peer, result);
+    } else if (result != -EPROTO) {
+        return result;
+    }
+    reader->unmet_shown = peer->shown;
+    return result;
+}
+
+/* Attaches the page of one that was found, if it shows one. */
 static int meet(struct weir_publisher *publisher, uint32_t index)
 {
     struct weir__side *side = &publisher->side;
     struct weir__reader *reader = &publisher->readers[index];
-    uint64_t page = weir__slot_page(weir__peer_slot(side, &reader->peer));
     uint64_t bytes = weir__page_bytes(weir__side_own(side)->count);
     int result = weir__peer_meet(side, &reader->peer, WEIR__PAGE_MAGIC, bytes, bytes);
     if (result == -EAGAIN)
         return 0; /* listed, and has not shown its page: no credit */
-    if (result != 0 && is_stranger(publisher, reader->peer.owner, page, result))
-        reader->unmet_shown = page;
-    else if (result == -EPERM || result == -EACCES)
-        return tell_in_the_way(&reader->peer, result);
     if (result != 0)
-        return result;
+        return meet_in_vain(publisher, reader, result);
     reader->page = weir_segment_data(reader->peer.memory);
     uint32_t line = weir__page_epoch_line(weir__side_own(side)->count, reader->peer.number);
     reader->entry = weir__page_entry(reader->page, line, side->number);

@@ -324,8 +324,10 @@ int weir__side_wait(struct weir__side *side, const struct weir__watch *watch, in
     if (!weir__side_keep_place(side))
         return weir__fail_plain(EUCLEAN, "another member has this one's place in the channel's "
                                          "directory: close this one, and open it again");
-    if (side->looks == LOOKS_INTERRUPTED)
+    if (side->looks == LOOKS_INTERRUPTED) {
+        side->looks = 0; /* told, once: who goes on all the same waits as before */
         return weir__fail_plain(EINTR, "a signal arrived while waiting");
+    }
     weir__state(&stats->waits_for, watch->waits_for);
     weir__waiter_moved(&side->waiter, watch->moved);
     int result = side->looks < LOOKS_MAX

@@ -3,6 +3,7 @@
 #include "channel/subscriber.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <weir/clock.h>
 
@@ -72,15 +73,22 @@ static int ask_consent(struct weir_subscriber *subscriber, struct weir__peer *pe
 {
     const struct weir__lane_shm *shm = weir_segment_data(peer->memory);
     struct weir__consent consent = { .trust = shm->trust, .trust_uid = shm->trust_uid };
-    uint64_t theirs = shm->user_namespace;
-    consent.is_of_two_namespaces = theirs == 0 || theirs != weir__user_namespace();
+    uint64_t ours, theirs = shm->user_namespace;
+    int result = weir__user_namespace_ask(&ours);
+    consent.is_unsure = theirs == 0 || result != 0;
+    consent.is_of_two_namespaces = consent.is_unsure || theirs != ours;
     consent.overflow_uid = weir__overflow_uid();
-    int result = weir__peer_facts(&consent, peer->memory->id, subscriber->side.memory->id);
+    if (weir__is_scarce(result))
+        weir__fail(-result, "which user namespace this is cannot be looked up now: %s",
+                   strerror(-result));
+    else
+        result = weir__peer_facts(&consent, peer->memory->id, subscriber->side.memory->id);
     if (result == 0)
         result = weir__consent(&consent);
     if (result != 0)
         weir__peer_part(&subscriber->side, peer);
-    return result;
+    /* Gone: the next look tells. Who is not told has no answer, and refuses. */
+    return result == -ENOENT ? -EAGAIN : result == -ENOSYS ? -EPERM : result;
 }
 
 static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint64_t owner)
@@ -207,7 +215,7 @@ static int attach_slot(struct weir_subscriber *subscriber, uint32_t number, uint
     bool is_refused = refuse(subscriber, number, owner, page, result);
     if (result == -EAGAIN || (is_refused && !subscriber->is_open))
         return 0;
-    if (result != -ENOMEM || !subscriber->is_open)
+    if (!weir__is_scarce(result) || !subscriber->is_open)
         return result;
     subscriber->is_scarce = true;
     return weir__scarce_note(&berth->scarce, owner, page) && !is_idle ? 0 : result;

@@ -129,7 +129,7 @@ static int open_pidfd(void *argument)
 void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber, int result)
 {
     bool was_refused = result == -EAGAIN || result == -ETIMEDOUT || result == -EINTR ||
-                       result == -ENOMEM; /* tried again once a slice */
+                       weir__is_scarce(result); /* tried again once a slice */
     if (!weir__side_is_ours(&subscriber->side))
         return; /* a child of fork has neither the thread nor what it watches */
     weir__subscriber_pause_descriptor(subscriber); /* the former head may be given back soon */

@@ -119,7 +119,7 @@ int weir__names_read(struct weir__names *names)
     char own[PATH_MAX];
     memset(names, 0, sizeof *names);
     weir__error_save(&saved);
-    int result = weir__rundir_open(&dir, false);
+    int result = weir__rundir_open_to_look(&dir);
     if (result == 0) {
         result = weir__entry_each(&dir, visit, &reading);
         weir__rundir_close(&dir);

@@ -26,7 +26,7 @@ static int meant_by_name(const char *name, struct meant *meant)
     if (result != 0)
         return result;
     weir__entry_name(name, directory);
-    result = weir__rundir_open(&dir, false);
+    result = weir__rundir_open_to_look(&dir);
     if (result == 0) {
         result = weir__entry_read(&dir, directory, &entry);
         weir__rundir_close(&dir);

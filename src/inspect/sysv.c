@@ -46,9 +46,21 @@ static int ask_sem(int index, int command, void *status)
     return semctl(index, 0, command, (union semun_argument){ .buf = status });
 }
 
+/* What ask() says of an object that is there, and of which the kernel tells this caller nothing. */
+#define WITHHELD (-ESTALE)
+
 /*
- * What is at an index or identifier now: its identifier, -ENOENT, or what the kernel, or a filter,
- * says instead of an answer. The newer call needs no right to the object; where it is forbidden, or
+ * Whether the newer call is answered, if only that there can be no such identifier. Then who was
+ * refused was so for one object, as by a security module (SELinux), and not by a filter.
+ */
+static bool is_answered(int (*ask_one)(int, int, void *), int any, void *status)
+{
+    return ask_one(-1, any, status) < 0 && errno == EINVAL;
+}
+
+/*
+ * What is at an index or identifier now: its identifier, -ENOENT, WITHHELD, or what the kernel, or a
+ * filter, says instead of an answer. The newer call needs no right to the object; where it is forbidden, or
  * not known, which EINVAL says, too, the older one answers for what may be read.
  */
 static int ask(int (*ask_one)(int, int, void *), int any, int readable, int index, void *status)
@@ -63,7 +75,7 @@ static int ask(int (*ask_one)(int, int, void *), int any, int readable, int inde
         if (errno == EINVAL || errno == EIDRM)
             return -ENOENT;
         if (error != EINVAL)
-            return -error;
+            return is_answered(ask_one, any, status) ? WITHHELD : -error;
         /* Nothing was there, and then what may not be read: it came in between. */
     }
     return -ENOSYS;
@@ -83,7 +95,7 @@ static int stat_segment(int index, struct weir__seen *seen)
     struct shmid_ds kernel = { 0 }; /* for valgrind, which does not know this call */
     int id = ask(ask_shm, SHM_STAT_ANY, SHM_STAT, index, &kernel);
     if (id < 0)
-        return id == -ENOENT ? id : refuse(-id, "shmctl SHM_STAT_ANY", "segment");
+        return id == -ENOENT || id == WITHHELD ? id : refuse(-id, "shmctl SHM_STAT_ANY", "segment");
     memset(seen, 0, sizeof *seen);
     seen->object = (struct weir_object){
         .size = sizeof seen->object,
@@ -144,7 +156,9 @@ static int stat_semset(int index, struct weir__seen *seen)
     struct semid_ds kernel;
     int id = ask(ask_sem, SEM_STAT_ANY, SEM_STAT, index, &kernel);
     if (id < 0)
-        return id == -ENOENT ? id : refuse(-id, "semctl SEM_STAT_ANY", "semaphore set");
+        return id == -ENOENT || id == WITHHELD
+                   ? id
+                   : refuse(-id, "semctl SEM_STAT_ANY", "semaphore set");
     memset(seen, 0, sizeof *seen);
     seen->object = (struct weir_object){
         .size = sizeof seen->object,
@@ -179,7 +193,7 @@ static int walk(struct weir__seen_list *list, int highest,
     for (int index = 0; index <= highest; index++) {
         struct weir__seen one;
         int id = stat_one(index, &one);
-        if (id == -ENOENT)
+        if (id == -ENOENT || id == WITHHELD)
             continue;
         if (id < 0)
             return id;
@@ -242,9 +256,18 @@ int weir__walk_semsets(struct weir__seen_list *list)
     return walk(list, highest, stat_semset);
 }
 
+static int withheld(int id, const char *noun)
+{
+    return weir__fail(EACCES,
+                      "%s %d is there, and a security module keeps the kernel from telling of it",
+                      noun, id);
+}
+
 int weir__look_segment(int id, struct weir__seen *seen)
 {
     int found = id < 0 ? -ENOENT : stat_segment(id, seen);
+    if (found == WITHHELD)
+        return withheld(id, "segment");
     if (found < 0 && found != -ENOENT)
         return found;
     if (found != id)
@@ -256,6 +279,8 @@ int weir__look_segment(int id, struct weir__seen *seen)
 int weir__look_semset(int id, struct weir__seen *seen)
 {
     int found = id < 0 ? -ENOENT : stat_semset(id, seen);
+    if (found == WITHHELD)
+        return withheld(id, "semaphore set");
     if (found < 0 && found != -ENOENT)
         return found;
     if (found != id)

@@ -209,7 +209,8 @@ int weir_collect(uint32_t flags,
     struct weir__error_saved saved;
     if (flags & ~(uint32_t)WEIR_COLLECT_DRY_RUN)
         return weir__fail(EINVAL, "weir_collect: flags 0x%x are not known", flags);
-    int result = weir__rundir_open(&dir, false);
+    int result = flags & WEIR_COLLECT_DRY_RUN ? weir__rundir_open_to_look(&dir)
+                                              : weir__rundir_open(&dir, false);
     weir__error_save(&saved);
     if (result == -ENOENT && !(flags & WEIR_COLLECT_DRY_RUN))
         weir__rundir_sweep(&dir);

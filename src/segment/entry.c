@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/random.h"
 #include "segment/header.h"
 #include "segment/identity.h"
@@ -71,6 +72,46 @@ static int corrupt(const struct weir__rundir *dir, const char *directory, const 
     return weir__fail(EUCLEAN, "%s/%s: %s: 'weir rm' takes it away", dir->path, directory, what);
 }
 
+/*
+ * Whether an object that was made in another user namespace may be there: what answers under its id
+ * is of its size, and has, or had, its key. Whose it is nobody can say here, so that is not asked.
+ */
+static bool may_be_there(const struct weir__record *record)
+{
+    struct shmid_ds segment;
+    struct semid_ds set;
+    int result;
+    if (record->shm_key == 0) {
+        result = weir__semset_stat(record->sem_id, &set);
+        return result == 0 ? (uint32_t)set.sem_perm.__key == record->sem_key : result != -EIDRM;
+    }
+    result = weir__shm_stat(record->shm_id, &segment);
+    if (result != 0)
+        return result != -ENOENT;
+    return segment.shm_segsz == record->shm_segsz &&
+           (weir__shm_is_removed(&segment) ||
+            (record->lifetime == WEIR_PERSISTENT &&
+             (uint32_t)segment.shm_perm.__key == record->shm_key));
+}
+
+/*
+ * Whether the record of another user namespace is of one that is gone, and the caller, who is the
+ * file's owner, or root, may take it away: nobody may be left there who does. A draft names what may
+ * be there under a key alone.
+ */
+static bool is_left(const struct weir__rundir *dir, const struct weir__entry *entry, uint32_t owner)
+{
+    struct weir__error_saved saved;
+    uint32_t self = geteuid();
+    if (entry->directory[0] == '#' || (self != 0 && self != owner) || !weir__uid_is_told(owner) ||
+        weir__ipc_namespace_here() != dir->ipc_namespace)
+        return false;
+    weir__error_save(&saved);
+    bool is_gone = !may_be_there(&entry->record);
+    weir__error_restore(&saved);
+    return is_gone;
+}
+
 /* Reads the record file that stands under file_name; -ENOENT when it went in this moment. */
 static int read_record(const struct weir__rundir *dir, int listing_fd, const char *file_name,
                        struct weir__entry *entry)
@@ -106,8 +147,11 @@ static int read_record(const struct weir__rundir *dir, int listing_fd, const cha
     /*
      * Who creates an object writes its record. One that names somebody else was put there to have
      * that user, or root, remove or accept what it points to; or its creator has another number in
-     * the user namespace where it was made. Not corrupt: nobody here can say whose it is.
+     * the user namespace where it was made. Not corrupt: nobody here can say whose it is. But what
+     * is gone is nobody's any more, and what it has left, its set, is found as the owner's alone.
      */
+    if (entry->record.creator != found.st_uid && is_left(dir, entry, found.st_uid))
+        entry->record.creator = found.st_uid;
     if (entry->record.creator != found.st_uid)
         return weir__fail(EPERM,
                           "%s/%s: its record says uid %u made it, and is uid %u's: it was made in "

@@ -48,7 +48,8 @@ bool weir__entry_is_name(const char *directory, char name[WEIR__ENTRY_NAME_BYTES
 /*
  * Reads one entry. -ENOENT (no sentence): not there, or empty. -EUCLEAN (with a
  * sentence): what stands there is not a record. -EPERM: it is one, and its creator, as it says, is
- * not its owner, as the kernel says; or somebody has moved it here from another name.
+ * not its owner, as the kernel says; or somebody has moved it here from another name. What is gone for
+ * sure its owner, and root, reads all the same, as made by its owner: to take it away.
  */
 int weir__entry_read(const struct weir__rundir *dir, const char *directory,
                      struct weir__entry *entry);

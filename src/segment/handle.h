@@ -134,12 +134,16 @@ int weir__segment_find(struct weir_ref ref);
 /* Takes a name away, of whatever kind its object is. */
 int weir__name_remove(const char *name);
 
-/* Whether who is self, with this trust, accepts a creator and owner, of an object of System V; of a
- * directory's see below. */
-bool weir__trusts(uint32_t trust, uint32_t trust_uid, uint32_t self, uint32_t creator,
-                  uint32_t owner);
+/*
+ * Whether who is self, with this trust, accepts a creator and owner, of an object of System V; of a
+ * directory's see below. 1, 0; neither is known: -EMFILE, -ENFILE, -ENOMEM: in this moment; -ENOSYS:
+ * nobody tells. Without a sentence.
+ */
+int weir__trusts(uint32_t trust, uint32_t trust_uid, uint32_t self, uint32_t creator,
+                 uint32_t owner);
 
-/* Whether the options' trust accepts this creator and owner; -EPERM with a sentence. */
+/* Whether the options' trust accepts this creator and owner: 0; -EPERM: it does not, or nobody tells
+ * who they are; -EMFILE, -ENFILE, -ENOMEM: that cannot be looked up now. With a sentence. */
 int weir__trust_check(uint32_t trust, uint32_t trust_uid, uint32_t creator, uint32_t owner,
                       const uint32_t *entry_owner, const char *what);
 

@@ -218,6 +218,7 @@ static void tell(uint64_t identity)
     cache->self.space = (uint32_t)(cache->self.ipc_namespace & SPACE_MASK);
     cache->self.user_namespace = weir__user_namespace();
     cache->self.sees_other_uids = weir__sees_other_uids(cache->self.user_namespace);
+    weir__overflow_uid(); /* kept, while /proc is there: it may be out of sight later */
     cache->self.name =
         weir__identity_name(identity, cache->self.sees_other_uids ? WEIR_UID_ANY : cache->self.uid);
     /* Release [self.identity]: name and uid before it. Pairs with weir__self_identity(). */

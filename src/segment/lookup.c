@@ -88,7 +88,7 @@ static int lookup_name(struct weir_ref ref, struct weir_segment_stat *stat)
     if (result != 0)
         return result;
     weir__entry_name(ref.text, directory);
-    result = weir__rundir_open(&dir, false);
+    result = weir__rundir_open_to_look(&dir);
     if (result == 0) {
         result = weir__entry_read(&dir, directory, &entry);
         weir__rundir_close(&dir);

@@ -433,13 +433,20 @@ static int make_and_open(int base, const char *name, uint32_t mode, uid_t owner)
     return fd >= 0 ? fd : -errno;
 }
 
-/* What may not be opened, and is empty, a killed process left half made: it is as good as none. */
-static int open_inside(int base, const char *name)
+/*
+ * What may not be opened, and is empty, a killed process left half made: it is as good as none. Who
+ * only looks takes it for that where the file system counts a directory's directories, itself twice.
+ */
+static int open_inside(int base, const char *name, bool is_to_look)
 {
+    struct stat found;
     int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0 || errno != EACCES)
         return fd >= 0 ? fd : -errno;
-    return unlinkat(base, name, AT_REMOVEDIR) == 0 ? -ENOENT : -EACCES;
+    bool is_none = is_to_look ? fstatat(base, name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+                                    S_ISDIR(found.st_mode) && found.st_nlink == 2
+                              : unlinkat(base, name, AT_REMOVEDIR) == 0;
+    return is_none ? -ENOENT : -EACCES;
 }
 
 /* The namespace's directory was made for fewer than are let into the one around it by now. */
@@ -506,6 +513,13 @@ int weir__rundir_open(struct weir__rundir *dir, bool create)
     return weir__rundir_enter(dir, create);
 }
 
+int weir__rundir_open_to_look(struct weir__rundir *dir)
+{
+    weir__rundir_init(dir);
+    dir->is_to_look = true;
+    return weir__rundir_enter(dir, false);
+}
+
 int weir__rundir_enter(struct weir__rundir *dir, bool create)
 {
     char base[PATH_MAX], name[64];
@@ -524,7 +538,7 @@ int weir__rundir_enter(struct weir__rundir *dir, bool create)
         if (base_fd < 0)
             return base_fd;
         dir->mode = found.st_mode & 03777 & ~(mode_t)S_ISVTX;
-        int fd = open_inside(base_fd, name);
+        int fd = open_inside(base_fd, name, dir->is_to_look);
         if (fd == -ENOENT && create)
             fd = make_and_open(base_fd, name, dir->mode, found.st_uid);
         close(base_fd);

@@ -31,6 +31,7 @@ struct weir__rundir {
     int fd;                 /* of the namespace's directory; -1: not open */
     uint32_t mode;          /* permission bits for what is made inside */
     bool is_default;        /* not from WEIR_DIR */
+    bool is_to_look;        /* nothing is changed, not even tidied up */
     uint64_t ipc_namespace; /* that it belongs to, the calling thread's; 0: not asked yet */
     char path[PATH_MAX];
 };
@@ -39,6 +40,7 @@ struct weir__rundir {
 static inline void weir__rundir_init(struct weir__rundir *dir)
 {
     dir->fd = -1;
+    dir->is_to_look = false;
     dir->ipc_namespace = 0;
 }
 
@@ -47,6 +49,9 @@ static inline void weir__rundir_init(struct weir__rundir *dir)
  * is made when it is not there; without, -ENOENT and no sentence.
  */
 int weir__rundir_open(struct weir__rundir *dir, bool create);
+
+/* The same without create, and what a kill has left half made stays: for who only looks. */
+int weir__rundir_open_to_look(struct weir__rundir *dir);
 
 /*
  * The same for one public call that comes here several times: takes what is open already, and

@@ -10,9 +10,14 @@
  *   of System V   the IPC namespace belongs to this user namespace: nobody else comes in, but who
  *                 had all rights over it
  *   a file        the kernel lets its owner alone, or who may act for him, set O_NOATIME
+ *
+ * Where it cannot be looked up whether the namespace has all uids, that number is neither taken for a
+ * uid nor for a stranger's: what fails for a moment (no descriptor free) is told as that, and may be
+ * tried again; what nobody tells is refused.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -32,24 +37,37 @@ static bool accepts(uint32_t trust, uint32_t trust_uid, uint32_t self, uint32_t 
            (is_one_of(creator, self, other) && is_one_of(owner, self, other));
 }
 
-/* Of an object of System V. The second question is asked seldom: it costs more. */
-static bool is_told(uint32_t uid)
+/*
+ * Of an object of System V: 1, 0; or, when neither is known, why. What cannot be asked in this moment
+ * comes before what is never told. The second question is asked seldom: it costs more.
+ */
+static int is_told(uint32_t uid)
 {
-    return weir__uid_is_told(uid) || weir__ipc_is_of_user_namespace();
+    int uids = weir__uid_ask(uid);
+    int own = uids > 0 ? 1 : weir__ipc_is_of_user_namespace();
+    if (own > 0)
+        return 1;
+    if (uids == 0 || own == 0)
+        return uids < own ? uids : own;
+    return uids == -ENOSYS ? own : uids;
 }
 
-bool weir__trusts(uint32_t trust, uint32_t trust_uid, uint32_t self, uint32_t creator,
-                  uint32_t owner)
+int weir__trusts(uint32_t trust, uint32_t trust_uid, uint32_t self, uint32_t creator,
+                 uint32_t owner)
 {
-    return accepts(trust, trust_uid, self, creator, owner) &&
-           (trust == WEIR_TRUST_ANYONE || (is_told(creator) && is_told(owner)));
+    if (!accepts(trust, trust_uid, self, creator, owner))
+        return 0;
+    if (trust == WEIR_TRUST_ANYONE)
+        return 1;
+    int result = is_told(creator);
+    return result > 0 ? is_told(owner) : result;
 }
 
 static int refuse(const char *what, uint32_t creator, uint32_t owner)
 {
     uint32_t self = geteuid();
-    uint32_t unknown = weir__uid_is_told(creator) ? owner : creator;
-    if (!weir__uid_is_told(unknown))
+    uint32_t unknown = weir__uid_ask(creator) != 0 ? owner : creator;
+    if (weir__uid_ask(unknown) == 0)
         return weir__fail(EPERM,
                           "%s belongs to uid %u: in this user namespace that is everybody who has "
                           "no uid in it, so that nobody can tell whether it is yours (uid %u): to "
@@ -62,14 +80,33 @@ static int refuse(const char *what, uint32_t creator, uint32_t owner)
                       what, creator, owner, self);
 }
 
+/* Who made it would be accepted if the number were known to be his. */
+static int cannot_tell(const char *what, int error)
+{
+    if (error != ENOSYS)
+        return weir__fail(error,
+                          "%s belongs to uid %u, which is a user, or everybody who has no uid in "
+                          "this user namespace: that cannot be looked up now: %s",
+                          what, weir__overflow_uid(), strerror(error));
+    return weir__fail(EPERM,
+                      "%s belongs to uid %u, which is a user, or everybody who has no uid in this "
+                      "user namespace: neither /proc (ns, uid_map) nor the kernel (before Linux "
+                      "6.11) tells which: have /proc where this process runs, or another uid, or "
+                      "set options.trust",
+                      what, weir__overflow_uid());
+}
+
 int weir__trust_check(uint32_t trust, uint32_t trust_uid, uint32_t creator, uint32_t owner,
                       const uint32_t *entry_owner, const char *what)
 {
-    if (weir__trusts(trust, trust_uid, geteuid(), creator, owner) ||
-        (trust == WEIR_TRUST_DIRECTORY && entry_owner && creator == *entry_owner &&
-         weir__uid_is_told(creator)))
+    int result = weir__trusts(trust, trust_uid, geteuid(), creator, owner);
+    if (result <= 0 && trust == WEIR_TRUST_DIRECTORY && entry_owner && creator == *entry_owner) {
+        int told = weir__uid_ask(creator);
+        result = told > 0 || result == 0 ? told : result;
+    }
+    if (result > 0)
         return 0;
-    return refuse(what, creator, owner);
+    return result == 0 ? refuse(what, creator, owner) : cannot_tell(what, -result);
 }
 
 /* The flag belongs to the open file, which others may have, too: it goes again. It would do no harm. */
@@ -87,9 +124,10 @@ static bool is_owners_own(int fd)
 int weir__trust_check_file(uint32_t trust, uint32_t trust_uid, int fd, uint32_t owner,
                            const char *what)
 {
-    bool is_accepted = accepts(trust, trust_uid, geteuid(), owner, owner);
-    if (is_accepted &&
-        (trust == WEIR_TRUST_ANYONE || weir__uid_is_told(owner) || is_owners_own(fd)))
+    if (!accepts(trust, trust_uid, geteuid(), owner, owner))
+        return refuse(what, owner, owner);
+    int result = trust == WEIR_TRUST_ANYONE ? 1 : weir__uid_ask(owner);
+    if (result > 0 || is_owners_own(fd))
         return 0;
-    return refuse(what, owner, owner);
+    return result == 0 ? refuse(what, owner, owner) : cannot_tell(what, -result);
 }
