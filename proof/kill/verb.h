@@ -53,6 +53,8 @@
 #define SYNC_VERBS(V) \
     V(LOCK, lock, "lock") \
     V(UNLOCK, unlock, "unlock")           /* if it holds the mutex */ \
+    V(LOCK_AGAIN, lock_again, "lock again")     /* a recursive one, which it holds */ \
+    V(UNLOCK_ONCE, unlock_once, "unlock once") /* the same: it holds it still */ \
     V(REPAIR, repair, "repair")           /* what it inherited, and says so; if it did */ \
     V(CONDITION_WAIT, condition_wait, "condition wait") /* with the mutex, until the state is not count any more */ \
     V(CHANGE, change, "change")           /* the state, with the mutex */ \
@@ -60,7 +62,7 @@
     V(EVENT_WAIT, event_wait, "event wait") /* until the state is not count */ \
     V(NOTIFY, notify, "notify")           /* count 1: all */ \
     V(SEMAPHORE_WAIT, semaphore_wait, "semaphore wait") \
-    V(SEMAPHORE_POST, semaphore_post, "semaphore post") \
+    V(SEMAPHORE_POST, semaphore_post, "semaphore post") /* count 0: one; else so many at once */ \
     V(ONCE_BEGIN, once_begin, "once begin") \
     V(ONCE_END, once_end, "once end")     /* if it has begun */ \
     V(ONCE_ABANDON, once_abandon, "once abandon") /* the same */
