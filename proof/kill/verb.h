@@ -102,6 +102,13 @@
     V(AWAIT, await_newer, "wait for a version") /* above size_bytes */ \
     V(READER_CLOSE, reader_close, "reader close")
 
+#define NAMED_VERBS(V) \
+    V(NAMED_CREATE, named_create, "create by name") \
+    V(NAMED_OPEN, named_open, "open by name") \
+    V(NAMED_WRITE, named_write, "write")  /* a value */ \
+    V(NAMED_READ, named_read, "read") \
+    V(NAMED_CLOSE, named_close, "close") /* what is open */
+
 #define ALLOC_VERBS(V) \
     V(POOL_ALLOC, pool_alloc, "pool alloc")   /* to its place number count */ \
     V(POOL_FREE, pool_free, "pool free")      /* from that of the peer number size_bytes */ \
@@ -130,6 +137,7 @@
     PERMITS_VERBS(V)                                                                               \
     BARRIER_VERBS(V)                                                                               \
     LATEST_VERBS(V)                                                                                \
+    NAMED_VERBS(V)                                                                                 \
     ALLOC_VERBS(V)                                                                                 \
     SEGMENT_VERBS(V)
 
