@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "peers.h"
 
+#include "asleep.h"
 #include "fixture.h"
 
 #include <fcntl.h>
@@ -193,7 +194,7 @@ void peer_see_asleep(struct peer *peer)
         assert_non_null(file);
         int found = fscanf(file, "%ld", &number);
         fclose(file);
-        if (found == 1 && number == SYS_futex)
+        if (found == 1 && number == asleep_number())
             return;
         assert_true(weir_now_ns() < until_ns);
         nanosleep(&nap, NULL);
