@@ -2,6 +2,7 @@
 /* Processes and threads that do what they are told. */
 #include "actor.h"
 
+#include "asleep.h"
 #include "fixture.h"
 
 #include <errno.h>
@@ -158,7 +159,7 @@ static bool is_asleep(const struct actor *actor)
         close(file);
     if (length > 0) {
         text[length] = 0;
-        return text[0] >= '0' && text[0] <= '9' && strtol(text, NULL, 10) == SYS_futex;
+        return text[0] >= '0' && text[0] <= '9' && strtol(text, NULL, 10) == asleep_number();
     }
     snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)actor->pid, (int)actor->tid);
     file = open(path, O_RDONLY | O_CLOEXEC);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "peers.h"
 
+#include "asleep.h"
 #include "fixture.h"
 
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,27 +20,62 @@
 
 void *peers_memory;
 size_t peers_bytes;
-static int memory_fd = -1;
+static enum peers_kind kind;
+static int memory = -1; /* a descriptor, or of System V the id */
+static char name[32];   /* of POSIX */
 
 #define ASLEEP_NS INT64_C(20000000000)
 
-static void map_memory(size_t bytes)
+/* A last order: who was forked later has this one's pipe, and keeps it open. */
+enum { SERVE_NO_MORE = -1 };
+
+static void *mapped(void)
 {
-    peers_memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory_fd, 0);
+    if (kind == PEERS_SYSTEM_V)
+        return shmat(memory, NULL, 0);
+    int flags = kind == PEERS_INHERITED ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
+    return mmap(NULL, peers_bytes, PROT_READ | PROT_WRITE, flags, memory, 0);
+}
+
+void peers_unshare(void)
+{
+    if (peers_memory && kind == PEERS_SYSTEM_V)
+        shmdt(peers_memory); /* the last: removed already */
+    else if (peers_memory)
+        munmap(peers_memory, peers_bytes);
+    if (memory >= 0 && kind != PEERS_SYSTEM_V)
+        close(memory);
+    if (kind == PEERS_POSIX)
+        shm_unlink(name);
+    peers_memory = NULL;
+    memory = -1;
+    kind = PEERS_MEMFD;
+}
+
+void peers_share_in(enum peers_kind which, size_t bytes)
+{
+    peers_unshare();
+    kind = which;
     peers_bytes = bytes;
+    snprintf(name, sizeof name, "/weir-peers-%d", (int)getpid());
+    if (kind == PEERS_MEMFD)
+        memory = memfd_create("peers", 0);
+    else if (kind == PEERS_SYSTEM_V)
+        memory = shmget(IPC_PRIVATE, bytes, 0600);
+    else if (kind == PEERS_POSIX)
+        memory = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    assert_true(memory >= 0 || kind == PEERS_INHERITED);
+    if (kind == PEERS_MEMFD || kind == PEERS_POSIX)
+        assert_int_equal(ftruncate(memory, (off_t)bytes), 0);
+    peers_memory = mapped();
+    if (kind == PEERS_SYSTEM_V) /* it goes with the last who has it */
+        shmctl(memory, IPC_RMID, NULL);
+    assert_ptr_not_equal(peers_memory, MAP_FAILED);
 }
 
 void peers_share(size_t bytes)
 {
-    if (memory_fd >= 0) {
-        munmap(peers_memory, peers_bytes);
-        close(memory_fd);
-    }
-    memory_fd = memfd_create("peers", 0);
-    assert_true(memory_fd >= 0);
-    assert_int_equal(ftruncate(memory_fd, (off_t)bytes), 0);
-    map_memory(bytes);
-    assert_ptr_not_equal(peers_memory, MAP_FAILED);
+    peers_share_in(PEERS_MEMFD, bytes);
 }
 
 void peers_wipe(void)
@@ -46,31 +83,61 @@ void peers_wipe(void)
     memset(peers_memory, 0, peers_bytes);
 }
 
-void peers_begin(int argc, char **argv)
+static _Noreturn void serve(int orders, int replies)
 {
     struct peers_order order;
-    if (argc != 4 || strcmp(argv[1], "peer") != 0)
-        return;
-    memory_fd = atoi(argv[2]);
-    map_memory((size_t)atol(argv[3]));
-    if (peers_memory == MAP_FAILED)
-        _exit(2);
-    while (read(0, &order, sizeof order) == sizeof order) {
+    while (read(orders, &order, sizeof order) == sizeof order && order.verb != SERVE_NO_MORE) {
         struct peers_reply reply = peers_serve(&order);
-        if (write(1, &reply, sizeof reply) != sizeof reply)
+        if (write(replies, &reply, sizeof reply) != sizeof reply)
             break;
     }
     _exit(0);
 }
 
-static void become_peer(int orders, int replies)
+/* The memory will not lie where the test has it: nothing that may be touched, or something else lies there. */
+static void bar(void *address, int how)
 {
-    char fd[16], bytes[32];
+    mmap(address, peers_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | how, -1, 0);
+}
+
+/* Arguments: peer, the kind, the memory, its bytes, where the test has it. */
+void peers_begin(int argc, char **argv)
+{
+    if (argc != 6 || strcmp(argv[1], "peer") != 0)
+        return;
+    kind = (enum peers_kind)atoi(argv[2]);
+    peers_bytes = (size_t)atol(argv[4]);
+    bar((void *)(uintptr_t)strtoull(argv[5], NULL, 10), MAP_FIXED_NOREPLACE);
+    memory = kind == PEERS_POSIX ? shm_open(argv[3], O_RDWR, 0) : atoi(argv[3]);
+    peers_memory = mapped();
+    if (peers_memory == MAP_FAILED)
+        _exit(2);
+    serve(0, 1);
+}
+
+static _Noreturn void go_on_as_peer(int orders, int replies)
+{
+    void *there = peers_memory;
+    peers_memory = mremap(there, 0, peers_bytes, MREMAP_MAYMOVE); /* once more */
+    if (peers_memory == MAP_FAILED)
+        _exit(2);
+    bar(there, MAP_FIXED);
+    serve(orders, replies);
+}
+
+static _Noreturn void become_peer(int orders, int replies)
+{
+    char of_kind[16], number[16], bytes[32], there[32];
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    snprintf(fd, sizeof fd, "%d", memory_fd);
+    if (kind == PEERS_INHERITED)
+        go_on_as_peer(orders, replies);
+    snprintf(of_kind, sizeof of_kind, "%d", (int)kind);
+    snprintf(number, sizeof number, "%d", memory);
     snprintf(bytes, sizeof bytes, "%zu", peers_bytes);
+    snprintf(there, sizeof there, "%llu", (unsigned long long)(uintptr_t)peers_memory);
     if (dup2(orders, 0) == 0 && dup2(replies, 1) == 1)
-        execl("/proc/self/exe", "peer", "peer", fd, bytes, (char *)NULL);
+        execl("/proc/self/exe", "peer", "peer", of_kind, kind == PEERS_POSIX ? name : number, bytes,
+              there, (char *)NULL);
     _exit(2);
 }
 
@@ -127,7 +194,7 @@ void peer_see_asleep(struct peer *peer)
         assert_non_null(file);
         int found = fscanf(file, "%ld", &number);
         fclose(file);
-        if (found == 1 && number == SYS_futex)
+        if (found == 1 && number == asleep_number())
             return;
         assert_true(weir_now_ns() < until_ns);
         nanosleep(&nap, NULL);
@@ -173,6 +240,8 @@ void peer_kill(struct peer *peer)
 
 void peer_end(struct peer *peer)
 {
+    if (kind == PEERS_INHERITED)
+        peer_tell(peer, SERVE_NO_MORE, 0, 0);
     close(peer->orders);
     assert_int_equal(reap(peer), 0);
 }

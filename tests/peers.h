@@ -18,8 +18,17 @@
 extern void *peers_memory;
 extern size_t peers_bytes;
 
-/* In the test: zeroed memory of that size in place of the former. */
+/* In the test: zeroed memory of that size in place of the former; a memfd. */
 void peers_share(size_t bytes);
+/*
+ * The same, of a kind: peers find it by its System V id, its POSIX name, its memfd, or have it from fork()
+ * without being executed anew. In each of them it lies elsewhere than in the test, and nothing may be touched
+ * where it lies in the test.
+ */
+enum peers_kind { PEERS_MEMFD, PEERS_SYSTEM_V, PEERS_POSIX, PEERS_INHERITED, PEERS_KINDS };
+void peers_share_in(enum peers_kind kind, size_t bytes);
+/* In the test: no memory, and no name of it. */
+void peers_unshare(void);
 /* In the test: as it was when it was made. */
 void peers_wipe(void);
 

@@ -154,9 +154,18 @@ static void expect(const char *call, int result, int64_t before_ns, int allowed,
         fail_msg("%s: %s gives %d: %s", place, call, result, weir_last_error());
 }
 
+static bool is_by_name; /* its reader has a mapping and a geometry of its own, which may be a lie */
+
+static bool is_possible(const struct weir_latest_reader *who, uint64_t size_bytes)
+{
+    return size_bytes <= (is_by_name ? weir_latest_reader_max_bytes(who) : MAX_BYTES);
+}
+
 static bool is_inside(const struct weir_latest_value *value)
 {
     const char *data = value->data, *from = memory.values;
+    if (is_by_name)
+        return value->size_bytes < memory.values_bytes;
     return data >= from && value->size_bytes <= MAX_BYTES &&
            data + value->size_bytes <= from + memory.values_bytes;
 }
@@ -174,22 +183,24 @@ static void use_reader(struct weir_latest_reader *who)
     struct weir_latest_value value, held;
     static unsigned char bytes[3 * MAX_BYTES];
     int result;
-    TRY(weir_latest_read(who, bytes, sizeof bytes, &value), -EAGAIN, -EUCLEAN);
+    TRY(weir_latest_read(who, bytes, sizeof bytes, &value), -EAGAIN, -EUCLEAN,
+        is_by_name ? -EMSGSIZE : -EUCLEAN);
     if (result == 0)
-        assert_true(value.size_bytes <= MAX_BYTES);
+        assert_true(is_possible(who, value.size_bytes));
     TRY(weir_latest_read(who, bytes, 1, &value), -EAGAIN, -EUCLEAN, -EMSGSIZE);
     TRY(weir_latest_peek(who, &value), -EAGAIN, -EUCLEAN);
     if (result == 0) {
-        assert_true(is_inside(&value));
+        assert_true(is_inside(&value) && is_possible(who, value.size_bytes));
         value_number(value.data, value.size_bytes);
         TRY(weir_latest_check(who, &value), -EAGAIN);
     }
     TRY(weir_latest_hold(who, &held), -EAGAIN, -EUCLEAN, -ENOBUFS, -EOPNOTSUPP);
     if (result == 0) {
-        assert_true(is_inside(&held));
+        assert_true(is_inside(&held) && is_possible(who, held.size_bytes));
         value_number(held.data, held.size_bytes);
         TRY(weir_latest_release(who, &held), 0);
     }
+    weir_latest_version(who); /* of whatever number */
     TRY(weir_latest_wait_until(who, 0, 0), -EAGAIN);
     TRY(weir_latest_wait_until(who, UINT64_MAX, weir_deadline_ns(100000)), -ETIMEDOUT, -EPIPE);
 }
@@ -205,6 +216,9 @@ static void use_writer(void)
         TRY(weir_latest_loan(writer, &data), 0);
         memset(data, 1, MAX_BYTES);
         TRY(weir_latest_commit(writer, MAX_BYTES), 0);
+        TRY(weir_latest_loan(writer, &data), 0);
+        memset(data, 2, MAX_BYTES);
+        weir_latest_abandon(writer);
     }
 }
 
@@ -300,6 +314,77 @@ static void test_a_write_mends_the_index(void **state)
         assert_int_equal(value_number(copy, sizeof copy), i);
     }
     end();
+}
+
+#define NAME weir_by_name("lies")
+
+static void open_by_name(uint32_t flags)
+{
+    struct weir_latest_options how = { .size = sizeof how, .flags = flags };
+    struct weir_latest_reader *reading;
+    int result;
+    TRY(weir_latest_open(&reading, NAME, &how), -EAGAIN, -EPROTO, -EINVAL, -EUCLEAN);
+    if (result != 0)
+        return;
+    use_reader(reading);
+    weir_latest_reader_close(reading);
+}
+
+/* By its name, also with the geometry that it had: as another writer, and as readers of both kinds. */
+static void use_name(void)
+{
+    const struct weir_latest_options *const how[] = { NULL, &options };
+    is_by_name = true;
+    open_by_name(0);
+    open_by_name(WEIR_LATEST_READ_ONLY);
+    for (unsigned i = 0; i < ARRAY_SIZE(how); i++) {
+        struct weir_latest_writer *other;
+        int64_t before_ns = weir_now_ns();
+        int result = weir_latest_create(&other, NAME, how[i]);
+        expect("create", result, before_ns, WEIR_OWNER_DIED, -EBUSY, -EAGAIN, -EPROTO, -EINVAL,
+               -EUCLEAN, 0);
+        if (result >= 0)
+            weir_latest_writer_close(other);
+    }
+    is_by_name = false;
+}
+
+/* What has a name has the size that its segment has, not the one that its memory says. */
+static void test_each_lie_by_name(void **state)
+{
+    struct weir_latest_memory before = memory;
+    struct weir_segment_options of_segment = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+    (void)state;
+    of_segment.kind = WEIR__LATEST_KIND;
+    assert_result(weir_latest_create(&writer, NAME, &options), 0);
+    assert_result(weir_segment_open(&segment, NAME, 0, &of_segment), 0);
+    memory.values = weir_segment_data(segment);
+    memory.readers = (char *)memory.values + memory.values_bytes;
+    unsigned count = word_count;
+    word_count = 0;
+    list_words();
+    assert_int_equal(word_count, count);
+    weir_latest_writer_close(writer);
+    for (unsigned i = 0; i < word_count * LIES; i++) {
+        memset(memory.values, 0, memory.values_bytes + memory.readers_bytes);
+        assert_result(weir_latest_create(&writer, NAME, &options), 0);
+        use_writer();
+        struct word *word = &words[i / LIES];
+        uint64_t value = lie(i % LIES, load(word));
+        snprintf(place, sizeof place, "by name, %s %u is 0x%llx", word->what, i / LIES,
+                 (unsigned long long)value);
+        store(word, value);
+        use_name();
+        store(word, value);
+        use_writer();
+        use_name();
+        weir_latest_writer_close(writer);
+    }
+    weir_segment_close(segment);
+    memory = before;
+    word_count = 0;
+    list_words();
 }
 
 static void lie_on(void)
@@ -406,9 +491,8 @@ static int lies_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_word_each_lie),
-        cmocka_unit_test(test_a_write_mends_the_index),
-        cmocka_unit_test(test_a_liar_at_work),
+        cmocka_unit_test(test_each_word_each_lie),      cmocka_unit_test(test_each_lie_by_name),
+        cmocka_unit_test(test_a_write_mends_the_index), cmocka_unit_test(test_a_liar_at_work),
         cmocka_unit_test(test_holds_everywhere),
     };
     return cmocka_run_group_tests(tests, lies_start, fixture_end);

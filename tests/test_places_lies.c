@@ -6,6 +6,7 @@
  *       of it is set to each of a row of values, at rest and while it is held; then all calls are
  *       made. And a process writes such values at random while the calls go on.
  */
+#include "asleep.h"
 #include "fixture.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/atomics.h"
+#include "sync/barrier.h"
 
 #define SHORT_NS INT64_C(1000000)
 /* How late a call may be on a loaded machine; and how busy, on any. */
@@ -102,6 +104,9 @@ static void use_permits(unsigned state)
         on_time("take");
         assert_true(result < 0 || index < PLACES);
     }
+    int tried = weir_permits_try_take(&permits, &index);
+    on_time("try take");
+    assert_true(tried < 0 || index < PLACES);
     int value = weir_permits_value(&permits);
     assert_true(value >= 0 && value <= PLACES);
     for (uint32_t i = 0; i <= PLACES; i++) {
@@ -291,6 +296,58 @@ static void test_a_liar_at_work(void **state)
     assert_true(calls > 30);
 }
 
+static struct weir__barrier_shm *shm_of_barrier(void)
+{
+    return (struct weir__barrier_shm *)(void *)memory;
+}
+
+static void wait_without_deadline(void *unused)
+{
+    uint32_t party;
+    (void)unused;
+    CHECK_RESULT(weir_barrier_open(&barrier, memory, memory_bytes), 0);
+    CHECK_RESULT(weir_barrier_join(&barrier, &party), 0);
+    int result = weir_barrier_wait(&barrier, party); /* for a second party, which never comes */
+    CHECK(result == -EUCLEAN || (result >= 0 && result <= (int)WEIR_IDENTITY_SESSION_MAX));
+}
+
+/*
+ * A barrier's wait that has no deadline ends when the memory says that another round has come, whatever else it
+ * says, by the next slice; nobody wakes it.
+ */
+static void test_a_wait_without_deadline(void **state)
+{
+    (void)state;
+    for (unsigned which = 0; which < VALUES; which++) {
+        make_barrier(0);
+        weir__atomic_u64 *round = &shm_of_barrier()->round;
+        uint64_t truth = atomic_load(round), lie = lie_of(which, truth);
+        if (lie >> 32 == truth >> 32)
+            continue; /* the same round: it is waited for */
+        snprintf(place, sizeof place, "a waiter's round: 0x%llx", (unsigned long long)lie);
+        fflush(NULL);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            wait_without_deadline(NULL);
+            _exit(0);
+        }
+        see_asleep(child);
+        while (weir_barrier_owner(&barrier, 0) == WEIR_IDENTITY_NOBODY)
+            sched_yield();
+        see_asleep(child);
+        atomic_store(round, lie);
+        soon();
+        int status = -1;
+        while (waitpid(child, &status, WNOHANG) == 0 && weir_now_ns() < began_ns + LATE_NS)
+            sched_yield();
+        kill(child, SIGKILL);
+        if (status != 0)
+            fail_msg("the wait gives status 0x%x, or does not end: %s", (unsigned)status, place);
+    }
+}
+
 static void tell_identity(void *argument)
 {
     CHECK_RESULT(weir_identity(argument), 0);
@@ -334,6 +391,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_word),
         cmocka_unit_test(test_a_liar_at_work),
+        cmocka_unit_test(test_a_wait_without_deadline),
     };
     return cmocka_run_group_tests(tests, lies_start, lies_end);
 }

@@ -203,29 +203,46 @@ static void test_a_signal_ends_a_wait(void **state)
 
 enum { WAITERS = 4 };
 
-/* As many units as sleepers: each is woken for one. */
+static void post_one_by_one(void)
+{
+    for (int i = 0; i < WAITERS; i++)
+        assert_result(post(NULL), 0);
+}
+
+static void post_all_at_once(void)
+{
+    assert_result(weir_semaphore_post_many(&board->semaphore, WAITERS), 0);
+}
+
+/* All sleep, and as many units are posted: whether the last has come after a slice. */
+static bool is_one_late(struct actor *waiters, void (*post_to_all)(void))
+{
+    for (int i = 0; i < WAITERS; i++) {
+        actor_tell(&waiters[i], wait_one, NULL);
+        actor_see_asleep(&waiters[i]);
+    }
+    int64_t before_ns = weir_now_ns();
+    post_to_all();
+    for (int i = 0; i < WAITERS; i++)
+        assert_int_equal(actor_answer(&waiters[i], SOON_MS), 0);
+    return weir_now_ns() - before_ns > 50 * MS;
+}
+
+/* As many units as sleepers: each is woken for one, whether they come one by one or all at once. */
 static void test_each_sleeper_is_woken(void **state)
 {
+    enum { ROUNDS = 9, LATE = 4 };
     struct actor waiters[WAITERS];
-    int late = 0;
+    int late_by_one = 0, late_at_once = 0;
     (void)state;
     for (int i = 0; i < WAITERS; i++)
         actor_start(&waiters[i]);
-    for (int round = 0; round < 9; round++) {
-        for (int i = 0; i < WAITERS; i++) {
-            actor_tell(&waiters[i], wait_one, NULL);
-            actor_see_asleep(&waiters[i]);
-        }
-        int64_t before_ns = weir_now_ns();
-        if (round % 2 == 1)
-            assert_result(weir_semaphore_post_many(&board->semaphore, WAITERS), 0);
-        for (int i = 0; i < WAITERS && round % 2 == 0; i++)
-            assert_result(post(NULL), 0);
-        for (int i = 0; i < WAITERS; i++)
-            assert_int_equal(actor_answer(&waiters[i], SOON_MS), 0);
-        late += weir_now_ns() - before_ns > 50 * MS;
+    for (int round = 0; round < ROUNDS; round++) {
+        late_by_one += is_one_late(waiters, post_one_by_one);
+        late_at_once += is_one_late(waiters, post_all_at_once);
     }
-    assert_in_range(late, 0, 4);
+    assert_in_range(late_by_one, 0, LATE);
+    assert_in_range(late_at_once, 0, LATE);
     assert_result(weir_semaphore_value(&board->semaphore), 0);
     for (int i = 0; i < WAITERS; i++)
         actor_end(&waiters[i]);

@@ -199,6 +199,8 @@ static void use_event(void)
     CALL(weir_event_prepare(event, &ticket), 0);
     CALL(weir_event_notify_all(event), 0);
     CALL(weir_event_wait_until(event, ticket, soon()), 0, -ETIMEDOUT);
+    if (is_patient)
+        CALL(weir_event_wait(event, ticket), 0);
 }
 
 static void use_semaphore(void)
@@ -209,6 +211,9 @@ static void use_semaphore(void)
     CALL(weir_semaphore_check(semaphore), 0, -EUCLEAN);
     CALL(weir_semaphore_try_wait(semaphore), 0, -EAGAIN);
     CALL(weir_semaphore_post(semaphore), 0, -EOVERFLOW);
+    CALL(weir_semaphore_post_many(semaphore, 0), -EINVAL);
+    CALL(weir_semaphore_post_many(semaphore, 3), 0, -EOVERFLOW);
+    CALL(weir_semaphore_post_many(semaphore, WEIR_SEMAPHORE_MAX), 0, -EOVERFLOW);
     CALL(weir_semaphore_wait_until(semaphore, soon()), 0, -ETIMEDOUT);
     CALL(weir_semaphore_wait_until(semaphore, soon()), 0, -ETIMEDOUT);
 }

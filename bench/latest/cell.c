@@ -393,6 +393,8 @@ static void play_reader(struct board *board, const struct place places[], uint64
     figures->memcpy_ns = copy_for(sink, place->size_bytes, budget_ns / 2, per_ns);
     enter(board, WRITE_ALONE);
     nanosleep(&alone, NULL);
+    figures->bounce_after_ns = bounce(board, per_ns);
+    figures->torn_ratio = figures->read_ns / figures->torn_ns;
     enter(board, END);
     weir_latest_reader_close(place->reader);
     free(sink);

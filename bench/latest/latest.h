@@ -28,13 +28,16 @@ struct figures {
     double write_alone_ns;   /* nobody reads */
     double seqlock_write_ns; /* as write_ns, of a bare sequence lock */
     double new_share;        /* of the reads, that found another version than the one before */
-    double bounce_ns;        /* of a cache line between the two cores, there and back */
+    double bounce_ns; /* of a cache line between the two cores, there and back, before all this */
+    double bounce_after_ns; /* the same, after it */
+    double torn_ratio;      /* read_ns of torn_ns */
 };
 
 struct summary {
     uint64_t size_bytes;
     struct figures median, lowest, highest;
-    unsigned rounds;
+    unsigned rounds, all_rounds; /* those with cores so far apart, and all */
+    const char *cores; /* "near", "far"; "mixed": no round had the same before and after */
 };
 
 /* cell.c: one round of one size. False with a sentence on stderr. */

@@ -7,6 +7,7 @@
  */
 #include "latest.h"
 
+#include "../bounce.h"
 #include "../cpus.h"
 #include "../values.h"
 
@@ -70,9 +71,32 @@ static bool take_option(int option, struct settings *settings)
     }
 }
 
-/* Each figure by itself. */
-static void summarize(struct summary *summary, const struct figures *rounds, unsigned count)
+static const char *cores_of(const struct figures *round)
 {
+    bool was_far = round->bounce_ns >= BOUNCE_NEAR_BELOW_NS;
+    if (was_far != (round->bounce_after_ns >= BOUNCE_NEAR_BELOW_NS))
+        return "mixed";
+    return was_far ? "far" : "near";
+}
+
+/* The rounds of the tag that most have go to the front: how many they are. Where all are mixed, all. */
+static unsigned choose(struct summary *summary, struct figures *rounds, unsigned count)
+{
+    static const char *const tags[] = { "near", "far" };
+    unsigned found[2] = { 0, 0 }, chosen = 0;
+    for (unsigned i = 0; i < 2 * count; i++)
+        found[i % 2] += strcmp(cores_of(&rounds[i / 2]), tags[i % 2]) == 0;
+    summary->cores = found[0] + found[1] == 0 ? "mixed" : tags[found[1] > found[0]];
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(cores_of(&rounds[i]), summary->cores) == 0)
+            rounds[chosen++] = rounds[i];
+    return chosen;
+}
+
+/* Each figure by itself, of the rounds whose cores were as far apart before and after. */
+static void summarize(struct summary *summary, struct figures *rounds, unsigned all)
+{
+    unsigned count = choose(summary, rounds, all);
     double *median = (double *)(void *)&summary->median;
     double *lowest = (double *)(void *)&summary->lowest;
     double *highest = (double *)(void *)&summary->highest;
@@ -86,6 +110,7 @@ static void summarize(struct summary *summary, const struct figures *rounds, uns
         highest[field] = values[count - 1];
     }
     summary->rounds = count;
+    summary->all_rounds = all;
 }
 
 int main(int argc, char **argv)

@@ -21,6 +21,8 @@ static const struct {
     { "seqlock_write_ns", offsetof(struct figures, seqlock_write_ns) },
     { "new_share", offsetof(struct figures, new_share) },
     { "bounce_ns", offsetof(struct figures, bounce_ns) },
+    { "bounce_after_ns", offsetof(struct figures, bounce_after_ns) },
+    { "torn_ratio", offsetof(struct figures, torn_ratio) },
 };
 
 enum { COLUMNS = sizeof columns / sizeof *columns };
@@ -32,12 +34,12 @@ static double figure(const struct figures *figures, unsigned column)
 
 void report_text(const struct summary *summaries, unsigned count)
 {
-    printf("%8s", "bytes");
+    printf("%8s %6s", "bytes", "cores");
     for (unsigned c = 0; c < COLUMNS; c++)
         printf(" %15s", columns[c].name);
     putchar('\n');
     for (unsigned i = 0; i < count; i++) {
-        printf("%8llu", (unsigned long long)summaries[i].size_bytes);
+        printf("%8llu %6s", (unsigned long long)summaries[i].size_bytes, summaries[i].cores);
         for (unsigned c = 0; c < COLUMNS; c++)
             printf(" %15.2f", figure(&summaries[i].median, c));
         putchar('\n');
@@ -48,8 +50,9 @@ void report_json(const struct summary *summaries, unsigned count)
 {
     puts("[");
     for (unsigned i = 0; i < count; i++) {
-        printf("  {\"size_bytes\": %llu, \"rounds\": %u",
-               (unsigned long long)summaries[i].size_bytes, summaries[i].rounds);
+        printf("  {\"size_bytes\": %llu, \"rounds\": %u, \"cores\": \"%s\"",
+               (unsigned long long)summaries[i].size_bytes, summaries[i].rounds,
+               summaries[i].cores);
         for (unsigned c = 0; c < COLUMNS; c++)
             printf(", \"%s\": {\"median\": %.3f, \"lowest\": %.3f, \"highest\": %.3f}",
                    columns[c].name, figure(&summaries[i].median, c),
@@ -65,20 +68,23 @@ void report_markdown(const struct summary *summaries, unsigned count, const char
     time_t now = time(NULL);
     strftime(date, sizeof date, "%Y-%m-%d", gmtime(&now));
     printf("Written by `%s` on %s; medians of %u rounds, ns.\n\n", command, date,
-           summaries[0].rounds);
+           summaries[0].all_rounds);
     puts(
         "| bytes | read | lowest to highest | bare copy, torn | seqlock, read | mean | p50 | p99 | "
         "reads that found a new version | read, nobody writes | memcpy | write | seqlock, write | "
-        "write, nobody reads | bounce |\n"
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+        "write, nobody reads | bounce | cores | rounds | read of the bare copy's | lowest to "
+        "highest |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for (unsigned i = 0; i < count; i++) {
         const struct figures *median = &summaries[i].median;
         printf("| %llu | %.1f | %.1f to %.1f | %.1f | %.1f | %.1f | %.1f | %.1f | %.0f %% | %.1f | "
-               "%.1f | %.1f | %.1f | %.1f | %.0f |\n",
+               "%.1f | %.1f | %.1f | %.1f | %.0f | %s | %u | %.2f | %.2f to %.2f |\n",
                (unsigned long long)summaries[i].size_bytes, median->read_ns,
                summaries[i].lowest.read_ns, summaries[i].highest.read_ns, median->torn_ns,
                median->seqlock_ns, median->read_mean_ns, median->read_p50_ns, median->read_p99_ns,
                100 * median->new_share, median->still_ns, median->memcpy_ns, median->write_ns,
-               median->seqlock_write_ns, median->write_alone_ns, median->bounce_ns);
+               median->seqlock_write_ns, median->write_alone_ns, median->bounce_ns,
+               summaries[i].cores, summaries[i].rounds, median->torn_ratio,
+               summaries[i].lowest.torn_ratio, summaries[i].highest.torn_ratio);
     }
 }

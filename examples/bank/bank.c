@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bank [--seconds S] [--clerks N] - a bank whose clerks are shot
+ * bank [--seconds S] [--clerks N] [--table FILE] - a bank whose clerks are shot
  *
  * The textbook's shared struct, with what the textbook leaves out: the processes that write it are
  * killed, at any instruction, and nothing is lost. N clerks (8) move money between the accounts of
  * one bank in shared memory. Every few milliseconds one of them gets SIGKILL, wherever it is just
  * then, and another one is hired in its place. In between an auditor counts: the sum must always be
- * what it was at first, and nobody may ever be stuck. After S seconds (5) everybody goes home.
+ * what it was at first, and nobody may ever be stuck: not all together, and not one alone. After S seconds (5) everybody goes home.
  *
  * Two things make that work:
  *
@@ -52,7 +52,9 @@ struct bank {
         int64_t from_after, to_after; /* the balances, when it is done */
     } intent;
 
-    uint64_t transfers;      /* done */
+    uint64_t transfers; /* done */
+    atomic_ullong
+        by[CLERKS_MAX];      /* of these, by whoever has that desk: looked at without the lock */
     char journal[LINES][64]; /* the last ones, for people */
     uint64_t repairs;        /* deaths with the lock ... */
     uint64_t redone;         /* ... and those in the midst of a transfer */
@@ -137,7 +139,7 @@ static uint32_t draw(uint32_t *seed, uint32_t below)
 }
 
 /* A process of its own, which finds the bank by its name. Ends when the bank closes, or is shot. */
-static int work(const char *name, uint32_t seed)
+static int work(const char *name, unsigned number, uint32_t seed)
 {
     struct weir_segment *segment;
     int result = weir_segment_open(&segment, weir_by_name(name), sizeof(struct bank), NULL);
@@ -156,6 +158,7 @@ static int work(const char *name, uint32_t seed)
             return 1;
         }
         transfer(bank, from, to, draw(&seed, 5000));
+        bank->by[number]++;
         leave(bank);
     }
     weir_segment_close(segment);
@@ -170,11 +173,19 @@ static int work(const char *name, uint32_t seed)
 struct director {
     struct bank *bank;
     const char *name;
+    const char *table; /* NULL: none */
     unsigned clerk_count;
     pid_t clerks[CLERKS_MAX];
     uint32_t seed;
     unsigned killed, audits;
     uint64_t transfers_before;
+
+    struct watch {
+        unsigned number; /* of the clerk who is watched, and not shot meanwhile */
+        uint64_t before; /* its transfers then */
+        int64_t since_ns, longest_ns;
+        unsigned count; /* that have ended well */
+    } watch;
 };
 
 static bool hire(struct director *director, unsigned number)
@@ -183,7 +194,7 @@ static bool hire(struct director *director, unsigned number)
     pid_t parent = getpid(), child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody works for a bank whose director is dead */
-        _exit(getppid() == parent ? work(director->name, seed) : 1);
+        _exit(getppid() == parent ? work(director->name, number, seed) : 1);
     }
     director->clerks[number] = child;
     return child > 0;
@@ -194,6 +205,8 @@ static bool shoot_and_hire(struct director *director)
 {
     int status;
     unsigned number = draw(&director->seed, director->clerk_count);
+    if (number == director->watch.number && director->clerk_count > 1)
+        return true; /* this time nobody */
     kill(director->clerks[number], SIGKILL);
     waitpid(director->clerks[number], &status, 0);
     if (!WIFSIGNALED(status)) {
@@ -202,6 +215,34 @@ static bool shoot_and_hire(struct director *director)
     }
     director->killed++;
     return hire(director, number);
+}
+
+static void watch_another(struct director *director)
+{
+    struct watch *watch = &director->watch;
+    watch->number = draw(&director->seed, director->clerk_count);
+    watch->before = director->bank->by[watch->number];
+    watch->since_ns = weir_now_ns();
+}
+
+/*
+ * A clerk who is stuck while all others work would be shot before anybody sees it. So one is watched, and
+ * spared, until it has moved money, which it must do in time; then it is another one's turn.
+ */
+static bool watch_one(struct director *director)
+{
+    struct watch *watch = &director->watch;
+    int64_t took_ns = weir_now_ns() - watch->since_ns;
+    if (director->clerk_count == 1 || director->bank->by[watch->number] != watch->before) {
+        watch->longest_ns = took_ns > watch->longest_ns ? took_ns : watch->longest_ns;
+        watch->count++;
+        watch_another(director);
+        return true;
+    }
+    if (took_ns < PATIENCE_NS)
+        return true;
+    fprintf(stderr, "bank: clerk %u is stuck, all others work\n", watch->number);
+    return false;
 }
 
 /* In time, whoever was shot with the lock; and since the last audit work was done. */
@@ -232,11 +273,12 @@ static bool run_day(struct director *director, unsigned seconds)
 {
     int64_t evening_ns = weir_deadline_ns(seconds * WEIR_SECOND_NS);
     int64_t audit_ns = weir_deadline_ns(AUDIT_NS);
+    watch_another(director);
     while (weir_now_ns() < evening_ns) {
         /* Not to wait for something: this is how seldom somebody is shot. */
         struct timespec pause = { 0, 1000000 + (long)draw(&director->seed, 15000000) };
         nanosleep(&pause, NULL);
-        if (!shoot_and_hire(director))
+        if (!watch_one(director) || !shoot_and_hire(director))
             return false;
         if (weir_now_ns() < audit_ns)
             continue;
@@ -272,6 +314,31 @@ static bool close_bank(struct director *director)
     return stuck == 0 && angry == 0;
 }
 
+/* With the lock: what the day was, for people; and as the row of a table. */
+static void report(const struct director *director, unsigned seconds, const char *sum_is)
+{
+    const struct bank *bank = director->bank;
+    unsigned long long transfers = bank->transfers, repairs = bank->repairs, redone = bank->redone;
+    int longest_ms = (int)(director->watch.longest_ns / 1000000);
+    printf(
+        "bank: %llu transfers by %u clerks in %u s; %u were shot, %llu of them with the lock,\n"
+        "      %llu in the midst of a transfer; %u audits; %u clerks watched until they worked,\n"
+        "      for %d ms at most; the sum is %s\n",
+        transfers, director->clerk_count, seconds, director->killed, repairs, redone,
+        director->audits, director->watch.count, longest_ms, sum_is);
+    printf("      last line: %s\n", bank->journal[(bank->transfers - 1) % LINES]);
+    FILE *table = director->table ? fopen(director->table, "we") : NULL;
+    if (!table)
+        return;
+    fprintf(table,
+            "| clerks | seconds | transfers | shot | with the lock | in the midst of a transfer | "
+            "audits | watched | longest watch | sum |\n|---|---|---|---|---|---|---|---|---|---|\n"
+            "| %u | %u | %llu | %u | %llu | %llu | %u | %u | %d ms | %s |\n",
+            director->clerk_count, seconds, transfers, director->killed, repairs, redone,
+            director->audits, director->watch.count, longest_ms, sum_is);
+    fclose(table);
+}
+
 static int open_for_business(struct director *director, unsigned seconds)
 {
     struct weir_segment *segment;
@@ -293,12 +360,7 @@ static int open_for_business(struct director *director, unsigned seconds)
     is_well = is_well && enter(bank, weir_deadline_ns(PATIENCE_NS)) == 0;
     if (is_well) {
         is_well = sum(bank) == (int64_t)ACCOUNTS * FIRST_CENTS;
-        printf("bank: %llu transfers by %u clerks in %u s; %u were shot, %llu of them with the "
-               "lock,\n      %llu in the midst of a transfer; %u audits; the sum is %s\n",
-               (unsigned long long)bank->transfers, director->clerk_count, seconds,
-               director->killed, (unsigned long long)bank->repairs,
-               (unsigned long long)bank->redone, director->audits, is_well ? "right" : "WRONG");
-        printf("      last line: %s\n", bank->journal[(bank->transfers - 1) % LINES]);
+        report(director, seconds, is_well ? "right" : "WRONG");
         leave(bank);
     }
     weir_segment_close(segment);
@@ -325,12 +387,14 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc && is_well; i += 2) {
         if (strcmp(argv[i], "--seconds") == 0)
             is_well = take_number(argv[i + 1], 1, 100000, &seconds);
+        else if (strcmp(argv[i], "--table") == 0)
+            is_well = (director.table = argv[i + 1]) != NULL;
         else
             is_well = strcmp(argv[i], "--clerks") == 0 &&
                       take_number(argv[i + 1], 1, CLERKS_MAX, &director.clerk_count);
     }
     if (!is_well) {
-        fprintf(stderr, "Usage: bank [--seconds S] [--clerks N]\n");
+        fprintf(stderr, "Usage: bank [--seconds S] [--clerks N] [--table FILE]\n");
         return 2;
     }
     char name[40];

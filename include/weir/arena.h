@@ -24,6 +24,10 @@
  *
  *     weir_arena_alloc(&arena, 1000 * sizeof(struct row), 64, &table->rows.offset);
  *
+ * Killed in weir_arena_reset(), at any instruction: all is as before it, or all is free; which, weir_arena_used() says. The
+ * places are as their caller has left them: one that is not 0 yet may be followed into memory that is given to
+ * another by then. So who inherits the lock sets all of them to 0, and resets once more.
+ *
  * Concurrency: alloc, recover, used and reset may run at the same time, from any thread or process;
  * two calls with one place must not.
  * Progress: an inner weir_mutex for a few stores; whoever dies in it is succeeded.

@@ -39,6 +39,9 @@
  *   for (another IPC namespace)       |
  *   whose party has left              | goes on without it, and does not count it
  *
+ * Which IPC namespace a party is in, it writes down right after it has taken its place: one of another namespace that is
+ * halted in the few instructions between would be taken for dead by who asks just then.
+ *
  * Who joins later, in the place of a dead one or one that has left, takes part in the round that is
  * under way: no round ends without it from then on.
  *

@@ -35,7 +35,8 @@
  *
  * Death. A writer may be killed at any instruction: what it had not finished is in a buffer
  * that nobody believes; the value before is whole, and readable as long as the memory is
- * there. The next one that opens as writer takes the dead one's place (WEIR_OWNER_DIED); a writer
+ * there. Killed after a value has become the latest one, and before who waits is woken: it is there for all, and who
+ * waits for one finds it a fifth of a second later at most. The next one that opens as writer takes the dead one's place (WEIR_OWNER_DIED); a writer
  * that lives, stopped or not, keeps it (-EBUSY). A reader that is killed while it holds a
  * value keeps one buffer out of use until another reader needs its place.
  *

@@ -34,7 +34,11 @@
  *   stopped (SIGSTOP, a debugger)     | wait: it is alive, and never robbed
  *   forks                             | nothing changes; the child does not hold it (-EPERM)
  *   cannot be asked for (another IPC  | wait: nobody is declared dead on an answer that may
- *   namespace, a filter)              | mean anything else
+ *   namespace, a filter)              | mean anything else; but see below
+ *
+ * Which IPC namespace a holder is in, it writes down right after it has taken the mutex. One of another namespace that is
+ * halted (stopped, or off its processor) in the few instructions between would be taken for dead by who asks just
+ * then. Who cannot rule that out shares a mutex within one IPC namespace alone.
  *
  * A process that is killed while it waits, or between unlocking and waking the next, costs the
  * others a fifth of a second at most.

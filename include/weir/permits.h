@@ -38,7 +38,11 @@
  *   stopped (SIGSTOP, a debugger)     | wait: it is alive, and never robbed
  *   forks                             | nothing changes; the child holds none (-EPERM)
  *   cannot be asked for (another IPC  | wait: nobody is declared dead on an answer that may
- *   namespace, a filter)              | mean anything else
+ *   namespace, a filter)              | mean anything else; but see below
+ *
+ * Which IPC namespace a holder is in, it writes down right after it has taken the permit. One of another namespace
+ * that is halted (stopped, or off its processor) in the few instructions between would be taken for dead by who
+ * asks just then, and its permit be given out: share permits within one IPC namespace where that cannot be ruled out.
  *
  * WEIR_OWNER_DIED is said to who takes the permit. If that one dies in turn, it is said to the next;
  * a release says that the thing is whole.

@@ -38,18 +38,24 @@
  *   a process that reads                | a writer waits until the kernel has released it, a fifth
  *                                       | of a second more at most. Nobody is told: it wrote nothing
  *   one that waits to write             | as if it had not come
- *   one that writes                     | the next writer gets WEIR_OWNER_DIED. Who wants to read
+ *   one that writes                     | those who wait see it when the kernel has released it, a
+ *                                       | fifth of a second later at most; those who come, at once.
+ *                                       | The next writer gets WEIR_OWNER_DIED. Who wants to read
  *                                       | gets -EOWNERDEAD and holds nothing: take it for writing,
  *                                       | repair, weir_rwlock_consistent(), then perhaps
  *                                       | weir_rwlock_downgrade()
  *   one that repairs                    | as one that writes
+ *   one in an unlock: it has let go,    | who sleeps finds it free a fifth of a second later at most;
+ *   and has not woken who waits         | nobody is told of a death
  *
  * As long as one that lives repairs, readers wait for it. A writer that was told and unlocks
  * without weir_rwlock_consistent() gives the lock up: whoever waits for it, or locks it later, for
  * reading or writing, gets -ENOTRECOVERABLE. As nobody holds it then, unlocks, weir_rwlock_downgrade() and
  * weir_rwlock_consistent() are -EPERM.
  * Stopped processes (SIGSTOP, a debugger) are alive, and waited for; so is one that cannot be
- * asked for (another IPC namespace, a filter). A child of fork holds nothing of its parent's.
+ * asked for (another IPC namespace, a filter). But which namespace it is in, a process writes down right after it has
+ * taken a place or the write lock: one of another namespace that is halted in the few instructions between would be taken for
+ * dead by who asks just then. A child of fork holds nothing of its parent's.
  *
  * Writers go first: from the moment that one waits, new readers wait until it has written. So a
  * thread that reads must not lock again for reading: a writer may have come between the two, and

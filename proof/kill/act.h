@@ -22,7 +22,8 @@ extern act *const channel_acts[VERBS], *const crowd_acts[VERBS],
                                                        *const barrier_acts[VERBS],
                                                            *const latest_acts[VERBS],
                                                                *const alloc_acts[VERBS],
-                                                                   *const segment_acts[VERBS];
+                                                                   *const segment_acts[VERBS],
+                                                                       *const named_acts[VERBS];
 
 /* Around what is swept. */
 void peer_enter(const struct order *order);

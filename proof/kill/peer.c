@@ -58,9 +58,9 @@ void peer_leave(const struct order *order)
 
 static int obey(const struct order *order)
 {
-    static act *const *const subjects[] = { channel_acts, crowd_acts,   sync_acts,
-                                            rwlock_acts,  permits_acts, barrier_acts,
-                                            segment_acts, alloc_acts,   latest_acts };
+    static act *const *const subjects[] = { channel_acts, crowd_acts,   sync_acts,    rwlock_acts,
+                                            permits_acts, barrier_acts, segment_acts, alloc_acts,
+                                            latest_acts,  named_acts };
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++)
         if (subjects[i][order->verb])
             return subjects[i][order->verb](order);

@@ -45,7 +45,7 @@ struct subject {
 };
 
 extern const struct subject channel_subject, crowd_subject, sync_subject, rwlock_subject,
-    permits_subject, barrier_subject, latest_subject, alloc_subject, segment_subject;
+    permits_subject, barrier_subject, latest_subject, named_subject, alloc_subject, segment_subject;
 
 enum mode { SURVEY, KILL, STOP, MODES };
 

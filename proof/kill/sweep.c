@@ -77,7 +77,7 @@ static void list_scenarios(void)
 {
     static const struct subject *const subjects[] = {
         &channel_subject, &crowd_subject,   &sync_subject,  &rwlock_subject, &permits_subject,
-        &barrier_subject, &segment_subject, &alloc_subject, &latest_subject
+        &barrier_subject, &segment_subject, &alloc_subject, &latest_subject, &named_subject
     };
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++)
         for (unsigned k = 0; k < *subjects[i]->count && entry_count < SCENARIOS_MAX; k++)

@@ -3,6 +3,7 @@
 #include "round.h"
 
 #include <errno.h>
+#include <poll.h>
 
 #define SHORT_NS INT64_C(30000000)
 
@@ -44,6 +45,28 @@ static void victim_holds_other_sleeps(struct round *round)
     other_sleeps(round, LOCK);
 }
 
+static void victim_holds_a_recursive_one(struct round *round)
+{
+    all_know_it(round);
+    require(round, weir_mutex_init(&round->accounts->sync.mutex, WEIR_MUTEX_RECURSIVE) == 0,
+            "no recursive mutex");
+    must(round, VICTIM, within(LOCK, BOUND_NS));
+}
+
+static void victim_holds_twice_other_sleeps(struct round *round)
+{
+    victim_holds_a_recursive_one(round);
+    must(round, VICTIM, within(LOCK_AGAIN, BOUND_NS));
+    other_sleeps(round, LOCK);
+}
+
+/* Beside the old one, which does the same. */
+static void next_sleeps(struct round *round, enum verb verb)
+{
+    tell(round, NEXT, within(verb, PATIENT_NS));
+    see_asleep(round, NEXT);
+}
+
 static void victim_inherits(struct round *round)
 {
     holder_died(round);
@@ -63,6 +86,33 @@ static void other_waits_for_condition(struct round *round)
     must(round, OLD, within(LOCK, BOUND_NS));
     other_sleeps(round, CONDITION_WAIT);
     must(round, VICTIM, within(CHANGE, 0));
+}
+
+static void two_wait_for_condition(struct round *round)
+{
+    all_know_it(round);
+    give_identity(round, NEXT);
+    must(round, OLD, within(LOCK, BOUND_NS));
+    other_sleeps(round, CONDITION_WAIT);
+    must(round, NEXT, within(LOCK, BOUND_NS));
+    next_sleeps(round, CONDITION_WAIT);
+    must(round, VICTIM, within(CHANGE, 0));
+}
+
+static void two_wait_for_event(struct round *round)
+{
+    all_know_it(round);
+    give_identity(round, NEXT);
+    other_sleeps(round, EVENT_WAIT);
+    next_sleeps(round, EVENT_WAIT);
+}
+
+static void two_wait_for_unit(struct round *round)
+{
+    all_know_it(round);
+    give_identity(round, NEXT);
+    other_sleeps(round, SEMAPHORE_WAIT);
+    next_sleeps(round, SEMAPHORE_WAIT);
 }
 
 static void other_waits_for_event(struct round *round)
@@ -137,37 +187,58 @@ static void expect_lock(struct round *round, enum who who, const struct reply *r
     require(round,
             reply->result == 0 || reply->result == WEIR_OWNER_DIED ||
                 (may_be_lost && reply->result == -ENOTRECOVERABLE),
-            "%s's lock gives %s%d: %s", who == OLD ? "the survivor" : "a newcomer",
+            "%s's lock gives %s%d: %s", who == FRESH ? "a newcomer" : "the survivor",
             weir_strerror_name(reply->result), reply->result, reply->sentence);
 }
 
-/*
- * The survivor was asleep. What it waits for a death may have kept from it for ever: a newcomer
- * makes up for that. Then it must come back in time; with a mutex or once, by itself.
- */
-static void see_survivor(struct round *round)
+/* Of those who sleep, the one that has answered: of two that need the mutex one has it. */
+static enum who first_awake(struct round *round)
 {
-    if (round->is_busy[OLD]) {
-        int64_t since_ns = weir_now_ns();
-        switch (round->scenario->order.verb) {
-        case SIGNAL: /* has changed already: no help is needed */
-            break;
-        case NOTIFY:
-            must(round, FRESH, (struct order){ .verb = NOTIFY, .count = 1 });
-            break;
-        case SEMAPHORE_POST:
+    struct pollfd answers[] = { { .fd = round->peer[OLD].replies, .events = POLLIN },
+                                { .fd = round->peer[NEXT].replies, .events = POLLIN } };
+    if (!round->is_busy[NEXT])
+        return OLD;
+    if (!round->is_busy[OLD])
+        return NEXT;
+    poll(answers, 2, (int)(2 * BOUND_NS / 1000000));
+    return answers[1].revents ? NEXT : OLD;
+}
+
+/* What those wait for who sleep a death may have kept from them for ever: a newcomer makes up for that. */
+static void help_sleepers(struct round *round)
+{
+    unsigned sleepers = round->is_busy[OLD] + round->is_busy[NEXT];
+    switch (round->scenario->order.verb) {
+    case SIGNAL: /* has changed already: no help is needed */
+        break;
+    case NOTIFY:
+        must(round, FRESH, (struct order){ .verb = NOTIFY, .count = 1 });
+        break;
+    case SEMAPHORE_POST:
+        for (unsigned i = 0; i < sleepers; i++)
             must(round, FRESH, within(SEMAPHORE_POST, 0));
-            break;
-        default:
-            break;
-        }
-        struct reply reply = answer(round, OLD);
+        break;
+    default:
+        break;
+    }
+}
+
+/* The survivors were asleep. They must come back in time; with a mutex or once, by themselves. */
+static void see_survivors(struct round *round)
+{
+    int64_t since_ns = weir_now_ns();
+    if (round->is_busy[OLD] || round->is_busy[NEXT])
+        help_sleepers(round);
+    while (round->is_busy[OLD] || round->is_busy[NEXT]) {
+        enum who who = first_awake(round);
+        struct reply reply = answer(round, who);
         note_wait(round, since_ns);
         if (round->scenario->order.verb == ONCE_END || round->scenario->order.verb == ONCE_ABANDON)
             require(round, reply.result >= 0, "the survivor's begin gives %s",
                     weir_strerror_name(reply.result));
         else
-            expect_lock(round, OLD, &reply);
+            expect_lock(round, who, &reply);
+        let_go(round, who);
     }
     let_go(round, OLD);
 }
@@ -184,7 +255,7 @@ static void count_units(struct round *round)
 static void after_kill(struct round *round)
 {
     start(round, FRESH);
-    see_survivor(round);
+    see_survivors(round);
     for (int i = 0; i < 2; i++) {
         struct reply reply = ask(round, FRESH, within(LOCK, BOUND_NS));
         expect_lock(round, FRESH, &reply);
@@ -195,6 +266,10 @@ static void after_kill(struct round *round)
                 weir_strerror_name(reply.result), reply.sentence);
         let_go(round, FRESH);
     }
+    struct reply reply =
+        ask(round, OLD, within(LOCK, BOUND_NS)); /* who has it more than once keeps it */
+    expect_lock(round, OLD, &reply);
+    let_go(round, OLD);
     count_units(round);
     must(round, FRESH, within(SEMAPHORE_POST, 0));
     must(round, OLD, within(SEMAPHORE_WAIT, BOUND_NS));
@@ -271,19 +346,26 @@ static const struct scenario scenarios[] = {
     ROW("unlock", "one sleeps", 0, victim_holds_other_sleeps, UNLOCK, 0, 0, 0, NULL)
     ROW("unlock", "gives up", GIVING_UP, victim_inherits, UNLOCK, 0, 0, 0, NULL)
     ROW("unlock", "gives up, one sleeps", GIVING_UP, victim_inherits_other_sleeps, UNLOCK, 0, 0, 0, NULL)
+    ROW("lock", "recursive, again", 0, victim_holds_a_recursive_one, LOCK_AGAIN, 0, BOUND_NS, 0, NULL)
+    ROW("unlock", "recursive, once of twice", 0, victim_holds_twice_other_sleeps, UNLOCK_ONCE, 0, 0, 0, NULL)
+    ROW("unlock", "recursive, twice", 0, victim_holds_twice_other_sleeps, UNLOCK, 0, 0, 0, NULL)
     ROW("consistent", "", RECOVERY, victim_inherits_other_sleeps, REPAIR, 0, 0, 0, NULL)
     ROW("condition wait", "in vain", 0, victim_holds, CONDITION_WAIT, 0, SHORT_NS, -ETIMEDOUT, NULL)
     ROW("condition wait", "signalled", 0, victim_holds, CONDITION_WAIT, 0, PATIENT_NS, 0, other_signals)
     ROW("signal", "one sleeps", 0, other_waits_for_condition, SIGNAL, 0, 0, 0, NULL)
     ROW("broadcast", "one sleeps", 0, other_waits_for_condition, SIGNAL, 1, 0, 0, NULL)
+    ROW("broadcast", "two sleep", 0, two_wait_for_condition, SIGNAL, 1, 0, 0, NULL)
     ROW("event wait", "notified", 0, all_know_it, EVENT_WAIT, 0, PATIENT_NS, 0, other_notifies)
     ROW("notify", "one sleeps", 0, other_waits_for_event, NOTIFY, 0, 0, 0, NULL)
     ROW("notify all", "one sleeps", 0, other_waits_for_event, NOTIFY, 1, 0, 0, NULL)
+    ROW("notify all", "two sleep", 0, two_wait_for_event, NOTIFY, 1, 0, 0, NULL)
     ROW("semaphore wait", "there is one", 0, unit_is_there, SEMAPHORE_WAIT, 0, BOUND_NS, 0, NULL)
     ROW("semaphore wait", "in vain", 0, all_know_it, SEMAPHORE_WAIT, 0, SHORT_NS, -ETIMEDOUT, NULL)
     ROW("semaphore wait", "posted", 0, all_know_it, SEMAPHORE_WAIT, 0, PATIENT_NS, 0, other_posts)
     ROW("semaphore post", "nobody waits", 0, all_know_it, SEMAPHORE_POST, 0, 0, 0, NULL)
     ROW("semaphore post", "one sleeps", 0, other_waits_for_unit, SEMAPHORE_POST, 0, 0, 0, NULL)
+    ROW("semaphore post many", "nobody waits", 0, all_know_it, SEMAPHORE_POST, 3, 0, 0, NULL)
+    ROW("semaphore post many", "two sleep", 0, two_wait_for_unit, SEMAPHORE_POST, 2, 0, 0, NULL)
     ROW("once begin", "first", 0, all_know_it, ONCE_BEGIN, 0, BOUND_NS, WEIR_ONCE_BEGUN, NULL)
     ROW("once begin", "inherited", RECOVERY, builder_died, ONCE_BEGIN, 0, BOUND_NS, WEIR_OWNER_DIED, NULL)
     ROW("once end", "one waits", 0, victim_builds_other_waits, ONCE_END, 0, 0, 0, NULL)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 static bool is_holder, is_heir, is_builder;
+static unsigned depth; /* how often more than once it holds the mutex */
 
 /* The mutex is ours: nobody else says the same, and what it guards is whole, or a death was told. */
 static int check_in(int result)
@@ -33,6 +34,34 @@ static int lock(const struct order *order)
     return peer_timed(order, before_ns, check_in(result));
 }
 
+static int lock_again(const struct order *order)
+{
+    struct sync_state *sync = &accounts->sync;
+    int64_t before_ns = weir_now_ns(), deadline_ns = peer_deadline(order, before_ns);
+    peer_enter(order);
+    int result = weir_mutex_lock_until(&sync->mutex, deadline_ns);
+    peer_leave(order);
+    if (!is_holder || sync->holder != getpid())
+        return peer_broken("locked again, and process %d holds it", sync->holder);
+    depth += result == 0;
+    return peer_timed(order, before_ns, result);
+}
+
+static int unlock_once(const struct order *order)
+{
+    struct sync_state *sync = &accounts->sync;
+    peer_enter(order);
+    sync->first++;
+    __asm__ volatile("" ::: "memory");
+    sync->second++;
+    int result = weir_mutex_unlock(&sync->mutex);
+    peer_leave(order);
+    if (sync->holder != getpid())
+        return peer_broken("unlocked once of twice, and process %d holds it", sync->holder);
+    depth--;
+    return result;
+}
+
 /* It has changed what it guards, in two steps. */
 static int unlock(const struct order *order)
 {
@@ -41,6 +70,9 @@ static int unlock(const struct order *order)
         return 0;
     is_holder = is_heir = false;
     peer_enter(order);
+    for (; depth > 0; depth--)
+        if (weir_mutex_unlock(&sync->mutex) != 0)
+            return peer_broken("held %u times more, and not to be unlocked", depth);
     sync->first++;
     __asm__ volatile("" ::: "memory"); /* a place to be killed at */
     sync->second++;
@@ -151,10 +183,12 @@ static int semaphore_wait(const struct order *order)
 static int semaphore_post(const struct order *order)
 {
     struct sync_state *sync = &accounts->sync;
+    unsigned units = order->count ? order->count : 1;
     peer_enter(order);
-    sync->posting++;
-    int result = weir_semaphore_post(&sync->semaphore);
-    sync->posted++;
+    sync->posting += units;
+    int result = order->count ? weir_semaphore_post_many(&sync->semaphore, units)
+                              : weir_semaphore_post(&sync->semaphore);
+    sync->posted += units;
     peer_leave(order);
     return result;
 }

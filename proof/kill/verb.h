@@ -53,6 +53,8 @@
 #define SYNC_VERBS(V) \
     V(LOCK, lock, "lock") \
     V(UNLOCK, unlock, "unlock")           /* if it holds the mutex */ \
+    V(LOCK_AGAIN, lock_again, "lock again")     /* a recursive one, which it holds */ \
+    V(UNLOCK_ONCE, unlock_once, "unlock once") /* the same: it holds it still */ \
     V(REPAIR, repair, "repair")           /* what it inherited, and says so; if it did */ \
     V(CONDITION_WAIT, condition_wait, "condition wait") /* with the mutex, until the state is not count any more */ \
     V(CHANGE, change, "change")           /* the state, with the mutex */ \
@@ -60,7 +62,7 @@
     V(EVENT_WAIT, event_wait, "event wait") /* until the state is not count */ \
     V(NOTIFY, notify, "notify")           /* count 1: all */ \
     V(SEMAPHORE_WAIT, semaphore_wait, "semaphore wait") \
-    V(SEMAPHORE_POST, semaphore_post, "semaphore post") \
+    V(SEMAPHORE_POST, semaphore_post, "semaphore post") /* count 0: one; else so many at once */ \
     V(ONCE_BEGIN, once_begin, "once begin") \
     V(ONCE_END, once_end, "once end")     /* if it has begun */ \
     V(ONCE_ABANDON, once_abandon, "once abandon") /* the same */
@@ -100,6 +102,13 @@
     V(AWAIT, await_newer, "wait for a version") /* above size_bytes */ \
     V(READER_CLOSE, reader_close, "reader close")
 
+#define NAMED_VERBS(V) \
+    V(NAMED_CREATE, named_create, "create by name") \
+    V(NAMED_OPEN, named_open, "open by name") \
+    V(NAMED_WRITE, named_write, "write")  /* a value */ \
+    V(NAMED_READ, named_read, "read") \
+    V(NAMED_CLOSE, named_close, "close") /* what is open */
+
 #define ALLOC_VERBS(V) \
     V(POOL_ALLOC, pool_alloc, "pool alloc")   /* to its place number count */ \
     V(POOL_FREE, pool_free, "pool free")      /* from that of the peer number size_bytes */ \
@@ -128,6 +137,7 @@
     PERMITS_VERBS(V)                                                                               \
     BARRIER_VERBS(V)                                                                               \
     LATEST_VERBS(V)                                                                                \
+    NAMED_VERBS(V)                                                                                 \
     ALLOC_VERBS(V)                                                                                 \
     SEGMENT_VERBS(V)
 

@@ -7,12 +7,12 @@
  * Modelled: each of two posters posts CHANGES units, each of two waiters takes as many. A waiter sets
  * WAITED where the value is 0, and sleeps while the word is 0, WAITED. A post that finds WAITED wakes all and
  * clears it, or wakes one and leaves it: it follows a hint, which may be wrong. KILLS, STOPS at any
- * step; waits that end for nothing (SLICES a waiter); and the end of a slice, when nobody can do anything else.
+ * step. MANY: a post may give all that the poster has left, and wakes all then. Waits that end for nothing (SLICES a waiter); and the end of a slice, when nobody can do anything else.
  *
  * Checked: S1, S2: whose wait ends by a slice although there is a unit, was to be woken by one that is dead
  * or stopped; nobody stays asleep while there is one.
  *
- * Left out: S3, which stands in the code (a post's last step but the kernel's list is its unit); posts of several (as that many, that wake all), the highest value, deadlines (a wait that ends for
+ * Left out: S3, which stands in the code (a post's last step but the kernel's list is its unit); the highest value, deadlines (a wait that ends for
  * nothing).
  */
 
@@ -112,7 +112,7 @@ done:
 
 proctype poster(byte me)
 {
-    byte posts;
+    byte posts, units;
     bool found, one;
 
     {
@@ -122,14 +122,25 @@ proctype poster(byte me)
 #ifdef MUTANT_LOOK_BEFORE_POST
             found = waited;
 #endif
-            if /* the hint, which is read before */
+            if
+            :: units = 1
+#ifdef MANY
+            :: CHANGES - posts > 1 -> units = CHANGES - posts
+#endif
+            fi;
+            if /* the hint, which is read before, for a post of one */
             :: one = false
+#ifdef MUTANT_MANY_WAKES_ONE
             :: one = true
+#else
+            :: units == 1 -> one = true
+#endif
             fi;
             atomic { /* the compare-and-swap */
-                posts++;
-                value++;
-                posted++;
+                posts = posts + units;
+                value = value + units;
+                posted = posted + units;
+                units = 0;
                 owes[me] = true;
 #ifndef MUTANT_LOOK_BEFORE_POST
                 found = waited;
@@ -165,7 +176,7 @@ proctype poster(byte me)
             fi;
             d_step { owes[me] = false; found = false; one = false }
         od
-    } unless { d_step { IS_OUT(me) -> posts = 0; found = false; one = false } }
+    } unless { d_step { IS_OUT(me) -> posts = 0; units = 0; found = false; one = false } }
 }
 
 init
