@@ -307,7 +307,7 @@ holds_its_form() {
     # Both are there, and wait: the publisher has just been started.
     is_there() {
         "$WEIR" top --once --interval 0.05 c >sheet || return 1
-        grep -Eq ' pub 0 .* asleep +subscribers$' sheet && grep -Eq ' sub 0 .* polling$' sheet
+        grep -Eq ' pub [0-9]+ .* asleep +subscribers$' sheet && grep -Eq ' sub [0-9]+ .* polling$' sheet
     }
     until_so is_there
     # What stands behind the command begins in one column: in places, not in characters.
