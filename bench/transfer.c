@@ -30,7 +30,7 @@ static const char usage[] =
     "Measures 'weir send' and 'weir recv' beside 'cat FILE | cat'.\n"
     "\n"
     "Options:\n"
-    "  -m, --mebibytes N   size of the file (1 to 1048576; 1024)\n"
+    "  -m, --mebibytes N   size of the file (1 to 1048576; 4096)\n"
     "  -r, --rounds N      rounds, an odd number (1 to 99; 5)\n"
     "  -d, --folder PATH   where the file is made (/dev/shm: in memory)\n"
     "  -n, --null          to /dev/null only\n"
@@ -163,7 +163,7 @@ static int take_options(int argc, char **argv, struct settings *settings)
 
 int main(int argc, char **argv)
 {
-    struct settings settings = { .folder = "/dev/shm", .mebibytes = 1024, .rounds = 5 };
+    struct settings settings = { .folder = "/dev/shm", .mebibytes = 4096, .rounds = 5 };
     int status = take_options(argc, argv, &settings);
     if (status >= 0)
         return status;

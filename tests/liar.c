@@ -33,8 +33,7 @@ void liar_detach(void)
     liar_page = NULL;
 }
 
-/* What a slot shows, for writing; the owner may set its mode back. NULL: it is not there. */
-static void *attach_shown(uint64_t shown, uint64_t magic, size_t least_bytes, size_t *size_bytes)
+void *liar_attach_shown(uint64_t shown, uint64_t magic, size_t least_bytes, size_t *size_bytes)
 {
     struct shmid_ds found;
     int id = (int)((shown >> 32) - 1);
@@ -63,11 +62,11 @@ bool liar_attach(void)
     liar_directory = weir_segment_data(directory_handle);
     liar_header = (void *)((char *)liar_directory - WEIR__HEADER_BYTES);
     page_shown = atomic_load(&liar_directory->slots[WEIR_CHANNEL_MEMBERS_DEFAULT].page);
-    liar_page = attach_shown(page_shown, WEIR__PAGE_MAGIC,
-                             weir__page_bytes(WEIR_CHANNEL_MEMBERS_DEFAULT), &size_bytes);
+    liar_page = liar_attach_shown(page_shown, WEIR__PAGE_MAGIC,
+                                  weir__page_bytes(WEIR_CHANNEL_MEMBERS_DEFAULT), &size_bytes);
     lane_shown = atomic_load(&liar_directory->slots[0].page);
-    liar_lane = attach_shown(lane_shown, WEIR__LANE_MAGIC,
-                             WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, &size_bytes);
+    liar_lane = liar_attach_shown(lane_shown, WEIR__LANE_MAGIC,
+                                  WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, &size_bytes);
     capacity = size_bytes - WEIR__LANE_RING_OFFSET;
     return true;
 }

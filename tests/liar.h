@@ -32,6 +32,9 @@ extern struct weir__page_shm *liar_page;
 struct weir__entry_shm *liar_entry(void);
 struct weir__aside_shm *liar_aside(void);
 
+/* What a slot shows, for writing; the owner may set its mode back. NULL: it is not there. */
+void *liar_attach_shown(uint64_t shown, uint64_t magic, size_t least_bytes, size_t *size_bytes);
+
 /* Attaches what is shown now. False: there is no channel, or not the directory's memory. */
 bool liar_attach(void);
 void liar_detach(void);
@@ -86,6 +89,10 @@ extern struct weir_publisher *victim_publisher;
 extern struct weir_subscriber *victim_subscriber;
 
 void victim_expect(const char *call, int result, int64_t before_ns, int64_t wait_ns);
+/* Ends it likewise. */
+void victim_complain(const char *text);
+/* A message that was taken in place lies inside a ring; every byte of it is read. */
+void victim_expect_inside(const struct weir_message *message);
 
 /* How often this result, 0 or -errno, was given since the last victim_forget(). */
 unsigned victim_seen(int result);

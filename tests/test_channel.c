@@ -136,6 +136,137 @@ static void test_full(void **state)
     fill_three(false);
 }
 
+/* Who is made for none in particular is made for 64 of each: the 65th is told so. */
+static void test_the_65th(void **state)
+{
+    (void)state;
+    enum { MOST = WEIR_CHANNEL_MEMBERS_DEFAULT };
+    struct weir_publisher *publishers[MOST], *publisher = NULL;
+    struct weir_subscriber *subscribers[MOST], *subscriber = NULL;
+    for (int i = 0; i < MOST; i++) {
+        publishers[i] = crowd_publisher(WEIR_RING_BYTES_MIN);
+        subscribers[i] = crowd_subscriber();
+    }
+    assert_result(weir_publisher_open(&publisher, CHANNEL, NULL), -EBUSY);
+    has_said("has 64 publishers already: it was made for no more");
+    assert_result(weir_subscriber_open(&subscriber, CHANNEL, NULL), -EBUSY);
+    has_said("has 64 subscribers already: it was made for no more");
+    assert_true(!publisher && !subscriber);
+    /* It disturbs nobody; and as soon as one has left, it may come. */
+    for (int i = 0; i < MOST; i++)
+        assert_result(crowd_take(subscribers[i], (unsigned)i, NOW), -EAGAIN);
+    assert_result(crowd_send(publishers[MOST - 1], 1, 100, NOW), 0);
+    for (int i = 0; i < MOST; i++)
+        assert_result(crowd_take(subscribers[i], (unsigned)i, NOW), 0);
+    weir_publisher_close(publishers[7]);
+    publishers[7] = crowd_publisher(WEIR_RING_BYTES_MIN);
+    weir_subscriber_close(subscribers[9]);
+    subscribers[9] = crowd_subscriber();
+    for (int i = 0; i < MOST; i++) {
+        weir_publisher_close(publishers[i]);
+        weir_subscriber_close(subscribers[i]);
+    }
+}
+
+/* What was committed is no loan any more: a second commit changes nothing, and sends nothing. */
+static void test_committed_twice(void **state)
+{
+    (void)state;
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir_publisher *publisher = crowd_publisher(WEIR_RING_BYTES_MIN);
+    struct weir_message message;
+    void *loan, *loans[3];
+    assert_result(crowd_take(subscriber, 0, NOW), -EAGAIN);
+    for (int is_batch = 0; is_batch < 2; is_batch++) {
+        if (is_batch)
+            assert_result(weir_publisher_batch_begin(publisher), 0);
+        assert_result(weir_publisher_loan_until(publisher, 16, &loan, NOW), 0);
+        memcpy(loan, "once", 4);
+        assert_result(weir_publisher_commit(publisher, 4, 1), 0);
+        assert_result(weir_publisher_commit(publisher, 4, 2), -EINVAL);
+        assert_result(weir_publisher_commit_many(publisher, NULL, NULL, 1), -EINVAL);
+        assert_int_equal(weir_publisher_loan_many_until(publisher, 4, loans, 3, NOW), 3);
+        for (int i = 0; i < 3; i++)
+            memcpy(loans[i], "many", 4);
+        assert_result(weir_publisher_commit_many(publisher, NULL, NULL, 3), 0);
+        assert_result(weir_publisher_commit_many(publisher, NULL, NULL, 3), -EINVAL);
+        assert_result(weir_publisher_commit(publisher, 4, 3), -EINVAL);
+        if (is_batch)
+            assert_result(weir_publisher_batch_end(publisher), 0);
+        for (int i = 0; i < 4; i++) {
+            assert_result(weir_subscriber_take_until(subscriber, &message, NOW), 0);
+            assert_int_equal(message.size_bytes, 4);
+            assert_int_equal(message.type, i == 0);
+            assert_memory_equal(message.data, i == 0 ? "once" : "many", 4);
+            assert_result(weir_subscriber_release(subscriber, &message), 0);
+        }
+        assert_result(weir_subscriber_take_until(subscriber, &message, NOW), -EAGAIN);
+    }
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
+/* What a subscriber does not hold it cannot give back: what is held, by whomever, stays held. */
+static void expect_not_held(struct weir_subscriber *subscriber, const struct weir_message *message)
+{
+    assert_result(weir_subscriber_release(subscriber, message), -EINVAL);
+    assert_result(weir_subscriber_release_many(subscriber, message, 1), -EINVAL);
+    assert_result(weir_subscriber_check(subscriber, message), -EINVAL);
+}
+
+static void test_released_by_another(void **state)
+{
+    (void)state;
+    struct weir_subscriber *a = crowd_subscriber(), *b = crowd_subscriber();
+    struct weir_publisher *publisher = crowd_publisher(WEIR_RING_BYTES_MIN);
+    struct weir_message of_a[2], of_b;
+    assert_result(crowd_take(a, 0, NOW), -EAGAIN);
+    assert_result(crowd_take(b, 1, NOW), -EAGAIN);
+    for (int i = 0; i < 2; i++)
+        assert_result(crowd_send(publisher, 1, 100, NOW), 0);
+    for (int i = 0; i < 2; i++)
+        assert_result(weir_subscriber_take_until(a, &of_a[i], NOW), 0);
+    expect_not_held(b, &of_a[0]); /* it holds nothing */
+    assert_result(weir_subscriber_take_until(b, &of_b, NOW), 0);
+    expect_not_held(b, &of_a[1]); /* and now another one */
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EAGAIN);
+    crowd_note(0, &of_a[0]);
+    crowd_note(0, &of_a[1]);
+    crowd_note(1, &of_b);
+    assert_result(weir_subscriber_release_many(a, of_a, 2), 0);
+    assert_result(weir_subscriber_release(b, &of_b), 0);
+    assert_result(crowd_take(b, 1, NOW), 0);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+    weir_publisher_close(publisher);
+    weir_subscriber_close(a);
+    weir_subscriber_close(b);
+}
+
+/* Of a handle that is closed, in another one of the same channel; of a publisher that has gone. */
+static void test_released_after_close(void **state)
+{
+    (void)state;
+    struct weir_subscriber *former = crowd_subscriber();
+    struct weir_publisher *publisher = crowd_publisher(WEIR_RING_BYTES_MIN);
+    struct weir_message held, next;
+    assert_result(crowd_take(former, 0, NOW), -EAGAIN);
+    assert_result(crowd_send(publisher, 1, 100, NOW), 0);
+    assert_result(weir_subscriber_take_until(former, &held, NOW), 0);
+    weir_subscriber_close(former);
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    expect_not_held(subscriber, &held);
+    assert_result(crowd_send(publisher, 1, 100, NOW), 0);
+    assert_result(weir_subscriber_take_until(subscriber, &next, NOW), 0);
+    expect_not_held(subscriber, &held);
+    /* What is held stays when its publisher closes, and is given back once. */
+    weir_publisher_close(publisher);
+    assert_result(crowd_take(subscriber, 0, NOW), -ENODATA);
+    crowd_note(0, &next);
+    assert_result(weir_subscriber_release(subscriber, &next), 0);
+    expect_not_held(subscriber, &next);
+    weir_subscriber_close(subscriber);
+}
+
 static void test_wait_subscribers(void **state)
 {
     (void)state;
@@ -316,6 +447,10 @@ int main(void)
         CROWD_TEST(test_numbers_must_agree),
         CROWD_TEST(test_4096_of_each),
         CROWD_TEST(test_full),
+        CROWD_TEST(test_the_65th),
+        CROWD_TEST(test_committed_twice),
+        CROWD_TEST(test_released_by_another),
+        CROWD_TEST(test_released_after_close),
         CROWD_TEST(test_wait_subscribers),
         CROWD_TEST(test_wait_subscribers_counts_no_dead),
         CROWD_TEST(test_wait_taken),

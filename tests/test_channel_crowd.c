@@ -6,6 +6,7 @@
  * Method: each member a process; each message says whose it is and which, and each subscriber
  *       keeps its books on the board.
  */
+#include "asleep.h"
 #include "crowd.h"
 #include "fixture.h"
 
@@ -334,6 +335,87 @@ static void test_all_sleepers_wake(void **state)
     weir_publisher_close(publisher);
 }
 
+enum { FULL_MESSAGES = 300, FULL_BYTES = 1000 };
+#define ELSEWHERE "elsewhere"
+
+/* Sends more than its ring takes, asleep while there is no room. */
+static void send_into_full(void *argument)
+{
+    unsigned who = *(const unsigned *)argument;
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_publisher *publisher;
+    options.flags = WEIR_CHANNEL_SLEEP_ONLY;
+    options.ring_bytes = WEIR_RING_BYTES_MIN;
+    CHECK_RESULT(weir_publisher_open(&publisher, CHANNEL, &options), 0);
+    atomic_fetch_add(&board->ready, 1);
+    CHECK_RESULT(weir_publisher_wait_subscribers(publisher, 2, weir_deadline_ns(20 * SECOND_NS)),
+                 0);
+    for (int i = 0; i < FULL_MESSAGES; i++)
+        CHECK_RESULT(crowd_send(publisher, who, FULL_BYTES, weir_deadline_ns(20 * SECOND_NS)), 0);
+    weir_publisher_close(publisher);
+}
+
+/* Holds one message, and sleeps in a take of another channel; then reads all that there is. */
+static void hold_and_sleep(void *argument)
+{
+    unsigned number = *(const unsigned *)argument;
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_subscriber *subscriber, *elsewhere;
+    struct weir_message held;
+    char byte;
+    options.flags = WEIR_CHANNEL_SLEEP_ONLY;
+    CHECK_RESULT(weir_subscriber_open(&elsewhere, ELSEWHERE, &options), 0);
+    crowd_await_ready(2); /* so that the open attaches both */
+    CHECK_RESULT(weir_subscriber_open(&subscriber, CHANNEL, &options), 0);
+    CHECK_RESULT(weir_subscriber_take_until(subscriber, &held, weir_deadline_ns(20 * SECOND_NS)),
+                 0);
+    atomic_store(&board->words[number], 1);
+    CHECK_RESULT(weir_subscriber_receive(elsewhere, &byte, 1), 0);
+    crowd_note(number, &held);
+    CHECK_RESULT(weir_subscriber_release(subscriber, &held), 0);
+    int result;
+    do
+        result = crowd_take(subscriber, number, weir_deadline_ns(20 * SECOND_NS));
+    while (result == 0);
+    CHECK_RESULT(result, -ENODATA);
+    CHECK(atomic_load(&board->received[number]) == 2 * FULL_MESSAGES);
+    weir_subscriber_close(elsewhere);
+    weir_subscriber_close(subscriber);
+}
+
+/* Every lane is full, and everybody asleep: the publishers for room, the subscribers elsewhere, with a
+ * message in their hands. Once these come back all goes on, and nothing is lost. */
+static void test_all_full_and_asleep(void **state)
+{
+    (void)state;
+    pid_t publishers[2], subscribers[2];
+    struct weir_publisher *elsewhere;
+    assert_result(weir_publisher_open(&elsewhere, ELSEWHERE, NULL), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        subscribers[i] = crowd_fork(hold_and_sleep, &i);
+        publishers[i] = crowd_fork(send_into_full, &i);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        crowd_await(&board->words[i], 1);
+    for (uint64_t full = 0; full < 2;) { /* both rings, by what is committed */
+        full = 0;
+        for (unsigned i = 0; i < 2; i++)
+            full += atomic_load(&board->sure[i]) >= WEIR_RING_BYTES_MIN / (FULL_BYTES + 8) - 1;
+        sched_yield();
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        see_asleep(publishers[i]);
+        see_asleep(subscribers[i]);
+        assert_true(atomic_load(&board->sure[i]) < FULL_MESSAGES);
+    }
+    assert_result(weir_publisher_send_until(elsewhere, "x", 1, 0, NOW), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        crowd_end(publishers[i]);
+        crowd_end(subscribers[i]);
+    }
+    weir_publisher_close(elsewhere);
+}
+
 /* Whoever takes all and leaves has taken it, also when a look has forgotten it since. */
 static void test_left_with_all(void **state)
 {
@@ -363,6 +445,7 @@ int main(void)
         CROWD_TEST(test_slowest_is_killed),
         CROWD_TEST(test_slowest_is_stopped),
         CROWD_TEST(test_all_sleepers_wake),
+        CROWD_TEST(test_all_full_and_asleep),
         CROWD_TEST(test_left_with_all),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);

@@ -163,8 +163,15 @@ static void test_opens_under_traffic(void **state)
     for (unsigned i = 0; i < MEMBERS; i++)
         crowd_end(world.pids[i]);
     for (unsigned number = 0; number < EACH; number++)
-        for (uint32_t i = 1; i <= opens; i++)
-            assert_int_equal(atomic_load(&board->seen[number][EACH - 1 + i].next), 1);
+        for (uint32_t who = 0; who < EACH + opens; who++)
+            assert_int_equal(atomic_load(&board->seen[number][who].next),
+                             atomic_load(&board->sure[who]));
+    uint64_t beside = 0;
+    for (unsigned i = 0; i < EACH; i++)
+        beside += atomic_load(&board->sure[i]);
+    print_message("%u opens of each role: %u subscribers had each one's message, and %llu of %u "
+                  "publishers beside them\n",
+                  opens, (unsigned)EACH, (unsigned long long)beside, (unsigned)EACH);
 }
 
 int main(void)

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 
 /* The board's words of this test. */
-enum { STARTED, DONE, JOINED };
+enum { STARTED, DONE, JOINED, SESSIONS, PROMISED };
 
 enum { SUBSCRIBERS = 3, COMING = SUBSCRIBERS };
 
@@ -86,6 +86,7 @@ static void come_and_go(void *argument)
         uint64_t first = atomic_load(&board->words[DONE]);
         struct weir_subscriber *subscriber = crowd_subscriber();
         atomic_store(&board->words[JOINED], session);
+        atomic_store(&board->words[SESSIONS], session);
         uint64_t started = stay(subscriber, crowd_draw(&seed, 5));
         weir_subscriber_close(subscriber);
         for (uint64_t who = first; who < started; who++) {
@@ -96,6 +97,7 @@ static void come_and_go(void *argument)
         }
     }
     CHECK(promised > how_many() / 20);
+    atomic_store(&board->words[PROMISED], promised);
 }
 
 static void test_short_lived(void **state)
@@ -123,6 +125,11 @@ static void test_short_lived(void **state)
             assert_int_equal(atomic_load(&board->seen[i][who].next), 1);
         assert_int_equal(atomic_load(&board->received[i]), count);
     }
+    print_message(
+        "%u publishers of one message, a third of them killed: %u subscribers had all; one "
+        "that came %llu times the %llu that it was there for\n",
+        count, (unsigned)SUBSCRIBERS, (unsigned long long)atomic_load(&board->words[SESSIONS]),
+        (unsigned long long)atomic_load(&board->words[PROMISED]));
 }
 
 int main(void)

@@ -32,7 +32,7 @@ void victim_forget(void)
 }
 
 /* In the test itself, or in a child, which cmocka knows nothing of. */
-static void complain(const char *text)
+void victim_complain(const char *text)
 {
     if (test_pid == 0 || getpid() == test_pid)
         fail_msg("%s: %s", victim_place, text);
@@ -58,11 +58,11 @@ void victim_expect(const char *call, int result, int64_t before_ns, int64_t wait
         return;
     snprintf(text, sizeof text, "%s gives %d (%s) after %lld ms", call, result, weir_last_error(),
              (long long)(took_ns / MS_NS));
-    complain(text);
+    victim_complain(text);
 }
 
 /* Every byte is read: the last one may stand before a guard page. */
-static void expect_inside(const struct weir_message *message)
+void victim_expect_inside(const struct weir_message *message)
 {
     static volatile unsigned sum;
     char text[160];
@@ -74,7 +74,7 @@ static void expect_inside(const struct weir_message *message)
     if (is_sound)
         return;
     snprintf(text, sizeof text, "a message of %zu bytes leaves its ring", message->size_bytes);
-    complain(text);
+    victim_complain(text);
 }
 
 /* The calls for many: in place, then into room that ends before a guard page. */
@@ -90,10 +90,10 @@ static void use_bursts(int64_t wait_ns)
     int count = weir_subscriber_take_many_until(victim_subscriber, messages, MANY, NOW);
     victim_expect("take_many", count < 0 ? count : 0, before_ns, wait_ns);
     for (int i = 0; i < count; i++)
-        expect_inside(&messages[i]);
+        victim_expect_inside(&messages[i]);
     if (count > MANY || (count > 0 && weir_subscriber_release_many(victim_subscriber, messages,
                                                                    (size_t)count) != 0))
-        complain("messages that are held cannot be released");
+        victim_complain("messages that are held cannot be released");
     before_ns = weir_now_ns();
     count = weir_subscriber_receive_many_until(victim_subscriber, bytes, room, messages, MANY,
                                                weir_deadline_ns(wait_ns));
@@ -101,7 +101,7 @@ static void use_bursts(int64_t wait_ns)
     for (int i = 0; i < count; i++)
         if ((const unsigned char *)messages[i].data < bytes || messages[i].size_bytes > room ||
             (const unsigned char *)messages[i].data + messages[i].size_bytes > bytes + room)
-            complain("a message is larger than the room for it");
+            victim_complain("a message is larger than the room for it");
 }
 
 void victim_use_subscriber(int64_t wait_ns)
@@ -119,7 +119,7 @@ void victim_use_subscriber(int64_t wait_ns)
                                                 i == 2 ? weir_deadline_ns(wait_ns) : NOW);
         victim_expect("take", results[i], before_ns, wait_ns);
         if (results[i] == 0)
-            expect_inside(&held[i]);
+            victim_expect_inside(&held[i]);
     }
     if (!victim_bursts_first)
         use_bursts(wait_ns);
@@ -131,14 +131,14 @@ void victim_use_subscriber(int64_t wait_ns)
                                           &message, weir_deadline_ns(wait_ns));
         victim_expect("receive", result, before_ns, wait_ns);
         if (result == 0 && message.size_bytes > room)
-            complain("a message is larger than the room for it");
+            victim_complain("a message is larger than the room for it");
     }
     for (int i = 2; i >= 0; i--) {
         if (results[i] != 0)
             continue;
-        expect_inside(&held[i]); /* also when its lane was left since */
+        victim_expect_inside(&held[i]); /* also when its lane was left since */
         if (weir_subscriber_release(victim_subscriber, &held[i]) != 0)
-            complain("a message that is held cannot be released");
+            victim_complain("a message that is held cannot be released");
     }
 }
 
@@ -152,10 +152,10 @@ static void use_loan(size_t size_bytes, int64_t wait_ns)
     if (result != 0)
         return;
     if (!guard_holds(data, size_bytes))
-        complain("a loan leaves its ring");
+        victim_complain("a loan leaves its ring");
     memset(data, 1, size_bytes);
     if (weir_publisher_commit(victim_publisher, size_bytes - 8, 1) != 0)
-        complain("a loan cannot be committed");
+        victim_complain("a loan cannot be committed");
 }
 
 static void use_loans(size_t size_bytes, int64_t wait_ns)
@@ -170,11 +170,11 @@ static void use_loans(size_t size_bytes, int64_t wait_ns)
         return;
     for (int i = 0; i < count; i++) {
         if (!guard_holds(places[i], size_bytes))
-            complain("a loan leaves its ring");
+            victim_complain("a loan leaves its ring");
         memset(places[i], 1, size_bytes);
     }
     if (weir_publisher_commit_many(victim_publisher, NULL, NULL, (size_t)count) != 0)
-        complain("a loan of many cannot be committed");
+        victim_complain("a loan of many cannot be committed");
 }
 
 static void use_sends(int64_t wait_ns)
@@ -189,20 +189,20 @@ static void use_sends(int64_t wait_ns)
         weir_publisher_send_many_until(victim_publisher, messages, MANY, weir_deadline_ns(wait_ns));
     victim_expect("send_many", count < 0 ? count : 0, before_ns, wait_ns * MANY);
     if (count > MANY)
-        complain("more was sent than there was");
+        victim_complain("more was sent than there was");
 }
 
 static void use_batch(void)
 {
     int64_t before_ns = weir_now_ns();
     if (weir_publisher_batch_begin(victim_publisher) != 0)
-        complain("a batch cannot be opened");
+        victim_complain("a batch cannot be opened");
     for (int i = 0; i < 4; i++)
         victim_expect("send in a batch",
                       weir_publisher_send_until(victim_publisher, "batch", 5, 2, NOW), before_ns,
                       0);
     if (weir_publisher_batch_end(victim_publisher) != 0)
-        complain("a batch cannot be ended");
+        victim_complain("a batch cannot be ended");
 }
 
 void victim_use_publisher(int64_t wait_ns)

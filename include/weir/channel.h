@@ -31,7 +31,8 @@
  * it from the kernel within a second. A side that is stopped (SIGSTOP) is alive.
  *
  * Threads. A handle is one thread's at a time: give it from one to another with a
- * lock, or open a channel for each. close ends the handle.
+ * lock, or open a channel for each. close ends the handle: what is called with it afterwards is
+ * undefined, as with what free(3) was given; no result tells of it.
  *
  * Both sides in one thread. A subscriber attaches the ring of a publisher that comes after it in a
  * call of its own, and the publisher's first send waits for that: in one thread for ever. Open the

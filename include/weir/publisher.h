@@ -42,7 +42,8 @@ WEIR_EXPORT int weir_publisher_open(struct weir_publisher **publisher, const cha
  * weir_publisher_close() - leave the channel
  *
  * What was committed stays with the subscribers. A loan is abandoned; what an
- * open batch still holds back is as if never sent. publisher: NULL is allowed. Never fails.
+ * open batch still holds back is as if never sent. publisher: NULL is allowed. Never fails. No
+ * call may be made with it afterwards: undefined, as with what free(3) was given.
  *
  * Blocking: a fifth of a second at most, while a lossy subscriber that was there before the last
  * message (or any, of a publisher with options.lag_max_bytes) has not attached this publisher's
@@ -128,8 +129,8 @@ WEIR_EXPORT int weir_publisher_loan_until(struct weir_publisher *publisher, size
  *
  * size_bytes: at most what was asked for. type: 0 to 65,535.
  *
- * Returns: 0; -EINVAL (no loan, too large, type), -EMSGSIZE (another size than the channel's type
- *     has: the loan stays out), -ECHILD. Blocking: never.
+ * Returns: 0; -EINVAL (no loan, as in a second commit; too large; type), -EMSGSIZE (another size
+ *     than the channel's type has: the loan stays out), -ECHILD. Blocking: never.
  */
 WEIR_EXPORT int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes,
                                       uint32_t type);

@@ -46,7 +46,8 @@ WEIR_EXPORT int weir_subscriber_open(struct weir_subscriber **subscriber, const 
 /*
  * weir_subscriber_close() - leave the channel
  *
- * Messages that are held are invalid afterwards. subscriber: NULL is allowed. If it had a descriptor
+ * Messages that are held are invalid afterwards; and no call may be made with it: undefined, as with
+ * what free(3) was given. subscriber: NULL is allowed. If it had a descriptor
  * (weir_subscriber_fd()), one call of this thread may end with EINTR soon afterwards without a
  * signal: see weir_wait_set_close().
  */
@@ -145,7 +146,11 @@ WEIR_EXPORT int weir_subscriber_check(struct weir_subscriber *subscriber,
 /*
  * weir_subscriber_release() - give a message back
  *
- * Returns: 0; -EINVAL (it is not held: released twice), -ECHILD. Blocking: never.
+ * message: as this subscriber's take gave it. Another one's, or a former handle's, names a message by
+ * its place: it is given back if this one holds it, too.
+ *
+ * Returns: 0; -EINVAL (it is not held: released twice, or taken by another subscriber), -ECHILD.
+ *     Blocking: never.
  */
 WEIR_EXPORT int weir_subscriber_release(struct weir_subscriber *subscriber,
                                         const struct weir_message *message);

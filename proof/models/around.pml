@@ -13,7 +13,10 @@
  * - the subscriber's stores (a place of the table, the cursor) become visible in their order, each
  *   at any later time; the publisher loads the cursor, then the table, word by word;
  * - of what it takes the subscriber may keep KEEPS for ever; the publisher must find room all the
- *   same.
+ *   same;
+ * - with KILLS either of them killed at any step; what it stored becomes visible, and then the verdict
+ *   can be had. A dead subscriber's page, and its table, are nobody's: the publisher sends all there
+ *   is. Of a dead publisher the subscriber reads all that it has committed.
  *
  * Not modelled: how a record, or a pad, is written, and a kill in the midst of it (commit.pml: here it
  * is one step); batches; several subscribers, whose tables are a longer one; lies.
@@ -43,6 +46,9 @@
 #ifndef KEEPS
 #define KEEPS 1
 #endif
+#ifndef KILLS
+#define KILLS 0
+#endif
 #define QUEUE 4 /* stores of the subscriber that may wait */
 
 #define HEADER(no, length) (1 + (length) + 4 * (no))
@@ -66,6 +72,21 @@ byte table_need[TABLE]; /* its units, the header included */
 #define TABLE_AT(i) (1 + (i))
 #define TABLE_NEED(i) (1 + TABLE + (i))
 byte queue_what[QUEUE], queue_value[QUEUE], queued;
+
+#if KILLS > 0
+bool pub_killed, pub_dead, sub_killed, sub_dead; /* dead: the verdict can be had */
+#define PUB_MAY_BE_KILLED                                                                          \
+    unless { d_step { pub_killed -> limit = 0; no = 0; length = 0; need = 0; place = 0; i = 0; k = 0; at = 0; new_limit = 0 } }
+#define SUB_MAY_BE_KILLED                                                                          \
+    unless { d_step { sub_killed -> head = 0; released = 0; told = 0; header = 0; delivered = 0; k = 0; held = 0; was = 0; keeps = 0 } }
+#else
+#define pub_dead false
+#define sub_killed false
+#define sub_dead false
+#define PUB_MAY_BE_KILLED
+#define SUB_MAY_BE_KILLED
+#endif
+#define ALONE 200 /* a limit that no position comes to */
 
 byte committed, tail = START; /* for the assertions alone */
 bool is_gap; /* the table leaves room for the longest record, wherever what it names lies */
@@ -166,6 +187,8 @@ proctype publisher()
     byte limit = START, no, length, need, place, i, k, at, new_limit;
     byte wall[TABLE], wall_need[TABLE];
 
+    {
+    skip;
 next:
     atomic {
         if
@@ -181,6 +204,22 @@ next:
     };
     goto fit;
 look:
+#if KILLS > 0
+    if
+    :: sub_dead ->
+        d_step {
+            limit = ALONE;
+#if TABLE > 1
+            wall[1] = 0;
+            wall_need[1] = 0;
+#endif
+            wall[0] = 0;
+            wall_need[0] = 0
+        };
+        goto fit
+    :: !sub_dead
+    fi;
+#endif
 #ifdef MUTANT_TABLE_BEFORE_CURSOR
     load_table();
     new_limit = cursor + C;
@@ -202,12 +241,15 @@ fit:
     :: place + need + 1 > limit ->
         /* No room: wait until something of the page changes. */
         if
-        :: limit != cursor + C -> goto look
+#ifndef MUTANT_DEAD_STAYS
+        :: sub_dead && limit != ALONE -> goto look
+#endif
+        :: !sub_dead && limit != cursor + C -> goto look
         :: TABLE > 0 && wall[0] != 0 && table_at[0] == 0 -> goto look
 #if TABLE > 1
         :: wall[1] != 0 && table_at[1] == 0 -> goto look
 #endif
-        :: timeout -> assert(!must_go_on); goto done
+        :: timeout -> assert(!must_go_on && !sub_killed); goto done
         fi
     fi;
     d_step {
@@ -230,6 +272,7 @@ leave:
     ended = true;
 done:
     skip
+    } PUB_MAY_BE_KILLED
 }
 
 inline check_hold(j)
@@ -306,6 +349,8 @@ proctype subscriber()
     byte hold_at[HOLDS], hold_header[HOLDS], hold_place[HOLDS], keeps;
     bool is_kept[HOLDS];
 
+    {
+    skip;
 next:
     if
     :: hold_header[0] != 0 && !is_kept[0] -> release_hold(0); goto next
@@ -364,14 +409,14 @@ next:
     goto next;
 nothing:
     if
-    :: ended ->
+    :: ended || pub_dead ->
         if
         :: cell[head % C] != 0 -> goto next
         :: cell[head % C] == 0
         fi;
         assert(delivered == committed);
         goto done
-    :: !ended
+    :: !ended && !pub_dead
     fi;
     /* Who waits puts into the table what it holds. */
     if
@@ -383,13 +428,25 @@ nothing:
     :: hold_header[1] != 0 && hold_place[1] == 0 && hold_at[1] == told && IS_FREE(0) && queued == 0 ->
         announce(1, 0); told = released
 #endif
-    :: cell[head % C] != 0 || ended
+    :: cell[head % C] != 0 || ended || pub_dead
     :: timeout -> goto done
     fi;
     goto next;
 done:
     skip
+    } SUB_MAY_BE_KILLED
 }
+
+#if KILLS > 0
+proctype kernel()
+{
+    if
+    :: pub_killed = true; pub_dead = true /* what it stores is visible with the step */
+    :: sub_killed = true; queued == 0 -> sub_dead = true
+    :: true
+    fi
+}
+#endif
 
 proctype memory()
 {
@@ -414,6 +471,9 @@ init
         is_gap = (TABLE * (LONGEST + 1) + 2 * (LONGEST + 2) <= C);
         run publisher();
         run subscriber();
-        run memory()
+        run memory();
+#if KILLS > 0
+        run kernel()
+#endif
     }
 }

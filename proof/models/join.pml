@@ -22,7 +22,10 @@
  *   and `ended` become visible to a joiner at any later time; a fence waits until it is empty;
  * - the kernel's count of who has a lane attached: it is gone with the last;
  * - any process killed at any step, KILLS of them, also between claim and raise; the verdict at
- *   any time after that. (Stopped and resumed later is a pause, and every interleaving is tried.)
+ *   any time after that. With KILLS_PUBLISHER or KILLS_SUBSCRIBER the one of that number
+ *   alone: both and each publisher together try what a kill of anyone does. (Of subscribers one number is
+ *   enough: they are alike, and either may take either slot.)
+ *   (Stopped and resumed later is a pause, and every interleaving is tried.)
  *
  * Checked: a joiner reads whole records only, with the numbers that they have, from the
  * boundary on and never more than a ring; from the moment it has
@@ -71,6 +74,16 @@
 #endif
 #ifndef KILLS
 #define KILLS 1
+#endif
+#ifdef KILLS_PUBLISHER
+#define MAY_KILL_PUBLISHER(i) (KILLS_PUBLISHER == (i))
+#define MAY_KILL_SUBSCRIBER(i) 0
+#elif defined(KILLS_SUBSCRIBER)
+#define MAY_KILL_PUBLISHER(i) 0
+#define MAY_KILL_SUBSCRIBER(i) (KILLS_SUBSCRIBER == (i))
+#else
+#define MAY_KILL_PUBLISHER(i) 1
+#define MAY_KILL_SUBSCRIBER(i) 1
 #endif
 /* May a subscriber leave before the end? */
 #ifndef LEAVES
@@ -131,7 +144,11 @@ inline store(address, value)
 #define NEVER 255
 
 /* What a publisher's wait looks at. Of a slot that it knows somebody in: */
+#ifdef MUTANT_DEAD_STAYS
+#define IS_DEAD(i) false
+#else
 #define IS_DEAD(i) (sub_owner[i] != 0 && sub_dead[sub_owner[i] - 1])
+#endif
 #define IS_READING(i)                                                                              \
     (sub_page[i] == known[i] && entry_lane[ENTRY(known[i] - 1, PLACE(lane))] == NAME(lane))
 #ifdef REFUSES
@@ -649,12 +666,16 @@ proctype kernel()
     :: kills < KILLS ->
         kills++;
         if
+#if MAY_KILL_PUBLISHER(0)
         :: !pub_killed[0] && !pub_left[0] -> kill_publisher(0)
-#if LANES > 1
+#endif
+#if LANES > 1 && MAY_KILL_PUBLISHER(1)
         :: pub_owner[PLACE(1)] == 2 && !pub_killed[1] -> kill_publisher(1)
 #endif
+#if MAY_KILL_SUBSCRIBER(0)
         :: !sub_killed[0] && !sub_left[0] -> kill_subscriber(0)
-#if SUBS > 1
+#endif
+#if SUBS > 1 && MAY_KILL_SUBSCRIBER(1)
         :: !sub_killed[1] && !sub_left[1] -> kill_subscriber(1)
 #endif
         :: else /* all have gone */

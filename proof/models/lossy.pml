@@ -18,7 +18,10 @@
  *   waits for it while it is less than LAG behind;
  * - HISTORY: a reliable joiner, at any time, that picks any mark, and then reads without asking;
  * - the publisher's kill at any step (KILLS), the verdict of death at any time after that, when
- *   all that it stored is visible.
+ *   all that it stored is visible;
+ * - with KILLS_READER the kill of the joiner, or of the reader that EVICTS, at any step, from before the
+ *   claim on; later it is reaped, and `changes` raised, each a step. (A LOSSY reader by itself writes
+ *   nothing that anybody reads here: its death is a pause that never ends, which is tried.)
  *
  * Checked: what a reader believes is true, header and payload; what a lossy one missed is counted
  * exactly; it takes a lane for ended, or dead, only behind the last message; a joiner in the past
@@ -71,6 +74,12 @@ bool claimed, attached;
 byte cursor;
 
 bool dead; /* the verdict can be had */
+#ifdef KILLS_READER
+bool reader_killed;
+#define MAY_BE_KILLED unless { d_step { reader_killed -> forget() } }
+#else
+#define MAY_BE_KILLED
+#endif
 bool is_over;
 
 /* For the assertions alone. */
@@ -306,11 +315,17 @@ end:
 #define MAY_STOP false
 #endif
 
+#define forget()                                                                                   \
+    head = 0; count = 0; header = 0; payload = 0; position = 0; counted = 0; which = 0; kept = 0;  \
+    gone = false
+
 proctype reader()
 {
     byte head, count, header, payload, position, counted, which, kept;
     bool gone;
 
+    {
+        skip;
 #ifdef EVICTS
     d_step { claimed = true; changes++ };
     attached = true;
@@ -393,13 +408,19 @@ overrun:
     goto next;
 done:
     skip
+    } MAY_BE_KILLED
 }
+
+#undef forget
+#define forget()                                                                                   \
+    head = 0; header = 0; position = 0; counted = 0; which = 0; kept = 0; gone = false
 
 proctype joiner()
 {
     byte head, header, position, counted, which, kept;
     bool gone;
 
+    {
     skip;
 #ifdef MUTANT_LOOKS_FIRST
     kept = memory[RESERVED];
@@ -446,7 +467,20 @@ next:
         (memory[UNIT(head)] != 0 || memory[ENDED] == 1 || dead);
         goto next
     fi
+    } MAY_BE_KILLED
 }
+
+#ifdef KILLS_READER
+/* At any step, or behind all of them. */
+proctype reaper()
+{
+    reader_killed = true;
+#ifndef MUTANT_DEAD_STAYS
+    d_step { claimed = false; attached = false };
+#endif
+    changes++
+}
+#endif
 
 init
 {
@@ -458,6 +492,9 @@ init
         od;
         run publisher();
         run store_buffers();
+#ifdef KILLS_READER
+        run reaper();
+#endif
 #ifdef HISTORY
         run joiner();
 #endif

@@ -37,13 +37,15 @@ json() {
     pub_open
     seq 3 >&5
     until_so has_lines one 3
-    is_quiet() { "$WEIR" top -1i 0.05 c | grep -Eq '^c +sub 0 .* 0 +0B +0B +0% +0B +0 polling'; }
+    # All of it in one look: in another one it is, once a slice, awake for a moment.
+    is_quiet() {
+        "$WEIR" top --once --interval 0.05 c >look || return 1
+        grep -Eqx "c +pub 0 +$pub_pid weir +0 +0B +0B +0% +- +0 awake" look &&
+            grep -Eqx "c +sub 0 +$sub_pid weir +0 +0B +0B +0% +0B +0 polling" look
+    }
     until_so is_quiet
-    works "$WEIR" top --once --interval 0.05 c
-    [ "${lines[0]}" = "CHANNEL MEMBER     PID COMMAND  MSG/S  BYTE/S    LAG RING   HELD DROPS STATE   WAITS FOR" ]
-    grep -Eqx "c +pub 0 +$pub_pid weir +0 +0B +0B +0% +- +0 awake" <<<"$output"
-    grep -Eqx "c +sub 0 +$sub_pid weir +0 +0B +0B +0% +0B +0 polling" <<<"$output"
-    [ "${#lines[@]}" -eq 3 ]
+    [ "$(head -n 1 look)" = "CHANNEL MEMBER     PID COMMAND  MSG/S  BYTE/S    LAG RING   HELD DROPS STATE   WAITS FOR" ]
+    [ "$(wc -l <look)" -eq 3 ]
     # All channels, and none.
     [ "$("$WEIR" top -1i 0.05 | wc -l)" -eq 3 ]
     exec 5>&-
@@ -188,6 +190,11 @@ shows() {
     terminal capture-pane -p | grep -Eq "$1"
 }
 
+# What a program has written to its terminal, the terminal may not have read when that one has ended.
+shows_no() {
+    ! shows "$1"
+}
+
 # Every line of the screen, as it is wide: nothing has run over into the next.
 holds_its_form() {
     terminal capture-pane -p >picture
@@ -206,7 +213,7 @@ holds_its_form() {
     leak_check=1 screen 80 24 "$WEIR" top -i 0.1
     until_so shows "^c +pub 0 +$pub_pid +0 +0B +0B +0% +0 awake"
     until_so shows '^1 channel, 1 publisher, 2 subscribers, 0 messages/s, 0B/s$'
-    holds_its_form 3
+    until_so holds_its_form 3
     stop "$sub_pid"
     yes | head -c 100000 >&5 2>/dev/null 3>&- &
     children+=("$!")
@@ -232,7 +239,7 @@ holds_its_form() {
     keys q
     until_so test -s status
     [ "$(cat status)" = 'status 0' ]
-    run ! shows 'MEMBER' # the terminal is as it was
+    until_so shows_no 'MEMBER' # the terminal is as it was
     exec 5>&-
 }
 
@@ -288,7 +295,7 @@ holds_its_form() {
     # With three of two places each the line is longer than the screen is wide.
     screen 83 12 env LC_ALL=C.UTF-8 "$WEIR" top -i 0.1
     until_so shows '^c +pub 0 .* asleep +subscri'
-    holds_its_form 1
+    until_so holds_its_form 1
     run ! shows '^[a-z]{1,5}$'
 }
 
@@ -297,7 +304,12 @@ holds_its_form() {
     ./日本語 pub --wait-for 9 c </dev/null 3>&- &
     children+=("$!")
     sub one c
-    "$WEIR" top --once c >sheet
+    # Both are there, and wait: the publisher has just been started.
+    is_there() {
+        "$WEIR" top --once --interval 0.05 c >sheet || return 1
+        grep -Eq ' pub [0-9]+ .* asleep +subscribers$' sheet && grep -Eq ' sub [0-9]+ .* polling$' sheet
+    }
+    until_so is_there
     # What stands behind the command begins in one column: in places, not in characters.
     python3 - sheet <<'END'
 import re, sys, unicodedata
@@ -336,19 +348,19 @@ END
     kill -TERM "$top"
     until_so test -s status
     [ "$(cat status)" = 'status 143' ]
-    run ! shows 'MEMBER'
+    until_so shows_no 'MEMBER'
     rm status
     end_screen
     screen 80 24 env TERM=nonsense "$WEIR" top
     until_so test -s status
     [ "$(cat status)" = 'status 1' ]
-    shows 'this terminal is not known'
+    until_so shows 'this terminal is not known'
     rm status
     end_screen
     screen 80 24 env TERM=dumb "$WEIR" top # it is known, and no cursor can be placed
     until_so test -s status
     [ "$(cat status)" = 'status 1' ]
-    shows 'this terminal cannot show a screen'
+    until_so shows 'this terminal cannot show a screen'
     end_screen
     end_children
     children=()
