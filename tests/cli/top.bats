@@ -88,8 +88,10 @@ json() {
 @test "who blocks whom" {
     needs_json
     sub one c
-    stop "$sub_pid"
     pub_open --ring 64K
+    echo 1 >&5
+    until_so has_lines one 1 # attached
+    stop "$sub_pid"
     yes | head -c 100000 >&5 2>/dev/null 3>&- &
     children+=("$!")
     until_so json '.members[] | select(.role == "publisher") |
@@ -101,6 +103,20 @@ json() {
     kill -CONT "$sub_pid"
     until_so has_lines one 50000
     until_so json '.members | all(.lag == 0 and .use == 0 and .need == null)'
+    exec 5>&-
+}
+
+@test "who has not attached blocks, also where the ring is empty" {
+    needs_json
+    sub one c
+    stop "$sub_pid"
+    pub_open
+    echo 1 >&5
+    until_so json '.members[] | select(.role == "publisher") | .need == "attach" and .slowest == 0'
+    is_told() { "$WEIR" top --once --interval 0.05 | grep -Eq "$1"; }
+    until_so is_told '^c +pub 0 .* asleep  attach: sub 0$'
+    kill -CONT "$sub_pid"
+    until_so has_lines one 1
     exec 5>&-
 }
 
