@@ -237,6 +237,19 @@ is_waited_for() {
     grep -q "left, or was killed, before it had taken everything" err
 }
 
+@test "a lossy one that has not attached misses all, and pub says so" {
+    sub out --lossy c
+    stop "$sub_pid"
+    run --separate-stderr "$WEIR" pub c <<<gone
+    [ "$status" -eq 0 ]
+    [[ "$stderr" == "weir pub: a subscriber of 'c' has not attached"*"gets nothing, and is told nothing" ]]
+    works "$WEIR" pub -q c <<<gone
+    kill -CONT "$sub_pid"
+    works "$WEIR" pub --taken --wait-for 1 c <<<there
+    until_so has_lines out 1
+    [ "$(cat out)" = there ]
+}
+
 @test "that nobody was there for any message is told, and -q silences it" {
     run --separate-stderr "$WEIR" pub nobody <<<hi
     [ "$status" -eq 0 ]
@@ -320,7 +333,7 @@ has_a_subscriber() {
     kill -KILL "$pub_pid"
     exec 5>&-
     ends "$end_pid" 1
-    grep -q "the last publisher of 'c' was killed" end.err
+    grep -q "the last publisher of 'c' was killed, or ended without weir_publisher_close()" end.err
     echo after | "$WEIR" pub c
     until_so has_lines on 2
     kill -TERM "$on_pid"

@@ -343,6 +343,20 @@ static void be_noticed(const struct publication *publication)
                                         weir_deadline_ns(NOTICED_NS));
 }
 
+/* Nobody is waited for who is lossy; close gives him a moment, and then he learns nothing of us. */
+static void tell_of_unattached(const struct publication *publication)
+{
+    int count = publication->has_met ? weir_publisher_subscribers(publication->publisher) : 0;
+    if (publication->sent == 0 || count <= 0 || publication->has_left_out || stop_signal())
+        return;
+    int result = weir_publisher_wait_subscribers(publication->publisher, (uint32_t)count,
+                                                 weir_deadline_ns(NOTICED_NS));
+    if (result == -ETIMEDOUT)
+        command_note("a subscriber of '%s' has not attached what is published here, as one that is "
+                     "stopped: of what it is not waited for it gets nothing, and is told nothing",
+                     publication->request->channel);
+}
+
 /* Nobody, from the begin to the end: what was published is gone. */
 static void tell_of_nobody(struct publication *publication)
 {
@@ -379,6 +393,8 @@ static int run_publication(const struct request *request)
                      publication.sent == 1 ? " was" : "s were");
     else if (status == STATUS_OK)
         tell_of_nobody(&publication);
+    if (status == STATUS_OK)
+        tell_of_unattached(&publication);
     be_noticed(&publication);
     weir_publisher_close(publication.publisher);
     return status == STATUS_OK && publication.has_left_out ? STATUS_FAILURE : status;

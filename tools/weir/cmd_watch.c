@@ -68,8 +68,9 @@ static int wait_for_next(struct value_reader *reader, uint64_t known, int64_t de
         int result = weir_latest_wait_until(reader->reader, known,
                                             slice_ns < deadline_ns ? slice_ns : deadline_ns);
         if (result == -EPIPE && !is_told) {
-            command_note("'%s': its writer was killed; waiting for another one",
-                         reader->object.argument);
+            command_note(
+                "'%s': its writer was killed, or ended without a close; waiting for another one",
+                reader->object.argument);
             is_told = true;
         }
         bool is_over = weir_now_ns() >= deadline_ns;
