@@ -53,7 +53,7 @@ extern "C" {
     X(EPROTO, "foreign: not made by weir, or of another kind",                                     \
       "check the name; 'weir info' tells")                                                         \
     X(EPROTOTYPE, "the channel's messages are of another type",                                    \
-      "'weir info' tells which; build both sides with the same type")                              \
+      "'weir info' tells which; build both sides with the same type, and let whoever comes first give it")                              \
     X(EPROTONOSUPPORT, "made by a weir with another layout", "use the same version on both sides") \
     X(EUCLEAN, "corrupt: its contents cannot be true", "remove it and create it again")            \
     X(ENOTRECOVERABLE, "its state was lost with its owner", "remove it and create it again")       \

@@ -38,7 +38,7 @@ teardown() {
     works "$WEIR" pub -q --persistent c <<<'abc'
     "$WEIR" info -q c >info
     grep -Eqx ' +64 +64 +reliable +- +-' info
-    refused 1 'messages of no type, not of' "$WEIR" pub --typed p:16 c right
+    refused 1 "messages of no type, not of 'p' of 16 bytes: whoever came first made it so; give that one the type as well, or start this one first" "$WEIR" pub --typed p:16 c right
     works "$WEIR" rm c
     [ -z "$("$WEIR" list -w --noheadings)" ]
 }
