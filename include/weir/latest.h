@@ -271,7 +271,8 @@ WEIR_EXPORT int weir_latest_reader_open(struct weir_latest_reader **reader,
  * are mapped for reading alone, where they begin at a page (they do with pages of 4 KiB).
  *
  * Returns: 0.
- * Errors: -EINVAL (options), -ENOENT (nobody has created it), -EAGAIN (its creator has not made it
+ * Errors: -EINVAL (options), -ENOENT (nobody has created it: unlike a channel it is not made by who reads, and
+ *     cannot be waited for; try again, or have the writer start first), -EAGAIN (its creator has not made it
  *     ready yet), those of weir_segment_open() and weir_latest_reader_open().
  * Blocking: never waits for a process. Threads: any. Fork: see above. Signals: not safe.
  */

@@ -30,9 +30,13 @@ void weir__publisher_tell(const struct weir_publisher *publisher, enum weir__ref
                           int result)
 {
     const char *why = NULL;
+    bool is_told = result == -EAGAIN || result == -ETIMEDOUT;
+    if (refused == WEIR__REFUSED_SUBSCRIBER && is_told)
+        weir__fail(-result, "%u of %u subscribers have attached this publisher's ring",
+                   publisher->attached_count, publisher->wanted_subscribers);
     if (refused == WEIR__REFUSED_SUBSCRIBER)
-        why = "fewer subscribers than that have attached this publisher's ring";
-    else if (refused == WEIR__REFUSED_TAKEN)
+        return;
+    if (refused == WEIR__REFUSED_TAKEN)
         why = "a subscriber has not released every message yet: 'weir info' shows who";
     else if (refused != WEIR__REFUSED_ROOM)
         return;
@@ -46,6 +50,6 @@ void weir__publisher_tell(const struct weir_publisher *publisher, enum weir__ref
     else
         why = "the ring is full: the slowest subscriber has not released enough; 'weir info' shows "
               "who";
-    if (result == -EAGAIN || result == -ETIMEDOUT)
+    if (is_told)
         weir__fail_plain(-result, why);
 }

@@ -798,3 +798,15 @@ has_slept() {
 is_there() {
     [ "$("$WEIR" info -q c | grep -c '^publisher')" -eq "$1" ]
 }
+
+@test "that nobody came may be for another IPC namespace" {
+    unshare -i true 2>/dev/null || skip "there is no other IPC namespace to be had"
+    mkdir -m 0700 names
+    export WEIR_DIR=$PWD/names
+    run --separate-stderr "$WEIR" pub --wait-for 1 --wait 0 c </dev/null
+    [ "$status" -eq 1 ]
+    [ "$stderr" = "weir pub: nobody had subscribed to 'c' within 0 s" ]
+    unshare -i "$WEIR" set elsewhere 1
+    refused 1 "nobody had subscribed to 'c' within 0 s; other IPC namespaces, .* another channel$" \
+        "$WEIR" pub --wait-for 1 --wait 0 c </dev/null
+}

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* weir pub - messages to every 'weir sub', or program, of a channel. */
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +12,7 @@
 
 #include <weir/channel.h>
 #include <weir/clock.h>
+#include <weir/collect.h>
 #include <weir/error.h>
 #include <weir/inspect.h>
 
@@ -346,6 +349,23 @@ static int publish_all(struct publication *publication)
     return publish_file(publication, "-", publication->request->form);
 }
 
+/* Beside the directory of this IPC namespace. Those of dead namespaces stay, so this is a hint. */
+static bool has_other_namespaces(void)
+{
+    char path[PATH_MAX];
+    if (weir_run_directory(path, sizeof path) < 0)
+        return false;
+    char *own = strrchr(path, '/');
+    *own++ = '\0';
+    DIR *base = opendir(path);
+    bool has = false;
+    for (const struct dirent *entry; base && !has && (entry = readdir(base));)
+        has = strncmp(entry->d_name, "ipc-", 4) == 0 && strcmp(entry->d_name, own) != 0;
+    if (base)
+        closedir(base);
+    return has;
+}
+
 static int too_few(const struct publication *publication)
 {
     const struct request *request = publication->request;
@@ -355,8 +375,12 @@ static int too_few(const struct publication *publication)
                             "attached what is published here",
                             count, request->channel, request->wait);
     if (count <= 0)
-        return command_fail("nobody had subscribed to '%s' within %g s", request->channel,
-                            request->wait);
+        return command_fail("nobody had subscribed to '%s' within %g s%s", request->channel,
+                            request->wait,
+                            has_other_namespaces()
+                                ? "; other IPC namespaces, as of containers, have names here, too: "
+                                  "one of this name there is another channel"
+                                : "");
     return command_fail("%d of %llu had subscribed to '%s' within %g s", count,
                         (unsigned long long)request->wait_for, request->channel, request->wait);
 }

@@ -23,6 +23,8 @@ static const char help[] =
     "interrupted. Values that come faster than they are printed are left out: it is\n"
     "the latest that counts. (For every one, in order, there are channels: 'weir\n"
     "sub'.) 'weir set' writes them, 'weir get' prints the latest one and ends.\n"
+    "NAME must be there: unlike a channel it is made by its writer, and not waited\n"
+    "for.\n"
     "\n"
     "Options:\n"
     "  -n, --new              not the value that is there already\n"
