@@ -100,6 +100,7 @@ json() {
     is_told() { "$WEIR" top --once --interval 0.05 | grep -Eq "$1"; }
     until_so is_told '^c +pub 0 .* asleep  room: sub 0$'
     until_so is_told '^c +sub 0 .* stopped'
+    "$WEIR" info -q c | grep -Eq '^subscriber .* stopped'
     kill -CONT "$sub_pid"
     until_so has_lines one 50000
     until_so json '.members | all(.lag == 0 and .use == 0 and .need == null)'
