@@ -3,7 +3,7 @@
 """man3.py HEADERS FOLDER VERSION DATE - manual pages of section 3 from the public headers
 
 One page for each function: weir_segment_create.3, from the comment in front of
-its prototype. One for each header: weir-segment.h.3, from the comment on top,
+its prototype; a link for each struct, enum and macro to the page of its header. One for each header: weir-segment.h.3, from the comment on top,
 its types and a list of its functions. The comments stay the one source; what
 they must look like stands in the first lines of parse_comment().
 """
@@ -453,6 +453,12 @@ def header_types(text):
     return found
 
 
+def header_names(text):
+    """What has a name there, beside functions and constants."""
+    types = re.findall(r"^(?:struct|enum) (\w+) \{$", text, re.M)
+    return set(types + re.findall(r"^#define (weir_\w+|WEIR_\w+)\(", text, re.M))
+
+
 def parse_header(path):
     text = path.read_text()
     functions = []
@@ -486,7 +492,7 @@ def main():
     if not meanings:
         fail("error.h has no WEIR_ERRORS")
     for path in sorted(pathlib.Path(headers).glob("*.h")):
-        if path.name in ("export.h", "weir.h"):
+        if path.name == "export.h":
             continue
         text, functions = parse_header(path)
         names = [function.name for function in functions]
@@ -495,6 +501,9 @@ def main():
             (folder / (function.name + ".3")).write_text(page)
         page = header_page(path.name, text, functions, date, version)
         (folder / ("weir-%s.3" % path.name)).write_text(page)
+        # By the name of a struct, an enum or a macro one comes to the page that has it.
+        for name in header_names(text) - set(names):
+            (folder / (name + ".3")).write_text(".so man3/weir-%s.3\n" % path.name)
 
 
 if __name__ == "__main__":

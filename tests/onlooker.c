@@ -81,7 +81,7 @@ static int tolerate(const struct weir_channel_member *member, void *argument)
     ++*(unsigned *)argument;
     CHECK(member->reading_count <= WEIR_CHANNEL_MEMBERS_DEFAULT);
     CHECK(member->state >= WEIR_MEMBER_JOINING && member->state <= WEIR_MEMBER_FALSE);
-    CHECK(member->activity <= WEIR_ACTIVITY_POLLING && member->need <= WEIR_NEED_PUBLISHER);
+    CHECK(member->activity <= WEIR_ACTIVITY_POLLING && member->need <= WEIR_NEED_ATTACH);
     CHECK(member->used_bytes <= member->ring_bytes);
     CHECK(member->slowest == WEIR_SLOT_NONE || member->slowest < WEIR_CHANNEL_MEMBERS_DEFAULT);
     for (size_t i = 0; i < member->reading_count; i++) {

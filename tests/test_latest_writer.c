@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "latest/layout.h"
 
@@ -60,6 +62,9 @@ static void test_one_writer_at_a_time(void **state)
     weir_latest_writer_close(writer);
     assert_result(weir_latest_writer_open(&pair.writer, &pair.world.memory), 0);
     assert_result(weir_latest_writer_open(&writer, &pair.world.memory), -EBUSY); /* our own */
+    char who[64];
+    snprintf(who, sizeof who, "a writer already, which lives: process %d", (int)getpid());
+    assert_string_equal(strstr(weir_last_error(), "a writer"), who);
     value_pair_close(&pair);
 }
 

@@ -8,6 +8,7 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -305,7 +306,7 @@ static void test_who_blocks_whom(void **state)
     assert_result(weir_subscriber_wait_publisher(fast, NOW), 0);
     companion_release(&companion);
     struct seen seen = look_until(publisher_sleeps);
-    assert_int_equal(seen.publishers[0].need, WEIR_NEED_ROOM);
+    assert_int_equal(seen.publishers[0].need, WEIR_NEED_ATTACH);
     assert_int_equal(seen.publishers[0].slowest, 1);
     assert_int_equal(seen.publishers[0].refusals, 3);
     assert_int_equal(seen.publishers[0].committed_messages, 0);
@@ -315,6 +316,44 @@ static void test_who_blocks_whom(void **state)
     weir_subscriber_close(slow);
     close(companion.to_child);
     close(companion.from_child);
+}
+
+static void test_who_blocks_whom_in_an_event_loop(void **state)
+{
+    static const unsigned char data[1000];
+    struct weir_publisher *publisher;
+    struct weir_subscriber *subscriber;
+    (void)state;
+    assert_result(weir_subscriber_open(&subscriber, channel, NULL), 0);
+    assert_result(weir_publisher_open(&publisher, channel, &small), 0);
+    assert_true(weir_publisher_fd(publisher) >= 0);
+    /* The ring is empty: it is not attached. */
+    assert_result(weir_publisher_send_until(publisher, data, sizeof data, 0, NOW), -EAGAIN);
+    struct weir_channel_member seen = look().publishers[0];
+    assert_int_equal(seen.activity, WEIR_ACTIVITY_POLLING);
+    assert_int_equal(seen.need, WEIR_NEED_ATTACH);
+    assert_int_equal(seen.slowest, 0);
+    assert_string_equal(weir_need_name(seen.need), "attach");
+    assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+    int result, count = 0;
+    while ((result = weir_publisher_send_until(publisher, data, sizeof data, 0, NOW)) == 0)
+        count++;
+    assert_result(result, -EAGAIN);
+    assert_true(count > 0);
+    seen = look().publishers[0];
+    assert_int_equal(seen.activity, WEIR_ACTIVITY_POLLING);
+    assert_int_equal(seen.need, WEIR_NEED_ROOM);
+    assert_int_equal(seen.slowest, 0);
+    /* There is room: told by the descriptor, and not waited for any more, whether it has called or not. */
+    unsigned char byte[sizeof data];
+    for (int i = 0; i < count; i++)
+        assert_result(weir_subscriber_receive(subscriber, byte, sizeof byte), 0);
+    assert_int_equal(poll(&(struct pollfd){ weir_publisher_fd(publisher), POLLIN, 0 }, 1, -1), 1);
+    assert_int_equal(look().publishers[0].need, WEIR_NEED_NOTHING);
+    assert_result(weir_publisher_send_until(publisher, data, sizeof data, 0, NOW), 0);
+    assert_int_equal(look().publishers[0].need, WEIR_NEED_NOTHING);
+    weir_subscriber_close(subscriber);
+    weir_publisher_close(publisher);
 }
 
 static void test_the_slowest_of_two(void **state)
@@ -514,17 +553,12 @@ static void test_who_polls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_exact_counts),
-        TEST(test_publishers_that_come_and_go),
-        TEST(test_totals_of_several),
-        TEST(test_a_sleeper_is_woken_once),
-        TEST(test_who_blocks_whom),
-        TEST(test_the_slowest_of_two),
-        TEST(test_the_dead_that_are_reaped),
-        TEST(test_a_place_of_the_dead),
-        TEST(test_what_a_lossy_one_missed),
-        TEST(test_evictions),
-        TEST(test_who_polls),
+        TEST(test_exact_counts),        TEST(test_publishers_that_come_and_go),
+        TEST(test_totals_of_several),   TEST(test_a_sleeper_is_woken_once),
+        TEST(test_who_blocks_whom),     TEST(test_who_blocks_whom_in_an_event_loop),
+        TEST(test_the_slowest_of_two),  TEST(test_the_dead_that_are_reaped),
+        TEST(test_a_place_of_the_dead), TEST(test_what_a_lossy_one_missed),
+        TEST(test_evictions),           TEST(test_who_polls),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

@@ -55,7 +55,10 @@ struct weir_channel_options {
                             the default: 20 µs, and 1 ns for each 8 bytes moved since the last wait,
                             at most 100 µs more */
     uint64_t ring_bytes; /* publisher: a power of two from WEIR_RING_BYTES_MIN; 0 means
-                            WEIR_RING_BYTES_DEFAULT. The memory is there before open returns */
+                            WEIR_RING_BYTES_DEFAULT. The memory is there before open returns.
+                            A quarter of it less 8 is the longest message. And a quarter is what one
+                            subscriber may keep without holding the publisher up: for N messages that
+                            it holds, 16 at most, of S bytes, 4 * N * (S + 16) or more */
     /* For how many the channel is made, to WEIR_CHANNEL_MEMBERS_MAX; 0 takes it as it is, or makes
      * it for WEIR_CHANNEL_MEMBERS_DEFAULT. Of one that is there for others: -EINVAL. */
     uint32_t publishers_max, subscribers_max;

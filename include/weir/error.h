@@ -10,6 +10,10 @@
  * the function's comment says otherwise. A positive result named WEIR_... carries
  * news together with success.
  *
+ * Arguments that a program can know to be wrong beforehand are its own to check: a handle, or a place for a
+ * result, that is NULL where the comment does not allow it is an access to NULL, as in the C library.
+ * Some calls say -EINVAL instead (those of a mutex, whose memory is shared); do not count on it. A close takes NULL.
+ *
  * The vocabulary is small; every code that weir itself gives is listed here,
  * with what it means and what to do about it. Other values of errno are the
  * kernel's own (EACCES, ENOMEM, EMFILE ...) and keep their usual meaning.
@@ -53,7 +57,8 @@ extern "C" {
     X(EPROTO, "foreign: not made by weir, or of another kind",                                     \
       "check the name; 'weir info' tells")                                                         \
     X(EPROTOTYPE, "the channel's messages are of another type",                                    \
-      "'weir info' tells which; build both sides with the same type")                              \
+      "'weir info' tells which; build both sides with the same type, and let whoever comes first " \
+      "give it")                                                                                   \
     X(EPROTONOSUPPORT, "made by a weir with another layout", "use the same version on both sides") \
     X(EUCLEAN, "corrupt: its contents cannot be true", "remove it and create it again")            \
     X(ENOTRECOVERABLE, "its state was lost with its owner", "remove it and create it again")       \

@@ -184,7 +184,10 @@ enum weir_member_activity {
                                   does something else meanwhile */
 };
 
-/* What a call waits for. */
+/*
+ * What a call waits for; and of a publisher with a descriptor (weir_publisher_fd()), what its last
+ * call was refused for, while that is polled.
+ */
 enum weir_member_need {
     WEIR_NEED_NOTHING = 0,
     WEIR_NEED_ROOM = 1,        /* publisher: subscribers to give back what they hold of its ring */
@@ -192,6 +195,8 @@ enum weir_member_need {
     WEIR_NEED_TAKEN = 3,       /* weir_publisher_wait_taken() */
     WEIR_NEED_MESSAGE = 4,     /* subscriber */
     WEIR_NEED_PUBLISHER = 5,   /* weir_subscriber_wait_publisher() */
+    WEIR_NEED_ATTACH = 6, /* publisher: a subscriber to attach its ring, which may be empty: until
+                                  then there is no room */
 };
 
 #define WEIR_SLOT_NONE UINT32_MAX
@@ -276,7 +281,8 @@ WEIR_EXPORT const char *weir_member_state_name(uint32_t state);
 WEIR_EXPORT const char *weir_activity_name(uint32_t activity);
 
 /*
- * weir_need_name() - "nothing", "room", "subscribers", "taken", "message" or "publisher"
+ * weir_need_name() - "nothing", "room", "subscribers", "taken", "message", "publisher" or
+ *     "attach"
  *
  * Returns: static memory, never NULL. Threads: any. Signals: safe.
  */

@@ -162,7 +162,7 @@ WEIR_EXPORT int weir_latest_init(const struct weir_latest_memory *memory,
  * writer: receives the handle; untouched on failure. memory: both parts, for writing; mapped
  * until the handle is closed. It is copied.
  *
- * Returns: 0, or WEIR_OWNER_DIED when the former writer was killed: its last complete value is
+ * Returns: 0, or WEIR_OWNER_DIED when the former writer was killed, or ended without close: its last complete value is
  *     there, and the versions go on from it.
  * Errors: -EBUSY (a living process is the writer, be it stopped), -EAGAIN (the memory is not
  *     made ready yet), -EPROTO (it holds something else), -EINVAL (memory is smaller than its
@@ -272,7 +272,8 @@ WEIR_EXPORT int weir_latest_reader_open(struct weir_latest_reader **reader,
  * are mapped for reading alone, where they begin at a page (they do with pages of 4 KiB).
  *
  * Returns: 0.
- * Errors: -EINVAL (options), -ENOENT (nobody has created it), -EAGAIN (its creator has not made it
+ * Errors: -EINVAL (options), -ENOENT (nobody has created it: unlike a channel it is not made by who reads, and
+ *     cannot be waited for; try again, or have the writer start first), -EAGAIN (its creator has not made it
  *     ready yet), those of weir_segment_open() and weir_latest_reader_open().
  * Blocking: never waits for a process. Threads: any. Fork: see above. Signals: not safe.
  */
@@ -381,8 +382,8 @@ WEIR_EXPORT int weir_latest_release(struct weir_latest_reader *reader,
  * and went meanwhile are not told of.
  *
  * Returns: 0: weir_latest_version() is above newer_than.
- * Errors: -EAGAIN (deadline_ns 0), -ETIMEDOUT, -EINTR, -EPIPE (the writer was killed, and nobody
- *     has taken its place: asked after each fifth of a second, and at the deadline; call again to
+ * Errors: -EAGAIN (deadline_ns 0), -ETIMEDOUT, -EINTR, -EPIPE (the writer was killed, or ended
+ *     without weir_latest_writer_close(), and nobody has taken its place: asked after each fifth of a second, and at the deadline; call again to
  *     wait for a successor). A writer that closed, or has not come yet, is waited for.
  * Blocking: see deadline_ns.
  */

@@ -34,6 +34,12 @@ struct weir_limits {
     uint64_t ipc_namespace;  /* inode of the calling thread's IPC namespace; 0: /proc not there */
 };
 
+/* In C++ a function may hide a struct of its name; the struct is then called struct, as in C. */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
+
 /*
  * weir_limits() - read the limits and their use
  *
@@ -44,6 +50,10 @@ struct weir_limits {
  * Blocking: never waits. Threads: any. Fork: no state. Signals: not safe.
  */
 WEIR_EXPORT int weir_limits(struct weir_limits *limits);
+
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -45,7 +45,9 @@ struct weir_space {
 
 /*
  * A pointer to type, to stand in shared memory: 8 bytes. All 0: nowhere. Give it a name by typedef:
- * then one can be assigned to another.
+ * then one can be assigned to another. Two are compared by their offsets, a.offset == b.offset: neither C nor
+ * C++ compares unions. To void there is none, since what is pointed to has a size that is checked: take
+ * WEIR_POINTER(char), or an offset and weir_offset_address().
  */
 #define WEIR_POINTER(type)                                                                         \
     union {                                                                                        \
@@ -54,10 +56,17 @@ struct weir_space {
     }
 
 /* The address that a WEIR_POINTER means here; NULL: nowhere, outside of the space, or unaligned. */
+#ifdef __cplusplus
+#define weir_pointer_get(space, pointer)                                                           \
+    (static_cast<__typeof__(&*(pointer).only_for_its_type)>(                                       \
+        weir_offset_address((space), (pointer).offset, sizeof(*(pointer).only_for_its_type),       \
+                            __alignof__(*(pointer).only_for_its_type))))
+#else
 #define weir_pointer_get(space, pointer)                                                           \
     ((__typeof__(&*(pointer).only_for_its_type))weir_offset_address(                               \
         (space), (pointer).offset, sizeof(*(pointer).only_for_its_type),                           \
         __alignof__(*(pointer).only_for_its_type)))
+#endif
 
 /* Makes the WEIR_POINTER at place mean address; NULL, or what is not in the space: nowhere. */
 #define weir_pointer_set(space, place, address)                                                    \

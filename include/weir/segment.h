@@ -357,6 +357,12 @@ WEIR_EXPORT int weir_segment_detach(struct weir_segment *segment, void *data);
  */
 WEIR_EXPORT struct weir_semset *weir_segment_semset(const struct weir_segment *segment);
 
+/* In C++ a function may hide a struct of its name; the struct is then called struct, as in C. */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
+
 /*
  * weir_segment_stat() - all that the kernel knows of an attached segment
  *
@@ -370,6 +376,10 @@ WEIR_EXPORT struct weir_semset *weir_segment_semset(const struct weir_segment *s
  */
 WEIR_EXPORT int weir_segment_stat(const struct weir_segment *segment,
                                   struct weir_segment_stat *stat);
+
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 /*
  * weir_segment_lookup() - the same of a segment that is not attached

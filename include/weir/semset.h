@@ -262,6 +262,12 @@ WEIR_EXPORT int weir_semset_value(struct weir_semset *set, uint32_t index);
  */
 WEIR_EXPORT int weir_semset_set_value(struct weir_semset *set, uint32_t index, uint32_t value);
 
+/* In C++ a function may hide a struct of its name; the struct is then called struct, as in C. */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
+
 /*
  * weir_semset_stat() - all that the kernel knows of the set
  *
@@ -270,6 +276,10 @@ WEIR_EXPORT int weir_semset_set_value(struct weir_semset *set, uint32_t index, u
  * Returns: 0; -EINVAL, -EIDRM, -EACCES. Source: semctl(2) IPC_STAT.
  */
 WEIR_EXPORT int weir_semset_stat(struct weir_semset *set, struct weir_semset_stat *stat);
+
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 #ifdef __cplusplus
 }

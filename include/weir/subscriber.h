@@ -92,7 +92,8 @@ WEIR_EXPORT int weir_subscriber_publishers(const struct weir_subscriber *subscri
  * Returns: 0.
  * Errors: -EAGAIN (no message, deadline_ns 0), -ETIMEDOUT, -EINTR, -ENODATA (the last
  *     publisher has said that this was all, or has left; told once: the next call waits for
- *     another), -EPIPE (the last publisher was killed; told once: the next call waits for another),
+ *     another), -EPIPE (the last publisher was killed, or ended without
+ *     weir_publisher_close(); told once: the next call waits for another),
  *     -EOVERFLOW (a publisher with options.lag_max_bytes has not waited for us; told once: the next
  *     message says how many were missed; never of a lossy subscriber), -ENOBUFS
  *     (WEIR_HOLDS_MAX are held), -ECHILD, -EUCLEAN (nothing is there, and another one has this

@@ -35,6 +35,10 @@
  * publisher to which nothing was refused is never ready: send, and wait only when that is
  * refused. A timer without interval expires once, and its item is gone when that is told.
  *
+ * A latest value cannot be in a set, and has no descriptor: nobody is told of each version, since readers
+ * leave no trace. In a loop, ask for weir_latest_version() by a timer of the set; or let the writer
+ * send a message to a channel behind each write, as a bell, and have its subscriber in the set.
+ *
  * Of more ready items than there is room for, each has its turn.
  *
  * Cost. A wait that finds a channel ready looks at memory alone; at descriptors then once in

@@ -78,8 +78,12 @@ static int check_type(const struct weir__terms *terms, const struct weir__terms 
         (strcmp(asked->type_name, terms->type_name) == 0 && asked->type_bytes == terms->type_bytes))
         return 0;
     struct type_text has = describe(terms), wants = describe(asked);
-    return weir__fail(EPROTOTYPE, "channel '%s' was made for messages of %s, not of %s", name,
-                      has.text, wants.text);
+    const char *cure = terms->type_name[0] == '\0'
+                           ? ": whoever came first made it so; give that one the type as well, or "
+                             "start this one first"
+                           : "";
+    return weir__fail(EPROTOTYPE, "channel '%s' was made for messages of %s, not of %s%s", name,
+                      has.text, wants.text, cure);
 }
 
 /* What was copied from the head, held against the segment's size. */

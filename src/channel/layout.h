@@ -111,7 +111,8 @@ struct weir__member_shm {
  *   looks     | publisher: who is there, and how far it may write; subscriber: round all lanes
  *   reaped    | dead owners put out of their slots, also by the descriptor's thread: atomic add
  *   refusals  | publisher: no room by the deadline; subscriber: lanes refused, or left as false
- *   waits_for | enum weir__waits_for, while a call waits
+ *   waits_for | enum weir__waits_for, while a call waits; with WEIR__WAITS_OUTSIDE, after one that was
+ *             | refused to who has a descriptor
  *   asleep    | 1 while it sleeps in the kernel
  *   armed     | 1 while its descriptor waits to become readable; under the descriptor's lock
  */
@@ -134,7 +135,11 @@ enum weir__waits_for {
     WEIR__WAITS_FOR_TAKEN,
     WEIR__WAITS_FOR_MESSAGE,
     WEIR__WAITS_FOR_PUBLISHER,
+    WEIR__WAITS_FOR_ATTACHED,
 };
+
+/* With one of these: it was refused, and no call waits; true while the descriptor is armed. */
+#define WEIR__WAITS_OUTSIDE 0x100u
 
 /* Messages and bytes are not counted here: what is committed says them. */
 struct weir__publisher_stats_shm {

@@ -236,6 +236,13 @@ int weir__publisher_wait_room(struct weir_publisher *publisher, uint64_t bytes,
 /* Leaves the channel, at once, and frees the handle: also of one that was not opened altogether. */
 void weir__publisher_free(struct weir_publisher *publisher);
 
+/* Whether one that is waited for has not attached our lane yet. */
+bool weir__publisher_has_joiner(const struct weir_publisher *publisher);
+
+/* What is shown to others of who waits for an end of this. */
+enum weir__waits_for weir__publisher_waits_for(const struct weir_publisher *publisher,
+                                               enum weir__refused refused);
+
 /* After a call that was refused so, with -EAGAIN or -ETIMEDOUT: why, in words. */
 void weir__publisher_tell(const struct weir_publisher *publisher, enum weir__refused refused,
                           int result);

@@ -37,9 +37,35 @@ void weir__publisher_ask(struct weir_publisher *publisher)
     weir__refusal_ask(weir__publisher_take_stock(publisher, publisher->refused));
 }
 
+enum weir__waits_for weir__publisher_waits_for(const struct weir_publisher *publisher,
+                                               enum weir__refused refused)
+{
+    static const enum weir__waits_for waits_for[] = {
+        [WEIR__REFUSED_NOTHING] = WEIR__WAITS_FOR_NOTHING,
+        [WEIR__REFUSED_ROOM] = WEIR__WAITS_FOR_ROOM,
+        [WEIR__REFUSED_SUBSCRIBER] = WEIR__WAITS_FOR_SUBSCRIBER,
+        [WEIR__REFUSED_TAKEN] = WEIR__WAITS_FOR_TAKEN,
+        [WEIR__REFUSED_ATTACHED] = WEIR__WAITS_FOR_ATTACHED,
+    };
+    if (refused == WEIR__REFUSED_ROOM && weir__publisher_has_joiner(publisher))
+        return WEIR__WAITS_FOR_ATTACHED; /* the ring may be empty */
+    return waits_for[refused];
+}
+
+/* Who waits by a descriptor is seen to wait as well; what a call has waited for it has taken back. */
+static void show_refused(const struct weir_publisher *publisher)
+{
+    if (!publisher->descriptor)
+        return;
+    uint32_t waits_for = weir__publisher_waits_for(publisher, publisher->refused);
+    weir__state(&weir__side_stats(&publisher->side)->waits_for,
+                waits_for ? waits_for | WEIR__WAITS_OUTSIDE : waits_for);
+}
+
 /* The descriptor, if there is one, as it should be after a call. */
 static void update_descriptor(struct weir_publisher *publisher)
 {
+    show_refused(publisher);
     if (publisher->descriptor)
         weir__descriptor_arm(publisher->descriptor,
                              weir__publisher_take_stock(publisher, publisher->refused),

@@ -6,8 +6,7 @@
 
 #include "base/error.h"
 
-/* Whether one that is waited for has not attached our lane yet. */
-static bool has_joiner(const struct weir_publisher *publisher)
+bool weir__publisher_has_joiner(const struct weir_publisher *publisher)
 {
     for (uint32_t i = 0; i < publisher->reader_count; i++) {
         const struct weir__reader *reader = &publisher->readers[i];
@@ -31,13 +30,17 @@ void weir__publisher_tell(const struct weir_publisher *publisher, enum weir__ref
                           int result)
 {
     const char *why = NULL;
+    bool is_told = result == -EAGAIN || result == -ETIMEDOUT;
+    if (refused == WEIR__REFUSED_SUBSCRIBER && is_told)
+        weir__fail(-result, "%u of %u subscribers have attached this publisher's ring",
+                   publisher->attached_count, publisher->wanted_subscribers);
     if (refused == WEIR__REFUSED_SUBSCRIBER)
-        why = "fewer subscribers than that have attached this publisher's ring";
-    else if (refused == WEIR__REFUSED_TAKEN)
+        return;
+    if (refused == WEIR__REFUSED_TAKEN)
         why = "a subscriber has not released every message yet: 'weir info' shows who";
     else if (refused != WEIR__REFUSED_ROOM)
         return;
-    else if (has_joiner(publisher))
+    else if (weir__publisher_has_joiner(publisher))
         why = "a subscriber has not attached this publisher's ring yet: one that waits does so at "
               "once, any other by its next call or the one behind it";
     else if (is_room_in_pieces(publisher))
@@ -47,6 +50,6 @@ void weir__publisher_tell(const struct weir_publisher *publisher, enum weir__ref
     else
         why = "the ring is full: the slowest subscriber has not released enough; 'weir info' shows "
               "who";
-    if (result == -EAGAIN || result == -ETIMEDOUT)
+    if (is_told)
         weir__fail_plain(-result, why);
 }

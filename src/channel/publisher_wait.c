@@ -12,14 +12,7 @@
 int weir__publisher_wait_for(struct weir_publisher *publisher, enum weir__refused refused,
                              int64_t deadline_ns)
 {
-    static const enum weir__waits_for waits_for[] = {
-        [WEIR__REFUSED_NOTHING] = WEIR__WAITS_FOR_NOTHING,
-        [WEIR__REFUSED_ROOM] = WEIR__WAITS_FOR_ROOM,
-        [WEIR__REFUSED_SUBSCRIBER] = WEIR__WAITS_FOR_SUBSCRIBER,
-        [WEIR__REFUSED_TAKEN] = WEIR__WAITS_FOR_TAKEN,
-        [WEIR__REFUSED_ATTACHED] = WEIR__WAITS_FOR_SUBSCRIBER,
-    };
-    const struct weir__watch watch = { .waits_for = waits_for[refused],
+    const struct weir__watch watch = { .waits_for = weir__publisher_waits_for(publisher, refused),
                                        .moved = publisher->tail,
                                        .is_ready = weir__refusal_is_over,
                                        .ask = weir__refusal_ask,

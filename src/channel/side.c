@@ -29,11 +29,21 @@ int weir__type_check(const char *type_name, uint32_t type_bytes, uint64_t ring_b
     uint64_t most = weir__record_max(ring_bytes);
     if (type_bytes <= most)
         return 0;
+    uint64_t enough = ring_bytes;
+    while (weir__record_max(enough) < type_bytes && enough < UINT64_C(1) << 40)
+        enough *= 2;
+    if (weir__record_max(enough) < type_bytes)
+        return weir__fail(
+            EINVAL,
+            "the channel's type '%s' has %u bytes: no ring takes so long a message, one "
+            "of %llu bytes %llu at most",
+            type_name, type_bytes, (unsigned long long)ring_bytes, (unsigned long long)most);
     return weir__fail(
         EINVAL,
         "the channel's type '%s' has %u bytes: a ring of %llu bytes takes messages of "
-        "%llu at most",
-        type_name, type_bytes, (unsigned long long)ring_bytes, (unsigned long long)most);
+        "%llu at most, one of %llu (options.ring_bytes) suffices",
+        type_name, type_bytes, (unsigned long long)ring_bytes, (unsigned long long)most,
+        (unsigned long long)enough);
 }
 
 static int take_options(struct weir__side *side, const struct weir_channel_options *from)

@@ -78,7 +78,8 @@ static int tell_end(struct weir_subscriber *subscriber)
     subscriber->missed_at_end = subscriber->untold_missed;
     subscriber->untold_end = 0;
     subscriber->untold_missed = 0;
-    const char *how = end == -ENODATA ? "has ended" : "was killed";
+    const char *how =
+        end == -ENODATA ? "has ended" : "was killed, or ended without weir_publisher_close()";
     if (subscriber->missed_at_end == 0)
         return weir__fail(-end, "the last publisher %s", how);
     return weir__fail(-end, "the last publisher %s; %llu messages were overwritten before that",

@@ -23,7 +23,8 @@ static_assert((int)WEIR__WAITS_FOR_ROOM == (int)WEIR_NEED_ROOM &&
                   (int)WEIR__WAITS_FOR_SUBSCRIBER == (int)WEIR_NEED_SUBSCRIBERS &&
                   (int)WEIR__WAITS_FOR_TAKEN == (int)WEIR_NEED_TAKEN &&
                   (int)WEIR__WAITS_FOR_MESSAGE == (int)WEIR_NEED_MESSAGE &&
-                  (int)WEIR__WAITS_FOR_PUBLISHER == (int)WEIR_NEED_PUBLISHER,
+                  (int)WEIR__WAITS_FOR_PUBLISHER == (int)WEIR_NEED_PUBLISHER &&
+                  (int)WEIR__WAITS_FOR_ATTACHED == (int)WEIR_NEED_ATTACH,
               "one is the other");
 
 /* Nothing of it is believed. */
@@ -38,11 +39,14 @@ static void read_stats(const struct weir__stats_shm *stats, struct weir_channel_
     member->refusals = read_count(&stats->refusals);
     if (member->life == WEIR_LIFE_DEAD)
         return; /* whatever it says that it does */
-    member->need = need <= WEIR_NEED_PUBLISHER ? need : (uint32_t)WEIR_NEED_NOTHING;
-    member->activity = read_state(&stats->asleep)  ? WEIR_ACTIVITY_ASLEEP
-                       : member->need              ? WEIR_ACTIVITY_WAITING
-                       : read_state(&stats->armed) ? WEIR_ACTIVITY_POLLING
-                                                   : WEIR_ACTIVITY_AWAKE;
+    bool is_armed = read_state(&stats->armed), is_outside = (need & WEIR__WAITS_OUTSIDE) != 0;
+    if (is_outside)
+        need = is_armed ? need & ~WEIR__WAITS_OUTSIDE : (uint32_t)WEIR_NEED_NOTHING;
+    member->need = need <= WEIR_NEED_ATTACH ? need : (uint32_t)WEIR_NEED_NOTHING;
+    member->activity = read_state(&stats->asleep)    ? WEIR_ACTIVITY_ASLEEP
+                       : member->need && !is_outside ? WEIR_ACTIVITY_WAITING
+                       : is_armed                    ? WEIR_ACTIVITY_POLLING
+                                                     : WEIR_ACTIVITY_AWAKE;
 }
 
 void weir__read_publisher_stats(const struct weir__publisher_stats_shm *stats,
@@ -250,7 +254,8 @@ void weir__find_lags(struct weir__member_seen *seen, size_t count)
     members.publisher_count = count - members.subscriber_count;
     find_use(&members);
     for (size_t i = 0; i < members.publisher_count; i++)
-        if (members.publishers[i].member.need == WEIR_NEED_ROOM)
+        if (members.publishers[i].member.need == WEIR_NEED_ROOM ||
+            members.publishers[i].member.need == WEIR_NEED_ATTACH)
             find_unattached(&members, &members.publishers[i].member);
     mark_slowest(&members);
 }
@@ -273,6 +278,7 @@ const char *weir_need_name(uint32_t need)
         [WEIR_NEED_NOTHING] = "nothing",         [WEIR_NEED_ROOM] = "room",
         [WEIR_NEED_SUBSCRIBERS] = "subscribers", [WEIR_NEED_TAKEN] = "taken",
         [WEIR_NEED_MESSAGE] = "message",         [WEIR_NEED_PUBLISHER] = "publisher",
+        [WEIR_NEED_ATTACH] = "attach",
     };
     return need < sizeof names / sizeof *names ? names[need] : "unknown";
 }

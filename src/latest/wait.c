@@ -117,7 +117,9 @@ int weir_latest_wait_until(struct weir_latest_reader *reader, uint64_t newer_tha
         if (result != -ETIMEDOUT && !weir__slice_is_over(asked_ns, weir_now_ns()))
             continue;
         if (has_lost_writer(reader) && weir_latest_version(reader) <= newer_than)
-            return weir__fail_plain(EPIPE, "the writer was killed, and nobody has taken its place");
+            return weir__fail_plain(EPIPE,
+                                    "the writer was killed, or ended without "
+                                    "weir_latest_writer_close(), and nobody has taken its place");
         if (result == -ETIMEDOUT)
             return weir__fail_plain(ETIMEDOUT, "nothing newer came by the deadline");
         asked_ns = weir_now_ns();

@@ -11,10 +11,26 @@
 #include "base/futex.h"
 #include "base/random.h"
 #include "segment/identity.h"
+#include "segment/sysv.h"
 #include "sync/owner.h"
 
 /* How often the place may change hands under us before we give up. */
 #define RETRIES 100
+
+/* Who has the place is named by its beacon, which the kernel says the maker of. */
+static int refuse_taken(uint64_t owner)
+{
+    int id = weir__identity_unpack(owner).id;
+    struct shmid_ds beacon;
+    if (weir__shm_stat(id, &beacon) == 0 && beacon.shm_cpid > 0)
+        return weir__fail(EBUSY, "there is a writer already, which lives: process %d",
+                          (int)beacon.shm_cpid);
+    return weir__fail(
+        EBUSY,
+        "there is a writer already, which lives (segment %d is its beacon; its process "
+        "is not visible here)",
+        id);
+}
 
 /* The writer's place: 0, or WEIR_OWNER_DIED. */
 static int claim(struct weir_latest_writer *writer)
@@ -28,9 +44,7 @@ static int claim(struct weir_latest_writer *writer)
         if (is_taken && atomic_load_explicit(&place->word, memory_order_acquire) != owner)
             continue;
         if (is_taken)
-            return weir__fail(EBUSY,
-                              "there is a writer already, which lives (segment %d is its beacon)",
-                              weir__identity_unpack(owner).id);
+            return refuse_taken(owner);
         /* Acquire [latest.owner]: as above; exactly the value that was seen to be free. */
         if (!atomic_compare_exchange_strong_explicit(&place->word, &owner, writer->me,
                                                      memory_order_acquire, memory_order_relaxed))

@@ -162,7 +162,19 @@ cure() {
     [ "$(level 'run directory')" = ok ]
     mkdir -m 1777 own
     [ "$(level 'run directory')" = problem ]
+    # What is everybody's stays sticky: the cure is a directory inside it.
+    [[ "$(cure 'run directory')" == "mkdir -m 700 '$WEIR_DIR/weir-"*"' && export WEIR_DIR='$WEIR_DIR/weir-"* ]]
+    (
+        eval "$(cure 'run directory')"
+        [ "$(level 'run directory')" = ok ]
+    )
+    [ "$(stat -c %a own)" = 1777 ]
+    rmdir "own/weir-$(id -u)"
+    chmod 1770 own
+    [ "$(level 'run directory')" = problem ]
     sh -c "$(cure 'run directory')"
+    [ "$(level 'run directory')" = ok ]
+    chmod 0777 own
     [ "$(level 'run directory')" = warning ]
     sh -c "$(cure 'run directory')"
     [ "$(level 'run directory')" = ok ]
@@ -214,6 +226,29 @@ cure() {
     : >full/all
     [ "$(level 'run directory')" = problem ]
     umount full
+}
+
+@test "where nothing can be made, that is found" {
+    alone
+    [ -z "${WEIR_DIR:-}" ] || skip "WEIR_DIR is set"
+    mkdir kept
+    mount -t tmpfs -o ro tmpfs /dev/shm || skip "nothing can be mounted here"
+    [ "$(level /dev/shm)" = problem ]
+    [ "$(cure /dev/shm)" = "sudo mount -o remount,rw /dev/shm" ]
+    [ "$(level 'run directory')" = problem ]
+    sh -c "$(cure 'run directory' | sed 's/sudo //')"
+    [ "$(level /dev/shm)" != problem ]
+    [ "$(level 'run directory')" = ok ]
+    umount /dev/shm
+    # A file system in which nobody makes anything, also not root, and a directory that is not there in it.
+    export WEIR_DIR=/proc
+    [ "$(level 'run directory')" = problem ]
+    WEIR_DIR=/proc/weir
+    [ "$(level 'run directory')" = problem ]
+    # What was tried has left nothing.
+    WEIR_DIR=$PWD/kept
+    [ "$(level 'run directory')" != problem ]
+    [ -z "$(ls -A kept)" ]
 }
 
 @test "no more than the terminal's width is printed, but for commands to copy" {

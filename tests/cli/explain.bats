@@ -256,7 +256,7 @@ on_terminal() {
     exec 4>pipe
     wait $! # now nobody reads
     run --separate-stderr bash -c "\"$WEIR\" explain semop >&4"
-    [ "$status" -eq 1 ]
+    [ "$status" -eq 141 ]
     [ "$stderr" = "" ]
 }
 

@@ -157,7 +157,9 @@ no_proc() {
 
 @test "without /proc names are not told; it does not say that there are none" {
     no_proc true 2>/dev/null || skip "nothing can be mounted here"
-    run --separate-stderr no_proc "$WEIR" list -w
+    refused 1 "mount /proc" no_proc "$WEIR" list -w
+    run --separate-stderr no_proc "$WEIR" list -m
+    [ "$status" -eq 0 ]
     [[ "$stderr" == *"names are not shown: /proc does not tell"*"mount /proc"* ]]
     for command in info get "rm -f" "sub -t 0" "tap -t 0"; do
         refused 1 "mount /proc" no_proc "$WEIR" $command camera/left
@@ -190,4 +192,13 @@ no_proc() {
             refused 2 "exclude one another" "$WEIR" $command $forms
         done
     done
+}
+
+@test "where names cannot be seen, --weir does not say that there is nothing" {
+    export WEIR_DIR=relative
+    refused 1 "WEIR_DIR is 'relative': it must be an absolute path" "$WEIR" list -w
+    refused 1 "absolute path" "$WEIR" list -w --json
+    run --separate-stderr "$WEIR" list
+    [ "$status" -eq 0 ]
+    [[ "$stderr" == *"names are not shown"* ]]
 }

@@ -136,3 +136,17 @@ asleep() {
     works "$WEIR" sem --any-owner key:0x7bb6
     as_nobody rm key:0x7bb6
 }
+
+@test "the example of --help posts only what it has taken" {
+    local example
+    example=$("$WEIR" sem --help | grep 'slots wait')
+    [[ "$example" == *'wait && { work; weir sem slots post; }' ]]
+    works "$WEIR" sem --initial 1 slots wait
+    weir() { "$WEIR" "$@"; }
+    work() { echo worked; }
+    run ! eval "${example/wait/wait --try}"
+    [ "$("$WEIR" sem slots value)" = 0 ]
+    "$WEIR" sem slots post
+    [ "$(eval "$example")" = worked ]
+    [ "$("$WEIR" sem slots value)" = 1 ]
+}

@@ -38,7 +38,7 @@ teardown() {
     works "$WEIR" pub -q --persistent c <<<'abc'
     "$WEIR" info -q c >info
     grep -Eqx ' +64 +64 +reliable +- +-' info
-    refused 1 'messages of no type, not of' "$WEIR" pub --typed p:16 c right
+    refused 1 "messages of no type, not of 'p' of 16 bytes: whoever came first made it so; give that one the type as well, or start this one first" "$WEIR" pub --typed p:16 c right
     works "$WEIR" rm c
     [ -z "$("$WEIR" list -w --noheadings)" ]
 }
@@ -61,6 +61,8 @@ teardown() {
 
 @test "called wrongly" {
     refused 2 "--typed '': a name has 1 to 63 characters" "$WEIR" pub --typed '' c
+    refused 2 "--typed ':5': a name has 1 to 63 characters" "$WEIR" pub --typed :5 c
+    refused 2 "--from '-99999999999999999999': " "$WEIR" sub -f -99999999999999999999 c
     refused 2 "--typed 'p:0': a size is 1 to" "$WEIR" pub --typed p:0 c
     refused 2 "--typed 'p:-1': it is negative" "$WEIR" pub --typed p:-1 c
     refused 2 "--typed 'p:1X': unknown unit" "$WEIR" sub --typed p:1X c

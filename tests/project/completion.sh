@@ -40,9 +40,16 @@ expect "seed lifecycle race" weir demo ""
 expect "shmget shm_open semop" weir explain s
 "$WEIR" create completion/one --size 4096 >/dev/null || exit 1
 offers_only "completion/one" weir info completion/
-offers_only "completion/one" weir sub completion/
-offers_only "completion/one" weir top completion/
-offers_only "completion/one" weir tap completion/
+# A channel where one is wanted, and nothing else; and where a value is, no channel.
+"$WEIR" pub -q --persistent completion/two </dev/null || exit 1
+offers_only "completion/one completion/two" weir info completion/
+for command in pub sub tap top; do
+    offers_only "completion/two" weir "$command" completion/
+done
+for command in get set watch; do
+    offers_only "completion/one" weir "$command" completion/
+done
+"$WEIR" rm -q completion/two
 expect "--wait= --wait-for=" weir pub --wa
 "$WEIR" rm -q completion/one
 exit "$failed"

@@ -38,6 +38,9 @@ expect "--from= --lossy --json" weir sub --l
 expect "seed lifecycle race" weir demo ""
 expect "shmget shm_open semop" weir explain s
 $WEIR create completion/one --size 4096 >/dev/null || exit 1
-expect "completion/one" weir sub completion/
+expect "completion/one" weir get completion/
+$WEIR pub -q --persistent completion/two </dev/null || exit 1
+expect "completion/two" weir sub completion/
+$WEIR rm -q completion/two
 $WEIR rm -q completion/one
 exit $failed

@@ -11,9 +11,10 @@ cc=$1
 cd "${WEIR_SOURCE:?}/include" || exit 1
 failed=0
 
-check() { # compiler, language, standard, header
+# shellcheck disable=SC2086 # several options
+check() { # compiler, language, standard, header, options
     printf '#include <%s>\n#include <%s>\nextern int unit;\n' "$4" "$4" |
-        "$1" -x "$2" -std="$3" -Wall -Wextra -Wpedantic -Werror -I. -fsyntax-only - || {
+        "$1" -x "$2" -std="$3" $5 -Wall -Wextra -Wpedantic -Werror -I. -fsyntax-only - || {
         echo "FAILED: $4 as $3 with $1"
         failed=1
     }
@@ -26,9 +27,11 @@ esac
 [ -n "$cxx" ] || echo "no C++ compiler here: only C11 is checked"
 
 count=0
+# What C++ programs are compiled with: pkg-config says -I, by which headers are no system's.
+cxx_careful='-Wshadow -Wold-style-cast'
 for header in weir/*.h; do
-    check "$cc" c c11 "$header"
-    [ -z "$cxx" ] || check "$cxx" c++ c++17 "$header"
+    check "$cc" c c11 "$header" ""
+    [ -z "$cxx" ] || check "$cxx" c++ c++17 "$header" "$cxx_careful"
     count=$((count + 1))
 done
 
@@ -44,15 +47,16 @@ int of(struct weir_space space, const number *from, number *to,
     WEIR_CHANNEL_TYPE(options, struct point);
     return at ? *at : 0;
 }'
-use() { # compiler, language, standard
+# shellcheck disable=SC2086 # several options
+use() { # compiler, language, standard, options
     printf '%s\n' "$macros" |
-        "$1" -x "$2" -std="$3" -Wall -Wextra -Wpedantic -Wconversion -Werror -I. -fsyntax-only - || {
+        "$1" -x "$2" -std="$3" $4 -Wall -Wextra -Wpedantic -Wconversion -Werror -I. -fsyntax-only - || {
         echo "FAILED: the macros as $3 with $1"
         failed=1
     }
 }
-use "$cc" c gnu11
-[ -z "$cxx" ] || use "$cxx" c++ gnu++17
+use "$cc" c gnu11 ""
+[ -z "$cxx" ] || use "$cxx" c++ gnu++17 "$cxx_careful"
 
 echo "$count headers"
 [ "$count" -gt 0 ] && [ "$failed" = 0 ]

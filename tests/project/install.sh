@@ -53,6 +53,13 @@ if command -v pkg-config >/dev/null; then
     check "pkg-config, shared" "$folder/shared" yes
     libraries=$(pkg-config --static --libs weir |
         sed 's/-lweir/-Wl,-Bstatic -lweir -Wl,-Bdynamic/')
+    case " $libraries " in
+    *' -pthread '*) ;; # a library of its own, with glibc before 2.34
+    *)
+        echo "FAILED: pkg-config --static names no -pthread: $libraries"
+        exit 1
+        ;;
+    esac
     # shellcheck disable=SC2046,SC2086 # several words are meant
     "$cc" "$@" -std=c11 -D_GNU_SOURCE -o "$folder/static" \
         "$consumer/main.c" $(pkg-config --cflags weir) $libraries

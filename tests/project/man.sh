@@ -56,12 +56,22 @@ END
             failed=1
         }
     done
+    # What a program has of a header by another name leads to the header's page.
+    for name in weir_message weir_channel_options weir_wait_event weir_pointer_get \
+        WEIR_CHANNEL_TYPE WEIR_POINTER weir-weir.h; do
+        expect_page "$name"
+    done
+    for page in "$folder"/*.3; do
+        to=$(sed -n 's|^\.so man3/||p' "$page")
+        [ -z "$to" ] || expect_page "${to%.3}"
+    done
     ;;
 esac
 
 count=0
 for page in "$folder"/*."$section"; do
     count=$((count + 1))
+    ! grep -q '^\.so ' "$page" || continue # read from the folder above
     mandoc -T lint -W warning "$page" || failed=1
 done
 echo "$count pages"

@@ -36,7 +36,7 @@ static bool type_refused(const char *text, const char *why)
 /* "NAME" or "NAME:SIZE"; a name may have colons of its own, as in "geometry::point:16". */
 static bool type_option(struct weir_channel_options *options, char *text)
 {
-    char *colon = strrchr(text, ':');
+    char *colon = strrchr(text, ':'), *end = NULL;
     uint64_t bytes = 0;
     if (colon && colon[1] != '\0' && strchr("-+0123456789", colon[1])) {
         const char *why = size_parse(colon + 1, &bytes);
@@ -44,12 +44,15 @@ static bool type_option(struct weir_channel_options *options, char *text)
             why = "a size is 1 to 4294967295";
         if (why)
             return type_refused(text, why);
-        *colon = '\0';
+        end = colon;
+        *end = '\0';
     }
     size_t length = strlen(text);
     for (size_t i = 0; i < length; i++)
         if (text[i] < ' ' || text[i] > '~')
             return type_refused(text, "a name is of printable ASCII");
+    if ((length == 0 || length > WEIR_TYPE_NAME_MAX) && end)
+        *end = ':'; /* to be told as it was given */
     if (length == 0 || length > WEIR_TYPE_NAME_MAX)
         return type_refused(text, "a name has 1 to 63 characters");
     options->type_name = text;
@@ -66,11 +69,19 @@ static bool members_option(const char *option, const char *text, uint32_t *count
     return true;
 }
 
+static bool from_back(const char *text, uint64_t *start_back)
+{
+    const char *why = number_parse(text + 1, UINT64_MAX / 2, start_back);
+    if (why)
+        command_usage("--from '%s': %s", text, why);
+    return !why;
+}
+
 bool from_option(const char *text, uint32_t *start, uint64_t *start_back)
 {
     *start = WEIR_START_BACK;
     if (text[0] == '-' && text[1] >= '0' && text[1] <= '9')
-        return number_option("--from", text + 1, 0, UINT64_MAX / 2, start_back);
+        return from_back(text, start_back);
     *start = strcmp(text, "oldest") == 0 ? WEIR_START_OLDEST : WEIR_START_NOW;
     if (*start == WEIR_START_OLDEST || strcmp(text, "now") == 0)
         return true;

@@ -56,16 +56,6 @@ static const char *man_date(void)
     return date;
 }
 
-/* A reader who has seen enough (weir explain | head) is no news; the status tells it. */
-static int finish(void)
-{
-    errno = 0;
-    if (fflush(stdout) != 0)
-        return errno == EPIPE ? STATUS_FAILURE
-                              : command_fail("cannot write the output: %s", strerror(errno));
-    return command_finish(STATUS_OK);
-}
-
 static void show_summary(const struct terminal *terminal)
 {
     static const char hint[] = "`weir explain TOPIC` shows one of them, "
@@ -95,7 +85,7 @@ static int show_textbook(const struct request *request)
         show_chapters(&request->terminal);
     else
         show_summary(&request->terminal);
-    return finish();
+    return command_finish(STATUS_OK);
 }
 
 static int show_topic(const struct request *request, const struct textbook_topic *topic)
@@ -112,7 +102,7 @@ static int show_topic(const struct request *request, const struct textbook_topic
         man_topic(topic, man_date());
         break;
     }
-    return finish();
+    return command_finish(STATUS_OK);
 }
 
 static void list_topics(void)

@@ -73,7 +73,8 @@ static const char help[] =
     "      what nobody uses any more\n"
     "\n"
     "Exit status:\n"
-    "  0 done, 1 failed, 2 called wrongly.\n";
+    "  0 done, 1 failed (with --weir also when the names cannot be seen),\n"
+    "  2 called wrongly.\n";
 
 struct gathering {
     struct table table;
@@ -138,8 +139,11 @@ static int run(int argc, char **argv)
     status = table_check(&options, object_columns, object_column_count);
     if (status != STATUS_OK)
         return status;
-    if (!object_collect_leftovers())
+    if (!object_collect_leftovers()) {
+        if (weirs) /* where the names are is what tells them from the others */
+            return command_finish(command_fail_weir());
         command_note("names are not shown: %s", weir_last_error());
+    }
     return command_finish(show(types, weirs, &options));
 }
 

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* weir pub - messages to every 'weir sub', or program, of a channel. */
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <weir/channel.h>
 #include <weir/clock.h>
+#include <weir/collect.h>
 #include <weir/error.h>
+#include <weir/inspect.h>
 
 #include "channel.h"
 #include "command.h"
+#include "fields.h"
 #include "input.h"
 #include "named.h"
 #include "object.h"
@@ -30,7 +36,8 @@ static const char help[] =
     "\n"
     "Whoever has subscribed before a message gets it, also when this command has\n"
     "ended, or was killed, since. Nothing is dropped: it waits for the slowest, but\n"
-    "for those that are lossy ('weir sub --lossy'), or see --lag-max. What\n"
+    "for those that are lossy ('weir sub --lossy'), or see --lag-max, and says for\n"
+    "whom when that takes more than a second. What\n"
     "is published while nobody subscribes is gone, which is told when nobody was\n"
     "there at all; --wait-for waits for somebody.\n"
     "A subscriber that it may not read, or whose page is not made by weir, is told\n"
@@ -73,6 +80,10 @@ static const char help[] =
     "  0 all is committed (with --taken: taken); 1 not all, or a subscriber was left\n"
     "  out; 2 called wrongly; by the signal when interrupted.\n";
 
+/* It waits so long without a word, and so long until the next one. */
+#define SILENT_NS WEIR_SECOND_NS
+#define TOLD_AGAIN_NS (60 * WEIR_SECOND_NS)
+
 /* What --repeat keeps of standard input. */
 #define KEPT_BYTES_MAX ((uint64_t)256 << 20)
 
@@ -94,6 +105,7 @@ struct publication {
     size_t most;
     int64_t start_ns;
     uint64_t sent;
+    int64_t told_ns;   /* when it was said last for whom it waits; 0: never */
     bool has_left_out; /* a subscriber */
     bool has_met;      /* somebody had subscribed when it began, or at a message */
 };
@@ -141,6 +153,73 @@ static int fail(int result)
     return result == -EINTR ? STATUS_FAILURE : channel_fail(result); /* the signal says it all */
 }
 
+/* Who is in the way of this publisher: the first that has not attached it, else the slowest. */
+struct obstacle {
+    uint64_t identity; /* of this publisher; 0: not found yet */
+    uint32_t own_slot, slot;
+    int pid; /* 0: nobody */
+    bool is_unattached;
+};
+
+static int find_obstacle(const struct weir_channel_member *member, void *argument)
+{
+    struct obstacle *obstacle = argument;
+    if (member->role == WEIR_MEMBER_PUBLISHER) {
+        if (member->pid == getpid()) {
+            obstacle->identity = member->identity;
+            obstacle->own_slot = member->slot;
+        }
+        return 0;
+    }
+    if (obstacle->identity == 0 || member->is_lossy || member->pid <= 0 || obstacle->is_unattached)
+        return 0;
+    bool is_slowest = false, is_unattached = true;
+    for (size_t i = 0; i < member->reading_count; i++)
+        if (member->readings[i].publisher == obstacle->own_slot &&
+            member->readings[i].identity == obstacle->identity) {
+            is_unattached = false;
+            is_slowest = member->readings[i].is_slowest;
+        }
+    if (is_slowest || is_unattached) {
+        obstacle->slot = member->slot;
+        obstacle->pid = member->pid;
+        obstacle->is_unattached = is_unattached;
+    }
+    return 0;
+}
+
+static void tell_of_wait(struct publication *publication)
+{
+    const char *channel = publication->request->channel;
+    struct obstacle obstacle = { .pid = 0 };
+    publication->told_ns = weir_now_ns();
+    if (weir_inspect_channel(channel, find_obstacle, &obstacle) != 0 || obstacle.pid == 0)
+        return;
+    char *command = process_command(obstacle.pid);
+    char *shown = command ? text_escape(command, false) : NULL;
+    command_note("waiting for subscriber %u of '%s' (pid %d%s%s%s) to %s; 'weir top' shows more",
+                 obstacle.slot, channel, obstacle.pid, shown ? ", " : "", shown ? shown : "",
+                 process_is_stopped(obstacle.pid) ? ", stopped" : "",
+                 obstacle.is_unattached ? "attach this publisher's ring"
+                                        : "give back what it has of the ring");
+    free(shown);
+    free(command);
+}
+
+/* Without a word it waits a second; then it says for whom, once a minute at most. */
+static int send_or_tell(struct publication *publication, const unsigned char *data, size_t size)
+{
+    uint32_t type = (uint32_t)publication->request->type;
+    bool may_tell = !command_quiet && (publication->told_ns == 0 ||
+                                       weir_now_ns() - publication->told_ns > TOLD_AGAIN_NS);
+    int result = weir_publisher_send_until(publication->publisher, data, size, type,
+                                           may_tell ? weir_deadline_ns(SILENT_NS) : WEIR_NEVER);
+    if (result != -ETIMEDOUT)
+        return result;
+    tell_of_wait(publication);
+    return weir_publisher_send_until(publication->publisher, data, size, type, WEIR_NEVER);
+}
+
 static int publish(struct publication *publication, const unsigned char *data, size_t size)
 {
     int result;
@@ -152,8 +231,7 @@ static int publish(struct publication *publication, const unsigned char *data, s
     if (stop_signal())
         return STATUS_FAILURE;
     do
-        result = weir_publisher_send_until(publication->publisher, data, size,
-                                           (uint32_t)publication->request->type, WEIR_NEVER);
+        result = send_or_tell(publication, data, size);
     while (is_again(result) || is_stranger(publication, result));
     if (result != 0)
         return fail(result);
@@ -271,6 +349,23 @@ static int publish_all(struct publication *publication)
     return publish_file(publication, "-", publication->request->form);
 }
 
+/* Beside the directory of this IPC namespace. Those of dead namespaces stay, so this is a hint. */
+static bool has_other_namespaces(void)
+{
+    char path[PATH_MAX];
+    if (weir_run_directory(path, sizeof path) < 0)
+        return false;
+    char *own = strrchr(path, '/');
+    *own++ = '\0';
+    DIR *base = opendir(path);
+    bool has = false;
+    for (const struct dirent *entry; base && !has && (entry = readdir(base));)
+        has = strncmp(entry->d_name, "ipc-", 4) == 0 && strcmp(entry->d_name, own) != 0;
+    if (base)
+        closedir(base);
+    return has;
+}
+
 static int too_few(const struct publication *publication)
 {
     const struct request *request = publication->request;
@@ -280,8 +375,12 @@ static int too_few(const struct publication *publication)
                             "attached what is published here",
                             count, request->channel, request->wait);
     if (count <= 0)
-        return command_fail("nobody had subscribed to '%s' within %g s", request->channel,
-                            request->wait);
+        return command_fail("nobody had subscribed to '%s' within %g s%s", request->channel,
+                            request->wait,
+                            has_other_namespaces()
+                                ? "; other IPC namespaces, as of containers, have names here, too: "
+                                  "one of this name there is another channel"
+                                : "");
     return command_fail("%d of %llu had subscribed to '%s' within %g s", count,
                         (unsigned long long)request->wait_for, request->channel, request->wait);
 }
@@ -343,6 +442,21 @@ static void be_noticed(const struct publication *publication)
                                         weir_deadline_ns(NOTICED_NS));
 }
 
+/* Nobody is waited for who is lossy; close gives him a moment, and then he learns nothing of us. */
+static void tell_of_unattached(const struct publication *publication)
+{
+    int count = publication->has_met ? weir_publisher_subscribers(publication->publisher) : 0;
+    if (publication->sent == 0 || count <= 0 || publication->request->is_taken ||
+        publication->has_left_out || stop_signal())
+        return;
+    int result = weir_publisher_wait_subscribers(publication->publisher, (uint32_t)count,
+                                                 weir_deadline_ns(NOTICED_NS));
+    if (result == -ETIMEDOUT && weir_publisher_subscribers(publication->publisher) >= count)
+        command_note("a subscriber of '%s' has not attached what is published here, as one that is "
+                     "stopped: of what it is not waited for it gets nothing, and is told nothing",
+                     publication->request->channel);
+}
+
 /* Nobody, from the begin to the end: what was published is gone. */
 static void tell_of_nobody(struct publication *publication)
 {
@@ -379,6 +493,8 @@ static int run_publication(const struct request *request)
                      publication.sent == 1 ? " was" : "s were");
     else if (status == STATUS_OK)
         tell_of_nobody(&publication);
+    if (status == STATUS_OK)
+        tell_of_unattached(&publication);
     be_noticed(&publication);
     weir_publisher_close(publication.publisher);
     return status == STATUS_OK && publication.has_left_out ? STATUS_FAILURE : status;

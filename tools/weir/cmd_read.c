@@ -85,7 +85,7 @@ static int output_failed(const struct object *object)
         return command_fail("'%s' cannot be read: its pages are not there (huge pages that this "
                             "machine has not got)",
                             object->argument);
-    return command_fail("cannot write the output: %s", strerror(errno ? errno : EIO));
+    return command_fail_output(errno);
 }
 
 /* pread instead of the mapping: who cuts the file off meanwhile cannot kill us with SIGBUS. */

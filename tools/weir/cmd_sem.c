@@ -49,7 +49,7 @@ static const char help[] =
     "Examples:\n"
     "  weir sem ready wait &\n"
     "  weir sem ready post\n"
-    "  weir sem --initial 3 slots wait && work; weir sem slots post\n"
+    "  weir sem --initial 3 slots wait && { work; weir sem slots post; }\n"
     "\n"
     "Exit status:\n"
     "  0 done; 1 there were not enough in time, or failed; 2 called wrongly; by the\n"

@@ -24,6 +24,7 @@ static const char help[] =
     "Usage: weir set [OPTION]... NAME [VALUE]\n"
     "\n"
     "Makes VALUE, or without it standard input to its end, the latest value of NAME.\n"
+    "A VALUE is taken as it is, '-' as well, with a remark: it is no file.\n"
     "Who reads gets the former value or this one, whole: 'weir get', 'weir watch',\n"
     "programs by weir-latest.h(3). NAME is made when it is not there, and persistent:\n"
     "it stays until 'weir rm NAME', or until the machine restarts.\n"
@@ -207,6 +208,8 @@ static int run(int argc, char **argv)
     }
     if (status == STATUS_OK)
         status = set(argv[optind], &request);
+    if (status == STATUS_OK && optind + 1 < argc && strcmp(argv[optind + 1], "-") == 0)
+        command_note("the value is '-': standard input is read where there is no VALUE");
     free(request.bytes);
     return command_finish(status);
 }

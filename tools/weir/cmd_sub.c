@@ -48,7 +48,8 @@ static const char help[] =
     "  -c, --count=N          end after N messages\n"
     "  -t, --timeout=SECONDS  end, with status 0, when so long no message has come\n"
     "  -e, --until-end        end when the last publisher has left; with status 1 if\n"
-    "                         it was killed\n" RECEIVER_FORMS_HELP
+    "                         it was killed, or a program that ended without\n"
+    "                         weir_publisher_close()\n" RECEIVER_FORMS_HELP
     "  -J, --json             a line of JSON a message: session (a number for its\n"
     "                         publisher), sequence (of that one's messages, from 0),\n"
     "                         missed (before it, if any), type, size,\n"
@@ -229,10 +230,15 @@ static bool go_on_after(struct receiver *receiver, int result)
         return !request->until_end;
     case -EPIPE:
         if (request->until_end) {
-            receiver->status = command_fail("the last publisher of '%s' was killed", channel);
+            receiver->status =
+                command_fail("the last publisher of '%s' was killed, or ended without "
+                             "weir_publisher_close()",
+                             channel);
             return false;
         }
-        command_note("the last publisher of '%s' was killed; waiting for another one", channel);
+        command_note("the last publisher of '%s' was killed, or ended without "
+                     "weir_publisher_close(); waiting for another one",
+                     channel);
         return true;
     case -EPERM: /* one publisher, which is left alone from now on */
     case -EACCES:

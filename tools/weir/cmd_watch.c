@@ -23,6 +23,8 @@ static const char help[] =
     "interrupted. Values that come faster than they are printed are left out: it is\n"
     "the latest that counts. (For every one, in order, there are channels: 'weir\n"
     "sub'.) 'weir set' writes them, 'weir get' prints the latest one and ends.\n"
+    "NAME must be there: unlike a channel it is made by its writer, and not waited\n"
+    "for.\n"
     "\n"
     "Options:\n"
     "  -n, --new              not the value that is there already\n"
@@ -68,8 +70,9 @@ static int wait_for_next(struct value_reader *reader, uint64_t known, int64_t de
         int result = weir_latest_wait_until(reader->reader, known,
                                             slice_ns < deadline_ns ? slice_ns : deadline_ns);
         if (result == -EPIPE && !is_told) {
-            command_note("'%s': its writer was killed; waiting for another one",
-                         reader->object.argument);
+            command_note(
+                "'%s': its writer was killed, or ended without a close; waiting for another one",
+                reader->object.argument);
             is_told = true;
         }
         bool is_over = weir_now_ns() >= deadline_ns;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +18,16 @@ bool command_pipe_was_ignored;
 
 static void __attribute__((format(printf, 1, 0))) message(const char *format, va_list arguments)
 {
+    char *said = NULL, *line = NULL;
     fflush(stdout); /* so that the two streams keep their order on one terminal */
-    if (command_running)
-        fprintf(stderr, "weir %s: ", command_running->name);
-    else
-        fputs("weir: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    if (vasprintf(&said, format, arguments) < 0)
+        said = NULL;
+    if (asprintf(&line, "weir%s%s: %s\n", command_running ? " " : "",
+                 command_running ? command_running->name : "", said ? said : "no memory") < 0)
+        line = NULL;
+    fputs(line ? line : "weir: no memory\n", stderr); /* in one piece: others write there, too */
+    free(line);
+    free(said);
 }
 
 int command_fail(const char *format, ...)
@@ -78,9 +82,25 @@ bool command_output_is_read(void)
     return poll(&out, 1, 0) <= 0 || !(out.revents & (POLLERR | POLLHUP));
 }
 
+/* Nobody reads what we print: that is the reader's will, as of 'head', and no news to anybody. */
+static bool is_pipe_broken;
+
 int command_fail_output(int error)
 {
+    if (error == EPIPE && !command_pipe_was_ignored) {
+        is_pipe_broken = true;
+        return STATUS_FAILURE;
+    }
     return command_fail("cannot write the output: %s", strerror(error ? error : EIO));
+}
+
+int command_end(int status)
+{
+    if (!is_pipe_broken || status == STATUS_OK)
+        return status;
+    signal(SIGPIPE, SIG_DFL);
+    raise(SIGPIPE);
+    return status;
 }
 
 int command_finish(int status)

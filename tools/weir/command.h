@@ -42,6 +42,12 @@ int command_usage(const char *format, ...) __attribute__((format(printf, 1, 2)))
  * (sentence.h); returns STATUS_FAILURE. */
 int command_fail_weir(void);
 
+/*
+ * The last word of each command: status, or death by SIGPIPE when nobody read its output any more, as
+ * the programs that one pipes into head(1) have it. Who had the signal ignored is told, with status 1.
+ */
+int command_end(int status);
+
 /* A remark on stderr that --quiet silences. */
 void command_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

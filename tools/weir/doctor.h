@@ -2,7 +2,8 @@
 #ifndef WEIR_TOOL_DOCTOR_H
 #define WEIR_TOOL_DOCTOR_H
 
-/* The checks of 'weir doctor'. Each looks and changes nothing; none creates an object. */
+/* The checks of 'weir doctor'. Each looks and changes nothing; none creates an object, but that whether a
+ * name can be made is tried with one that is gone at once. */
 
 #include "table.h"
 

@@ -43,6 +43,9 @@ static void check_dev_shm(struct doctor *doctor)
                     "sudo mount -t tmpfs -o mode=1777 tmpfs /dev/shm",
                     "it is no tmpfs: POSIX segments there are files on a disk, and names outlive "
                     "a restart");
+    else if (use.f_flag & ST_RDONLY)
+        doctor_tell(doctor, DOCTOR_PROBLEM, "/dev/shm", "sudo mount -o remount,rw /dev/shm",
+                    "it is mounted read-only: no name can be made there, nor a POSIX segment");
     else if (total_bytes != 0 && (free_bytes == 0 || (use.f_files != 0 && use.f_favail == 0)))
         doctor_tell(doctor, DOCTOR_PROBLEM, "/dev/shm", larger,
                     "all of its %s are in use: nobody can make a name there, and POSIX programs "

@@ -19,6 +19,9 @@
 
 #define NAME "run directory"
 
+/* Where nothing of the default directory is the user's to change. */
+#define OWN_DIRECTORY "mkdir -p -m 0700 ~/.weir && export WEIR_DIR=~/.weir"
+
 /* Any at all; a file system may not count its blocks, or its files, and root may use the last ones. */
 static bool has_room(const struct statvfs *system)
 {
@@ -41,6 +44,35 @@ static bool is_opened(void)
     return weir_collect(WEIR_COLLECT_DRY_RUN, NULL, NULL) >= 0;
 }
 
+/* Whether a name can be made in a directory: by a file without one, or, where there is no such thing, by
+ * a directory that is removed at once. 0, or -errno. */
+static int try_to_make(const char *path)
+{
+    int fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return close(fd);
+    if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL)
+        return -errno;
+    char *made = text_format("%s/.doctor-XXXXXX", path);
+    int result = mkdtemp(made) ? 0 : -errno;
+    if (result == 0)
+        rmdir(made);
+    free(made);
+    return result;
+}
+
+/* A sticky directory is often everybody's, as /tmp: it stays so, and what is wanted is one inside it. */
+static char *sticky_cure(const char *path, const struct stat *entry, bool is_default)
+{
+    if (is_default)
+        return text_format("chmod 0700 '%s'", path);
+    if ((entry->st_mode & 0002) == 0 && entry->st_uid == geteuid())
+        return text_format("chmod -t '%s'", path);
+    const char *between = path[strlen(path) - 1] == '/' ? "" : "/";
+    return text_format("mkdir -m 700 '%s%sweir-%u' && export WEIR_DIR='%s%sweir-%u'", path, between,
+                       (unsigned)geteuid(), path, between, (unsigned)geteuid());
+}
+
 /* The default one belongs to one user; one that WEIR_DIR names may be a group's. inside: the one of
  * this IPC namespace in it. */
 static void check_access(struct doctor *doctor, const char *path, const struct stat *entry,
@@ -50,8 +82,9 @@ static void check_access(struct doctor *doctor, const char *path, const struct s
     struct statvfs system;
     bool has_system = statvfs(path, &system) == 0;
     char *cure = NULL;
-    if (entry->st_mode & S_ISVTX) {
-        cure = text_format("chmod -t '%s'", path);
+    int made = 0;
+    if ((entry->st_mode & S_ISVTX) && (entry->st_mode & 0022)) {
+        cure = sticky_cure(path, entry, is_default);
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure,
                     "%s is sticky: what another user left there could never be used again", path);
     } else if (is_default && (entry->st_mode & 0077)) {
@@ -74,6 +107,9 @@ static void check_access(struct doctor *doctor, const char *path, const struct s
         cure = text_format("df -h '%s'    (and make room, or set WEIR_DIR)", path);
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure,
                     "%s is on a file system that is full: no name can be made", path);
+    } else if ((made = try_to_make(path)) != 0) {
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, is_default ? NULL : OWN_DIRECTORY,
+                    "nothing can be made in %s: %s", path, strerror(-made));
     } else if (!is_default && is_behind(inside, entry, &found)) {
         cure = text_format("chgrp %u '%s' && chmod %04o '%s'", entry->st_gid, inside,
                            (unsigned)entry->st_mode & 07777, inside);
@@ -96,9 +132,6 @@ static void check_access(struct doctor *doctor, const char *path, const struct s
     free(cure);
 }
 
-/* Where nothing of the default directory is the user's to change. */
-#define OWN_DIRECTORY "mkdir -p -m 0700 ~/.weir && export WEIR_DIR=~/.weir"
-
 /* Whether a uid stands for all that this user namespace has not: what belongs to it may be root's. */
 static bool is_from_outside(uid_t uid)
 {
@@ -113,6 +146,30 @@ static bool is_from_outside(uid_t uid)
         fscanf(map, "%llu %llu %llu", &first, &lower, &count) == 3 && count >= UINT32_MAX;
     fclose(map);
     return uid == nobody && !has_all;
+}
+
+/* The first command makes it: can it? */
+static void check_absent(struct doctor *doctor, const char *path, bool is_default)
+{
+    struct stat entry;
+    char *parent = text_format("%s", path), *cure = NULL;
+    char *slash = strrchr(parent, '/');
+    slash[slash == parent] = '\0';
+    int made;
+    if (stat(parent, &entry) != 0 || !S_ISDIR(entry.st_mode)) {
+        cure = text_format("mkdir -p '%s'", parent);
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure,
+                    "%s is not there, where names would be made", parent);
+    } else if ((made = try_to_make(parent)) != 0) {
+        const char *remount = "sudo mount -o remount,rw /dev/shm";
+        doctor_tell(doctor, DOCTOR_PROBLEM, NAME,
+                    is_default && made == -EROFS ? remount : OWN_DIRECTORY,
+                    "%s is not there, and cannot be made: %s", path, strerror(-made));
+    } else {
+        doctor_tell(doctor, DOCTOR_OK, NAME, NULL, "%s, made when the first name is", path);
+    }
+    free(cure);
+    free(parent);
 }
 
 void doctor_check_names(struct doctor *doctor)
@@ -133,20 +190,7 @@ void doctor_check_names(struct doctor *doctor)
     *strrchr(path, '/') = '\0';
     char *remove = text_format("sudo rm -r '%s'", path);
     if (lstat(path, &entry) != 0 && errno == ENOENT) {
-        char *parent = text_format("%s", path);
-        char *slash = strrchr(parent, '/');
-        slash[slash == parent] = '\0';
-        if (stat(parent, &entry) != 0 || !S_ISDIR(entry.st_mode)) {
-            char *cure = text_format("mkdir -p '%s'", parent);
-            doctor_tell(doctor, DOCTOR_PROBLEM, NAME, cure,
-                        "%s is not there, where names would "
-                        "be made",
-                        parent);
-            free(cure);
-        } else {
-            doctor_tell(doctor, DOCTOR_OK, NAME, NULL, "%s, made when the first name is", path);
-        }
-        free(parent);
+        check_absent(doctor, path, !chosen);
     } else if (!chosen && S_ISLNK(entry.st_mode)) {
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, remove,
                     "%s is a symbolic link: somebody else "

@@ -168,3 +168,16 @@ void object_row(struct table *table, const struct weir_object *object)
     table_set_number(&row[WEIR], object->weirs);
     table_set_text(&row[STATE], weir_state_name(object->state));
 }
+
+/* The letter behind the name, which may have parentheses of its own. */
+bool process_is_stopped(int pid)
+{
+    char line[512], *path = text_format("/proc/%d/stat", pid);
+    FILE *file = fopen(path, "re");
+    const char *name_end = file && fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+    bool is_so = name_end && (strncmp(name_end, ") T", 3) == 0 || strncmp(name_end, ") t", 3) == 0);
+    if (file)
+        fclose(file);
+    free(path);
+    return is_so;
+}

@@ -17,6 +17,9 @@ void object_row(struct table *table, const struct weir_object *object);
 /* The command of a process, or NULL when it is gone. New memory. */
 char *process_command(int pid);
 
+/* By a signal or a debugger, as the kernel says. */
+bool process_is_stopped(int pid);
+
 /* A user's name, or the number. New memory. */
 char *user_name(uint32_t uid);
 

@@ -18,6 +18,7 @@
 
 #define PIECE_BYTES ((size_t)64 << 10)
 #define LENGTH_BYTES 4
+#define MOMENT_MS 200                      /* in which the rest of what is too long may come */
 #define LENGTH_OF_TEXT ((size_t)256 << 20) /* from where on a length may be one by mistake */
 
 bool input_is_standard(const char *path)
@@ -30,31 +31,29 @@ static const char *name_of(const char *path)
     return input_is_standard(path) ? "standard input" : path;
 }
 
-/* size 0: longer than can be said. */
-static int tell_too_long(const char *what, uint64_t size, uint64_t ring, size_t most)
+/* at_least: so many were read, and more may follow. */
+static int tell_too_long(const char *what, uint64_t size, bool at_least, uint64_t ring, size_t most)
 {
+    const char *about = at_least ? "at least " : "";
     char *has = size_format(ring);
     uint64_t enough = 2 * ring;
     while (enough < UINT64_MAX / 4 && enough / 4 - 8 < size)
         enough *= 2;
     char *wanted = size_format(enough);
     if (size > UINT32_MAX - 16)
-        command_fail("%s has %llu bytes: no message has more than 4 GiB less 16 bytes", what,
-                     (unsigned long long)size);
-    else if (size > 0)
-        command_fail("%s has %llu bytes; with a ring of %s a message has %zu at most: give "
-                     "--ring=%s",
-                     what, (unsigned long long)size, has, most, wanted);
+        command_fail("%s has %s%llu bytes: no message has more than 4 GiB less 16 bytes", what,
+                     about, (unsigned long long)size);
     else
-        command_fail("%s is longer than the %zu bytes that a message has at most with a ring of "
-                     "%s: give a larger one, such as --ring=%s",
-                     what, most, has, wanted);
+        command_fail("%s has %s%llu bytes; with a ring of %s a message has %zu at most: give "
+                     "--ring=%s%s",
+                     what, about, (unsigned long long)size, has, most, wanted,
+                     at_least ? ", or more" : "");
     free(has);
     free(wanted);
     return STATUS_FAILURE;
 }
 
-static int fail_too_long(const struct input *input, uint64_t size)
+static int fail_too_long(const struct input *input, uint64_t size, bool at_least)
 {
     static const char *const nouns[] = { [INPUT_LINES] = "line", [INPUT_LENGTHS] = "message" };
     char *shown = text_escape(input->name, false);
@@ -62,7 +61,7 @@ static int fail_too_long(const struct input *input, uint64_t size)
                      ? text_format("%s", shown)
                      : text_format("%s %llu of %s", nouns[input->form],
                                    (unsigned long long)input->number + 1, shown);
-    tell_too_long(what, size, input->ring, input->most);
+    tell_too_long(what, size, at_least, input->ring, input->most);
     free(what);
     free(shown);
     return -1;
@@ -88,7 +87,7 @@ int input_check_whole(const char *path, uint64_t ring, size_t most)
     if (!S_ISREG(found.st_mode) || (uint64_t)found.st_size <= most)
         return STATUS_OK;
     char *shown = text_escape(path, false);
-    int status = tell_too_long(shown, (uint64_t)found.st_size, ring, most);
+    int status = tell_too_long(shown, (uint64_t)found.st_size, false, ring, most);
     free(shown);
     return status;
 }
@@ -176,6 +175,31 @@ static int give(struct input *input, size_t skip, size_t size, size_t behind,
     return 1;
 }
 
+/* Whether there is something to read, or its end, within a moment. */
+static bool has_more(const struct input *input)
+{
+    struct pollfd in = { .fd = input->fd, .events = POLLIN };
+    return poll(&in, 1, MOMENT_MS) > 0;
+}
+
+/*
+ * A message that is too long, and not read to its end. How long it is says which ring suffices: the rest
+ * is read and forgotten, as long as it comes.
+ */
+static int fail_unmeasured(struct input *input)
+{
+    uint64_t length = input->end - input->begin;
+    const unsigned char *end = NULL;
+    while (!input->is_at_end && !end && length <= UINT32_MAX && has_more(input)) {
+        input->begin = input->end = 0;
+        if (!read_more(input))
+            return -1;
+        end = input->form == INPUT_LINES ? memchr(input->bytes, '\n', input->end) : NULL;
+        length += end ? (size_t)(end - input->bytes) : input->end;
+    }
+    return fail_too_long(input, length, !input->is_at_end && !end);
+}
+
 static int next_line(struct input *input, const unsigned char **data, size_t *size)
 {
     size_t searched = 0;
@@ -186,7 +210,7 @@ static int next_line(struct input *input, const unsigned char **data, size_t *si
             there > searched ? memchr(from + searched, '\n', there - searched) : NULL;
         size_t length = end ? (size_t)(end - from) : there;
         if (length > input->most)
-            return fail_too_long(input, end ? length : 0);
+            return end ? fail_too_long(input, length, false) : fail_unmeasured(input);
         if (end)
             return give(input, 0, length, 1, data, size);
         if (input->is_at_end)
@@ -243,7 +267,7 @@ static int next_length(struct input *input, const unsigned char **data, size_t *
     if (length > input->most && is_of_text(at, length))
         return fail_text(input, at, length);
     if (length > input->most)
-        return fail_too_long(input, length);
+        return fail_too_long(input, length, false);
     if (!read_bytes(input, LENGTH_BYTES + length))
         return -1;
     if (input->end - input->begin < LENGTH_BYTES + length)
@@ -259,7 +283,7 @@ static int next_whole(struct input *input, const unsigned char **data, size_t *s
         return -1;
     size_t there = input->end - input->begin;
     if (there > input->most)
-        return fail_too_long(input, 0);
+        return fail_unmeasured(input);
     return give(input, 0, there, 0, data, size);
 }
 

@@ -54,7 +54,8 @@ static void print_help(void)
           "  TMPDIR    where 'weir demo' notes what it has made, instead of /tmp\n"
           "\n"
           "Exit status:\n"
-          "  0 done, 1 failed, 2 called wrongly; 'weir lock': its COMMAND's.\n",
+          "  0 done, 1 failed, 2 called wrongly; 'weir lock': its COMMAND's. By SIGPIPE,\n"
+          "  without a word, when nobody reads the output any more ('| head').\n",
           stdout);
 }
 
@@ -141,11 +142,8 @@ static void reserve_output_files(void)
     }
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    reserve_output_files();
-    /* A closed pipe is an error that write(2) reports, and every command tells of it. */
-    command_pipe_was_ignored = signal(SIGPIPE, SIG_IGN) == SIG_IGN;
     if (argc < 2)
         return command_usage("which command?");
     const char *word = argv[1];
@@ -164,4 +162,12 @@ int main(int argc, char **argv)
     snprintf(called, sizeof called, "weir %s", command->name);
     argv[1] = called;
     return command->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    reserve_output_files();
+    /* A closed pipe is an error that write(2) reports: a command leaves in order before it ends by it. */
+    command_pipe_was_ignored = signal(SIGPIPE, SIG_IGN) == SIG_IGN;
+    return command_end(run(argc, argv));
 }

@@ -181,7 +181,9 @@ static void add_statistics(const struct weir_channel_member *member, struct tabl
     set_count(&row[REAPED], member->reaped);
     set_count(&row[REFUSALS], member->refusals);
     if (member->activity != 0)
-        table_set_text(&row[ACTIVITY], weir_activity_name(member->activity));
+        table_set_text(&row[ACTIVITY], member->pid > 0 && process_is_stopped(member->pid)
+                                           ? "stopped"
+                                           : weir_activity_name(member->activity));
     if (member->need != WEIR_NEED_NOTHING)
         table_set_text(&row[NEED], weir_need_name(member->need));
 }

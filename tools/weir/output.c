@@ -17,7 +17,7 @@
 
 enum output_result output_fail(int error)
 {
-    command_fail("cannot write the output: %s", strerror(error));
+    command_fail_output(error);
     return OUTPUT_FAILED;
 }
 

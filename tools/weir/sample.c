@@ -131,19 +131,6 @@ static void fill_subscriber(const struct taking *taking, const struct weir_chann
         add_lag(taking, &member->readings[i], row);
 }
 
-/* The letter behind the name, which may have parentheses of its own. */
-static bool is_stopped(int pid)
-{
-    char line[512], *path = text_format("/proc/%d/stat", pid);
-    FILE *file = fopen(path, "re");
-    const char *name_end = file && fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
-    bool is_so = name_end && (strncmp(name_end, ") T", 3) == 0 || strncmp(name_end, ") t", 3) == 0);
-    if (file)
-        fclose(file);
-    free(path);
-    return is_so;
-}
-
 static int visit(const struct weir_channel_member *member, void *argument)
 {
     const struct taking *taking = argument;
@@ -161,7 +148,7 @@ static int visit(const struct weir_channel_member *member, void *argument)
         char *command = process_command(member->pid);
         row->command = command ? text_escape(command, true) : NULL;
         free(command);
-        row->is_stopped = is_stopped(member->pid);
+        row->is_stopped = process_is_stopped(member->pid);
     }
     if (member->state != WEIR_MEMBER_SHOWN)
         return 0;

@@ -30,6 +30,7 @@ static const struct phrase phrases[] = {
     /* Behind the options themselves. */
     { " (options.delivery 0)", "", "", NULL, false },
     { " (options.lag_max_bytes)", "", "", NULL, false },
+    { " (options.ring_bytes)", "--ring", " (--ring)", "", false },
 };
 
 /* By its help, which names them all. */

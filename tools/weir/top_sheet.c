@@ -66,7 +66,7 @@ bool top_is_dead(const struct sample_row *row)
 
 bool top_is_blocked(const struct sample_row *row)
 {
-    return row->is_stopped || row->need == WEIR_NEED_ROOM;
+    return row->is_stopped || row->need == WEIR_NEED_ROOM || row->need == WEIR_NEED_ATTACH;
 }
 
 /* A number in six places: powers of 1000. */

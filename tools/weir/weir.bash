@@ -14,7 +14,15 @@ _weir() {
             sed -n 's/^ *\(-., \)\{0,1\}\(--[a-z-]*=\{0,1\}\).*/\2/p')
     else
         case $command in
-        get | info | lock | pub | read | recv | rm | sem | send | set | sub | tap | top | watch | write)
+        pub | sub | tap | top)
+            words=$("$weir" list --weir --raw --noheadings --output=KIND,OBJECT 2>/dev/null |
+                sed -n 's/^channel //p')
+            ;;
+        get | set | watch)
+            words=$("$weir" list --raw --noheadings --output=KIND,OBJECT 2>/dev/null |
+                sed -n '/^channel /d; s/^[^ ]* //p')
+            ;;
+        info | lock | read | recv | rm | sem | send | write)
             words=$("$weir" list --raw --noheadings --output=OBJECT 2>/dev/null)
             ;;
         help)

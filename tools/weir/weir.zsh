@@ -20,7 +20,15 @@ _weir() {
         compadd -S '' -- $values
     else
         case $command in
-        get|info|lock|pub|read|recv|rm|sem|send|set|sub|tap|top|watch|write)
+        pub|sub|tap|top)
+            found=(${(f)"$("$weir" list --weir --raw --noheadings --output=KIND,OBJECT 2>/dev/null |
+                sed -n 's/^channel //p')"})
+            ;;
+        get|set|watch)
+            found=(${(f)"$("$weir" list --raw --noheadings --output=KIND,OBJECT 2>/dev/null |
+                sed -n '/^channel /d; s/^[^ ]* //p')"})
+            ;;
+        info|lock|read|recv|rm|sem|send|write)
             found=(${(f)"$("$weir" list --raw --noheadings --output=OBJECT 2>/dev/null)"})
             ;;
         demo) found=(${(f)"$("$weir" demo --list 2>/dev/null | sed 's/ .*//')"}) ;;
