@@ -11,7 +11,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -160,15 +164,91 @@ static void test_threads(void **state)
     weir_subscriber_close(subscriber);
 }
 
+/*
+ * Cancelled
+ */
+
+enum { PLACES_MAX = 8 };
+
+static struct place {
+    void *start;
+    size_t bytes;
+} places[PLACES_MAX];
+
+/* Where this process has memory of an io_uring. */
+static unsigned find_rings(void)
+{
+    char line[512];
+    unsigned count = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps)) {
+        uintptr_t start, end;
+        if (!strstr(line, "[io_uring]") || sscanf(line, "%zx-%zx", &start, &end) != 2)
+            continue;
+        assert_true(count < PLACES_MAX);
+        memcpy(&places[count].start, &start, sizeof start);
+        places[count++].bytes = end - start;
+    }
+    fclose(maps);
+    return count;
+}
+
+static void *wait_for_a_moment(void *set)
+{
+    struct weir_wait_event event;
+    assert_result(weir_wait_set_wait_until(set, &event, 1, weir_deadline_ns(20 * MS_NS)),
+                  -ETIMEDOUT);
+    return NULL;
+}
+
+static void *wait_cancelled(void *set)
+{
+    struct weir_wait_event event;
+    pthread_cancel(pthread_self());
+    weir_wait_set_wait_until(set, &event, 1, weir_deadline_ns(20 * SECOND_NS));
+    return NULL;
+}
+
+/* Cancelled, where the other thread's ring is just closed: the close unmaps nothing of others. */
+static void test_cancelled(void **state)
+{
+    (void)state;
+    struct weir_wait_set *set;
+    struct weir_subscriber *subscribers[] = { waiting_subscriber("one"),
+                                              waiting_subscriber("two") };
+    pthread_t thread;
+    void *end, *mine[PLACES_MAX];
+    assert_result(weir_wait_set_open(&set, NULL), 0);
+    assert_result(weir_wait_set_add_subscriber(set, subscribers[0], 1), 0);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_a_moment, set), 0);
+    pthread_join(thread, NULL);
+    unsigned count = find_rings();
+    assert_result(weir_wait_set_add_subscriber(set, subscribers[1], 2), 1);
+    assert_int_equal(pthread_create(&thread, NULL, wait_cancelled, set), 0);
+    pthread_join(thread, &end);
+    assert_ptr_equal(end, PTHREAD_CANCELED);
+    for (unsigned i = 0; i < count; i++) /* where there is nothing any more */
+        mine[i] = mmap(places[i].start, places[i].bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    weir_wait_set_close(set);
+    for (unsigned i = 0; i < count; i++) {
+        if (mine[i] == MAP_FAILED)
+            continue;
+        assert_int_equal(msync(mine[i], places[i].bytes, MS_ASYNC), 0); /* it is mapped */
+        munmap(mine[i], places[i].bytes);
+    }
+    weir_subscriber_close(subscribers[0]);
+    weir_subscriber_close(subscribers[1]);
+}
+
 int main(int argument_count, char **arguments)
 {
     if (!waiting_begin(argument_count, arguments))
         return 77;
     const struct CMUnitTest tests[] = {
-        WAITING_TEST(test_handles),
-        WAITING_TEST(test_fork),
-        WAITING_TEST(test_signal),
-        WAITING_TEST(test_threads),
+        WAITING_TEST(test_handles), WAITING_TEST(test_fork),      WAITING_TEST(test_signal),
+        WAITING_TEST(test_threads), WAITING_TEST(test_cancelled), WAITING_TEST(test_to_and_fro),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

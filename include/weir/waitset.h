@@ -253,6 +253,9 @@ WEIR_EXPORT int weir_wait_set_remove(struct weir_wait_set *set, uint32_t item);
  *     slept, and nothing is ready), -EINVAL (or RLIMIT_NOFILE is 0 by now: poll(2) refuses), -ECHILD. That nobody can be had to wake the set, for
  *     want of threads or memory, is no error: see "Cost" above.
  * Blocking: until something is ready or the deadline. An empty set waits as well. Threads: see above.
+ * Cancellation: it is a cancellation point. Who is cancelled there (deferred, as threads are unless they say
+ *     otherwise) leaves a set that another thread may wait with, or close; a descriptor of the process may stay
+ *     open until its end, and what is told once, of a timer, a death or members, may have been told to nobody.
  */
 WEIR_EXPORT int weir_wait_set_wait_until(struct weir_wait_set *set, struct weir_wait_event *events,
                                          size_t count, int64_t deadline_ns);

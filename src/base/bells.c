@@ -43,9 +43,10 @@ int weir__bells_open(struct weir__bells **bells, int eventfd)
 
 static void close_queue(struct weir__bells *bells)
 {
-    if (bells->has_uring)
+    bool has_uring = bells->has_uring;
+    bells->has_uring = false; /* first: see weir__uring_queue_close() */
+    if (has_uring)
         weir__uring_queue_close(&bells->queue);
-    bells->has_uring = false;
 }
 
 void weir__bells_close(struct weir__bells *bells, bool is_ours)
