@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/time.h>
@@ -240,6 +241,71 @@ static void test_cancelled(void **state)
     }
     weir_subscriber_close(subscribers[0]);
     weir_subscriber_close(subscribers[1]);
+}
+
+/*
+ * To and fro
+ */
+
+enum { HANDOVERS = 6 };
+
+static pthread_barrier_t turn;
+
+static struct {
+    struct weir_publisher *publisher;
+    struct weir_subscriber *subscriber;
+} both;
+
+/* A message, and a wait that finds nothing: its thread is the one that hears the next. */
+static void take_turn(void)
+{
+    waiting_send(both.publisher);
+    assert_true(is_readable(weir_wait_set_fd(waiting_set), 5000));
+    waiting_expect(1, WEIR_WAIT_SUBSCRIBER);
+    assert_result(waiting_take(both.subscriber), 0);
+    while (waiting_within(NOW) != -EAGAIN)
+        ;
+}
+
+/* Takes its turn, and then does something else that a signal would end. */
+static void *wait_to_and_fro(void *argument)
+{
+    struct epoll_event event;
+    unsigned *interrupted = argument;
+    int silence = epoll_create1(EPOLL_CLOEXEC);
+    for (int i = 0; i < HANDOVERS; i++) {
+        take_turn();
+        pthread_barrier_wait(&turn);
+        *interrupted += epoll_wait(silence, &event, 1, 60) == -1;
+        pthread_barrier_wait(&turn);
+    }
+    close(silence);
+    return NULL;
+}
+
+/* A set that goes to and fro interrupts each of its threads once at most, and nobody then. */
+static void test_to_and_fro(void **state)
+{
+    (void)state;
+    unsigned interrupted = 0;
+    pthread_t thread;
+    both.publisher = waiting_publisher("one");
+    both.subscriber = waiting_subscriber("one");
+    assert_result(waiting_take(both.subscriber), -EAGAIN);
+    assert_result(weir_wait_set_add_subscriber(waiting_set, both.subscriber, 1), 0);
+    pthread_barrier_init(&turn, NULL, 2);
+    assert_int_equal(pthread_create(&thread, NULL, wait_to_and_fro, &interrupted), 0);
+    for (int i = 0; i < HANDOVERS; i++) {
+        pthread_barrier_wait(&turn);
+        take_turn();
+        pthread_barrier_wait(&turn);
+    }
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&turn);
+    assert_true(interrupted <= 1);
+    assert_int_equal(find_rings(), 0);
+    weir_publisher_close(both.publisher);
+    weir_subscriber_close(both.subscriber);
 }
 
 int main(int argument_count, char **arguments)

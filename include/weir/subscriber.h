@@ -196,6 +196,10 @@ WEIR_EXPORT int weir_subscriber_release_many(struct weir_subscriber *subscriber,
  * wake-up, and the message was taken meanwhile; and when one who may write the channel's
  * directory lies. Take with deadline 0, and poll again after -EAGAIN.
  *
+ * When the handle goes to another thread, by a call there that finds nothing, one call of the former thread may
+ * end with EINTR without a signal: see weir_wait_set_close(). When it goes on from there, to a third or back,
+ * once more, and then the library's thread serves it for good: so one thread is the fastest.
+ *
  * Returns: the descriptor, the same at each call; -EMFILE, -EAGAIN (no thread can be made), -ENOMEM,
  *     -ECHILD. Blocking: never. Fork: the child has the descriptor, and nobody who makes it
  *     readable for the child. Signals: the thread takes none.

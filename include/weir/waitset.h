@@ -50,7 +50,10 @@
  * wake-ups that were lost with whoever should have given them; a set of descriptors and timers
  * alone does not.
  *
- * Threads. A set, and the handles in it, are one thread's at a time.
+ * Threads. A set, and the handles in it, are one thread's at a time. When another thread than before waits, one
+ * call of the former one may end with EINTR without a signal, as weir_wait_set_close() says it of the closing
+ * one; when it goes on from there, to a third or back, once more, and from then on a thread of the library
+ * wakes the set, and nobody is interrupted: but with more than 127 channels, where it is at each such turn.
  *
  * Handles. A handle may be in several sets, and be used by any of its calls at any time, its own
  * descriptor, too. One that is closed is in no set any more. A descriptor is to be removed before

@@ -30,6 +30,7 @@ struct weir__descriptor {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     struct weir__uring *uring; /* NULL: the thread waits for the doorbell */
+    bool is_second;            /* that ring; after it there is none */
     int poke;                  /* an eventfd that ends the thread's slice; -1: never had a ring */
     int pidfd;                 /* of peer, or -1; the thread alone opens and closes it */
     uint64_t peer;
@@ -306,7 +307,6 @@ void weir__descriptor_disarm(struct weir__descriptor *descriptor)
 static bool wait_by_ring(struct weir__descriptor *descriptor)
 {
     const struct weir__waiter *waiter = &descriptor->waiter;
-    bool is_new = false;
     for (int try = 0; try < TRIES && descriptor->uring; try++) {
         struct weir__sleep sleep = weir__sleep_begin(waiter);
         int result = weir__uring_wait(descriptor->uring, waiter->doorbell, sleep.bell,
@@ -317,12 +317,15 @@ static bool wait_by_ring(struct weir__descriptor *descriptor)
             return false;
         if (result == 0)
             continue;
-        /* It is another thread's ring; or the kernel has changed its mind. */
+        /*
+         * It is another thread's ring; or the kernel has changed its mind. The close interrupts that thread,
+         * so of a handle that goes to and fro the second ring is the last.
+         */
         weir__uring_close(descriptor->uring);
         descriptor->uring = NULL;
-        if (!is_new)
+        if (!descriptor->is_second)
             weir__uring_open(&descriptor->uring, descriptor->fd);
-        is_new = true;
+        descriptor->is_second = true;
     }
     return descriptor->uring != NULL;
 }
