@@ -32,6 +32,7 @@ struct weir__descriptor {
     struct weir__uring *uring; /* NULL: the thread waits for the doorbell */
     bool is_second;            /* that ring; after it there is none */
     int poke;                  /* an eventfd that ends the thread's slice; -1: never had a ring */
+    int64_t asked_ns;          /* the thread's: when it asked the kernel without a ring */
     int pidfd;                 /* of peer, or -1; the thread alone opens and closes it */
     uint64_t peer;
     bool is_armed;
@@ -98,6 +99,16 @@ static void set_armed(struct weir__descriptor *descriptor, bool is_armed)
     weir__state(&descriptor->watch.waiter->stats->armed, is_armed);
 }
 
+/* A wait is over also when somebody has rung for nothing: of many others each ask costs system calls. */
+static void ask_if_due(struct weir__descriptor *descriptor)
+{
+    int64_t now_ns = weir_now_ns();
+    if (now_ns - descriptor->asked_ns < WEIR__SLICE_NS && now_ns >= descriptor->asked_ns)
+        return;
+    descriptor->asked_ns = now_ns;
+    descriptor->watch.ask(descriptor->copy);
+}
+
 /* With the lock held, and armed: the doorbell is the thread's to wait for. */
 static void wait_in_place(struct weir__descriptor *descriptor)
 {
@@ -109,7 +120,7 @@ static void wait_in_place(struct weir__descriptor *descriptor)
     pthread_mutex_unlock(&descriptor->lock);
     int result = weir__wait(&descriptor->waiter, is_over, &turn, WEIR_NEVER);
     if (result == WEIR__WAITED_SLICE)
-        descriptor->watch.ask(descriptor->copy);
+        ask_if_due(descriptor);
     pthread_mutex_lock(&descriptor->lock);
     bool is_current = turn.turn == atomic_load_explicit(&descriptor->turn, memory_order_relaxed);
     if (is_current && descriptor->is_armed && descriptor->watch.is_ready(descriptor->copy)) {
