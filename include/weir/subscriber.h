@@ -184,7 +184,8 @@ WEIR_EXPORT int weir_subscriber_release_many(struct weir_subscriber *subscriber,
  * deadline 0 attaches its ring, or leaves it, and may say -EAGAIN. After a take that says -EAGAIN
  * it is not readable until there is something again. Do not read, write or close it; it lives
  * until weir_subscriber_close(). With it a take or receive that finds nothing, and the next one,
- * cost a few system calls; without it, none.
+ * cost a few system calls; without it, none. While WEIR_HOLDS_MAX messages are held and others are there it stays
+ * readable, though a take says -ENOBUFS: release some before the next poll, which would return at once.
  *
  * Where the kernel allows it (io_uring with futex waits, Linux 6.7) whoever publishes makes
  * it readable; else a thread of the library does, which costs one more wake-up. Beside

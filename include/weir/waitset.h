@@ -48,7 +48,8 @@
  * the set itself looks once a millisecond, and tries for a thread again five times a second.
  * Asleep, the set wakes five times a second, however large it is, to ask for the dead and to repair
  * wake-ups that were lost with whoever should have given them; a set of descriptors and timers
- * alone does not.
+ * alone does not. That costs some system calls for each member of each channel that its handles have met: with
+ * 100 channels of a publisher each, 1 ms of a core's time a second.
  *
  * Threads. A set, and the handles in it, are one thread's at a time. When another thread than before waits, one
  * call of the former one may end with EINTR without a signal, as weir_wait_set_close() says it of the closing
