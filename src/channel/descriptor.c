@@ -103,7 +103,7 @@ static void set_armed(struct weir__descriptor *descriptor, bool is_armed)
 static void ask_if_due(struct weir__descriptor *descriptor)
 {
     int64_t now_ns = weir_now_ns();
-    if (now_ns - descriptor->asked_ns < WEIR__SLICE_NS && now_ns >= descriptor->asked_ns)
+    if (!weir__slice_is_over(descriptor->asked_ns, now_ns))
         return;
     descriptor->asked_ns = now_ns;
     descriptor->watch.ask(descriptor->copy);
