@@ -8,6 +8,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
+
+#include "channel/descriptor.h"
+#include "channel/publisher.h"
 
 /* For each size: not readable as soon as refused, readable as soon as there is room. */
 static void test_room(void **state)
@@ -136,6 +140,47 @@ static void test_subscriber_that_is_killed(void **state)
     weir_publisher_close(sides.publisher);
 }
 
+static atomic_uint looks, asks;
+
+static bool look_in_vain(void *unused)
+{
+    (void)unused;
+    atomic_fetch_add(&looks, 1);
+    return false;
+}
+
+static bool ask_in_vain(void *unused)
+{
+    (void)unused;
+    atomic_fetch_add(&asks, 1);
+    return false;
+}
+
+/* Rung for nothing, again and again, the thread looks, and asks for lives once a slice all the same. */
+static void test_rings_for_nothing(void **state)
+{
+    struct weir__descriptor *descriptor;
+    char view = 0;
+    (void)state;
+    sides_open();
+    const struct weir__descriptor_watch watch = { .waiter = &sides.publisher->side.waiter,
+                                                  .is_ready = look_in_vain,
+                                                  .ask = ask_in_vain,
+                                                  .view_bytes = sizeof view };
+    assert_int_equal(weir__descriptor_open(&descriptor, &watch), 0);
+    int64_t begun_ns = weir_now_ns();
+    weir__descriptor_arm(descriptor, &view, sizeof view, false);
+    for (int i = 0; i < 100; i++) {
+        unsigned before = atomic_load(&looks);
+        while (atomic_load(&looks) < before + 3) /* around one sleep of the thread at least */
+            weir__ring(watch.waiter->doorbell);
+    }
+    unsigned slices = (unsigned)((weir_now_ns() - begun_ns) / WEIR__SLICE_NS) + 1;
+    weir__descriptor_close(descriptor, true);
+    assert_true(atomic_load(&asks) <= slices);
+    sides_close();
+}
+
 int main(int argument_count, char **arguments)
 {
     if (!sides_begin(argument_count, arguments))
@@ -147,6 +192,7 @@ int main(int argument_count, char **arguments)
         SIDES_TEST(test_waiting_until_all_is_taken),
         SIDES_TEST(test_subscriber_that_leaves),
         SIDES_TEST(test_subscriber_that_is_killed),
+        SIDES_TEST(test_rings_for_nothing),
     };
     return cmocka_run_group_tests(tests, sides_start, fixture_end);
 }

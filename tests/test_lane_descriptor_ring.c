@@ -12,6 +12,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/utsname.h>
@@ -78,7 +79,6 @@ static void test_threads(void **state)
     (void)state;
     sides_open();
     sides.fd = weir_subscriber_fd(sides.subscriber);
-    unsigned rings = sides_rings();
     for (int i = 0; i < 20; i++) {
         int result;
         while ((result = take_in_a_thread()) == 0)
@@ -93,7 +93,54 @@ static void test_threads(void **state)
         assert_true(sides_fd_is_readable(5000));
         sides_take_one();
     }
-    assert_int_equal(sides_rings(), rings); /* each thread had one in its turn */
+    assert_int_equal(sides_rings(), 0); /* from thread to thread: a thread waits for all of them */
+    sides_close();
+}
+
+enum { HANDOVERS = 6 };
+
+static pthread_barrier_t turn;
+
+/* Takes its turn, and then does something else that a signal would end. */
+static void *take_to_and_fro(void *argument)
+{
+    struct weir_message message;
+    struct epoll_event event;
+    unsigned *interrupted = argument;
+    int silence = epoll_create1(EPOLL_CLOEXEC);
+    for (int i = 0; i < HANDOVERS; i++) {
+        if (weir_subscriber_take_until(sides.subscriber, &message, NOW) != -EAGAIN)
+            *interrupted += 100;
+        pthread_barrier_wait(&turn);
+        *interrupted += epoll_wait(silence, &event, 1, 60) == -1;
+        pthread_barrier_wait(&turn);
+    }
+    close(silence);
+    return NULL;
+}
+
+/* A handle that goes to and fro interrupts each of its threads once at most, and nobody then. */
+static void test_to_and_fro(void **state)
+{
+    unsigned interrupted = 0;
+    struct weir_message message;
+    pthread_t thread;
+    (void)state;
+    sides_open();
+    sides.fd = weir_subscriber_fd(sides.subscriber);
+    pthread_barrier_init(&turn, NULL, 2);
+    assert_int_equal(pthread_create(&thread, NULL, take_to_and_fro, &interrupted), 0);
+    for (int i = 0; i < HANDOVERS; i++) {
+        pthread_barrier_wait(&turn);
+        assert_result(weir_subscriber_take_until(sides.subscriber, &message, NOW), -EAGAIN);
+        assert_result(sides_send(8), 0);
+        assert_true(sides_fd_is_readable(5000));
+        sides_take_one();
+        pthread_barrier_wait(&turn);
+    }
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&turn);
+    assert_true(interrupted <= 1);
     sides_close();
 }
 
@@ -293,9 +340,13 @@ int main(int argument_count, char **arguments)
     if (!sides_begin(argument_count, arguments))
         return 77;
     const struct CMUnitTest tests[] = {
-        SIDES_TEST(test_which_of_both), SIDES_TEST(test_threads),
-        SIDES_TEST(test_late_ring),     SIDES_TEST(test_fork_with_a_ring),
-        SIDES_TEST(test_few_files),     SIDES_TEST(test_ring_that_is_taken_away),
+        SIDES_TEST(test_which_of_both),
+        SIDES_TEST(test_threads),
+        SIDES_TEST(test_to_and_fro),
+        SIDES_TEST(test_late_ring),
+        SIDES_TEST(test_fork_with_a_ring),
+        SIDES_TEST(test_few_files),
+        SIDES_TEST(test_ring_that_is_taken_away),
     };
     return cmocka_run_group_tests(tests, sides_start, fixture_end);
 }

@@ -217,6 +217,7 @@ static void test_timers(void **state)
     int64_t start_ns = weir_now_ns();
     assert_result(weir_wait_set_add_timer(waiting_set, -1, 0, 1), -EINVAL);
     assert_result(weir_wait_set_add_timer(waiting_set, WEIR_NEVER, 0, 1), -EINVAL);
+    assert_non_null(strstr(weir_last_error(), "nor the first time WEIR_NEVER"));
     assert_result(weir_wait_set_add_timer(waiting_set, weir_deadline_ns(60 * MS_NS), 0, 1), 0);
     assert_result(weir_wait_set_add_timer(waiting_set, weir_deadline_ns(20 * MS_NS), 20 * MS_NS, 2),
                   1);

@@ -11,7 +11,12 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -160,15 +165,156 @@ static void test_threads(void **state)
     weir_subscriber_close(subscriber);
 }
 
+/*
+ * Cancelled
+ */
+
+enum { PLACES_MAX = 8 };
+
+static struct place {
+    void *start;
+    size_t bytes;
+} places[PLACES_MAX];
+
+/* Where this process has memory of an io_uring. */
+static unsigned find_rings(void)
+{
+    char line[512];
+    unsigned count = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps)) {
+        uintptr_t start, end;
+        if (!strstr(line, "[io_uring]") || sscanf(line, "%zx-%zx", &start, &end) != 2)
+            continue;
+        assert_true(count < PLACES_MAX);
+        memcpy(&places[count].start, &start, sizeof start);
+        places[count++].bytes = end - start;
+    }
+    fclose(maps);
+    return count;
+}
+
+static void *wait_for_a_moment(void *set)
+{
+    struct weir_wait_event event;
+    assert_result(weir_wait_set_wait_until(set, &event, 1, weir_deadline_ns(20 * MS_NS)),
+                  -ETIMEDOUT);
+    return NULL;
+}
+
+static void *wait_cancelled(void *set)
+{
+    struct weir_wait_event event;
+    pthread_cancel(pthread_self());
+    weir_wait_set_wait_until(set, &event, 1, weir_deadline_ns(20 * SECOND_NS));
+    return NULL;
+}
+
+/* Cancelled, where the other thread's ring is just closed: the close unmaps nothing of others. */
+static void test_cancelled(void **state)
+{
+    (void)state;
+    struct weir_wait_set *set;
+    struct weir_subscriber *subscribers[] = { waiting_subscriber("one"),
+                                              waiting_subscriber("two") };
+    pthread_t thread;
+    void *end, *mine[PLACES_MAX];
+    assert_result(weir_wait_set_open(&set, NULL), 0);
+    assert_result(weir_wait_set_add_subscriber(set, subscribers[0], 1), 0);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_a_moment, set), 0);
+    pthread_join(thread, NULL);
+    unsigned count = find_rings();
+    assert_result(weir_wait_set_add_subscriber(set, subscribers[1], 2), 1);
+    assert_int_equal(pthread_create(&thread, NULL, wait_cancelled, set), 0);
+    pthread_join(thread, &end);
+    assert_ptr_equal(end, PTHREAD_CANCELED);
+    for (unsigned i = 0; i < count; i++) /* where there is nothing any more */
+        mine[i] = mmap(places[i].start, places[i].bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    weir_wait_set_close(set);
+    for (unsigned i = 0; i < count; i++) {
+        if (mine[i] == MAP_FAILED)
+            continue;
+        assert_int_equal(msync(mine[i], places[i].bytes, MS_ASYNC), 0); /* it is mapped */
+        munmap(mine[i], places[i].bytes);
+    }
+    weir_subscriber_close(subscribers[0]);
+    weir_subscriber_close(subscribers[1]);
+}
+
+/*
+ * To and fro
+ */
+
+enum { HANDOVERS = 6 };
+
+static pthread_barrier_t turn;
+
+static struct {
+    struct weir_publisher *publisher;
+    struct weir_subscriber *subscriber;
+} both;
+
+/* A message, and a wait that finds nothing: its thread is the one that hears the next. */
+static void take_turn(void)
+{
+    waiting_send(both.publisher);
+    assert_true(is_readable(weir_wait_set_fd(waiting_set), 5000));
+    waiting_expect(1, WEIR_WAIT_SUBSCRIBER);
+    assert_result(waiting_take(both.subscriber), 0);
+    while (waiting_within(NOW) != -EAGAIN)
+        ;
+}
+
+/* Takes its turn, and then does something else that a signal would end. */
+static void *wait_to_and_fro(void *argument)
+{
+    struct epoll_event event;
+    unsigned *interrupted = argument;
+    int silence = epoll_create1(EPOLL_CLOEXEC);
+    for (int i = 0; i < HANDOVERS; i++) {
+        take_turn();
+        pthread_barrier_wait(&turn);
+        *interrupted += epoll_wait(silence, &event, 1, 60) == -1;
+        pthread_barrier_wait(&turn);
+    }
+    close(silence);
+    return NULL;
+}
+
+/* A set that goes to and fro interrupts each of its threads once at most, and nobody then. */
+static void test_to_and_fro(void **state)
+{
+    (void)state;
+    unsigned interrupted = 0;
+    pthread_t thread;
+    both.publisher = waiting_publisher("one");
+    both.subscriber = waiting_subscriber("one");
+    assert_result(waiting_take(both.subscriber), -EAGAIN);
+    assert_result(weir_wait_set_add_subscriber(waiting_set, both.subscriber, 1), 0);
+    pthread_barrier_init(&turn, NULL, 2);
+    assert_int_equal(pthread_create(&thread, NULL, wait_to_and_fro, &interrupted), 0);
+    for (int i = 0; i < HANDOVERS; i++) {
+        pthread_barrier_wait(&turn);
+        take_turn();
+        pthread_barrier_wait(&turn);
+    }
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&turn);
+    assert_true(interrupted <= 1);
+    assert_int_equal(find_rings(), 0);
+    weir_publisher_close(both.publisher);
+    weir_subscriber_close(both.subscriber);
+}
+
 int main(int argument_count, char **arguments)
 {
     if (!waiting_begin(argument_count, arguments))
         return 77;
     const struct CMUnitTest tests[] = {
-        WAITING_TEST(test_handles),
-        WAITING_TEST(test_fork),
-        WAITING_TEST(test_signal),
-        WAITING_TEST(test_threads),
+        WAITING_TEST(test_handles), WAITING_TEST(test_fork),      WAITING_TEST(test_signal),
+        WAITING_TEST(test_threads), WAITING_TEST(test_cancelled), WAITING_TEST(test_to_and_fro),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

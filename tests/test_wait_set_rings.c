@@ -24,16 +24,17 @@
 static struct weir_publisher *late_ringer;
 static unsigned late_rings;
 
-void __real_weir__sleep_order(void);
-void __wrap_weir__sleep_order(void);
+bool __real_weir__sleep_order(void);
+bool __wrap_weir__sleep_order(void);
 
-void __wrap_weir__sleep_order(void)
+bool __wrap_weir__sleep_order(void)
 {
-    __real_weir__sleep_order();
-    if (late_rings == 0)
-        return;
-    late_rings--;
-    weir__wake(&late_ringer->waker, weir__side_stats(&late_ringer->side));
+    bool is_done = __real_weir__sleep_order();
+    if (late_rings > 0) {
+        late_rings--;
+        weir__wake(&late_ringer->waker, weir__side_stats(&late_ringer->side));
+    }
+    return is_done;
 }
 
 /* The set in poll: once nothing is ready, for each that becomes so; whatever is done meanwhile. */

@@ -190,7 +190,8 @@ WEIR_EXPORT int weir_subscriber_release_many(struct weir_subscriber *subscriber,
  * deadline 0 attaches its ring, or leaves it, and may say -EAGAIN. After a take that says -EAGAIN
  * it is not readable until there is something again. Do not read, write or close it; it lives
  * until weir_subscriber_close(). With it a take or receive that finds nothing, and the next one,
- * cost a few system calls; without it, none.
+ * cost a few system calls; without it, none. While WEIR_HOLDS_MAX messages are held and others are there it stays
+ * readable, though a take says -ENOBUFS: release some before the next poll, which would return at once.
  *
  * Where the kernel allows it (io_uring with futex waits, Linux 6.7) whoever publishes makes
  * it readable; else a thread of the library does, which costs one more wake-up. Beside
@@ -201,6 +202,10 @@ WEIR_EXPORT int weir_subscriber_release_many(struct weir_subscriber *subscriber,
  * just joined; when a publisher was interrupted on the way from its message to its
  * wake-up, and the message was taken meanwhile; and when one who may write the channel's
  * directory lies. Take with deadline 0, and poll again after -EAGAIN.
+ *
+ * When the handle goes to another thread, by a call there that finds nothing, one call of the former thread may
+ * end with EINTR without a signal: see weir_wait_set_close(). When it goes on from there, to a third or back,
+ * once more, and then the library's thread serves it for good: so one thread is the fastest.
  *
  * Returns: the descriptor, the same at each call; -EMFILE, -EAGAIN (no thread can be made), -ENOMEM,
  *     -ECHILD. Blocking: never. Fork: the child has the descriptor, and nobody who makes it

@@ -66,7 +66,9 @@ WEIR_EXPORT int weir_tap_open(struct weir_tap **tap, const char *name,
  *     once for each publisher, which is left alone from then on: -EUCLEAN (it writes nonsense),
  *     -EPROTO (what it shows is no lane), -EACCES or -EPERM (its memory may not be read: see mode in
  *     struct weir_channel_options). That publishers end, are killed, or come is not told.
- * Blocking: until a message or the deadline; it looks every few milliseconds.
+ * Blocking: until a message or the deadline. Nobody wakes a tap: it looks after 0.5 ms, and then after twice as
+ *     long each time, to 8 ms. So one that has nothing to read wakes 125 times a second, and took 2 ms of a core's
+ *     time a second.
  * Threads: one at a time. Signals: not safe.
  */
 WEIR_EXPORT int weir_tap_receive_until(struct weir_tap *tap, void *data, size_t capacity_bytes,

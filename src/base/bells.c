@@ -24,6 +24,7 @@ struct bell {
 struct weir__bells {
     int eventfd;
     bool has_uring, is_uring_useless;
+    bool was_handed; /* another thread than the one before has waited */
     struct weir__uring_queue queue;
     struct weir__bells_thread *thread; /* in place of the queue */
     uint32_t count;
@@ -43,9 +44,10 @@ int weir__bells_open(struct weir__bells **bells, int eventfd)
 
 static void close_queue(struct weir__bells *bells)
 {
-    if (bells->has_uring)
+    bool has_uring = bells->has_uring;
+    bells->has_uring = false; /* first: see weir__uring_queue_close() */
+    if (has_uring)
         weir__uring_queue_close(&bells->queue);
-    bells->has_uring = false;
 }
 
 void weir__bells_close(struct weir__bells *bells, bool is_ours)
@@ -199,13 +201,34 @@ static void begin_anew(struct weir__bells *bells)
     }
 }
 
-/* The kernel's wait, in this thread. Where it is another one's queue, a new one. */
+static uint32_t count_words(const struct weir__bells *bells)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < bells->count; i++)
+        count += bells->bells[i].of.word != NULL;
+    return count;
+}
+
+/*
+ * Its queue is another thread's. To close it interrupts that one, so of bells that go to and fro the second
+ * one is the last; more than our thread can sleep on stay with the kernel all the same.
+ */
+static bool is_to_and_fro(struct weir__bells *bells)
+{
+    bool was_handed = bells->was_handed;
+    bells->was_handed = true;
+    return was_handed && count_words(bells) <= WEIR__BELLS_THREAD_MOST;
+}
+
+/* The kernel's wait, in this thread. Where it is another one's queue, a new one, once. */
 static int try_uring(struct weir__bells *bells)
 {
     int result = -EEXIST;
     for (int try = 0; try < 2; try++) {
         if (bells->has_uring && (result = wait_by_uring(bells)) == 0)
             return 0;
+        if (bells->has_uring && result == -EEXIST && is_to_and_fro(bells))
+            break;
         close_queue(bells);
         begin_anew(bells);
         result = weir__uring_queue_open(&bells->queue, ENTRIES, bells->eventfd);

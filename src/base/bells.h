@@ -19,7 +19,8 @@
  * A word that has another value counts as woken. What was woken may say so as over only after
  * the next wait(): who wants to know at once compares the word.
  *
- * Threads: one at a time; another one than before costs a new io_uring. Fork: a child may only
+ * Threads: one at a time; another one than before costs a new io_uring, and the one after that leaves the
+ * bells to the thread, since the kernel interrupts each thread whose io_uring is closed. Fork: a child may only
  * close. Words are read by the kernel, or, under a lock, until drop() returns.
  */
 

@@ -16,7 +16,7 @@
 /* FUTEX_WAITV, as the kernel has it; newer than the headers of some. */
 #define SYS_WAITV 449
 #define WAITV_OF_32_BITS 0x02
-#define WAITV_MAX 128 /* one of them is our own turn */
+#define WAITV_MAX (WEIR__BELLS_THREAD_MOST + 1) /* one of them is our own turn */
 
 struct waitv {
     uint64_t value;

@@ -15,6 +15,9 @@ struct weir__bell {
     uint32_t value;
 };
 
+/* So many it sleeps on; of more it looks at each once a millisecond. */
+#define WEIR__BELLS_THREAD_MOST 127
+
 struct weir__bells_thread;
 
 /* -EAGAIN, -ENOMEM. */

@@ -137,12 +137,17 @@ int weir__uring_queue_open(struct weir__uring_queue *queue, unsigned entries, in
     return result;
 }
 
+/* A thread may be cancelled in close(2): what is gone by then is not here any more. */
 void weir__uring_queue_close(struct weir__uring_queue *queue)
 {
-    if (queue->rings != MAP_FAILED)
-        munmap(queue->rings, queue->rings_bytes);
-    if ((void *)queue->entries != MAP_FAILED)
-        munmap(queue->entries, queue->entries_bytes);
-    if (queue->fd >= 0)
-        close(queue->fd);
+    struct weir__uring_queue gone = *queue;
+    queue->rings = MAP_FAILED;
+    queue->entries = MAP_FAILED;
+    queue->fd = -1;
+    if (gone.rings != MAP_FAILED)
+        munmap(gone.rings, gone.rings_bytes);
+    if ((void *)gone.entries != MAP_FAILED)
+        munmap(gone.entries, gone.entries_bytes);
+    if (gone.fd >= 0)
+        close(gone.fd);
 }

@@ -30,7 +30,9 @@ struct weir__descriptor {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     struct weir__uring *uring; /* NULL: the thread waits for the doorbell */
+    bool is_second;            /* that ring; after it there is none */
     int poke;                  /* an eventfd that ends the thread's slice; -1: never had a ring */
+    int64_t asked_ns;          /* the thread's: when it asked the kernel without a ring */
     int pidfd;                 /* of peer, or -1; the thread alone opens and closes it */
     uint64_t peer;
     bool is_armed;
@@ -97,6 +99,16 @@ static void set_armed(struct weir__descriptor *descriptor, bool is_armed)
     weir__state(&descriptor->watch.waiter->stats->armed, is_armed);
 }
 
+/* A wait is over also when somebody has rung for nothing: of many others each ask costs system calls. */
+static void ask_if_due(struct weir__descriptor *descriptor)
+{
+    int64_t now_ns = weir_now_ns();
+    if (!weir__slice_is_over(descriptor->asked_ns, now_ns))
+        return;
+    descriptor->asked_ns = now_ns;
+    descriptor->watch.ask(descriptor->copy);
+}
+
 /* With the lock held, and armed: the doorbell is the thread's to wait for. */
 static void wait_in_place(struct weir__descriptor *descriptor)
 {
@@ -108,7 +120,7 @@ static void wait_in_place(struct weir__descriptor *descriptor)
     pthread_mutex_unlock(&descriptor->lock);
     int result = weir__wait(&descriptor->waiter, is_over, &turn, WEIR_NEVER);
     if (result == WEIR__WAITED_SLICE)
-        descriptor->watch.ask(descriptor->copy);
+        ask_if_due(descriptor);
     pthread_mutex_lock(&descriptor->lock);
     bool is_current = turn.turn == atomic_load_explicit(&descriptor->turn, memory_order_relaxed);
     if (is_current && descriptor->is_armed && descriptor->watch.is_ready(descriptor->copy)) {
@@ -306,7 +318,6 @@ void weir__descriptor_disarm(struct weir__descriptor *descriptor)
 static bool wait_by_ring(struct weir__descriptor *descriptor)
 {
     const struct weir__waiter *waiter = &descriptor->waiter;
-    bool is_new = false;
     for (int try = 0; try < TRIES && descriptor->uring; try++) {
         struct weir__sleep sleep = weir__sleep_begin(waiter);
         int result = weir__uring_wait(descriptor->uring, waiter->doorbell, sleep.bell,
@@ -317,12 +328,15 @@ static bool wait_by_ring(struct weir__descriptor *descriptor)
             return false;
         if (result == 0)
             continue;
-        /* It is another thread's ring; or the kernel has changed its mind. */
+        /*
+         * It is another thread's ring; or the kernel has changed its mind. The close interrupts that thread,
+         * so of a handle that goes to and fro the second ring is the last.
+         */
         weir__uring_close(descriptor->uring);
         descriptor->uring = NULL;
-        if (!is_new)
+        if (!descriptor->is_second)
             weir__uring_open(&descriptor->uring, descriptor->fd);
-        is_new = true;
+        descriptor->is_second = true;
     }
     return descriptor->uring != NULL;
 }

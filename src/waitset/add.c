@@ -229,7 +229,9 @@ int weir_wait_set_add_timer(struct weir_wait_set *set, int64_t first_ns, int64_t
     if (result != 0)
         return result;
     if (first_ns < 0 || interval_ns < 0 || first_ns == WEIR_NEVER)
-        return weir__fail(EINVAL, "a timer from %lld on, each %lld ns: neither negative, nor never",
+        return weir__fail(EINVAL,
+                          "a timer's first time is %lld, and its interval %lld ns: neither may be "
+                          "negative, nor the first time WEIR_NEVER",
                           (long long)first_ns, (long long)interval_ns);
     if (first_ns == 0)
         first_ns = 1; /* 0 would be no timer at all */
