@@ -66,8 +66,8 @@ WEIR_EXPORT int weir_condition_wait(struct weir_condition *condition, struct wei
  * condition, mutex: as in weir_condition_wait(). deadline_ns: from weir_deadline_ns().
  *
  * Returns: 0, WEIR_OWNER_DIED.
- * Errors: -ETIMEDOUT (the mutex is held again, as after success: look once more; also with a deadline of 0, where
- *     most waits of weir say -EAGAIN), and those of weir_condition_wait().
+ * Errors: -ETIMEDOUT (the mutex is held again, as after success: look once more; also with a deadline of 0, for
+ *     which most waits of weir have another code), and those of weir_condition_wait().
  * Blocking: a fifth of a second, the deadline at most, and then for the mutex.
  * Threads: any. Fork: any. Signals: not async-signal-safe.
  */

@@ -77,8 +77,8 @@ WEIR_EXPORT int weir_event_wait(struct weir_event *event, uint32_t ticket);
  *
  * event: the event. ticket: of weir_event_prepare(). deadline_ns: from weir_deadline_ns().
  *
- * Returns: 0: look at the state again. Errors: -ETIMEDOUT (also with a deadline of 0, at once, where most waits of
- *     weir say -EAGAIN), -EINTR, -EINVAL.
+ * Returns: 0: look at the state again. Errors: -ETIMEDOUT (the deadline has passed; one of 0 always has, for which
+ *     most waits of weir have another code), -EINTR, -EINVAL.
  * Blocking: a fifth of a second at most. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_event_wait_until(struct weir_event *event, uint32_t ticket,
