@@ -258,7 +258,7 @@ WEIR_EXPORT int weir_wait_set_remove(struct weir_wait_set *set, uint32_t item);
  *
  * Returns: how many, 1 to count.
  * Errors: -EAGAIN (nothing is ready, deadline_ns 0), -ETIMEDOUT, -EINTR (a handler ran while it
- *     slept, and nothing is ready), -EINVAL (or RLIMIT_NOFILE is 0 by now: poll(2) refuses), -ECHILD. That nobody can be had to wake the set, for
+ *     slept, and nothing is ready), -EINVAL (an argument; or poll(2) refuses, since RLIMIT_NOFILE is 0 by now), -ECHILD. That nobody can be had to wake the set, for
  *     want of threads or memory, is no error: see "Cost" above.
  * Blocking: until something is ready or the deadline. An empty set waits as well. Threads: see above.
  * Cancellation: it is a cancellation point. Who is cancelled there (deferred, as threads are unless they say
