@@ -262,3 +262,15 @@ as() {
     [[ "$stderr" == *"former holder died"* ]]
     as 65534 rm v s l
 }
+
+@test "info tells the version of a value, and how large it is and may be" {
+    "$WEIR" set --max 8K value/one first
+    "$WEIR" set value/one again
+    "$WEIR" info -qb value/one | grep -A1 '^VERSION' >told
+    read -r version size max < <(tail -n 1 told)
+    [ "$version $size $max" = '2 5 8192' ]
+    if [ "${WEIR_JSON:-1}" = 1 ]; then
+        "$WEIR" info -qJ value/one | jq -e '.value.version == 2 and ([.value[]] | length) == 3'
+    fi
+    "$WEIR" rm value/one
+}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <weir/inspect.h>
+#include <weir/latest.h>
 
 #include "command.h"
 #include "fields.h"
@@ -23,7 +24,8 @@ static const char help[] =
     "Shows all that is known of one object. Of a segment, which processes have it\n"
     "mapped, as far as /proc/PID/maps shows that to this user; of a set, each\n"
     "semaphore: its value, how many wait for it to grow (NCNT) and to be zero\n"
-    "(ZCNT), and who used it last. Of a channel, for how many it was made and what\n"
+    "(ZCNT), and who used it last. Of a latest value its VERSION, and how large it is\n"
+    "and may be. Of a channel, for how many it was made and what\n"
     "its messages are; its publishers and subscribers:\n"
     "who they are, whether they live, what they do (ACTIVITY, and NEED: what a call\n"
     "waits for), how many messages they have sent, or given back, how much of its\n"
@@ -86,15 +88,45 @@ static void find_parts(struct table *parts, const struct weir_object *object)
                      hidden == 1 ? "" : "es");
 }
 
-/* The tables behind the facts: PARTS, and of a channel what it is for, and its members. */
-enum { PARTS, TERMS, MEMBERS, READINGS, TABLES };
+/* A latest value: how often it was written, how long the newest is, and how long one may be. */
+enum { VERSION, VALUE_SIZE, VALUE_MAX, VALUE_FIELDS };
+
+static const struct table_column value_columns[VALUE_FIELDS] = {
+    [VERSION] = { "VERSION", TABLE_NUMBER, 1 },
+    [VALUE_SIZE] = { "VALUE-SIZE", TABLE_SIZE, 1 },
+    [VALUE_MAX] = { "VALUE-MAX", TABLE_SIZE, 1 },
+};
+
+/* What any reader would see; one that may not read it, or was never made ready, has no such row. */
+static void find_value(struct table *table, const char *name)
+{
+    struct weir_latest_options options = WEIR_LATEST_OPTIONS;
+    struct weir_latest_reader *reader;
+    struct weir_latest_value value;
+    options.trust = WEIR_TRUST_ANYONE; /* only shown, so its mode decides alone */
+    if (weir_latest_open(&reader, weir_by_name(name), &options) != 0)
+        return;
+    struct table_value *row = table_row(table);
+    bool has_value = weir_latest_peek(reader, &value) == 0;
+    table_set_number(&row[VERSION], has_value ? value.version : 0);
+    if (has_value)
+        table_set_number(&row[VALUE_SIZE], value.size_bytes);
+    table_set_number(&row[VALUE_MAX], weir_latest_reader_max_bytes(reader));
+    weir_latest_reader_close(reader);
+}
+
+/* The tables behind the facts: PARTS; of a latest value that; of a channel what it is for, and its members. */
+enum { PARTS, VALUE, TERMS, MEMBERS, READINGS, TABLES };
 
 static void find_tables(struct table tables[TABLES], const struct weir_object *object)
 {
     find_parts(&tables[PARTS], object);
+    table_init(&tables[VALUE], value_columns, VALUE_FIELDS);
     table_init(&tables[TERMS], terms_columns, terms_column_count);
     table_init(&tables[MEMBERS], member_columns, member_column_count);
     table_init(&tables[READINGS], reading_columns, reading_column_count);
+    if (object->weirs && object->name && strcmp(object->kind, "latest") == 0)
+        find_value(&tables[VALUE], object->name);
     if (!object->weirs || !object->name || strcmp(object->kind, "channel") != 0)
         return;
     if (terms_find(&tables[TERMS], object->name) == 0 &&
@@ -115,13 +147,22 @@ static int show(const struct weir_object *object, const struct table_options *op
         find_tables(tables, object);
     if (options->json) {
         const char *name = object->type == WEIR_OBJECT_SEMSET ? "semaphores" : "mappings";
-        bool is_channel = strcmp(object->kind, "channel") == 0;
+        bool is_channel = strcmp(object->kind, "channel") == 0,
+             is_value = tables[VALUE].row_count > 0;
+        const struct table_section with_value[] = { { "object", &facts, true },
+                                                    { name, &tables[PARTS], false },
+                                                    { "value", &tables[VALUE], true } };
         const struct table_section sections[] = { { "object", &facts, true },
                                                   { name, &tables[PARTS], false },
                                                   { "channel", &tables[TERMS], true },
                                                   { "members", &tables[MEMBERS], false },
                                                   { "readings", &tables[READINGS], false } };
-        status = table_print_json(sections, options->columns ? 1 : is_channel ? 5 : 2, options);
+        status = is_value ? table_print_json(with_value, 3, options)
+                          : table_print_json(sections,
+                                             options->columns ? 1
+                                             : is_channel     ? 5
+                                                              : 2,
+                                             options);
     } else {
         table_print_pairs(&facts, options);
         for (int i = 0; i < TABLES; i++) {
