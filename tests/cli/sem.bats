@@ -9,7 +9,7 @@ setup() {
 }
 
 teardown() {
-    "$WEIR" rm -qf sem/one sem/two
+    "$WEIR" rm -qf sem/one sem/two slots
     [ -z "${nobody_folder:-}" ] || rm -r "$nobody_folder"
 }
 
