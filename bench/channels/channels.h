@@ -24,6 +24,24 @@ struct row {
 enum { PUBLISHERS_MAX = 16 };
 extern const struct transport transport_one, transport_many;
 
+struct many {
+    struct player *player;
+    unsigned count;
+    uint64_t sent[PUBLISHERS_MAX], received[PUBLISHERS_MAX];
+    struct weir_publisher *publishers[PUBLISHERS_MAX];
+    struct weir_subscriber *subscriber;
+};
+
+/* The next message of one of the publishers: it says whose it is, and which. */
+void many_send(struct many *many, struct weir_publisher *publisher, uint64_t which);
+/* flags: as in struct weir_channel_options. */
+void many_subscribe(struct many *many, const char *name, uint32_t flags);
+/* So many messages of all, each the next one of its publisher. */
+void many_receive(struct many *many, uint64_t messages);
+
+/* processes.c: as many publishers, each a process of its own, all on one core. */
+extern const struct transport transport_processes;
+
 /* alone.c: what one process measures by itself. */
 struct alone {
     unsigned rounds;

@@ -46,6 +46,14 @@ static const struct pair {
       { &transport_many, &transport_one },
       0.9,
       false },
+    { "8-1/processes",
+      "64 bytes, 8 publishing processes on one core ÷ 1 to one subscriber, rate",
+      ONE_WAY,
+      64,
+      8,
+      { &transport_processes, &transport_one },
+      0.9,
+      false },
     { "1-1/asleep",
       "8 bytes there and back, asleep ÷ a bare futex, time",
       ASLEEP,
@@ -166,9 +174,10 @@ static void print_row(const struct row *row, char how)
                row->what, cores, row->pairs, row->rounds, row->value, row->unit, row->lowest,
                row->highest, aim, verdict(row));
     else
-        printf("%-11s %s (%s; %u of %u rounds)\n  %.2f%s (%.2f to %.2f), %s: %s\n", row->name,
+        printf("%-11s %s (%s; %u of %u rounds)\n  %.2f%s (%.2f to %.2f)%s%s%s%s\n", row->name,
                row->what, cores, row->pairs, row->rounds, row->value, row->unit, row->lowest,
-               row->highest, aim, verdict(row));
+               row->highest, row->aim ? ", " : "", row->aim ? aim : "", row->aim ? ": " : "",
+               verdict(row));
     fflush(stdout);
 }
 

@@ -10,37 +10,33 @@
 
 enum { TURN = 16 };
 
-struct many {
-    struct player *player;
-    unsigned count;
-    uint64_t sent[PUBLISHERS_MAX], received[PUBLISHERS_MAX];
-    struct weir_publisher *publishers[PUBLISHERS_MAX];
-    struct weir_subscriber *subscriber;
-};
-
 static inline void need(int result)
 {
     if (__builtin_expect(result != 0, 0))
         give_up("weir: %s", weir_last_error());
 }
 
-/* Both processes count alike, whose turn it is. A message says whose it is, and which. */
+inline void many_send(struct many *many, struct weir_publisher *publisher, uint64_t which)
+{
+    size_t size = many->player->work.size_bytes;
+    unsigned char *bytes = many->player->source;
+    uint64_t number = many->sent[which]++;
+    memcpy(bytes, &which, 8);
+    memcpy(bytes + size - 8, &number, 8);
+    need(weir_publisher_send(publisher, bytes, size));
+}
+
 static void send_all(void *state, uint64_t messages)
 {
     struct many *many = state;
-    size_t size = many->player->work.size_bytes;
-    unsigned char *bytes = many->player->source;
     for (uint64_t i = 0; i < messages; i++) {
-        uint64_t which = i / TURN % many->count, number = many->sent[which]++;
-        memcpy(bytes, &which, 8);
-        memcpy(bytes + size - 8, &number, 8);
-        need(weir_publisher_send(many->publishers[which], bytes, size));
+        uint64_t which = i / TURN % many->count;
+        many_send(many, many->publishers[which], which);
     }
 }
 
-static void receive_all(void *state, uint64_t messages)
+void many_receive(struct many *many, uint64_t messages)
 {
-    struct many *many = state;
     size_t size = many->player->work.size_bytes;
     unsigned char *bytes = many->player->sink;
     for (uint64_t i = 0; i < messages; i++) {
@@ -51,6 +47,18 @@ static void receive_all(void *state, uint64_t messages)
         if (which >= many->count || number != many->received[which]++)
             give_up("%u publishers: a message is not the next one of its publisher", many->count);
     }
+}
+
+static void receive_all(void *state, uint64_t messages)
+{
+    many_receive(state, messages);
+}
+
+void many_subscribe(struct many *many, const char *name, uint32_t flags)
+{
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    options.flags = flags;
+    need(weir_subscriber_open(&many->subscriber, name, &options));
 }
 
 static void *open_members(struct player *player, struct many *many, unsigned count,
@@ -66,7 +74,7 @@ static void *open_members(struct player *player, struct many *many, unsigned cou
         need(weir_publisher_open(&many->publishers[i], name, &options));
     meet(player);
     if (player->role == 1)
-        need(weir_subscriber_open(&many->subscriber, name, &options));
+        many_subscribe(many, name, WEIR_CHANNEL_SPIN_ONLY);
     meet(player);
     for (unsigned i = 0; player->role == 0 && i < count; i++)
         need(weir_publisher_wait_subscribers(many->publishers[i], 1, WEIR_NEVER));
