@@ -76,8 +76,10 @@ int main(void)
     int status;
     pid_t child = fork();
     if (child == 0) {
-        clock_behind();
-        _exit(0);
+        int space = clock_behind();
+        _exit(setns(space, NEW_TIME) == 0
+                  ? 0
+                  : 77); /* not of a process with a thread, say a sanitizer's */
     }
     if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
         return 77;
