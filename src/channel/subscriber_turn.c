@@ -75,15 +75,23 @@ static inline uint64_t run_of(struct weir__lane *lane)
 }
 
 /*
- * Of a lane that was read; where its turn was over there is enough to read. So there is in one that may
- * be overrun, which has no turns: nothing of it is waited for.
+ * Whether as much was read of it as a turn takes: what stands next, if anything does, would end
+ * beyond it. One that may be overrun has no turns: nothing of it is waited for.
  */
+static bool is_turn_over(const struct weir__lane *lane)
+{
+    uint64_t header = weir__load_header(&lane->ring, lane->head);
+    uint64_t bytes = header != 0 ? weir__record_bytes(weir__record_length(header)) : 0;
+    return lane->is_validated || lane->head + bytes > lane->turn_end;
+}
+
+/* Of a lane that was read; where its turn is over there is enough to read. */
 static inline void count_run(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
     uint64_t run = run_of(lane);
     subscriber->run += run;
     subscriber->runs += run > 0;
-    subscriber->is_behind |= lane->head >= lane->turn_end;
+    subscriber->is_behind |= is_turn_over(lane);
 }
 
 static void look_away_from_all(struct weir_subscriber *subscriber)
