@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <weir/collect.h>
@@ -20,8 +19,6 @@
 #include "base/random.h"
 #include "segment/identity.h"
 #include "segment/mapped.h"
-
-#define SYS_FCHMODAT2 452 /* the same everywhere; headers before Linux 6.6 do not have it */
 
 /*
  * Each user's own. In a user namespace that has a /dev/shm from outside, its uids are not those that
@@ -232,106 +229,6 @@ static uid_t default_owner(const char *path)
     unsigned long number = strtoul(digits, NULL, 10);
     snprintf(name, sizeof name, "%s%lu", prefix, number);
     return number < (uid_t)-1 && strcmp(name, path) == 0 ? (uid_t)number : (uid_t)-1;
-}
-
-static bool is_empty(int directory)
-{
-    int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *listing = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!listing) {
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    struct dirent *entry;
-    do
-        entry = readdir(listing);
-    while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
-    closedir(listing);
-    return !entry;
-}
-
-/*
- * What root has just made where a user's names stand becomes that user's, who could do nothing in
- * it otherwise, also after root has left. By its descriptor, and only while it is root's and
- * empty: the user may have put another directory of root's in its place. Who may not give it away
- * (root of a user namespace that does not have that uid) keeps it.
- */
-static void give(int fd, uid_t owner)
-{
-    struct stat found;
-    if (owner != (uid_t)-1 && owner != 0 && geteuid() == 0 && fstat(fd, &found) == 0 &&
-        found.st_uid == 0 && is_empty(fd))
-        (void)!fchown(fd, owner, (gid_t)-1);
-}
-
-/* Whether nobody but this user, and root, can exchange what stands in it. */
-static bool is_ours_alone(int directory)
-{
-    struct stat found;
-    return fstat(directory, &found) == 0 && found.st_uid == geteuid() &&
-           (found.st_mode & 0022) == 0;
-}
-
-/*
- * The mode of what a descriptor of O_PATH leads to. By a call of Linux 6.6; before that through
- * /proc, which a process that has given up root's rights may not use.
- */
-static int set_mode(int fd, mode_t mode)
-{
-    char path[64];
-    if (syscall(SYS_FCHMODAT2, fd, "", mode, AT_EMPTY_PATH) == 0)
-        return 0;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return chmod(path, mode);
-}
-
-/*
- * Opens what mkdir has just made; no link that stands there by now is followed. A umask may have
- * taken the owner's rights, by which it would be opened: they come back first.
- */
-static int open_made(int parent, const char *name)
-{
-    struct stat found;
-    int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int result = fstat(fd, &found) == 0 ? 0 : -errno;
-    if (result == 0 && found.st_uid != geteuid())
-        result = -EBUSY; /* another user's by now */
-    if (result == 0 && (found.st_mode & 0700) != 0700 &&
-        set_mode(fd, (found.st_mode & 07777) | 0700) != 0)
-        result = -errno;
-    int opened = result == 0 ? openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (result == 0 && opened < 0)
-        result = -errno;
-    close(fd);
-    return result == 0 ? opened : result;
-}
-
-/* Where others may write, one of them may have exchanged it for another directory of ours. */
-static bool is_new(int parent, int fd)
-{
-    struct stat found;
-    return is_ours_alone(parent) || (fstat(fd, &found) == 0 && found.st_nlink <= 2 && is_empty(fd));
-}
-
-int weir__rundir_make(int parent, const char *name, uint32_t mode, uint32_t owner)
-{
-    if (mkdirat(parent, name, 0700) != 0)
-        return -errno;
-    int fd = open_made(parent, name);
-    int result = fd < 0 ? fd : is_new(parent, fd) ? 0 : -EBUSY;
-    if (result == 0)
-        give(fd, owner);
-    if (result == 0 && fchmod(fd, mode) != 0)
-        result = -errno;
-    if (result == 0)
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    unlinkat(parent, name, AT_REMOVEDIR);
-    return result == -ENOENT || result == -ENOTDIR || result == -ELOOP ? -EBUSY : result;
 }
 
 static int open_base(const char *path, bool is_default, bool create, struct stat *found)
