@@ -14,8 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "channel/ahead.h"
 #include "channel/layout.h"
 #include "channel/publisher.h"
 #include "channel/subscriber.h"
@@ -298,6 +300,54 @@ static void test_two_namespaces(void **state)
 
 /* --- memory of others, touched ahead ------------------------------------------------------- */
 
+/* How much of the ring that a subscriber has attached is in its page table, in KiB. */
+static long mapped_in(const struct weir_subscriber *subscriber)
+{
+    return smaps_field(subscriber->lanes[0]->ring.bytes, "Rss");
+}
+
+/* A large ring is brought in where its publisher has done so, and left alone where it only says so. */
+static void test_large_rings(void **state)
+{
+    (void)state;
+    uint64_t ring_bytes = UINT64_C(128) << 20;
+    struct weir_publisher *publisher = crowd_publisher(ring_bytes);
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+    assert_true(mapped_in(subscriber) >= (long)(ring_bytes >> 10));
+    weir_subscriber_close(subscriber);
+    assert_int_equal(madvise(publisher->ring, ring_bytes, MADV_REMOVE), 0);
+    subscriber = crowd_subscriber();
+    assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+    assert_true(mapped_in(subscriber) < (long)(ring_bytes >> 10) / 2);
+    weir_subscriber_close(subscriber);
+    weir_publisher_close(publisher);
+}
+
+/* Of another user's, who is asked for in another way, it is the same. */
+static void test_large_rings_of_others(void **state)
+{
+    (void)state;
+    uint64_t ring_bytes = UINT64_C(128) << 20;
+    struct weir_publisher *publisher = crowd_publisher(ring_bytes);
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+    struct weir__lane *lane = subscriber->lanes[0];
+    const struct weir__ahead foreign = { .id = weir__shown_id(lane->peer.shown, lane->peer.owner),
+                                         .is_wanted = true };
+    for (int is_empty = 0; is_empty < 2; is_empty++) {
+        if (is_empty)
+            assert_int_equal(madvise(publisher->ring, ring_bytes, MADV_REMOVE), 0);
+        assert_int_equal(madvise(lane->ring.bytes, ring_bytes, MADV_DONTNEED), 0);
+        assert_true(mapped_in(subscriber) < (long)(ring_bytes >> 10) / 2);
+        assert_result(weir__ahead_bring(&foreign, lane->peer.memory), 0);
+        bool is_left = mapped_in(subscriber) < (long)(ring_bytes >> 10) / 2;
+        assert_int_equal(is_left, is_empty);
+    }
+    weir_subscriber_close(subscriber);
+    weir_publisher_close(publisher);
+}
+
 /* What a lane, or a page, took of how much is touched unasked is there again for the next one. */
 static void test_what_is_left_is_given_back(void **state)
 {
@@ -351,6 +401,8 @@ int main(void)
         CROWD_TEST(test_put_out),
         CROWD_TEST(test_place_taken),
         CROWD_TEST(test_two_namespaces),
+        CROWD_TEST(test_large_rings),
+        CROWD_TEST(test_large_rings_of_others),
         CROWD_TEST(test_what_is_left_is_given_back),
         CROWD_TEST(test_what_is_refused_is_given_back),
     };

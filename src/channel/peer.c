@@ -2,9 +2,7 @@
 #include "channel/peer.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -13,33 +11,9 @@
 #include <weir/identity.h>
 
 #include "base/error.h"
+#include "channel/ahead.h"
 #include "segment/header.h"
-#include "segment/pages.h"
 #include "segment/sysv.h"
-
-/* Of more than this of others' memory, all together, only what is there already is touched ahead. */
-#define LARGE_BYTES (UINT64_C(64) << 20)
-
-/*
- * Whether all of a large segment is present already, so that to touch it all takes no
- * memory: a liar's may be of terabytes, and empty. What cannot be known is "no".
- */
-static bool is_present(int id)
-{
-    char line[256];
-    int found = -1;
-    unsigned long size = 1, present = 0, swapped = 0;
-    FILE *table = fopen("/proc/sysvipc/shm", "re");
-    if (!table)
-        return false;
-    while (found != id && fgets(line, sizeof line, table)) {
-        if (sscanf(line, "%*d %d %*o %lu %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %lu %lu", &found,
-                   &size, &present, &swapped) != 4)
-            found = -1;
-    }
-    fclose(table);
-    return found == id && present + swapped >= size;
-}
 
 /*
  * What was shown is not what the owner should show. Between our looks at the owner and at the
@@ -61,48 +35,35 @@ uint64_t weir__lane_most_bytes(void)
                                  : INT64_MAX;
 }
 
-/* Whether all of it is to be touched ahead, although it may not be there. */
-static bool is_affordable(uint64_t *touched_bytes, uint64_t bytes)
-{
-    if (*touched_bytes + bytes > LARGE_BYTES)
-        return false;
-    *touched_bytes += bytes;
-    return true;
-}
-
-/* Before it is attached: what the kernel says of its size, and whether to touch all of it. */
-static bool is_small_enough(int id, const struct weir__wanted *wanted, bool *is_prefaulted)
+/* Before it is attached: what the kernel says of its size, and whether to bring it in. */
+static bool is_small_enough(int id, const struct weir__wanted *wanted, struct weir__ahead *ahead)
 {
     struct weir__error_saved saved;
     struct shmid_ds found;
     weir__error_save(&saved);
     int result = weir__shm_stat(id, &found);
     weir__error_restore(&saved);
+    *ahead = (struct weir__ahead){ .id = id };
     if (result != 0)
         return true; /* the attach says why */
     if (found.shm_segsz > wanted->most_bytes + WEIR__HEADER_BYTES)
         return false;
-    *is_prefaulted = wanted->touched_bytes &&
-                     (is_affordable(wanted->touched_bytes, found.shm_segsz) || is_present(id));
+    *ahead = weir__ahead_of(id, &found, wanted->touched_bytes);
     return true;
 }
 
-/* Its first words, once it is known that they can be read; and all of it touched ahead. */
-static int read_member(struct weir_segment *memory, uint64_t least_bytes, bool is_prefaulted,
-                       struct weir__member_shm *member)
+/* Its first words, once it is known that they can be read; and it is brought in. */
+static int read_member(struct weir_segment *memory, uint64_t least_bytes,
+                       const struct weir__ahead *ahead, struct weir__member_shm *member)
 {
-    uint32_t pages;
-    uint64_t size_bytes = weir_segment_size(memory);
     *member = (struct weir__member_shm){ .magic = 0 };
-    if (size_bytes < least_bytes)
+    if (weir_segment_size(memory) < least_bytes)
         return 0;
     int result = weir__refuse_huge_pages(memory);
     if (result != 0)
         return result;
     memcpy(member, weir_segment_data(memory), sizeof *member);
-    return is_prefaulted ? weir__pages_apply(weir_segment_data(memory), size_bytes,
-                                             WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_PREFAULT, &pages)
-                         : 0;
+    return weir__ahead_bring(ahead, memory);
 }
 
 uint32_t weir__peer_trust(const struct weir__side *side)
@@ -135,13 +96,13 @@ int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
                        const struct weir__wanted *wanted,
                        const struct weir_segment_options *options, struct weir__member_shm *member)
 {
-    bool is_prefaulted = false;
+    struct weir__ahead ahead;
     uint64_t touched_bytes = wanted->touched_bytes ? *wanted->touched_bytes : 0;
-    if (!is_small_enough(id, wanted, &is_prefaulted))
+    if (!is_small_enough(id, wanted, &ahead))
         return -EPROTO;
     int result = weir_segment_open(memory, weir_by_id(id), 0, options);
     if (result == 0) {
-        result = read_member(*memory, wanted->least_bytes, is_prefaulted, member);
+        result = read_member(*memory, wanted->least_bytes, &ahead, member);
         if (result == 0 && (member->magic != wanted->magic || member->owner != owner))
             result = -EPROTO;
         if (result != 0)
