@@ -75,14 +75,14 @@ static inline uint64_t run_of(struct weir__lane *lane)
 }
 
 /*
- * Whether as much was read of it as a turn takes: what stands next, if anything does, would end
- * beyond it. One that may be overrun has no turns: nothing of it is waited for.
+ * Whether as much was read of it as a turn takes, or its lap had: what stands next, if anything does, would
+ * end beyond that. So it is of one that may be overrun, which has no turns: nothing of it is waited for.
  */
 static bool is_turn_over(const struct weir__lane *lane)
 {
     uint64_t header = weir__load_header(&lane->ring, lane->head);
     uint64_t bytes = header != 0 ? weir__record_bytes(weir__record_length(header)) : 0;
-    return lane->is_validated || lane->head + bytes > lane->turn_end;
+    return lane->head + bytes > lane->stop;
 }
 
 /* Of a lane that was read; where its turn is over there is enough to read. */
