@@ -21,6 +21,7 @@ static const char help[] =
     "member of it: takes no place, and writes nothing that others see. No publisher\n"
     "waits for it, or knows of it; so it can slow nobody, and misses messages when\n"
     "it is too slow itself, or is stopped. How many is told at the end.\n"
+    "CHANNEL must be there: who is no member makes none, and does not wait for one.\n"
     "\n"
     "Needs the right to read the publishers' memory; whoever may not be read is told\n"
     "of, and left out. ('weir sub' takes part, and gets every message; 'weir top' and\n"
