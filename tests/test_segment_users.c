@@ -244,6 +244,36 @@ static void test_modes(void **state)
     }
 }
 
+static void create_without_rights(void *argument)
+{
+    static const uint32_t modes[] = { 0400, 0200, 0040, 0606 };
+    (void)argument;
+    become(OTHER_UID);
+    for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+        struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+        struct weir_segment *segment;
+        struct weir_object object = { .size = sizeof object };
+        char texts[300];
+        options.lifetime = WEIR_PERSISTENT;
+        options.mode = modes[i];
+        CHECK_RESULT(weir_segment_create(&segment, weir_by_key(TEST_KEY), 1, &options), 0);
+        *(char *)weir_segment_data(segment) = 1;
+        weir_segment_close(segment);
+        CHECK_RESULT(weir_inspect_one(weir_by_key(TEST_KEY), 0, &object, texts, sizeof texts), 0);
+        CHECK(object.mode == modes[i]);
+        CHECK_RESULT(weir_segment_remove(weir_by_key(TEST_KEY)), 0);
+    }
+}
+
+/* A mode that forbids its creator to come back does not forbid it to create. */
+static void test_modes_without_the_creators_rights(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    in_child(create_without_rights, NULL);
+}
+
 static void test_set_gid(void **state)
 {
     (void)state;
@@ -557,6 +587,7 @@ int main(void)
         cmocka_unit_test_teardown(test_changed_owner, fixture_check),
         cmocka_unit_test_teardown(test_gift_is_refused, fixture_check),
         cmocka_unit_test_teardown(test_modes, fixture_check),
+        cmocka_unit_test_teardown(test_modes_without_the_creators_rights, fixture_check),
         cmocka_unit_test_teardown(test_set_gid, fixture_check),
         cmocka_unit_test_teardown(test_one_writer, fixture_check),
         cmocka_unit_test_teardown(test_one_writer_modes, fixture_check),
