@@ -222,6 +222,23 @@ untouched() {
     [ "$output" = unset ]
 }
 
+@test "a command that was asked to end has not died, whatever asked it" {
+    local name
+    ulimit -c 0 # of SIGQUIT
+    for name in TERM INT HUP QUIT PIPE; do
+        run "$WEIR" lock lock/one -- sh -c "trap - $name; kill -$name \$\$"
+        [ "$status" -eq $((128 + $(kill -l "$name"))) ]
+        works "$WEIR" lock lock/one -- sh -c 'echo "${WEIR_OWNER_DIED-unset}"'
+        [ "$output" = unset ]
+    done
+    for name in ABRT SEGV USR1; do
+        run "$WEIR" lock lock/one -- sh -c "kill -$name \$\$"
+        [ "$status" -eq $((128 + $(kill -l "$name"))) ]
+        works "$WEIR" lock -q lock/one -- sh -c 'echo "${WEIR_OWNER_DIED-unset}"'
+        [ "$output" = 1 ]
+    done
+}
+
 # is_over PID: it runs no more; who has no parent that waits stays a zombie.
 is_over() {
     local line
