@@ -92,6 +92,17 @@ ends_with() {
     works "$WEIR" rm "key:$key"
 }
 
+@test "zeros of another size, by key, are somebody else's" {
+    local key=0x7bb7 size
+    for size in 39 41 103 105 4096; do
+        works "$WEIR" create "key:$key" --size "$size"
+        refused 1 "has $size bytes, and" "$WEIR" lock "key:$key" -- true
+        refused 1 "has $size bytes, and" "$WEIR" sem "key:$key" post
+        "$WEIR" read "key:$key" | cmp - <(head -c "$size" /dev/zero)
+        works "$WEIR" rm "key:$key"
+    done
+}
+
 # holding TEXT BYTES: a segment of so many bytes with that in it, by $key; and what it holds.
 holding() {
     works "$WEIR" create "key:$key" --size "$2"
