@@ -241,6 +241,17 @@ cure() {
     works "$WEIR" rm make/before
 }
 
+@test "another user's sticky directory is left as it is: the cure is one inside it" {
+    nobody_can
+    local path="$nobody_folder/sticky"
+    mkdir "$path"
+    chown 0:65534 "$path"
+    chmod 1770 "$path"
+    run bash -c "$(declare -f as_nobody nobody_can); nobody_folder='$nobody_folder'
+        WEIR_DIR='$path' as_nobody doctor -J | jq -r '.findings[] | select(.name == \"run directory\").cure'"
+    [ "$output" = "mkdir -m 700 '$path/weir-65534' && export WEIR_DIR='$path/weir-65534'" ]
+}
+
 @test "in a user namespace no cure takes away what may be root's outside" {
     alone
     [ -z "${WEIR_DIR:-}" ] || skip "WEIR_DIR is set"
