@@ -23,6 +23,7 @@
 #include "segment/semset.h"
 
 #define OBJECT_BYTES 100
+#define STRANGERS_KEY 0x57a9e125
 
 static int ask(struct weir_ref ref, uint32_t type, struct weir_object *object)
 {
@@ -149,6 +150,42 @@ static void test_a_name_whose_numbers_were_taken(void **state)
     clear_everything();
 }
 
+/* --- what another user makes -------------------------------------------------------------- */
+
+static void hold_unnamed(struct companion *companion, void *argument)
+{
+    (void)argument;
+    become(OTHER_UID);
+    CHECK(shmget(STRANGERS_KEY, OBJECT_BYTES, IPC_CREAT | IPC_EXCL | 0600) >= 0);
+    companion_arrive(companion);
+}
+
+static void expect_state(void *argument)
+{
+    struct weir_object object;
+    become(THIRD_UID);
+    CHECK(setenv("WEIR_DIR", fixture_path("thirds"), 1) == 0);
+    CHECK_RESULT(ask(weir_by_key(STRANGERS_KEY), WEIR_OBJECT_SEGMENT, &object), 0);
+    CHECK(object.attached == 0 && object.state == *(const uint32_t *)argument);
+}
+
+/* That nobody may send its maker a signal does not say that it is dead. */
+static void test_a_strangers_segment(void **state)
+{
+    struct companion maker;
+    uint32_t idle = WEIR_STATE_IDLE, orphan = WEIR_STATE_ORPHAN;
+    (void)state;
+    if (!has_other_users())
+        skip();
+    companion_start(&maker, hold_unnamed, NULL);
+    companion_meet(&maker);
+    in_child(expect_state, &idle);
+    companion_release(&maker);
+    assert_int_equal(companion_end(&maker), 0);
+    in_child(expect_state, &orphan);
+    clear_everything();
+}
+
 /* --- a run directory that a stranger made ------------------------------------------------- */
 
 static const char *default_directory(uid_t uid)
@@ -247,9 +284,8 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_teardown(function, fixture_check)
     const struct CMUnitTest tests[] = {
-        TEST(test_the_index_of_a_removed_segment),
-        TEST(test_the_index_of_a_removed_set),
-        TEST(test_a_name_whose_numbers_were_taken),
+        TEST(test_the_index_of_a_removed_segment),  TEST(test_the_index_of_a_removed_set),
+        TEST(test_a_name_whose_numbers_were_taken), TEST(test_a_strangers_segment),
         TEST(test_a_strangers_run_directory),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_end);

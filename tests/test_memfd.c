@@ -25,6 +25,9 @@
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
 
 static const char *self; /* this program's file */
 
@@ -67,6 +70,24 @@ static void test_nobody_changes_its_size(void **state)
     assert_int_equal(errno, EPERM);
     assert_result(weir_segment_lookup(weir_by_fd(fd), &stat), 0);
     assert_int_equal(stat.size_bytes, 10000);
+    weir_segment_close(segment);
+}
+
+/* As a kernel that knows of it says of a file of the test's own (Linux 6.3): no right to that comes. */
+static void test_nobody_may_execute_it(void **state)
+{
+    (void)state;
+    int known = memfd_create("known", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+    if (known < 0)
+        skip();
+    close(known);
+    struct weir_segment *segment = make(10000, 0);
+    struct stat found;
+    int fd = weir_segment_fd(segment);
+    assert_int_equal(fchmod(fd, 0700), -1);
+    assert_int_equal(errno, EPERM);
+    assert_true(fstat(fd, &found) == 0 && (found.st_mode & 0111) == 0);
+    assert_int_equal(fchmod(fd, 0640), 0); /* its other rights are its owner's to give */
     weir_segment_close(segment);
 }
 
@@ -544,6 +565,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_nobody_changes_its_size),
+        TEST(test_nobody_may_execute_it),
         TEST(test_open_by_descriptor),
         TEST(test_what_is_refused),
         TEST(test_a_refusal_takes_no_locks),

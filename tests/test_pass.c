@@ -106,6 +106,35 @@ static void test_several_in_their_order(void **state)
     }
 }
 
+/* Linux 6.5; older headers lack the name. */
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
+/* A receiver that asked for the sender's pidfd gets one with each message: it does not stay open. */
+static void test_a_pidfd_comes_along(void **state)
+{
+    (void)state;
+    int ends[2], on = 1;
+    struct weir_segment *received = NULL;
+    pair(SOCK_SEQPACKET, ends);
+    bool is_known = setsockopt(ends[1], SOL_SOCKET, SO_PASSPIDFD, &on, sizeof on) == 0;
+    struct weir_segment *segment = make("sent");
+    unsigned descriptors = descriptors_now();
+    for (int i = 0; i < 3; i++) {
+        assert_result(weir_segment_send(ends[0], segment), 0);
+        assert_result(weir_segment_receive(&received, ends[1], 0, NULL), 0);
+        assert_string_equal(weir_segment_data(received), "sent");
+        weir_segment_close(received);
+        assert_int_equal(descriptors_now(), descriptors);
+    }
+    weir_segment_close(segment);
+    close(ends[0]);
+    close(ends[1]);
+    if (!is_known)
+        skip();
+}
+
 /* Sent on by who received it; a receiver that asked for credentials; one writer. */
 static void test_on_and_on(void **state)
 {
@@ -429,6 +458,7 @@ int main(void)
         TEST(test_over_every_socket),
         TEST(test_the_sender_may_go_at_once),
         TEST(test_several_in_their_order),
+        TEST(test_a_pidfd_comes_along),
         TEST(test_on_and_on),
         TEST(test_garbage),
         TEST(test_a_socket_that_lingers),

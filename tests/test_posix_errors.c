@@ -481,11 +481,41 @@ static void in_a_container(void *argument)
     CHECK_RESULT(weir_segment_create(&segment, ref, 7, &options), 0);
 }
 
+static void expect_pages(uint32_t pages)
+{
+    struct weir_segment_options options = persistent_options();
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    struct weir_segment *segment = NULL;
+    options.flags = WEIR_SEGMENT_HUGE_PAGES;
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_posix("/pages"), 1, &options), 0);
+    CHECK_RESULT(weir_segment_stat(segment, &stat), 0);
+    CHECK(stat.pages == pages);
+    weir_segment_close(segment);
+}
+
+/* Of several on top of each other the last one says what pages there are. */
+static void in_one_of_huge_pages(void *argument)
+{
+    (void)argument;
+    mount_shm("size=8m,mode=1777");
+    expect_pages(WEIR_PAGES_NORMAL);
+    if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=8m,mode=1777,huge=within_size") != 0)
+        return; /* this kernel has none */
+    expect_pages(WEIR_PAGES_TRANSPARENT);
+    mount_shm("size=8m,mode=1777");
+    expect_pages(WEIR_PAGES_NORMAL);
+    mount_shm("size=8m,mode=1777,huge=never");
+    expect_pages(WEIR_PAGES_NORMAL);
+    mount_shm("size=8m,mode=1777,huge=advise");
+    expect_pages(WEIR_PAGES_TRANSPARENT);
+}
+
 static void test_shm(void **state)
 {
     (void)state;
-    void (*const rows[])(void *) = { in_a_small_one,   open_holes, in_one_without_files,
-                                     in_one_read_only, in_none,    without_proc };
+    void (*const rows[])(void *) = { in_a_small_one,      open_holes, in_one_without_files,
+                                     in_one_read_only,    in_none,    without_proc,
+                                     in_one_of_huge_pages };
     if (status_in_child(try_mount, NULL) != 0)
         skip();
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)

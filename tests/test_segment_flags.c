@@ -222,6 +222,34 @@ static void test_lock(void **state)
     assert_int_equal(smaps_field(data, "Size"), -1);
 }
 
+static void expect_locked(const struct weir_segment *segment, uint32_t locked)
+{
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    assert_result(weir_segment_stat(segment, &stat), 0);
+    assert_true(stat.locked == locked && stat.mode == 0600);
+    assert_result(weir_segment_lookup(weir_by_id(stat.id), &stat), 0);
+    assert_true(stat.locked == locked && stat.mode == 0600);
+}
+
+/* Locked for all that have it, by whoever may: what the kernel notes beside the mode is none of it. */
+static void test_locked_by_shmctl(void **state)
+{
+    (void)state;
+    struct weir_segment *segment = make(weir_private(), 4096, 0);
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    assert_result(weir_segment_stat(segment, &stat), 0);
+    expect_locked(segment, 0);
+    bool can = shmctl(stat.id, SHM_LOCK, NULL) == 0;
+    if (can) {
+        expect_locked(segment, 1);
+        assert_int_equal(shmctl(stat.id, SHM_UNLOCK, NULL), 0);
+        expect_locked(segment, 0);
+    }
+    weir_segment_close(segment);
+    if (!can)
+        skip();
+}
+
 /* For other users: a directory of theirs to have names in. */
 static void own_directory(uid_t uid)
 {
@@ -489,6 +517,7 @@ int main(void)
         cmocka_unit_test_teardown(test_prefaulted_are_kept, fixture_check),
         cmocka_unit_test_teardown(test_prefault_keeps_contents, fixture_check),
         cmocka_unit_test_teardown(test_lock, fixture_check),
+        cmocka_unit_test_teardown(test_locked_by_shmctl, fixture_check),
         cmocka_unit_test_teardown(test_lock_over_limit, fixture_check),
         cmocka_unit_test_teardown(test_huge_pages_fall_back, fixture_check),
         cmocka_unit_test_teardown(test_huge_pages_real, fixture_check),

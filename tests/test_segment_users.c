@@ -244,6 +244,36 @@ static void test_modes(void **state)
     }
 }
 
+static void create_without_rights(void *argument)
+{
+    static const uint32_t modes[] = { 0400, 0200, 0040, 0606 };
+    (void)argument;
+    become(OTHER_UID);
+    for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+        struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+        struct weir_segment *segment;
+        struct weir_object object = { .size = sizeof object };
+        char texts[300];
+        options.lifetime = WEIR_PERSISTENT;
+        options.mode = modes[i];
+        CHECK_RESULT(weir_segment_create(&segment, weir_by_key(TEST_KEY), 1, &options), 0);
+        *(char *)weir_segment_data(segment) = 1;
+        weir_segment_close(segment);
+        CHECK_RESULT(weir_inspect_one(weir_by_key(TEST_KEY), 0, &object, texts, sizeof texts), 0);
+        CHECK(object.mode == modes[i]);
+        CHECK_RESULT(weir_segment_remove(weir_by_key(TEST_KEY)), 0);
+    }
+}
+
+/* A mode that forbids its creator to come back does not forbid it to create. */
+static void test_modes_without_the_creators_rights(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    in_child(create_without_rights, NULL);
+}
+
 static void test_set_gid(void **state)
 {
     (void)state;
@@ -510,6 +540,45 @@ static void test_removed_while_attached(void **state)
     }
 }
 
+static void remove_where_nothing_goes(void *argument)
+{
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segment;
+    char entry[4200];
+    (void)argument;
+    CHECK(mkdir(fixture_path("own"), 0700) == 0);
+    CHECK(chown(fixture_path("own"), OTHER_UID, OTHER_UID) == 0);
+    become(OTHER_UID);
+    CHECK(setenv("WEIR_DIR", fixture_path("own"), 1) == 0);
+    options.lifetime = WEIR_PERSISTENT;
+    options.semaphores = 1;
+    CHECK_RESULT(weir_segment_create(&segment, weir_by_name("kept"), 1, &options), 0);
+    weir_segment_close(segment);
+    snprintf(entry, sizeof entry, "%s/kept", run_directory());
+    const char *paths[] = { entry, run_directory() };
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        struct stat found;
+        CHECK(stat(paths[i], &found) == 0 && chmod(paths[i], 0500) == 0);
+        CHECK_RESULT(weir_segment_remove(weir_by_name("kept")), -EACCES);
+        CHECK(strstr(weir_last_error(), "cannot take the name 'kept' away"));
+        CHECK_RESULT(weir_segment_open(&segment, weir_by_name("kept"), 1, NULL), 0);
+        CHECK_RESULT(weir_semset_post(weir_segment_semset(segment), 0, 0), 0);
+        weir_segment_close(segment);
+        CHECK(chmod(paths[i], found.st_mode & 07777) == 0);
+    }
+    CHECK_RESULT(weir_segment_remove(weir_by_name("kept")), 0);
+}
+
+/* Where the name cannot follow, its segment stays as well. */
+static void test_refused_removal_takes_nothing(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    in_child(remove_where_nothing_goes, NULL);
+    assert_int_equal(rmdir(fixture_path("own")), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -518,6 +587,7 @@ int main(void)
         cmocka_unit_test_teardown(test_changed_owner, fixture_check),
         cmocka_unit_test_teardown(test_gift_is_refused, fixture_check),
         cmocka_unit_test_teardown(test_modes, fixture_check),
+        cmocka_unit_test_teardown(test_modes_without_the_creators_rights, fixture_check),
         cmocka_unit_test_teardown(test_set_gid, fixture_check),
         cmocka_unit_test_teardown(test_one_writer, fixture_check),
         cmocka_unit_test_teardown(test_one_writer_modes, fixture_check),
@@ -526,6 +596,7 @@ int main(void)
         cmocka_unit_test_teardown(test_killed_users_set_is_collected, fixture_check),
         cmocka_unit_test_teardown(test_semaphores_of_a_segment, fixture_check),
         cmocka_unit_test_teardown(test_removed_while_attached, fixture_check),
+        cmocka_unit_test_teardown(test_refused_removal_takes_nothing, fixture_check),
     };
     return cmocka_run_group_tests_name("segment_users", tests, fixture_start, fixture_end);
 }

@@ -68,6 +68,7 @@ static void check_by(struct weir_ref ref, uint32_t extra)
     assert_int_equal(stat.cuid, geteuid());
     assert_int_equal(semctl(stat.id, 0, IPC_STAT, (union weir__semun){ .buf = &kernel }), 0);
     assert_int_equal(kernel.sem_nsems, 3 + extra);
+    assert_true(stat.sem_otime == kernel.sem_otime && stat.sem_ctime == kernel.sem_ctime);
     for (uint32_t i = 0; i < 3; i++)
         assert_int_equal(weir_semset_value(set, i), first_values[i]);
     assert_result(weir_semset_value(set, 3), -EINVAL);
@@ -286,6 +287,7 @@ static void operations(void **state)
     assert_result(weir_semset_wait_until(set, 0, 0, 0), 0);
     assert_result(weir_semset_wait_until(set, 0, 0, INT64_MIN), 0);
     assert_result(weir_semset_wait_until(set, 1, 0, 0), -ETIMEDOUT);
+    assert_result(weir_semset_wait_until(set, 1, 0, INT64_MIN), -ETIMEDOUT);
     int64_t start_ns = weir_now_ns();
     assert_result(weir_semset_wait_until(set, 1, 0, start_ns + 5000000), -ETIMEDOUT);
     assert_true(weir_now_ns() >= start_ns + 5000000);
@@ -301,6 +303,7 @@ static void several_at_once_or_none(void **state)
     assert_result(weir_semset_try_op(set, both, 2), -EAGAIN);
     assert_int_equal(weir_semset_value(set, 0), 4);
     assert_result(weir_semset_op_until(set, both, 2, weir_now_ns() + 1000000), -ETIMEDOUT);
+    assert_result(weir_semset_op_until(set, both, 2, INT64_MIN), -ETIMEDOUT);
     assert_int_equal(weir_semset_value(set, 0), 4);
     assert_result(weir_semset_op(set, order, 3), 0);
     assert_int_equal(weir_semset_value(set, 1), 1);

@@ -193,6 +193,17 @@ teardown() {
     as_nobody rm make/one
 }
 
+@test "a name of another namespace is told of, and one that an earlier boot has left is not" {
+    local boot
+    boot=$(cat /proc/sys/kernel/random/boot_id)
+    export WEIR_DIR=$PWD/run
+    mkdir -p "run/ipc-17-${boot//[0-9a-f]/0}/make,one"
+    refused 1 "named 'make/one': 'weir list' shows what there is" "$WEIR" info make/one
+    mkdir -p "run/ipc-17-$boot/make,one"
+    refused 1 "named 'make/one' in this IPC namespace, but one in the namespace 17$" \
+        "$WEIR" info make/one
+}
+
 @test "another user's run directory is refused" {
     nobody_can
     alone

@@ -44,6 +44,40 @@ cure() {
     [ "$(level 'POSIX segments')" = note ]
     [[ "$("$WEIR" doctor)" == *'POSIX segments'*'2 of yours take 8K of memory'* ]]
     works "$WEIR" rm posix:/one posix:/two
+    # Another user's are that user's to look after.
+    nobody_can
+    chmod 1777 /dev/shm
+    as_nobody create posix:/three --size 8K
+    [ "$(level 'POSIX segments')" = ok ]
+    works "$WEIR" rm posix:/three
+}
+
+@test "what a killed process left is told as that, and a set without its segment as nobody's" {
+    alone
+    [ "$(level leftovers)" = ok ]
+    [ "$(level orphans)" = ok ]
+    hold doctor/dead
+    [ "$(level leftovers)" = ok ]
+    [ "$(level orphans)" = ok ]
+    kill_holder
+    [ "$(level leftovers)" = note ]
+    [ "$(level orphans)" = note ]
+    [[ "$("$WEIR" doctor)" == *'nobody uses 1 of the segments and sets (0B in all)'* ]]
+    sh -c "$(cure leftovers)" >/dev/null 2>&1
+    [ "$(level leftovers)" = ok ]
+    [ "$(level orphans)" = ok ]
+}
+
+@test "a limit on locked memory has the cure that its user can do" {
+    nobody_can
+    memlock() {
+        as_nobody doctor -J | jq -r '.findings[] | select(.name == "memlock") | .level, .finding, .cure'
+    }
+    bash -c 'ulimit -Sl 64 && ulimit -Hl 128' || skip "limits cannot be set here"
+    run eval 'ulimit -Sl 64; ulimit -Hl 128; memlock'
+    [[ "$output" == $'note\n64K may be locked'*$'\nulimit -l $(ulimit -H -l)' ]]
+    run eval 'ulimit -l 64; memlock'
+    [[ "$output" == $'note\n64K may be locked'*'sudo tee /etc/security/limits.d/'* ]]
 }
 
 @test "the exit status says whether there is a problem" {
@@ -58,6 +92,13 @@ cure() {
     run "$WEIR" doctor -J
     [ "$status" -eq 1 ]
     rm /dev/shm/full
+    umount /dev/shm
+    # Full of files, of which none takes any room.
+    mount -t tmpfs -o size=100m,nr_inodes=3 tmpfs /dev/shm
+    : >/dev/shm/one
+    [ "$(level /dev/shm)" = ok ]
+    : >/dev/shm/two
+    [ "$(level /dev/shm)" = problem ]
     umount /dev/shm
 }
 
@@ -119,6 +160,16 @@ cure() {
     mkdir -p /run/systemd/logind.conf.d /etc/systemd/logind.conf.d
     printf '[Other]\nRemoveIPC=no\n[Login]\nRemoveIPC=yes\n' >/run/systemd/logind.conf.d/50-a.conf
     [[ "$(setting)" == 'warning yes (/run/systemd/logind.conf.d/50-a.conf)'* ]]
+    printf '[Login]\nRemoveIPC=yes\n[Other]\nRemoveIPC=no\n' >/run/systemd/logind.conf.d/50-a.conf
+    [[ "$(setting)" == 'warning yes (/run/systemd/logind.conf.d/50-a.conf)'* ]]
+    # The system's users, to the last of them, are spared.
+    most=$(awk '$1 == "SYS_UID_MAX" { most = $2 } END { print most ? most : 999 }' /etc/login.defs)
+    for uid in "$most" $((most + 1)); do
+        run setpriv --reuid "$uid" --regid 65534 --clear-groups "$nobody_folder/weir" doctor
+        [[ "$output" == *'RemoveIPC'*' yes (/run/systemd/logind.conf.d/50-a.conf)'* ]]
+        [ "$uid" -gt "$most" ] || [[ "$output" == *'not for a system user as you are'* ]]
+        [ "$uid" -le "$most" ] || [[ "$output" != *'a system user'* ]]
+    done
     # The same name in /etc hides it, whatever is in it.
     : >/etc/systemd/logind.conf.d/50-a.conf
     [[ "$(setting)" == 'ok no (/etc/systemd/logind.conf)'* ]]
@@ -188,6 +239,17 @@ cure() {
     sh -c "$(cure 'run directory')"
     [ "$(level 'run directory')" = ok ]
     works "$WEIR" rm make/before
+}
+
+@test "another user's sticky directory is left as it is: the cure is one inside it" {
+    nobody_can
+    local path="$nobody_folder/sticky"
+    mkdir "$path"
+    chown 0:65534 "$path"
+    chmod 1770 "$path"
+    run bash -c "$(declare -f as_nobody nobody_can); nobody_folder='$nobody_folder'
+        WEIR_DIR='$path' as_nobody doctor -J | jq -r '.findings[] | select(.name == \"run directory\").cure'"
+    [ "$output" = "mkdir -m 700 '$path/weir-65534' && export WEIR_DIR='$path/weir-65534'" ]
 }
 
 @test "in a user namespace no cure takes away what may be root's outside" {

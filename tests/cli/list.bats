@@ -102,6 +102,41 @@ teardown() {
     works "$WEIR" rm posix:/$'a\x1b[2Jb\nc\\d e' posix:/$'\xc2\x9b\xff\xc3\xa4'
 }
 
+@test "of bytes that are no UTF-8 each is written out, and what is beside them is not" {
+    # U+D7FF, U+E000 and U+10FFFF; half of a pair, long forms, above the last one, too few bytes.
+    local name path good=$'\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf'
+    rm /dev/shm/film
+    for name in '\xed\xa0\x80' '\xed\xbf\xbf' '\xe0\x9f\xbf' '\xf0\x8f\xbf\xbf' \
+        '\xf4\x90\x80\x80' '\xc1\xbf' '\xf5\x80\x80\x80' '\xe2\x82'; do
+        path=/dev/shm/$(printf '%b' "$name")$good
+        : >"$path"
+        works "$WEIR" list --noheadings -pro NAME
+        [ "$output" = "/$name$good" ]
+        rm "$path"
+    done
+}
+
+@test "sizes are shown to a tenth of their unit, and whole where that is no tenth" {
+    local bytes shown
+    while read -r bytes shown; do
+        truncate -s "$bytes" /dev/shm/film
+        works "$WEIR" list --noheadings -pro SIZE
+        [ "$output" = "$shown" ]
+    done <<'END'
+0 0B
+1023 1023B
+1024 1K
+1100 1.1K
+1996 1.9K
+1997 2K
+2047 2K
+1048524 1023.9K
+1048576 1M
+1572864 1.5M
+1073741824 1G
+END
+}
+
 @test "a segment of a living creator is idle, and shows its command" {
     command -v python3 >/dev/null || skip "no python3"
     coproc holder { exec python3 -c '

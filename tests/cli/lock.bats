@@ -92,6 +92,17 @@ ends_with() {
     works "$WEIR" rm "key:$key"
 }
 
+@test "zeros of another size, by key, are somebody else's" {
+    local key=0x7bb7 size
+    for size in 39 41 103 105 4096; do
+        works "$WEIR" create "key:$key" --size "$size"
+        refused 1 "has $size bytes, and" "$WEIR" lock "key:$key" -- true
+        refused 1 "has $size bytes, and" "$WEIR" sem "key:$key" post
+        "$WEIR" read "key:$key" | cmp - <(head -c "$size" /dev/zero)
+        works "$WEIR" rm "key:$key"
+    done
+}
+
 # holding TEXT BYTES: a segment of so many bytes with that in it, by $key; and what it holds.
 holding() {
     works "$WEIR" create "key:$key" --size "$2"
@@ -220,6 +231,23 @@ untouched() {
     [ "$status" -eq 137 ]
     works "$WEIR" lock lock/one -- sh -c 'echo "${WEIR_OWNER_DIED-unset}"'
     [ "$output" = unset ]
+}
+
+@test "a command that was asked to end has not died, whatever asked it" {
+    local name
+    ulimit -c 0 # of SIGQUIT
+    for name in TERM INT HUP QUIT PIPE; do
+        run "$WEIR" lock lock/one -- sh -c "trap - $name; kill -$name \$\$"
+        [ "$status" -eq $((128 + $(kill -l "$name"))) ]
+        works "$WEIR" lock lock/one -- sh -c 'echo "${WEIR_OWNER_DIED-unset}"'
+        [ "$output" = unset ]
+    done
+    for name in ABRT SEGV USR1; do
+        run "$WEIR" lock lock/one -- sh -c "kill -$name \$\$"
+        [ "$status" -eq $((128 + $(kill -l "$name"))) ]
+        works "$WEIR" lock -q lock/one -- sh -c 'echo "${WEIR_OWNER_DIED-unset}"'
+        [ "$output" = 1 ]
+    done
 }
 
 # is_over PID: it runs no more; who has no parent that waits stays a zombie.

@@ -59,6 +59,33 @@ teardown() {
     python3 -c 'import ctypes; ctypes.CDLL(None).semget(0x7bb5, 1, 0o1600)'
     works "$WEIR" rm -ms key:0x7bb5
     refused 1 'no segment and no' "$WEIR" info key:0x7bb5
+    # Of both one is not there: the other one goes, and that is told.
+    "$WEIR" create key:0x7bb5 --size 1
+    refused 1 'no semaphore set' "$WEIR" rm -ms key:0x7bb5
+    python3 -c 'import ctypes; ctypes.CDLL(None).semget(0x7bb5, 1, 0o1600)'
+    refused 1 'no segment' "$WEIR" rm -ms key:0x7bb5
+    refused 1 'no segment and no' "$WEIR" info key:0x7bb5
+    "$WEIR" create key:0x7bb5 --size 1
+    works "$WEIR" rm -fms key:0x7bb5
+    refused 1 'no segment and no' "$WEIR" info key:0x7bb5
+}
+
+@test "a mutex that another user holds is kept from root, too" {
+    nobody_can
+    alone
+    mkdir -m 0777 "$nobody_folder/work"
+    cd "$nobody_folder/work"
+    # Not as_nobody, whose pid would be that of a shell around it.
+    setpriv --reuid 65534 --regid 65534 --clear-groups "$nobody_folder/weir" \
+        lock rm/one -- sh -c 'echo >held; exec sleep 60' 3>&- &
+    local holder=$!
+    until [ -e held ]; do read -rt 0.01 <> <(:) || true; done
+    WEIR_DIR=/dev/shm/weir-65534 refused 1 "'rm/one' is held by process $holder: --force" \
+        "$WEIR" rm rm/one
+    WEIR_DIR=/dev/shm/weir-65534 works "$WEIR" rm --force rm/one
+    kill -TERM "$holder"
+    wait "$holder" || [ $? -eq 143 ]
+    cd "$BATS_TEST_TMPDIR"
 }
 
 @test "who has a removed segment keeps it, its name is free" {

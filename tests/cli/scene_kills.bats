@@ -64,6 +64,11 @@ left() { # shm or sem
     run --separate-stderr "$WEIR" gc --noheadings -o WHY
     [ "${#lines[@]}" -eq 2 ]
     [ "${lines[0]}" = "the scene of weir demo that made it was killed" ]
+    # Its segment with the size that the kernel has, its set with an id alone.
+    read -r _ id _ bytes _ < <(tail -n 1 /proc/sysvipc/shm)
+    read -r _ set _ < <(tail -n 1 /proc/sysvipc/sem)
+    [ "$("$WEIR" gc -rb --noheadings -o ID,SEMID,SIZE 2>/dev/null | sort)" = \
+        "$(printf -- '%s\n' "- $set -" "$id - $bytes" | sort)" ]
     [ "$(left shm) $(left sem)" = "1 1" ]
     run --separate-stderr "$WEIR" gc --yes
     [ "$status" -eq 0 ]

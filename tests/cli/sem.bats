@@ -65,9 +65,13 @@ teardown() {
     [ "$("$WEIR" sem sem/one)" -eq 0 ]
 }
 
-# asleep PID: until the kernel says that this weir sleeps.
+# asleep PID: until the kernel says that this weir sleeps; fails when it has ended instead.
 asleep() {
-    until [[ "$(cat "/proc/$1/stat")" == *"(weir) S "* ]]; do read -rt 0.01 <> <(:) || true; done
+    local line
+    until line=$(cat "/proc/$1/stat") && [[ "$line" == *"(weir) S "* ]]; do
+        [[ "$line" == *" ("* && "$line" != *") Z "* ]]
+        read -rt 0.01 <> <(:) || true
+    done
 }
 
 @test "of two that wait for several one gets them all, and then the other" {
@@ -95,14 +99,28 @@ asleep() {
         gatherer=$!
         until [ "$("$WEIR" sem sem/one)" -eq 0 ]; do :; done
         refused 1 "another one was gathering" "$WEIR" sem --wait 0.05 sem/one wait 2
+        refused 1 "it is 0, and 2 are wanted" "$WEIR" sem --try sem/one wait 2 # does not gather
         status=0
         kill -s "$number" "$gatherer"
         wait "$gatherer" || status=$?
         [ "$status" -eq $((128 + $(kill -l "$number"))) ]
         [ "$number" != KILL ] || "$WEIR" sem sem/one post 2 # what it had is gone
         works "$WEIR" sem --wait 30 sem/one wait 2
+        "$WEIR" sem sem/one post 2
+        works "$WEIR" sem --wait 30 sem/one wait 2
         [ "$("$WEIR" sem sem/one)" -eq 0 ]
     done
+}
+
+@test "a wait that is longer than there are clocks for is one for ever" {
+    local waiter
+    "$WEIR" sem sem/one post 0
+    "$WEIR" sem --wait 1e300 sem/one wait 3>&- &
+    waiter=$!
+    asleep "$waiter"
+    "$WEIR" sem sem/one post
+    wait "$waiter"
+    [ "$("$WEIR" sem sem/one)" -eq 0 ]
 }
 
 @test "a wrong call is refused" {

@@ -440,8 +440,12 @@ static void one_refuses_bad_arguments(void **state)
         weir_inspect_one(weir_by_id(1), WEIR_OBJECT_POSIX, &object, texts, sizeof texts), -EINVAL);
     int id = shmget(IPC_PRIVATE, 1, 0);
     int result = weir_inspect_one(weir_by_id(id), 0, &object, texts, 7);
+    struct weir_object fitting;
+    int fits = weir_inspect_one(weir_by_id(id), 0, &fitting, texts, sizeof "segment");
     shmctl(id, IPC_RMID, NULL);
     assert_int_equal(result, -EINVAL);
+    assert_int_equal(fits, 0);
+    assert_string_equal(fitting.kind, "segment");
     assert_int_equal(object.id, 12345); /* untouched on failure */
 }
 
