@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static void test_readers_together_and_one_writer(void **state)
@@ -27,6 +28,7 @@ static void test_readers_together_and_one_writer(void **state)
     assert_ask(a, WRITE, NOW, -EAGAIN); /* it would wait for itself, too */
     assert_result(weir_rwlock_read_unlock(&lock), 0);
     assert_result(weir_rwlock_try_write_lock(&lock), -EAGAIN);
+    assert_non_null(strstr(weir_last_error(), "reads or writes"));
     assert_int_equal(weir_rwlock_writer(&lock), WEIR_IDENTITY_NOBODY);
     assert_ask(a, UNREAD, NOW, 0);
     assert_result(weir_rwlock_try_write_lock(&lock), -EAGAIN);
@@ -63,7 +65,10 @@ static void test_misuse(void **state)
     assert_ask(a, UNREAD, NOW, -EPERM);
     assert_result(weir_rwlock_write_lock(&lock), 0);
     assert_result(weir_rwlock_write_lock(&lock), -EDEADLK);
+    assert_non_null(
+        strstr(weir_last_error(), "writes already")); /* of its mutex a user knows nothing */
     assert_result(weir_rwlock_read_lock(&lock), -EDEADLK);
+    assert_non_null(strstr(weir_last_error(), "weir_rwlock_downgrade()"));
     assert_result(weir_rwlock_try_read_lock(&lock), -EDEADLK);
     assert_int_equal(weir_rwlock_readers(&lock), 0);
     assert_result(weir_rwlock_read_unlock(&lock), -EPERM);
@@ -93,6 +98,7 @@ static void test_deadlines(void **state)
     before_ns = weir_now_ns();
     assert_result(weir_rwlock_read_lock_until(&lock, weir_deadline_ns(SHORT_NS)), -ETIMEDOUT);
     assert_result(weir_rwlock_write_lock_until(&lock, weir_deadline_ns(SHORT_NS)), -ETIMEDOUT);
+    assert_non_null(strstr(weir_last_error(), "read or wrote"));
     assert_true(weir_now_ns() - before_ns >= 2 * SHORT_NS);
     assert_int_equal(weir_rwlock_readers(&lock), 0);
     assert_ask(a, UNWRITE, NOW, 0);
