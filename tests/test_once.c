@@ -169,7 +169,9 @@ static void test_who_waits_sees_it_done(void **state)
 static void test_who_builds_is_killed(void **state)
 {
     struct actor builder, waiter;
+    char before[sizeof waiter.sentence]; /* the sentence that actors are born with */
     (void)state;
+    snprintf(before, sizeof before, "%s", weir_last_error());
     /* Again and again: each is told. */
     for (int i = 0; i < 3; i++) {
         actor_start(&builder);
@@ -186,6 +188,8 @@ static void test_who_builds_is_killed(void **state)
     assert_int_equal(actor_answer(&waiter, 700), ACTOR_WAITS);
     actor_kill(&builder);
     assert_int_equal(actor_answer(&waiter, BOUND_MS), WEIR_OWNER_DIED);
+    assert_string_equal(waiter.sentence,
+                        before); /* what the mutex said of each slice is no matter */
     /* It could not be done: the next is told to begin. */
     assert_int_equal(actor_ask(&waiter, abandon, NULL), 0);
     assert_int_equal(actor_ask(&waiter, begin, NULL), WEIR_ONCE_BEGUN);
@@ -220,7 +224,9 @@ static void test_who_builds_is_stopped_when_it_is_done(void **state)
 {
     static int64_t a_while = 1000 * MS, long_while = SOON_MS * MS;
     struct actor waiter, patient, late;
+    char before[sizeof waiter.sentence];
     (void)state;
+    snprintf(before, sizeof before, "%s", weir_last_error());
     if (!tracer_works())
         skip();
     actor_start(&waiter);
@@ -238,6 +244,7 @@ static void test_who_builds_is_stopped_when_it_is_done(void **state)
     while (!is_done())
         tracee_step_instruction(builder);
     assert_int_equal(actor_answer(&waiter, SOON_MS), 0);
+    assert_string_equal(waiter.sentence, before); /* as above */
     assert_int_equal(actor_answer(&patient, SOON_MS), 0);
     assert_result(begin(NULL), 0);
     while (weir_now_ns() < deadline_ns)
