@@ -100,7 +100,12 @@ static void test_misuse(void **state)
     assert_result(weir_permits_release(&permits, 2), -EINVAL);
     assert_true(has_word(weir_last_error(), "2"));
     assert_result(weir_permits_release(&permits, UINT32_MAX), -EINVAL);
+    uint64_t self;
+    assert_result(weir_identity(&self), 0);
+    struct weir__permits_shm *shm = peers_memory;
+    atomic_store(&shm->permit[2].word, self); /* behind the last one is no permit */
     assert_int_equal(weir_permits_owner(&permits, 2), WEIR_IDENTITY_NOBODY);
+    assert_result(weir_permits_release(&permits, 2), -EINVAL);
     assert_result(weir_permits_release(&permits, 1 - index), -EPERM);
     assert_int_equal(peer_ask(&a, RELEASE, index, NOW).result, -EPERM);
     assert_result(weir_permits_release(&permits, index), 0);
