@@ -43,6 +43,8 @@ static void test_killed(void **state)
     int64_t before_ns = weir_now_ns();
     assert_result(weir_mutex_lock(&board->mutex), WEIR_OWNER_DIED);
     assert_true(weir_now_ns() - before_ns < BOUND_MS * MS);
+    /* Who slept for the dead one is not lost sight of: the heir's unlock wakes it. */
+    assert_true(inside()->owned.word & WEIR__MUTEX_WAITED);
     make_good();
 }
 

@@ -107,6 +107,7 @@ static void share(struct actor *other)
     assert_non_null(strstr(weir_last_error(), "building"));
     assert_refused(other, begin_until, &now, -EAGAIN);
     assert_refused(other, begin_until, &past, -ETIMEDOUT);
+    assert_non_null(strstr(other->sentence, "built it")); /* of its mutex a user knows nothing */
     assert_refused(other, begin_for, &short_while, -ETIMEDOUT);
     assert_refused(other, end, NULL, -EPERM);
     assert_refused(other, abandon, NULL, -EPERM);
@@ -162,8 +163,11 @@ static void test_who_waits_sees_it_done(void **state)
     for (int i = 0; i < CROWD; i++)
         assert_int_equal(actor_answer(&waiters[i], SOON_MS), 0);
     assert_true(weir_now_ns() - before_ns < BOUND_MS * MS);
-    for (int i = 0; i < CROWD; i++)
+    for (int i = 0; i < CROWD; i++) {
+        assert_refused(&waiters[i], end, NULL, -EPERM); /* who did not build has nothing to end */
         actor_end(&waiters[i]);
+    }
+    assert_int_equal(weir_mutex_owner(&board->once.mutex), WEIR_IDENTITY_NOBODY);
 }
 
 static void test_who_builds_is_killed(void **state)
