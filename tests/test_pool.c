@@ -70,6 +70,10 @@ static void test_offset_is_checked(void **state)
     assert_null(weir_offset_address(space, UINT64_MAX, 8, 1));
     assert_null(weir_offset_address(space, 8, UINT64_MAX, 1));
     assert_null(weir_offset_address(space, 6, 4, 4));
+    struct weir_space odd = { base + 4,
+                              SPACE_BYTES - 4 }; /* aligned is the address, not the offset */
+    assert_ptr_equal(weir_offset_address(odd, 4, 8, 8), base + 8);
+    assert_null(weir_offset_address(odd, 8, 8, 8));
     assert_int_equal(weir_offset_of(space, NULL), 0);
     assert_int_equal(weir_offset_of(space, base), 0);
     assert_int_equal(weir_offset_of(space, base + 5), 5);
@@ -168,6 +172,11 @@ static void test_pool_refuses(void **state)
     assert_result(weir_pool_free(&pool, place(1)), -EINVAL);
     *place(1) = UINT64_MAX;
     assert_result(weir_pool_free(&pool, place(1)), -EINVAL);
+    assert_result(weir_pool_alloc(&pool, place(0)), 0);
+    *place(1) = *place(0) + 8; /* within a block that is given */
+    assert_result(weir_pool_free(&pool, place(1)), -EINVAL);
+    assert_int_equal(used(), 1);
+    assert_result(weir_pool_free(&pool, place(0)), 0);
     assert_result(weir_pool_free(&pool, &outside), -EINVAL);
     assert_result(weir_pool_recover(&pool), 0);
     assert_int_equal(used(), 0);
@@ -201,6 +210,11 @@ static void test_pool_geometry(void **state)
     assert_result(weir_pool_open(&other, space, SPACE_BYTES), -EINVAL);
     struct weir_space shorter = { space.base, POOL_AT + 512 };
     assert_result(weir_pool_open(&other, shorter, POOL_AT), -EUCLEAN);
+    const struct weir_space nowhere = { NULL,
+                                        SPACE_BYTES }; /* as of a segment that was not opened */
+    assert_result(weir_pool_init(nowhere, POOL_AT, BLOCK_BYTES, BLOCKS), -EINVAL);
+    assert_result(weir_pool_open(&other, nowhere, POOL_AT), -EINVAL);
+    assert_result(weir_arena_init(nowhere, ARENA_AT, ARENA_BYTES), -EINVAL);
 }
 
 /* Blocks of whole cache lines begin at one, whatever stands in front of them, and share none. */
@@ -299,6 +313,12 @@ static void test_a_block_that_is_nobodys(void **state)
     assert_non_null(strstr(weir_last_error(), "neither free nor given is 1"));
     links[0] = given;
     assert_result(weir_pool_check(&pool), 0);
+    uint32_t last = links[2], count = 99;
+    links[2] = 3; /* a ring of one */
+    assert_result(weir_pool_check(&pool), -EUCLEAN);
+    assert_result(weir_pool_used(&pool, &count), -EUCLEAN);
+    assert_int_equal(count, 99);
+    links[2] = last;
 }
 
 /* The same while a call runs: what was checked is not what stands there at the next look. */
