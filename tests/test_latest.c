@@ -72,6 +72,27 @@ static void test_a_loan_is_seen_when_committed(void **state)
     value_pair_close(&pair);
 }
 
+/* What is given back unused is the next one's: so it costs no old value, which a slow reader copies still. */
+static void test_a_loan_that_is_abandoned_costs_nothing(void **state)
+{
+    struct weir_latest_options options = latest_options(100, 4, 0);
+    struct weir_latest_value old;
+    struct value_pair pair;
+    void *data;
+    (void)state;
+    value_pair_open(&pair, &options);
+    value_write(pair.writer, 1, 100);
+    assert_result(weir_latest_peek(pair.reader, &old), 0);
+    value_write(pair.writer, 2, 100);
+    for (int i = 0; i < 10; i++) {
+        assert_result(weir_latest_loan(pair.writer, &data), 0);
+        weir_latest_abandon(pair.writer);
+        assert_result(weir_latest_check(pair.reader, &old), 0);
+    }
+    assert_int_equal(value_number(old.data, 100), 1);
+    value_pair_close(&pair);
+}
+
 /* Another value than its own for a word of a head, or of the hot cell. Returns what it was. */
 static uint64_t exchange(weir__atomic_u64 *word, uint64_t value)
 {
@@ -212,6 +233,8 @@ static void test_geometry_is_checked(void **state)
     refused("too many holds", latest_options(8, 0, 254));
     other.flags = 1 << 7;
     refused("a flag", other);
+    other.flags = WEIR_LATEST_READ_ONLY;
+    refused("a value that its maker cannot write", other);
     other = options;
     for (int i = 0; i < 3; i++) {
         other.reserved[i] = 1;
@@ -370,6 +393,7 @@ int main(void)
         VALUE_TEST(test_each_size_comes_whole),
         VALUE_TEST(test_a_small_value_stands_twice),
         VALUE_TEST(test_a_loan_is_seen_when_committed),
+        VALUE_TEST(test_a_loan_that_is_abandoned_costs_nothing),
         VALUE_TEST(test_geometry_is_checked),
         VALUE_TEST(test_geometry_that_is_not_said),
         VALUE_TEST(test_another_geometry_writes_nothing),

@@ -234,6 +234,35 @@ static void test_a_hold_stands_while_the_buffer_is_reserved(void **state)
     value_pair_close(&pair);
 }
 
+/* As many as there may be, of one handle: each is given back for itself, and the rest when it is closed. */
+static void test_as_many_holds_as_there_can_be(void **state)
+{
+    enum { HOLDS = WEIR_LATEST_HOLDS_MAX };
+    struct weir_latest_options options = latest_options(8, 0, HOLDS);
+    static struct weir_latest_value values[HOLDS];
+    struct weir_latest_value more;
+    struct weir_latest_reader *second;
+    struct value_pair pair;
+    (void)state;
+    value_pair_open(&pair, &options);
+    value_write(pair.writer, 1, 8);
+    assert_result(weir_latest_reader_open(&second, &pair.world.memory), 0);
+    for (int turn = 0; turn < 2; turn++) {
+        for (unsigned i = 0; i < HOLDS; i++)
+            assert_result(weir_latest_hold(second, &values[i]), 0);
+        assert_result(weir_latest_hold(pair.reader, &more), -ENOBUFS);
+        for (unsigned i = 0; turn == 0 && i < HOLDS; i++) {
+            assert_result(weir_latest_release(second, &values[i]), 0);
+            assert_result(weir_latest_hold(pair.reader, &more), 0);
+            assert_result(weir_latest_release(pair.reader, &more), 0);
+        }
+    }
+    weir_latest_reader_close(second);
+    for (unsigned i = 0; i < HOLDS; i++)
+        assert_result(weir_latest_hold(pair.reader, &values[i]), 0);
+    value_pair_close(&pair);
+}
+
 /* "Nothing is held there" is no value, which could be given back: the place may be another handle's. */
 static void test_what_is_no_value_is_not_released(void **state)
 {
@@ -296,6 +325,7 @@ int main(void)
         VALUE_TEST(test_a_hold_that_fails_keeps_nothing),
         VALUE_TEST(test_success_leaves_the_sentence),
         VALUE_TEST(test_a_hold_stands_while_the_buffer_is_reserved),
+        VALUE_TEST(test_as_many_holds_as_there_can_be),
         VALUE_TEST(test_what_is_no_value_is_not_released),
         VALUE_TEST(test_a_child_holds_nothing),
     };
