@@ -29,6 +29,7 @@ static void strerror_knows_every_code(void **state)
 #define CHECK(code, meaning, cure)                                                                 \
     assert_string_equal(weir_strerror(code), meaning ": " cure);                                   \
     assert_string_equal(weir_strerror(-code), meaning ": " cure);                                  \
+    assert_string_equal(weir_strerror_name(code), #code);                                          \
     assert_string_equal(weir_strerror_name(-code), #code);
     WEIR_ERRORS(CHECK)
 #undef CHECK
