@@ -269,11 +269,52 @@ static void test_one_dies_that_had_arrived(void **state)
     peer_tell(&a, WAIT, 1, LONG_NS);
     peer_see_asleep(&a);
     peer_kill(&a);
+    /* Who asks for the dead meanwhile takes nothing back. */
+    assert_result(weir_barrier_wait_until(&barrier, 0, weir_deadline_ns(1000)), -ETIMEDOUT);
     peer_tell(&b, WAIT, 2, LONG_NS);
     assert_result(weir_barrier_wait(&barrier, 0), 0);
     assert_answer(b, 0);
     peer_tell(&b, WAIT, 2, LONG_NS);
     assert_result(weir_barrier_wait(&barrier, 0), 1);
+    assert_answer(b, 1);
+    peer_end(&b);
+}
+
+/* Whether somebody has found out before or not: who takes its place is told. */
+static void test_in_the_place_of_a_dead_one(void **state)
+{
+    (void)state;
+    for (int is_found = 0; is_found < 2; is_found++) {
+        struct peer a;
+        uint32_t party = 99;
+        make(2);
+        peer_start(&a);
+        assert_result(weir_barrier_join(&barrier, &party), 0);
+        assert_int_equal(join_at(&a, 0), 1);
+        peer_kill(&a);
+        if (is_found)
+            assert_result(weir_barrier_wait(&barrier, 0), 1);
+        assert_result(weir_barrier_join(&barrier, &party), WEIR_OWNER_DIED);
+        assert_int_equal(party, 1);
+    }
+}
+
+/* The round waits for a place that nobody has taken yet; for a dead one's it does not. */
+static void test_a_fresh_place_comes_first(void **state)
+{
+    struct peer a, b;
+    uint32_t party;
+    (void)state;
+    make(3);
+    peer_start(&a);
+    assert_int_equal(join_at(&a, 0), 0);
+    assert_result(weir_barrier_join(&barrier, &party), 0);
+    peer_kill(&a);
+    assert_result(weir_barrier_wait_until(&barrier, party, weir_deadline_ns(1000)), -ETIMEDOUT);
+    peer_start(&b);
+    assert_int_equal(join_at(&b, 0), 2);
+    peer_tell(&b, WAIT, 2, LONG_NS);
+    assert_result(weir_barrier_wait(&barrier, party), 1);
     assert_answer(b, 1);
     peer_end(&b);
 }
@@ -499,6 +540,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_dead_party_is_counted),
         cmocka_unit_test(test_a_short_deadline_sees_a_death),
         cmocka_unit_test(test_one_dies_that_had_arrived),
+        cmocka_unit_test(test_in_the_place_of_a_dead_one),
+        cmocka_unit_test(test_a_fresh_place_comes_first),
         cmocka_unit_test(test_one_dies_while_all_sleep),
         cmocka_unit_test(test_leaving),
         cmocka_unit_test(test_who_is_stopped_is_waited_for),
