@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -23,7 +24,7 @@
 #define LONG_NS INT64_C(20000000000)
 #define BOUND_NS INT64_C(3000000000)
 
-enum verb { JOIN, WAIT, LEAVE };
+enum verb { JOIN, WAIT, LEAVE, LEAVE_NAMESPACE };
 
 static struct weir_barrier barrier;
 
@@ -39,6 +40,8 @@ struct peers_reply peers_serve(const struct peers_order *order)
         reply.result = weir_barrier_join(&barrier, &reply.value);
     else if (order->verb == WAIT)
         reply.result = weir_barrier_wait_until(&barrier, order->argument, deadline_ns);
+    else if (order->verb == LEAVE_NAMESPACE)
+        reply.result = unshare(CLONE_NEWIPC) == 0 ? 0 : -errno;
     else
         reply.result = weir_barrier_leave(&barrier, order->argument);
     return reply;
@@ -377,6 +380,30 @@ static void test_who_is_stopped_is_waited_for(void **state)
     peer_end(&b);
 }
 
+/* Its segments are not to be seen here: that is no sign of its death, as the name beside its place says. */
+static void test_who_is_of_another_namespace_is_waited_for(void **state)
+{
+    struct peer a;
+    uint32_t party;
+    (void)state;
+    make(2);
+    peer_start(&a);
+    int left = peer_ask(&a, LEAVE_NAMESPACE, 0, NOW).result;
+    if (left == 0) {
+        assert_result(weir_barrier_join(&barrier, &party), 0);
+        assert_int_equal(join_at(&a, 0), 1);
+        assert_result(weir_barrier_join(&barrier, &party), -ENOSPC);
+        assert_result(weir_barrier_wait_until(&barrier, 0, weir_deadline_ns(2 * SHORT_NS)),
+                      -ETIMEDOUT);
+        peer_tell(&a, WAIT, 1, LONG_NS);
+        assert_result(weir_barrier_wait(&barrier, 0), 0);
+        assert_answer(a, 0);
+    }
+    peer_end(&a);
+    if (left != 0)
+        skip();
+}
+
 /* Numbers of rounds come round in the places. */
 static void test_numbers_come_round(void **state)
 {
@@ -545,6 +572,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_one_dies_while_all_sleep),
         cmocka_unit_test(test_leaving),
         cmocka_unit_test(test_who_is_stopped_is_waited_for),
+        cmocka_unit_test(test_who_is_of_another_namespace_is_waited_for),
         cmocka_unit_test(test_numbers_come_round),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_threads),
