@@ -228,6 +228,29 @@ static void test_every_word(void **state)
     }
 }
 
+/* One has died in an act. Who asks how much is given, or takes and gives, finishes it, and that is no news to them. */
+static void test_who_comes_first_finishes_an_act(void **state)
+{
+    (void)state;
+    for (unsigned before = 1; before < STATES; before++) {
+        for (unsigned call = 0; call < 3; call++) {
+            uint64_t used_bytes = 0;
+            uint32_t used = 0;
+            make(before, BOTH);
+            assert_result(call == 0   ? weir_pool_used(&pool, &used)
+                          : call == 1 ? weir_pool_check(&pool)
+                                      : weir_pool_alloc(&pool, &place[3]),
+                          0);
+            assert_result(call == 0   ? weir_arena_used(&arena, &used_bytes)
+                          : call == 1 ? weir_arena_reset(&arena)
+                                      : weir_arena_alloc(&arena, 8, 8, &place[7]),
+                          0);
+            assert_result(weir_pool_recover(&pool), 0);
+            assert_result(weir_arena_recover(&arena), 0);
+        }
+    }
+}
+
 /* Whatever is called, and again: -EUCLEAN, and what was told stands there still. */
 static void expect_refused(struct weir_pool *by)
 {
@@ -386,6 +409,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_word),
+        cmocka_unit_test(test_who_comes_first_finishes_an_act),
         cmocka_unit_test(test_an_arena_that_goes_round),
         cmocka_unit_test(test_acts_that_nobody_can_finish),
         cmocka_unit_test(test_an_act_that_the_whole_space_finishes),

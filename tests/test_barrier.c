@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -23,7 +24,7 @@
 #define LONG_NS INT64_C(20000000000)
 #define BOUND_NS INT64_C(3000000000)
 
-enum verb { JOIN, WAIT, LEAVE };
+enum verb { JOIN, WAIT, LEAVE, LEAVE_NAMESPACE };
 
 static struct weir_barrier barrier;
 
@@ -39,6 +40,8 @@ struct peers_reply peers_serve(const struct peers_order *order)
         reply.result = weir_barrier_join(&barrier, &reply.value);
     else if (order->verb == WAIT)
         reply.result = weir_barrier_wait_until(&barrier, order->argument, deadline_ns);
+    else if (order->verb == LEAVE_NAMESPACE)
+        reply.result = unshare(CLONE_NEWIPC) == 0 ? 0 : -errno;
     else
         reply.result = weir_barrier_leave(&barrier, order->argument);
     return reply;
@@ -166,13 +169,14 @@ static void test_misuse(void **state)
     assert_result(weir_barrier_join(&barrier, &party), -ENOSPC);
     assert_true(has_word(weir_last_error(), "3"));
     assert_result(weir_barrier_wait(&barrier, 1), -EPERM);
-    assert_result(weir_barrier_wait(&barrier, 3), -EINVAL);
-    assert_result(weir_barrier_leave(&barrier, 3), -EINVAL);
     assert_result(weir_barrier_leave(&barrier, 2), -EPERM);
     assert_ask(a, WAIT, 0, NOW, -EPERM);
-    assert_int_equal(weir_barrier_owner(&barrier, 3), WEIR_IDENTITY_NOBODY);
     uint64_t self;
     assert_result(weir_identity(&self), 0);
+    atomic_store(&shm()->place[3].owned.word, self); /* behind the last place is no party */
+    assert_int_equal(weir_barrier_owner(&barrier, 3), WEIR_IDENTITY_NOBODY);
+    assert_result(weir_barrier_wait(&barrier, 3), -EINVAL);
+    assert_result(weir_barrier_leave(&barrier, 3), -EINVAL);
     assert_int_equal(weir_barrier_owner(&barrier, 0), self);
     assert_true(weir_barrier_owner(&barrier, 1) != self);
     assert_result(weir_barrier_leave(&barrier, 0), 0);
@@ -268,11 +272,52 @@ static void test_one_dies_that_had_arrived(void **state)
     peer_tell(&a, WAIT, 1, LONG_NS);
     peer_see_asleep(&a);
     peer_kill(&a);
+    /* Who asks for the dead meanwhile takes nothing back. */
+    assert_result(weir_barrier_wait_until(&barrier, 0, weir_deadline_ns(1000)), -ETIMEDOUT);
     peer_tell(&b, WAIT, 2, LONG_NS);
     assert_result(weir_barrier_wait(&barrier, 0), 0);
     assert_answer(b, 0);
     peer_tell(&b, WAIT, 2, LONG_NS);
     assert_result(weir_barrier_wait(&barrier, 0), 1);
+    assert_answer(b, 1);
+    peer_end(&b);
+}
+
+/* Whether somebody has found out before or not: who takes its place is told. */
+static void test_in_the_place_of_a_dead_one(void **state)
+{
+    (void)state;
+    for (int is_found = 0; is_found < 2; is_found++) {
+        struct peer a;
+        uint32_t party = 99;
+        make(2);
+        peer_start(&a);
+        assert_result(weir_barrier_join(&barrier, &party), 0);
+        assert_int_equal(join_at(&a, 0), 1);
+        peer_kill(&a);
+        if (is_found)
+            assert_result(weir_barrier_wait(&barrier, 0), 1);
+        assert_result(weir_barrier_join(&barrier, &party), WEIR_OWNER_DIED);
+        assert_int_equal(party, 1);
+    }
+}
+
+/* The round waits for a place that nobody has taken yet; for a dead one's it does not. */
+static void test_a_fresh_place_comes_first(void **state)
+{
+    struct peer a, b;
+    uint32_t party;
+    (void)state;
+    make(3);
+    peer_start(&a);
+    assert_int_equal(join_at(&a, 0), 0);
+    assert_result(weir_barrier_join(&barrier, &party), 0);
+    peer_kill(&a);
+    assert_result(weir_barrier_wait_until(&barrier, party, weir_deadline_ns(1000)), -ETIMEDOUT);
+    peer_start(&b);
+    assert_int_equal(join_at(&b, 0), 2);
+    peer_tell(&b, WAIT, 2, LONG_NS);
+    assert_result(weir_barrier_wait(&barrier, party), 1);
     assert_answer(b, 1);
     peer_end(&b);
 }
@@ -333,6 +378,30 @@ static void test_who_is_stopped_is_waited_for(void **state)
     assert_answer(b, 0);
     peer_end(&a);
     peer_end(&b);
+}
+
+/* Its segments are not to be seen here: that is no sign of its death, as the name beside its place says. */
+static void test_who_is_of_another_namespace_is_waited_for(void **state)
+{
+    struct peer a;
+    uint32_t party;
+    (void)state;
+    make(2);
+    peer_start(&a);
+    int left = peer_ask(&a, LEAVE_NAMESPACE, 0, NOW).result;
+    if (left == 0) {
+        assert_result(weir_barrier_join(&barrier, &party), 0);
+        assert_int_equal(join_at(&a, 0), 1);
+        assert_result(weir_barrier_join(&barrier, &party), -ENOSPC);
+        assert_result(weir_barrier_wait_until(&barrier, 0, weir_deadline_ns(2 * SHORT_NS)),
+                      -ETIMEDOUT);
+        peer_tell(&a, WAIT, 1, LONG_NS);
+        assert_result(weir_barrier_wait(&barrier, 0), 0);
+        assert_answer(a, 0);
+    }
+    peer_end(&a);
+    if (left != 0)
+        skip();
 }
 
 /* Numbers of rounds come round in the places. */
@@ -498,9 +567,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_dead_party_is_counted),
         cmocka_unit_test(test_a_short_deadline_sees_a_death),
         cmocka_unit_test(test_one_dies_that_had_arrived),
+        cmocka_unit_test(test_in_the_place_of_a_dead_one),
+        cmocka_unit_test(test_a_fresh_place_comes_first),
         cmocka_unit_test(test_one_dies_while_all_sleep),
         cmocka_unit_test(test_leaving),
         cmocka_unit_test(test_who_is_stopped_is_waited_for),
+        cmocka_unit_test(test_who_is_of_another_namespace_is_waited_for),
         cmocka_unit_test(test_numbers_come_round),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_threads),

@@ -323,6 +323,34 @@ static void test_a_waiter_dies_with_the_signal(void **state)
     }
 }
 
+/* The deadline is over each time; until another one has the mutex in between. */
+static int wait_in_vain(void *unused)
+{
+    int result;
+    (void)unused;
+    do
+        result = weir_condition_wait_until(&board->filled, &board->mutex, 1);
+    while (result == -ETIMEDOUT);
+    return result;
+}
+
+/* Of a deadline and a death the death is told: the mutex is held, and what it guards is to be repaired. */
+static void test_a_holder_dies_after_the_deadline(void **state)
+{
+    struct actor waiter, holder;
+    (void)state;
+    actor_start(&waiter);
+    actor_start(&holder);
+    assert_int_equal(actor_ask(&waiter, lock, NULL), 0);
+    actor_tell(&waiter, wait_in_vain, NULL);
+    assert_int_equal(actor_ask(&holder, lock, NULL), 0);
+    actor_kill(&holder);
+    assert_int_equal(actor_answer(&waiter, SOON_MS), WEIR_OWNER_DIED);
+    assert_int_equal(actor_ask(&waiter, unlock, NULL), 0); /* given up */
+    assert_result(weir_mutex_try_lock(&board->mutex), -ENOTRECOVERABLE);
+    actor_end(&waiter);
+}
+
 /* Another one dies with the mutex while this one waits: it is told, and holds the mutex. */
 static void test_a_holder_dies_meanwhile(void **state)
 {
@@ -458,6 +486,7 @@ int main(void)
         TEST(test_broadcast),
         TEST(test_a_signaller_died),
         TEST(test_a_waiter_dies_with_the_signal),
+        TEST(test_a_holder_dies_after_the_deadline),
         TEST(test_a_holder_dies_meanwhile),
         TEST(test_given_up_meanwhile),
         TEST(test_a_queue_of_processes),

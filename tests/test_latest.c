@@ -72,6 +72,27 @@ static void test_a_loan_is_seen_when_committed(void **state)
     value_pair_close(&pair);
 }
 
+/* What is given back unused is the next one's: so it costs no old value, which a slow reader copies still. */
+static void test_a_loan_that_is_abandoned_costs_nothing(void **state)
+{
+    struct weir_latest_options options = latest_options(100, 4, 0);
+    struct weir_latest_value old;
+    struct value_pair pair;
+    void *data;
+    (void)state;
+    value_pair_open(&pair, &options);
+    value_write(pair.writer, 1, 100);
+    assert_result(weir_latest_peek(pair.reader, &old), 0);
+    value_write(pair.writer, 2, 100);
+    for (int i = 0; i < 10; i++) {
+        assert_result(weir_latest_loan(pair.writer, &data), 0);
+        weir_latest_abandon(pair.writer);
+        assert_result(weir_latest_check(pair.reader, &old), 0);
+    }
+    assert_int_equal(value_number(old.data, 100), 1);
+    value_pair_close(&pair);
+}
+
 /* Another value than its own for a word of a head, or of the hot cell. Returns what it was. */
 static uint64_t exchange(weir__atomic_u64 *word, uint64_t value)
 {
@@ -133,6 +154,32 @@ static void refused(const char *what, struct weir_latest_options options)
         fail_msg("%s is taken", what);
 }
 
+static void expect_as_large(uint64_t value_bytes_max, uint32_t holds, uint32_t buffers)
+{
+    struct weir_latest_options implied = latest_options(value_bytes_max, 0, holds);
+    struct weir_latest_options named = latest_options(value_bytes_max, buffers, holds);
+    struct weir_latest_memory found = { .values = NULL }, expected = found;
+    assert_result(weir_latest_bytes(&implied, &found), 0);
+    assert_result(weir_latest_bytes(&named, &expected), 0);
+    assert_int_equal(found.values_bytes, expected.values_bytes);
+    assert_int_equal(found.readers_bytes, expected.readers_bytes);
+}
+
+/* How many buffers there are when nobody says it, and the ends of each range. */
+static void test_geometry_that_is_not_said(void **state)
+{
+    (void)state;
+    expect_as_large(1, 0, 12);
+    expect_as_large(4096, 4, 16);
+    expect_as_large(4097, 4, 8);
+    expect_as_large(1 << 20, 0, 4);
+    expect_as_large((1 << 20) + 1, 4, 6);
+    expect_as_large(8, 243, 255);
+    expect_as_large(8, 244, 255);
+    expect_as_large(8, WEIR_LATEST_HOLDS_MAX, WEIR_LATEST_BUFFERS_MAX);
+    expect_as_large(WEIR_LATEST_VALUE_BYTES_MAX, 0, 2);
+}
+
 /* A value as a writer leaves it, all of whose bytes are 0: so that whatever is taken for fresh memory shows. */
 static void make_zeros(struct world *world, struct weir_latest_writer **writer)
 {
@@ -186,9 +233,14 @@ static void test_geometry_is_checked(void **state)
     refused("too many holds", latest_options(8, 0, 254));
     other.flags = 1 << 7;
     refused("a flag", other);
+    other.flags = WEIR_LATEST_READ_ONLY;
+    refused("a value that its maker cannot write", other);
     other = options;
-    other.reserved[1] = 1;
-    refused("a reserved word", other);
+    for (int i = 0; i < 3; i++) {
+        other.reserved[i] = 1;
+        refused("a reserved word", other);
+        other.reserved[i] = 0;
+    }
     other.size = 1;
     refused("another struct", other);
     world_make(&world, INHERITED, &options);
@@ -204,6 +256,9 @@ static void test_geometry_is_checked(void **state)
     small = world.memory;
     small.values = (char *)small.values + 64;
     assert_result(weir_latest_init(&small, &options), -EINVAL);
+    small = world.memory;
+    small.readers = (char *)small.readers + 64;
+    assert_result(weir_latest_init(&small, &options), -EINVAL);
     for (int i = 0; i < 2; i++)
         assert_result(weir_latest_init(&world.memory, &options), 0);
     other = latest_options(99, 4, 2);
@@ -212,6 +267,12 @@ static void test_geometry_is_checked(void **state)
     small = world.memory;
     small.values_bytes--;
     assert_result(weir_latest_reader_open(&reader, &small), -EINVAL);
+    small.values_bytes = 0;
+    assert_result(weir_latest_reader_open(&reader, &small), -EINVAL);
+    small = world.memory;
+    small.readers_bytes--;
+    assert_result(weir_latest_reader_open(&reader, &small), -EINVAL);
+    assert_result(weir_latest_writer_open(&writer, &small), -EINVAL);
     small = world.memory;
     small.readers = NULL;
     assert_result(weir_latest_writer_open(&writer, &small), -EINVAL);
@@ -332,7 +393,9 @@ int main(void)
         VALUE_TEST(test_each_size_comes_whole),
         VALUE_TEST(test_a_small_value_stands_twice),
         VALUE_TEST(test_a_loan_is_seen_when_committed),
+        VALUE_TEST(test_a_loan_that_is_abandoned_costs_nothing),
         VALUE_TEST(test_geometry_is_checked),
+        VALUE_TEST(test_geometry_that_is_not_said),
         VALUE_TEST(test_another_geometry_writes_nothing),
         VALUE_TEST(test_what_is_not_ours_is_refused),
         VALUE_TEST(test_init_of_many_at_once),

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,6 +51,8 @@ static void test_what_is_held_stays(void **state)
         assert_int_equal(weir_latest_check(second, &held[0]), -EAGAIN);
     }
     other.buffer = 99;
+    assert_result(weir_latest_check(second, &other), -EINVAL);
+    other = (struct weir_latest_value){ .buffer = 0, .version = 0 }; /* nothing was ever read */
     assert_result(weir_latest_check(second, &other), -EINVAL);
     assert_result(weir_latest_hold(second, &other), 0);
     weir_latest_reader_close(second); /* gives it back */
@@ -178,6 +181,28 @@ static void test_a_hold_that_fails_keeps_nothing(void **state)
     value_pair_close(&pair);
 }
 
+/* A large value is held to be copied; where no hold is to be had it is copied all the same, and nothing is said. */
+static void test_success_leaves_the_sentence(void **state)
+{
+    static unsigned char bytes[20000];
+    struct weir_latest_options options = latest_options(sizeof bytes, 4, 1);
+    struct weir_latest_value held;
+    struct value_pair pair;
+    char before[512];
+    (void)state;
+    value_pair_open(&pair, &options);
+    assert_result(weir_latest_write(pair.writer, bytes, sizeof bytes), 0);
+    assert_result(weir_latest_hold(pair.reader, &held), 0);
+    assert_result(weir_latest_read(pair.reader, bytes, 1, NULL), -EMSGSIZE);
+    snprintf(before, sizeof before, "%s", weir_last_error());
+    errno = ERANGE;
+    assert_result(weir_latest_read(pair.reader, bytes, sizeof bytes, NULL), 0);
+    assert_string_equal(weir_last_error(), before);
+    assert_int_equal(errno, ERANGE);
+    assert_result(weir_latest_release(pair.reader, &held), 0);
+    value_pair_close(&pair);
+}
+
 /*
  * A writer that was killed between its reservation and its second look at the holds leaves 0 in seq:
  * what is held is whole as long as our word stands, and not any longer.
@@ -206,6 +231,35 @@ static void test_a_hold_stands_while_the_buffer_is_reserved(void **state)
     atomic_store(seq, index);
     assert_result(weir_latest_release(pair.reader, &value), 0);
     assert_result(weir_latest_read(pair.reader, copy, sizeof copy, NULL), 0);
+    value_pair_close(&pair);
+}
+
+/* As many as there may be, of one handle: each is given back for itself, and the rest when it is closed. */
+static void test_as_many_holds_as_there_can_be(void **state)
+{
+    enum { HOLDS = WEIR_LATEST_HOLDS_MAX };
+    struct weir_latest_options options = latest_options(8, 0, HOLDS);
+    static struct weir_latest_value values[HOLDS];
+    struct weir_latest_value more;
+    struct weir_latest_reader *second;
+    struct value_pair pair;
+    (void)state;
+    value_pair_open(&pair, &options);
+    value_write(pair.writer, 1, 8);
+    assert_result(weir_latest_reader_open(&second, &pair.world.memory), 0);
+    for (int turn = 0; turn < 2; turn++) {
+        for (unsigned i = 0; i < HOLDS; i++)
+            assert_result(weir_latest_hold(second, &values[i]), 0);
+        assert_result(weir_latest_hold(pair.reader, &more), -ENOBUFS);
+        for (unsigned i = 0; turn == 0 && i < HOLDS; i++) {
+            assert_result(weir_latest_release(second, &values[i]), 0);
+            assert_result(weir_latest_hold(pair.reader, &more), 0);
+            assert_result(weir_latest_release(pair.reader, &more), 0);
+        }
+    }
+    weir_latest_reader_close(second);
+    for (unsigned i = 0; i < HOLDS; i++)
+        assert_result(weir_latest_hold(pair.reader, &values[i]), 0);
     value_pair_close(&pair);
 }
 
@@ -269,7 +323,9 @@ int main(void)
         VALUE_TEST(test_a_hold_is_not_taken_from_elsewhere),
         VALUE_TEST(test_a_hold_is_released_once),
         VALUE_TEST(test_a_hold_that_fails_keeps_nothing),
+        VALUE_TEST(test_success_leaves_the_sentence),
         VALUE_TEST(test_a_hold_stands_while_the_buffer_is_reserved),
+        VALUE_TEST(test_as_many_holds_as_there_can_be),
         VALUE_TEST(test_what_is_no_value_is_not_released),
         VALUE_TEST(test_a_child_holds_nothing),
     };

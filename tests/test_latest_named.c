@@ -14,6 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <weir/segment.h>
+
+#include "latest/layout.h"
+
 static void store_into_values(void *argument)
 {
     struct weir_latest_value *value = argument;
@@ -181,6 +185,76 @@ static void test_a_group(void **state)
     assert_result(weir_segment_remove(weir_by_key(0x5e8)), 0);
 }
 
+static void make_as_another_user(void *argument)
+{
+    struct weir_latest_options options = latest_options(64, 0, 2);
+    struct weir_latest_writer *writer;
+    (void)argument;
+    CHECK(mkdir(fixture_path("maker"), 0700) == 0);
+    CHECK(chown(fixture_path("maker"), OTHER_UID, OTHER_UID) == 0);
+    CHECK(setenv("WEIR_DIR", fixture_path("maker"), 1) == 0);
+    become(OTHER_UID);
+    options.lifetime = WEIR_PERSISTENT;
+    options.mode = 0644;
+    CHECK_RESULT(weir_latest_create(&writer, weir_by_key(0x5e8), &options), 0);
+    value_write(writer, 10, 64);
+    weir_latest_writer_close(writer);
+}
+
+static void expect_open(uint32_t trust, uint32_t trust_uid, int expected)
+{
+    struct weir_latest_options options = WEIR_LATEST_OPTIONS;
+    struct weir_latest_reader *reader;
+    options.trust = trust;
+    options.trust_uid = trust_uid;
+    CHECK_RESULT(weir_latest_open(&reader, weir_by_key(0x5e8), &options), expected);
+    if (expected != 0)
+        return;
+    value_expect(reader, 10, 64);
+    weir_latest_reader_close(reader);
+}
+
+static void open_as_a_third_user(void *argument)
+{
+    (void)argument;
+    become(THIRD_UID);
+    expect_open(WEIR_TRUST_SELF, OTHER_UID, -EPERM);
+    expect_open(WEIR_TRUST_UID, OTHER_UID + 10, -EPERM);
+    expect_open(WEIR_TRUST_UID, OTHER_UID, 0);
+    expect_open(WEIR_TRUST_ANYONE, 0, 0);
+}
+
+/* A value that anybody may read is not everybody's: its maker must be trusted. */
+static void test_whom_a_reader_trusts(void **state)
+{
+    (void)state;
+    if (!has_other_users())
+        skip();
+    in_child(make_as_another_user, NULL);
+    in_child(open_as_a_third_user, NULL);
+    assert_result(weir_segment_remove(weir_by_key(0x5e8)), 0);
+}
+
+/* A segment of somebody else's making is as large as it is: nothing is written behind its end. */
+static void test_a_segment_that_is_too_small(void **state)
+{
+    struct weir_latest_options options = latest_options(60000, 0, 2);
+    struct weir_segment_options of_segment = WEIR_SEGMENT_OPTIONS;
+    struct weir_latest_writer *writer = NULL;
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    struct weir_segment *segment;
+    (void)state;
+    of_segment.kind = WEIR__LATEST_KIND;
+    assert_result(weir_segment_create(&segment, weir_private(), 4096, &of_segment), 0);
+    assert_result(weir_segment_stat(segment, &stat), 0);
+    struct weir_ref ref = weir_by_id(stat.id);
+    assert_result(weir_latest_create(&writer, ref, &options), -EINVAL);
+    assert_non_null(strstr(weir_last_error(), "has 4096 bytes, and needs"));
+    assert_null(writer);
+    assert_true(all_bytes(weir_segment_data(segment), 4096, 0));
+    weir_segment_close(segment);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +262,8 @@ int main(void)
         VALUE_TEST(test_by_key_and_persistent),
         VALUE_TEST(test_another_user),
         VALUE_TEST(test_a_group),
+        VALUE_TEST(test_whom_a_reader_trusts),
+        VALUE_TEST(test_a_segment_that_is_too_small),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

@@ -117,9 +117,13 @@ static void test_who_is_refused_leaves_the_place(void **state)
     value_write(pair.writer, 5, 64);
     weir_latest_writer_close(pair.writer);
     struct weir__latest_values_shm *values = pair.world.memory.values;
-    uint64_t index = atomic_exchange(&values->index, weir__latest_index(1, 99));
-    for (int i = 0; i < 2; i++)
+    const uint64_t lies[] = { weir__latest_index(1, 99), weir__latest_index(0, 1),
+                              weir__latest_index(WEIR__LATEST_VERSION_MAX + 1, 1) };
+    uint64_t index = atomic_load(&values->index);
+    for (unsigned i = 0; i < 2 * ARRAY_SIZE(lies); i++) {
+        atomic_store(&values->index, lies[i / 2]);
         assert_result(weir_latest_writer_open(&writer, &pair.world.memory), -EUCLEAN);
+    }
     assert_null(writer);
     atomic_store(&values->index, index);
     assert_result(weir_latest_writer_open(&pair.writer, &pair.world.memory), 0);

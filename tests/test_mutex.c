@@ -35,6 +35,7 @@ static void test_arguments(void **state)
     for (int i = 0; i < 2; i++) {
         struct weir_mutex *bad = i ? odd : NULL;
         assert_result(weir_mutex_lock(bad), -EINVAL);
+        assert_int_equal(weir_mutex_owner(bad), WEIR_IDENTITY_NOBODY);
         assert_result(weir_mutex_try_lock(bad), -EINVAL);
         assert_result(weir_mutex_lock_until(bad, WEIR_NEVER), -EINVAL);
         assert_result(weir_mutex_unlock(bad), -EINVAL);

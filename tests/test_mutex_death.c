@@ -13,6 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static int lock_and_pass_on(void *unused)
+{
+    int result = lock(unused);
+    return result == 0 ? unlock(unused) : result;
+}
+
 static int leave(void *unused)
 {
     (void)unused;
@@ -37,6 +43,8 @@ static void test_killed(void **state)
     int64_t before_ns = weir_now_ns();
     assert_result(weir_mutex_lock(&board->mutex), WEIR_OWNER_DIED);
     assert_true(weir_now_ns() - before_ns < BOUND_MS * MS);
+    /* Who slept for the dead one is not lost sight of: the heir's unlock wakes it. */
+    assert_true(inside()->owned.word & WEIR__MUTEX_WAITED);
     make_good();
 }
 
@@ -206,6 +214,55 @@ static void test_recursive_and_killed(void **state)
     assert_true(weir_mutex_owner(&board->mutex) == WEIR_IDENTITY_NOBODY);
 }
 
+/* So long after it has fallen asleep that it does not look again by itself for most of a slice. */
+static void see_fast_asleep(struct actor *actor)
+{
+    const struct timespec nap = { 0, 20 * MS };
+    actor_see_asleep(actor);
+    nanosleep(&nap, NULL);
+    actor_see_asleep(actor);
+}
+
+enum { WAKES = 10, SLEEPERS = 2 };
+
+/* What was inherited is let go: how long all sleepers take to know, on the average. */
+static int64_t wake_all(bool is_repaired, int expected)
+{
+    struct actor sleepers[SLEEPERS];
+    int64_t slept_ns = 0;
+    for (int i = 0; i < SLEEPERS; i++)
+        actor_start(&sleepers[i]);
+    for (int turn = 0; turn < WAKES; turn++) {
+        assert_result(weir_mutex_init(&board->mutex, 0), 0);
+        die_holding();
+        assert_result(weir_mutex_lock(&board->mutex), WEIR_OWNER_DIED);
+        for (int i = 0; i < SLEEPERS; i++) {
+            actor_tell(&sleepers[i], lock_and_pass_on, NULL);
+            see_fast_asleep(&sleepers[i]);
+        }
+        if (is_repaired)
+            assert_result(weir_mutex_consistent(&board->mutex), 0);
+        int64_t before_ns = weir_now_ns();
+        assert_result(weir_mutex_unlock(&board->mutex), 0);
+        for (int i = 0; i < SLEEPERS; i++)
+            assert_int_equal(actor_answer(&sleepers[i], SOON_MS), expected);
+        slept_ns += weir_now_ns() - before_ns;
+    }
+    for (int i = 0; i < SLEEPERS; i++)
+        actor_end(&sleepers[i]);
+    return slept_ns / WAKES;
+}
+
+/* Unwoken they would sleep on for most of a slice, 200 ms. */
+static void test_who_sleeps_is_woken_by_an_heir(void **state)
+{
+    (void)state;
+    int64_t repaired_ns = wake_all(true, 0), given_up_ns = wake_all(false, -ENOTRECOVERABLE);
+    print_message("           repaired: woken after %lld us, given up: %lld us\n",
+                  (long long)repaired_ns / 1000, (long long)given_up_ns / 1000);
+    assert_true(repaired_ns < 50 * MS && given_up_ns < 50 * MS);
+}
+
 static void test_given_up(void **state)
 {
     struct actor sleepers[3];
@@ -327,6 +384,7 @@ int main(void)
         TEST(test_its_child_lives),
         TEST(test_inherited_again_and_again),
         TEST(test_recursive_and_killed),
+        TEST(test_who_sleeps_is_woken_by_an_heir),
         TEST(test_given_up),
         TEST(test_a_waiter_is_killed),
         TEST(test_who_is_woken_stands),

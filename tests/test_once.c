@@ -107,6 +107,7 @@ static void share(struct actor *other)
     assert_non_null(strstr(weir_last_error(), "building"));
     assert_refused(other, begin_until, &now, -EAGAIN);
     assert_refused(other, begin_until, &past, -ETIMEDOUT);
+    assert_non_null(strstr(other->sentence, "built it")); /* of its mutex a user knows nothing */
     assert_refused(other, begin_for, &short_while, -ETIMEDOUT);
     assert_refused(other, end, NULL, -EPERM);
     assert_refused(other, abandon, NULL, -EPERM);
@@ -162,14 +163,19 @@ static void test_who_waits_sees_it_done(void **state)
     for (int i = 0; i < CROWD; i++)
         assert_int_equal(actor_answer(&waiters[i], SOON_MS), 0);
     assert_true(weir_now_ns() - before_ns < BOUND_MS * MS);
-    for (int i = 0; i < CROWD; i++)
+    for (int i = 0; i < CROWD; i++) {
+        assert_refused(&waiters[i], end, NULL, -EPERM); /* who did not build has nothing to end */
         actor_end(&waiters[i]);
+    }
+    assert_int_equal(weir_mutex_owner(&board->once.mutex), WEIR_IDENTITY_NOBODY);
 }
 
 static void test_who_builds_is_killed(void **state)
 {
     struct actor builder, waiter;
+    char before[sizeof waiter.sentence]; /* the sentence that actors are born with */
     (void)state;
+    snprintf(before, sizeof before, "%s", weir_last_error());
     /* Again and again: each is told. */
     for (int i = 0; i < 3; i++) {
         actor_start(&builder);
@@ -186,6 +192,8 @@ static void test_who_builds_is_killed(void **state)
     assert_int_equal(actor_answer(&waiter, 700), ACTOR_WAITS);
     actor_kill(&builder);
     assert_int_equal(actor_answer(&waiter, BOUND_MS), WEIR_OWNER_DIED);
+    assert_string_equal(waiter.sentence,
+                        before); /* what the mutex said of each slice is no matter */
     /* It could not be done: the next is told to begin. */
     assert_int_equal(actor_ask(&waiter, abandon, NULL), 0);
     assert_int_equal(actor_ask(&waiter, begin, NULL), WEIR_ONCE_BEGUN);
@@ -220,7 +228,9 @@ static void test_who_builds_is_stopped_when_it_is_done(void **state)
 {
     static int64_t a_while = 1000 * MS, long_while = SOON_MS * MS;
     struct actor waiter, patient, late;
+    char before[sizeof waiter.sentence];
     (void)state;
+    snprintf(before, sizeof before, "%s", weir_last_error());
     if (!tracer_works())
         skip();
     actor_start(&waiter);
@@ -238,6 +248,7 @@ static void test_who_builds_is_stopped_when_it_is_done(void **state)
     while (!is_done())
         tracee_step_instruction(builder);
     assert_int_equal(actor_answer(&waiter, SOON_MS), 0);
+    assert_string_equal(waiter.sentence, before); /* as above */
     assert_int_equal(actor_answer(&patient, SOON_MS), 0);
     assert_result(begin(NULL), 0);
     while (weir_now_ns() < deadline_ns)

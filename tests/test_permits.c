@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@
 #define LONG_NS INT64_C(20000000000)
 #define BOUND_NS INT64_C(3000000000)
 
-enum verb { TAKE, RELEASE, TAKE_ALL };
+enum verb { TAKE, RELEASE, TAKE_ALL, LEAVE_NAMESPACE };
 
 static struct weir_permits permits;
 
@@ -36,6 +37,8 @@ struct peers_reply peers_serve(const struct peers_order *order)
         reply.result = weir_permits_take_until(&permits, &reply.value, deadline_ns);
     else if (order->verb == RELEASE)
         reply.result = weir_permits_release(&permits, order->argument);
+    else if (order->verb == LEAVE_NAMESPACE)
+        reply.result = unshare(CLONE_NEWIPC) == 0 ? 0 : -errno;
     else
         for (uint32_t index; weir_permits_try_take(&permits, &index) >= 0;)
             reply.value++;
@@ -100,7 +103,12 @@ static void test_misuse(void **state)
     assert_result(weir_permits_release(&permits, 2), -EINVAL);
     assert_true(has_word(weir_last_error(), "2"));
     assert_result(weir_permits_release(&permits, UINT32_MAX), -EINVAL);
+    uint64_t self;
+    assert_result(weir_identity(&self), 0);
+    struct weir__permits_shm *shm = peers_memory;
+    atomic_store(&shm->permit[2].word, self); /* behind the last one is no permit */
     assert_int_equal(weir_permits_owner(&permits, 2), WEIR_IDENTITY_NOBODY);
+    assert_result(weir_permits_release(&permits, 2), -EINVAL);
     assert_result(weir_permits_release(&permits, 1 - index), -EPERM);
     assert_int_equal(peer_ask(&a, RELEASE, index, NOW).result, -EPERM);
     assert_result(weir_permits_release(&permits, index), 0);
@@ -243,6 +251,29 @@ static void test_who_is_stopped_is_not_robbed(void **state)
     peer_end(&a);
 }
 
+/* Its segments are not to be seen here: that is no sign of its death, as the name beside its permit says. */
+static void test_who_is_of_another_namespace_is_not_robbed(void **state)
+{
+    struct peer a;
+    uint32_t index;
+    (void)state;
+    make(1);
+    peer_start(&a);
+    int left = peer_ask(&a, LEAVE_NAMESPACE, 0, NOW).result;
+    if (left == 0) {
+        take_from(&a, 0);
+        assert_result(weir_permits_try_take(&permits, &index), -EAGAIN);
+        assert_result(weir_permits_take_until(&permits, &index, weir_deadline_ns(2 * SHORT_NS)),
+                      -ETIMEDOUT);
+        assert_int_equal(weir_permits_value(&permits), 0);
+        assert_int_equal(peer_ask(&a, RELEASE, 0, NOW).result, 0);
+        assert_result(weir_permits_try_take(&permits, &index), 0);
+    }
+    peer_end(&a);
+    if (left != 0)
+        skip();
+}
+
 static void as_child(void *argument)
 {
     uint32_t index;
@@ -313,6 +344,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_short_deadline_sees_a_death),
         cmocka_unit_test(test_a_holder_dies_while_one_sleeps),
         cmocka_unit_test(test_who_is_stopped_is_not_robbed),
+        cmocka_unit_test(test_who_is_of_another_namespace_is_not_robbed),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_threads),
     };

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -15,6 +16,7 @@
 #include <weir/offset.h>
 #include <weir/pool.h>
 
+#include "alloc/pool.h"
 #include "base/atomics.h"
 
 #define SPACE_BYTES (64 * 1024)
@@ -68,6 +70,10 @@ static void test_offset_is_checked(void **state)
     assert_null(weir_offset_address(space, UINT64_MAX, 8, 1));
     assert_null(weir_offset_address(space, 8, UINT64_MAX, 1));
     assert_null(weir_offset_address(space, 6, 4, 4));
+    struct weir_space odd = { base + 4,
+                              SPACE_BYTES - 4 }; /* aligned is the address, not the offset */
+    assert_ptr_equal(weir_offset_address(odd, 4, 8, 8), base + 8);
+    assert_null(weir_offset_address(odd, 8, 8, 8));
     assert_int_equal(weir_offset_of(space, NULL), 0);
     assert_int_equal(weir_offset_of(space, base), 0);
     assert_int_equal(weir_offset_of(space, base + 5), 5);
@@ -166,6 +172,11 @@ static void test_pool_refuses(void **state)
     assert_result(weir_pool_free(&pool, place(1)), -EINVAL);
     *place(1) = UINT64_MAX;
     assert_result(weir_pool_free(&pool, place(1)), -EINVAL);
+    assert_result(weir_pool_alloc(&pool, place(0)), 0);
+    *place(1) = *place(0) + 8; /* within a block that is given */
+    assert_result(weir_pool_free(&pool, place(1)), -EINVAL);
+    assert_int_equal(used(), 1);
+    assert_result(weir_pool_free(&pool, place(0)), 0);
     assert_result(weir_pool_free(&pool, &outside), -EINVAL);
     assert_result(weir_pool_recover(&pool), 0);
     assert_int_equal(used(), 0);
@@ -180,6 +191,9 @@ static void test_pool_geometry(void **state)
     assert_int_equal(weir_pool_bytes(UINT64_MAX, 2), 0);
     assert_int_equal(weir_pool_bytes(UINT64_C(1) << 43, UINT32_MAX), 0);
     assert_int_equal(weir_pool_bytes(1, UINT32_MAX), 0);
+    /* As many bytes as a file may have, and no more. */
+    assert_int_equal(weir_pool_bytes((UINT64_C(1) << 44) - 1, 1 << 19), 0);
+    assert_true(weir_pool_bytes((UINT64_C(1) << 44) - 1, (1 << 19) - 1) > INT64_MAX / 2);
     assert_true(weir_pool_bytes(64, 10) >= 640);
     assert_result(weir_pool_init(space, POOL_AT, BLOCK_BYTES, BLOCKS), 0);
     assert_result(weir_pool_init(space, POOL_AT, BLOCK_BYTES, BLOCKS + 1), -EINVAL);
@@ -196,6 +210,33 @@ static void test_pool_geometry(void **state)
     assert_result(weir_pool_open(&other, space, SPACE_BYTES), -EINVAL);
     struct weir_space shorter = { space.base, POOL_AT + 512 };
     assert_result(weir_pool_open(&other, shorter, POOL_AT), -EUCLEAN);
+    const struct weir_space nowhere = { NULL,
+                                        SPACE_BYTES }; /* as of a segment that was not opened */
+    assert_result(weir_pool_init(nowhere, POOL_AT, BLOCK_BYTES, BLOCKS), -EINVAL);
+    assert_result(weir_pool_open(&other, nowhere, POOL_AT), -EINVAL);
+    assert_result(weir_arena_init(nowhere, ARENA_AT, ARENA_BYTES), -EINVAL);
+}
+
+/* Blocks of whole cache lines begin at one, whatever stands in front of them, and share none. */
+static void test_where_blocks_stand(void **state)
+{
+    (void)state;
+    const struct {
+        uint64_t bytes, multiple;
+    } rows[] = { { 1, 16 }, { 16, 16 }, { 48, 16 }, { 64, 64 }, { 128, 64 } };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint64_t at = POOL_AT + (i + 1) * 4096;
+        struct weir_pool other;
+        assert_result(weir_pool_init(space, at, rows[i].bytes, 3), 0);
+        assert_result(weir_pool_open(&other, space, at), 0);
+        for (unsigned k = 0; k < 3; k++) {
+            *place(k) = 0;
+            assert_result(weir_pool_alloc(&other, place(k)), 0);
+            assert_int_equal(*place(k) % rows[i].multiple, 0);
+            assert_true(*place(k) + rows[i].bytes <= at + weir_pool_bytes(rows[i].bytes, 3));
+            assert_true(k == 0 || *place(k) - *place(k - 1) >= rows[i].bytes);
+        }
+    }
 }
 
 /* What stands in the pool's head is garbage: an error or a block, and never outside. */
@@ -229,6 +270,55 @@ static void test_pool_lies(void **state)
         }
     }
     assert_result(weir_pool_check(&pool), 0);
+}
+
+/*
+ * All are given, and where one more would be is none. Its link would be what stands behind the last link,
+ * with some counts the user's first bytes: all ones there say "given".
+ */
+static void test_a_block_behind_the_last(void **state)
+{
+    (void)state;
+    for (uint32_t count = 1; count <= 16; count++) {
+        uint64_t at = POOL_AT + 1024 + count * 1536;
+        struct weir_pool other;
+        assert_result(weir_pool_init(space, at, 64, count), 0);
+        assert_result(weir_pool_open(&other, space, at), 0);
+        for (uint32_t i = 0; i < count; i++) {
+            *place(i) = 0;
+            assert_result(weir_pool_alloc(&other, place(i)), 0);
+            memset((unsigned char *)space.base + *place(i), 0xff, 64);
+        }
+        uint64_t behind = *place(count) = other.blocks_offset + 64 * (uint64_t)count;
+        assert_result(weir_pool_free(&other, place(count)), -EINVAL);
+        assert_non_null(strstr(weir_last_error(), "no block of this pool begins there"));
+        assert_int_equal(*place(count), behind);
+        assert_result(weir_pool_check(&other), 0);
+    }
+}
+
+/* Somebody has written over the link of a block that is given: that is seen, and not only a ring. */
+static void test_a_block_that_is_nobodys(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        assert_result(weir_pool_alloc(&pool, place(i)), 0);
+    assert_result(weir_pool_free(&pool, place(2)), 0);
+    assert_result(weir_pool_check(&pool), 0);
+    uint32_t *links =
+        (uint32_t *)(void *)((unsigned char *)space.base + POOL_AT + sizeof(struct weir__pool_shm));
+    uint32_t given = links[0];
+    links[0] = 0;
+    assert_result(weir_pool_check(&pool), -EUCLEAN);
+    assert_non_null(strstr(weir_last_error(), "neither free nor given is 1"));
+    links[0] = given;
+    assert_result(weir_pool_check(&pool), 0);
+    uint32_t last = links[2], count = 99;
+    links[2] = 3; /* a ring of one */
+    assert_result(weir_pool_check(&pool), -EUCLEAN);
+    assert_result(weir_pool_used(&pool, &count), -EUCLEAN);
+    assert_int_equal(count, 99);
+    links[2] = last;
 }
 
 /* The same while a call runs: what was checked is not what stands there at the next look. */
@@ -319,12 +409,38 @@ static void test_arena_gives_in_order(void **state)
     assert_int_equal(used_bytes, 74);
     uint64_t left = ARENA_BYTES - WEIR_ARENA_HEADER_BYTES - 74;
     assert_result(weir_arena_alloc(&arena, left + 1, 1, place(2)), -ENOMEM);
-    assert_non_null(strstr(weir_last_error(), "are left"));
+    char left_bytes[32];
+    snprintf(left_bytes, sizeof left_bytes, "%llu bytes are left", (unsigned long long)left);
+    assert_int_equal(strncmp(weir_last_error(), left_bytes, strlen(left_bytes)), 0);
     assert_result(weir_arena_alloc(&arena, left, 1, place(2)), 0);
     assert_result(weir_arena_alloc(&arena, 1, 1, place(3)), -ENOMEM);
     assert_result(weir_arena_reset(&arena), 0);
     assert_result(weir_arena_alloc(&arena, 1, 1, place(3)), 0);
     assert_int_equal(*place(3), *place(0));
+    assert_result(weir_arena_alloc(&arena, 1, 4096, place(4)), -ENOMEM); /* a page of its own */
+    assert_result(weir_arena_alloc(&arena, 1, 2048, place(4)), 0);
+    assert_int_equal(*place(4) % 2048, 0);
+}
+
+/* Sizes that the head of an arena cannot say, or that are no arena's. */
+static void test_sizes_of_an_arena(void **state)
+{
+    const struct weir_space huge = { space.base, UINT64_C(1)
+                                                     << 50 }; /* of which a page is touched */
+    const uint64_t at = ARENA_AT + 2 * ARENA_BYTES;
+    weir__atomic_u64 *word = (weir__atomic_u64 *)(void *)((unsigned char *)space.base + at);
+    struct weir_arena other;
+    (void)state;
+    assert_result(weir_arena_init(huge, at, UINT64_C(1) << 44), -EINVAL);
+    assert_non_null(strstr(weir_last_error(), "less than 16 TiB"));
+    assert_int_equal(*word, 0);
+    assert_result(weir_arena_init(huge, at, (UINT64_C(1) << 44) - 64), 0);
+    assert_result(weir_arena_open(&other, huge, at), 0);
+    assert_result(weir_arena_alloc(&other, 8, 4096, place(0)), 0);
+    assert_int_equal(*place(0) % 4096, 0);
+    *word -=
+        (UINT64_C(1) << 44) - 64 - WEIR_ARENA_HEADER_BYTES; /* there is no room behind its head */
+    assert_result(weir_arena_open(&other, space, at), -EUCLEAN);
 }
 
 static void test_arena_refuses(void **state)
@@ -371,10 +487,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_front_is_a_place, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_pool_refuses, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_pool_geometry, fresh_space, drop_space),
+        cmocka_unit_test_setup_teardown(test_where_blocks_stand, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_pool_lies, fresh_space, drop_space),
+        cmocka_unit_test_setup_teardown(test_a_block_behind_the_last, fresh_space, drop_space),
+        cmocka_unit_test_setup_teardown(test_a_block_that_is_nobodys, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_pool_liar_at_work, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_pool_by_threads, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_arena_gives_in_order, fresh_space, drop_space),
+        cmocka_unit_test_setup_teardown(test_sizes_of_an_arena, fresh_space, drop_space),
         cmocka_unit_test_setup_teardown(test_arena_refuses, fresh_space, drop_space),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_end);

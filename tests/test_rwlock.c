@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static void test_readers_together_and_one_writer(void **state)
@@ -27,6 +28,7 @@ static void test_readers_together_and_one_writer(void **state)
     assert_ask(a, WRITE, NOW, -EAGAIN); /* it would wait for itself, too */
     assert_result(weir_rwlock_read_unlock(&lock), 0);
     assert_result(weir_rwlock_try_write_lock(&lock), -EAGAIN);
+    assert_non_null(strstr(weir_last_error(), "reads or writes"));
     assert_int_equal(weir_rwlock_writer(&lock), WEIR_IDENTITY_NOBODY);
     assert_ask(a, UNREAD, NOW, 0);
     assert_result(weir_rwlock_try_write_lock(&lock), -EAGAIN);
@@ -63,7 +65,10 @@ static void test_misuse(void **state)
     assert_ask(a, UNREAD, NOW, -EPERM);
     assert_result(weir_rwlock_write_lock(&lock), 0);
     assert_result(weir_rwlock_write_lock(&lock), -EDEADLK);
+    assert_non_null(
+        strstr(weir_last_error(), "writes already")); /* of its mutex a user knows nothing */
     assert_result(weir_rwlock_read_lock(&lock), -EDEADLK);
+    assert_non_null(strstr(weir_last_error(), "weir_rwlock_downgrade()"));
     assert_result(weir_rwlock_try_read_lock(&lock), -EDEADLK);
     assert_int_equal(weir_rwlock_readers(&lock), 0);
     assert_result(weir_rwlock_read_unlock(&lock), -EPERM);
@@ -93,6 +98,7 @@ static void test_deadlines(void **state)
     before_ns = weir_now_ns();
     assert_result(weir_rwlock_read_lock_until(&lock, weir_deadline_ns(SHORT_NS)), -ETIMEDOUT);
     assert_result(weir_rwlock_write_lock_until(&lock, weir_deadline_ns(SHORT_NS)), -ETIMEDOUT);
+    assert_non_null(strstr(weir_last_error(), "read or wrote"));
     assert_true(weir_now_ns() - before_ns >= 2 * SHORT_NS);
     assert_int_equal(weir_rwlock_readers(&lock), 0);
     assert_ask(a, UNWRITE, NOW, 0);
@@ -145,6 +151,64 @@ static void test_who_sleeps_is_woken(void **state)
                   (long long)slept_ns / TURNS / 1000);
     assert_true(slept_ns < TURNS * INT64_C(50000000)); /* a slice is 200 ms */
     peer_end(&a);
+}
+
+enum { FEW_TURNS = 4 };
+
+/* Unwoken they would sleep on for most of a slice. */
+static void test_all_that_read_are_woken(void **state)
+{
+    struct peer readers[3];
+    int64_t slept_ns = 0;
+    (void)state;
+    rwlock_make(3);
+    for (unsigned i = 0; i < ARRAY_SIZE(readers); i++)
+        peer_start(&readers[i]);
+    for (int turn = 0; turn < FEW_TURNS; turn++) {
+        assert_result(weir_rwlock_write_lock(&lock), 0);
+        for (unsigned i = 0; i < ARRAY_SIZE(readers); i++) {
+            peer_tell(&readers[i], READ, 0, LONG_NS);
+            peer_see_fast_asleep(&readers[i]);
+        }
+        int64_t before_ns = weir_now_ns();
+        assert_result(weir_rwlock_write_unlock(&lock), 0);
+        for (unsigned i = 0; i < ARRAY_SIZE(readers); i++)
+            assert_answer(readers[i], 0);
+        slept_ns += weir_now_ns() - before_ns;
+        for (unsigned i = 0; i < ARRAY_SIZE(readers); i++)
+            assert_ask(readers[i], UNREAD, NOW, 0);
+    }
+    assert_true(slept_ns < FEW_TURNS * INT64_C(50000000));
+    for (unsigned i = 0; i < ARRAY_SIZE(readers); i++)
+        peer_end(&readers[i]);
+}
+
+/* It has never written, but kept readers out until its deadline. */
+static void test_a_writer_that_gives_up_wakes_readers(void **state)
+{
+    struct peer reader, writer, late;
+    int64_t slept_ns = 0;
+    (void)state;
+    rwlock_make(3);
+    peer_start(&reader);
+    peer_start(&writer);
+    peer_start(&late);
+    assert_ask(reader, READ, NOW, 0);
+    for (int turn = 0; turn < FEW_TURNS; turn++) {
+        peer_tell(&writer, WRITE, 0, INT64_C(250000000));
+        peer_see_asleep(&writer);
+        peer_tell(&late, READ, 0, LONG_NS);
+        peer_see_fast_asleep(&late);
+        assert_answer(writer, -ETIMEDOUT);
+        int64_t before_ns = weir_now_ns();
+        assert_answer(late, 0);
+        slept_ns += weir_now_ns() - before_ns;
+        assert_ask(late, UNREAD, NOW, 0);
+    }
+    assert_true(slept_ns < FEW_TURNS * INT64_C(50000000));
+    peer_end(&reader);
+    peer_end(&writer);
+    peer_end(&late);
 }
 
 static void test_writers_go_first(void **state)
@@ -361,6 +425,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_stopped_at_the_deadline),
         cmocka_unit_test(test_who_sleeps_is_woken),
+        cmocka_unit_test(test_all_that_read_are_woken),
+        cmocka_unit_test(test_a_writer_that_gives_up_wakes_readers),
         cmocka_unit_test(test_writers_go_first),
         cmocka_unit_test(test_who_is_stopped_is_not_robbed),
         cmocka_unit_test(test_more_processes_than_places),

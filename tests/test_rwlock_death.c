@@ -123,6 +123,27 @@ static void test_every_writer_is_told_until_it_is_repaired(void **state)
     assert_result(weir_rwlock_write_unlock(&lock), 0);
 }
 
+/* What is repaired is written on; who dies in that leaves it half-written as anybody does. */
+static void test_who_has_repaired_dies(void **state)
+{
+    struct peer a, b;
+    (void)state;
+    rwlock_make(2);
+    lose_a_writer();
+    peer_start(&a);
+    peer_start(&b);
+    assert_ask(a, WRITE, LONG_NS, WEIR_OWNER_DIED);
+    assert_ask(a, CONSISTENT, NOW, 0);
+    peer_kill(&a);
+    assert_ask(b, READ, LONG_NS, -EOWNERDEAD);
+    assert_ask(b, WRITE, LONG_NS, WEIR_OWNER_DIED);
+    assert_ask(b, CONSISTENT, NOW, 0);
+    assert_ask(b, UNWRITE, NOW, 0);
+    assert_ask(b, READ, NOW, 0);
+    assert_ask(b, UNREAD, NOW, 0);
+    peer_end(&b);
+}
+
 static void test_given_up(void **state)
 {
     struct peer a, b;
@@ -211,6 +232,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_writer_dies),
         cmocka_unit_test(test_a_short_deadline_sees_a_death),
         cmocka_unit_test(test_every_writer_is_told_until_it_is_repaired),
+        cmocka_unit_test(test_who_has_repaired_dies),
         cmocka_unit_test(test_given_up),
         cmocka_unit_test(test_a_writer_dies_that_only_waited),
         cmocka_unit_test(test_an_heir_that_is_too_late_gives_nothing_up),

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@ static void strerror_knows_every_code(void **state)
 #define CHECK(code, meaning, cure)                                                                 \
     assert_string_equal(weir_strerror(code), meaning ": " cure);                                   \
     assert_string_equal(weir_strerror(-code), meaning ": " cure);                                  \
+    assert_string_equal(weir_strerror_name(code), #code);                                          \
     assert_string_equal(weir_strerror_name(-code), #code);
     WEIR_ERRORS(CHECK)
 #undef CHECK
@@ -185,11 +187,23 @@ static void limits_count_what_is_in_use(void **state)
     assert_int_equal(weir_limits(&before), 0);
     int id = shmget(IPC_PRIVATE, 2 * (size_t)before.page_size_bytes, 0600);
     assert_true(id >= 0);
+    char *bytes = shmat(id, NULL, 0);
+    assert_true(bytes != (void *)-1);
+    bytes[0] = 1; /* of the two pages, one is in memory */
+    int set = semget(IPC_PRIVATE, 3, 0600);
     int result = weir_limits(&after);
+    assert_int_equal(shmdt(bytes), 0);
     assert_int_equal(shmctl(id, IPC_RMID, NULL), 0);
+    assert_true(set >= 0);
+    assert_int_equal(semctl(set, 0, IPC_RMID), 0);
     assert_int_equal(result, 0);
     assert_int_equal(after.shm_used, before.shm_used + 1);
     assert_int_equal(after.shm_used_pages, before.shm_used_pages + 2);
+    assert_int_equal(after.shm_resident_pages + after.shm_swapped_pages,
+                     before.shm_resident_pages + before.shm_swapped_pages + 1);
+    assert_true(after.shm_resident_pages > 0);
+    assert_int_equal(after.semset_used, before.semset_used + 1);
+    assert_int_equal(after.sem_used, before.sem_used + 3);
 }
 
 static void limits_refuse_a_size_that_is_too_small(void **state)
@@ -213,6 +227,7 @@ static void limits_write_no_more_than_the_caller_knows(void **state)
     assert_int_equal(weir_limits(&larger.limits), 0);
     for (size_t i = 0; i < sizeof larger.beyond; i++)
         assert_int_equal(larger.beyond[i], 0xa5);
+    assert_int_equal(larger.limits.size, sizeof larger); /* for the next call */
 }
 
 static void random_numbers_differ_and_are_never_zero(void **state)
