@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "rwlock_peers.h"
 
+#include <errno.h>
+#include <sched.h>
+
 struct weir_rwlock lock;
 
 struct peers_reply peers_serve(const struct peers_order *order)
@@ -29,6 +32,9 @@ struct peers_reply peers_serve(const struct peers_order *order)
         break;
     case DOWNGRADE:
         reply.result = weir_rwlock_downgrade(&lock);
+        break;
+    case LEAVE_NAMESPACE:
+        reply.result = unshare(CLONE_NEWIPC) == 0 ? 0 : -errno;
         break;
     case READ_MANY:
         while (reply.value < order->argument && reply.result == 0) {

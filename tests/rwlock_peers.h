@@ -16,7 +16,7 @@
 #define BOUND_NS INT64_C(3000000000)
 
 /* What a peer does with it. */
-enum verb { READ, UNREAD, WRITE, UNWRITE, CONSISTENT, DOWNGRADE, READ_MANY };
+enum verb { READ, UNREAD, WRITE, UNWRITE, CONSISTENT, DOWNGRADE, READ_MANY, LEAVE_NAMESPACE };
 
 extern struct weir_rwlock lock;
 

@@ -260,6 +260,30 @@ static void test_who_is_stopped_is_not_robbed(void **state)
     peer_end(&b);
 }
 
+/* Its segments are not to be seen here: that is no sign of its death, as the name beside its count says. */
+static void test_who_is_of_another_namespace_is_not_robbed(void **state)
+{
+    struct peer a;
+    (void)state;
+    rwlock_make(2);
+    peer_start(&a);
+    int left = peer_ask(&a, LEAVE_NAMESPACE, 0, NOW).result;
+    if (left == 0) {
+        assert_ask(a, READ, NOW, 0);
+        assert_result(weir_rwlock_try_write_lock(&lock), -EAGAIN);
+        assert_result(weir_rwlock_write_lock_until(&lock, weir_deadline_ns(SHORT_NS)), -ETIMEDOUT);
+        assert_int_equal(weir_rwlock_readers(&lock), 1);
+        assert_ask(a, UNREAD, NOW, 0);
+        assert_ask(a, WRITE, NOW, 0);
+        assert_result(weir_rwlock_try_read_lock(&lock), -EAGAIN);
+        assert_result(weir_rwlock_try_write_lock(&lock), -EAGAIN);
+        assert_ask(a, UNWRITE, NOW, 0);
+    }
+    peer_end(&a);
+    if (left != 0)
+        skip();
+}
+
 static void test_more_processes_than_places(void **state)
 {
     struct peer a, b, c;
@@ -429,6 +453,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_writer_that_gives_up_wakes_readers),
         cmocka_unit_test(test_writers_go_first),
         cmocka_unit_test(test_who_is_stopped_is_not_robbed),
+        cmocka_unit_test(test_who_is_of_another_namespace_is_not_robbed),
         cmocka_unit_test(test_more_processes_than_places),
         cmocka_unit_test(test_no_place_while_one_writes),
         cmocka_unit_test(test_given_up_and_no_place),
