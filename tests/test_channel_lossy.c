@@ -374,6 +374,30 @@ static void test_nobody_to_ask(void **state)
     weir_publisher_close(publisher);
 }
 
+/* Nor are those asked that have left: what a lossy one took, or did not, says nothing of the others. */
+static void test_nobody_is_left_to_ask(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    struct weir_subscriber *lossy = lossy_open(WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0);
+    struct weir_subscriber *reliable = lossy_open(WEIR_DELIVERY_RELIABLE, WEIR_START_NOW, 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 2, NOW), 0);
+    assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+    struct books books = { .subscriber = reliable };
+    assert_int_equal(lossy_drain(&books), -EAGAIN);
+    weir_subscriber_close(reliable);
+    weir_subscriber_close(lossy);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), 0);
+    lossy = lossy_open(WEIR_DELIVERY_LOSSY, WEIR_START_NOW, 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 1, NOW), 0);
+    assert_result(crowd_send(publisher, 0, 100, NOW), 0);
+    books = (struct books){ .subscriber = lossy, .next = 1 };
+    assert_int_equal(lossy_drain(&books), -EAGAIN);
+    weir_subscriber_close(lossy);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EPIPE);
+    weir_publisher_close(publisher);
+}
+
 static void set_page(uint64_t *page)
 {
     struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
@@ -587,6 +611,7 @@ int main(void)
         CROWD_TEST(test_held),
         CROWD_TEST(test_waits),
         CROWD_TEST(test_nobody_to_ask),
+        CROWD_TEST(test_nobody_is_left_to_ask),
         CROWD_TEST(test_stopped_publisher),
         CROWD_TEST(test_descriptor),
         CROWD_TEST(test_later_publisher),

@@ -269,6 +269,38 @@ static void test_without_a_subscriber_nothing_waits(void **state)
     pair_close(&pair);
 }
 
+/*
+ * One has ended, and the next one is there already. Where there may be several, that is no end; in a
+ * channel for one it is, told before the next one's messages: those are another publisher's.
+ */
+static void expect_the_next(uint32_t publishers, bool is_told)
+{
+    struct pair pair;
+    struct weir_channel_options options = small_ring;
+    options.publishers_max = publishers;
+    assert_result(weir_publisher_open(&pair.publisher, "lane", &options), 0);
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    pair_send_text(&pair, "former");
+    weir_publisher_close(pair.publisher);
+    assert_result(weir_publisher_open(&pair.publisher, "lane", &options), 0);
+    struct weir_message message = pair_take_text(&pair, "former");
+    assert_result(weir_subscriber_release(pair.subscriber, &message), 0);
+    if (is_told)
+        assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -ENODATA);
+    assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EAGAIN);
+    pair_send_text(&pair, "next");
+    message = pair_take_text(&pair, "next");
+    assert_result(weir_subscriber_release(pair.subscriber, &message), 0);
+    pair_close(&pair);
+}
+
+static void test_the_next_is_there_already(void **state)
+{
+    (void)state;
+    expect_the_next(1, true);
+    expect_the_next(2, false);
+}
+
 static void test_one_of_each(void **state)
 {
     struct pair pair;
@@ -338,6 +370,7 @@ int main(void)
         PAIR_TEST(test_batches),
         PAIR_TEST(test_end_and_the_next_publisher),
         PAIR_TEST(test_without_a_subscriber_nothing_waits),
+        PAIR_TEST(test_the_next_is_there_already),
         PAIR_TEST(test_one_of_each),
         PAIR_TEST(test_receive_waits_for_ever),
         PAIR_TEST(test_bad_options),

@@ -68,6 +68,20 @@ static void test_room_for_what_was_refused(void **state)
     sides_close();
 }
 
+/* Who has ended waits for no room any more, whatever it was refused before. */
+static void test_the_end_of_what_was_refused(void **state)
+{
+    (void)state;
+    sides_open();
+    sides_fill(1000);
+    assert_false(sides_fd_is_readable(0));
+    assert_result(weir_publisher_end(sides.publisher), 0);
+    assert_true(sides_fd_is_readable(0));
+    assert_result(sides_send(1000), -EPIPE);
+    assert_true(sides_fd_is_readable(0));
+    sides_close();
+}
+
 static void test_waiting_for_a_subscriber(void **state)
 {
     int result;
@@ -188,6 +202,7 @@ int main(int argument_count, char **arguments)
     const struct CMUnitTest tests[] = {
         SIDES_TEST(test_room),
         SIDES_TEST(test_room_for_what_was_refused),
+        SIDES_TEST(test_the_end_of_what_was_refused),
         SIDES_TEST(test_waiting_for_a_subscriber),
         SIDES_TEST(test_waiting_until_all_is_taken),
         SIDES_TEST(test_subscriber_that_leaves),

@@ -100,6 +100,35 @@ static void test_holds_of_two_lanes(void **state)
     pair_close(&pair);
 }
 
+/* What was given back is not held, although another publisher's message lies at the same place. */
+static void test_the_same_place_of_two_lanes(void **state)
+{
+    enum { EACH = 3 }; /* the last of them needs no look around, and is held by the short way */
+    struct weir_message messages[2 * EACH], *former = &messages[EACH - 1];
+    struct weir_message *held = &messages[2 * EACH - 1];
+    struct weir_publisher *other;
+    struct pair pair;
+    (void)state;
+    pair_open(&pair);
+    assert_result(weir_publisher_open(&other, "lane", &small_ring), 0);
+    assert_result(weir_subscriber_wait_publisher(pair.subscriber, NOW), 0);
+    send_numbers(pair.publisher, 0, EACH);
+    send_numbers(other, EACH, 2 * EACH);
+    for (int i = 0; i < 2 * EACH; i++) {
+        assert_result(weir_subscriber_take_until(pair.subscriber, &messages[i], NOW), 0);
+        if (&messages[i] != held)
+            assert_result(weir_subscriber_release(pair.subscriber, &messages[i]), 0);
+    }
+    assert_true(held->position == former->position && held->session != former->session);
+    assert_result(weir_subscriber_release(pair.subscriber, former), -EINVAL);
+    assert_result(weir_subscriber_release_many(pair.subscriber, former, 1), -EINVAL);
+    assert_result(weir_subscriber_check(pair.subscriber, former), -EINVAL);
+    assert_result(weir_subscriber_check(pair.subscriber, held), 0);
+    assert_result(weir_subscriber_release(pair.subscriber, held), 0);
+    weir_publisher_close(other);
+    pair_close(&pair);
+}
+
 static void test_room_limits_a_receive(void **state)
 {
     unsigned char room[64];
@@ -150,9 +179,8 @@ static void test_room_limits_a_receive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PAIR_TEST(test_holds_limit_a_take),
-        PAIR_TEST(test_the_oldest_hold_keeps_its_place),
-        PAIR_TEST(test_holds_of_two_lanes),
+        PAIR_TEST(test_holds_limit_a_take),    PAIR_TEST(test_the_oldest_hold_keeps_its_place),
+        PAIR_TEST(test_holds_of_two_lanes),    PAIR_TEST(test_the_same_place_of_two_lanes),
         PAIR_TEST(test_room_limits_a_receive),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);

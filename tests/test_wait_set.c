@@ -13,8 +13,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -175,6 +177,41 @@ static void test_a_descriptor_is_closed_first(void **state)
     close(second);
 }
 
+/* Closed first, and open as a copy: what epoll goes on saying of it is none of the item that follows. */
+static void test_a_descriptor_is_open_elsewhere(void **state)
+{
+    (void)state;
+    int first = eventfd(1, EFD_CLOEXEC), copy = dup(first);
+    assert_result(weir_wait_set_add_fd(waiting_set, first, POLLIN, 1), 0);
+    close(first);
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
+    int second = eventfd(0, EFD_CLOEXEC);
+    assert_result(weir_wait_set_add_fd(waiting_set, second, POLLIN, 2), 0);
+    waiting_expect_nothing();
+    assert_int_equal(eventfd_write(second, 1), 0);
+    waiting_expect(2, WEIR_WAIT_FD);
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
+    close(second);
+    close(copy);
+}
+
+/* Each of the events that may be asked for is told, and no other one. */
+static void test_a_socket_that_is_shut(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    assert_result(weir_wait_set_add_fd(waiting_set, ends[0], EPOLLRDHUP, 1), 0);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    waiting_expect_nothing();
+    assert_int_equal(shutdown(ends[1], SHUT_WR), 0);
+    waiting_expect(1, WEIR_WAIT_FD);
+    assert_int_equal(waiting_events[0].what, EPOLLRDHUP);
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* How many descriptors an epoll set has; one that has been closed, but is open elsewhere, too. */
 static int epoll_members(int epoll)
 {
@@ -245,6 +282,14 @@ static void test_timers(void **state)
     assert_result(weir_wait_set_add_timer(waiting_set, 0, 0, 3), 0); /* at once */
     assert_result(waiting_within(NOW), 1);
     waiting_expect_nothing();
+    /* All that have passed meanwhile come as one event, and are counted. */
+    start_ns = weir_now_ns();
+    assert_result(weir_wait_set_add_timer(waiting_set, start_ns - 100 * MS_NS, 10 * MS_NS, 4), 0);
+    assert_result(waiting_within(NOW), 1);
+    assert_true(waiting_events[0].expirations >= 11);
+    int64_t late_ns = weir_now_ns() - start_ns;
+    assert_true(waiting_events[0].expirations <= 11 + (uint64_t)(late_ns / (10 * MS_NS)));
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
 }
 
 /* Of what is always ready and more than there is room for, each has its turn. */
@@ -448,7 +493,9 @@ int main(int argument_count, char **arguments)
         WAITING_TEST(test_subscriber),
         WAITING_TEST(test_publisher),
         WAITING_TEST(test_a_descriptor_is_closed_first),
+        WAITING_TEST(test_a_descriptor_is_open_elsewhere),
         WAITING_TEST(test_a_descriptor_of_the_set_follows),
+        WAITING_TEST(test_a_socket_that_is_shut),
         WAITING_TEST(test_descriptors),
         WAITING_TEST(test_timers),
         WAITING_TEST(test_turns),

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -131,6 +132,39 @@ static void test_signal(void **state)
         waiting_expect_nothing();
     }
     weir_subscriber_close(subscriber);
+}
+
+static int signalled_fd; /* what the handler makes readable */
+
+static void on_alarm_write(int number)
+{
+    const uint64_t one = 1;
+    int saved_errno = errno;
+    (void)number;
+    if (write(signalled_fd, &one, sizeof one) < 0)
+        abort();
+    errno = saved_errno;
+}
+
+/* What a handler makes ready in the midst of a sleep is told by that wait: EINTR is for nothing else. */
+static void test_signal_that_makes_ready(void **state)
+{
+    (void)state;
+    const struct sigaction action = { .sa_handler = on_alarm_write };
+    const struct itimerval soon = { .it_value = { 0, 30000 } };
+    uint64_t count;
+    signalled_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert_result(weir_wait_set_add_fd(waiting_set, signalled_fd, POLLIN, 1), 0);
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+        assert_result(waiting_within(5000 * MS_NS), 1);
+        assert_int_equal(waiting_events[0].token, 1);
+        assert_int_equal(read(signalled_fd, &count, sizeof count), sizeof count);
+        waiting_expect_nothing();
+    }
+    assert_result(weir_wait_set_remove(waiting_set, 0), 0);
+    close(signalled_fd);
 }
 
 /* The thread that waited last has ended, and with it what the kernel waited for in its place. */
@@ -315,8 +349,10 @@ int main(int argument_count, char **arguments)
     if (!waiting_begin(argument_count, arguments))
         return 77;
     const struct CMUnitTest tests[] = {
-        WAITING_TEST(test_handles), WAITING_TEST(test_fork),      WAITING_TEST(test_signal),
-        WAITING_TEST(test_threads), WAITING_TEST(test_cancelled), WAITING_TEST(test_to_and_fro),
+        WAITING_TEST(test_handles),    WAITING_TEST(test_fork),
+        WAITING_TEST(test_signal),     WAITING_TEST(test_signal_that_makes_ready),
+        WAITING_TEST(test_threads),    WAITING_TEST(test_cancelled),
+        WAITING_TEST(test_to_and_fro),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

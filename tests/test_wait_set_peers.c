@@ -166,6 +166,11 @@ static void test_deaths(void **state)
     }
     assert_true(told[1] == 1 && told[3] == 1 && told[10] == 1);
     assert_result(weir_wait_set_wait_until(waiting_set, ringers_events, 1, NOW), -EAGAIN);
+    /* Of whom the add found dead no slice has to be waited for. */
+    assert_result(
+        weir_wait_set_add_death(waiting_set, atomic_load(ringer_identity(1)), geteuid(), 11), 0);
+    assert_result(weir_wait_set_wait_until(waiting_set, ringers_events, 1, NOW), 1);
+    assert_int_equal(ringers_events[0].token, 11);
 }
 
 static void execute(unsigned number)
