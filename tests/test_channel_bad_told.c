@@ -116,12 +116,56 @@ static void test_nonsense(void **state)
     weir_publisher_close(good);
 }
 
+/* A channel whose directory says this, to one that comes: refused, in these words; the members go on. */
+static void expect_refusal(int expected, const char *words)
+{
+    struct weir_subscriber *subscriber;
+    assert_result(weir_subscriber_open(&subscriber, CHANNEL, NULL), expected);
+    assert_non_null(strstr(weir_last_error(), words));
+}
+
+/* What stands in a directory is weir's making, or it is told what cannot be. */
+static void test_directories_that_cannot_be(void **state)
+{
+    (void)state;
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_publisher *publisher;
+    options.type_name = "point";
+    options.type_bytes = 16;
+    assert_result(weir_publisher_open(&publisher, CHANNEL, &options), 0);
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir__directory_shm *shm = weir_segment_data(publisher->side.directory.segment);
+    uint64_t magic = shm->magic, digit = UINT64_C(1) << 32;
+    shm->type_name[10] = 'x';
+    expect_refusal(-EUCLEAN, "has a type that cannot be");
+    shm->type_name[10] = '\0';
+    shm->delivery = 2;
+    expect_refusal(-EUCLEAN, "says that its delivery is 2");
+    shm->delivery = 0;
+    shm->magic = magic + digit; /* a newer weir's */
+    expect_refusal(-EPROTO, "no channel's directory that this weir knows");
+    shm->magic = magic - digit;
+    expect_refusal(-EPROTO, "no channel's directory that this weir knows");
+    shm->magic = magic + 1;
+    expect_refusal(-EUCLEAN, "its first word was written over");
+    shm->magic = magic + 10 * digit; /* no digit */
+    expect_refusal(-EUCLEAN, "its first word was written over");
+    shm->magic = magic;
+    assert_result(weir_publisher_send(publisher, "0123456789abcdef", 16), 0);
+    struct weir_message message;
+    assert_result(weir_subscriber_take_until(subscriber, &message, NOW), 0);
+    assert_result(weir_subscriber_release(subscriber, &message), 0);
+    weir_subscriber_close(subscriber);
+    weir_publisher_close(publisher);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CROWD_TEST(test_lapped),
         CROWD_TEST(test_no_page),
         CROWD_TEST(test_nonsense),
+        CROWD_TEST(test_directories_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

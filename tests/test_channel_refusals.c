@@ -10,8 +10,11 @@
 #include "members.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <weir/inspect.h>
+
+#include "channel/consent.h"
 
 struct refusal {
     const char *what;
@@ -199,12 +202,34 @@ static void test_refusals_are_seen(void **state)
     stage_end();
 }
 
+/* Which of the two is whose, by their uids. */
+static void test_the_sentence_names_both(void **state)
+{
+    (void)state;
+    struct weir__consent consent = { .trust = WEIR_TRUST_SELF };
+    consent.lane.shm_perm = (struct ipc_perm){ .uid = 1001, .cuid = 1001 };
+    consent.page.shm_perm = (struct ipc_perm){ .uid = 1002, .cuid = 1002, .mode = 0666 };
+    assert_result(weir__consent(&consent), -EPERM);
+    assert_non_null(strstr(weir_last_error(),
+                           "a publisher (uid 1001) does not trust this subscriber's uid 1002"));
+    consent.trust = WEIR_TRUST_ANYONE;
+    consent.lane.shm_perm.gid = consent.lane.shm_perm.cgid = 71;
+    consent.page.shm_perm.gid = consent.page.shm_perm.cgid = 72;
+    consent.page.shm_perm.mode = 0640;
+    assert_result(weir__consent(&consent), -EACCES);
+    assert_non_null(strstr(weir_last_error(),
+                           "a publisher (uid 1001, gid 71) may not read this subscriber's page "
+                           "(uid 1002, gid 72, mode 0640)"));
+    consent.page.shm_perm.mode = 0644;
+    assert_result(weir__consent(&consent), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CROWD_TEST(test_refusals),           CROWD_TEST(test_a_stranger_beside_a_reader),
         CROWD_TEST(test_who_waits_is_woken), CROWD_TEST(test_refused_and_then_not),
-        CROWD_TEST(test_refusals_are_seen),
+        CROWD_TEST(test_refusals_are_seen),  CROWD_TEST(test_the_sentence_names_both),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

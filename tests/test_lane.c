@@ -184,6 +184,10 @@ static void test_batches(void **state)
         assert_result(weir_publisher_send(pair.publisher, &i, sizeof i), 0);
         assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EAGAIN);
     }
+    void *loan;
+    assert_result(weir_publisher_loan_until(pair.publisher, 8, &loan, NOW), 0);
+    assert_result(weir_publisher_batch_end(pair.publisher), -EINVAL);
+    weir_publisher_abandon(pair.publisher);
     assert_result(weir_publisher_batch_end(pair.publisher), 0);
     for (int i = 0; i < 100; i++) {
         assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), 0);

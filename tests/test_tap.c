@@ -198,6 +198,32 @@ static void test_too_large_at_first(void **state)
     victim_close();
 }
 
+/* Of two publishers, too, it is the same one until there is room for it. */
+static void test_too_large_of_two(void **state)
+{
+    static unsigned char data[1000], got[1000];
+    struct weir_publisher *other;
+    struct weir_message refused, message;
+    (void)state;
+    assert_result(victim_open(true), 0);
+    assert_result(weir_publisher_open(&other, "lane", NULL), 0);
+    struct weir_tap *tap = open_tap(WEIR_START_NOW, 0);
+    assert_result(weir_publisher_send(victim_publisher, data, sizeof data), 0);
+    assert_result(weir_publisher_send(other, data, sizeof data), 0);
+    assert_result(weir_tap_receive_until(tap, got, 999, &refused, NOW), -EMSGSIZE);
+    for (int i = 0; i < 3; i++) {
+        assert_result(weir_tap_receive_until(tap, got, 999, &message, NOW), -EMSGSIZE);
+        assert_int_equal(message.session, refused.session);
+    }
+    assert_result(weir_tap_receive_until(tap, got, sizeof got, &message, NOW), 0);
+    assert_int_equal(message.session, refused.session);
+    assert_result(weir_tap_receive_until(tap, got, sizeof got, &message, NOW), 0);
+    assert_int_not_equal(message.session, refused.session);
+    weir_tap_close(tap);
+    weir_publisher_close(other);
+    victim_close();
+}
+
 /* Every mapping that the tap made is read-only; nothing that is shared has changed. */
 static void test_nobody_notices(void **state)
 {
@@ -539,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_who_comes_and_goes),
         cmocka_unit_test(test_what_was_missed),
         cmocka_unit_test(test_too_large_at_first),
+        cmocka_unit_test(test_too_large_of_two),
         cmocka_unit_test(test_nobody_notices),
         cmocka_unit_test(test_one_that_is_killed),
         cmocka_unit_test(test_what_is_refused),
