@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "seeds.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -347,6 +348,14 @@ static void falsified(struct seed *seed, unsigned which, unsigned how, bool is_a
     step(seed, FUZZ_RECEIVE, 192 | 63, 3, 0);
 }
 
+enum { OVERRUNS = 24, PASTS = 3, TYPES = 16 };
+
+/* All that seeds_make() makes: the words of a world grow with the layouts. */
+static_assert(3 * sizeof traffics / sizeof *traffics + 1 + (WORLD_FALSE_LANE + 2) * FUZZ_HOWS +
+                      OVERRUNS + PASTS + TYPES + (WORLD_FALSE_LANE - WORLD_REAL_LANE) * FUZZ_HOWS <=
+                  SEEDS_MAX,
+              "room for each seed");
+
 unsigned seeds_make(struct seed seeds[SEEDS_MAX])
 {
     unsigned count = 0;
@@ -363,11 +372,11 @@ unsigned seeds_make(struct seed seeds[SEEDS_MAX])
     }
     for (unsigned how = 0; how < FUZZ_HOWS; how++)
         falsified(&seeds[count++], WORLD_WORDS, how, true);
-    for (unsigned i = 0; i < 24; i++)
+    for (unsigned i = 0; i < OVERRUNS; i++)
         overrun(&seeds[count++], i & 1, i / 2 % 6, i % 3, i);
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < PASTS; i++)
         false_past(&seeds[count++], i);
-    for (unsigned i = 0; i < 16; i++)
+    for (unsigned i = 0; i < TYPES; i++)
         typed(&seeds[count++], i & 3, i >> 2);
     for (unsigned which = WORLD_REAL_LANE; which < WORLD_FALSE_LANE; which++) {
         for (unsigned how = 0; how < FUZZ_HOWS; how++)

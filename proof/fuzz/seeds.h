@@ -13,7 +13,7 @@ struct seed {
     unsigned size_bytes;
 };
 
-enum { SEEDS_MAX = 768 };
+enum { SEEDS_MAX = 1024 };
 
 /*
  * Makes the seeds, after LLVMFuzzerInitialize(): traffic as it should be; images of a real
