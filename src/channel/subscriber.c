@@ -60,8 +60,8 @@ static inline uint64_t load_header(const struct place *place)
 
 /* Looks at a header, 10 to 50 ns each with the pause behind it, before a wait is begun in earnest. */
 #define BRIEF_LOOKS 100
-/* The first ones follow each other more closely: a near core answers within the time of a few. */
-#define CLOSE_LOOKS 4
+/* The first one comes sooner: that helps near cores and far ones. More of them are in the writer's way. */
+#define CLOSE_LOOKS 1
 
 /*
  * A moment in which the record may come: sooner than a wait could begin. Its header, of whatever
