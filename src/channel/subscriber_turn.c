@@ -9,11 +9,10 @@
 #include "base/error.h"
 
 /*
- * Of one lane alone there is nobody to wait but who has just come: a look around is as seldom for
- * larger messages as for small ones, once in so many, or in so many bytes. But what is held is to
- * be announced before it is far behind: once in such a part of the ring.
+ * Of one lane alone there is nobody to wait but who has just come, who is seen where something is given
+ * back: a look around is as seldom for small messages as for large ones. But what is held is to be
+ * announced before it is far behind: once in such a part of the ring.
  */
-#define TURN_ALONE_MESSAGES 64
 #define TURN_ALONE_BYTES 65536
 #define TURN_ALONE_SHARE 8
 
@@ -23,14 +22,18 @@ static inline uint64_t within(uint64_t least, uint64_t value, uint64_t most)
     return bounded > least ? bounded : least;
 }
 
+static uint64_t turn_alone(const struct weir__lane *lane)
+{
+    uint64_t share = lane->ring.capacity / TURN_ALONE_SHARE;
+    return within(WEIR__TURN_BYTES, share, TURN_ALONE_BYTES);
+}
+
 /* From the message that has this header on, all of which is in it. */
 static uint64_t turn_bytes(const struct weir_subscriber *subscriber, const struct weir__lane *lane,
                            uint64_t header)
 {
     uint64_t record_bytes = weir__record_bytes(weir__record_length(header));
-    uint64_t most = within(0, TURN_ALONE_BYTES, lane->ring.capacity / TURN_ALONE_SHARE);
-    uint64_t alone = within(WEIR__TURN_BYTES, TURN_ALONE_MESSAGES * record_bytes, most);
-    uint64_t bytes = subscriber->lane_count > 1 ? WEIR__TURN_BYTES : alone;
+    uint64_t bytes = subscriber->lane_count > 1 ? WEIR__TURN_BYTES : turn_alone(lane);
     return bytes > record_bytes ? bytes : record_bytes;
 }
 
