@@ -41,15 +41,13 @@ static bool is_small_enough(int id, const struct weir__wanted *wanted, struct we
     struct weir__error_saved saved;
     struct shmid_ds found;
     weir__error_save(&saved);
-    int result = weir__shm_stat(id, &found);
-    weir__error_restore(&saved);
     *ahead = (struct weir__ahead){ .id = id };
-    if (result != 0)
-        return true; /* the attach says why */
-    if (found.shm_segsz > wanted->most_bytes + WEIR__HEADER_BYTES)
-        return false;
-    *ahead = weir__ahead_of(id, &found, wanted->touched_bytes);
-    return true;
+    bool is_known = weir__shm_stat(id, &found) == 0; /* else the attach says why */
+    bool is_small = !is_known || found.shm_segsz <= wanted->most_bytes + WEIR__HEADER_BYTES;
+    if (is_known && is_small)
+        *ahead = weir__ahead_of(id, &found, wanted->touched_bytes);
+    weir__error_restore(&saved);
+    return is_small;
 }
 
 /* Its first words, once it is known that they can be read; and it is brought in. */

@@ -22,18 +22,14 @@ static inline uint64_t within(uint64_t least, uint64_t value, uint64_t most)
     return bounded > least ? bounded : least;
 }
 
-static uint64_t turn_alone(const struct weir__lane *lane)
-{
-    uint64_t share = lane->ring.capacity / TURN_ALONE_SHARE;
-    return within(WEIR__TURN_BYTES, share, TURN_ALONE_BYTES);
-}
-
 /* From the message that has this header on, all of which is in it. */
 static uint64_t turn_bytes(const struct weir_subscriber *subscriber, const struct weir__lane *lane,
                            uint64_t header)
 {
     uint64_t record_bytes = weir__record_bytes(weir__record_length(header));
-    uint64_t bytes = subscriber->lane_count > 1 ? WEIR__TURN_BYTES : turn_alone(lane);
+    uint64_t share = lane->ring.capacity / TURN_ALONE_SHARE;
+    uint64_t alone = within(WEIR__TURN_BYTES, share, TURN_ALONE_BYTES);
+    uint64_t bytes = subscriber->lane_count > 1 ? WEIR__TURN_BYTES : alone;
     return bytes > record_bytes ? bytes : record_bytes;
 }
 
