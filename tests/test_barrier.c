@@ -424,6 +424,23 @@ static void test_numbers_come_round(void **state)
     assert_result(weir_barrier_wait(&barrier, 0), 1);
 }
 
+/* Who waits is asked in each round: one that went by without it is a lie, and told as such. */
+static void test_a_round_without_us(void **state)
+{
+    struct peer a;
+    uint32_t party;
+    (void)state;
+    make(2);
+    peer_start(&a);
+    assert_result(weir_barrier_join(&barrier, &party), 0);
+    join_at(&a, 0);
+    peer_tell(&a, WAIT, 1, LONG_NS);
+    peer_see_asleep(&a);
+    atomic_fetch_add(&shm()->round, UINT64_C(2) << 32); /* it finds that within a slice */
+    assert_answer(a, -EUCLEAN);
+    peer_end(&a);
+}
+
 static void as_child(void *argument)
 {
     uint32_t party;
@@ -574,6 +591,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_who_is_stopped_is_waited_for),
         cmocka_unit_test(test_who_is_of_another_namespace_is_waited_for),
         cmocka_unit_test(test_numbers_come_round),
+        cmocka_unit_test(test_a_round_without_us),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_two_threads_as_one_party),

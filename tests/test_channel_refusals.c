@@ -176,12 +176,26 @@ static void test_refused_and_then_not(void **state)
     stage_end();
 }
 
+struct refused {
+    unsigned readings;
+    uint64_t told; /* of the subscribers */
+};
+
 static int find_refused(const struct weir_channel_member *member, void *argument)
 {
-    unsigned *found = argument;
+    struct refused *found = argument;
+    found->told += member->role == WEIR_MEMBER_SUBSCRIBER ? member->refusals : 0;
     for (size_t i = 0; i < member->reading_count; i++)
-        *found += member->readings[i].state == WEIR_READING_REFUSED;
+        found->readings += member->readings[i].state == WEIR_READING_REFUSED;
     return 0;
+}
+
+static void expect_refused(unsigned readings, uint64_t told)
+{
+    struct refused found = { 0, 0 };
+    assert_result(weir_inspect_channel(CHANNEL, find_refused, &found), 0);
+    assert_int_equal(found.readings, readings);
+    assert_int_equal(found.told, told);
 }
 
 /* From outside: who reads from whom, and who has refused whom. */
@@ -191,12 +205,14 @@ static void test_refusals_are_seen(void **state)
     if (!has_other_users())
         skip();
     struct member hidden, reader;
-    unsigned found = 0;
     stage_begin();
     member_open(&hidden, true, THIRD_UID, 0600, WEIR_TRUST_ANYONE);
     member_open(&reader, false, OTHER_UID, 0666, WEIR_TRUST_ANYONE);
-    assert_result(weir_inspect_channel(CHANNEL, find_refused, &found), 0);
-    assert_int_equal(found, 1);
+    expect_refused(1, 0);
+    for (int i = 0; i < 2; i++) { /* told once, and counted once */
+        assert_int_equal(ask(&reader, TAKE, 0), i == 0 ? -EACCES : -EAGAIN);
+        expect_refused(1, 1);
+    }
     member_end(&hidden);
     member_end(&reader);
     stage_end();

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <weir/inspect.h>
+
 #include "channel/publisher.h"
 #include "channel/subscriber.h"
 
@@ -219,6 +221,20 @@ static void test_type_of_any_size(void **state)
     weir_subscriber_close(subscriber);
 }
 
+static int add_refusals(const struct weir_channel_member *member, void *argument)
+{
+    uint64_t *refusals = argument;
+    *refusals += member->role == WEIR_MEMBER_SUBSCRIBER ? member->refusals : 0;
+    return 0;
+}
+
+static void expect_refusals_of_subscribers(uint64_t expected)
+{
+    uint64_t refusals = 0;
+    assert_result(weir_inspect_channel(CHANNEL, add_refusals, &refusals), 0);
+    assert_int_equal(refusals, expected);
+}
+
 /*
  * A publisher that believes in another size, as a broken one would: one error, that names both
  * sizes; the other publisher goes on.
@@ -243,6 +259,7 @@ static void play_wrong_size(uint32_t delivery)
         assert_non_null(strstr(weir_last_error(), "of 8 bytes: this channel's type 'struct point' "
                                                   "has 16"));
         expect_nothing(subscriber);
+        expect_refusals_of_subscribers(1);
         assert_result(weir_publisher_send(publisher, &(struct point){ 9, 0 }, sizeof(struct point)),
                       0);
         expect_point(subscriber, 9);

@@ -272,6 +272,31 @@ static void test_a_sleeper_is_woken_once(void **state)
     weir_publisher_close(publisher);
 }
 
+/* What is refused for another reason than room is not among a publisher's refusals. */
+static void test_refusals_are_for_room(void **state)
+{
+    static const unsigned char data[1000];
+    struct weir_publisher *publisher;
+    struct weir_subscriber *subscriber;
+    (void)state;
+    assert_result(weir_publisher_open(&publisher, channel, &small), 0);
+    assert_result(weir_subscriber_open(&subscriber, channel, NULL), 0);
+    assert_result(weir_publisher_wait_subscribers(publisher, 2, NOW), -EAGAIN);
+    assert_result(weir_publisher_wait_subscribers(publisher, 2, weir_deadline_ns(1)), -ETIMEDOUT);
+    assert_result(weir_publisher_send(publisher, data, sizeof data), 0);
+    assert_result(weir_publisher_wait_taken(publisher, NOW), -EAGAIN);
+    assert_result(weir_publisher_wait_taken(publisher, weir_deadline_ns(1)), -ETIMEDOUT);
+    assert_int_equal(look().publishers[0].refusals, 0);
+    while (weir_publisher_send_until(publisher, data, sizeof data, 0, NOW) == 0) {
+    }
+    assert_int_equal(look().publishers[0].refusals, 1);
+    assert_result(weir_publisher_send_until(publisher, data, sizeof data, 0, weir_deadline_ns(1)),
+                  -ETIMEDOUT);
+    assert_int_equal(look().publishers[0].refusals, 2);
+    weir_subscriber_close(subscriber);
+    weir_publisher_close(publisher);
+}
+
 static void fill_and_wait(struct companion *companion, void *argument)
 {
     static const unsigned char data[1000];
@@ -370,6 +395,7 @@ static void test_the_slowest_of_two(void **state)
     companion_release(&companion);
     struct seen seen = look_until(publisher_sleeps);
     uint64_t sent = seen.publishers[0].committed_messages;
+    struct seen before = seen;
     receive(fast, (unsigned)sent);
     seen = look_until(publisher_sleeps); /* all the same: for the other */
     assert_int_equal(seen.publishers[0].slowest, 0);
@@ -382,7 +408,12 @@ static void test_the_slowest_of_two(void **state)
     assert_int_equal(seen.readings[1][0].is_slowest, 0);
     receive(slow, (unsigned)sent);
     companion_meet(&companion);
-    assert_int_equal(look().publishers[0].committed_messages, sent + 1);
+    seen = look();
+    assert_int_equal(seen.publishers[0].committed_messages, sent + 1);
+    /* Each rang it where it slept for room, and once more at most for each message. */
+    for (int i = 0; i < 2; i++)
+        assert_true(seen.subscribers[i].wakes > before.subscribers[i].wakes &&
+                    seen.subscribers[i].wakes <= before.subscribers[i].wakes + sent);
     end_well(&companion);
     weir_subscriber_close(fast);
     weir_subscriber_close(slow);
@@ -553,12 +584,19 @@ static void test_who_polls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_exact_counts),        TEST(test_publishers_that_come_and_go),
-        TEST(test_totals_of_several),   TEST(test_a_sleeper_is_woken_once),
-        TEST(test_who_blocks_whom),     TEST(test_who_blocks_whom_in_an_event_loop),
-        TEST(test_the_slowest_of_two),  TEST(test_the_dead_that_are_reaped),
-        TEST(test_a_place_of_the_dead), TEST(test_what_a_lossy_one_missed),
-        TEST(test_evictions),           TEST(test_who_polls),
+        TEST(test_exact_counts),
+        TEST(test_publishers_that_come_and_go),
+        TEST(test_totals_of_several),
+        TEST(test_a_sleeper_is_woken_once),
+        TEST(test_who_blocks_whom),
+        TEST(test_who_blocks_whom_in_an_event_loop),
+        TEST(test_the_slowest_of_two),
+        TEST(test_the_dead_that_are_reaped),
+        TEST(test_refusals_are_for_room),
+        TEST(test_a_place_of_the_dead),
+        TEST(test_what_a_lossy_one_missed),
+        TEST(test_evictions),
+        TEST(test_who_polls),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
 }

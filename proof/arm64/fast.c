@@ -137,11 +137,14 @@ static int go_typed(void)
     return result;
 }
 
+/* A small ring: its laps end, and a reader's turns, in the midst of each of these ways. */
 int main(void)
 {
+    const struct weir_channel_options small = { .size = sizeof small,
+                                                .ring_bytes = WEIR_RING_BYTES_MIN };
     struct weir_publisher *publisher;
     struct weir_subscriber *subscriber;
-    if (weir_publisher_open(&publisher, "fast", NULL) != 0 ||
+    if (weir_publisher_open(&publisher, "fast", &small) != 0 ||
         weir_subscriber_open(&subscriber, "fast", NULL) != 0 || go(publisher, subscriber) != 0 ||
         go_together(publisher, subscriber) != 0 || go_typed() != 0) {
         fprintf(stderr, "fast: %s\n", weir_last_error());
