@@ -74,6 +74,28 @@ static void test_subscriber(void **state)
     weir_subscriber_close(subscriber);
 }
 
+/* Who waits for a publisher has a descriptor for its messages afterwards, and for it where none has come. */
+static void test_subscriber_and_its_publisher(void **state)
+{
+    (void)state;
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    int descriptor = weir_subscriber_fd(subscriber);
+    assert_true(descriptor >= 0);
+    assert_result(weir_subscriber_wait_publisher(subscriber, NOW), -EAGAIN);
+    assert_true(is_quiet(descriptor));
+    struct weir_publisher *publisher = crowd_publisher(WEIR_RING_BYTES_MIN);
+    assert_true(stays_readable(descriptor));
+    assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+    assert_true(is_quiet(descriptor));
+    assert_int_equal(crowd_send(publisher, 1, 64, NOW), 0);
+    assert_true(stays_readable(descriptor));
+    assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+    assert_true(stays_readable(descriptor)); /* the message is there still */
+    assert_result(crowd_take(subscriber, 0, NOW), 0);
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
 static void publish_and_wait(void *argument)
 {
     struct weir_publisher *publisher = crowd_publisher(WEIR_RING_BYTES_MIN);
@@ -207,9 +229,8 @@ static void test_publisher_and_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CROWD_TEST(test_subscriber),
-        CROWD_TEST(test_subscriber_and_death),
-        CROWD_TEST(test_publisher_and_room),
+        CROWD_TEST(test_subscriber),           CROWD_TEST(test_subscriber_and_its_publisher),
+        CROWD_TEST(test_subscriber_and_death), CROWD_TEST(test_publisher_and_room),
         CROWD_TEST(test_publisher_and_others),
     };
     return cmocka_run_group_tests(tests, crowd_start, fixture_end);
