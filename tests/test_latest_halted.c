@@ -358,6 +358,75 @@ static void test_a_value_before_the_one_that_is_wanted(void **state)
     expect_it_is_woken(wait_for_the_fourth, SYS_membarrier, write_the_rest);
 }
 
+/* --- who holds moves on to the buffer that was about to be reserved ---------------------------------- */
+
+static void open_and_write_two(void *argument)
+{
+    open_as_writer(argument);
+    put(pair.writer, 2, 8);
+    put(pair.writer, 3, 8);
+}
+
+static void write_one(void *argument)
+{
+    (void)argument;
+    put(pair.writer, 4, 8);
+    board->is_done = true;
+}
+
+static uint32_t latest_buffer(void)
+{
+    const struct weir__latest_values_shm *values = pair.world.memory.values;
+    return (uint32_t)(atomic_load(&values->index) & 255);
+}
+
+/* The one hold names it, as a reader would that has it, or is about to look whether it may. */
+static void hold(uint32_t buffer)
+{
+    struct weir__latest_readers_shm *readers = pair.world.memory.readers;
+    atomic_store(&readers->hold[0].word, (WEIR_IDENTITY_SESSION_MAX + 1) | (buffer + 1));
+}
+
+/*
+ * Of three buffers one is the latest, one is held, and the third is to be the next; after so many instructions of the write
+ * the hold moves to that. Whether the write was under way; and where its value went.
+ */
+static bool move_the_hold_after(unsigned instructions, bool *is_avoided)
+{
+    struct weir_latest_options options = latest_options(8, 3, 1);
+    value_pair_open(&pair, &options);
+    put(pair.writer, 1, 8);
+    weir_latest_writer_close(pair.writer);
+    pair.writer = NULL;
+    board->is_done = false;
+    pid_t child = tracee_start(open_and_write_two, write_one, NULL);
+    uint32_t latest = latest_buffer(), held = (latest + 1) % 3, next = (latest + 2) % 3;
+    hold(held);
+    bool is_inside = trail_step(child, instructions, is_done);
+    hold(next);
+    assert_int_equal(tracee_finish(child), 0);
+    uint32_t written = latest_buffer();
+    assert_true(written == next || written == held); /* never where the latest was being read */
+    *is_avoided = written == held;
+    value_pair_close(&pair);
+    return is_inside;
+}
+
+/* Somebody came between the two looks at the holds: another look at all of them finds one that is free. */
+static void test_a_hold_that_moves(void **state)
+{
+    unsigned instructions = 0, avoided = 0;
+    bool is_avoided;
+    (void)state;
+    skip_where_nobody_traces();
+    while (move_the_hold_after(instructions, &is_avoided)) {
+        avoided += is_avoided;
+        instructions++;
+    }
+    print_message("           %u of %u\n", avoided, instructions);
+    assert_true(avoided > 10 && avoided < instructions);
+}
+
 static int halted_start(void **state)
 {
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -371,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_a_hold_that_is_taken_away),
         cmocka_unit_test(test_a_writer_that_is_held_up),
         cmocka_unit_test(test_a_value_before_the_one_that_is_wanted),
+        cmocka_unit_test(test_a_hold_that_moves),
     };
     return cmocka_run_group_tests(tests, halted_start, fixture_end);
 }
