@@ -98,6 +98,24 @@ static void test_behind_a_full_ring(void **state)
     weir_publisher_close(publisher);
 }
 
+/* Each loan of the longest message reserves far ahead, and leaves a place to begin at: not all of the last ones. */
+static void test_behind_loans_that_were_abandoned(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    send_alike(publisher, 2 * RING / LITTLE);
+    for (int i = 0; i < 40; i++) {
+        void *data;
+        assert_result(weir_publisher_loan_until(publisher, RING / 4 - 8, &data, NOW), 0);
+        weir_publisher_abandon(publisher);
+        send_alike(publisher, 1);
+    }
+    uint64_t sent = atomic_load(&board->sure[0]);
+    uint64_t oldest = first_of(WEIR_DELIVERY_RELIABLE, WEIR_START_OLDEST, 0);
+    assert_true((sent - oldest) * LITTLE > RING / 4); /* as for the longest */
+    weir_publisher_close(publisher);
+}
+
 /* What a batch holds back is not there yet; a joiner in its midst begins before it. */
 static void test_in_a_batch(void **state)
 {
@@ -327,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CROWD_TEST(test_exactly_so_many),
         CROWD_TEST(test_behind_a_full_ring),
+        CROWD_TEST(test_behind_loans_that_were_abandoned),
         CROWD_TEST(test_begins_where_a_stride_would),
         CROWD_TEST(test_in_a_batch),
         CROWD_TEST(test_of_each_publisher),
