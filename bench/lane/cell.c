@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One cell: two processes that take turns through its sides, round after round, until
- * enough rounds bear one tag.
+ * enough rounds bear one tag. It is opened several times, each time with other memory: which pages of
+ * the machine's a ring lies in decides how well it fits a cache, and stays the same while it is open.
  */
 #include "lane.h"
 
@@ -122,19 +123,28 @@ static uint64_t messages_of(const struct cell *cell, unsigned side)
     return messages < MESSAGES_MIN ? cell->work.messages : messages;
 }
 
+/* Where its first two sides were, unless somebody hardly slept who should. */
+static void count_round(const struct round *round, unsigned counts[3])
+{
+    enum tag tag = tag_of(round->bounce_ns[0], round->bounce_ns[1]);
+    if (!round->is_awake)
+        counts[tag == tag_of(round->bounce_ns[1], round->bounce_ns[2]) ? tag : MIXED]++;
+}
+
 /* Rounds until enough of them are near, or far, for the first two sides, and asleep where that is
- * wanted; three times as many as are wanted at most. */
-static void drive(struct player *player, const struct cell *cell, void **states, unsigned wanted)
+ * wanted. */
+static void drive(struct player *player, const struct cell *cell, void **states)
 {
     struct board *board = player->board;
     struct figures warm;
-    unsigned counts[3] = { 0, 0, 0 }, most = 3 * wanted < ROUNDS_MAX ? 3 * wanted : ROUNDS_MAX;
+    unsigned counts[3] = { 0, 0, 0 };
     for (unsigned side = 0; side < cell->side_count; side++) {
         uint64_t few = cell->work.messages / 8 + 1;
         command(player, (int)side, few);
         run(player, cell->sides[side], states[side], few, &warm);
     }
-    while (board->round_count < most && counts[NEAR] < wanted && counts[FAR] < wanted) {
+    while (board->round_count < player->most && counts[NEAR] < player->wanted &&
+           counts[FAR] < player->wanted) {
         struct round *round = &board->rounds[board->round_count++];
         round->bounce_ns[0] = command_bounce(player);
         for (unsigned side = 0; side < cell->side_count; side++) {
@@ -145,10 +155,7 @@ static void drive(struct player *player, const struct cell *cell, void **states,
         }
         round->is_awake = cell->work.kind == ASLEEP && (round->sides[0].sleeps < SLEEPS_MIN ||
                                                         round->sides[1].sleeps < SLEEPS_MIN);
-        if (round->is_awake)
-            continue;
-        enum tag tag = tag_of(round->bounce_ns[0], round->bounce_ns[1]);
-        counts[tag == tag_of(round->bounce_ns[1], round->bounce_ns[2]) ? tag : MIXED]++;
+        count_round(round, counts);
     }
     board->is_whole = true;
     command(player, STEP_END, 0);
@@ -181,7 +188,7 @@ static _Noreturn void play(struct player *player, const struct cell *cell,
     for (unsigned side = 0; side < cell->side_count; side++)
         states[side] = cell->sides[side]->open(player);
     if (player->role == 0)
-        drive(player, cell, states, settings->rounds);
+        drive(player, cell, states);
     else
         answer(player, cell, states);
     for (unsigned side = 0; side < cell->side_count; side++)
@@ -205,18 +212,55 @@ static bool reap(const pid_t pids[2])
     return is_good;
 }
 
-bool cell_run(const struct cell *cell, const struct settings *settings, struct board *board)
+/* The memory of the bare rings, of one opening. */
+struct rings {
+    struct ring_shm *there, *back, *readonly_there, *readonly_back;
+};
+
+static size_t ring_size(const struct cell *cell)
+{
+    return sizeof(struct ring_shm) + cell->work.ring_bytes;
+}
+
+static struct rings make_rings(const struct cell *cell)
+{
+    size_t size = ring_size(cell);
+    return (struct rings){ map(size), map(size), map(size), map(size) };
+}
+
+static void free_rings(const struct rings *rings, const struct cell *cell)
+{
+    size_t size = ring_size(cell);
+    munmap(rings->there, size);
+    munmap(rings->back, size);
+    munmap(rings->readonly_there, size);
+    munmap(rings->readonly_back, size);
+}
+
+/* The rounds of one opening, behind those that there are. */
+static void take_rounds(struct board *board, const struct board *from)
+{
+    memcpy(&board->rounds[board->round_count], from->rounds,
+           from->round_count * sizeof *from->rounds);
+    board->round_count += from->round_count;
+}
+
+/* So many rounds of one tag, and so many at most. */
+static bool run_opening(const struct cell *cell, const struct settings *settings,
+                        const struct rings *rings, unsigned wanted, unsigned most,
+                        struct board *board)
 {
     char channel[32];
-    size_t ring_size = sizeof(struct ring_shm) + cell->work.ring_bytes;
     struct player player = { .work = cell->work,
                              .is_default_wait = settings->is_default_wait,
+                             .wanted = wanted,
+                             .most = most,
                              .channel = channel,
                              .board = map(sizeof *board),
-                             .there = map(ring_size),
-                             .back = map(ring_size),
-                             .readonly_there = map(ring_size),
-                             .readonly_back = map(ring_size),
+                             .there = rings->there,
+                             .back = rings->back,
+                             .readonly_there = rings->readonly_there,
+                             .readonly_back = rings->readonly_back,
                              .ticks_per_ns = settings->ticks_per_ns };
     pid_t pids[2];
     snprintf(channel, sizeof channel, "bench/%d", (int)getpid());
@@ -232,17 +276,51 @@ bool cell_run(const struct cell *cell, const struct settings *settings, struct b
             play(&player, cell, settings);
     }
     bool is_good = reap(pids) && player.board->is_whole;
-    if (!is_good)
-        fprintf(stderr, "lane: %s failed\n", cell->name);
-    *board = *player.board;
+    take_rounds(board, player.board);
     for (int end = 0; end < 2; end++) {
         close(player.pipe_there[end]);
         close(player.pipe_back[end]);
     }
     munmap(player.board, sizeof *board);
-    munmap(player.there, ring_size);
-    munmap(player.back, ring_size);
-    munmap(player.readonly_there, ring_size);
-    munmap(player.readonly_back, ring_size);
+    return is_good;
+}
+
+/* Rounds so far of the tag that most of them bear. */
+static unsigned count_alike(const struct board *board)
+{
+    unsigned counts[3] = { 0, 0, 0 };
+    for (unsigned i = 0; i < board->round_count; i++)
+        count_round(&board->rounds[i], counts);
+    return counts[NEAR] > counts[FAR] ? counts[NEAR] : counts[FAR];
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/*
+ * Each opening has its part of the rounds; three times as many as are wanted at most, of all. What one
+ * had its rings in stays taken until the last is over, so that the next is given other pages.
+ */
+bool cell_run(const struct cell *cell, const struct settings *settings, struct board *board)
+{
+    struct rings rings[ROUNDS_MAX];
+    unsigned most = least(3 * settings->rounds, ROUNDS_MAX), opened = 0, alike = 0;
+    unsigned openings = settings->openings ? settings->openings : 1;
+    unsigned part = (settings->rounds + openings - 1) / openings;
+    bool is_good = true;
+    board->round_count = 0;
+    while (is_good && board->round_count < most && alike < settings->rounds) {
+        rings[opened] = make_rings(cell);
+        unsigned wanted = least(part, settings->rounds - alike);
+        is_good = run_opening(cell, settings, &rings[opened++], wanted,
+                              least(3 * wanted, most - board->round_count), board);
+        alike = count_alike(board);
+    }
+    while (opened > 0)
+        free_rings(&rings[--opened], cell);
+    if (!is_good)
+        fprintf(stderr, "lane: %s failed\n", cell->name);
     return is_good;
 }

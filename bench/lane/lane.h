@@ -73,6 +73,7 @@ struct player {
     unsigned role; /* 0 drives, 1 answers */
     struct work work;
     bool is_default_wait; /* weir spins for its default time, then sleeps */
+    unsigned wanted, most; /* rounds of one tag in this opening; and of any, at most */
     const char *channel;
     struct board *board;
     struct ring_shm *there, *back; /* the memory of the bare ring */
@@ -117,6 +118,7 @@ struct cell {
 
 struct settings {
     unsigned rounds;     /* pairs of one tag that are wanted */
+    unsigned openings;   /* in so many openings of all sides, each with other memory; 0: in one */
     uint64_t budget_ns;  /* of a run, about */
     uint64_t messages;   /* of a run; 0: as the budget allows */
     uint64_t ring_bytes; /* 0: as the size of a message asks */

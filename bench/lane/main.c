@@ -42,6 +42,7 @@ static const char usage[] =
     "  -m, --markdown       write the tables of docs/performance.md\n"
     "  -l, --list           write the names of the cells\n"
     "  -r, --rounds N       pairs wanted of each cell (1 to 21; 7)\n"
+    "  -o, --openings N     openings to have them in, each with other memory (1 to 21; 3)\n"
     "  -n, --messages N     messages of a run, for all cells alike\n"
     "  -R, --ring BYTES     ring for all cells: a power of two\n"
     "  -C, --cpus A,B       the two processors\n"
@@ -128,19 +129,26 @@ static uint64_t number(const char *text, uint64_t least, uint64_t most)
 enum output { TEXT, JSON, MARKDOWN, LIST };
 
 static const struct option options[] = {
-    { "cell", required_argument, NULL, 'c' },     { "quick", no_argument, NULL, 'q' },
-    { "json", no_argument, NULL, 'j' },           { "markdown", no_argument, NULL, 'm' },
-    { "list", no_argument, NULL, 'l' },           { "rounds", required_argument, NULL, 'r' },
-    { "messages", required_argument, NULL, 'n' }, { "ring", required_argument, NULL, 'R' },
-    { "cpus", required_argument, NULL, 'C' },     { "default-wait", no_argument, NULL, 'd' },
-    { "help", no_argument, NULL, 'h' },           { NULL, 0, NULL, 0 },
+    { "cell", required_argument, NULL, 'c' },
+    { "quick", no_argument, NULL, 'q' },
+    { "json", no_argument, NULL, 'j' },
+    { "markdown", no_argument, NULL, 'm' },
+    { "list", no_argument, NULL, 'l' },
+    { "rounds", required_argument, NULL, 'r' },
+    { "messages", required_argument, NULL, 'n' },
+    { "ring", required_argument, NULL, 'R' },
+    { "cpus", required_argument, NULL, 'C' },
+    { "default-wait", no_argument, NULL, 'd' },
+    { "openings", required_argument, NULL, 'o' },
+    { "help", no_argument, NULL, 'h' },
+    { NULL, 0, NULL, 0 },
 };
 
 static void read_options(int argc, char **argv, struct settings *settings, enum output *output,
                          const char **only)
 {
     int option;
-    while ((option = getopt_long(argc, argv, "c:qjmlr:n:R:C:dh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:qjmlr:o:n:R:C:dh", options, NULL)) != -1) {
         if (option == 'c')
             *only = optarg;
         else if (option == 'q')
@@ -149,6 +157,8 @@ static void read_options(int argc, char **argv, struct settings *settings, enum 
             *output = option == 'j' ? JSON : option == 'm' ? MARKDOWN : LIST;
         else if (option == 'r')
             settings->rounds = (unsigned)number(optarg, 1, ROUNDS_MAX / 3);
+        else if (option == 'o')
+            settings->openings = (unsigned)number(optarg, 1, ROUNDS_MAX / 3);
         else if (option == 'n')
             settings->messages = number(optarg, 1, UINT64_C(1) << 40);
         else if (option == 'R')
@@ -198,7 +208,7 @@ static unsigned run_cells(const struct settings *settings, enum output output, c
 
 int main(int argc, char **argv)
 {
-    struct settings settings = { .rounds = 7, .budget_ns = 100000000 };
+    struct settings settings = { .rounds = 7, .openings = 3, .budget_ns = 100000000 };
     enum output output = TEXT;
     const char *only = NULL;
     char command[512] = "lane";
