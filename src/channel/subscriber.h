@@ -326,7 +326,7 @@ static inline bool weir__lane_has_others(const struct weir__lane *lane)
 }
 
 /*
- * Then who has come is not to wait for the end of a turn, which may be hundreds of messages away, and
+ * Then who has come is not to wait for the end of a turn, which may be thousands of messages away, and
  * each of them a long time: the next message is looked for all around.
  */
 static inline void weir__lane_mind_others(struct weir__lane *lane)

@@ -10,11 +10,19 @@
 
 /*
  * Of one lane alone there is nobody to wait but who has just come, who is seen where something is given
- * back: a look around is as seldom for small messages as for large ones. But what is held is to be
- * announced before it is far behind: once in such a part of the ring.
+ * back: a look around is as seldom for small messages as for large ones, once in so many bytes. While
+ * somebody who has come is to be tried again, which only a look does, or something is held, which is to be
+ * announced before it is far behind, it is once in so many messages, and in such a part of the ring.
  */
+#define TURN_ALONE_MESSAGES 64
 #define TURN_ALONE_BYTES 65536
 #define TURN_ALONE_SHARE 8
+
+static bool is_looked_for(const struct weir_subscriber *subscriber)
+{
+    return weir__hold_count(subscriber) > 0 || subscriber->is_scarce ||
+           subscriber->changes_seen != weir__slots_changes(weir__side_others(&subscriber->side));
+}
 
 static inline uint64_t within(uint64_t least, uint64_t value, uint64_t most)
 {
@@ -22,14 +30,22 @@ static inline uint64_t within(uint64_t least, uint64_t value, uint64_t most)
     return bounded > least ? bounded : least;
 }
 
+static uint64_t turn_alone(const struct weir_subscriber *subscriber, const struct weir__lane *lane,
+                           uint64_t record_bytes)
+{
+    uint64_t most = within(0, TURN_ALONE_BYTES, lane->ring.capacity / TURN_ALONE_SHARE);
+    uint64_t wanted =
+        is_looked_for(subscriber) ? TURN_ALONE_MESSAGES * record_bytes : TURN_ALONE_BYTES;
+    return within(WEIR__TURN_BYTES, wanted, most);
+}
+
 /* From the message that has this header on, all of which is in it. */
 static uint64_t turn_bytes(const struct weir_subscriber *subscriber, const struct weir__lane *lane,
                            uint64_t header)
 {
     uint64_t record_bytes = weir__record_bytes(weir__record_length(header));
-    uint64_t share = lane->ring.capacity / TURN_ALONE_SHARE;
-    uint64_t alone = within(WEIR__TURN_BYTES, share, TURN_ALONE_BYTES);
-    uint64_t bytes = subscriber->lane_count > 1 ? WEIR__TURN_BYTES : alone;
+    uint64_t bytes =
+        subscriber->lane_count > 1 ? WEIR__TURN_BYTES : turn_alone(subscriber, lane, record_bytes);
     return bytes > record_bytes ? bytes : record_bytes;
 }
 
