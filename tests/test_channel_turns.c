@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "channel/publisher.h"
 #include "channel/subscriber.h"
 
 enum { FLOODS = 8, BYTES = 512 };
@@ -134,6 +135,52 @@ static void test_who_comes_is_met_at_once(void **state)
         weir_publisher_close(first);
         weir_subscriber_close(subscriber);
     }
+}
+
+/* So long is the turn of one that is alone, from here on. */
+static uint64_t turn_from_here(struct weir_subscriber *subscriber)
+{
+    struct weir__lane *lane = subscriber->live->lane;
+    uint64_t head = lane->head;
+    lane->stop = 0; /* the next message is looked for all around */
+    get_one(subscriber, RECEIVED);
+    assert_ptr_equal(subscriber->live->lane, lane);
+    return lane->turn_end - head;
+}
+
+/*
+ * One alone has a long turn; but while something is held, or while one that could not be attached is to be
+ * tried again, which a look alone does, it is a short one.
+ */
+static void test_how_long_one_alone_stays(void **state)
+{
+    (void)state;
+    struct weir_subscriber *subscriber = crowd_subscriber();
+    struct weir_publisher *first = crowd_publisher(1 << 20);
+    struct weir_message held;
+    assert_result(weir_subscriber_wait_publisher(subscriber, NOW), 0);
+    for (uint64_t i = 0; i < 5000; i++)
+        assert_result(weir_publisher_send_until(first, &i, sizeof i, 0, NOW), 0);
+    get_one(subscriber, RECEIVED);
+    assert_int_equal(turn_from_here(subscriber), 64 << 10);
+    assert_result(weir_subscriber_take_until(subscriber, &held, NOW), 0);
+    assert_int_equal(turn_from_here(subscriber), 8 << 10);
+    assert_result(weir_subscriber_release(subscriber, &held), 0);
+    assert_int_equal(turn_from_here(subscriber), 64 << 10);
+    struct weir_publisher *second = crowd_publisher(WEIR_RING_BYTES_MIN);
+    /* As one that is stopped in the midst of its boundary. */
+    uint64_t before = atomic_fetch_add(&second->lane->boundary_before, 8);
+    get_one(subscriber, RECEIVED); /* and who has come is seen */
+    get_one(subscriber, RECEIVED);
+    assert_int_equal(subscriber->lane_count, 1);
+    assert_int_equal(turn_from_here(subscriber), 8 << 10);
+    atomic_store(&second->lane->boundary_before, before);
+    for (unsigned i = 0; i < (8 << 10) / 16 + 1; i++)
+        get_one(subscriber, RECEIVED);
+    assert_int_equal(subscriber->lane_count, 2);
+    weir_publisher_close(second);
+    weir_publisher_close(first);
+    weir_subscriber_close(subscriber);
 }
 
 /* While one floods without a pause, others come and go in one place: each is met and heard. */
@@ -515,6 +562,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CROWD_TEST(test_turns),
         CROWD_TEST(test_who_comes_is_met_at_once),
+        CROWD_TEST(test_how_long_one_alone_stays),
         CROWD_TEST(test_place_taken_again),
         CROWD_TEST(test_held_of_a_former),
         CROWD_TEST(test_held_of_several),
