@@ -72,7 +72,7 @@ struct board {
 struct player {
     unsigned role; /* 0 drives, 1 answers */
     struct work work;
-    bool is_default_wait; /* weir spins for its default time, then sleeps */
+    bool is_default_wait;  /* weir spins for its default time, then sleeps */
     unsigned wanted, most; /* rounds of one tag in this opening; and of any, at most */
     const char *channel;
     struct board *board;
