@@ -75,6 +75,17 @@ static uint32_t join_at(struct peer *peer, int expected)
     assert_int_equal(peer_ask(&(peer), verb, party, timeout_ns).result, expected)
 #define assert_answer(peer, expected) assert_int_equal(peer_answer(&(peer)).result, expected)
 
+/* Two parties: the test is 0, the peer 1. */
+static void make_two(struct peer *a)
+{
+    uint32_t party;
+    make(2);
+    peer_start(a);
+    assert_result(weir_barrier_join(&barrier, &party), 0);
+    assert_int_equal(party, 0);
+    assert_int_equal(join_at(a, 0), 1);
+}
+
 /* Three parties: the test is 0, the peers 1 and 2. */
 static void make_three(struct peer *a, struct peer *b)
 {
@@ -148,12 +159,8 @@ static void expect_woken(struct peer *a, void (*complete)(void))
 static void test_who_sleeps_is_woken(void **state)
 {
     struct peer a;
-    uint32_t party;
     (void)state;
-    make(2);
-    peer_start(&a);
-    assert_result(weir_barrier_join(&barrier, &party), 0);
-    join_at(&a, 0);
+    make_two(&a);
     expect_woken(&a, comes_as_the_last);
     expect_woken(&a, leaves_the_others_complete);
     peer_end(&a);
@@ -428,12 +435,8 @@ static void test_numbers_come_round(void **state)
 static void test_a_round_without_us(void **state)
 {
     struct peer a;
-    uint32_t party;
     (void)state;
-    make(2);
-    peer_start(&a);
-    assert_result(weir_barrier_join(&barrier, &party), 0);
-    join_at(&a, 0);
+    make_two(&a);
     peer_tell(&a, WAIT, 1, LONG_NS);
     peer_see_asleep(&a);
     atomic_fetch_add(&shm()->round, UINT64_C(2) << 32); /* it finds that within a slice */
@@ -515,12 +518,8 @@ static void test_two_threads_as_one_party(void **state)
     pthread_t thread;
     void *result;
     struct peer a;
-    uint32_t party;
     (void)state;
-    make(2);
-    peer_start(&a);
-    assert_result(weir_barrier_join(&barrier, &party), 0);
-    join_at(&a, 0);
+    make_two(&a);
     assert_int_equal(pthread_create(&thread, NULL, wait_as_zero, NULL), 0);
     while ((shm()->place[0].owned.word & WEIR_IDENTITY_SESSION_MAX) != 0)
         ; /* it has arrived at round 0 */
