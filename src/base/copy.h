@@ -70,25 +70,25 @@ static inline void weir__copy_small(void *to, const void *from, size_t size)
 /*
  * The same by wide loads, of bytes that another processor has written: a quarter of the instructions.
  * While a line comes the processor begins what follows, as far as its window has room; each instruction
- * less is one of the next message's. 16 in one: what a value of 64 bytes has in its second line.
+ * less is one of the next message's. A word, or a pair of them, is one store, not two that overlap: of
+ * the nine that receiving 8 bytes took it was a tenth of the time.
  */
 static inline __attribute__((always_inline)) void
 weir__copy_wide(unsigned char *to, const unsigned char *from, size_t size)
 {
-    if (size == 16) {
-        memcpy(to, from, 16);
-        return;
-    }
-    if (size > 32) {
-        memcpy(to + 16, from + 16, 16);
-        memcpy(to + size - 32, from + size - 32, 16);
-    }
     if (size > 16) {
+        if (size > 32) {
+            memcpy(to + 16, from + 16, 16);
+            memcpy(to + size - 32, from + size - 32, 16);
+        }
         memcpy(to, from, 16);
         memcpy(to + size - 16, from + size - 16, 16);
+    } else if (size == 16) {
+        memcpy(to, from, 16);
     } else if (size >= 8) {
         memcpy(to, from, 8);
-        memcpy(to + size - 8, from + size - 8, 8);
+        if (size > 8)
+            memcpy(to + size - 8, from + size - 8, 8);
     } else if (size > 0) {
         weir__copy_small(to, from, size);
     }
