@@ -101,8 +101,8 @@ enum weir_segment_flags {
     WEIR_SEGMENT_HUGE_PAGES = 1 << 3, /* ask for huge pages, fall back to normal ones;
                                          weir_segment_stat.pages says what it became, also to who
                                          opens with this flag. A memfd of reserved huge pages has
-                                         a whole number of them, and is opened with this flag
-                                         alone. POSIX: as /dev/shm is mounted (huge=) */
+                                         a whole number of them, and is opened only with this
+                                         flag. POSIX: as /dev/shm is mounted (huge=) */
     WEIR_SEGMENT_NO_FORK = 1 << 4,    /* not mapped in children (MADV_DONTFORK) */
     WEIR_SEGMENT_DUMP = 1 << 5,       /* in core dumps, however large */
     WEIR_SEGMENT_NO_DUMP = 1 << 6,    /* not in core dumps. Without either flag: in, up to

@@ -146,8 +146,8 @@ static void check_leftovers(struct doctor *doctor)
                     weir_last_error());
     else if (collectable > 0)
         doctor_tell(doctor, DOCTOR_NOTE, "leftovers", "weir gc --yes",
-                    "killed processes of weir left %d behind; the next weir command takes them "
-                    "away",
+                    "killed processes of weir left %d behind; the next program that creates "
+                    "something with weir takes them away",
                     collectable);
     else
         doctor_tell(doctor, DOCTOR_OK, "leftovers", NULL, "weir left nothing behind");
