@@ -137,7 +137,7 @@ static inline void lane_release_many(struct lane *lane, unsigned count)
 
 static void *open_lane(struct player *player)
 {
-    static _Alignas(64) struct lane lane; /* not by chance: its entries would straddle lines */
+    static _Alignas(64) struct lane lane; /* which entries straddle a line is not left to chance */
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
     char there[64], back[64];
     snprintf(there, sizeof there, "%s/there-" LANE_NAME, player->channel);
