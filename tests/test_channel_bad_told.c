@@ -143,9 +143,9 @@ static void test_directories_that_cannot_be(void **state)
     expect_refusal(-EUCLEAN, "says that its delivery is 2");
     shm->delivery = 0;
     shm->magic = magic + digit; /* a newer weir's */
-    expect_refusal(-EPROTO, "no channel's directory that this weir knows");
+    expect_refusal(-EPROTONOSUPPORT, "has layout 5, this weir knows 4: use one version");
     shm->magic = magic - digit;
-    expect_refusal(-EPROTO, "no channel's directory that this weir knows");
+    expect_refusal(-EPROTONOSUPPORT, "has layout 3, this weir knows 4: use one version");
     shm->magic = magic + 1;
     expect_refusal(-EUCLEAN, "its first word was written over");
     shm->magic = magic + 10 * digit; /* no digit */

@@ -303,6 +303,32 @@ static void test_what_is_not_ours_is_refused(void **state)
     world_close(&world);
 }
 
+/* One digit of the first word: another weir's layout, of either part; by each call that comes. */
+static void test_another_layout_is_told(void **state)
+{
+    struct weir_latest_options options = latest_options(100, 4, 2);
+    struct weir_latest_reader *reader;
+    struct weir_latest_writer *writer;
+    struct world world;
+    (void)state;
+    world_make(&world, INHERITED, &options);
+    assert_result(weir_latest_init(&world.memory, &options), 0);
+    char *parts[] = { world.memory.values, world.memory.readers };
+    for (int part = 0; part < 2; part++) {
+        parts[part][7] = '2';
+        assert_result(weir_latest_init(&world.memory, &options), -EPROTONOSUPPORT);
+        assert_true(has_word(weir_last_error(), "layout 2, this weir knows 1"));
+        assert_result(weir_latest_reader_open(&reader, &world.memory), -EPROTONOSUPPORT);
+        assert_result(weir_latest_writer_open(&writer, &world.memory), -EPROTONOSUPPORT);
+        parts[part][7] = ':'; /* no digit */
+        assert_result(weir_latest_init(&world.memory, &options), -EPROTO);
+        assert_result(weir_latest_reader_open(&reader, &world.memory), -EPROTO);
+        parts[part][7] = '1';
+    }
+    assert_result(weir_latest_init(&world.memory, &options), 0);
+    world_close(&world);
+}
+
 enum { RACERS = 6, RACES = 50 };
 
 static void test_init_of_many_at_once(void **state)
@@ -398,6 +424,7 @@ int main(void)
         VALUE_TEST(test_geometry_that_is_not_said),
         VALUE_TEST(test_another_geometry_writes_nothing),
         VALUE_TEST(test_what_is_not_ours_is_refused),
+        VALUE_TEST(test_another_layout_is_told),
         VALUE_TEST(test_init_of_many_at_once),
         VALUE_TEST(test_every_kind_of_memory),
         VALUE_TEST(test_a_value_above_four_gibibytes),

@@ -227,14 +227,15 @@ static void use_openings(void)
     struct weir_latest_writer *other;
     struct weir_latest_reader *reading;
     int result;
-    TRY(weir_latest_init(&memory, &options), -EINVAL, -EPROTO);
-    TRY(weir_latest_reader_open(&reading, &memory), -EAGAIN, -EPROTO, -EINVAL, -EUCLEAN);
+    TRY(weir_latest_init(&memory, &options), -EINVAL, -EPROTO, -EPROTONOSUPPORT);
+    TRY(weir_latest_reader_open(&reading, &memory), -EAGAIN, -EPROTO, -EPROTONOSUPPORT, -EINVAL,
+        -EUCLEAN);
     if (result == 0)
         weir_latest_reader_close(reading);
     int64_t before_ns = weir_now_ns();
     result = weir_latest_writer_open(&other, &memory);
-    expect("writer_open", result, before_ns, WEIR_OWNER_DIED, -EBUSY, -EAGAIN, -EPROTO, -EINVAL,
-           -EUCLEAN, 0);
+    expect("writer_open", result, before_ns, WEIR_OWNER_DIED, -EBUSY, -EAGAIN, -EPROTO,
+           -EPROTONOSUPPORT, -EINVAL, -EUCLEAN, 0);
     if (result >= 0)
         weir_latest_writer_close(other);
 }
@@ -323,7 +324,8 @@ static void open_by_name(uint32_t flags)
     struct weir_latest_options how = { .size = sizeof how, .flags = flags };
     struct weir_latest_reader *reading;
     int result;
-    TRY(weir_latest_open(&reading, NAME, &how), -EAGAIN, -EPROTO, -EINVAL, -EUCLEAN);
+    TRY(weir_latest_open(&reading, NAME, &how), -EAGAIN, -EPROTO, -EPROTONOSUPPORT, -EINVAL,
+        -EUCLEAN);
     if (result != 0)
         return;
     use_reader(reading);
@@ -341,8 +343,8 @@ static void use_name(void)
         struct weir_latest_writer *other;
         int64_t before_ns = weir_now_ns();
         int result = weir_latest_create(&other, NAME, how[i]);
-        expect("create", result, before_ns, WEIR_OWNER_DIED, -EBUSY, -EAGAIN, -EPROTO, -EINVAL,
-               -EUCLEAN, 0);
+        expect("create", result, before_ns, WEIR_OWNER_DIED, -EBUSY, -EAGAIN, -EPROTO,
+               -EPROTONOSUPPORT, -EINVAL, -EUCLEAN, 0);
         if (result >= 0)
             weir_latest_writer_close(other);
     }

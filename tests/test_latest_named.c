@@ -75,6 +75,32 @@ static void test_by_name(void **state)
     assert_result(weir_latest_open(&reader, ref, NULL), -ENOENT);
 }
 
+/* By another weir, of whatever size: each call says that, and not that there are too few bytes. */
+static void test_another_layout(void **state)
+{
+    struct weir_latest_options options = latest_options(64, 0, 2), large = options;
+    struct weir_latest_writer *writer;
+    struct weir_latest_reader *reader;
+    struct weir_segment *segment;
+    struct weir_segment_options of_segment = WEIR_SEGMENT_OPTIONS;
+    struct weir_ref ref = weir_by_name("robot/pose");
+    (void)state;
+    large.value_bytes_max = 1 << 20;
+    assert_result(weir_latest_create(&writer, ref, &options), 0);
+    of_segment.kind = WEIR__LATEST_KIND;
+    assert_result(weir_segment_open(&segment, ref, 0, &of_segment), 0);
+    ((char *)weir_segment_data(segment))[7] = '3';
+    weir_latest_writer_close(writer);
+    const struct weir_latest_options *const how[] = { NULL, &options, &large };
+    for (unsigned i = 0; i < ARRAY_SIZE(how); i++) {
+        assert_result(weir_latest_create(&writer, ref, how[i]), -EPROTONOSUPPORT);
+        assert_non_null(strstr(weir_last_error(), "layout 3"));
+    }
+    assert_result(weir_latest_open(&reader, ref, NULL), -EPROTONOSUPPORT);
+    assert_non_null(strstr(weir_last_error(), "layout 3"));
+    weir_segment_close(segment);
+}
+
 static void test_by_key_and_persistent(void **state)
 {
     struct weir_latest_options options = latest_options(64, 0, 0);
@@ -259,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         VALUE_TEST(test_by_name),
+        VALUE_TEST(test_another_layout),
         VALUE_TEST(test_by_key_and_persistent),
         VALUE_TEST(test_another_user),
         VALUE_TEST(test_a_group),

@@ -150,7 +150,8 @@ WEIR_EXPORT int weir_latest_bytes(const struct weir_latest_options *options,
  *
  * Returns: 0.
  * Errors: -EINVAL (options; memory too small or not aligned to 128 bytes; another geometry is
- *     set: the sentence has both), -EPROTO (the memory was not zero: something else is in it).
+ *     set: the sentence has both), -EPROTO (the memory was not zero: something else is in it),
+ *     -EPROTONOSUPPORT (made by a weir with another layout).
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_latest_init(const struct weir_latest_memory *memory,
@@ -165,7 +166,8 @@ WEIR_EXPORT int weir_latest_init(const struct weir_latest_memory *memory,
  * Returns: 0, or WEIR_OWNER_DIED when the former writer was killed, or ended without close: its last complete value is
  *     there, and the versions go on from it.
  * Errors: -EBUSY (a living process is the writer, be it stopped), -EAGAIN (the memory is not
- *     made ready yet), -EPROTO (it holds something else), -EINVAL (memory is smaller than its
+ *     made ready yet), -EPROTO (it holds something else), -EPROTONOSUPPORT (made by a weir with
+ *     another layout), -EINVAL (memory is smaller than its
  *     geometry, not aligned, or the two parts are not of one kind), -EUCLEAN (what stands
  *     there cannot be true), -ENOMEM, those of weir_identity().
  * Blocking: never waits for a process; some system calls.
@@ -256,7 +258,7 @@ WEIR_EXPORT void weir_latest_abandon(struct weir_latest_writer *writer);
  * WEIR_LATEST_ALWAYS_WAKE. Mapped until the handle is closed. It is copied.
  *
  * Returns: 0.
- * Errors: -EAGAIN (not made ready yet), -EPROTO, -EINVAL, -EUCLEAN, -ENOMEM: see
+ * Errors: -EAGAIN (not made ready yet), -EPROTO, -EPROTONOSUPPORT, -EINVAL, -EUCLEAN, -ENOMEM: see
  *     weir_latest_writer_open().
  * Blocking: never; no system call. Threads: any. Fork: see above. Signals: not safe.
  */

@@ -7,9 +7,8 @@
  *
  * Before 1.0: a minor release (0.X) may change the interface (API), the binary
  * interface (ABI) and the layout in shared memory; CHANGELOG.md says so, and
- * programs of different layouts refuse one another: EPROTONOSUPPORT or, where
- * it is a channel's or a latest value's that differs, EPROTO. A patch release
- * (0.X.Y) changes none of the three.
+ * programs of different layouts refuse one another (EPROTONOSUPPORT). A patch
+ * release (0.X.Y) changes none of the three.
  *
  * From 1.0 on: API and ABI only grow within a major release (the SONAME carries
  * it); option structs start with their size, so that an older program keeps

@@ -57,11 +57,13 @@ static void do_open(bool is_publisher, unsigned what, unsigned number)
     if (is_publisher && !target.publisher) {
         target.has_loan = target.has_batch = target.has_ended = false;
         int result = weir_publisher_open(&target.publisher, "fuzz", &options);
-        EXPECT("publisher_open", result, EBUSY, EUCLEAN, EPROTO, EINVAL, EPROTOTYPE);
+        EXPECT("publisher_open", result, EBUSY, EUCLEAN, EPROTO, EPROTONOSUPPORT, EINVAL,
+               EPROTOTYPE);
         target.has_evicted |= result == 0 && options.lag_max_bytes > 0;
     } else if (!is_publisher && !target.subscriber) {
         int result = weir_subscriber_open(&target.subscriber, "fuzz", &options);
-        EXPECT("subscriber_open", result, EBUSY, EUCLEAN, EPROTO, EINVAL, EPROTOTYPE);
+        EXPECT("subscriber_open", result, EBUSY, EUCLEAN, EPROTO, EPROTONOSUPPORT, EINVAL,
+               EPROTOTYPE);
         if (result != 0)
             return;
         target.last_received = UINT64_MAX; /* it may read again what is kept */

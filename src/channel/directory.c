@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/futex.h"
+#include "base/magic.h"
 #include "channel/stats.h"
 #include "channel/wait.h"
 #include "segment/handle.h"
@@ -104,14 +105,6 @@ static int check_terms(const struct weir__terms *terms, const char *name, uint64
     return 0;
 }
 
-/* "wdir", and another digit: of a weir that is older, or newer. */
-static bool is_other_layout(uint64_t magic)
-{
-    uint64_t prefix = UINT32_MAX, digit = magic >> 32;
-    return (magic & prefix) == (WEIR__DIRECTORY_MAGIC & prefix) && digit >= '0' && digit <= '9' &&
-           magic != WEIR__DIRECTORY_MAGIC;
-}
-
 int weir__refuse_huge_pages(const struct weir_segment *memory)
 {
     int saved_errno = errno;
@@ -137,8 +130,14 @@ static int read_directory(struct weir__directory *directory, const char *name,
     struct weir__terms *terms = &directory->terms;
     if (size_bytes >= sizeof *shm)
         memcpy(&magic, &shm->magic, sizeof magic);
-    if (size_bytes < sizeof *shm || is_other_layout(magic))
-        return weir__fail(EPROTO, "'%s' is no channel's directory that this weir knows", name);
+    if (size_bytes < sizeof *shm)
+        return weir__fail(EPROTO, "'%s' is no channel's directory: it is too small for one", name);
+    if (weir__magic_is_other_layout(magic, WEIR__DIRECTORY_MAGIC))
+        return weir__fail(EPROTONOSUPPORT,
+                          "channel '%s' has layout %d, this weir knows %d: use one version on both "
+                          "sides",
+                          name, weir__magic_layout(magic),
+                          weir__magic_layout(WEIR__DIRECTORY_MAGIC));
     if (magic != WEIR__DIRECTORY_MAGIC)
         return weir__fail(EUCLEAN, "channel '%s' has no directory: its first word was written over",
                           name);

@@ -58,6 +58,7 @@ struct weir__slot_shm {
 };
 
 #define WEIR__DIRECTORY_KIND "channel"
+/* Its digit goes up with that of a lane or a page, too: members of another layout are refused at the door. */
 #define WEIR__DIRECTORY_MAGIC UINT64_C(0x3472696477) /* "wdir4" */
 #define WEIR__TYPE_NAME_BYTES 64                     /* its NUL included */
 

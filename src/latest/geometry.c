@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/magic.h"
 
 #define MAX_SHIFT 20
 #define BUFFERS_SHIFT 12
@@ -162,11 +163,20 @@ static int foreign(void)
     return weir__fail(EPROTO, "the memory was not zero: something else is in it");
 }
 
+static int other_layout(uint64_t found, uint64_t ours)
+{
+    return weir__fail(EPROTONOSUPPORT,
+                      "it has layout %d, this weir knows %d: use one version on both sides",
+                      weir__magic_layout(found), weir__magic_layout(ours));
+}
+
 static int agree(struct weir__latest_ready_shm *ready, uint64_t magic, uint64_t geometry)
 {
     uint64_t found = 0;
     /* Acquire [latest.ready]. Pairs with the store below. */
     uint64_t has = atomic_load_explicit(&ready->magic, memory_order_acquire);
+    if (weir__magic_is_other_layout(has, magic))
+        return other_layout(has, magic);
     if (has != 0 && has != magic)
         return foreign();
     /* Relaxed: the word carries nothing but itself. */
@@ -188,6 +198,8 @@ int weir__latest_compare(const struct weir_latest_memory *memory, uint64_t wante
     uint64_t magic = atomic_load_explicit(&ready->magic, memory_order_acquire);
     uint64_t found = atomic_load_explicit(&ready->geometry, memory_order_relaxed);
     struct weir_latest_options there = unpack(found);
+    if (weir__magic_is_other_layout(magic, WEIR__LATEST_VALUES_MAGIC))
+        return other_layout(magic, WEIR__LATEST_VALUES_MAGIC);
     return magic == WEIR__LATEST_VALUES_MAGIC && is_possible(&there) && found != wanted
                ? other_geometry(found, wanted)
                : 0;
@@ -242,6 +254,8 @@ static int load_geometry(const struct weir__latest_ready_shm *ready, uint64_t ma
     if (has == 0)
         return weir__fail_plain(EAGAIN,
                                 "the memory is not made ready yet: weir_latest_init() does");
+    if (weir__magic_is_other_layout(has, magic))
+        return other_layout(has, magic);
     if (has != magic)
         return weir__fail(EPROTO, "the memory holds something else than a latest value");
     struct weir_latest_options options = unpack(*geometry);

@@ -38,7 +38,10 @@ int weir__latest_check(const struct weir_latest_options *options);
 /* -EINVAL: that flag is for open alone. */
 int weir__latest_refuse_read_only(void);
 
-/* -EINVAL with both, where values stand there that have another geometry than is wanted; else 0. */
+/*
+ * -EINVAL with both, where values stand there that have another geometry than is wanted;
+ * -EPROTONOSUPPORT: of another layout; else 0.
+ */
 int weir__latest_compare(const struct weir_latest_memory *memory, uint64_t wanted);
 
 /* The options' geometry, checked, with the default for buffers filled in. -EINVAL. */

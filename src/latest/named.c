@@ -72,7 +72,7 @@ static int not_made(void)
                       why.text);
 }
 
-/* Too few bytes: mostly since it has another geometry, which says more. */
+/* Too few bytes: mostly since it has another geometry, or layout, which says more. */
 static int explain_size(struct weir_ref ref, const struct weir_segment_options *options,
                         uint64_t geometry)
 {
@@ -86,8 +86,9 @@ static int explain_size(struct weir_ref ref, const struct weir_segment_options *
         result = weir__latest_compare(&memory, geometry);
         weir_segment_close(segment);
     }
-    if (result == 0)
-        weir__error_restore(&why);
+    if (result != 0)
+        return result;
+    weir__error_restore(&why);
     return -EINVAL;
 }
 
