@@ -94,4 +94,33 @@ weir__copy_wide(unsigned char *to, const unsigned char *from, size_t size)
     }
 }
 
+#define WEIR__COPY_AHEAD_MIN 256
+#define WEIR__COPY_AHEAD_MAX 2048
+
+/*
+ * Asks for the lines of at, to be written, all at once. Stores ask for them in their order, as far
+ * as the store buffer reaches, and behind all that stands in it from before. From
+ * WEIR__COPY_AHEAD_MAX on, about, glibc copies by `rep movsb`, as musl does all; that takes whole
+ * lines without what is in them, and is slower where they were fetched. Beneath
+ * WEIR__COPY_AHEAD_MIN the store buffer reaches far enough.
+ */
+static inline void weir__want_lines(unsigned char *at, size_t size)
+{
+#if defined __x86_64__ && defined __GLIBC__
+    if (size < WEIR__COPY_AHEAD_MIN || size > WEIR__COPY_AHEAD_MAX)
+        return;
+    for (size_t i = 0; i < size; i += 64) /* the builtin is that with -mprfchw alone */
+        __asm__ volatile("prefetchw %0" : : "m"(at[i]));
+#else
+    (void)at, (void)size;
+#endif
+}
+
+/* memcpy() of a message that is not small, to where the lines are another core's. */
+static inline void weir__copy_large(unsigned char *to, const void *from, size_t size)
+{
+    weir__want_lines(to, size);
+    memcpy(to, from, size);
+}
+
 #endif

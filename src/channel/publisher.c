@@ -323,7 +323,7 @@ static __attribute__((noinline)) int send_any(struct weir_publisher *publisher, 
     if (result != 0)
         return result;
     if (size_bytes > 0)
-        memcpy(payload(publisher), data, size_bytes);
+        weir__copy_large(payload(publisher), data, size_bytes);
     return put_message(publisher, size_bytes, type);
 }
 

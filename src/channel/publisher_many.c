@@ -57,7 +57,7 @@ static inline void copy(unsigned char *to, const struct weir_outgoing *message)
     if (message->size_bytes <= WEIR__COPY_SMALL_MAX)
         weir__copy_small(to, message->data, message->size_bytes);
     else
-        memcpy(to, message->data, message->size_bytes);
+        weir__copy_large(to, message->data, message->size_bytes);
 }
 
 /* As many as need neither a look nor a pad, and can be sent. Returns how many. */
