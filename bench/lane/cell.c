@@ -185,8 +185,10 @@ static _Noreturn void play(struct player *player, const struct cell *cell,
     uint64_t buffer_bytes = burst_of(player->work.size_bytes) * player->work.size_bytes;
     player->source = make_buffer(buffer_bytes);
     player->sink = make_buffer(buffer_bytes);
-    for (unsigned side = 0; side < cell->side_count; side++)
+    for (unsigned i = 0; i < cell->side_count; i++) {
+        unsigned side = player->is_reversed ? cell->side_count - 1 - i : i;
         states[side] = cell->sides[side]->open(player);
+    }
     if (player->role == 0)
         drive(player, cell, states);
     else
@@ -247,7 +249,7 @@ static void take_rounds(struct board *board, const struct board *from)
 
 /* So many rounds of one tag, and so many at most. */
 static bool run_opening(const struct cell *cell, const struct settings *settings,
-                        const struct rings *rings, unsigned wanted, unsigned most,
+                        const struct rings *rings, unsigned wanted, unsigned most, bool is_reversed,
                         struct board *board)
 {
     char channel[32];
@@ -255,6 +257,7 @@ static bool run_opening(const struct cell *cell, const struct settings *settings
                              .is_default_wait = settings->is_default_wait,
                              .wanted = wanted,
                              .most = most,
+                             .is_reversed = is_reversed,
                              .channel = channel,
                              .board = map(sizeof *board),
                              .there = rings->there,
@@ -314,8 +317,9 @@ bool cell_run(const struct cell *cell, const struct settings *settings, struct b
     while (is_good && board->round_count < most && alike < settings->rounds) {
         rings[opened] = make_rings(cell);
         unsigned wanted = least(part, settings->rounds - alike);
-        is_good = run_opening(cell, settings, &rings[opened++], wanted,
-                              least(3 * wanted, most - board->round_count), board);
+        is_good = run_opening(cell, settings, &rings[opened], wanted,
+                              least(3 * wanted, most - board->round_count), opened % 2, board);
+        opened++;
         alike = count_alike(board);
     }
     while (opened > 0)

@@ -74,6 +74,7 @@ struct player {
     struct work work;
     bool is_default_wait;  /* weir spins for its default time, then sleeps */
     unsigned wanted, most; /* rounds of one tag in this opening; and of any, at most */
+    bool is_reversed;      /* the last side opens first */
     const char *channel;
     struct board *board;
     struct ring_shm *there, *back; /* the memory of the bare ring */

@@ -42,7 +42,7 @@ static const char usage[] =
     "  -m, --markdown       write the tables of docs/performance.md\n"
     "  -l, --list           write the names of the cells\n"
     "  -r, --rounds N       pairs wanted of each cell (1 to 21; 7)\n"
-    "  -o, --openings N     openings to have them in, each with other memory (1 to 21; 3)\n"
+    "  -o, --openings N     openings to have them in, each with other memory (1 to 21; 4)\n"
     "  -n, --messages N     messages of a run, for all cells alike\n"
     "  -R, --ring BYTES     ring for all cells: a power of two\n"
     "  -C, --cpus A,B       the two processors\n"
@@ -208,7 +208,7 @@ static unsigned run_cells(const struct settings *settings, enum output output, c
 
 int main(int argc, char **argv)
 {
-    struct settings settings = { .rounds = 7, .openings = 3, .budget_ns = 100000000 };
+    struct settings settings = { .rounds = 7, .openings = 4, .budget_ns = 100000000 };
     enum output output = TEXT;
     const char *only = NULL;
     char command[512] = "lane";
