@@ -227,6 +227,7 @@ static void test_record_bytes(void **state)
         int result = weir_segment_open(&segment, weir_by_name("broken"), 0, NULL);
         bool is_of_name = at >= NAME_AT && at < NAME_AT + 16 && byte == '9'; /* another's record */
         bool is_told = is_of_name ? result == -EPERM
+                       : at == 4  ? result == -EPROTONOSUPPORT /* the layout's digit */
                                   : result == -EUCLEAN || result == -ENOENT || result == -EPROTO;
         if (!is_told)
             print_error("%s: ", what);
@@ -235,6 +236,31 @@ static void test_record_bytes(void **state)
             expect_corrupt(what);
         clear_everything();
     }
+}
+
+/* The digit behind "weir": no call touches what another weir keeps, nor takes it away. */
+static void test_record_of_another_layout(void **state)
+{
+    struct weir_segment *segment = NULL;
+    struct weir_segment_stat stat = { .size = sizeof stat };
+    struct weir_ref ref = weir_by_name("broken");
+    struct record record = fresh_record();
+    char text[RECORD_BYTES + 1];
+    (void)state;
+    record_text(&record, text);
+    for (size_t length = RECORD_BYTES; length >= 6; length = length == 6 ? 0 : 6) {
+        text[4] = '2';
+        assert_true(file_fill(entry_file("broken"), text, length));
+        assert_result(weir_segment_open(&segment, ref, 0, NULL), -EPROTONOSUPPORT);
+        assert_non_null(strstr(weir_last_error(), "layout 2, this weir knows 1"));
+        assert_result(weir_segment_lookup(ref, &stat), -EPROTONOSUPPORT);
+        assert_result(weir_segment_create(&segment, ref, 10, NULL), -EPROTONOSUPPORT);
+        assert_result(weir_segment_create_or_open(&segment, ref, 10, NULL), -EPROTONOSUPPORT);
+        assert_result(weir_segment_remove(ref), -EPROTONOSUPPORT);
+        assert_true(weir_collect(0, NULL, NULL) >= 0);
+        assert_int_equal(names_now(), 1);
+    }
+    clear_everything();
 }
 
 static void test_record_texts(void **state)
@@ -433,6 +459,7 @@ int main(void)
         cmocka_unit_test_teardown(test_header_words, fixture_check),
         cmocka_unit_test_teardown(test_header_random, fixture_check),
         cmocka_unit_test_teardown(test_record_lengths, fixture_check),
+        cmocka_unit_test_teardown(test_record_of_another_layout, fixture_check),
         cmocka_unit_test_teardown(test_record_bytes, fixture_check),
         cmocka_unit_test_teardown(test_record_texts, fixture_check),
         cmocka_unit_test_teardown(test_another_creator, fixture_check),

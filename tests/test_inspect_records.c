@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ipc.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -22,8 +23,13 @@
 static struct weir_object look_at(uint32_t type, int id)
 {
     static char texts[300];
-    struct weir_object object = { .size = sizeof object };
+    struct weir_object object = { .size = sizeof object }, any = object;
+    char before[512], others[300];
     assert_result(weir_inspect_one(weir_by_id(id), type, &object, texts, sizeof texts), 0);
+    snprintf(before, sizeof before, "%s", weir_last_error());
+    assert_result(weir_inspect_one(weir_by_id(id), 0, &any, others, sizeof others), 0);
+    assert_string_equal(weir_last_error(),
+                        before); /* that it is none of the other type is no error */
     return object;
 }
 

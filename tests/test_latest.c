@@ -303,6 +303,21 @@ static void test_what_is_not_ours_is_refused(void **state)
     world_close(&world);
 }
 
+/* What is refused for what stands in the readers' part has set nothing in the values. */
+static void test_a_foreign_part_leaves_the_other(void **state)
+{
+    struct weir_latest_options options = latest_options(100, 4, 2),
+                               other = latest_options(99, 4, 2);
+    struct world world;
+    (void)state;
+    world_make(&world, INHERITED, &options);
+    memset(world.memory.readers, 'x', 16);
+    assert_result(weir_latest_init(&world.memory, &options), -EPROTO);
+    memset(world.memory.readers, 0, 16);
+    assert_result(weir_latest_init(&world.memory, &other), 0);
+    world_close(&world);
+}
+
 /* One digit of the first word: another weir's layout, of either part; by each call that comes. */
 static void test_another_layout_is_told(void **state)
 {
@@ -425,6 +440,7 @@ int main(void)
         VALUE_TEST(test_another_geometry_writes_nothing),
         VALUE_TEST(test_what_is_not_ours_is_refused),
         VALUE_TEST(test_another_layout_is_told),
+        VALUE_TEST(test_a_foreign_part_leaves_the_other),
         VALUE_TEST(test_init_of_many_at_once),
         VALUE_TEST(test_every_kind_of_memory),
         VALUE_TEST(test_a_value_above_four_gibibytes),

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -110,7 +111,10 @@ static void test_by_key_and_persistent(void **state)
     (void)state;
     options.lifetime = WEIR_PERSISTENT;
     for (int i = 0; i < 2; i++) {
+        char before[512];
+        snprintf(before, sizeof before, "%s", weir_last_error());
         assert_result(weir_latest_create(&writer, refs[i], &options), 0);
+        assert_string_equal(weir_last_error(), before); /* that it was not there was no error */
         value_write(writer, 7, 64);
         weir_latest_writer_close(writer);
         assert_result(weir_latest_open(&reader, refs[i], NULL), 0);
@@ -128,10 +132,14 @@ static void read_as_another_user(void *argument)
     struct weir_latest_reader *reader;
     struct weir_latest_value value;
     unsigned char bytes[64];
+    char before[512];
     (void)argument;
     become(OTHER_UID);
     options.trust = WEIR_TRUST_ANYONE;
+    CHECK_RESULT(weir_latest_open(&reader, weir_by_key(0x5e9), NULL), -ENOENT);
+    snprintf(before, sizeof before, "%s", weir_last_error());
     CHECK_RESULT(weir_latest_open(&reader, weir_by_key(0x5e8), &options), 0);
+    CHECK(strcmp(weir_last_error(), before) == 0); /* that it may not be written was no error */
     CHECK_RESULT(weir_latest_read(reader, bytes, sizeof bytes, &value), 0);
     CHECK(value_number(bytes, sizeof bytes) == 8);
     CHECK_RESULT(weir_latest_hold(reader, &value), -EOPNOTSUPP);

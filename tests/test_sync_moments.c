@@ -2,10 +2,12 @@
 /*
  * Goal: a change that comes at any moment of a wait ends it, and not a slice later: before the
  *       sleep, in the midst of the unlock of a condition, or when the sleep has begun. And a wait whose
- *       deadline has passed says what becomes of the mutex meanwhile.
+ *       deadline has passed says what becomes of the mutex meanwhile. Who has taken the last unit of a
+ *       semaphore may use its memory for something else.
  * Method: a traced child is halted at each system call stop of its wait; there the change is made
  *       and told; then it goes on, and the time until its end is taken. What is late three times
- *       out of three is late, and no busy machine. And one is halted where it has let the mutex go.
+ *       out of three is late, and no busy machine. And one is halted where it has let the mutex go, or
+ *       has announced its sleep.
  */
 #include "fixture.h"
 #include "tracer.h"
@@ -21,6 +23,7 @@
 
 #include "base/atomics.h"
 #include "sync/mutex.h"
+#include "sync/semaphore.h"
 
 #define MS WEIR_MILLISECOND_NS
 
@@ -224,11 +227,58 @@ static void test_the_mutex_past_the_deadline(void **state)
     }
 }
 
+/* --- the memory of a semaphore, after its last unit ---------------------------------------------- */
+
+enum { INSTRUCTIONS = 60, INSTRUCTIONS_MAX = 100000, REUSED = 0x41 };
+
+static const struct weir__semaphore_shm *semaphore_shm(void)
+{
+    return (const struct weir__semaphore_shm *)(const void *)&board->semaphore;
+}
+
+/* A wait that has announced its sleep, so many instructions ago. */
+static pid_t start_a_sleeper(unsigned instructions)
+{
+    memset((void *)board, 0, sizeof *board);
+    pid_t child = tracee_start(NULL, wait_for_unit, NULL);
+    for (int i = 0; semaphore_shm()->asleep == 0; i++) {
+        assert_true(i < INSTRUCTIONS_MAX);
+        tracee_step_instruction(child);
+    }
+    while (instructions-- > 0)
+        tracee_step_instruction(child);
+    return child;
+}
+
+/* Two units come; it takes one, and the other is the last: the memory serves for something else. */
+static void test_the_memory_after_the_last_unit(void **state)
+{
+    unsigned char reused[sizeof board->semaphore];
+    (void)state;
+    if (SANITIZED || !tracer_works())
+        skip();
+    memset(reused, REUSED, sizeof reused);
+    for (unsigned instructions = 0; instructions < INSTRUCTIONS; instructions++) {
+        pid_t child = start_a_sleeper(instructions);
+        post();
+        post();
+        for (int i = 0; (semaphore_shm()->value & ~WEIR__SEMAPHORE_WAITED) == 2; i++) {
+            assert_true(i < INSTRUCTIONS_MAX);
+            tracee_step_instruction(child);
+        }
+        assert_result(weir_semaphore_wait_until(&board->semaphore, 0), 0);
+        memcpy(&board->semaphore, reused, sizeof reused);
+        assert_int_equal(tracee_finish(child), 0);
+        assert_memory_equal(&board->semaphore, reused, sizeof reused);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_moments),
         cmocka_unit_test(test_the_mutex_past_the_deadline),
+        cmocka_unit_test(test_the_memory_after_the_last_unit),
     };
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED)

@@ -154,6 +154,8 @@ int weir_inspect_one(struct weir_ref ref, uint32_t type, struct weir_object *obj
         result = weir__names_read(&known);
     if (result != 0)
         return result;
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
     result = -ENOENT;
     if (type != WEIR_OBJECT_SEMSET)
         result = look(ref, &known, true, meant.segment_id, &seen);
@@ -164,7 +166,9 @@ int weir_inspect_one(struct weir_ref ref, uint32_t type, struct weir_object *obj
     else if (result == -ENOENT)
         result = tell_missing(ref, type);
     weir__names_free(&known);
-    if (result == 0)
-        *object = seen.object;
-    return result;
+    if (result != 0)
+        return result;
+    weir__error_restore(&saved); /* that it is no segment was no error */
+    *object = seen.object;
+    return 0;
 }

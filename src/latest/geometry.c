@@ -170,23 +170,39 @@ static int other_layout(uint64_t found, uint64_t ours)
                       weir__magic_layout(found), weir__magic_layout(ours));
 }
 
-static int agree(struct weir__latest_ready_shm *ready, uint64_t magic, uint64_t geometry)
+static int compare_geometry(uint64_t found, uint64_t geometry)
 {
-    uint64_t found = 0;
-    /* Acquire [latest.ready]. Pairs with the store below. */
+    struct weir_latest_options there = unpack(found);
+    if (found == geometry)
+        return 0;
+    return is_possible(&there) ? other_geometry(found, geometry) : foreign();
+}
+
+/* Whether a part can be made ready with this geometry, or was. */
+static int look(const struct weir__latest_ready_shm *ready, uint64_t magic, uint64_t geometry)
+{
+    /* Acquire [latest.ready]. Pairs with make_ready(). */
     uint64_t has = atomic_load_explicit(&ready->magic, memory_order_acquire);
+    /* Relaxed: the word carries nothing but itself. */
+    uint64_t found = atomic_load_explicit(&ready->geometry, memory_order_relaxed);
     if (weir__magic_is_other_layout(has, magic))
         return other_layout(has, magic);
     if (has != 0 && has != magic)
         return foreign();
+    return found == 0 ? 0 : compare_geometry(found, geometry);
+}
+
+/* Of several who come at once, with other geometries each, one has its own set. */
+static int agree(struct weir__latest_ready_shm *ready, uint64_t magic, uint64_t geometry)
+{
+    uint64_t found = 0;
+    int result = look(ready, magic, geometry);
     /* Relaxed: the word carries nothing but itself. */
-    if (!atomic_compare_exchange_strong_explicit(&ready->geometry, &found, geometry,
-                                                 memory_order_relaxed, memory_order_relaxed) &&
-        found != geometry) {
-        struct weir_latest_options there = unpack(found);
-        return is_possible(&there) ? other_geometry(found, geometry) : foreign();
-    }
-    return 0;
+    if (result == 0 &&
+        !atomic_compare_exchange_strong_explicit(&ready->geometry, &found, geometry,
+                                                 memory_order_relaxed, memory_order_relaxed))
+        result = compare_geometry(found, geometry);
+    return result;
 }
 
 int weir__latest_compare(const struct weir_latest_memory *memory, uint64_t wanted)
@@ -233,6 +249,11 @@ int weir_latest_init(const struct weir_latest_memory *memory,
     result = check_size("values", memory->values_bytes, needs.values_bytes);
     if (result == 0)
         result = check_size("readers", readers ? memory->readers_bytes : 0, needs.readers_bytes);
+    /* What is refused is left as it was. */
+    if (result == 0)
+        result = look(&values->ready, WEIR__LATEST_VALUES_MAGIC, geometry);
+    if (result == 0 && needs.readers_bytes > 0)
+        result = look(&readers->ready, WEIR__LATEST_READERS_MAGIC, geometry);
     /* Whose geometry it is, before anything is written elsewhere. */
     if (result == 0)
         result = agree(&values->ready, WEIR__LATEST_VALUES_MAGIC, geometry);

@@ -145,23 +145,35 @@ static void protect(const struct weir_latest_memory *memory)
     errno = saved_errno;
 }
 
+/* For writing, too, unless that is not wanted, or not allowed. */
+static int attach(struct weir_segment **segment, struct weir_ref ref,
+                  const struct weir_latest_options *options, bool *may_write)
+{
+    struct weir_segment_options of_segment = segment_options(options);
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    *may_write = !(options->flags & WEIR_LATEST_READ_ONLY);
+    int result = *may_write ? weir_segment_open(segment, ref, 0, &of_segment) : -EACCES;
+    if (result != -EACCES)
+        return result;
+    *may_write = false;
+    of_segment.flags |= WEIR_SEGMENT_READ_ONLY;
+    result = weir_segment_open(segment, ref, 0, &of_segment);
+    if (result == 0)
+        weir__error_restore(&saved);
+    return result;
+}
+
 int weir_latest_open(struct weir_latest_reader **reader, struct weir_ref ref,
                      const struct weir_latest_options *options)
 {
     const struct weir_latest_options *asked = options ? options : &defaults;
     struct weir_latest_memory memory;
     struct weir_segment *segment;
+    bool may_write;
     int result = weir__latest_check(asked);
-    if (result != 0)
-        return result;
-    struct weir_segment_options of_segment = segment_options(asked);
-    bool may_write = !(asked->flags & WEIR_LATEST_READ_ONLY);
-    result = may_write ? weir_segment_open(&segment, ref, 0, &of_segment) : -EACCES;
-    if (result == -EACCES) {
-        may_write = false;
-        of_segment.flags |= WEIR_SEGMENT_READ_ONLY;
-        result = weir_segment_open(&segment, ref, 0, &of_segment);
-    }
+    if (result == 0)
+        result = attach(&segment, ref, asked, &may_write);
     if (result != 0)
         return result;
     result = place(segment, &memory);

@@ -139,7 +139,14 @@ static int read_record(const struct weir__rundir *dir, int listing_fd, const cha
     if (result != 0 || length < 0)
         return weir__fail(error, "cannot read %s/%s: %s", dir->path, entry->directory,
                           strerror(error));
-    if (weir__record_decode(text, (size_t)length, &entry->record) != 0)
+    result = weir__record_decode(text, (size_t)length, &entry->record);
+    if (result == -EPROTONOSUPPORT)
+        return weir__fail(
+            EPROTONOSUPPORT,
+            "%s/%s: a record of layout %c, this weir knows 1: use one version on both sides, or "
+            "move it away",
+            dir->path, entry->directory, text[4]);
+    if (result != 0)
         return corrupt(dir, entry->directory, "not a record of weir's");
     weir__nonce_text(entry->record.nonce, nonce);
     if (strcmp(nonce, file_name + (file_name[0] == '#')) != 0)

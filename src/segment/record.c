@@ -51,9 +51,18 @@ static bool is_kind(const char *kind)
            strcmp(kind, ".") != 0 && strcmp(kind, "..") != 0;
 }
 
+/* "weir1 ", and another digit: of a weir that is older, or newer. */
+static bool is_other_layout(const char *text, size_t length)
+{
+    return length >= 6 && memcmp(text, "weir", 4) == 0 && text[4] >= '0' && text[4] <= '9' &&
+           text[4] != '1' && text[5] == ' ';
+}
+
 int weir__record_decode(const char *text, size_t length, struct weir__record *record)
 {
     char line[WEIR__RECORD_BYTES + 1], again[WEIR__RECORD_BYTES];
+    if (is_other_layout(text, length))
+        return -EPROTONOSUPPORT;
     if (length != WEIR__RECORD_BYTES)
         return -EUCLEAN;
     memcpy(line, text, WEIR__RECORD_BYTES);

@@ -55,7 +55,7 @@ bool weir__nonce_is(const char *text);
 /* Fills text, without a NUL. */
 void weir__record_encode(const struct weir__record *record, char text[WEIR__RECORD_BYTES]);
 
-/* 0, or -EUCLEAN without a sentence when text is not a record. */
+/* 0; without a sentence -EPROTONOSUPPORT: of another layout, -EUCLEAN: it is no record. */
 int weir__record_decode(const char *text, size_t length, struct weir__record *record);
 
 /* Whether kind is 1 to WEIR_KIND_MAX bytes of a name's characters; -EINVAL. */

@@ -70,10 +70,10 @@ static int open_in(struct weir_segment **segment, struct weir_ref ref, uint64_t 
                                 &saved);
 }
 
-int weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
-                                 const struct weir__segment_making *making,
-                                 const struct weir_segment_options *options,
-                                 struct weir__rundir *dir)
+/* By turns, until one of them says what there is. */
+static int create_or_open(struct weir_segment **segment, struct weir_ref ref,
+                          const struct weir__segment_making *making,
+                          const struct weir_segment_options *options, struct weir__rundir *dir)
 {
     int result = -ENOENT;
     bool is_private = ref.by == WEIR_BY_NONE || ref.by == WEIR_BY_MEMFD;
@@ -91,6 +91,19 @@ int weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref 
         if (result != -EEXIST)
             return result == 0 ? WEIR_CREATED : result;
     }
+    return result;
+}
+
+int weir__segment_create_or_open(struct weir_segment **segment, struct weir_ref ref,
+                                 const struct weir__segment_making *making,
+                                 const struct weir_segment_options *options,
+                                 struct weir__rundir *dir)
+{
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    int result = create_or_open(segment, ref, making, options, dir);
+    if (result >= 0) /* that it was not there was no error */
+        weir__error_restore(&saved);
     return result;
 }
 

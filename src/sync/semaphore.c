@@ -56,14 +56,8 @@ static inline bool take(struct weir__semaphore_shm *shm)
 
 struct waiter {
     struct weir__semaphore_shm *shm;
-    bool is_counted;
+    bool is_counted; /* in asleep */
 };
-
-static int look(void *waiter)
-{
-    const struct waiter *our = waiter;
-    return take(our->shm) ? 0 : WEIR__NOT_YET;
-}
 
 static void count_one_less(struct weir__semaphore_shm *shm)
 {
@@ -72,6 +66,25 @@ static void count_one_less(struct weir__semaphore_shm *shm)
     if (asleep != 0)
         atomic_compare_exchange_strong_explicit(&shm->asleep, &asleep, asleep - 1,
                                                 memory_order_relaxed, memory_order_relaxed);
+}
+
+/* It will not sleep, or a post has not ended its sleep. */
+static void uncount(struct waiter *our)
+{
+    if (our->is_counted)
+        count_one_less(our->shm);
+    our->is_counted = false;
+}
+
+/* S4: what it still counts as is put right before it takes. */
+static int look(void *waiter)
+{
+    struct waiter *our = waiter;
+    /* Relaxed: a guess; take() looks itself. */
+    if (units(atomic_load_explicit(&our->shm->value, memory_order_relaxed)) == 0)
+        return WEIR__NOT_YET;
+    uncount(our);
+    return take(our->shm) ? 0 : WEIR__NOT_YET;
 }
 
 static uint32_t prepare(void *waiter)
@@ -99,9 +112,10 @@ static int sleep_a_slice(void *waiter, uint32_t ticket, int64_t slice_ns, int64_
 
 static void stirs(void *waiter, bool is_woken)
 {
-    const struct waiter *our = waiter;
-    if (our->is_counted && !is_woken)
-        count_one_less(our->shm);
+    struct waiter *our = waiter;
+    if (!is_woken)
+        uncount(our);
+    our->is_counted = false;
 }
 
 static int none(void)

@@ -8,8 +8,8 @@
  *   field   | who writes it | under what
  *   --------+---------------+----------------------------------------------------------
  *   value   | anyone        | compare-and-swap, as in the table below
- *   asleep  | anyone        | add 1 before a sleep; subtract 1 behind one that no post has ended; a post
- *           |               | takes off whom it wakes. A hint
+ *   asleep  | anyone        | add 1 before a sleep; subtract 1 behind one that no post has ended, and before
+ *           |               | a unit is taken without one; a post takes off whom it wakes. A hint
  *
  * The value is a futex: how many units there are, and in bit 31 WAITED: somebody sleeps, perhaps.
  *
@@ -28,6 +28,7 @@
  * S3: a post touches the memory no more from the moment on at which its units are there, so that who
  *     takes one may put the memory to another use: the kernel, which is asked to wake at that address,
  *     reads and writes nothing there. Whoever sleeps at what stands there then is woken for nothing.
+ * S4: nor does a wait from the moment on at which it has taken its unit.
  */
 
 #include <weir/semaphore.h>
