@@ -356,6 +356,30 @@ static void test_a_thread_is_cancelled(void **state)
     in_child(cancelled, NULL);
 }
 
+static bool was_told;
+
+static void *ask_for_limits_cancelled(void *unused)
+{
+    struct weir_limits limits = { .size = sizeof limits };
+    pthread_cancel(pthread_self());
+    CHECK_RESULT(weir_limits(&limits), 0);
+    was_told = true;
+    pthread_testcancel();
+    return unused;
+}
+
+/* What opens a file and closes it is no place to be cancelled at: it would stay open. */
+static void test_limits_are_no_place_to_be_cancelled_at(void **state)
+{
+    pthread_t thread;
+    void *end;
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, ask_for_limits_cancelled, NULL), 0);
+    assert_int_equal(pthread_join(thread, &end), 0);
+    assert_ptr_equal(end, PTHREAD_CANCELED);
+    assert_true(was_told);
+}
+
 static void filtered(void *argument)
 {
     int error = *(int *)argument;
@@ -437,6 +461,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_other_namespace, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_another_user, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_thread_is_cancelled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_limits_are_no_place_to_be_cancelled_at, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_filter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_stat_any, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_name_fits_its_owner_alone, set_up, tear_down),

@@ -297,11 +297,12 @@ static void read_sem(struct weir_limits *limits)
 static int32_t read_rmid_forced(void)
 {
     char text[16] = "";
+    int cancelling = disable_cancelling();
     int file = open("/proc/sys/kernel/shm_rmid_forced", O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return 0;
-    ssize_t length = read(file, text, sizeof text - 1);
-    close(file);
+    ssize_t length = file >= 0 ? read(file, text, sizeof text - 1) : 0;
+    if (file >= 0)
+        close(file);
+    restore_cancelling(cancelling);
     return length > 0 && text[0] == '1';
 }
 
