@@ -51,6 +51,7 @@ static void refuse_publisher(struct busy *busy)
     const struct weir_outgoing outgoing = { .data = "no", .size_bytes = 2 };
     void *loan;
     CHECK_RESULT(weir_publisher_send(publisher, "no", 2), -ECHILD);
+    CHECK_RESULT(weir_publisher_send_until(publisher, "no", 2, 65536, NOW), -ECHILD);
     CHECK_RESULT(weir_publisher_commit(publisher, 5, 0), -ECHILD);
     CHECK_RESULT(weir_publisher_commit_many(publisher, NULL, NULL, 1), -ECHILD);
     weir_publisher_abandon(publisher);

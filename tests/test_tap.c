@@ -11,6 +11,7 @@
 #include "onlooker.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -349,6 +350,70 @@ static void test_a_child_of_the_same_pid(void **state)
     in_child(in_a_namespace, NULL);
 }
 
+static void *look_from_elsewhere(void *tap)
+{
+    struct weir_publisher *other;
+    uint64_t got;
+    CHECK_RESULT(weir_publisher_open(&other, "lane", NULL), 0);
+    CHECK_RESULT(weir_publisher_send_until(other, "8 bytes", 8, 0, NOW), 0);
+    CHECK(unshare(CLONE_NEWIPC) == 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_RESULT(weir_tap_receive_until(tap, &got, sizeof got, NULL, NOW), -EXDEV);
+    return other;
+}
+
+static void tap_from_elsewhere(void *unused)
+{
+    struct weir_tap *tap;
+    pthread_t thread;
+    void *other;
+    uint64_t got;
+    (void)unused;
+    if (unshare(CLONE_NEWIPC) != 0)
+        return; /* it may not be had here */
+    CHECK_RESULT(victim_open(true), 0);
+    CHECK_RESULT(weir_tap_open(&tap, "lane", NULL), 0);
+    CHECK(pthread_create(&thread, NULL, look_from_elsewhere, tap) == 0);
+    CHECK(pthread_join(thread, &other) == 0);
+    CHECK_RESULT(weir_tap_receive_until(tap, &got, sizeof got, NULL, NOW), 0);
+    weir_tap_close(tap);
+    weir_publisher_close(other);
+    victim_close();
+}
+
+/* Where other segments, or none, have the publishers' ids: nobody is taken for a stranger, or gone. */
+static void test_a_thread_in_another_namespace(void **state)
+{
+    (void)state;
+    in_child(tap_from_elsewhere, NULL);
+}
+
+static void *receive_cancelled(void *tap)
+{
+    uint64_t got;
+    pthread_cancel(pthread_self());
+    CHECK_RESULT(weir_tap_receive_until(tap, &got, sizeof got, NULL, weir_deadline_ns(3000000)),
+                 -ETIMEDOUT);
+    pthread_testcancel();
+    return NULL;
+}
+
+/* A wait is no place to be cancelled at. */
+static void test_a_thread_is_cancelled(void **state)
+{
+    pthread_t thread;
+    void *end;
+    (void)state;
+    assert_result(victim_open(true), 0);
+    struct weir_tap *tap = open_tap(WEIR_START_NOW, 0);
+    assert_int_equal(pthread_create(&thread, NULL, receive_cancelled, tap), 0);
+    assert_int_equal(pthread_join(thread, &end), 0);
+    assert_ptr_equal(end, PTHREAD_CANCELED);
+    expect_nothing(tap);
+    weir_tap_close(tap);
+    victim_close();
+}
+
 static void test_what_is_refused(void **state)
 {
     struct weir_tap_options options = WEIR_TAP_OPTIONS;
@@ -570,6 +635,8 @@ int main(void)
         cmocka_unit_test(test_one_that_is_killed),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_a_child_of_the_same_pid),
+        cmocka_unit_test(test_a_thread_in_another_namespace),
+        cmocka_unit_test(test_a_thread_is_cancelled),
         cmocka_unit_test(test_who_may_not_be_read),
         cmocka_unit_test(test_each_lie),
         cmocka_unit_test(test_a_ring_without_an_end),

@@ -19,6 +19,12 @@ int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, int64_t timeout_ns)
     return result;
 }
 
+int weir__nap(int64_t timeout_ns)
+{
+    weir__atomic_u32 nobodys = 0;
+    return weir__futex_wait(&nobodys, 0, timeout_ns) == -EINTR ? -EINTR : 0;
+}
+
 void weir__futex_wake(weir__atomic_u32 *word)
 {
     weir__futex_wake_bits(word, UINT32_MAX);

@@ -15,6 +15,12 @@
  */
 int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, int64_t timeout_ns);
 
+/*
+ * Sleeps so long: 0; or -EINTR, for a signal. clock_nanosleep(3) would be a cancellation point, and no wait of
+ * weir's is one.
+ */
+int weir__nap(int64_t timeout_ns);
+
 /* Wakes all who sleep on word. */
 void weir__futex_wake(weir__atomic_u32 *word);
 

@@ -311,12 +311,18 @@ void weir_publisher_abandon(struct weir_publisher *publisher)
     publisher->loan_at = publisher->many_at = WEIR__NOWHERE;
 }
 
+static int refuse_type(const struct weir_publisher *publisher, uint32_t type)
+{
+    int result = weir__side_check(&publisher->side);
+    return result != 0 ? result : weir__fail(EINVAL, "type %u: types go to 65535", type);
+}
+
 /* A message for which there may be no room yet, or a large one. */
 static __attribute__((noinline)) int send_any(struct weir_publisher *publisher, const void *data,
                                               size_t size_bytes, uint32_t type, int64_t deadline_ns)
 {
     if (type > UINT16_MAX)
-        return weir__fail(EINVAL, "type %u: types go to 65535", type);
+        return refuse_type(publisher, type);
     /* The length first: is_ready() knows of no longest message, and adds to what it is given. */
     bool is_there = size_bytes < publisher->plain_end && is_ready(publisher, size_bytes);
     int result = is_there ? 0 : weir__publisher_make_ready(publisher, size_bytes, deadline_ns);

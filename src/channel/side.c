@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <weir/clock.h>
@@ -301,14 +300,12 @@ void weir__side_leave(struct weir__side *side)
 
 static int nap(int64_t deadline_ns)
 {
-    const struct timespec time = { 0, NAP_NS };
     if (deadline_ns == 0)
         return weir__fail_plain(EAGAIN, "the other side is joining or leaving");
     if (weir_now_ns() >= deadline_ns)
         return weir__fail_plain(ETIMEDOUT, "the other side was joining or leaving all the time");
-    int result = clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
-    return result == EINTR ? weir__fail_plain(EINTR, "a signal arrived while waiting")
-                           : WEIR__WAITED_SLICE;
+    return weir__nap(NAP_NS) == -EINTR ? weir__fail_plain(EINTR, "a signal arrived while waiting")
+                                       : WEIR__WAITED_SLICE;
 }
 
 bool weir__side_has_place(const struct weir__side *side)

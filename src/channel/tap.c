@@ -7,15 +7,16 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <weir/clock.h>
 #include <weir/identity.h>
 
 #include "base/error.h"
+#include "base/futex.h"
 #include "base/process.h"
 #include "channel/subscriber.h"
+#include "segment/identity.h"
 
 /* From one look to the next, when there was nothing: twice as long each time, up to the most. */
 #define NAP_NS INT64_C(500000)
@@ -33,6 +34,7 @@ struct weir_tap {
     struct weir_tap_options options;
     struct weir__directory directory;
     uint64_t process;
+    uint64_t ipc_namespace; /* where it was opened; 0: not known */
     bool is_open;
     bool is_scarce; /* there was no room for one of those that are shown */
     uint32_t changes_seen, numbers;
@@ -124,6 +126,13 @@ static int begin(const struct weir_tap *tap, struct weir__lane *lane, bool was_t
     return result == -EAGAIN ? 0 : result;
 }
 
+/* Where an id is another segment's, or nobody's: that is no word on a publisher. */
+static bool is_elsewhere(const struct weir_tap *tap)
+{
+    uint64_t here = weir__ipc_namespace_here();
+    return tap->ipc_namespace != 0 && here != 0 && here != tap->ipc_namespace;
+}
+
 /* What one that was found shows; whom we cannot read is told of once, and then left alone. */
 static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_t page)
 {
@@ -134,6 +143,9 @@ static int attach(struct weir_tap *tap, uint32_t number, uint64_t owner, uint64_
     struct place *place = &tap->places[number];
     int result =
         weir__shown_attach_to_look(&peer.memory, weir__shown_id(page, owner), owner, &wanted);
+    if (result != 0 && is_elsewhere(tap))
+        return weir__fail(EXDEV, "this thread is in another IPC namespace than the one that the "
+                                 "tap was opened in: receive there");
     if (result == -ENOENT || result == -EIDRM)
         return 0; /* it has left, or is dying: its slot changes */
     if (result == 0) {
@@ -283,12 +295,10 @@ static int nap(int64_t *nap_ns, int64_t deadline_ns)
     int64_t now_ns = weir_now_ns();
     if (deadline_ns <= now_ns)
         return weir__fail_plain(ETIMEDOUT, "no message has come by the deadline");
-    int64_t left_ns = deadline_ns - now_ns;
-    const struct timespec time = { 0, left_ns < *nap_ns ? left_ns : *nap_ns };
+    int64_t left_ns = deadline_ns - now_ns, time_ns = left_ns < *nap_ns ? left_ns : *nap_ns;
     *nap_ns = *nap_ns < NAP_MOST_NS ? *nap_ns * 2 : NAP_MOST_NS;
-    return clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL) == EINTR
-               ? weir__fail_plain(EINTR, "a signal arrived while waiting")
-               : 0;
+    return weir__nap(time_ns) == -EINTR ? weir__fail_plain(EINTR, "a signal arrived while waiting")
+                                        : 0;
 }
 
 static int check(const struct weir_tap *tap)
@@ -368,6 +378,7 @@ int weir_tap_open(struct weir_tap **tap, const char *name, const struct weir_tap
     made->options = options ? *options : defaults;
     made->directory = directory;
     made->process = weir__process();
+    made->ipc_namespace = weir__ipc_namespace_here();
     attach_first(made);
     *tap = made;
     return 0;
