@@ -94,32 +94,38 @@ weir__copy_wide(unsigned char *to, const unsigned char *from, size_t size)
     }
 }
 
-#define WEIR__COPY_AHEAD_MIN 256
-#define WEIR__COPY_AHEAD_MAX 2048
+#define WEIR__AHEAD_MIN 256
+#define WEIR__AHEAD_MAX 2048
 
 /*
- * Asks for the lines of at, to be written, all at once. Stores ask for them in their order, as far
- * as the store buffer reaches, and behind all that stands in it from before. From
- * WEIR__COPY_AHEAD_MAX on, about, glibc copies by `rep movsb`, as musl does all; that takes whole
- * lines without what is in them, and is slower where they were fetched. Beneath
- * WEIR__COPY_AHEAD_MIN the store buffer reaches far enough.
+ * Asks for lines that are to be written next, and are another core's, all at once: the first
+ * WEIR__AHEAD_MAX bytes. Stores ask for them in their order, as far as the store buffer reaches, and
+ * behind all that stands in it from before. What is smaller than WEIR__AHEAD_MIN gains nothing by it.
  */
 static inline void weir__want_lines(unsigned char *at, size_t size)
 {
-#if defined __x86_64__ && defined __GLIBC__
-    if (size < WEIR__COPY_AHEAD_MIN || size > WEIR__COPY_AHEAD_MAX)
+#ifdef __x86_64__
+    if (size < WEIR__AHEAD_MIN)
         return;
-    for (size_t i = 0; i < size; i += 64) /* the builtin is that with -mprfchw alone */
+    size_t bytes = size < WEIR__AHEAD_MAX ? size : WEIR__AHEAD_MAX;
+    for (size_t i = 0; i < bytes; i += 64) /* the builtin is that with -mprfchw alone */
         __asm__ volatile("prefetchw %0" : : "m"(at[i]));
 #else
     (void)at, (void)size;
 #endif
 }
 
-/* memcpy() of a message that is not small, to where the lines are another core's. */
+/*
+ * memcpy() of a message that is not small, to such lines. From WEIR__AHEAD_MAX on, about, glibc copies
+ * by `rep movsb`, and musl does all by `rep movsq`: that takes whole lines without what is in them, and
+ * is slower where they were fetched.
+ */
 static inline void weir__copy_large(unsigned char *to, const void *from, size_t size)
 {
-    weir__want_lines(to, size);
+#ifdef __GLIBC__
+    if (size <= WEIR__AHEAD_MAX)
+        weir__want_lines(to, size);
+#endif
     memcpy(to, from, size);
 }
 

@@ -241,6 +241,7 @@ static int lend(struct weir_publisher *publisher, uint64_t length, void **data)
     publisher->loan_at = publisher->tail;
     publisher->live->loan_end = length + 1;
     *data = payload(publisher);
+    weir__want_lines(*data, length);
     return 0;
 }
 

@@ -212,6 +212,8 @@ int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size
     publisher->many_count = count;
     unsigned char *at = weir__ring_at(publisher->ring, publisher->capacity, publisher->tail) +
                         WEIR__RECORD_HEADER_BYTES;
+    if (size_bytes >= WEIR__AHEAD_MIN) /* for many small ones it was slower */
+        weir__want_lines(at, count * bytes);
     for (size_t i = 0; i < count; i++, at += bytes)
         data[i] = at;
     return (int)count;
