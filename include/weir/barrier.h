@@ -46,7 +46,8 @@
  * under way: no round ends without it from then on.
  *
  * A party is a place of a process: one thread at a time waits for it, and threads that are parties
- * each join. A child of fork is no party.
+ * each join. A thread that ends leaves its party there, and the others wait for it as long as its process
+ * lives. A child of fork is no party.
  *
  * Progress: a round in which all arrive while the others still look makes no system call (but the
  * first of a process, which makes its identity). A waiter looks for a moment, then sleeps, and
@@ -88,7 +89,7 @@ struct weir_barrier {
 /*
  * weir_barrier_bytes() - how much memory a barrier takes
  *
- * parties: how many, 1 to WEIR_BARRIER_PARTIES_MAX. 64 bytes each.
+ * parties: how many, 1 to WEIR_BARRIER_PARTIES_MAX. 64 bytes each, and 64 in front.
  *
  * Returns: the bytes; 0 when parties is out of its range.
  * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe.
@@ -133,7 +134,8 @@ WEIR_EXPORT int weir_barrier_open(struct weir_barrier *barrier, void *memory, ui
  *
  * Returns: 0; WEIR_OWNER_DIED: in the place of a dead one: what it did in its last round may be half
  *     done.
- * Errors: -ENOSPC (all are taken by processes that live), -EINVAL (no handle, party NULL), and those of
+ * Errors: -ENOSPC (all are taken by processes that live, or each of 16 looks found that others were faster), -EINVAL
+ *     (no handle, party NULL), and those of
  *     weir_identity() at the first call of a process.
  * Blocking: never. Threads: any. Fork: a child joins for itself. Signals: not async-signal-safe.
  */
@@ -146,8 +148,8 @@ WEIR_EXPORT int weir_barrier_join(struct weir_barrier *barrier, uint32_t *party)
  *
  * Returns: how many dead parties this round went on without; 0: all have come that are parties.
  * Errors: -EPERM (this process is not that party), -EBUSY (another thread waits or leaves as it), -EUCLEAN
- *     (the count of rounds jumped: somebody else has written it), -EINVAL (no handle, party out of
- *     range).
+ *     (the count of rounds jumped: somebody else has written it, or two threads have waited as one party, or
+ *     one has left as it, which is not found as -EBUSY each time), -EINVAL (no handle, party out of range).
  * Blocking: until all have arrived, or are dead. A signal's handler runs, then it waits on.
  * Threads: one at a time for each party. Fork: a child is not its parent's party.
  * Signals: not async-signal-safe.

@@ -7,10 +7,25 @@
  * of 0 are a condition that nobody waits for.
  *
  *     waiter                                                signaller
- *     int result = weir_mutex_lock(&queue->mutex);          weir_mutex_lock(&queue->mutex);
- *     while (result >= 0 && queue->count == 0)              queue->count++;
- *         result = weir_condition_wait(&queue->filled,      weir_mutex_unlock(&queue->mutex);
- *                                      &queue->mutex);      weir_condition_signal(&queue->filled);
+ *     int result = lock(queue);                             int result = lock(queue);
+ *     while (result == 0 && queue->count == 0)              if (result == 0) {
+ *         result = mend(queue, weir_condition_wait(             queue->count++;
+ *                      &queue->filled, &queue->mutex));         weir_mutex_unlock(&queue->mutex);
+ *     if (result == 0) {                                        weir_condition_signal(&queue->filled);
+ *         queue->count--;                                   }
+ *         weir_mutex_unlock(&queue->mutex);
+ *     }
+ *
+ * where lock(queue) is mend(queue, weir_mutex_lock(&queue->mutex)), and mend() makes whole what somebody left
+ * who died with the mutex: without that the next unlock would give it up for ever.
+ *
+ *     static int mend(struct queue *queue, int result)
+ *     {
+ *         if (result != WEIR_OWNER_DIED)
+ *             return result;
+ *         repair(queue);
+ *         return weir_mutex_consistent(&queue->mutex);
+ *     }
  *
  * The state changes with the mutex held; the signal may come before or after the unlock.
  *
@@ -20,9 +35,10 @@
  * fifth of a second at most. No wake-up is lost otherwise.
  *
  * When another process died with the mutex while this one waited, the wait returns
- * WEIR_OWNER_DIED: the mutex is held, repair and weir_mutex_consistent().
+ * WEIR_OWNER_DIED: the mutex is held, repair and weir_mutex_consistent(); a wait before that is -EBUSY.
  *
- * Progress: signal and broadcast never wait, and while nobody waits make no system call.
+ * Progress: signal and broadcast never wait, and while nobody waits make no system call; but two at most of
+ * the first one after a wait that ended by itself.
  *
  * Concurrency: every call may run at the same time as every other. Each wait on one condition may
  * use another mutex, as far as the state that it looks at is guarded.
@@ -65,9 +81,10 @@ WEIR_EXPORT int weir_condition_wait(struct weir_condition *condition, struct wei
  *
  * condition, mutex: as in weir_condition_wait(). deadline_ns: from weir_deadline_ns().
  *
- * Returns: 0, WEIR_OWNER_DIED.
- * Errors: -ETIMEDOUT (the mutex is held again, as after success: look once more; also with a deadline of 0, for
- *     which most waits of weir have another code), and those of weir_condition_wait().
+ * Returns: 0, also when it has slept to the deadline: look at the state, and the next wait says -ETIMEDOUT;
+ *     WEIR_OWNER_DIED, whether the deadline has passed or not.
+ * Errors: -ETIMEDOUT (the deadline had passed before it could sleep, one of 0 always has: most waits of weir have
+ *     another code for that; the mutex is held again, as after success), and those of weir_condition_wait().
  * Blocking: a fifth of a second, the deadline at most, and then for the mutex.
  * Threads: any. Fork: any. Signals: not async-signal-safe.
  */

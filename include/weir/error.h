@@ -77,9 +77,9 @@ extern "C" {
  *
  * error: a result of a weir function; the sign does not matter.
  *
- * Returns: a sentence in static memory, never NULL. For a code that is not in
- *     WEIR_ERRORS the C library's text.
- * Threads: may be called from any thread.
+ * Returns: a sentence in static memory, never NULL; "success" for 0. For a code that is not in
+ *     WEIR_ERRORS the C library's text, which its next one may write over (see strerror(3)).
+ * Threads: may be called from any thread; for such a code with glibc from 2.32 on.
  * Signals: not async-signal-safe for codes outside of WEIR_ERRORS.
  */
 WEIR_EXPORT const char *weir_strerror(int error);
@@ -102,7 +102,7 @@ WEIR_EXPORT const char *weir_strerror_name(int error);
  * met, and the cure: "shmget: all 4096 segment identifiers are in use
  * (kernel.shmmni): see 'weir gc', or raise it with sysctl kernel.shmmni=8192".
  *
- * Returns: the sentence, without a newline; the empty string when no call of
+ * Returns: the sentence, without a newline, of 511 bytes at most; the empty string when no call of
  *     this thread has failed yet. A successful call leaves it unchanged, as
  *     with errno. The memory belongs to the thread and is overwritten by its
  *     next failing call.

@@ -22,13 +22,14 @@
  * A wait may end for no reason, and does five times a second: the process that should have
  * notified may have been killed between the change and the call. So the loop stays.
  *
- * Deaths: of a waiter, at any point: costs the next notification a system call. Of a notifier
+ * Deaths: of a waiter, at any point: costs the next notification a system call or two. Of a notifier
  * between the change and the call: the waiters see the change within a fifth of a second.
  * A notification that wakes one reaches one that sleeps, perhaps a stopped one: the others look
  * within a fifth of a second, too.
  *
  * Progress: prepare and notify never wait. While nobody has prepared, notify is a fence and a
- * load, without a system call.
+ * load, without a system call; the first one after a wait that ended by itself, or a ticket that was not used,
+ * makes one, or two.
  *
  * Concurrency: every call may run at the same time as every other, from any thread or process.
  *
@@ -55,7 +56,7 @@ struct weir_event {
  *
  * event: the event. ticket: receives what weir_event_wait() needs. Look at the state after this
  * call: a change before it is seen then, one after it ends the wait. A ticket that is not used
- * costs nothing but the next notifier a system call.
+ * costs nothing but the next notifier a system call or two.
  *
  * Returns: 0. Errors: -EINVAL (event NULL or not aligned, ticket NULL: nobody is said to sleep).
  * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
@@ -77,8 +78,9 @@ WEIR_EXPORT int weir_event_wait(struct weir_event *event, uint32_t ticket);
  *
  * event: the event. ticket: of weir_event_prepare(). deadline_ns: from weir_deadline_ns().
  *
- * Returns: 0: look at the state again. Errors: -ETIMEDOUT (the deadline has passed; one of 0 always has, for which
- *     most waits of weir have another code), -EINTR, -EINVAL.
+ * Returns: 0: look at the state again, also when it has slept to the deadline: the next wait says -ETIMEDOUT.
+ * Errors: -ETIMEDOUT (the deadline had passed before it could sleep, so that the look behind the ticket was the last;
+ *     one of 0 always has, for which most waits of weir have another code), -EINTR, -EINVAL.
  * Blocking: a fifth of a second at most. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_event_wait_until(struct weir_event *event, uint32_t ticket,

@@ -5,9 +5,11 @@
 /*
  * Read-only view of everything that is shared on this machine, weir's or not:
  * System V segments and semaphore sets of the caller's IPC namespace, POSIX
- * segments in /dev/shm, and weir's names. Changes nothing, and believes nothing that
- * another process can write without checking it. Attaches nothing, but for a moment the
- * memory of a channel's members, for reading, when that is asked for.
+ * segments in /dev/shm, and weir's names. Believes nothing that another process can write
+ * without checking it. Changes nothing and attaches nothing; but the two calls for channels attach, for a moment, the
+ * memory of a channel and of its members, for reading; they take away the name of a channel that is gone; and the one for
+ * its members makes this process's identity where it meets a dead one (a segment of a page, and a collection as in
+ * <weir/collect.h>, once).
  */
 
 #include <stddef.h>
@@ -29,13 +31,14 @@ enum weir_object_type {
 };
 
 enum weir_object_state {
-    WEIR_STATE_LIVE = 1,   /* somebody is attached, or waits */
+    WEIR_STATE_LIVE = 1,   /* somebody is attached, or waits; of a set that lives with a segment: to that */
     WEIR_STATE_IDLE = 2,   /* nobody is, and somebody may come: persistent name, creator alive, or
                               not known (POSIX segments, sets, pids of other namespaces) */
     WEIR_STATE_ORPHAN = 3, /* nobody is attached, the creator is dead, and weir has no name for it;
                               or a set whose segment is gone. A hint: nobody can know the names in
                               a directory that another user's WEIR_DIR names. What stands in a
-                              default run directory, or in one that may not be read, is no orphan */
+                              default run directory, or in one that may not be read, is no orphan,
+                              but such a set, and what a killed creator has left half made */
 };
 
 struct weir_object {
@@ -66,14 +69,18 @@ struct weir_object {
 /*
  * weir_inspect() - walk over all objects
  *
- * types: enum weir_object_type, or-ed. visit: called for each; a value other
+ * types: enum weir_object_type, or-ed; other bits count for nothing. visit: called for each; a value other
  * than 0 ends the walk and is returned. argument: handed to it. Order: System V
  * segments by id, sets by id, POSIX by name.
  *
  * What comes and goes during the walk may or may not be seen. What a security module (SELinux) keeps
  * the kernel from telling this process of is left out.
  *
- * Returns: 0, or what visit returned; -ENOMEM, -EACCES (/dev/shm may not be read), -EMFILE,
+ * That weir's own run directory cannot be read (WEIR_DIR, no /proc, no descriptor to be had) is no error: then
+ * nothing has a name, nor is weir's, nor an orphan for its creator's death. Where /proc/sysvipc/shm cannot be
+ * read, resident_bytes is 0.
+ *
+ * Returns: 0, or what visit returned; -ENOMEM, -EACCES (/dev/shm may not be read), -EMFILE (likewise),
  *     -ENOSYS or -EPERM (the kernel, or a filter, forbids System V, or to ask for what the
  *     caller may not read; whatever else a filter says, -EACCES for example).
  * Blocking: never. Threads: any. Signals: not safe.
@@ -93,9 +100,10 @@ WEIR_EXPORT int weir_inspect(uint32_t types,
  * (at least sizeof of the buffer given) does. names, capacity_bytes: a buffer
  * for the two texts, 256 bytes are enough, for POSIX 300.
  *
- * Returns: 0; -ENOENT; -EINVAL (type; a reference that names nothing); -EPROTO
- *     (in /dev/shm, something else than a segment); else as weir_inspect().
- * Threads: any. Signals: not safe.
+ * Returns: 0; -ENOENT; -EINVAL (type; a reference that names nothing; capacity_bytes too small; WEIR_DIR);
+ *     -ENAMETOOLONG; by name -EPERM, -EACCES, -EUCLEAN, -EPROTONOSUPPORT (its record), -ENOSYS (no /proc), -EMFILE; by ftok
+ *     those of stat(2); -EPROTO (in /dev/shm, something else than a segment); else as weir_inspect().
+ * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_inspect_one(struct weir_ref ref, uint32_t type, struct weir_object *object,
                                  char *names, size_t capacity_bytes);
@@ -114,8 +122,8 @@ struct weir_channel_terms {
 /*
  * weir_inspect_channel_terms() - what a channel was made for, without being a member
  *
- * name: of the channel, see weir_name_check(). terms: terms->size says how much the caller knows
- * of the struct; untouched on failure.
+ * name: of the channel, see weir_name_check(). terms: terms->size is sizeof(struct weir_channel_terms), set by
+ * the caller; untouched on failure.
  *
  * Returns: 0; -EINVAL (terms->size is another one), and those of weir_inspect_channel().
  * Blocking: never. Threads: any. Signals: not safe.
@@ -216,7 +224,8 @@ struct weir_channel_member {
     uint32_t activity; /* enum weir_member_activity; 0: it is dead */
     uint32_t need;     /* enum weir_member_need: what it waits for, while it does */
     uint32_t is_exact; /* publisher: 1: committed_... is of now; 0: of its last look at its
-                          subscribers, a ring ago at most. subscriber: 1: released_... is
+                          subscribers, a ring ago at most; or not known, and 0, of one that was
+                          killed between two stores. subscriber: 1: released_... is
                           of one moment; 0: not known */
     uint32_t evicts;   /* publisher: 1: it has a limit for the lag of its subscribers */
     uint32_t is_lossy; /* subscriber: 1: nobody waits for it */
@@ -253,11 +262,11 @@ struct weir_channel_member {
  * first, in the order of their slots; a value other than 0 ends the walk and is returned.
  * argument: handed to it.
  *
- * Takes no slot, wakes nobody and writes nothing: members do not notice. What a subscriber has
+ * Takes no slot, wakes nobody and writes nothing to the channel: members do not notice. What a subscriber has
  * released is read before what the publishers have committed.
  *
- * Returns: 0, or what visit returned; -EPROTO (the name is of something else), -EUCLEAN (the
- *     channel's directory cannot be true), -ENOMEM, and those of weir_segment_open().
+ * Returns: 0, or what visit returned; -EPROTO (the name is of something else), -EPROTONOSUPPORT (a channel of another
+ *     layout), -EUCLEAN (its directory cannot be true), -ENOMEM, and those of weir_segment_open().
  * Blocking: never waits for a process; reads up to a million message headers of each publisher.
  * Threads: any. Signals: not safe.
  */
@@ -267,14 +276,14 @@ WEIR_EXPORT int weir_inspect_channel(const char *name,
                                      void *argument);
 
 /*
- * weir_member_state_name() - "joining", "shown", "hidden", "gone" or "false"
+ * weir_member_state_name() - "joining", "shown", "hidden", "gone" or "false", which is for all others, too
  *
  * Returns: static memory, never NULL. Threads: any. Signals: safe.
  */
 WEIR_EXPORT const char *weir_member_state_name(uint32_t state);
 
 /*
- * weir_activity_name() - "awake", "waiting", "asleep" or "polling"; "unknown" for 0
+ * weir_activity_name() - "awake", "waiting", "asleep" or "polling"; "unknown" for others
  *
  * Returns: static memory, never NULL. Threads: any. Signals: safe.
  */

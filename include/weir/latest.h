@@ -10,17 +10,18 @@
  *
  * Versions. Each value has a version: 1, 2, 3 ... with no number twice, also when another
  * writer takes over. 0 is before the first value. At a hundred million values a second
- * they last 22 years.
+ * they last 22 years; who would become the writer after 11 of them is refused (-EUCLEAN).
  *
  * Memory. Any that is shared, zeroed at first and aligned to 128 bytes: System V, POSIX,
  * memfd, or an anonymous mapping that is inherited by fork. It has two parts:
  *
  *   part    | bytes                           | written by             | readers map it
  *   --------+---------------------------------+------------------------+----------------
- *   values  | buffers x value_bytes_max, and  | the writer             | for reading, or
- *           | a little                        |                        | as they like
- *   readers | some hundred; none with holds 0 | readers that hold or   | for writing, or
- *           |                                 | wait; the writer       | not at all
+ *   values  | 512, and for each buffer         | the writer             | for reading, or
+ *           | value_bytes_max + 16 (+ 64 above |                        | as they like
+ *           | 48), up to a multiple of 128    |                        |
+ *   readers | about 256 and 16 a hold; none   | readers that hold, wait, | for writing, or
+ *           | with holds 0                    | or read; the writer    | not at all
  *
  * They may lie side by side (values_bytes is a multiple of 4,096), or in memory of two
  * kinds with other rights. By name (weir_latest_create(), weir_latest_open()) weir makes one
@@ -30,20 +31,26 @@
  * What runs at once: one writer, and any number of readers of any kind. Progress: write,
  * loan and commit are wait-free, whatever readers do, die, or write into their part. hold
  * and read end after a bounded number of tries, and in practice after the first. No call
- * makes a system call while all goes well, but for waiting, waking who waits, and
- * WEIR_LATEST_ALWAYS_WAKE.
+ * makes a system call while all goes well, but for waiting, waking who waits,
+ * WEIR_LATEST_ALWAYS_WAKE, and the first hold of a handle: it asks for the identity of the process, which
+ * is made then if there is none (see <weir/identity.h>; some 70 system calls, once). So does the first read of a
+ * handle that holds, see there, and a wait which asks whether the writer lives.
  *
  * Death. A writer may be killed at any instruction: what it had not finished is in a buffer
  * that nobody believes; the value before is whole, and readable as long as the memory is
  * there. Killed after a value has become the latest one, and before who waits is woken: it is there for all, and who
  * waits for one finds it a fifth of a second later at most. The next one that opens as writer takes the dead one's place (WEIR_OWNER_DIED); a writer
  * that lives, stopped or not, keeps it (-EBUSY). A reader that is killed while it holds a
- * value keeps one buffer out of use until another reader needs its place.
+ * value keeps one buffer out of use until another reader needs its place. Who is dead is the kernel's word,
+ * asked within one IPC namespace. Of a process of another one, or where the kernel does not answer (a filter, no
+ * identity to be had), nobody is told: there the place of a dead writer stays taken (-EBUSY), and that of a dead
+ * reader's hold (-ENOBUFS), and no wait gives -EPIPE.
  *
- * Threads. A handle is one thread's at a time. Fork: a child may read with its parent's
- * reader where the memory is mapped in it, but not hold; nothing can be written with the
- * parent's writer (-ECHILD). close frees the child's copy and changes nothing that is shared.
- * Signals: no call is async-signal-safe; weir_latest_wait_until() gives -EINTR.
+ * Threads. A handle is one thread's at a time, but for weir_latest_version() and the two calls for the largest
+ * value, which any thread, and any handler of a signal, may make until it is closed. Fork: a child may read with its
+ * parent's reader where the memory is mapped in it, but not hold with one that its parent has held with; nothing can
+ * be written with the parent's writer (-ECHILD). close frees the child's copy and changes nothing that is shared.
+ * Signals: no other call is async-signal-safe.
  *
  * Trust. Nothing that stands in the memory is trusted: geometry is checked once against the
  * sizes that the caller gives, and kept; buffer numbers and sizes are checked at each use. Who writes
@@ -92,7 +99,8 @@ struct weir_latest_options {
                           slow readers copy undisturbed. 0: holds + 12 for values of up to 4 KiB,
                           + 4 up to 1 MiB, + 2 above, and 255 at most: weir_latest_bytes() says
                           what that takes */
-    uint32_t holds;     /* values that all readers together may hold at once. 0: none, and no
+    uint32_t holds;     /* values that all readers together may hold at once; a read of more than
+                                 16 KiB holds its value while it copies. 0: none, and no
                                  readers' part: nobody can hold, and who waits looks once a
                                  millisecond, see WEIR_LATEST_ALWAYS_WAKE */
     uint32_t lifetime;  /* by name: enum weir_lifetime, for who creates it */
@@ -134,7 +142,8 @@ struct weir_latest_value {
  * options: value_bytes_max, buffers, holds and flags are used. memory: its values_bytes and
  * readers_bytes are set, the pointers left alone. values_bytes is a multiple of 4,096.
  *
- * Returns: 0; -EINVAL (a number is out of its range: the sentence says which).
+ * Returns: 0; -EINVAL (options NULL, of another size, with an unknown flag or WEIR_LATEST_READ_ONLY, reserved not 0; a
+ *     number is out of its range: the sentence says which).
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_latest_bytes(const struct weir_latest_options *options,
@@ -149,9 +158,10 @@ WEIR_EXPORT int weir_latest_bytes(const struct weir_latest_options *options,
  * memory that the next call completes.
  *
  * Returns: 0.
- * Errors: -EINVAL (options; memory too small or not aligned to 128 bytes; another geometry is
- *     set: the sentence has both), -EPROTO (the memory was not zero: something else is in it),
- *     -EPROTONOSUPPORT (made by a weir with another layout).
+ * Errors: -EINVAL (options, as weir_latest_bytes(); memory too small, NULL or not aligned to 128 bytes; another geometry
+ *     is set: the sentence has both), -EPROTO (the first 16 bytes of a part are not zero, and not weir's; nothing else of
+ *     them is looked at: zeroing is the caller's), -EPROTONOSUPPORT (made by a weir with another layout). Nothing was
+ *     changed then.
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_latest_init(const struct weir_latest_memory *memory,
@@ -255,7 +265,8 @@ WEIR_EXPORT void weir_latest_abandon(struct weir_latest_writer *writer);
  *
  * reader: receives the handle; untouched on failure. memory: the values, for reading at least,
  * and the readers' part for writing, or NULL: then it cannot hold, and its waits are as said at
- * WEIR_LATEST_ALWAYS_WAKE. Mapped until the handle is closed. It is copied.
+ * WEIR_LATEST_ALWAYS_WAKE. Given one that is mapped for reading alone, the process is killed (SIGSEGV) by the first
+ * call that stores there: a hold, a wait, a read of a large value. Mapped until the handle is closed. It is copied.
  *
  * Returns: 0.
  * Errors: -EAGAIN (not made ready yet), -EPROTO, -EPROTONOSUPPORT, -EINVAL, -EUCLEAN, -ENOMEM: see
@@ -312,7 +323,7 @@ WEIR_EXPORT uint64_t weir_latest_version(const struct weir_latest_reader *reader
  *
  * Small values are copied and checked; those above 16 KiB, and those that were overwritten in the
  * meantime again and again, are held while they are copied, where that is possible: see
- * weir_latest_hold().
+ * weir_latest_hold(). Where it is not, they are copied without.
  *
  * Returns: 0.
  * Errors: -EAGAIN (no value yet; or overwritten a hundred times while it was read, without a
@@ -344,7 +355,7 @@ WEIR_EXPORT int weir_latest_peek(struct weir_latest_reader *reader,
  *
  * Returns: 0: all that was read of it until now was this value; -EAGAIN (it was, or is being,
  *     overwritten: forget what was read, and look again; weir_last_error() says nothing of it),
- *     -EINVAL (not a value of this object). Blocking: never. Fork: in a child, to whom no hold of its parent
+ *     -EINVAL (it can be no value of this object; one of another object may look like one). Blocking: never. Fork: in a child, to whom no hold of its parent
  *     counts, also -EAGAIN while the writer looks whether the buffer is held.
  */
 WEIR_EXPORT int weir_latest_check(const struct weir_latest_reader *reader,
@@ -360,9 +371,9 @@ WEIR_EXPORT int weir_latest_check(const struct weir_latest_reader *reader,
  * Returns: 0.
  * Errors: -EAGAIN (no value yet; or it changes faster than it can be held: more buffers help),
  *     -ENOBUFS (living readers hold as many as there may be),
- *     -EOPNOTSUPP (no readers' part, or it may not be written), -EUCLEAN, -ECHILD, those of
- *     weir_identity(), which the first hold of a process calls.
- * Blocking: never; system calls only when all places are taken.
+ *     -EOPNOTSUPP (no readers' part: holds is 0, the reader was opened without it, or attached for reading by
+ *     weir_latest_open()), -EUCLEAN, -ECHILD, those of weir_identity().
+ * Blocking: never; system calls at the first hold of a handle, and when all places are taken.
  */
 WEIR_EXPORT int weir_latest_hold(struct weir_latest_reader *reader,
                                  struct weir_latest_value *value);
@@ -370,7 +381,9 @@ WEIR_EXPORT int weir_latest_hold(struct weir_latest_reader *reader,
 /*
  * weir_latest_release() - give a value back that is held
  *
- * Returns: 0; -EINVAL (it is not held by this handle: released twice), -ECHILD.
+ * Once for each hold: a second time may give back a later one of the same value.
+ *
+ * Returns: 0; -EINVAL (it is not held by this handle), -ECHILD.
  * Blocking: never.
  */
 WEIR_EXPORT int weir_latest_release(struct weir_latest_reader *reader,
@@ -384,7 +397,9 @@ WEIR_EXPORT int weir_latest_release(struct weir_latest_reader *reader,
  * and went meanwhile are not told of.
  *
  * Returns: 0: weir_latest_version() is above newer_than.
- * Errors: -EAGAIN (deadline_ns 0), -ETIMEDOUT, -EINTR, -EPIPE (the writer was killed, or ended
+ * Errors: -EAGAIN (deadline_ns 0), -ETIMEDOUT, -EINTR (a handler of a signal has run while it slept, with SA_RESTART or
+ *     without; one that runs while it spins, or between two sleeps, is not noticed: give a wait that a signal is to end a
+ *     deadline), -EPIPE (the writer was killed, or ended
  *     without weir_latest_writer_close(), and nobody has taken its place: asked after each fifth of a second, and at the deadline; call again to
  *     wait for a successor). A writer that closed, or has not come yet, is waited for.
  * Blocking: see deadline_ns.

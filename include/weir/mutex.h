@@ -55,6 +55,10 @@
  * Who may write the mutex may block everybody who uses it. Nobody can make a call read or write
  * outside of it.
  *
+ * The memory may serve for something else when nobody waits for the mutex, and its last unlock has returned, or
+ * somebody has locked it since: that unlock then reads and writes nothing there any more. (Who sleeps on a word of
+ * what stands there then may be woken for nothing.)
+ *
  * Concurrency: every call may run at the same time as every other, from any thread or process;
  * weir_mutex_init() alone wants nobody else there yet.
  */
@@ -99,7 +103,7 @@ WEIR_EXPORT int weir_mutex_init(struct weir_mutex *mutex, uint32_t flags);
  *     then weir_mutex_consistent(). As long as nobody has said so, every next holder after a
  *     death is told again.
  * Errors: -EDEADLK (this thread holds it already), -ENOTRECOVERABLE (given up),
- *     -EOVERFLOW (a recursive one, 4,294,967,295 times), -EINVAL (NULL, not aligned to 8), and
+ *     -EOVERFLOW (a recursive one, held 4,294,967,296 times), -EINVAL (NULL, not aligned to 8), and
  *     those of weir_identity() at the first call of a process. Nothing is held then.
  * Blocking: until it is free, or its holder dead. A signal's handler runs, then it waits on.
  * Threads: any. Fork: a child holds nothing of what its parent held.
@@ -146,7 +150,7 @@ WEIR_EXPORT int weir_mutex_unlock(struct weir_mutex *mutex);
  *
  * mutex: a mutex that this thread holds, got with WEIR_OWNER_DIED. It is as any other from now on.
  *
- * Returns: 0. Errors: -EPERM (this thread does not hold it), -EINVAL (nobody died with it).
+ * Returns: 0. Errors: -EPERM (this thread does not hold it), -EINVAL (nobody died with it; NULL, not aligned).
  * Blocking: never. Threads: the holder. Fork: as unlock. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_mutex_consistent(struct weir_mutex *mutex);
@@ -169,10 +173,11 @@ WEIR_EXPORT uint64_t weir_mutex_owner(const struct weir_mutex *mutex);
  * memory that others may use for something else: a segment that is known by its key and its size.
  *
  * Nothing in a mutex says that it is one, since bytes of 0 are a new one: the result 0 is no proof. Text
- * and small numbers are told apart. Other data is not where all 40 bytes stand as in some state of a
- * mutex: bytes of 0; a number of at least 8,192 that is a multiple of it (the address of a page, say) in
- * the first 8 bytes, or one of at least 1,048,576 in the second 8, and 0 in all others; and what somebody
- * has written to be taken for one.
+ * is told apart. Other data is not where all 40 bytes stand as in some state of a mutex. In the first 8 bytes
+ * that is 0, a multiple of 8,192 (the address of a page, say), or one with 1 to 3 more; or 4, with a name in the
+ * second 8. There it is 0, or a number with one of the bits 20 to 47 set (most addresses have one). In the 4 at 24 and
+ * the 4 at 28 it is 0, or there is 1 in the last, which makes the mutex recursive; and 0 in all others, but where a
+ * thread holds it.
  *
  * While others lock and unlock it, it is a mutex at every moment; so it is when its holder has died
  * or is stopped, at any instruction. While it is initialised it need not be. Nothing is written.

@@ -17,8 +17,8 @@
  * Deaths: of who builds, at any point before the end: the next begin returns WEIR_OWNER_DIED.
  * Of who waits: nothing. In weir_once_abandon(): as before it (WEIR_OWNER_DIED), or as after it (WEIR_ONCE_BEGUN), and who
  * waits begins within a fifth of a second.
- * Of who has built it, stopped or killed in weir_once_end(): who waits sees that it is done within a
- * fifth of a second.
+ * In weir_once_end(): as before it (killed: WEIR_OWNER_DIED; stopped: the others wait), or as after it, and who waits sees
+ * that it is done within a fifth of a second.
  * Progress: as weir_mutex. Once it is done, begin is a load.
  * Concurrency: begin, begin_until and check may run at the same time as everything, from any thread or process. end and abandon
  * are of the one thread that has begun, once; the begins of others may run beside them: they go on when it
@@ -53,8 +53,8 @@ struct weir_once {
  * Returns: 0: it is done. WEIR_ONCE_BEGUN: do it, then weir_once_end(). WEIR_OWNER_DIED: the
  *     same, and the former one died in the midst of it.
  * Errors: -EDEADLK (this thread is doing it), those of weir_identity(), -EINVAL.
- * Blocking: while another one does it. Threads: any. Fork: a child of who does it does not do it.
- * Signals: not async-signal-safe.
+ * Blocking: while another one does it. A signal's handler runs, then it waits on.
+ * Threads: any. Fork: a child of who does it does not do it. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_once_begin(struct weir_once *once);
 

@@ -50,8 +50,8 @@
  * Progress: free of deadlock; not fair: one that comes may be faster than one that slept. Taking
  * one that is free and releasing it makes no system call (but the first of a process, which makes
  * its identity). Nothing that was killed at any instruction leaves a permit that nobody has.
- * A process that was killed after it released one and before it woke a waiter costs that one a fifth
- * of a second.
+ * A process that was killed after it released one and before it woke a waiter, or that was woken and is killed or
+ * stopped before it has taken it, costs those who wait a fifth of a second.
  *
  * Where who waits and who posts are different processes, as for messages, there is no holder to
  * name: that is <weir/semaphore.h>.
@@ -86,7 +86,7 @@ struct weir_permits {
 /*
  * weir_permits_bytes() - how much memory they take
  *
- * count: how many permits, 1 to WEIR_PERMITS_MAX. 16 bytes each.
+ * count: how many permits, 1 to WEIR_PERMITS_MAX. 16 bytes each, and 64 in front, in multiples of 64.
  *
  * Returns: the bytes; 0 when count is out of its range.
  * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe.

@@ -21,10 +21,14 @@
  *     weir_rwlock_read_unlock(&lock);
  *
  *     result = weir_rwlock_write_lock(&lock);                a writer
+ *     if (result < 0)
+ *         return result;
  *     if (result == WEIR_OWNER_DIED) {
  *         repair(table);
  *         weir_rwlock_consistent(&lock);
  *     }
+ *     ...
+ *     weir_rwlock_write_unlock(&lock);
  *
  * All threads of a process may use one handle, or each its own. There is nothing to close: forget
  * the handle. A child of fork uses the copy that it has.
@@ -37,9 +41,11 @@
  *   ------------------------------------+-------------------------------------------------------
  *   a process that reads                | a writer waits until the kernel has released it, a fifth
  *                                       | of a second more at most. Nobody is told: it wrote nothing
- *   one that waits to write             | as if it had not come
+ *   one that waits to write             | those behind it wait until the kernel has released it, a
+ *                                       | fifth of a second more at most. Nobody is told
  *   one that writes                     | those who wait see it when the kernel has released it, a
- *                                       | fifth of a second later at most; those who come, at once.
+ *                                       | fifth of a second later at most; those who come, after
+ *                                       | 2 ms, and who only tries, at once.
  *                                       | The next writer gets WEIR_OWNER_DIED. Who wants to read
  *                                       | gets -EOWNERDEAD and holds nothing: take it for writing,
  *                                       | repair, weir_rwlock_consistent(), then perhaps
@@ -64,7 +70,9 @@
  * keep readers out as long as they do.
  *
  * Progress: free of deadlock for who keeps to that; not fair. An uncontended lock or unlock makes
- * no system call (but the first of a process, which makes its identity). Read lock and unlock are
+ * no system call; but the first of a process, which makes its identity, and a read lock of one that
+ * finds no place that is nobody's: it asks the kernel for the holders of places, a call or three for each, and keeps
+ * the place that it gets until another process has taken it. Read lock and unlock are
  * one compare-and-swap each on the process's own line, and a look at one that writers write. A
  * write lock looks at one line for each place.
  *
@@ -104,7 +112,7 @@ struct weir_rwlock {
  * readers: how many processes may read at the same time, 1 to WEIR_RWLOCK_READERS_MAX. More may
  * use the lock; a process that does not read leaves its place to others. Threads of one process
  * whose first read locks come at the same moment may take two, until one of them is at 0. 64 bytes
- * each. As many places as processes are fastest: each keeps its own then.
+ * each, and 128 in front. As many places as processes are fastest: each keeps its own then.
  *
  * Returns: the bytes; 0 when readers is out of its range.
  * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe.
@@ -148,7 +156,7 @@ WEIR_EXPORT int weir_rwlock_open(struct weir_rwlock *lock, void *memory, uint64_
  *
  * Returns: 0. Errors: -EOWNERDEAD (the last writer died and nobody has repaired yet: take it for
  *     writing), -ENOTRECOVERABLE (given up), -ENOSPC (every place is taken by a process that
- *     lives and reads: make it with more), -EOVERFLOW (this process holds
+ *     lives and reads, or each of 16 looks found that others were faster: make it with more), -EOVERFLOW (this process holds
  *     WEIR_RWLOCK_READS_MAX), -EDEADLK (this thread writes), -EINVAL (no handle), and those of
  *     weir_identity() at the first call of a process. Nothing is held then.
  * Blocking: while somebody writes, or waits to. A signal's handler runs, then it waits on.
@@ -248,7 +256,9 @@ WEIR_EXPORT int weir_rwlock_write_unlock(struct weir_rwlock *lock);
  *     not called weir_rwlock_consistent()), -ENOSPC (every place is taken by a process that came
  *     to read, and was stopped, or is kept off its processor, before it saw the writer), -EOVERFLOW (this
  *     process holds WEIR_RWLOCK_READS_MAX), -EINVAL (no handle). It writes still, then.
- * Blocking: never. Threads: the writer. Fork: as unlock. Signals: not async-signal-safe.
+ * Blocking: waits for nobody. Before -ENOSPC it gives its processor away 1,000 times, and asks the kernel for each
+ * place: a millisecond where there is one place, about as much for each where there are many.
+ * Threads: the writer. Fork: as unlock. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_rwlock_downgrade(struct weir_rwlock *lock);
 
@@ -257,7 +267,7 @@ WEIR_EXPORT int weir_rwlock_downgrade(struct weir_rwlock *lock);
  *
  * lock: the handle; by the thread that writes and was told WEIR_OWNER_DIED.
  *
- * Returns: 0. Errors: -EPERM (this thread does not write), -EINVAL (nobody died in writing).
+ * Returns: 0. Errors: -EPERM (this thread does not write), -EINVAL (nobody died in writing; no handle).
  * Blocking: never. Threads: the writer. Fork: as unlock. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_rwlock_consistent(struct weir_rwlock *lock);
@@ -278,8 +288,8 @@ WEIR_EXPORT uint64_t weir_rwlock_writer(const struct weir_rwlock *lock);
  *
  * lock: the handle.
  *
- * Returns: how many there are at this moment, those of dead processes that no writer has met yet
- *     included; -EINVAL (no handle).
+ * Returns: how many there are at this moment, those of dead processes that nobody has met yet, and of those who
+ *     come just now and see a writer, included; -EINVAL (no handle).
  * Blocking: never. Threads: any. Fork: any. Signals: async-signal-safe, unless it fails.
  */
 WEIR_EXPORT int weir_rwlock_readers(const struct weir_rwlock *lock);

@@ -17,14 +17,16 @@
  * second.
  *
  * Progress: post never waits. A wait that finds a unit, and a post while nobody waits, make no
- * system call. Not fair: who comes may be faster than who slept.
+ * system call, but for one of the first post after a wait that slept and was ended by no post (a deadline,
+ * a signal, a death). Not fair: who comes may be faster than who slept.
  *
  * Concurrency: every call may run at the same time as every other, from any thread or process;
  * weir_semaphore_init() alone wants nobody else there yet.
  *
  * The last wait may be the end of it: who has taken the last unit that is ever posted may give the memory
- * to another use at once ("the answer has come" in a block of a <weir/pool.h>). A post whose unit
- * has been taken reads and writes nothing there any more, though its call may not have returned yet.
+ * to another use at once ("the answer has come" in a block of a <weir/pool.h>), if nobody waits for one more,
+ * be it until a deadline. A post whose unit has been taken, and a wait that has taken its own, read and write
+ * nothing there any more, though their calls may not have returned yet.
  * (One that sleeps on a word of what stands there then may be woken for nothing.)
  */
 
@@ -126,8 +128,7 @@ WEIR_EXPORT int weir_semaphore_value(const struct weir_semaphore *semaphore);
  * semaphore: memory that may be one, with whatever there is in it; may be mapped for reading only.
  *
  * As weir_mutex_check(), and it can tell less: every number is a value. What has something in the
- * last 8 bytes is none; a number with bytes of 0
- * behind it is one, whoever has written it. Who puts a semaphore where others may have put something
+ * last 8 bytes, or 2,147,483,648 or more in the second 4, is none; all else is one, whoever has written it. Who puts a semaphore where others may have put something
  * else had better lay a struct weir_once beside it, and ask weir_once_check() too. Nothing is written.
  *
  * Returns: 0: it can be one.
