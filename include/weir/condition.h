@@ -81,8 +81,9 @@ WEIR_EXPORT int weir_condition_wait(struct weir_condition *condition, struct wei
  *
  * condition, mutex: as in weir_condition_wait(). deadline_ns: from weir_deadline_ns().
  *
- * Returns: 0, also when it has slept to the deadline: look at the state, and the next wait says -ETIMEDOUT;
- *     WEIR_OWNER_DIED, whether the deadline has passed or not.
+ * One that has slept to the deadline gives 0: look at the state, and the next wait says -ETIMEDOUT.
+ *
+ * Returns: 0, WEIR_OWNER_DIED (also when the deadline has passed).
  * Errors: -ETIMEDOUT (the deadline had passed before it could sleep, one of 0 always has: most waits of weir have
  *     another code for that; the mutex is held again, as after success), and those of weir_condition_wait().
  * Blocking: a fifth of a second, the deadline at most, and then for the mutex.
