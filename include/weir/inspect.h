@@ -101,8 +101,8 @@ WEIR_EXPORT int weir_inspect(uint32_t types,
  * for the two texts, 256 bytes are enough, for POSIX 300.
  *
  * Returns: 0; -ENOENT; -EINVAL (type; a reference that names nothing; capacity_bytes too small; WEIR_DIR);
- *     -ENAMETOOLONG; by name -EPERM, -EACCES, -EUCLEAN, -EPROTONOSUPPORT (its record), -ENOSYS (no /proc), -EMFILE; by ftok
- *     those of stat(2); -EPROTO (in /dev/shm, something else than a segment); else as weir_inspect().
+ *     -ENAMETOOLONG, -EPERM, -EUCLEAN, -EPROTONOSUPPORT (by name: its record), -EPROTO (in /dev/shm, something else
+ *     than a segment), those of weir_inspect(), and by ftok those of stat(2).
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_inspect_one(struct weir_ref ref, uint32_t type, struct weir_object *object,
