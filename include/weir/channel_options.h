@@ -53,7 +53,8 @@ struct weir_channel_options {
     uint32_t trust_uid; /* for WEIR_TRUST_UID */
     uint32_t spin_ns; /* how long to spin before sleeping, once a wait, and again when rung; 0 means
                             the default: 20 µs, and 1 ns for each 8 bytes moved since the last wait,
-                            at most 100 µs more */
+                            at most 100 µs more. A fifth of a second at most. Of no use beside
+                            WEIR_CHANNEL_SPIN_ONLY or _SLEEP_ONLY */
     uint64_t ring_bytes; /* publisher: a power of two from WEIR_RING_BYTES_MIN; 0 means
                             WEIR_RING_BYTES_DEFAULT. The memory is there before open returns.
                             A quarter of it less 8 is the longest message. And a quarter is what one
@@ -99,7 +100,7 @@ struct weir_channel_options {
 
 /* A message, as the subscriber sees it. */
 struct weir_message {
-    const void *data;  /* aligned to 8 bytes */
+    const void *data;  /* aligned to 8 bytes; what was received lies where its caller said */
     size_t size_bytes; /* 0 is allowed */
     uint64_t sequence; /* of its publisher's messages, from 0: a gap only where some were missed */
     uint32_t type;     /* what the publisher gave: 0 to 65,535 */

@@ -31,7 +31,7 @@ struct weir_limits {
     uint64_t semvmx;             /* largest value of a semaphore: 32,767 */
     int32_t shm_rmid_forced; /* kernel.shm_rmid_forced: 1 destroys a segment at its last detach */
     uint32_t reserved;       /* 0 */
-    uint64_t ipc_namespace;  /* inode of the calling thread's IPC namespace; 0: /proc not there */
+    uint64_t ipc_namespace;  /* inode of the calling thread's IPC namespace; 0: not known */
 };
 
 /* In C++ a function may hide a struct of its name; the struct is then called struct, as in C. */
@@ -45,6 +45,9 @@ struct weir_limits {
  *
  * limits: limits->size says how much the caller knows of the struct; only that
  *     much is written.
+ *
+ * What the kernel does not tell (a filter of system calls, no /proc) is 0: so shm_rmid_forced 0 is no, or not
+ * known.
  *
  * Returns: 0; -EINVAL (limits->size is below the first release's struct).
  * Blocking: never waits. Threads: any. Fork: no state. Signals: not safe.

@@ -29,9 +29,11 @@ struct weir_publisher;
  * Returns: 0.
  * Errors: -EBUSY (the channel was made for so many publishers, and they all live), -EINVAL (options;
  *     it was made for other numbers than they say; a ring too small for the channel's type),
- *     -EPROTOTYPE (see "Types" in <weir/channel.h>), -EPERM (the effective uid
+ *     -EPROTOTYPE (see "Types" in <weir/channel.h>), -EPROTO (the name is of something else),
+ *     -EPROTONOSUPPORT (a channel of another layout), -EUCLEAN (its directory cannot be true), -EPERM (the effective uid
  *     is not what it was when this process first used weir: others would ask the kernel
- *     for the wrong one), those of weir_segment_create_or_open() and weir_identity().
+ *     for the wrong one; or options.trust leaves this process's own user out), -ENOMEM, those of
+ *     weir_segment_create_or_open() and weir_identity().
  * Blocking: never waits for a process; makes and prefaults the ring.
  * Threads: any. Fork: see <weir/channel.h>. Signals: not async-signal-safe.
  */
@@ -73,7 +75,8 @@ WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publish
  *     weir_publisher_max_bytes(), or another size than the channel's type has), -EINVAL (type; a
  *     loan is out), -EPIPE (after weir_publisher_end()), -EUCLEAN (a subscriber writes nonsense; or,
  *     where the call would wait, another one has this publisher's place: see <weir/channel.h>),
- *     -ECHILD; and, once for each subscriber, which is not waited for from then on: -EPROTO (what
+ *     -ENOMEM, -EMFILE, -ENFILE (a subscriber has come, and cannot be met now: see "Scarce memory" there), -EXDEV
+ *     (likewise, from another IPC namespace: see "Namespaces" there), -ECHILD; and, once for each subscriber, which is not waited for from then on: -EPROTO (what
  *     it shows is no subscriber's page), -EPERM or -EACCES (it is not to be trusted, or not to
  *     be attached: see "Strangers" in <weir/channel.h>). Each time, as long as it is there: -EPERM
  *     or -EACCES (this process has become another user since it opened the channel, or may not ask
@@ -211,8 +214,8 @@ WEIR_EXPORT int weir_publisher_end(struct weir_publisher *publisher);
  * count. An open batch is committed before it waits.
  *
  * Returns: 0; -EINVAL (count: the channel was made for fewer), -EAGAIN (fewer are there,
- *     deadline_ns 0), -ETIMEDOUT, -EINTR, -ECHILD; -EUCLEAN, -EPROTO, -EPERM, -EACCES: see
- *     weir_publisher_send_until(). Blocking: see deadline_ns.
+ *     deadline_ns 0), -ETIMEDOUT, -EINTR, -ECHILD; -EUCLEAN, -EPROTO, -EPERM, -EACCES, -ENOMEM, -EMFILE, -ENFILE, -EXDEV:
+ *     see weir_publisher_send_until(). Blocking: see deadline_ns.
  */
 WEIR_EXPORT int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t count,
                                                 int64_t deadline_ns);
@@ -238,7 +241,7 @@ WEIR_EXPORT int weir_publisher_subscribers(const struct weir_publisher *publishe
  *     leave or die had not released all: one that has come since is asked for what it has received,
  *     not for what the former had), -EAGAIN
  *     (something is not released, deadline_ns 0), -ETIMEDOUT, -EINTR, -ECHILD; -EUCLEAN, -EPROTO,
- *     -EPERM, -EACCES: see weir_publisher_send_until(). Blocking: see deadline_ns.
+ *     -EPERM, -EACCES, -ENOMEM, -EMFILE, -ENFILE, -EXDEV: see weir_publisher_send_until(). Blocking: see deadline_ns.
  */
 WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline_ns);
 
@@ -259,7 +262,7 @@ WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int6
  * that is refused, and the next one, cost a few system calls, and a thread of the library
  * waits in your place; what is not refused costs nothing.
  *
- * Returns: the descriptor, the same at each call; -EMFILE, -EAGAIN (no thread can be made), -ENOMEM,
+ * Returns: the descriptor, the same at each call; -EMFILE, -ENFILE, -EAGAIN (no thread can be made), -ENOMEM,
  *     -ECHILD. Blocking: never. Fork: the child has the descriptor, and nobody who makes it
  *     readable for the child. Signals: the thread takes none.
  */

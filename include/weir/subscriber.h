@@ -60,7 +60,8 @@ WEIR_EXPORT void weir_subscriber_close(struct weir_subscriber *subscriber);
  * WEIR_NEVER waits for ever, 0 not at all.
  *
  * Returns: 0, also when it has ended since, or was killed: the next take tells that; else
- *     -EAGAIN, -ETIMEDOUT, -EINTR, -ECHILD, and what weir_subscriber_take_until() gives once of a
+ *     -EAGAIN, -ETIMEDOUT, -EINTR, -ECHILD, -ENOMEM, -EMFILE, -ENFILE (no room for a publisher's ring: at once, whatever
+ *     the deadline), -EXDEV, -EUCLEAN (as a take), and what weir_subscriber_take_until() gives once of a
  *     publisher. Blocking: see deadline_ns.
  */
 WEIR_EXPORT int weir_subscriber_wait_publisher(struct weir_subscriber *subscriber,
@@ -99,7 +100,9 @@ WEIR_EXPORT int weir_subscriber_publishers(const struct weir_subscriber *subscri
  *     (WEIR_HOLDS_MAX are held), -ECHILD, -EUCLEAN (nothing is there, and another one has this
  *     subscriber's place: see <weir/channel.h>; each time), -ENOMEM (no room to attach the ring of a
  *     publisher, which waits for us until there is: told at once, and then by each call that finds
- *     nothing else, if it is not to wait, or has waited 200 ms; the others are read on); and, once for each publisher, which is
+ *     nothing else, if it is not to wait, or has waited 200 ms; the others are read on), -EMFILE, -ENFILE (likewise: no
+ *     descriptor to ask who it is), -EXDEV (a publisher has come, and the calling thread is in another IPC namespace: each
+ *     time); and, once for each publisher, which is
  *     left alone from then on: -EUCLEAN (it writes nonsense; or it could not know of us, and has
  *     overwritten what was to be read), -EPROTO (what it shows is no lane), -EPERM or
  *     -EACCES (one of us is not to be trusted by the other, or not to be attached: see "Strangers"
@@ -207,7 +210,7 @@ WEIR_EXPORT int weir_subscriber_release_many(struct weir_subscriber *subscriber,
  * end with EINTR without a signal: see weir_wait_set_close(). When it goes on from there, to a third or back,
  * once more, and then the library's thread serves it for good: so one thread is the fastest.
  *
- * Returns: the descriptor, the same at each call; -EMFILE, -EAGAIN (no thread can be made), -ENOMEM,
+ * Returns: the descriptor, the same at each call; -EMFILE, -ENFILE, -EAGAIN (no thread can be made), -ENOMEM,
  *     -ECHILD. Blocking: never. Fork: the child has the descriptor, and nobody who makes it
  *     readable for the child. Signals: the thread takes none.
  */
@@ -217,10 +220,12 @@ WEIR_EXPORT int weir_subscriber_fd(struct weir_subscriber *subscriber);
  * weir_subscriber_receive_until() - copy the next message out and release it
  *
  * data, capacity_bytes: where it goes. message: receives what it is, may be NULL;
- * message->data is data.
+ * message->data is data. It needs no hold: it goes on where WEIR_HOLDS_MAX are held. Where each message that is there is
+ * overwritten while it is copied, which its publisher does to a lossy subscriber and to one behind options.lag_max_bytes,
+ * it ends at the deadline as if there were none, and without one goes on until one is whole.
  *
  * Returns: 0; -EMSGSIZE (it does not fit: message->size_bytes says what is needed,
- *     and it stays the next one); else as weir_subscriber_take_until().
+ *     and it stays the next one); else as weir_subscriber_take_until(), but never -ENOBUFS.
  */
 WEIR_EXPORT int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data,
                                               size_t capacity_bytes, struct weir_message *message,

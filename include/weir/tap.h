@@ -45,8 +45,8 @@ struct weir_tap_options {
  * tap: receives the handle. name: of the channel, see weir_name_check(); it must be there.
  * options: NULL, or WEIR_TAP_OPTIONS changed.
  *
- * Returns: 0; -EPROTO (the name is of something else), -EUCLEAN (the channel's directory cannot be
- *     true), -EINVAL (options), -ENOMEM, and those of weir_segment_open().
+ * Returns: 0; -EPROTO (the name is of something else), -EPROTONOSUPPORT (a channel of another layout), -EUCLEAN (its
+ *     directory cannot be true), -EINVAL (options), -ENOMEM, and those of weir_segment_open().
  * Blocking: never waits for a process. Threads: any. Signals: not safe. Fork: a child opens its own.
  */
 WEIR_EXPORT int weir_tap_open(struct weir_tap **tap, const char *name,
@@ -55,14 +55,17 @@ WEIR_EXPORT int weir_tap_open(struct weir_tap **tap, const char *name,
 /*
  * weir_tap_receive_until() - a copy of the next message
  *
- * data, capacity_bytes: where to. message: receives what is known of it, or NULL; message->missed says how
- * many of its publisher's messages were overwritten since the one before; message->session is a
+ * data, capacity_bytes: where to; what stands there after a call that does not give 0 is undefined. message:
+ * receives what is known of it, or NULL; message->data is data; message->missed says how
+ * many of its publisher's messages were overwritten since the one before, and with -EMSGSIZE says it of a message
+ * that will say it again; message->session is a
  * number for each publisher. deadline_ns: as weir_subscriber_take_until(); 0 looks once.
  *
  * Returns: 0; -EAGAIN (nothing is there), -ETIMEDOUT, -EINTR; -EMSGSIZE (message->size_bytes is
  *     above capacity_bytes; it stays the next one, as long as nobody overwrites it); -ECHILD; -ENOMEM
  *     (no room to attach a publisher's ring: told at once, and then by each call that finds nothing else,
- *     if it is not to wait, or has waited 200 ms; the others are read on); and,
+ *     if it is not to wait, or has waited 200 ms; the others are read on); -EXDEV (a publisher has come, and the calling
+ *     thread is in another IPC namespace than the tap's open: each time); and,
  *     once for each publisher, which is left alone from then on: -EUCLEAN (it writes nonsense),
  *     -EPROTO (what it shows is no lane), -EACCES or -EPERM (its memory may not be read: see mode in
  *     struct weir_channel_options). That publishers end, are killed, or come is not told.
@@ -80,6 +83,7 @@ WEIR_EXPORT int weir_tap_receive_until(struct weir_tap *tap, void *data, size_t 
  * Returns: their number, since the open and of all publishers. It counts them as soon as that is found, so it
  *     may be ahead of the sum of what the messages say (message->missed): by what the next one of that
  *     publisher is to tell, and by what was lost behind its last one, of which no message can tell.
+ *     In a child of fork what it was at the fork.
  * Blocking: never. Threads: one at a time. Signals: not safe.
  */
 WEIR_EXPORT uint64_t weir_tap_missed(const struct weir_tap *tap);
