@@ -366,8 +366,15 @@ static int run_condition(void)
         "}\n"
         "\n"
         "int result = weir_mutex_lock(&mutex);     /* the same with a mutex */\n"
-        "while (result >= 0 && count == 0)\n"
-        "    result = weir_condition_wait(&filled, &mutex);\n",
+        "for (;;) {\n"
+        "    if (result == WEIR_OWNER_DIED) {      /* held, and left by a dead one */\n"
+        "        repair();\n"
+        "        result = weir_mutex_consistent(&mutex);\n"
+        "    }\n"
+        "    if (result != 0 || count > 0)\n"
+        "        break;\n"
+        "    result = weir_condition_wait(&filled, &mutex);\n"
+        "}\n",
         "An event for a state of atomics, a condition for a state that a mutex guards. "
         "Neither loses a wake-up, and a killed waker costs a fifth of a second. Both have "
         "a form with a deadline: weir_event_wait_until(), weir_condition_wait_until().");
