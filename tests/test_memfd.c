@@ -319,6 +319,11 @@ static void test_calls_that_do_not_exist(void **state)
     int pipe_fd = pipe_end();
     expect_refused(weir_segment_lookup(weir_by_fd(pipe_fd), &stat), -EPROTO, "no memfd");
     close(pipe_fd);
+    int named = shm_open("/named", O_CREAT | O_EXCL | O_RDWR, 0600); /* of a tmpfs: it has seals */
+    assert_true(named >= 0);
+    expect_refused(weir_segment_lookup(weir_by_fd(named), &stat), -EPROTO, "no memfd");
+    close(named);
+    assert_int_equal(shm_unlink("/named"), 0);
     expect_refused(weir_inspect_one(weir_by_fd(0), 0, &object, texts, sizeof texts), -EINVAL,
                    "memfd");
     options.lifetime = WEIR_PERSISTENT;
@@ -490,12 +495,16 @@ static void test_trust(void **state)
 static void meet_limits(void *argument)
 {
     (void)argument;
+    struct weir_segment_options options = WEIR_SEGMENT_OPTIONS;
     struct weir_segment *segment = NULL;
     struct rlimit limit = { 4096, 4096 };
     signal(SIGXFSZ, SIG_DFL);
     CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
     CHECK_RESULT(weir_segment_create(&segment, weir_memfd(), 4097, NULL), -E2BIG);
     CHECK(strstr(weir_last_error(), "RLIMIT_FSIZE is 4096"));
+    options.flags = WEIR_SEGMENT_HUGE_PAGES; /* of one of which a file may not be: in normal ones */
+    CHECK_RESULT(weir_segment_create(&segment, weir_memfd(), 4096, &options), 0);
+    weir_segment_close(segment);
     CHECK_RESULT(weir_segment_create(&segment, weir_memfd(), 4096, NULL), 0);
     limit.rlim_cur = limit.rlim_max = 0;
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);

@@ -121,6 +121,64 @@ static void test_a_thread_in_another_namespace(void **state)
     in_child(tap_from_elsewhere, NULL);
 }
 
+static void publish_twice(struct companion *companion, void *unused)
+{
+    struct weir_publisher *publisher;
+    (void)unused;
+    CHECK_RESULT(weir_publisher_open(&publisher, "lane", NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_RESULT(weir_publisher_send_until(publisher, "8 bytes", 8, 0, NOW), 0);
+        companion_arrive(companion);
+    }
+    weir_publisher_close(publisher);
+}
+
+/* Longer than until the kernel is asked for who is silent. */
+static void *wait_elsewhere(void *tap)
+{
+    uint64_t got;
+    CHECK(unshare(CLONE_NEWIPC) == 0);
+    for (int i = 0; i < 2; i++)
+        CHECK_RESULT(weir_tap_receive_until(tap, &got, sizeof got, NULL,
+                                            weir_deadline_ns(300 * WEIR_MILLISECOND_NS)),
+                     -ETIMEDOUT);
+    return NULL;
+}
+
+/* By a process that has no identity yet, and would have none that is of this namespace. */
+static void tap_a_silent_one(void *unused)
+{
+    struct weir_tap_options options = WEIR_TAP_OPTIONS;
+    struct companion companion;
+    struct weir_tap *tap;
+    pthread_t thread;
+    uint64_t got;
+    (void)unused;
+    CHECK(unshare(CLONE_NEWIPC) == 0);
+    companion_start(&companion, publish_twice, NULL);
+    companion_meet(&companion);
+    options.start = WEIR_START_OLDEST;
+    CHECK_RESULT(weir_tap_open(&tap, "lane", &options), 0);
+    CHECK_RESULT(weir_tap_receive_until(tap, &got, sizeof got, NULL, NOW), 0);
+    CHECK(pthread_create(&thread, NULL, wait_elsewhere, tap) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    companion_release(&companion);
+    companion_meet(&companion);
+    CHECK_RESULT(weir_tap_receive_until(tap, &got, sizeof got, NULL, NOW), 0);
+    companion_release(&companion);
+    CHECK(companion_end(&companion) == 0);
+    weir_tap_close(tap);
+}
+
+/* Nor is one that is silent taken for dead there. */
+static void test_a_silent_one_in_another_namespace(void **state)
+{
+    (void)state;
+    if (status_in_child(leave, &(int){ CLONE_NEWIPC }) != 0)
+        skip();
+    in_child(tap_a_silent_one, NULL);
+}
+
 static bool was_told;
 
 static void *receive_cancelled(void *tap)
@@ -159,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_a_child),
         cmocka_unit_test(test_a_child_of_the_same_pid),
         cmocka_unit_test(test_a_thread_in_another_namespace),
+        cmocka_unit_test(test_a_silent_one_in_another_namespace),
         cmocka_unit_test(test_a_thread_is_cancelled),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);

@@ -28,9 +28,13 @@
  * places are as their caller has left them: one that is not 0 yet may be followed into memory that is given to
  * another by then. So who inherits the lock sets all of them to 0, and resets once more.
  *
+ * The memory is mapped for writing, also for who only asks how much is given (else SIGSEGV: all but
+ * weir_arena_open() store there).
+ *
  * Concurrency: alloc, recover, used and reset may run at the same time, from any thread or process;
  * two calls with one place must not.
- * Progress: an inner weir_mutex for a few stores; whoever dies in it is succeeded.
+ * Progress: an inner weir_mutex for a few stores; whoever dies in it is succeeded, within one IPC namespace: see
+ * <weir/pool.h>.
  */
 
 #include <stdint.h>
@@ -58,11 +62,11 @@ struct weir_arena {
 /*
  * weir_arena_init() - make an arena in zeroed memory
  *
- * space: the memory. offset: where in it, a multiple of 64. size_bytes: of all of it, the header's
+ * space: the memory. offset: where in it, so that the address is a multiple of 64. size_bytes: of all of it, the header's
  * WEIR_ARENA_HEADER_BYTES included, and less than 16 TiB. An arena that is there already with the same size is left as it is.
  *
  * Returns: 0.
- * Errors: -EINVAL (offset, size, not enough space, or an arena of another size is there: the
+ * Errors: -EINVAL (no base, offset, size, not enough space, or an arena of another size is there: the
  *     sentence has both), -EPROTO (something else is there).
  * Blocking: never. Threads: any number at the same time. Fork: any.
  * Signals: async-signal-safe, unless it fails.
@@ -77,7 +81,7 @@ WEIR_EXPORT int weir_arena_init(struct weir_space space, uint64_t offset, uint64
  *
  * Returns: 0.
  * Errors: -ENOENT (no arena is there yet), -EPROTO (something else is there), -EUCLEAN (it does not
- *     fit into the space), -EINVAL (offset).
+ *     fit into the space), -EINVAL (no base, offset).
  * Blocking: never. Threads: any. Fork: the child may use a copy where the memory is inherited.
  * Signals: async-signal-safe, unless it fails.
  */
@@ -86,14 +90,17 @@ WEIR_EXPORT int weir_arena_open(struct weir_arena *arena, struct weir_space spac
 /*
  * weir_arena_alloc() - memory, for a place
  *
- * arena: the view. size_bytes: 1 or more. align: of the offset, a power of two, 1 to 4,096. place:
+ * arena: the view. size_bytes: 1 or more. align: of the offset, a power of two, 1 to 4,096; of the address, too, where
+ * the space begins at such a one, as each mapping does. place:
  * in the space, aligned to 8, holding 0; receives the offset. The bytes are 0, unless the arena
  * was reset.
  *
  * Returns: 0.
- * Errors: -ENOMEM (the sentence says what is left), -EINVAL (size, align; place outside of the space
+ * Errors: -ENOMEM (the sentence says what is left), -EINVAL (size, align; place NULL, not aligned, outside of the space
  *     or not 0), -EUCLEAN (the arena is damaged; or a process died in the midst of a call, with a place
- *     that is not in this space: see above), those of weir_identity().
+ *     that is not in this space: see above), -EDEADLK (this thread is in a call on the arena: in a handler of a signal that
+ *     came in it, or since longjmp(3) has left it), -ENOTRECOVERABLE, -EOVERFLOW (the lock of the arena was written
+ *     over), those of weir_identity().
  * Blocking: for other calls on the arena. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_arena_alloc(struct weir_arena *arena, uint64_t size_bytes, uint64_t align,
@@ -105,8 +112,8 @@ WEIR_EXPORT int weir_arena_alloc(struct weir_arena *arena, uint64_t size_bytes, 
  * arena: the view.
  *
  * Returns: 0: nothing was to be done; WEIR_OWNER_DIED: something was, and it is done.
- * Errors: -EUCLEAN (as weir_arena_alloc(): something may be to be done still), those of
- *     weir_identity().
+ * Errors: -EUCLEAN (as weir_arena_alloc(): something may be to be done still), -EDEADLK, -ENOTRECOVERABLE,
+ *     -EOVERFLOW (as weir_arena_alloc()), those of weir_identity().
  * Blocking: for other calls on the arena. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_arena_recover(struct weir_arena *arena);
@@ -116,7 +123,7 @@ WEIR_EXPORT int weir_arena_recover(struct weir_arena *arena);
  *
  * arena: the view. used_bytes: receives it, gaps for alignment included.
  *
- * Returns: 0. Errors: -EUCLEAN (as weir_arena_alloc()), those of weir_identity().
+ * Returns: 0. Errors: -EUCLEAN, -EDEADLK, -ENOTRECOVERABLE, -EOVERFLOW (as weir_arena_alloc()), those of weir_identity().
  * Blocking: for other calls on the arena. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_arena_used(struct weir_arena *arena, uint64_t *used_bytes);
@@ -126,7 +133,7 @@ WEIR_EXPORT int weir_arena_used(struct weir_arena *arena, uint64_t *used_bytes);
  *
  * arena: the view. No place may be followed any more: set them to 0 before.
  *
- * Returns: 0. Errors: -EUCLEAN (as weir_arena_alloc()), those of weir_identity().
+ * Returns: 0. Errors: -EUCLEAN, -EDEADLK, -ENOTRECOVERABLE, -EOVERFLOW (as weir_arena_alloc()), those of weir_identity().
  * Blocking: for other calls on the arena. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_arena_reset(struct weir_arena *arena);

@@ -39,7 +39,8 @@ extern "C" {
 
 /* Memory that is shared, as this process sees it. Never stored in it. */
 struct weir_space {
-    void *base;          /* offset 0: the same byte of the memory in every process */
+    void *base;          /* offset 0: the same byte of the memory in every process. Not NULL, unless
+                            size_bytes is 0: the calls here do not look */
     uint64_t size_bytes; /* from the segment, never from the shared memory */
 };
 

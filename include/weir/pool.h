@@ -40,8 +40,9 @@
  * process take a block out of the place that a call fills: fill a place of your own, and store the offset in
  * a second word, which the other one looks at, when the call has returned.
  *
- * The memory: weir_pool_bytes() of a space (see <weir/offset.h>), at any offset in it. Zeroed
- * memory, and weir_pool_init() by any number of processes, the same each.
+ * The memory: weir_pool_bytes() of a space (see <weir/offset.h>), at any address in it that is a multiple of 64. Zeroed
+ * memory, mapped for writing, also for who only counts or checks (else SIGSEGV: all but weir_pool_open() store there);
+ * and weir_pool_init() by any number of processes, the same each.
  *
  * The spaces of all processes begin at the same byte of the memory, and all of the pool is in each;
  * one may end before another. A place need only be in the space of whoever calls. When a process dies in
@@ -53,11 +54,13 @@
  * the rest and opens the pool anew, or ends with the lock held.
  *
  * Who may write the memory may damage the pool, or block everybody who uses it; then calls fail with
- * -EUCLEAN, wait, or give blocks that others use. Nobody can make a call read or write outside of the space.
+ * -EUCLEAN, -ENOTRECOVERABLE or -EOVERFLOW, wait, or give blocks that others use. Nobody can make a call read or write outside of the space.
  *
  * Concurrency: alloc, free, recover and counts may run at the same time, from any thread or process;
  * two calls with one place must not.
- * Progress: an inner weir_mutex for a few stores; whoever dies in it is succeeded.
+ * Progress: an inner weir_mutex for a few stores, and in weir_pool_used() and weir_pool_check() for as long as it takes to
+ * walk over all free blocks; whoever dies in it is succeeded, as <weir/mutex.h> says: one that is stopped in a call is
+ * waited for, and so is for ever one that was killed there in another IPC namespace. Share a pool within one.
  */
 
 #include <stdint.h>
@@ -98,11 +101,11 @@ WEIR_EXPORT uint64_t weir_pool_bytes(uint64_t block_bytes, uint32_t blocks);
 /*
  * weir_pool_init() - make a pool in zeroed memory
  *
- * space: the memory. offset: where in it, a multiple of 64. block_bytes, blocks: as in
+ * space: the memory. offset: where in it, so that the address is a multiple of 64. block_bytes, blocks: as in
  * weir_pool_bytes(). A pool that is there already with the same numbers is left as it is.
  *
  * Returns: 0.
- * Errors: -EINVAL (offset, numbers, not enough space, or a pool with other numbers is there: the
+ * Errors: -EINVAL (no base, offset, numbers, not enough space, or a pool with other numbers is there: the
  *     sentence has both), -EPROTO (something else is there).
  * Blocking: never. Threads: any number at the same time. Fork: any.
  * Signals: async-signal-safe, unless it fails.
@@ -118,7 +121,7 @@ WEIR_EXPORT int weir_pool_init(struct weir_space space, uint64_t offset, uint64_
  *
  * Returns: 0.
  * Errors: -ENOENT (no pool is there yet), -EPROTO (something else is there), -EUCLEAN (it does not
- *     fit into the space), -EINVAL (offset).
+ *     fit into the space), -EINVAL (no base, offset).
  * Blocking: never. Threads: any. Fork: the child may use a copy where the memory is inherited.
  * Signals: async-signal-safe, unless it fails.
  */
@@ -131,9 +134,11 @@ WEIR_EXPORT int weir_pool_open(struct weir_pool *pool, struct weir_space space, 
  * block's bytes are as its last owner left them; 0 if it had none.
  *
  * Returns: 0.
- * Errors: -ENOMEM (all blocks are in use: the sentence says how many), -EINVAL (place outside of
+ * Errors: -ENOMEM (all blocks are in use: the sentence says how many), -EINVAL (place NULL, not aligned, outside of
  *     the space or not 0), -EUCLEAN (the pool is damaged; or a process died in the midst of a call,
- *     with a place that is not in this space: see above), those of weir_identity().
+ *     with a place that is not in this space: see above), -EDEADLK (this thread is in a call on the pool: in a handler of a
+ *     signal that came in it, or since longjmp(3) has left it), -ENOTRECOVERABLE, -EOVERFLOW (the lock of the pool was
+ *     written over), those of weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_alloc(struct weir_pool *pool, uint64_t *place);
@@ -141,11 +146,11 @@ WEIR_EXPORT int weir_pool_alloc(struct weir_pool *pool, uint64_t *place);
 /*
  * weir_pool_free() - the block of a place goes back
  *
- * pool: the view. place: holds a block's offset; receives 0.
+ * pool: the view. place: in the space, aligned to 8; holds a block's offset; receives 0.
  *
  * Returns: 0.
- * Errors: -EINVAL (place outside of the space; no block of this pool in it, or one that is free:
- *     freed twice), -EUCLEAN (as weir_pool_alloc()), those of weir_identity().
+ * Errors: -EINVAL (place NULL, not aligned, outside of the space; no block of this pool in it, or one that is free:
+ *     freed twice), -EUCLEAN, -EDEADLK, -ENOTRECOVERABLE, -EOVERFLOW (as weir_pool_alloc()), those of weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_free(struct weir_pool *pool, uint64_t *place);
@@ -157,8 +162,8 @@ WEIR_EXPORT int weir_pool_free(struct weir_pool *pool, uint64_t *place);
  * call on the pool begins with the same.
  *
  * Returns: 0: nothing was to be done; WEIR_OWNER_DIED: something was, and it is done.
- * Errors: -EUCLEAN (as weir_pool_alloc(): something may be to be done still), those of
- *     weir_identity().
+ * Errors: -EUCLEAN (as weir_pool_alloc(): something may be to be done still), -EDEADLK, -ENOTRECOVERABLE,
+ *     -EOVERFLOW (as weir_pool_alloc()), those of weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_recover(struct weir_pool *pool);
@@ -166,9 +171,10 @@ WEIR_EXPORT int weir_pool_recover(struct weir_pool *pool);
 /*
  * weir_pool_used() - how many blocks are given
  *
- * pool: the view. used: receives the number, of pool->count.
+ * pool: the view. used: receives the number, of pool->count. Walks over all free blocks with the pool locked: some
+ * nanoseconds each, in which all other calls wait.
  *
- * Returns: 0. Errors: -EUCLEAN (as weir_pool_alloc()), those of weir_identity().
+ * Returns: 0. Errors: -EUCLEAN, -EDEADLK, -ENOTRECOVERABLE, -EOVERFLOW (as weir_pool_alloc()), those of weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_used(struct weir_pool *pool, uint32_t *used);
@@ -178,8 +184,8 @@ WEIR_EXPORT int weir_pool_used(struct weir_pool *pool, uint32_t *used);
  *
  * pool: the view. Walks the free list and counts, with the pool locked: for tests and tools.
  *
- * Returns: 0. Errors: -EUCLEAN (the sentence says what contradicts what; or as weir_pool_alloc()), those
- *     of weir_identity().
+ * Returns: 0. Errors: -EUCLEAN (the sentence says what contradicts what; or as weir_pool_alloc()), -EDEADLK,
+ *     -ENOTRECOVERABLE, -EOVERFLOW (as there), those of weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_check(struct weir_pool *pool);

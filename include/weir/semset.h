@@ -14,7 +14,8 @@
  *                for; it says whether the values are set, and the kernel hands
  *                the initialiser's part to the next one if the initialiser dies
  *                (WEIR_SEMSET_PLAIN leaves it out, to meet other programs)
- *   by id        opens, never creates
+ *   by id        opens, never creates; waits for no values: one by ftok or key that is just being made
+ *                shows zeros, and that one semaphore more
  *   private      for fork
  *
  * The kernel counts no users of a set, so a set is never ephemeral: it stays
@@ -36,9 +37,10 @@
  * cannot). A waiter returns with -EIDRM when the set is removed. A process may
  * be killed at any instruction; what it held without UNDO stays taken.
  *
- * Threads: all functions may be called by any number of threads at once, close
- * and remove excepted for the handle that they end. Signals: the operations
- * (op, wait, post and their forms) are async-signal-safe while they succeed.
+ * Threads: all functions may be called by any number of threads at once, but close
+ * is the last use of its handle. remove ends no handle: calls with one are -EIDRM afterwards, and
+ * it is still to be closed. Signals: the operations (op, wait, post and their forms), value, set_value and
+ * stat are async-signal-safe while they succeed; create, open, close and remove are not.
  */
 
 #include <stddef.h>
@@ -63,7 +65,11 @@ enum weir_sem_flags {
 enum weir_semset_flags {
     WEIR_SEMSET_PLAIN = 1 << 0, /* by ftok or key: exactly n semaphores, as plain programs make
                                    them; "ready" is then sem_otime != 0, and an open waits for it
-                                   until options.deadline_ns */
+                                   until options.deadline_ns. Nobody takes over: if its creator dies
+                                   before that, or never makes a semop, each open is -ETIMEDOUT
+                                   until weir_semset_remove(). To be used where other programs use
+                                   the key, since of theirs a set of two or more semaphores that are
+                                   all 0 is not told from one of weir's that is just being made */
 };
 
 /* Start from WEIR_SEMSET_OPTIONS; NULL means exactly that. */
@@ -107,15 +113,16 @@ struct weir_semset_stat {
  * weir_semset_create() - make a set with its first values
  *
  * set: receives the handle; untouched on failure. ref: what it is called; not
- * an id. count: 1 to SEMMSL, and 65,534 at most (private and named ones: 65,535).
+ * an id. count: 1 to SEMMSL, and 65,535 at most; by ftok or key, without WEIR_SEMSET_PLAIN, one less than either.
  * values: count first values of 0 to WEIR_SEM_VALUE_MAX, or NULL for all 0.
  * options: may be NULL.
  *
  * Returns: 0.
- * Errors: -EEXIST, -EINVAL (name, key, count, mode), -ERANGE (a value above 32,767),
+ * Errors: -EEXIST, -EINVAL (name, key, count, mode, options, another kind of reference), -ERANGE (a value above 32,767),
  *     -E2BIG (count too large), -ENOSPC (SEMMNI sets or SEMMNS semaphores in
- *     use), -EACCES, -ENOMEM; by name, those of the run directory and its record
- *     too (see weir_segment_create()).
+ *     use), -EACCES, -ENOMEM, -EIDRM (removed while it was made), -EBUSY, -ENOSYS (by name: no /proc), -ENFILE,
+ *     -EPROTONOSUPPORT (by name: a record of another layout), those of weir_segment_create() for the run directory
+ *     and of weir_ftok().
  * Blocking: never waits for a process. Fork: the child may use the handle.
  * Source: semget(2), semctl(2); W. R. Stevens, UNIX Network Programming 2, 11.
  */
@@ -129,12 +136,16 @@ WEIR_EXPORT int weir_semset_create(struct weir_semset **set, struct weir_ref ref
  * count: how many the caller needs; 0: whatever it has.
  *
  * Returns: 0.
- * Errors: -ENOENT, -EINVAL (fewer than count), -EACCES (by key or id: who may
- *     not read it cannot open it either), -EPERM (the trust
- *     policy refuses its creator or owner), -EPROTO (the name is of another kind, or no set of weir's is under the
+ * Errors: -ENOENT, -EINVAL (fewer than count; name, key, options, a private set), -EACCES (a set that weir has made by
+ *     ftok or key: who may not read it cannot open it either, nor, while its values are set, who may not
+ *     alter it; any other opens, and its operations are -EACCES), -EPERM (the trust
+ *     policy refuses its creator or owner; by name also what is said there of records), -EPROTO (the name is of another kind, or no set of weir's is under the
  *     key: try WEIR_SEMSET_PLAIN), -ETIMEDOUT (by key: its creator has not set
  *     the values by the deadline), -ENOTRECOVERABLE (by key: its creator died
- *     before it set them; create_or_open takes over), -EIDRM.
+ *     before it set them, or has not begun to by the deadline; create_or_open takes over), -EIDRM, -ENOMEM, -ENAMETOOLONG,
+ *     -EUCLEAN (by name: its record is corrupt, or the set is of another size), -EPROTONOSUPPORT (by name: a record of
+ *     another layout), -EMFILE, -ENFILE, -ENOSYS (by name: no /proc), those of weir_segment_open() for the run directory
+ *     and of weir_ftok().
  * Blocking: by key, until the deadline of options at most. Fork: may be used.
  */
 WEIR_EXPORT int weir_semset_open(struct weir_semset **set, struct weir_ref ref, uint32_t count,
@@ -143,10 +154,12 @@ WEIR_EXPORT int weir_semset_open(struct weir_semset **set, struct weir_ref ref, 
 /*
  * weir_semset_create_or_open() - open it, or make it if it is not there
  *
- * Exactly one of several callers sets the values, also when one dies meanwhile.
+ * ref: not an id. count: 1 or more. Exactly one of several callers sets the values, also when one dies meanwhile;
+ * but see WEIR_SEMSET_PLAIN.
  *
  * Returns: WEIR_CREATED (1) for the one who set the values, else 0.
- * Errors: those of weir_semset_create() and weir_semset_open().
+ * Errors: those of weir_semset_create() and weir_semset_open(), but that -EEXIST and -ENOTRECOVERABLE never come, -ENOENT only for
+ *     ftok's file and the directory that WEIR_DIR names; -EIDRM when it is removed again and again.
  * Blocking: as weir_semset_open(). Fork: may be used.
  */
 WEIR_EXPORT int weir_semset_create_or_open(struct weir_semset **set, struct weir_ref ref,
@@ -166,7 +179,10 @@ WEIR_EXPORT void weir_semset_close(struct weir_semset *set);
  *
  * ref: what it is called; not weir_private(). Every waiter returns -EIDRM.
  *
- * Returns: 0. Errors: -ENOENT, -EPERM, -EACCES, -EINVAL.
+ * Returns: 0.
+ * Errors: -ENOENT, -EPERM (neither its owner, nor its creator, nor root), -EINVAL, -EPROTO (the name is of something
+ *     else), -ENAMETOOLONG, -EACCES, -EROFS, -EUCLEAN, -EPROTONOSUPPORT (by name: a record of another layout), -EMFILE,
+ *     -ENFILE, -ENOSYS (by name: no /proc), those of weir_ftok().
  * Blocking: never. Source: semctl(2) IPC_RMID.
  */
 WEIR_EXPORT int weir_semset_remove(struct weir_ref ref);
@@ -174,15 +190,15 @@ WEIR_EXPORT int weir_semset_remove(struct weir_ref ref);
 /*
  * weir_semset_op() - several operations, all at once or none
  *
- * ops: count operations on this set, 1 to SEMOPM (500), done in their order as
+ * ops: count operations on this set, 1 to 500, and to SEMOPM where that is less, done in their order as
  * one step: the caller waits until all can be done.
  *
  * Returns: 0.
  * Errors: -EINTR (a signal handler ran, or the process was stopped and goes on,
  *     handlers or not; or a wait set or subscriber was closed just before, see
  *     weir_wait_set_close(); nothing was done), -EIDRM (removed),
- *     -ERANGE (a value or an undo would exceed 32,767), -E2BIG (count above
- *     SEMOPM), -EINVAL (index, count), -EACCES, -ENOMEM (no room for undo).
+ *     -ERANGE (a value or an undo would exceed 32,767), -E2BIG (count too large),
+ *     -EINVAL (index, count, flags), -EACCES, -ENOMEM (no room for undo).
  * Blocking: until done. Source: semop(2).
  */
 WEIR_EXPORT int weir_semset_op(struct weir_semset *set, const struct weir_sem_op *ops,
@@ -191,7 +207,7 @@ WEIR_EXPORT int weir_semset_op(struct weir_semset *set, const struct weir_sem_op
 /*
  * weir_semset_try_op() - weir_semset_op() that never waits
  *
- * Returns: 0; -EAGAIN (it would wait); else as weir_semset_op().
+ * Returns: 0; -EAGAIN (it would wait); else as weir_semset_op(), but never -EINTR.
  * Blocking: never. Source: semop(2) with IPC_NOWAIT.
  */
 WEIR_EXPORT int weir_semset_try_op(struct weir_semset *set, const struct weir_sem_op *ops,
@@ -214,14 +230,14 @@ WEIR_EXPORT int weir_semset_op_until(struct weir_semset *set, const struct weir_
  *
  * index: 0 to count-1. flags: enum weir_sem_flags.
  *
- * Returns: 0, or as weir_semset_op(). Blocking: until there is a unit.
+ * Returns: 0, or as weir_semset_op(), but never -E2BIG. Blocking: until there is a unit.
  */
 WEIR_EXPORT int weir_semset_wait(struct weir_semset *set, uint32_t index, uint32_t flags);
 
 /*
  * weir_semset_try_wait() - take one unit if there is one
  *
- * Returns: 0; -EAGAIN (there is none); else as weir_semset_op().
+ * Returns: 0; -EAGAIN (there is none); else as weir_semset_op(), but never -EINTR or -E2BIG.
  * Blocking: never.
  */
 WEIR_EXPORT int weir_semset_try_wait(struct weir_semset *set, uint32_t index, uint32_t flags);
@@ -237,7 +253,7 @@ WEIR_EXPORT int weir_semset_wait_until(struct weir_semset *set, uint32_t index, 
 /*
  * weir_semset_post() - give one unit (V, up) and wake who waits for it
  *
- * Returns: 0, or as weir_semset_op(); -ERANGE (it has 32,767). Blocking: never.
+ * Returns: 0, or as weir_semset_op(), but never -EINTR or -E2BIG; -ERANGE (it has 32,767). Blocking: never.
  */
 WEIR_EXPORT int weir_semset_post(struct weir_semset *set, uint32_t index, uint32_t flags);
 

@@ -7,8 +7,7 @@
  * looks at read-only. No publisher knows of it, waits for it or wakes it; so it may miss
  * messages, and learns how many. It asks for messages from time to time instead of being woken.
  *
- * A handle is used by one thread at a time, and only by the process that opened it; receive in the IPC namespace
- * of the open: a thread in another one may take a publisher for gone, and the tap then reads it no more. What it
+ * A handle is used by one thread at a time, and only by the process that opened it. What it
  * looks at goes on as long as it is looked at: a channel of which all members have left stays, for
  * those who come, until its taps are closed.
  *

@@ -225,6 +225,7 @@ static bool is_over(const struct weir_tap *tap, struct weir__lane *lane, bool is
     bool is_gone = !has_ended &&
                    (is_asked || weir__slot_owner(slot) != lane->peer.owner ||
                     weir__slot_page(slot) != lane->peer.shown) &&
+                   !is_elsewhere(tap) &&
                    weir__shown_life(lane->peer.shown, lane->peer.owner) == WEIR_LIFE_DEAD;
     return (has_ended || is_gone) && weir__lane_look(lane, &header) == WEIR__FOUND_NOTHING;
 }

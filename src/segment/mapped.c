@@ -104,16 +104,16 @@ int weir__mapped_set_rights(int fd, const struct weir__segment_ask *ask, uint32_
     return weir__fail(error, "cannot set mode %04o of %s: %s", mode, ask->what, strerror(error));
 }
 
-int weir__mapped_check_limit(const struct weir__segment_ask *ask)
+int weir__mapped_check_limit(const struct weir__segment_ask *ask, uint64_t size_bytes)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-        ask->size_bytes <= limit.rlim_cur)
+        size_bytes <= limit.rlim_cur)
         return 0;
     return weir__fail(E2BIG,
                       "%s: %" PRIu64 " bytes are more than a file of this process may have "
                       "(RLIMIT_FSIZE is %" PRIu64 "): raise it with 'ulimit -f'",
-                      ask->what, ask->size_bytes, (uint64_t)limit.rlim_cur);
+                      ask->what, size_bytes, (uint64_t)limit.rlim_cur);
 }
 
 void weir__mapped_fill_stat(struct weir_segment_stat *stat, const struct stat *file,

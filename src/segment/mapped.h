@@ -20,7 +20,7 @@ int weir__mapped_attach(struct weir_segment *segment, const struct weir__segment
 int weir__mapped_set_rights(int fd, const struct weir__segment_ask *ask, uint32_t mode);
 
 /* -E2BIG when the size is above RLIMIT_FSIZE: the kernel would kill us with SIGXFSZ. */
-int weir__mapped_check_limit(const struct weir__segment_ask *ask);
+int weir__mapped_check_limit(const struct weir__segment_ask *ask, uint64_t size_bytes);
 
 /* stat, of what the file system knows of the file. */
 void weir__mapped_fill_stat(struct weir_segment_stat *stat, const struct stat *file,

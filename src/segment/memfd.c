@@ -85,6 +85,9 @@ static int fill(struct weir_segment *segment, const struct weir__segment_ask *as
         uint64_t page = (uint64_t)found.st_blksize;
         size_bytes = (size_bytes + page - 1) / page * page;
     }
+    int result = weir__mapped_check_limit(ask, size_bytes);
+    if (result != 0)
+        return result;
     if (ftruncate(segment->fd, (off_t)size_bytes) != 0) {
         int error = errno;
         return weir__fail(error == EFBIG || error == EINVAL ? E2BIG : error,
@@ -137,9 +140,7 @@ static int seal(int fd, uint32_t flags)
 /* Nobody else has it before the call returns: in which order is not seen. */
 static int create(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
-    int result = weir__mapped_check_limit(ask);
-    if (result == 0)
-        result = make(segment, ask);
+    int result = make(segment, ask);
     if (result == 0)
         result = weir__mapped_set_rights(segment->fd, ask, ask->options.mode);
     return result == 0 ? seal(segment->fd, ask->options.flags) : result;
@@ -232,6 +233,8 @@ static int stat_file(int fd, struct weir_segment_stat *stat)
         return weir__fail(error == EINVAL ? EPROTO : error, "descriptor %d is no memfd: %s", fd,
                           strerror(error));
     }
+    if (found.st_nlink > 0) /* every file of a tmpfs has seals */
+        return weir__fail(EPROTO, "descriptor %d is no memfd: it is a file that has a name", fd);
     weir__mapped_fill_stat(stat, &found, WEIR_BACKEND_MEMFD);
     stat->seals = (uint32_t)seals;
     return 0;

@@ -143,7 +143,7 @@ static int create(struct weir_segment *segment, const struct weir__segment_ask *
     path_of(ask->ref, path);
     if (lstat(path, &found) == 0) /* before its memory is taken for nothing */
         return explain_taken(ask);
-    int result = weir__mapped_check_limit(ask);
+    int result = weir__mapped_check_limit(ask, ask->size_bytes);
     if (result == 0)
         result = segment->fd = make_nameless(ask);
     if (result < 0)
