@@ -48,7 +48,8 @@ extern "C" {
 #define WEIR_UID_ANY UINT32_MAX
 
 enum weir_life {
-    WEIR_LIFE_UNKNOWN = 0, /* the kernel does not tell this thread: take nothing away from it */
+    WEIR_LIFE_UNKNOWN = 0, /* the kernel does not tell this thread, or the caller can have no
+                              identity (weir_identity() says why): take nothing away from it */
     WEIR_LIFE_ALIVE = 1,
     WEIR_LIFE_DEAD = 2,
 };
@@ -56,7 +57,7 @@ enum weir_life {
 /*
  * weir_identity() - the identity of this process
  *
- * identity: receives it, with session 0.
+ * identity: receives it, with session 0; undefined on failure.
  *
  * The first call makes the beacon; later ones return the same until the process
  * ends, executes another program, or forks: a child has no identity until it
@@ -65,7 +66,7 @@ enum weir_life {
  * Returns: 0.
  * Errors: -ENOSPC (SHMMNI or SHMALL is reached), -ENOMEM, -EPERM (the kernel, or a
  *     filter (seccomp), does not let this thread ask for its own beacon), -EBUSY
- *     (other threads forked again and again meanwhile), -EXDEV (this thread is in
+ *     (other threads forked again and again meanwhile, or the run directory cannot be made), -EXDEV (this thread is in
  *     another IPC namespace than the beacon), and those of weir_segment_create().
  * Blocking: never waits for a process; the first call makes a segment.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
@@ -85,10 +86,12 @@ WEIR_EXPORT int weir_identity(uint64_t *identity);
  *
  * DEAD is said only while the caller's own beacon answers the same question from
  * the same thread: "no such id" is also the answer of another IPC namespace.
- * Once said, it is for ever.
+ * With the uid that it had, a process that is DEAD does not come back; but the question may be answered ALIVE later, as its
+ * own user can make id and size come round, and with WEIR_UID_ANY anybody can. With another uid than it had, DEAD says
+ * nothing of it.
  *
  * Returns: enum weir_life. WEIR_IDENTITY_NOBODY is DEAD.
- * Blocking: never: one to three system calls; the first call of a process makes
+ * Blocking: never: one to three system calls, more without /proc; the first call of a process makes
  *     its own beacon. Threads: any. Fork: any. Signals: not async-signal-safe.
  * Source: shmctl(2), SHM_STAT_ANY (Linux 4.17).
  */

@@ -85,7 +85,8 @@ WEIR_EXPORT struct weir_ref weir_by_name(const char *name);
  * ftok keeps 16 bits of the inode, 8 of the device and 8 of the project, so
  * about 300 files give an even chance that two share a key; and on a missing
  * file it returns -1, which is itself a valid key that every such program
- * shares. weir refuses the second, and checks what it finds under the first.
+ * shares. weir refuses the second, and of what it finds under the first it checks creator, owner and size: another
+ * object of the same user that is large enough is not noticed.
  *
  * Returns: the reference. It keeps the pointer, not a copy; the file is looked
  *     at by the call that uses the reference.
@@ -159,9 +160,9 @@ WEIR_EXPORT struct weir_ref weir_by_fd(int fd);
 /*
  * weir_name_check() - whether a text is a name of weir's
  *
- * name: the text; NULL is refused.
+ * name: the text.
  *
- * Returns: 0; -EINVAL (empty, a forbidden byte, a component empty, "." or
+ * Returns: 0; -EINVAL (NULL, empty, a forbidden byte, a component empty, "." or
  *     ".."); -ENAMETOOLONG (above WEIR_NAME_MAX bytes). weir_last_error() names
  *     the byte.
  * Threads: any. Signals: not async-signal-safe.
@@ -171,9 +172,9 @@ WEIR_EXPORT int weir_name_check(const char *name);
 /*
  * weir_posix_name_check() - whether a text is a name of a POSIX segment
  *
- * name: the text; NULL is refused.
+ * name: the text.
  *
- * Returns: 0; -EINVAL (no slash in front, another one behind it, nothing, "/."
+ * Returns: 0; -EINVAL (NULL, no slash in front, another one behind it, nothing, "/."
  *     or "/.."); -ENAMETOOLONG (above 255 bytes behind the slash).
  *     weir_last_error() says which.
  * Threads: any. Signals: not async-signal-safe.

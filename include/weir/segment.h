@@ -44,8 +44,9 @@
  *                |                        | a read is a SIGBUS     |
  *   limits       | SHMMNI, SHMMAX, SHMALL | size of /dev/shm,      | memory, descriptors
  *                |                        | descriptors            |
- *   lack of room | error of create        | error of create        | error of create with
- *                |                        |                        | PREFAULT, else later
+ *   lack of room | SHMALL: error of       | error of create        | error of create with
+ *                | create; memory: with   |                        | PREFAULT, else later
+ *                | PREFAULT, else later   |                        |
  *   container    | its IPC namespace      | its own /dev/shm       | whoever has the socket
  *   after a kill | nothing, or collected  | nothing half-made; the | nothing
  *                |                        | name stays             |
@@ -66,7 +67,8 @@
  * waits, and the latter for the server of a file that a stranger has sent it. A process may be killed (SIGKILL) at any instruction of any of them:
  * an ephemeral segment then vanishes with its last user, and what was being
  * created is collected by the next weir process (see <weir/collect.h>). What was
- * being created by POSIX name or as a memfd has no name yet: the kernel frees it.
+ * being created by POSIX name or as a memfd has no name yet: the kernel frees it. By ftok or key, which are
+ * persistent, it stays; with ONE_WRITER, SET_GID or a mode without 0600 perhaps still with mode 0600.
  *
  * Fork: a child inherits the mappings (unless WEIR_SEGMENT_NO_FORK) and may use
  * and close its copy of the handle: this detaches the child and never takes the
@@ -104,12 +106,15 @@ enum weir_segment_flags {
                                          a whole number of them, and is opened only with this
                                          flag. POSIX: as /dev/shm is mounted (huge=) */
     WEIR_SEGMENT_NO_FORK = 1 << 4,    /* not mapped in children (MADV_DONTFORK) */
-    WEIR_SEGMENT_DUMP = 1 << 5,       /* in core dumps, however large */
+    WEIR_SEGMENT_DUMP = 1 << 5,       /* in core dumps, however large, as far as
+                                         /proc/PID/coredump_filter allows, see core(5): as it is by
+                                         default, neither POSIX segments nor reserved huge pages */
     WEIR_SEGMENT_NO_DUMP = 1 << 6,    /* not in core dumps. Without either flag: in, up to
                                          WEIR_SEGMENT_DUMP_LIMIT_BYTES, header included. Both
                                          flags at once are -EINVAL */
     WEIR_SEGMENT_ONE_WRITER = 1 << 7, /* create only: drop the write bits from the mode once the
-                                         creator is attached; nobody else attaches read-write. The
+                                         creator is attached; nobody else attaches read-write, nor
+                                         does the creator once more, but root does. The
                                          owner can set the bits again; of a memfd nobody can, root
                                          included: it is sealed (F_SEAL_FUTURE_WRITE) */
     WEIR_SEGMENT_SET_GID = 1 << 8,    /* create only: give it to options.gid */
@@ -123,7 +128,7 @@ enum weir_segment_flags {
 /*
  * Options of create and open. Start from WEIR_SEGMENT_OPTIONS; a NULL pointer
  * to options means exactly that: so by ftok or key, which are never ephemeral,
- * create needs options. What is "create only" is ignored by open.
+ * create needs options. What is "create only" is checked by open, and not used.
  */
 struct weir_segment_options {
     uint32_t size;       /* sizeof(struct weir_segment_options) */
@@ -139,7 +144,7 @@ struct weir_segment_options {
                             for ever: weir removes it with its segment). 0: none.
                             Open: fewer than so many are -EINVAL. The set has the
                             segment's mode and group, whatever ONE_WRITER says; who may not
-                            write it may neither post nor wait */
+                            write it may neither post nor wait. Its mode has 0600, else -EINVAL */
     const uint16_t *semaphore_values; /* their first values, 0 to 32,767; NULL means all 0, which
                                           suits a message to wait for; a lock needs 1 */
     const char *kind;     /* by name: what this is, "segment" if NULL; 1 to WEIR_KIND_MAX bytes of
@@ -194,10 +199,10 @@ struct weir_segment_stat {
     uint32_t lifetime;          /* enum weir_lifetime: ephemeral as soon as it is removed */
     uint32_t pages;             /* enum weir_pages, as this handle got them; by reference: NORMAL */
     uint64_t size_bytes;        /* bytes that the user has: shm_segsz less the header */
-    uint64_t nonce;      /* by name: the random number that tells it from all others; else 0 */
+    uint64_t nonce;      /* by name, and private: the random number that tells it from all others; else 0 */
     int32_t semset_id;   /* the set that lives with it, or -1 */
     uint32_t semaphores; /* how many are in it */
-    char kind[WEIR_KIND_MAX + 1]; /* by name: its kind; else "segment" */
+    char kind[WEIR_KIND_MAX + 1]; /* by name, and private: its kind; else "segment" */
     uint32_t backend;             /* enum weir_backend */
     uint32_t seals;               /* memfd: F_SEAL_... of fcntl(2); else 0 */
 };
@@ -219,13 +224,18 @@ struct weir_segment_stat {
  *
  * Returns: 0.
  * Errors: -EEXIST (the sentence says who holds the name or key), -EINVAL (size,
- *     name, key, mode, gid, flags, address), -ENAMETOOLONG, -ENOENT (the file
- *     for ftok, or the parent of WEIR_DIR), -EOPNOTSUPP (see the table; semaphores by key),
+ *     name, key, mode, gid, flags, trust, address, WEIR_DIR), -ENAMETOOLONG, -ENOTDIR, -ELOOP (the run
+ *     directory's path, or ftok's, is none), -ENOENT (the file
+ *     for ftok, or the parent of WEIR_DIR; POSIX: no /dev/shm or no /proc), -ENOSYS (by name or private: no /proc),
+ *     -EOPNOTSUPP (see the table; semaphores by key, or private and persistent; a /dev/shm without O_TMPFILE),
  *     -E2BIG (above SHMMAX, SEMMSL or RLIMIT_FSIZE), -ERANGE (a semaphore's
  *     value), -ENOSPC (SHMMNI, SHMALL or the limits of sets reached, the run
- *     directory or /dev/shm full, or all keys of the name's file taken), -EMFILE
- *     (not by key or ftok), -ENOMEM, -EACCES, -EPERM
- *     (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK; the run directory is another
+ *     directory or /dev/shm full, or all keys of the name's file taken), -EMFILE, -ENFILE
+ *     (not by key or ftok), -ENOMEM, -EACCES, -EBUSY (by name: it is taken and let go of again and again, or the kernel
+ *     does not tell whether what has it lives, or the run directory cannot be made), -EIDRM (by key or ftok: removed
+ *     before it was attached), -EPROTONOSUPPORT (the record under the name is of another layout), -EPERM
+ *     (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK; WEIR_SEGMENT_SET_GID of POSIX segments and memfds to a group that the
+ *     caller is not in; the run directory is another
  *     user's, sticky, or not as weir makes it; what stands under the name was moved there
  *     from another one, or is of another user namespace and may live), -EUCLEAN (what stands under the name is no object:
  *     remove it), -EROFS.
@@ -244,7 +254,7 @@ WEIR_EXPORT int weir_segment_create(struct weir_segment **segment, struct weir_r
  * segment: receives the handle; untouched on failure. ref: what it is called.
  * size_bytes: how much the caller needs; 0: whatever it has. options: flags,
  * trust, kind and address are used; NULL for read-write and WEIR_TRUST_SELF.
- * To look up whether uid 65534 is a user may take a descriptor (-EMFILE).
+ * By name, POSIX name and descriptor it takes descriptors; else perhaps one, to look up whether uid 65534 is a user.
  *
  * A POSIX segment is mapped as large as it is now; whoever may write it can cut it
  * off afterwards, and a touch behind its end is then a SIGBUS. By descriptor, what
@@ -252,16 +262,18 @@ WEIR_EXPORT int weir_segment_create(struct weir_segment **segment, struct weir_r
  *
  * Returns: 0.
  * Errors: -ENOENT, -EINVAL (smaller than size_bytes, or fewer semaphores than
- *     asked for: the sentence has both numbers; address), -EACCES, -EPERM (the
+ *     asked for: the sentence has both numbers; reference, options, address, WEIR_DIR), -ENAMETOOLONG, -ENOTDIR, -ELOOP
+ *     (the run directory's path, or ftok's, is none), -ENOSYS (by name: no /proc), -EACCES, -EPERM (the
  *     trust policy refuses its creator or owner, or they have uid 65534 and nobody tells whether that
  *     is a user here: no /proc, and Linux before 6.11; its record was moved there from another
  *     name, or is of another user namespace and may live; WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK), -EPROTO (foreign: no header of weir's, another segment or
  *     set than the name's own, or another kind; no regular file in /dev/shm; no
  *     memfd, or one with a seal missing, or of reserved huge pages without
  *     WEIR_SEGMENT_HUGE_PAGES), -EPROTONOSUPPORT (another layout version, feature
- *     or build), -EUCLEAN (header or name corrupt), -EAGAIN (POSIX: its creator
- *     has not given it a size yet), -EBADF, -EMFILE, -ENOSPC (POSIX, with
- *     WEIR_SEGMENT_PREFAULT), -ENOMEM, -EIDRM (removed in this moment).
+ *     or build; the record under the name is of another layout), -EUCLEAN (header or name corrupt, or its set was
+ *     removed), -EAGAIN (POSIX: its creator
+ *     has not given it a size yet), -EBADF, -EMFILE, -ENFILE, -EROFS (POSIX: /dev/shm is mounted
+ *     for reading), -ENOSPC (POSIX, with WEIR_SEGMENT_PREFAULT), -ENOMEM, -EIDRM (removed in this moment).
  * Blocking: never waits for a process.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
  */
@@ -290,9 +302,9 @@ WEIR_EXPORT int weir_segment_create_or_open(struct weir_segment **segment, struc
  *
  * segment: the handle; NULL is allowed. It and every pointer into its mappings
  * are invalid afterwards. When this was the last user of an ephemeral segment,
- * the kernel frees it, and weir takes its name and its semaphores away. A process
- * that has changed its uid since, as by setuid(), may not: both stay until a process of the maker's
- * user collects (weir_collect(), or its next create).
+ * the kernel frees it, and weir takes its name and its semaphores away. A last user who may not (another user than the
+ * maker, or one that has changed its uid since, as by setuid()), or who has no descriptor left for it, leaves
+ * both until a process of the maker's user collects (weir_collect(), or its next create).
  *
  * Never fails and leaves errno and weir_last_error() as they were.
  * Blocking: never. Threads: the last use of the handle. Fork: a child that
@@ -313,8 +325,8 @@ WEIR_EXPORT void *weir_segment_data(const struct weir_segment *segment);
 /*
  * weir_segment_size() - how many bytes the user has
  *
- * Returns: bytes, as given to create; never changes and never read from the
- *     shared memory.
+ * Returns: bytes, as given to create; of a memfd of huge pages rounded up to whole ones; of what others have made, as
+ *     many as there were at the open. Never changes and never read from the shared memory.
  * Threads: any. Signals: async-signal-safe.
  */
 WEIR_EXPORT uint64_t weir_segment_size(const struct weir_segment *segment);
@@ -370,8 +382,8 @@ WEIR_EXPORT struct weir_semset *weir_segment_semset(const struct weir_segment *s
  * struct. A segment that was removed while attached still answers, with
  * stat->removed 1.
  *
- * Returns: 0; -EINVAL (stat->size), -EACCES (the mode lost its read bit), -EIDRM
- *     (this thread is in another IPC namespace).
+ * Returns: 0; -EINVAL (stat->size), -EACCES (the mode lost its read bit, and a filter of system calls
+ *     forbids to ask without it), -EIDRM (this thread is in another IPC namespace).
  * Blocking: never. Threads: any. Signals: not safe. Source: shmctl(2) IPC_STAT.
  */
 WEIR_EXPORT int weir_segment_stat(const struct weir_segment *segment,
@@ -390,8 +402,10 @@ WEIR_EXPORT int weir_segment_stat(const struct weir_segment *segment,
  * Attaches no other. Whose it is does not matter: the caller sees creator and
  * owner.
  *
+ * A memfd may lack the seals that weir_segment_open() wants: stat->seals says which it has.
+ *
  * Returns: 0. Errors: -ENOENT, -EACCES, -EINVAL, -EPROTO (in /dev/shm or behind
- *     the descriptor is something else), and for names those of weir_segment_open().
+ *     the descriptor is something else), -EBADF, and those of weir_segment_open() for names and of weir_ftok().
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_segment_lookup(struct weir_ref ref, struct weir_segment_stat *stat);
@@ -409,7 +423,10 @@ WEIR_EXPORT int weir_segment_lookup(struct weir_ref ref, struct weir_segment_sta
  *
  * Returns: 0. Errors: -ENOENT, -EPERM, -EACCES, -EINVAL,
  *     -EUCLEAN (a directory stands there, with what weir did not make in it),
- *     -EOPNOTSUPP (a memfd has no name), -EPROTO (in /dev/shm, something else than a segment).
+ *     -EPROTONOSUPPORT (the record under the name is of another layout: remove it with that weir, or move it away),
+ *     -EOPNOTSUPP (a memfd has no name), -EPROTO (in /dev/shm, something else than a segment), -ENAMETOOLONG, -ENOTDIR,
+ *     -ELOOP (the run directory's path, or ftok's, is none), -ENOSYS (by name: no /proc), -EMFILE, -ENFILE, -EROFS, those of
+ *     weir_ftok().
  * Blocking: never. Threads: any. Signals: not safe. Source: shmctl(2) IPC_RMID,
  *     shm_unlink(3).
  */

@@ -157,9 +157,11 @@ WEIR_EXPORT int weir_semset_open(struct weir_semset **set, struct weir_ref ref, 
  * ref: not an id. count: 1 or more. Exactly one of several callers sets the values, also when one dies meanwhile;
  * but see WEIR_SEMSET_PLAIN.
  *
+ * That it is there, or that its creator has died, is no error.
+ *
  * Returns: WEIR_CREATED (1) for the one who set the values, else 0.
- * Errors: those of weir_semset_create() and weir_semset_open(), but that -EEXIST and -ENOTRECOVERABLE never come, -ENOENT only for
- *     ftok's file and the directory that WEIR_DIR names; -EIDRM when it is removed again and again.
+ * Errors: -ENOENT (only ftok's file, or the directory above the one that WEIR_DIR names), -EIDRM (removed again and
+ *     again), and those of weir_semset_create() and weir_semset_open().
  * Blocking: as weir_semset_open(). Fork: may be used.
  */
 WEIR_EXPORT int weir_semset_create_or_open(struct weir_semset **set, struct weir_ref ref,
