@@ -31,7 +31,8 @@ enum weir_object_type {
 };
 
 enum weir_object_state {
-    WEIR_STATE_LIVE = 1,   /* somebody is attached, or waits; of a set that lives with a segment: to that */
+    WEIR_STATE_LIVE =
+        1, /* somebody is attached, or waits; of a set that lives with a segment: to that */
     WEIR_STATE_IDLE = 2,   /* nobody is, and somebody may come: persistent name, creator alive, or
                               not known (POSIX segments, sets, pids of other namespaces) */
     WEIR_STATE_ORPHAN = 3, /* nobody is attached, the creator is dead, and weir has no name for it;

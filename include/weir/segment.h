@@ -199,9 +199,10 @@ struct weir_segment_stat {
     uint32_t lifetime;          /* enum weir_lifetime: ephemeral as soon as it is removed */
     uint32_t pages;             /* enum weir_pages, as this handle got them; by reference: NORMAL */
     uint64_t size_bytes;        /* bytes that the user has: shm_segsz less the header */
-    uint64_t nonce;      /* by name, and private: the random number that tells it from all others; else 0 */
-    int32_t semset_id;   /* the set that lives with it, or -1 */
-    uint32_t semaphores; /* how many are in it */
+    uint64_t
+        nonce; /* by name, and private: the random number that tells it from all others; else 0 */
+    int32_t semset_id;            /* the set that lives with it, or -1 */
+    uint32_t semaphores;          /* how many are in it */
     char kind[WEIR_KIND_MAX + 1]; /* by name, and private: its kind; else "segment" */
     uint32_t backend;             /* enum weir_backend */
     uint32_t seals;               /* memfd: F_SEAL_... of fcntl(2); else 0 */
