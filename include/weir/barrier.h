@@ -39,8 +39,8 @@
  *   for (another IPC namespace)       |
  *   whose party has left              | goes on without it, and does not count it
  *
- * Which IPC namespace a party is in, it writes down right after it has taken its place: one of another namespace that is
- * halted in the few instructions between would be taken for dead by who asks just then.
+ * Which IPC namespace a party is in, it writes down right after it has taken its place: one of another
+ * namespace that is halted in the few instructions between would be taken for dead by who asks just then.
  *
  * Who joins later, in the place of a dead one or one that has left, takes part in the round that is
  * under way: no round ends without it from then on.
@@ -57,7 +57,8 @@
  * Who ends a round looks at all places before; when anybody has joined or withdrawn since (at its
  * deadline; with 0, by each poll), the end fails. These changes are counted modulo 524,288: if who ends it
  * is stopped, or kept off its processor, between the two, and just so many changes or a multiple are
- * made in this round before it goes on, the round ends early: not all who have joined or withdrawn have arrived.
+ * made in this round before it goes on, the round ends early: not all who have joined or withdrawn
+ * have arrived.
  *
  * Who may write the memory may block everybody who uses it, or let them go on. Nobody can make a call
  * read or write outside of it.
@@ -134,8 +135,8 @@ WEIR_EXPORT int weir_barrier_open(struct weir_barrier *barrier, void *memory, ui
  *
  * Returns: 0; WEIR_OWNER_DIED: in the place of a dead one: what it did in its last round may be half
  *     done.
- * Errors: -ENOSPC (all are taken by processes that live, or each of 16 looks found that others were faster), -EINVAL
- *     (no handle, party NULL), and those of
+ * Errors: -ENOSPC (all are taken by processes that live, or each of 16 looks found that others were
+ *     faster), -EINVAL (no handle, party NULL), and those of
  *     weir_identity() at the first call of a process.
  * Blocking: never. Threads: any. Fork: a child joins for itself. Signals: not async-signal-safe.
  */

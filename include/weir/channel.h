@@ -18,9 +18,9 @@
  * somebody. A channel is reliable, unless it is made otherwise: a publisher that finds its ring full
  * waits (or says -EAGAIN, or -ETIMEDOUT); nothing is dropped. Its slowest subscriber sets the pace.
  * A subscriber that is lossy (options.delivery) holds nobody up: what it does not read in time is
- * overwritten, and the next message of that publisher says how many it missed (message.missed); so is a reliable one
- * told by a publisher that waits for nobody (options.lag_max_bytes). Where no other message of it
- * follows, the end says so: see weir_subscriber_take_until().
+ * overwritten, and the next message of that publisher says how many it missed (message.missed); so is
+ * a reliable one told by a publisher that waits for nobody (options.lag_max_bytes). Where no other
+ * message of it follows, the end says so: see weir_subscriber_take_until().
  * A send does not tell that subscribers have gone: weir_publisher_wait_taken() does.
  *
  * Progress. While both sides are awake, sending and taking make no system call,
@@ -136,8 +136,9 @@
  * to: let its filter pass shmctl(2), shmat(2) and, of stat(2), readlink(2) and pidfd_open(2) with
  * ioctl(2), one way to its user namespace. Stat and readlink need /proc (/proc/thread-self/ns/user), which
  * an empty directory (chroot) has not; without it Linux tells since 6.11 (a pidfd). Where none is left
- * the namespace is not known, and so not taken for that of the open. Let it pass membarrier(2), too: without that
- * whoever wakes the process pays a fence for each message, and one wake-up may come a fifth of a second late.
+ * the namespace is not known, and so not taken for that of the open. Let it pass membarrier(2), too:
+ * without that whoever wakes the process pays a fence for each message, and one wake-up may come a
+ * fifth of a second late.
  *
  * Members in two user namespaces, or of whom that is not known, see other uids. They meet where both
  * are of one user, or the publisher trusts anyone (WEIR_TRUST_ANYONE, WEIR_TRUST_DIRECTORY) and the

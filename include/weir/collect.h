@@ -6,13 +6,13 @@
  * The run directory, where names are, and the collection of what killed
  * processes left in it.
  *
- * WEIR_DIR names it, but to a program that is set-uid or set-gid, or has file capabilities, which does not look at it;
- * its default is /dev/shm/weir-UID, mode 0700, of the
+ * WEIR_DIR names it, but to a program that is set-uid or set-gid, or has file capabilities, which does
+ * not look at it; its default is /dev/shm/weir-UID, mode 0700, of the
  * effective user; in a user namespace that has the /dev/shm of the machine,
  * /dev/shm/weir-OUTSIDE-UID, with the user's uid in the user namespace around it,
  * and none (-EPERM) for who has no uid in his user namespace. A directory that WEIR_DIR names is
- * created when its parent exists; its mode is taken over for all that is made inside, and its group where it is setgid: a
- * setgid directory of a group, mode 2770, shares names with that group, if it
+ * created when its parent exists; its mode is taken over for all that is made inside, and its group
+ * where it is setgid: a setgid directory of a group, mode 2770, shares names with that group, if it
  * is so before it is used: what stands in it keeps its mode. One that others may write must
  * not be sticky. In it stands one directory for each IPC namespace and boot, and
  * weir never touches another's.
@@ -32,9 +32,9 @@ extern "C" {
  *
  * path, capacity_bytes: receives the absolute path, or its begin where it does not fit; it need not exist.
  *
- * Returns: 0; -ENAMETOOLONG (it does not fit, or WEIR_DIR has more than 4,095 bytes), -EINVAL (WEIR_DIR is empty or
- *     relative), -ENOSYS (no /proc to tell the namespace by), -EMFILE, -ENFILE, -EPERM (WEIR_DIR
- *     is not set, and the caller has no uid in his user namespace).
+ * Returns: 0; -ENAMETOOLONG (it does not fit, or WEIR_DIR has more than 4,095 bytes), -EINVAL
+ *     (WEIR_DIR is empty or relative), -ENOSYS (no /proc to tell the namespace by), -EMFILE, -ENFILE,
+ *     -EPERM (WEIR_DIR is not set, and the caller has no uid in his user namespace).
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_run_directory(char *path, size_t capacity_bytes);
@@ -58,9 +58,9 @@ enum weir_collect_flags {
  * weir_collect() - remove what killed processes left behind
  *
  * flags: enum weir_collect_flags. report: called for each leftover, may be
- * NULL; the pointers inside are valid during the call. argument: handed to it. report may call weir; a sentence that
- * it leaves in weir_last_error() is lost. It is to return: who leaves it otherwise (longjmp(3), an exception, the end of the
- * thread) keeps descriptors open, and what it was told of locked.
+ * NULL; the pointers inside are valid during the call. argument: handed to it. report may call weir; a
+ * sentence that it leaves in weir_last_error() is lost. It is to return: who leaves it otherwise
+ * (longjmp(3), an exception, the end of the thread) keeps descriptors open, and what it was told of locked.
  *
  * Touches only what weir made, this user owns and nobody is attached to, in the
  * caller's IPC namespace: unfinished creations whose creator the kernel knows

@@ -84,8 +84,9 @@ WEIR_EXPORT int weir_condition_wait(struct weir_condition *condition, struct wei
  * One that has slept to the deadline gives 0: look at the state, and the next wait says -ETIMEDOUT.
  *
  * Returns: 0, WEIR_OWNER_DIED (also when the deadline has passed).
- * Errors: -ETIMEDOUT (the deadline had passed before it could sleep, one of 0 always has: most waits of weir have
- *     another code for that; the mutex is held again, as after success), and those of weir_condition_wait().
+ * Errors: -ETIMEDOUT (the deadline had passed before it could sleep, one of 0 always has: most waits
+ *     of weir have another code for that; the mutex is held again, as after success), and those of
+ *     weir_condition_wait().
  * Blocking: a fifth of a second, the deadline at most, and then for the mutex.
  * Threads: any. Fork: any. Signals: not async-signal-safe.
  */

@@ -12,7 +12,8 @@
  *
  * Arguments that a program can know to be wrong beforehand are its own to check: a handle, or a place for a
  * result, that is NULL where the comment does not allow it is an access to NULL, as in the C library.
- * Some calls say -EINVAL instead (those of a mutex, whose memory is shared); do not count on it. A close takes NULL.
+ * Some calls say -EINVAL instead (those of a mutex, whose memory is shared); do not count on it. A
+ * close takes NULL.
  *
  * The vocabulary is small; every code that weir itself gives is listed here,
  * with what it means and what to do about it. Other values of errno are the

@@ -79,8 +79,9 @@ WEIR_EXPORT int weir_event_wait(struct weir_event *event, uint32_t ticket);
  * event: the event. ticket: of weir_event_prepare(). deadline_ns: from weir_deadline_ns().
  *
  * Returns: 0: look at the state again, also when it has slept to the deadline: the next wait says -ETIMEDOUT.
- * Errors: -ETIMEDOUT (the deadline had passed before it could sleep, so that the look behind the ticket was the last;
- *     one of 0 always has, for which most waits of weir have another code), -EINTR, -EINVAL.
+ * Errors: -ETIMEDOUT (the deadline had passed before it could sleep, so that the look behind the
+ *     ticket was the last; one of 0 always has, for which most waits of weir have another code),
+ *     -EINTR, -EINVAL.
  * Blocking: a fifth of a second at most. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_event_wait_until(struct weir_event *event, uint32_t ticket,

@@ -66,8 +66,8 @@ enum weir_life {
  * Returns: 0.
  * Errors: -ENOSPC (SHMMNI or SHMALL is reached), -ENOMEM, -EPERM (the kernel, or a
  *     filter (seccomp), does not let this thread ask for its own beacon), -EBUSY
- *     (other threads forked again and again meanwhile, or the run directory cannot be made), -EXDEV (this thread is in
- *     another IPC namespace than the beacon), and those of weir_segment_create().
+ *     (other threads forked again and again meanwhile, or the run directory cannot be made), -EXDEV
+ *     (this thread is in another IPC namespace than the beacon), and those of weir_segment_create().
  * Blocking: never waits for a process; the first call makes a segment.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
  */
@@ -86,9 +86,9 @@ WEIR_EXPORT int weir_identity(uint64_t *identity);
  *
  * DEAD is said only while the caller's own beacon answers the same question from
  * the same thread: "no such id" is also the answer of another IPC namespace.
- * With the uid that it had, a process that is DEAD does not come back; but the question may be answered ALIVE later, as its
- * own user can make id and size come round, and with WEIR_UID_ANY anybody can. With another uid than it had, DEAD says
- * nothing of it.
+ * With the uid that it had, a process that is DEAD does not come back; but the question may be
+ * answered ALIVE later, as its own user can make id and size come round, and with WEIR_UID_ANY anybody
+ * can. With another uid than it had, DEAD says nothing of it.
  *
  * Returns: enum weir_life. WEIR_IDENTITY_NOBODY is DEAD.
  * Blocking: never: one to three system calls, more without /proc; the first call of a process makes

@@ -6,10 +6,10 @@
  * Read-only view of everything that is shared on this machine, weir's or not:
  * System V segments and semaphore sets of the caller's IPC namespace, POSIX
  * segments in /dev/shm, and weir's names. Believes nothing that another process can write
- * without checking it. Changes nothing and attaches nothing; but the two calls for channels attach, for a moment, the
- * memory of a channel and of its members, for reading; they take away the name of a channel that is gone; and the one for
- * its members makes this process's identity where it meets a dead one (a segment of a page, and a collection as in
- * <weir/collect.h>, once).
+ * without checking it. Changes nothing and attaches nothing; but the two calls for channels attach,
+ * for a moment, the memory of a channel and of its members, for reading; they take away the name of a
+ * channel that is gone; and the one for its members makes this process's identity where it meets a
+ * dead one (a segment of a page, and a collection as in <weir/collect.h>, once).
  */
 
 #include <stddef.h>
@@ -102,8 +102,8 @@ WEIR_EXPORT int weir_inspect(uint32_t types,
  * for the two texts, 256 bytes are enough, for POSIX 300.
  *
  * Returns: 0; -ENOENT; -EINVAL (type; a reference that names nothing; capacity_bytes too small; WEIR_DIR);
- *     -ENAMETOOLONG, -EPERM, -EUCLEAN, -EPROTONOSUPPORT (by name: its record), -EPROTO (in /dev/shm, something else
- *     than a segment), those of weir_inspect(), and by ftok those of stat(2).
+ *     -ENAMETOOLONG, -EPERM, -EUCLEAN, -EPROTONOSUPPORT (by name: its record), -EPROTO (in /dev/shm,
+ *     something else than a segment), those of weir_inspect(), and by ftok those of stat(2).
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_inspect_one(struct weir_ref ref, uint32_t type, struct weir_object *object,
@@ -266,8 +266,9 @@ struct weir_channel_member {
  * Takes no slot, wakes nobody and writes nothing to the channel: members do not notice. What a subscriber has
  * released is read before what the publishers have committed.
  *
- * Returns: 0, or what visit returned; -EPROTO (the name is of something else), -EPROTONOSUPPORT (a channel of another
- *     layout), -EUCLEAN (its directory cannot be true), -ENOMEM, and those of weir_segment_open().
+ * Returns: 0, or what visit returned; -EPROTO (the name is of something else), -EPROTONOSUPPORT (a
+ *     channel of another layout), -EUCLEAN (its directory cannot be true), -ENOMEM, and those of
+ *     weir_segment_open().
  * Blocking: never waits for a process; reads up to a million message headers of each publisher.
  * Threads: any. Signals: not safe.
  */

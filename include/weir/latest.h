@@ -33,23 +33,25 @@
  * and read end after a bounded number of tries, and in practice after the first. No call
  * makes a system call while all goes well, but for waiting, waking who waits,
  * WEIR_LATEST_ALWAYS_WAKE, and the first hold of a handle: it asks for the identity of the process, which
- * is made then if there is none (see <weir/identity.h>; some 70 system calls, once). So does the first read of a
- * handle that holds, see there, and a wait which asks whether the writer lives.
+ * is made then if there is none (see <weir/identity.h>; some 70 system calls, once). So does the first
+ * read of a handle that holds, see there, and a wait which asks whether the writer lives.
  *
  * Death. A writer may be killed at any instruction: what it had not finished is in a buffer
  * that nobody believes; the value before is whole, and readable as long as the memory is
- * there. Killed after a value has become the latest one, and before who waits is woken: it is there for all, and who
- * waits for one finds it a fifth of a second later at most. The next one that opens as writer takes the dead one's place (WEIR_OWNER_DIED); a writer
- * that lives, stopped or not, keeps it (-EBUSY). A reader that is killed while it holds a
- * value keeps one buffer out of use until another reader needs its place. Who is dead is the kernel's word,
- * asked within one IPC namespace. Of a process of another one, or where the kernel does not answer (a filter, no
- * identity to be had), nobody is told: there the place of a dead writer stays taken (-EBUSY), and that of a dead
- * reader's hold (-ENOBUFS), and no wait gives -EPIPE.
+ * there. Killed after a value has become the latest one, and before who waits is woken: it is there
+ * for all, and who waits for one finds it a fifth of a second later at most. The next one that opens
+ * as writer takes the dead one's place (WEIR_OWNER_DIED); a writer that lives, stopped or not, keeps
+ * it (-EBUSY). A reader that is killed while it holds a value keeps one buffer out of use until
+ * another reader needs its place. Who is dead is the kernel's word, asked within one IPC namespace. Of
+ * a process of another one, or where the kernel does not answer (a filter, no identity to be had),
+ * nobody is told: there the place of a dead writer stays taken (-EBUSY), and that of a dead reader's
+ * hold (-ENOBUFS), and no wait gives -EPIPE.
  *
  * Threads. A handle is one thread's at a time, but for weir_latest_version() and the two calls for the largest
- * value, which any thread, and any handler of a signal, may make until it is closed. Fork: a child may read with its
- * parent's reader where the memory is mapped in it, but not hold with one that its parent has held with; nothing can
- * be written with the parent's writer (-ECHILD). close frees the child's copy and changes nothing that is shared.
+ * value, which any thread, and any handler of a signal, may make until it is closed. Fork: a child may
+ * read with its parent's reader where the memory is mapped in it, but not hold with one that its
+ * parent has held with; nothing can be written with the parent's writer (-ECHILD). close frees the
+ * child's copy and changes nothing that is shared.
  * Signals: no other call is async-signal-safe.
  *
  * Trust. Nothing that stands in the memory is trusted: geometry is checked once against the
@@ -142,8 +144,8 @@ struct weir_latest_value {
  * options: value_bytes_max, buffers, holds and flags are used. memory: its values_bytes and
  * readers_bytes are set, the pointers left alone. values_bytes is a multiple of 4,096.
  *
- * Returns: 0; -EINVAL (options NULL, of another size, with an unknown flag or WEIR_LATEST_READ_ONLY, reserved not 0; a
- *     number is out of its range: the sentence says which).
+ * Returns: 0; -EINVAL (options NULL, of another size, with an unknown flag or WEIR_LATEST_READ_ONLY,
+ *     reserved not 0; a number is out of its range: the sentence says which).
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_latest_bytes(const struct weir_latest_options *options,
@@ -158,10 +160,10 @@ WEIR_EXPORT int weir_latest_bytes(const struct weir_latest_options *options,
  * memory that the next call completes.
  *
  * Returns: 0.
- * Errors: -EINVAL (options, as weir_latest_bytes(); memory too small, NULL or not aligned to 128 bytes; another geometry
- *     is set: the sentence has both), -EPROTO (the first 16 bytes of a part are not zero, and not weir's; nothing else of
- *     them is looked at: zeroing is the caller's), -EPROTONOSUPPORT (made by a weir with another layout). Nothing was
- *     changed then.
+ * Errors: -EINVAL (options, as weir_latest_bytes(); memory too small, NULL or not aligned to 128
+ *     bytes; another geometry is set: the sentence has both), -EPROTO (the first 16 bytes of a part
+ *     are not zero, and not weir's; nothing else of them is looked at: zeroing is the caller's),
+ *     -EPROTONOSUPPORT (made by a weir with another layout). Nothing was changed then.
  * Blocking: never. Threads: any. Signals: not safe.
  */
 WEIR_EXPORT int weir_latest_init(const struct weir_latest_memory *memory,
@@ -173,8 +175,8 @@ WEIR_EXPORT int weir_latest_init(const struct weir_latest_memory *memory,
  * writer: receives the handle; untouched on failure. memory: both parts, for writing; mapped
  * until the handle is closed. It is copied.
  *
- * Returns: 0, or WEIR_OWNER_DIED when the former writer was killed, or ended without close: its last complete value is
- *     there, and the versions go on from it.
+ * Returns: 0, or WEIR_OWNER_DIED when the former writer was killed, or ended without close: its last
+ *     complete value is there, and the versions go on from it.
  * Errors: -EBUSY (a living process is the writer, be it stopped), -EAGAIN (the memory is not
  *     made ready yet), -EPROTO (it holds something else), -EPROTONOSUPPORT (made by a weir with
  *     another layout), -EINVAL (memory is smaller than its
@@ -265,8 +267,9 @@ WEIR_EXPORT void weir_latest_abandon(struct weir_latest_writer *writer);
  *
  * reader: receives the handle; untouched on failure. memory: the values, for reading at least,
  * and the readers' part for writing, or NULL: then it cannot hold, and its waits are as said at
- * WEIR_LATEST_ALWAYS_WAKE. Given one that is mapped for reading alone, the process is killed (SIGSEGV) by the first
- * call that stores there: a hold, a wait, a read of a large value. Mapped until the handle is closed. It is copied.
+ * WEIR_LATEST_ALWAYS_WAKE. Given one that is mapped for reading alone, the process is killed (SIGSEGV)
+ * by the first call that stores there: a hold, a wait, a read of a large value. Mapped until the
+ * handle is closed. It is copied.
  *
  * Returns: 0.
  * Errors: -EAGAIN (not made ready yet), -EPROTO, -EPROTONOSUPPORT, -EINVAL, -EUCLEAN, -ENOMEM: see
@@ -355,8 +358,9 @@ WEIR_EXPORT int weir_latest_peek(struct weir_latest_reader *reader,
  *
  * Returns: 0: all that was read of it until now was this value; -EAGAIN (it was, or is being,
  *     overwritten: forget what was read, and look again; weir_last_error() says nothing of it),
- *     -EINVAL (it can be no value of this object; one of another object may look like one). Blocking: never. Fork: in a child, to whom no hold of its parent
- *     counts, also -EAGAIN while the writer looks whether the buffer is held.
+ *     -EINVAL (it can be no value of this object; one of another object may look like one). Blocking:
+ *     never. Fork: in a child, to whom no hold of its parent counts, also -EAGAIN while the writer
+ *     looks whether the buffer is held.
  */
 WEIR_EXPORT int weir_latest_check(const struct weir_latest_reader *reader,
                                   const struct weir_latest_value *value);
@@ -397,11 +401,12 @@ WEIR_EXPORT int weir_latest_release(struct weir_latest_reader *reader,
  * and went meanwhile are not told of.
  *
  * Returns: 0: weir_latest_version() is above newer_than.
- * Errors: -EAGAIN (deadline_ns 0), -ETIMEDOUT, -EINTR (a handler of a signal has run while it slept, with SA_RESTART or
- *     without; one that runs while it spins, or between two sleeps, is not noticed: give a wait that a signal is to end a
- *     deadline), -EPIPE (the writer was killed, or ended
- *     without weir_latest_writer_close(), and nobody has taken its place: asked after each fifth of a second, and at the deadline; call again to
- *     wait for a successor). A writer that closed, or has not come yet, is waited for.
+ * Errors: -EAGAIN (deadline_ns 0), -ETIMEDOUT, -EINTR (a handler of a signal has run while it slept,
+ *     with SA_RESTART or without; one that runs while it spins, or between two sleeps, is not noticed:
+ *     give a wait that a signal is to end a deadline), -EPIPE (the writer was killed, or ended
+ *     without weir_latest_writer_close(), and nobody has taken its place: asked after each fifth of a
+ *     second, and at the deadline; call again to wait for a successor). A writer that closed, or has
+ *     not come yet, is waited for.
  * Blocking: see deadline_ns.
  */
 WEIR_EXPORT int weir_latest_wait_until(struct weir_latest_reader *reader, uint64_t newer_than,

@@ -36,9 +36,10 @@
  *   cannot be asked for (another IPC  | wait: nobody is declared dead on an answer that may
  *   namespace, a filter)              | mean anything else; but see below
  *
- * Which IPC namespace a holder is in, it writes down right after it has taken the mutex. One of another namespace that is
- * halted (stopped, or off its processor) in the few instructions between would be taken for dead by who asks just
- * then. Who cannot rule that out shares a mutex within one IPC namespace alone.
+ * Which IPC namespace a holder is in, it writes down right after it has taken the mutex. One of
+ * another namespace that is halted (stopped, or off its processor) in the few instructions between
+ * would be taken for dead by who asks just then. Who cannot rule that out shares a mutex within one
+ * IPC namespace alone.
  *
  * A process that is killed while it waits, or between unlocking and waking the next, costs the
  * others a fifth of a second at most.
@@ -56,8 +57,8 @@
  * outside of it.
  *
  * The memory may serve for something else when nobody waits for the mutex, and its last unlock has returned, or
- * somebody has locked it since: that unlock then reads and writes nothing there any more. (Who sleeps on a word of
- * what stands there then may be woken for nothing.)
+ * somebody has locked it since: that unlock then reads and writes nothing there any more. (Who sleeps
+ * on a word of what stands there then may be woken for nothing.)
  *
  * Concurrency: every call may run at the same time as every other, from any thread or process;
  * weir_mutex_init() alone wants nobody else there yet.
@@ -174,10 +175,10 @@ WEIR_EXPORT uint64_t weir_mutex_owner(const struct weir_mutex *mutex);
  *
  * Nothing in a mutex says that it is one, since bytes of 0 are a new one: the result 0 is no proof. Text
  * is told apart. Other data is not where all 40 bytes stand as in some state of a mutex. In the first 8 bytes
- * that is 0, a multiple of 8,192 (the address of a page, say), or one with 1 to 3 more; or 4, with a name in the
- * second 8. There it is 0, or a number with one of the bits 20 to 47 set (most addresses have one). In the 4 at 24 and
- * the 4 at 28 it is 0, or there is 1 in the last, which makes the mutex recursive; and 0 in all others, but where a
- * thread holds it.
+ * that is 0, a multiple of 8,192 (the address of a page, say), or one with 1 to 3 more; or 4, with a
+ * name in the second 8. There it is 0, or a number with one of the bits 20 to 47 set (most addresses
+ * have one). In the 4 at 24 and the 4 at 28 it is 0, or there is 1 in the last, which makes the mutex
+ * recursive; and 0 in all others, but where a thread holds it.
  *
  * While others lock and unlock it, it is a mutex at every moment; so it is when its holder has died
  * or is stopped, at any instruction. While it is initialised it need not be. Nothing is written.

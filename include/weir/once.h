@@ -15,14 +15,14 @@
  * After weir_once_end() every begin returns 0 at once, with what was built before visible.
  *
  * Deaths: of who builds, at any point before the end: the next begin returns WEIR_OWNER_DIED.
- * Of who waits: nothing. In weir_once_abandon(): as before it (WEIR_OWNER_DIED), or as after it (WEIR_ONCE_BEGUN), and who
- * waits begins within a fifth of a second.
- * In weir_once_end(): as before it (killed: WEIR_OWNER_DIED; stopped: the others wait), or as after it, and who waits sees
- * that it is done within a fifth of a second.
+ * Of who waits: nothing. In weir_once_abandon(): as before it (WEIR_OWNER_DIED), or as after it
+ * (WEIR_ONCE_BEGUN), and who waits begins within a fifth of a second.
+ * In weir_once_end(): as before it (killed: WEIR_OWNER_DIED; stopped: the others wait), or as after
+ * it, and who waits sees that it is done within a fifth of a second.
  * Progress: as weir_mutex. Once it is done, begin is a load.
- * Concurrency: begin, begin_until and check may run at the same time as everything, from any thread or process. end and abandon
- * are of the one thread that has begun, once; the begins of others may run beside them: they go on when it
- * has ended, or one of them begins when it was abandoned.
+ * Concurrency: begin, begin_until and check may run at the same time as everything, from any thread or
+ * process. end and abandon are of the one thread that has begun, once; the begins of others may run
+ * beside them: they go on when it has ended, or one of them begins when it was abandoned.
  *
  * The memory may serve for something else only when every call has returned, in all processes: weir_once_end()
  * lets others go when they may have seen already that it is done.

@@ -40,9 +40,10 @@
  *   cannot be asked for (another IPC  | wait: nobody is declared dead on an answer that may
  *   namespace, a filter)              | mean anything else; but see below
  *
- * Which IPC namespace a holder is in, it writes down right after it has taken the permit. One of another namespace
- * that is halted (stopped, or off its processor) in the few instructions between would be taken for dead by who
- * asks just then, and its permit be given out: share permits within one IPC namespace where that cannot be ruled out.
+ * Which IPC namespace a holder is in, it writes down right after it has taken the permit. One of
+ * another namespace that is halted (stopped, or off its processor) in the few instructions between
+ * would be taken for dead by who asks just then, and its permit be given out: share permits within one
+ * IPC namespace where that cannot be ruled out.
  *
  * WEIR_OWNER_DIED is said to who takes the permit. If that one dies in turn, it is said to the next;
  * a release says that the thing is whole.
@@ -50,8 +51,8 @@
  * Progress: free of deadlock; not fair: one that comes may be faster than one that slept. Taking
  * one that is free and releasing it makes no system call (but the first of a process, which makes
  * its identity). Nothing that was killed at any instruction leaves a permit that nobody has.
- * A process that was killed after it released one and before it woke a waiter, or that was woken and is killed or
- * stopped before it has taken it, costs those who wait a fifth of a second.
+ * A process that was killed after it released one and before it woke a waiter, or that was woken and
+ * is killed or stopped before it has taken it, costs those who wait a fifth of a second.
  *
  * Where who waits and who posts are different processes, as for messages, there is no holder to
  * name: that is <weir/semaphore.h>.

@@ -40,9 +40,9 @@
  * process take a block out of the place that a call fills: fill a place of your own, and store the offset in
  * a second word, which the other one looks at, when the call has returned.
  *
- * The memory: weir_pool_bytes() of a space (see <weir/offset.h>), at any address in it that is a multiple of 64. Zeroed
- * memory, mapped for writing, also for who only counts or checks (else SIGSEGV: all but weir_pool_open() store there);
- * and weir_pool_init() by any number of processes, the same each.
+ * The memory: weir_pool_bytes() of a space (see <weir/offset.h>), at any address in it that is a
+ * multiple of 64. Zeroed memory, mapped for writing, also for who only counts or checks (else SIGSEGV:
+ * all but weir_pool_open() store there); and weir_pool_init() by any number of processes, the same each.
  *
  * The spaces of all processes begin at the same byte of the memory, and all of the pool is in each;
  * one may end before another. A place need only be in the space of whoever calls. When a process dies in
@@ -54,13 +54,15 @@
  * the rest and opens the pool anew, or ends with the lock held.
  *
  * Who may write the memory may damage the pool, or block everybody who uses it; then calls fail with
- * -EUCLEAN, -ENOTRECOVERABLE or -EOVERFLOW, wait, or give blocks that others use. Nobody can make a call read or write outside of the space.
+ * -EUCLEAN, -ENOTRECOVERABLE or -EOVERFLOW, wait, or give blocks that others use. Nobody can make a
+ * call read or write outside of the space.
  *
  * Concurrency: alloc, free, recover and counts may run at the same time, from any thread or process;
  * two calls with one place must not.
- * Progress: an inner weir_mutex for a few stores, and in weir_pool_used() and weir_pool_check() for as long as it takes to
- * walk over all free blocks; whoever dies in it is succeeded, as <weir/mutex.h> says: one that is stopped in a call is
- * waited for, and so is for ever one that was killed there in another IPC namespace. Share a pool within one.
+ * Progress: an inner weir_mutex for a few stores, and in weir_pool_used() and weir_pool_check() for as
+ * long as it takes to walk over all free blocks; whoever dies in it is succeeded, as <weir/mutex.h>
+ * says: one that is stopped in a call is waited for, and so is for ever one that was killed there in
+ * another IPC namespace. Share a pool within one.
  */
 
 #include <stdint.h>
@@ -134,11 +136,11 @@ WEIR_EXPORT int weir_pool_open(struct weir_pool *pool, struct weir_space space, 
  * block's bytes are as its last owner left them; 0 if it had none.
  *
  * Returns: 0.
- * Errors: -ENOMEM (all blocks are in use: the sentence says how many), -EINVAL (place NULL, not aligned, outside of
- *     the space or not 0), -EUCLEAN (the pool is damaged; or a process died in the midst of a call,
- *     with a place that is not in this space: see above), -EDEADLK (this thread is in a call on the pool: in a handler of a
- *     signal that came in it, or since longjmp(3) has left it), -ENOTRECOVERABLE, -EOVERFLOW (the lock of the pool was
- *     written over), those of weir_identity().
+ * Errors: -ENOMEM (all blocks are in use: the sentence says how many), -EINVAL (place NULL, not
+ *     aligned, outside of the space or not 0), -EUCLEAN (the pool is damaged; or a process died in the
+ *     midst of a call, with a place that is not in this space: see above), -EDEADLK (this thread is in
+ *     a call on the pool: in a handler of a signal that came in it, or since longjmp(3) has left it),
+ *     -ENOTRECOVERABLE, -EOVERFLOW (the lock of the pool was written over), those of weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_alloc(struct weir_pool *pool, uint64_t *place);
@@ -149,8 +151,9 @@ WEIR_EXPORT int weir_pool_alloc(struct weir_pool *pool, uint64_t *place);
  * pool: the view. place: in the space, aligned to 8; holds a block's offset; receives 0.
  *
  * Returns: 0.
- * Errors: -EINVAL (place NULL, not aligned, outside of the space; no block of this pool in it, or one that is free:
- *     freed twice), -EUCLEAN, -EDEADLK, -ENOTRECOVERABLE, -EOVERFLOW (as weir_pool_alloc()), those of weir_identity().
+ * Errors: -EINVAL (place NULL, not aligned, outside of the space; no block of this pool in it, or one
+ *     that is free: freed twice), -EUCLEAN, -EDEADLK, -ENOTRECOVERABLE, -EOVERFLOW (as
+ *     weir_pool_alloc()), those of weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_free(struct weir_pool *pool, uint64_t *place);
@@ -171,10 +174,11 @@ WEIR_EXPORT int weir_pool_recover(struct weir_pool *pool);
 /*
  * weir_pool_used() - how many blocks are given
  *
- * pool: the view. used: receives the number, of pool->count. Walks over all free blocks with the pool locked: some
- * nanoseconds each, in which all other calls wait.
+ * pool: the view. used: receives the number, of pool->count. Walks over all free blocks with the pool
+ * locked: some nanoseconds each, in which all other calls wait.
  *
- * Returns: 0. Errors: -EUCLEAN, -EDEADLK, -ENOTRECOVERABLE, -EOVERFLOW (as weir_pool_alloc()), those of weir_identity().
+ * Returns: 0. Errors: -EUCLEAN, -EDEADLK, -ENOTRECOVERABLE, -EOVERFLOW (as weir_pool_alloc()), those
+ *     of weir_identity().
  * Blocking: for other calls on the pool. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_pool_used(struct weir_pool *pool, uint32_t *used);

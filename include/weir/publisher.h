@@ -30,8 +30,8 @@ struct weir_publisher;
  * Errors: -EBUSY (the channel was made for so many publishers, and they all live), -EINVAL (options;
  *     it was made for other numbers than they say; a ring too small for the channel's type),
  *     -EPROTOTYPE (see "Types" in <weir/channel.h>), -EPROTO (the name is of something else),
- *     -EPROTONOSUPPORT (a channel of another layout), -EUCLEAN (its directory cannot be true), -EPERM (the effective uid
- *     is not what it was when this process first used weir: others would ask the kernel
+ *     -EPROTONOSUPPORT (a channel of another layout), -EUCLEAN (its directory cannot be true), -EPERM
+ *     (the effective uid is not what it was when this process first used weir: others would ask the kernel
  *     for the wrong one; or options.trust leaves this process's own user out), -ENOMEM, those of
  *     weir_segment_create_or_open() and weir_identity().
  * Blocking: never waits for a process; makes and prefaults the ring.
@@ -75,12 +75,13 @@ WEIR_EXPORT size_t weir_publisher_max_bytes(const struct weir_publisher *publish
  *     weir_publisher_max_bytes(), or another size than the channel's type has), -EINVAL (type; a
  *     loan is out), -EPIPE (after weir_publisher_end()), -EUCLEAN (a subscriber writes nonsense; or,
  *     where the call would wait, another one has this publisher's place: see <weir/channel.h>),
- *     -ENOMEM, -EMFILE, -ENFILE (a subscriber has come, and cannot be met now: see "Scarce memory" there), -EXDEV
- *     (likewise, from another IPC namespace: see "Namespaces" there), -ECHILD; and, once for each subscriber, which is not waited for from then on: -EPROTO (what
- *     it shows is no subscriber's page), -EPERM or -EACCES (it is not to be trusted, or not to
- *     be attached: see "Strangers" in <weir/channel.h>). Each time, as long as it is there: -EPERM
- *     or -EACCES (this process has become another user since it opened the channel, or may not ask
- *     the kernel any more who it is: see there).
+ *     -ENOMEM, -EMFILE, -ENFILE (a subscriber has come, and cannot be met now: see "Scarce memory"
+ *     there), -EXDEV (likewise, from another IPC namespace: see "Namespaces" there), -ECHILD; and,
+ *     once for each subscriber, which is not waited for from then on: -EPROTO (what it shows is no
+ *     subscriber's page), -EPERM or -EACCES (it is not to be trusted, or not to be attached: see
+ *     "Strangers" in <weir/channel.h>). Each time, as long as it is there: -EPERM or -EACCES (this
+ *     process has become another user since it opened the channel, or may not ask the kernel any more
+ *     who it is: see there).
  * Blocking: while the ring has no room because of the slowest subscriber, or while one has not
  *     attached this publisher's ring: one that waits does so at once, any other by its next call or the
  *     one behind it (so one that is open and is not used, be it that its last publisher has ended, holds up
@@ -214,8 +215,8 @@ WEIR_EXPORT int weir_publisher_end(struct weir_publisher *publisher);
  * count. An open batch is committed before it waits.
  *
  * Returns: 0; -EINVAL (count: the channel was made for fewer), -EAGAIN (fewer are there,
- *     deadline_ns 0), -ETIMEDOUT, -EINTR, -ECHILD; -EUCLEAN, -EPROTO, -EPERM, -EACCES, -ENOMEM, -EMFILE, -ENFILE, -EXDEV:
- *     see weir_publisher_send_until(). Blocking: see deadline_ns.
+ *     deadline_ns 0), -ETIMEDOUT, -EINTR, -ECHILD; -EUCLEAN, -EPROTO, -EPERM, -EACCES, -ENOMEM,
+ *     -EMFILE, -ENFILE, -EXDEV: see weir_publisher_send_until(). Blocking: see deadline_ns.
  */
 WEIR_EXPORT int weir_publisher_wait_subscribers(struct weir_publisher *publisher, uint32_t count,
                                                 int64_t deadline_ns);
@@ -241,7 +242,8 @@ WEIR_EXPORT int weir_publisher_subscribers(const struct weir_publisher *publishe
  *     leave or die had not released all: one that has come since is asked for what it has received,
  *     not for what the former had), -EAGAIN
  *     (something is not released, deadline_ns 0), -ETIMEDOUT, -EINTR, -ECHILD; -EUCLEAN, -EPROTO,
- *     -EPERM, -EACCES, -ENOMEM, -EMFILE, -ENFILE, -EXDEV: see weir_publisher_send_until(). Blocking: see deadline_ns.
+ *     -EPERM, -EACCES, -ENOMEM, -EMFILE, -ENFILE, -EXDEV: see weir_publisher_send_until(). Blocking:
+ *     see deadline_ns.
  */
 WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int64_t deadline_ns);
 

@@ -85,8 +85,8 @@ WEIR_EXPORT struct weir_ref weir_by_name(const char *name);
  * ftok keeps 16 bits of the inode, 8 of the device and 8 of the project, so
  * about 300 files give an even chance that two share a key; and on a missing
  * file it returns -1, which is itself a valid key that every such program
- * shares. weir refuses the second, and of what it finds under the first it checks creator, owner and size: another
- * object of the same user that is large enough is not noticed.
+ * shares. weir refuses the second, and of what it finds under the first it checks creator, owner and
+ * size: another object of the same user that is large enough is not noticed.
  *
  * Returns: the reference. It keeps the pointer, not a copy; the file is looked
  *     at by the call that uses the reference.

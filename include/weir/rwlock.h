@@ -59,9 +59,10 @@
  * reading or writing, gets -ENOTRECOVERABLE. As nobody holds it then, unlocks, weir_rwlock_downgrade() and
  * weir_rwlock_consistent() are -EPERM.
  * Stopped processes (SIGSTOP, a debugger) are alive, and waited for; so is one that cannot be
- * asked for (another IPC namespace, a filter). But which namespace it is in, a process writes down right after it has
- * taken a place or the write lock: one of another namespace that is halted in the few instructions between would be taken for
- * dead by who asks just then. A child of fork holds nothing of its parent's.
+ * asked for (another IPC namespace, a filter). But which namespace it is in, a process writes down
+ * right after it has taken a place or the write lock: one of another namespace that is halted in the
+ * few instructions between would be taken for dead by who asks just then. A child of fork holds
+ * nothing of its parent's.
  *
  * Writers go first: from the moment that one waits, new readers wait until it has written. So a
  * thread that reads must not lock again for reading: a writer may have come between the two, and
@@ -71,8 +72,8 @@
  *
  * Progress: free of deadlock for who keeps to that; not fair. An uncontended lock or unlock makes
  * no system call; but the first of a process, which makes its identity, and a read lock of one that
- * finds no place that is nobody's: it asks the kernel for the holders of places, a call or three for each, and keeps
- * the place that it gets until another process has taken it. Read lock and unlock are
+ * finds no place that is nobody's: it asks the kernel for the holders of places, a call or three for
+ * each, and keeps the place that it gets until another process has taken it. Read lock and unlock are
  * one compare-and-swap each on the process's own line, and a look at one that writers write. A
  * write lock looks at one line for each place.
  *
@@ -156,9 +157,9 @@ WEIR_EXPORT int weir_rwlock_open(struct weir_rwlock *lock, void *memory, uint64_
  *
  * Returns: 0. Errors: -EOWNERDEAD (the last writer died and nobody has repaired yet: take it for
  *     writing), -ENOTRECOVERABLE (given up), -ENOSPC (every place is taken by a process that
- *     lives and reads, or each of 16 looks found that others were faster: make it with more), -EOVERFLOW (this process holds
- *     WEIR_RWLOCK_READS_MAX), -EDEADLK (this thread writes), -EINVAL (no handle), and those of
- *     weir_identity() at the first call of a process. Nothing is held then.
+ *     lives and reads, or each of 16 looks found that others were faster: make it with more),
+ *     -EOVERFLOW (this process holds WEIR_RWLOCK_READS_MAX), -EDEADLK (this thread writes), -EINVAL
+ *     (no handle), and those of weir_identity() at the first call of a process. Nothing is held then.
  * Blocking: while somebody writes, or waits to. A signal's handler runs, then it waits on.
  * Threads: any. Fork: a child holds nothing of what its parent held.
  * Signals: not async-signal-safe.
@@ -256,7 +257,8 @@ WEIR_EXPORT int weir_rwlock_write_unlock(struct weir_rwlock *lock);
  *     not called weir_rwlock_consistent()), -ENOSPC (every place is taken by a process that came
  *     to read, and was stopped, or is kept off its processor, before it saw the writer), -EOVERFLOW (this
  *     process holds WEIR_RWLOCK_READS_MAX), -EINVAL (no handle). It writes still, then.
- * Blocking: waits for nobody. Before -ENOSPC it gives its processor away 1,000 times, and asks the kernel for each
+ * Blocking: waits for nobody. Before -ENOSPC it gives its processor away 1,000 times, and asks the
+ *     kernel for each
  * place: a millisecond where there is one place, about as much for each where there are many.
  * Threads: the writer. Fork: as unlock. Signals: not async-signal-safe.
  */

@@ -64,9 +64,9 @@
  *
  * Signals: none of these functions is async-signal-safe. None waits for another
  * process, but weir_segment_send() and weir_segment_receive() on a socket that
- * waits, and the latter for the server of a file that a stranger has sent it. A process may be killed (SIGKILL) at any instruction of any of them:
- * an ephemeral segment then vanishes with its last user, and what was being
- * created is collected by the next weir process (see <weir/collect.h>). What was
+ * waits, and the latter for the server of a file that a stranger has sent it. A process may be killed
+ * (SIGKILL) at any instruction of any of them: an ephemeral segment then vanishes with its last user,
+ * and what was being created is collected by the next weir process (see <weir/collect.h>). What was
  * being created by POSIX name or as a memfd has no name yet: the kernel frees it. By ftok or key, which are
  * persistent, it stays; with ONE_WRITER, SET_GID or a mode without 0600 perhaps still with mode 0600.
  *
@@ -227,19 +227,19 @@ struct weir_segment_stat {
  * Errors: -EEXIST (the sentence says who holds the name or key), -EINVAL (size,
  *     name, key, mode, gid, flags, trust, address, WEIR_DIR), -ENAMETOOLONG, -ENOTDIR, -ELOOP (the run
  *     directory's path, or ftok's, is none), -ENOENT (the file
- *     for ftok, or the parent of WEIR_DIR; POSIX: no /dev/shm or no /proc), -ENOSYS (by name or private: no /proc),
- *     -EOPNOTSUPP (see the table; semaphores by key, or private and persistent; a /dev/shm without O_TMPFILE),
- *     -E2BIG (above SHMMAX, SEMMSL or RLIMIT_FSIZE), -ERANGE (a semaphore's
+ *     for ftok, or the parent of WEIR_DIR; POSIX: no /dev/shm or no /proc), -ENOSYS (by name or
+ *     private: no /proc), -EOPNOTSUPP (see the table; semaphores by key, or private and persistent; a
+ *     /dev/shm without O_TMPFILE), -E2BIG (above SHMMAX, SEMMSL or RLIMIT_FSIZE), -ERANGE (a semaphore's
  *     value), -ENOSPC (SHMMNI, SHMALL or the limits of sets reached, the run
  *     directory or /dev/shm full, or all keys of the name's file taken), -EMFILE, -ENFILE
- *     (not by key or ftok), -ENOMEM, -EACCES, -EBUSY (by name: it is taken and let go of again and again, or the kernel
- *     does not tell whether what has it lives, or the run directory cannot be made), -EIDRM (by key or ftok: removed
- *     before it was attached), -EPROTONOSUPPORT (the record under the name is of another layout), -EPERM
- *     (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK; WEIR_SEGMENT_SET_GID of POSIX segments and memfds to a group that the
- *     caller is not in; the run directory is another
- *     user's, sticky, or not as weir makes it; what stands under the name was moved there
- *     from another one, or is of another user namespace and may live), -EUCLEAN (what stands under the name is no object:
- *     remove it), -EROFS.
+ *     (not by key or ftok), -ENOMEM, -EACCES, -EBUSY (by name: it is taken and let go of again and
+ *     again, or the kernel does not tell whether what has it lives, or the run directory cannot be
+ *     made), -EIDRM (by key or ftok: removed before it was attached), -EPROTONOSUPPORT (the record
+ *     under the name is of another layout), -EPERM (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK;
+ *     WEIR_SEGMENT_SET_GID of POSIX segments and memfds to a group that the caller is not in; the run
+ *     directory is another user's, sticky, or not as weir makes it; what stands under the name was moved there
+ *     from another one, or is of another user namespace and may live), -EUCLEAN (what stands under the
+ *     name is no object: remove it), -EROFS.
  * Blocking: never waits for a process; prefaulting takes time.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
  * Source: shmget(2), shmat(2), shmctl(2), open(2) O_TMPFILE, linkat(2),
@@ -255,7 +255,8 @@ WEIR_EXPORT int weir_segment_create(struct weir_segment **segment, struct weir_r
  * segment: receives the handle; untouched on failure. ref: what it is called.
  * size_bytes: how much the caller needs; 0: whatever it has. options: flags,
  * trust, kind and address are used; NULL for read-write and WEIR_TRUST_SELF.
- * By name, POSIX name and descriptor it takes descriptors; else perhaps one, to look up whether uid 65534 is a user.
+ * By name, POSIX name and descriptor it takes descriptors; else perhaps one, to look up whether uid
+ * 65534 is a user.
  *
  * A POSIX segment is mapped as large as it is now; whoever may write it can cut it
  * off afterwards, and a touch behind its end is then a SIGBUS. By descriptor, what
@@ -263,16 +264,16 @@ WEIR_EXPORT int weir_segment_create(struct weir_segment **segment, struct weir_r
  *
  * Returns: 0.
  * Errors: -ENOENT, -EINVAL (smaller than size_bytes, or fewer semaphores than
- *     asked for: the sentence has both numbers; reference, options, address, WEIR_DIR), -ENAMETOOLONG, -ENOTDIR, -ELOOP
- *     (the run directory's path, or ftok's, is none), -ENOSYS (by name: no /proc), -EACCES, -EPERM (the
- *     trust policy refuses its creator or owner, or they have uid 65534 and nobody tells whether that
- *     is a user here: no /proc, and Linux before 6.11; its record was moved there from another
- *     name, or is of another user namespace and may live; WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK), -EPROTO (foreign: no header of weir's, another segment or
- *     set than the name's own, or another kind; no regular file in /dev/shm; no
- *     memfd, or one with a seal missing, or of reserved huge pages without
- *     WEIR_SEGMENT_HUGE_PAGES), -EPROTONOSUPPORT (another layout version, feature
- *     or build; the record under the name is of another layout), -EUCLEAN (header or name corrupt, or its set was
- *     removed), -EAGAIN (POSIX: its creator
+ *     asked for: the sentence has both numbers; reference, options, address, WEIR_DIR), -ENAMETOOLONG,
+ *     -ENOTDIR, -ELOOP (the run directory's path, or ftok's, is none), -ENOSYS (by name: no /proc),
+ *     -EACCES, -EPERM (the trust policy refuses its creator or owner, or they have uid 65534 and
+ *     nobody tells whether that is a user here: no /proc, and Linux before 6.11; its record was moved
+ *     there from another name, or is of another user namespace and may live; WEIR_SEGMENT_LOCK over
+ *     RLIMIT_MEMLOCK), -EPROTO (foreign: no header of weir's, another segment or set than the name's
+ *     own, or another kind; no regular file in /dev/shm; no memfd, or one with a seal missing, or of
+ *     reserved huge pages without WEIR_SEGMENT_HUGE_PAGES), -EPROTONOSUPPORT (another layout version, feature
+ *     or build; the record under the name is of another layout), -EUCLEAN (header or name corrupt, or
+ *     its set was removed), -EAGAIN (POSIX: its creator
  *     has not given it a size yet), -EBADF, -EMFILE, -ENFILE, -EROFS (POSIX: /dev/shm is mounted
  *     for reading), -ENOSPC (POSIX, with WEIR_SEGMENT_PREFAULT), -ENOMEM, -EIDRM (removed in this moment).
  * Blocking: never waits for a process.
@@ -303,9 +304,10 @@ WEIR_EXPORT int weir_segment_create_or_open(struct weir_segment **segment, struc
  *
  * segment: the handle; NULL is allowed. It and every pointer into its mappings
  * are invalid afterwards. When this was the last user of an ephemeral segment,
- * the kernel frees it, and weir takes its name and its semaphores away. A last user who may not (another user than the
- * maker, or one that has changed its uid since, as by setuid()), or who has no descriptor left for it, leaves
- * both until a process of the maker's user collects (weir_collect(), or its next create).
+ * the kernel frees it, and weir takes its name and its semaphores away. A last user who may not
+ * (another user than the maker, or one that has changed its uid since, as by setuid()), or who has no
+ * descriptor left for it, leaves both until a process of the maker's user collects (weir_collect(), or
+ * its next create).
  *
  * Never fails and leaves errno and weir_last_error() as they were.
  * Blocking: never. Threads: the last use of the handle. Fork: a child that
@@ -326,8 +328,8 @@ WEIR_EXPORT void *weir_segment_data(const struct weir_segment *segment);
 /*
  * weir_segment_size() - how many bytes the user has
  *
- * Returns: bytes, as given to create; of a memfd of huge pages rounded up to whole ones; of what others have made, as
- *     many as there were at the open. Never changes and never read from the shared memory.
+ * Returns: bytes, as given to create; of a memfd of huge pages rounded up to whole ones; of what
+ *     others have made, as many as there were at the open. Never changes and never read from the shared memory.
  * Threads: any. Signals: async-signal-safe.
  */
 WEIR_EXPORT uint64_t weir_segment_size(const struct weir_segment *segment);
@@ -343,7 +345,8 @@ WEIR_EXPORT uint64_t weir_segment_size(const struct weir_segment *segment);
  * Errors: -EINVAL (address unaligned or taken, flags), -EACCES (read-write on
  *     what may only be read), -EIDRM (System V: this thread is in another IPC
  *     namespace), -ENOMEM, -EPERM (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK).
- * Blocking: never waits for a process; prefaulting takes time. Threads: any. Fork: inherited. Signals: not safe.
+ * Blocking: never waits for a process; prefaulting takes time. Threads: any. Fork: inherited. Signals:
+ *     not safe.
  * Source: shmat(2), mmap(2).
  */
 WEIR_EXPORT int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t flags,
@@ -424,10 +427,10 @@ WEIR_EXPORT int weir_segment_lookup(struct weir_ref ref, struct weir_segment_sta
  *
  * Returns: 0. Errors: -ENOENT, -EPERM, -EACCES, -EINVAL,
  *     -EUCLEAN (a directory stands there, with what weir did not make in it),
- *     -EPROTONOSUPPORT (the record under the name is of another layout: remove it with that weir, or move it away),
- *     -EOPNOTSUPP (a memfd has no name), -EPROTO (in /dev/shm, something else than a segment), -ENAMETOOLONG, -ENOTDIR,
- *     -ELOOP (the run directory's path, or ftok's, is none), -ENOSYS (by name: no /proc), -EMFILE, -ENFILE, -EROFS, those of
- *     weir_ftok().
+ *     -EPROTONOSUPPORT (the record under the name is of another layout: remove it with that weir, or
+ *     move it away), -EOPNOTSUPP (a memfd has no name), -EPROTO (in /dev/shm, something else than a
+ *     segment), -ENAMETOOLONG, -ENOTDIR, -ELOOP (the run directory's path, or ftok's, is none),
+ *     -ENOSYS (by name: no /proc), -EMFILE, -ENFILE, -EROFS, those of weir_ftok().
  * Blocking: never. Threads: any. Signals: not safe. Source: shmctl(2) IPC_RMID,
  *     shm_unlink(3).
  */

@@ -128,8 +128,9 @@ WEIR_EXPORT int weir_semaphore_value(const struct weir_semaphore *semaphore);
  * semaphore: memory that may be one, with whatever there is in it; may be mapped for reading only.
  *
  * As weir_mutex_check(), and it can tell less: every number is a value. What has something in the
- * last 8 bytes, or 2,147,483,648 or more in the second 4, is none; all else is one, whoever has written it. Who puts a semaphore where others may have put something
- * else had better lay a struct weir_once beside it, and ask weir_once_check() too. Nothing is written.
+ * last 8 bytes, or 2,147,483,648 or more in the second 4, is none; all else is one, whoever has
+ * written it. Who puts a semaphore where others may have put something else had better lay a struct
+ * weir_once beside it, and ask weir_once_check() too. Nothing is written.
  *
  * Returns: 0: it can be one.
  * Errors: -EUCLEAN (it cannot: the sentence says why), -EINVAL (NULL, not aligned to 4).

@@ -113,16 +113,16 @@ struct weir_semset_stat {
  * weir_semset_create() - make a set with its first values
  *
  * set: receives the handle; untouched on failure. ref: what it is called; not
- * an id. count: 1 to SEMMSL, and 65,535 at most; by ftok or key, without WEIR_SEMSET_PLAIN, one less than either.
- * values: count first values of 0 to WEIR_SEM_VALUE_MAX, or NULL for all 0.
+ * an id. count: 1 to SEMMSL, and 65,535 at most; by ftok or key, without WEIR_SEMSET_PLAIN, one less
+ * than either. values: count first values of 0 to WEIR_SEM_VALUE_MAX, or NULL for all 0.
  * options: may be NULL.
  *
  * Returns: 0.
- * Errors: -EEXIST, -EINVAL (name, key, count, mode, options, another kind of reference), -ERANGE (a value above 32,767),
- *     -E2BIG (count too large), -ENOSPC (SEMMNI sets or SEMMNS semaphores in
+ * Errors: -EEXIST, -EINVAL (name, key, count, mode, options, another kind of reference), -ERANGE (a
+ *     value above 32,767), -E2BIG (count too large), -ENOSPC (SEMMNI sets or SEMMNS semaphores in
  *     use), -EACCES, -ENOMEM, -EIDRM (removed while it was made), -EBUSY, -ENOSYS (by name: no /proc), -ENFILE,
- *     -EPROTONOSUPPORT (by name: a record of another layout), those of weir_segment_create() for the run directory
- *     and of weir_ftok().
+ *     -EPROTONOSUPPORT (by name: a record of another layout), those of weir_segment_create() for the
+ *     run directory and of weir_ftok().
  * Blocking: never waits for a process. Fork: the child may use the handle.
  * Source: semget(2), semctl(2); W. R. Stevens, UNIX Network Programming 2, 11.
  */
@@ -136,16 +136,17 @@ WEIR_EXPORT int weir_semset_create(struct weir_semset **set, struct weir_ref ref
  * count: how many the caller needs; 0: whatever it has.
  *
  * Returns: 0.
- * Errors: -ENOENT, -EINVAL (fewer than count; name, key, options, a private set), -EACCES (a set that weir has made by
- *     ftok or key: who may not read it cannot open it either, nor, while its values are set, who may not
- *     alter it; any other opens, and its operations are -EACCES), -EPERM (the trust
- *     policy refuses its creator or owner; by name also what is said there of records), -EPROTO (the name is of another kind, or no set of weir's is under the
- *     key: try WEIR_SEMSET_PLAIN), -ETIMEDOUT (by key: its creator has not set
- *     the values by the deadline), -ENOTRECOVERABLE (by key: its creator died
- *     before it set them, or has not begun to by the deadline; create_or_open takes over), -EIDRM, -ENOMEM, -ENAMETOOLONG,
- *     -EUCLEAN (by name: its record is corrupt, or the set is of another size), -EPROTONOSUPPORT (by name: a record of
- *     another layout), -EMFILE, -ENFILE, -ENOSYS (by name: no /proc), those of weir_segment_open() for the run directory
- *     and of weir_ftok().
+ * Errors: -ENOENT, -EINVAL (fewer than count; name, key, options, a private set), -EACCES (a set that
+ *     weir has made by ftok or key: who may not read it cannot open it either, nor, while its values
+ *     are set, who may not alter it; any other opens, and its operations are -EACCES), -EPERM (the trust
+ *     policy refuses its creator or owner; by name also what is said there of records), -EPROTO (the
+ *     name is of another kind, or no set of weir's is under the key: try WEIR_SEMSET_PLAIN),
+ *     -ETIMEDOUT (by key: its creator has not set the values by the deadline), -ENOTRECOVERABLE (by
+ *     key: its creator died before it set them, or has not begun to by the deadline; create_or_open
+ *     takes over), -EIDRM, -ENOMEM, -ENAMETOOLONG, -EUCLEAN (by name: its record is corrupt, or the
+ *     set is of another size), -EPROTONOSUPPORT (by name: a record of another layout), -EMFILE,
+ *     -ENFILE, -ENOSYS (by name: no /proc), those of weir_segment_open() for the run directory and of
+ *     weir_ftok().
  * Blocking: by key, until the deadline of options at most. Fork: may be used.
  */
 WEIR_EXPORT int weir_semset_open(struct weir_semset **set, struct weir_ref ref, uint32_t count,
@@ -154,14 +155,14 @@ WEIR_EXPORT int weir_semset_open(struct weir_semset **set, struct weir_ref ref, 
 /*
  * weir_semset_create_or_open() - open it, or make it if it is not there
  *
- * ref: not an id. count: 1 or more. Exactly one of several callers sets the values, also when one dies meanwhile;
- * but see WEIR_SEMSET_PLAIN.
+ * ref: not an id. count: 1 or more. Exactly one of several callers sets the values, also when one dies
+ * meanwhile; but see WEIR_SEMSET_PLAIN.
  *
  * That it is there, or that its creator has died, is no error.
  *
  * Returns: WEIR_CREATED (1) for the one who set the values, else 0.
- * Errors: -ENOENT (only ftok's file, or the directory above the one that WEIR_DIR names), -EIDRM (removed again and
- *     again), and those of weir_semset_create() and weir_semset_open().
+ * Errors: -ENOENT (only ftok's file, or the directory above the one that WEIR_DIR names), -EIDRM
+ *     (removed again and again), and those of weir_semset_create() and weir_semset_open().
  * Blocking: as weir_semset_open(). Fork: may be used.
  */
 WEIR_EXPORT int weir_semset_create_or_open(struct weir_semset **set, struct weir_ref ref,
@@ -182,9 +183,9 @@ WEIR_EXPORT void weir_semset_close(struct weir_semset *set);
  * ref: what it is called; not weir_private(). Every waiter returns -EIDRM.
  *
  * Returns: 0.
- * Errors: -ENOENT, -EPERM (neither its owner, nor its creator, nor root), -EINVAL, -EPROTO (the name is of something
- *     else), -ENAMETOOLONG, -EACCES, -EROFS, -EUCLEAN, -EPROTONOSUPPORT (by name: a record of another layout), -EMFILE,
- *     -ENFILE, -ENOSYS (by name: no /proc), those of weir_ftok().
+ * Errors: -ENOENT, -EPERM (neither its owner, nor its creator, nor root), -EINVAL, -EPROTO (the name
+ *     is of something else), -ENAMETOOLONG, -EACCES, -EROFS, -EUCLEAN, -EPROTONOSUPPORT (by name: a
+ *     record of another layout), -EMFILE, -ENFILE, -ENOSYS (by name: no /proc), those of weir_ftok().
  * Blocking: never. Source: semctl(2) IPC_RMID.
  */
 WEIR_EXPORT int weir_semset_remove(struct weir_ref ref);

@@ -60,9 +60,9 @@ WEIR_EXPORT void weir_subscriber_close(struct weir_subscriber *subscriber);
  * WEIR_NEVER waits for ever, 0 not at all.
  *
  * Returns: 0, also when it has ended since, or was killed: the next take tells that; else
- *     -EAGAIN, -ETIMEDOUT, -EINTR, -ECHILD, -ENOMEM, -EMFILE, -ENFILE (no room for a publisher's ring: at once, whatever
- *     the deadline), -EXDEV, -EUCLEAN (as a take), and what weir_subscriber_take_until() gives once of a
- *     publisher. Blocking: see deadline_ns.
+ *     -EAGAIN, -ETIMEDOUT, -EINTR, -ECHILD, -ENOMEM, -EMFILE, -ENFILE (no room for a publisher's ring:
+ *     at once, whatever the deadline), -EXDEV, -EUCLEAN (as a take), and what
+ *     weir_subscriber_take_until() gives once of a publisher. Blocking: see deadline_ns.
  */
 WEIR_EXPORT int weir_subscriber_wait_publisher(struct weir_subscriber *subscriber,
                                                int64_t deadline_ns);
@@ -100,9 +100,9 @@ WEIR_EXPORT int weir_subscriber_publishers(const struct weir_subscriber *subscri
  *     (WEIR_HOLDS_MAX are held), -ECHILD, -EUCLEAN (nothing is there, and another one has this
  *     subscriber's place: see <weir/channel.h>; each time), -ENOMEM (no room to attach the ring of a
  *     publisher, which waits for us until there is: told at once, and then by each call that finds
- *     nothing else, if it is not to wait, or has waited 200 ms; the others are read on), -EMFILE, -ENFILE (likewise: no
- *     descriptor to ask who it is), -EXDEV (a publisher has come, and the calling thread is in another IPC namespace: each
- *     time); and, once for each publisher, which is
+ *     nothing else, if it is not to wait, or has waited 200 ms; the others are read on), -EMFILE,
+ *     -ENFILE (likewise: no descriptor to ask who it is), -EXDEV (a publisher has come, and the
+ *     calling thread is in another IPC namespace: each time); and, once for each publisher, which is
  *     left alone from then on: -EUCLEAN (it writes nonsense; or it could not know of us, and has
  *     overwritten what was to be read), -EPROTO (what it shows is no lane), -EPERM or
  *     -EACCES (one of us is not to be trusted by the other, or not to be attached: see "Strangers"
@@ -193,8 +193,9 @@ WEIR_EXPORT int weir_subscriber_release_many(struct weir_subscriber *subscriber,
  * deadline 0 attaches its ring, or leaves it, and may say -EAGAIN. After a take that says -EAGAIN
  * it is not readable until there is something again. Do not read, write or close it; it lives
  * until weir_subscriber_close(). With it a take or receive that finds nothing, and the next one,
- * cost a few system calls; without it, none. While WEIR_HOLDS_MAX messages are held and others are there it stays
- * readable, though a take says -ENOBUFS: release some before the next poll, which would return at once.
+ * cost a few system calls; without it, none. While WEIR_HOLDS_MAX messages are held and others are
+ * there it stays readable, though a take says -ENOBUFS: release some before the next poll, which would
+ * return at once.
  *
  * Where the kernel allows it (io_uring with futex waits, Linux 6.7) whoever publishes makes
  * it readable; else a thread of the library does, which costs one more wake-up. Beside
@@ -220,9 +221,10 @@ WEIR_EXPORT int weir_subscriber_fd(struct weir_subscriber *subscriber);
  * weir_subscriber_receive_until() - copy the next message out and release it
  *
  * data, capacity_bytes: where it goes. message: receives what it is, may be NULL;
- * message->data is data. It needs no hold: it goes on where WEIR_HOLDS_MAX are held. Where each message that is there is
- * overwritten while it is copied, which its publisher does to a lossy subscriber and to one behind options.lag_max_bytes,
- * it ends at the deadline as if there were none, and without one goes on until one is whole.
+ * message->data is data. It needs no hold: it goes on where WEIR_HOLDS_MAX are held. Where each
+ * message that is there is overwritten while it is copied, which its publisher does to a lossy
+ * subscriber and to one behind options.lag_max_bytes, it ends at the deadline as if there were none,
+ * and without one goes on until one is whole.
  *
  * Returns: 0; -EMSGSIZE (it does not fit: message->size_bytes says what is needed,
  *     and it stays the next one); else as weir_subscriber_take_until(), but never -ENOBUFS.

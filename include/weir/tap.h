@@ -45,8 +45,8 @@ struct weir_tap_options {
  * tap: receives the handle. name: of the channel, see weir_name_check(); it must be there.
  * options: NULL, or WEIR_TAP_OPTIONS changed.
  *
- * Returns: 0; -EPROTO (the name is of something else), -EPROTONOSUPPORT (a channel of another layout), -EUCLEAN (its
- *     directory cannot be true), -EINVAL (options), -ENOMEM, and those of weir_segment_open().
+ * Returns: 0; -EPROTO (the name is of something else), -EPROTONOSUPPORT (a channel of another layout),
+ *     -EUCLEAN (its directory cannot be true), -EINVAL (options), -ENOMEM, and those of weir_segment_open().
  * Blocking: never waits for a process. Threads: any. Signals: not safe. Fork: a child opens its own.
  */
 WEIR_EXPORT int weir_tap_open(struct weir_tap **tap, const char *name,
@@ -57,21 +57,21 @@ WEIR_EXPORT int weir_tap_open(struct weir_tap **tap, const char *name,
  *
  * data, capacity_bytes: where to; what stands there after a call that does not give 0 is undefined. message:
  * receives what is known of it, or NULL; message->data is data; message->missed says how
- * many of its publisher's messages were overwritten since the one before, and with -EMSGSIZE says it of a message
- * that will say it again; message->session is a
+ * many of its publisher's messages were overwritten since the one before, and with -EMSGSIZE says it
+ * of a message that will say it again; message->session is a
  * number for each publisher. deadline_ns: as weir_subscriber_take_until(); 0 looks once.
  *
  * Returns: 0; -EAGAIN (nothing is there), -ETIMEDOUT, -EINTR; -EMSGSIZE (message->size_bytes is
  *     above capacity_bytes; it stays the next one, as long as nobody overwrites it); -ECHILD; -ENOMEM
  *     (no room to attach a publisher's ring: told at once, and then by each call that finds nothing else,
- *     if it is not to wait, or has waited 200 ms; the others are read on); -EXDEV (a publisher has come, and the calling
- *     thread is in another IPC namespace than the tap's open: each time); and,
+ *     if it is not to wait, or has waited 200 ms; the others are read on); -EXDEV (a publisher has
+ *     come, and the calling thread is in another IPC namespace than the tap's open: each time); and,
  *     once for each publisher, which is left alone from then on: -EUCLEAN (it writes nonsense),
  *     -EPROTO (what it shows is no lane), -EACCES or -EPERM (its memory may not be read: see mode in
  *     struct weir_channel_options). That publishers end, are killed, or come is not told.
  * Blocking: until a message or the deadline. Nobody wakes a tap: it looks after 0.5 ms, and then after twice as
- *     long each time, to 8 ms. So one that has nothing to read wakes 125 times a second, and took 2 ms of a core's
- *     time a second.
+ *     long each time, to 8 ms. So one that has nothing to read wakes 125 times a second, and took 2 ms
+ *     of a core's time a second.
  * Threads: one at a time. Signals: not safe.
  */
 WEIR_EXPORT int weir_tap_receive_until(struct weir_tap *tap, void *data, size_t capacity_bytes,

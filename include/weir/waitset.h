@@ -197,9 +197,9 @@ WEIR_EXPORT int weir_wait_set_add_fd(struct weir_wait_set *set, int fd, uint32_t
 /*
  * weir_wait_set_add_timer() - wait for a time
  *
- * first_ns: when, as weir_deadline_ns() gives it; what is past, be it 0, expires at once. interval_ns: from then on again
- * and again, also those that are past: from now on is weir_deadline_ns(interval_ns) as first_ns; 0: once, and its item is
- * gone when that is told. token: comes back with each event.
+ * first_ns: when, as weir_deadline_ns() gives it; what is past, be it 0, expires at once. interval_ns:
+ * from then on again and again, also those that are past: from now on is weir_deadline_ns(interval_ns)
+ * as first_ns; 0: once, and its item is gone when that is told. token: comes back with each event.
  *
  * Returns: as weir_wait_set_add_subscriber(). Errors: also -EINVAL (negative, or never), -EMFILE.
  */
@@ -210,8 +210,8 @@ WEIR_EXPORT int weir_wait_set_add_timer(struct weir_wait_set *set, int64_t first
  * weir_wait_set_add_death() - wait for the end of a process
  *
  * identity, uid: as weir_life() takes them. token: comes with the event, once: the item is gone
- * with it. It comes at once where the kernel shows the process's pid here and there is a descriptor to be had for it;
- * else, or when it has executed another program, within a fifth of a second of its end.
+ * with it. It comes at once where the kernel shows the process's pid here and there is a descriptor to
+ * be had for it; else, or when it has executed another program, within a fifth of a second of its end.
  *
  * Returns: as weir_wait_set_add_subscriber(); also for one that is dead already.
  * Errors: also -EPERM (the kernel does not tell this thread whether it lives).
@@ -234,9 +234,9 @@ WEIR_EXPORT int weir_wait_set_add_death(struct weir_wait_set *set, uint64_t iden
  * was killed within a fifth of a second, or sooner, when another notices.
  *
  * Returns: as weir_wait_set_add_subscriber(). Errors: also -EINVAL (roles; options; the channel was
- *     made for other numbers, another delivery, or not to stay), -EPROTOTYPE (it is for another type), -EPROTO (the
- *     name is of something else), -EPROTONOSUPPORT (a channel of another layout), -EUCLEAN (its directory cannot be
- *     true), and those of weir_segment_create_or_open().
+ *     made for other numbers, another delivery, or not to stay), -EPROTOTYPE (it is for another type),
+ *     -EPROTO (the name is of something else), -EPROTONOSUPPORT (a channel of another layout),
+ *     -EUCLEAN (its directory cannot be true), and those of weir_segment_create_or_open().
  * Blocking: never waits for a process.
  */
 WEIR_EXPORT int weir_wait_set_add_members(struct weir_wait_set *set, const char *name,
@@ -256,15 +256,17 @@ WEIR_EXPORT int weir_wait_set_remove(struct weir_wait_set *set, uint32_t item);
 /*
  * weir_wait_set_wait_until() - wait until something is ready
  *
- * events: receives up to count of them, one an item; count: 1 to 2,147,483,647. What else is ready the next wait
- * tells. deadline_ns: as
+ * events: receives up to count of them, one an item; count: 1 to 2,147,483,647. What else is ready the
+ * next wait tells. deadline_ns: as
  * weir_deadline_ns() gives it; WEIR_NEVER waits for ever, 0 not at all.
  *
  * Returns: how many, 1 to count.
  * Errors: -EAGAIN (nothing is ready, deadline_ns 0), -ETIMEDOUT, -EINTR (a handler ran while it
- *     slept, and nothing is ready; one that runs while it spins, or in the moment between two sleeps, is not noticed: have
- *     a signalfd(2) or a pipe in the set, give a deadline, or use weir_wait_set_fd() and ppoll(2)), -EINVAL (an argument; or poll(2) refuses, since RLIMIT_NOFILE is 0 by now), -ECHILD. That nobody can be had to wake the set, for
- *     want of threads or memory, is no error: see "Cost" above.
+ *     slept, and nothing is ready; one that runs while it spins, or in the moment between two sleeps,
+ *     is not noticed: have a signalfd(2) or a pipe in the set, give a deadline, or use
+ *     weir_wait_set_fd() and ppoll(2)), -EINVAL (an argument; or poll(2) refuses, since RLIMIT_NOFILE
+ *     is 0 by now), -ECHILD. That nobody can be had to wake the set, for want of threads or memory, is
+ *     no error: see "Cost" above.
  * Blocking: until something is ready or the deadline. An empty set waits as well. Threads: see above.
  * Cancellation: it is a cancellation point. Who is cancelled there (deferred, as threads are unless they say
  *     otherwise) leaves a set that another thread may wait with, or close; a descriptor of the process may stay
@@ -281,8 +283,9 @@ WEIR_EXPORT int weir_wait_set_wait_until(struct weir_wait_set *set, struct weir_
  * meanwhile; before the first wait it is readable. So: poll it, wait with deadline 0 until that
  * says -EAGAIN, poll again. It is also readable for nothing: five times a second while there are
  * channels, deaths or members in the set, for that wait to ask for the dead; once a millisecond where
- * nobody can be had to wake it (see "Cost" above); and when the thread that waited last has ended. Do not read, write or close it; it lives until weir_wait_set_close(). With it a wait
- * that finds nothing costs a few system calls.
+ * nobody can be had to wake it (see "Cost" above); and when the thread that waited last has ended. Do
+ * not read, write or close it; it lives until weir_wait_set_close(). With it a wait that finds nothing
+ * costs a few system calls.
  *
  * Returns: the descriptor, the same at each call; -ECHILD. Blocking: never. Fork: the child has the
  *     descriptor, of which it is to make no use.

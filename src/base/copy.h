@@ -99,8 +99,9 @@ weir__copy_wide(unsigned char *to, const unsigned char *from, size_t size)
 
 /*
  * Asks for lines that are to be written next, and are another core's, all at once: one for each 64
- * of the first WEIR__AHEAD_MAX bytes, so that the last line may be left to its stores. Stores ask for them in their order, as far as the store buffer reaches, and
- * behind all that stands in it from before. What is smaller than WEIR__AHEAD_MIN gains nothing by it.
+ * of the first WEIR__AHEAD_MAX bytes, so that the last line may be left to its stores. Stores ask for
+ * them in their order, as far as the store buffer reaches, and behind all that stands in it from
+ * before. What is smaller than WEIR__AHEAD_MIN gains nothing by it.
  */
 static inline void weir__want_lines(unsigned char *at, size_t size)
 {

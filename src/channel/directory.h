@@ -57,8 +57,8 @@ struct weir__directory {
 /*
  * Opens the channel's directory, or makes it as is asked; with the default number of slots of a
  * role that is 0. -EINVAL with both numbers when it has others, -EPROTOTYPE with both types; -EPROTO,
- * -EPROTONOSUPPORT, -EUCLEAN; and those of weir_segment_create_or_open(). beside, or NULL: what the caller needs if the
- * directory is made.
+ * -EPROTONOSUPPORT, -EUCLEAN; and those of weir_segment_create_or_open(). beside, or NULL: what the
+ * caller needs if the directory is made.
  */
 int weir__directory_open(struct weir__directory *directory, const char *name,
                          const struct weir__terms *asked,
