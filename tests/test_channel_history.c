@@ -198,6 +198,44 @@ static void test_long_messages(void **state)
     weir_publisher_close(publisher);
 }
 
+/*
+ * Records of so many bytes, header included, of which so much of the ring is kept; a pad is in it. One
+ * who has read all leaves room for all that is reserved.
+ */
+static void expect_kept(uint64_t record, uint64_t kept)
+{
+    static const unsigned char bytes[RING / 4];
+    struct weir_publisher *publisher = lossy_publisher(RING, 0);
+    struct weir_subscriber *first = lossy_open(WEIR_DELIVERY_RELIABLE, WEIR_START_NOW, 0);
+    struct weir_message message;
+    for (uint64_t sent = 1; sent <= 100; sent++) {
+        assert_result(weir_publisher_send_until(publisher, bytes, record - 8, 0, NOW), 0);
+        assert_result(weir_subscriber_take_until(first, &message, NOW), 0);
+        assert_result(weir_subscriber_release(first, &message), 0);
+        struct weir_subscriber *subscriber =
+            lossy_open(WEIR_DELIVERY_RELIABLE, WEIR_START_OLDEST, 0);
+        assert_result(weir_subscriber_take_until(subscriber, &message, NOW), 0);
+        assert_true(message.sequence == 0 ||
+                    (sent - message.sequence) * record + RING % record >= kept);
+        weir_subscriber_close(subscriber);
+    }
+    weir_subscriber_close(first);
+    weir_publisher_close(publisher);
+}
+
+/* What is reserved ahead of long messages, of which two are just more than a stride, leaves what is promised. */
+static void test_of_two_that_are_a_stride(void **state)
+{
+    (void)state;
+    expect_kept(RING / 16 - 8, RING / 4 * 3);
+    expect_kept(RING / 16, RING / 4 * 3);
+    expect_kept(RING / 16 + 8, RING - 4 * (RING / 16 + 8) - 8);
+    expect_kept(RING / 16 + RING / 256, RING / 8 * 5);
+    expect_kept(RING / 16 + RING / 128, RING / 8 * 5);
+    expect_kept(RING / 8, RING / 8 * 5);
+    expect_kept(RING / 8 + 8, RING - 3 * (RING / 8 + 8));
+}
+
 /* Whether a message has the bytes that it was sent with: all are its number. */
 static void expect_number(const struct weir_message *message, uint64_t number)
 {
@@ -350,6 +388,7 @@ int main(void)
         CROWD_TEST(test_in_a_batch),
         CROWD_TEST(test_of_each_publisher),
         CROWD_TEST(test_long_messages),
+        CROWD_TEST(test_of_two_that_are_a_stride),
         CROWD_TEST(test_joiners_beside_a_stream),
         CROWD_TEST(test_of_the_dead),
     };

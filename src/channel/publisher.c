@@ -202,7 +202,7 @@ static int make_room(struct weir_publisher *publisher, uint64_t bytes, int64_t d
     uint64_t place = weir__publisher_find_place(publisher, bytes);
     uint64_t wanted = place + bytes + WEIR__RECORD_HEADER_BYTES;
     if (wanted > publisher->limit ||
-        (wanted > publisher->reserved && !weir__publisher_reserve(publisher, wanted))) {
+        (wanted > publisher->reserved && !weir__publisher_reserve(publisher, wanted, bytes))) {
         weir__publisher_commit_batch(publisher); /* a look must find nothing held back */
         int result = weir__publisher_wait_room(publisher, bytes, deadline_ns);
         if (result != 0)

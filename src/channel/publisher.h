@@ -171,10 +171,26 @@ int weir__publisher_make_ready(struct weir_publisher *publisher, uint64_t length
 void weir__publisher_put_pad(struct weir_publisher *publisher);
 
 /*
- * Room that is known becomes ours to overwrite: to wanted, which is limit at most, and to the end
- * of a stride beyond. false: somebody has come since the last look, and a look must come first.
+ * How far beyond tail is reserved at once: an eighth of the ring. Or two records of so many bytes,
+ * where that is just too little for both, as for 64 KiB, each with a header, in 1 MiB: else each
+ * of them would be reserved by itself.
  */
-bool weir__publisher_reserve(struct weir_publisher *publisher, uint64_t wanted);
+static inline uint64_t weir__publisher_stride(const struct weir_publisher *publisher,
+                                              uint64_t record_bytes)
+{
+    uint64_t eighth = publisher->capacity / WEIR__STRIDE_SHARE;
+    uint64_t both = 2 * record_bytes;
+    bool is_just_more = both > eighth && both - eighth <= eighth / 16;
+    return is_just_more ? both + WEIR__RECORD_HEADER_BYTES : eighth;
+}
+
+/*
+ * Room that is known becomes ours to overwrite: to wanted, which is limit at most, and to the end
+ * of a stride of such records. false: somebody has come since the last look, and a look must come
+ * first.
+ */
+bool weir__publisher_reserve(struct weir_publisher *publisher, uint64_t wanted,
+                             uint64_t record_bytes);
 
 /*
  * The same in two halves, of a look, with its full fence between. announce() stores, before the fence,

@@ -116,7 +116,7 @@ static int find_limit(struct weir_publisher *publisher)
  */
 static uint64_t look_ahead(const struct weir_publisher *publisher)
 {
-    uint64_t stride = publisher->tail + publisher->capacity / WEIR__STRIDE_SHARE;
+    uint64_t stride = publisher->tail + weir__publisher_stride(publisher, publisher->need_bytes);
     uint64_t most = publisher->tail + publisher->capacity / 2 + WEIR__RECORD_HEADER_BYTES;
     if (publisher->wanted <= publisher->reserved)
         return publisher->reserved;

@@ -175,7 +175,7 @@ static void reserve_more(struct weir_publisher *publisher, uint64_t bytes, size_
     if (count < publisher->capacity / bytes &&
         publisher->tail + count * bytes + WEIR__RECORD_HEADER_BYTES < wanted)
         wanted = publisher->tail + count * bytes + WEIR__RECORD_HEADER_BYTES;
-    if (wanted > publisher->reserved && weir__publisher_reserve(publisher, wanted))
+    if (wanted > publisher->reserved && weir__publisher_reserve(publisher, wanted, bytes))
         weir__publisher_set_stop(publisher);
 }
 

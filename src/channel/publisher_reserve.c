@@ -56,10 +56,11 @@ void weir__publisher_settle(struct weir_publisher *publisher, uint64_t reserved)
     put_mark(publisher, publisher->reserved);
 }
 
-bool weir__publisher_reserve(struct weir_publisher *publisher, uint64_t wanted)
+bool weir__publisher_reserve(struct weir_publisher *publisher, uint64_t wanted,
+                             uint64_t record_bytes)
 {
     uint64_t before = publisher->reserved;
-    uint64_t reserved = publisher->tail + publisher->capacity / WEIR__STRIDE_SHARE;
+    uint64_t reserved = publisher->tail + weir__publisher_stride(publisher, record_bytes);
     if (reserved < wanted)
         reserved = wanted;
     if (reserved > publisher->limit)

@@ -62,7 +62,8 @@ static bool has_room(struct weir_publisher *publisher)
 {
     uint64_t wanted = publisher->wanted;
     return wanted <= publisher->limit &&
-           (wanted <= publisher->reserved || weir__publisher_reserve(publisher, wanted));
+           (wanted <= publisher->reserved ||
+            weir__publisher_reserve(publisher, wanted, publisher->need_bytes));
 }
 
 /* A look; then, as often as it takes, a wait and a look. */

@@ -13,10 +13,13 @@
  * back: a look around is as seldom for small messages as for large ones, once in so many bytes. While
  * somebody who has come is to be tried again, which only a look does, or something is held, which is to be
  * announced before it is far behind, it is once in so many messages, and in such a part of the ring.
+ * Else at a few messages, too, of those that are longer, if a quarter of the ring has room for them: who
+ * looks around begins to read later, and the publisher, a ring ahead, is the slower for it.
  */
 #define TURN_ALONE_MESSAGES 64
 #define TURN_ALONE_BYTES 65536
 #define TURN_ALONE_SHARE 8
+#define TURN_ALONE_LONG 4
 
 static bool is_looked_for(const struct weir_subscriber *subscriber)
 {
@@ -33,10 +36,12 @@ static inline uint64_t within(uint64_t least, uint64_t value, uint64_t most)
 static uint64_t turn_alone(const struct weir_subscriber *subscriber, const struct weir__lane *lane,
                            uint64_t record_bytes)
 {
-    uint64_t most = within(0, TURN_ALONE_BYTES, lane->ring.capacity / TURN_ALONE_SHARE);
-    uint64_t wanted =
-        is_looked_for(subscriber) ? TURN_ALONE_MESSAGES * record_bytes : TURN_ALONE_BYTES;
-    return within(WEIR__TURN_BYTES, wanted, most);
+    uint64_t capacity = lane->ring.capacity, few = TURN_ALONE_LONG * record_bytes;
+    uint64_t bytes = within(WEIR__TURN_BYTES, TURN_ALONE_BYTES, capacity / TURN_ALONE_SHARE);
+    if (is_looked_for(subscriber))
+        return within(WEIR__TURN_BYTES, TURN_ALONE_MESSAGES * record_bytes, bytes);
+    bool is_room = few <= capacity / 4 + TURN_ALONE_LONG * WEIR__RECORD_HEADER_BYTES;
+    return is_room && few > bytes ? few : bytes;
 }
 
 /* From the message that has this header on, all of which is in it. */
