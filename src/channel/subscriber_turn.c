@@ -13,8 +13,8 @@
  * back: a look around is as seldom for small messages as for large ones, once in so many bytes. While
  * somebody who has come is to be tried again, which only a look does, or something is held, which is to be
  * announced before it is far behind, it is once in so many messages, and in such a part of the ring.
- * Else at a few messages, too, of those that are longer, if a quarter of the ring has room for them: who
- * looks around begins to read later, and the publisher, a ring ahead, is the slower for it.
+ * Else at a few messages, too, of up to 64 KiB, if a quarter of the ring has room for them: who looks
+ * around begins to read later, and the publisher, which writes the next one by then, is the slower for it.
  */
 #define TURN_ALONE_MESSAGES 64
 #define TURN_ALONE_BYTES 65536
@@ -40,7 +40,8 @@ static uint64_t turn_alone(const struct weir_subscriber *subscriber, const struc
     uint64_t bytes = within(WEIR__TURN_BYTES, TURN_ALONE_BYTES, capacity / TURN_ALONE_SHARE);
     if (is_looked_for(subscriber))
         return within(WEIR__TURN_BYTES, TURN_ALONE_MESSAGES * record_bytes, bytes);
-    bool is_room = few <= capacity / 4 + TURN_ALONE_LONG * WEIR__RECORD_HEADER_BYTES;
+    uint64_t room = within(0, TURN_ALONE_LONG * TURN_ALONE_BYTES, capacity / 4);
+    bool is_room = few <= room + TURN_ALONE_LONG * WEIR__RECORD_HEADER_BYTES;
     return is_room && few > bytes ? few : bytes;
 }
 
