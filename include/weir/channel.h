@@ -77,7 +77,7 @@
  * ran while they slept; nothing was sent or taken then (an open batch may have been
  * committed, to make room). A handler that runs while a call spins is not noticed, nor one that runs
  * in the moment between two sleeps of a long wait (each fifth of a second): with
- * WEIR_CHANNEL_SPIN_ONLY never. So give calls that a signal is to end a deadline, or wait by a
+ * WEIR_CHANNEL_SPIN_ONLY never, but in its naps. So give calls that a signal is to end a deadline, or wait by a
  * descriptor and ppoll(2), which takes the mask. Nor need pthread_cancel() end a call that sleeps (take,
  * send, any wait of a channel): it does so on a word in shared memory, which is no cancellation point.
  *

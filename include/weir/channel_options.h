@@ -13,7 +13,9 @@
 #include <weir/ref.h>
 
 enum weir_channel_flags {
-    WEIR_CHANNEL_SPIN_ONLY = 1 << 0,  /* never sleep: a core spins while it waits */
+    /* Never sleep: a core spins while it waits. But for naps of a ms, where it looks in vain again and
+     * again: as long as another one stands halfway into the channel, or out of it. */
+    WEIR_CHANNEL_SPIN_ONLY = 1 << 0,
     WEIR_CHANNEL_SLEEP_ONLY = 1 << 1, /* never spin */
     WEIR_CHANNEL_PERSISTENT = 1 << 2, /* the channel stays: see "Lifetime" in <weir/channel.h> */
     WEIR_CHANNEL_SET_GID = 1 << 3,    /* what this side creates is given to options.gid */

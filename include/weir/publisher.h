@@ -251,14 +251,16 @@ WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int6
  * weir_publisher_fd() - a descriptor for poll, epoll and event loops
  *
  * What is refused for now (-EAGAIN, and -ETIMEDOUT and -EINTR alike) is what it stands for:
- * after a send, loan, wait_subscribers or wait_taken that was refused, it is readable
- * (POLLIN) exactly while the same call would not wait: there is room for a message of that
+ * after a send, loan, wait_subscribers or wait_taken that was refused, it becomes readable
+ * (POLLIN) as soon as the same call would not wait: there is room for a message of that
  * size, the subscribers are attached, everything is released; or nobody is there to wait for,
- * the channel has failed, or another subscriber has come, whom the next call meets. (Where subscribers
- * hold messages, each release makes it readable once, be it enough or not. Of a subscriber that was
- * killed it learns within a fifth of a second; a call with deadline 0 asks at once.) After
- * any of these calls that was not refused, and before the first, it is readable: try. So a
- * loop that has something to send tries, and polls only while it is refused.
+ * the channel has failed, or another subscriber has come, whom the next call meets. Then it stays
+ * so until the next of these calls, though that may have to wait again by then, as when a subscriber
+ * has left meanwhile. (Where subscribers hold messages, each release makes it readable once, be it
+ * enough or not. Of a subscriber that was killed it learns within a fifth of a second; a call with
+ * deadline 0 asks at once.) After any of these calls that was not refused, and before the first, it is
+ * readable: try. (One that is wrong by itself, -EINVAL or -EMSGSIZE, leaves it as it is.) So a loop
+ * that has something to send tries, and polls only while it is refused.
  *
  * Do not read, write or close it; it lives until weir_publisher_close(). With it a call
  * that is refused, and the next one, cost a few system calls, and a thread of the library

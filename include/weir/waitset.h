@@ -131,8 +131,9 @@ struct weir_wait_event {
     uint32_t
         what; /* of a descriptor: POLLIN and the like; of members: the roles that have changed */
     uint32_t reserved;
-    uint64_t expirations;             /* of a timer: since it was told of last, 1 at least */
-    uint32_t publishers, subscribers; /* of members: how many are there now */
+    uint64_t expirations; /* of a timer: since it was told of last, 1 at least */
+    /* Of members: how many are there now; 0 of a role that was not asked for. */
+    uint32_t publishers, subscribers;
 };
 
 /*
