@@ -230,8 +230,8 @@ static void test_of_two_that_are_a_stride(void **state)
     expect_kept(RING / 16 - 8, RING / 4 * 3);
     expect_kept(RING / 16, RING / 4 * 3);
     expect_kept(RING / 16 + 8, RING - 4 * (RING / 16 + 8) - 8);
-    expect_kept(RING / 16 + RING / 256, RING / 8 * 5);
-    expect_kept(RING / 16 + RING / 128, RING / 8 * 5);
+    expect_kept(RING / 16 + RING / 256, RING - 4 * (RING / 16 + RING / 256) - 8);
+    expect_kept(RING / 16 + RING / 128, RING - RING / 8 - 2 * (RING / 16 + RING / 128));
     expect_kept(RING / 8, RING / 8 * 5);
     expect_kept(RING / 8 + 8, RING - 3 * (RING / 8 + 8));
 }

@@ -26,7 +26,7 @@ struct weir_subscriber;
  * Messages that are committed from now on are received: it returns when the ring of every
  * publisher that is there is attached. With options.start those before as well: what is kept is at
  * least three quarters of the ring of each publisher that is there, if no message has more than a
- * sixteenth of it less 8 bytes; five eighths if none has more than an eighth less 8; a quarter with
+ * sixteenth of it less 8 bytes; three fifths if none has more than an eighth less 8; a quarter with
  * the longest. Batches, and calls for many, cost twice what they commit at once; what is held takes
  * its room. Of one that has gone only while its slot is not another's and somebody still has its
  * ring. Who is lossy, or not waited for, and is
