@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/sysinfo.h>
@@ -70,6 +71,46 @@ static void test_pollers_learn_of_a_death(void **state)
         result = weir_publisher_send_until(pair.publisher, "x", 1, 0, NOW);
     while (result == -EAGAIN && weir_now_ns() < until_ns);
     assert_result(result, 0);
+    weir_publisher_close(pair.publisher);
+}
+
+/* A send that succeeds leaves the sentence of the last call that failed, whatever it met on its way. */
+static void send_silently(void)
+{
+    char sentence[512];
+    int64_t until_ns = weir_now_ns() + SECOND_NS;
+    int result;
+    do {
+        assert_result(weir_publisher_send_until(pair.publisher, "x", 1, 65536, NOW), -EINVAL);
+        strcpy(sentence, weir_last_error());
+        result = weir_publisher_send_until(pair.publisher, "x", 1, 0, NOW);
+    } while (result == -EAGAIN && weir_now_ns() < until_ns);
+    assert_result(result, 0);
+    assert_string_equal(weir_last_error(), sentence);
+}
+
+static void kill_subscriber(struct companion *companion)
+{
+    assert_int_equal(kill(companion->pid, SIGKILL), 0);
+    companion_end(companion);
+}
+
+static void test_a_send_past_the_dead_says_nothing(void **state)
+{
+    struct companion companion;
+    (void)state;
+    companion_start(&companion, subscribe_until_killed, NULL);
+    companion_meet(&companion);
+    kill_subscriber(&companion); /* its page is gone, too */
+    assert_result(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
+    send_silently();
+    companion_start(&companion, subscribe_until_killed, NULL);
+    companion_meet(&companion);
+    assert_result(weir_publisher_wait_subscribers(pair.publisher, 1, weir_deadline_ns(SECOND_NS)),
+                  0);
+    kill_subscriber(&companion); /* a ring later it is asked for */
+    for (uint64_t i = 0; i < small_ring.ring_bytes / 16 + 1; i++)
+        send_silently();
     weir_publisher_close(pair.publisher);
 }
 
@@ -478,6 +519,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PAIR_TEST(test_pollers_learn_of_a_death),
+        PAIR_TEST(test_a_send_past_the_dead_says_nothing),
         PAIR_TEST(test_a_boundary_that_is_being_stored),
         PAIR_TEST(test_a_child_with_a_full_table),
         PAIR_TEST(test_a_child_with_a_descriptor),

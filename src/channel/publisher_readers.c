@@ -233,8 +233,8 @@ static int meet_in_vain(struct weir_publisher *publisher, struct weir__reader *r
     return result;
 }
 
-/* Attaches the page of one that was found, if it shows one. */
-static int meet(struct weir_publisher *publisher, uint32_t index)
+/* Attaches the page of one that was found, if it shows one: into its reader. 0: or there is none, yet. */
+static int meet_reader(struct weir_publisher *publisher, uint32_t index)
 {
     struct weir__side *side = &publisher->side;
     struct weir__reader *reader = &publisher->readers[index];
@@ -251,6 +251,17 @@ static int meet(struct weir_publisher *publisher, uint32_t index)
     *waker_at(publisher, index) =
         weir__peer_waker(side, &reader->peer, weir__page_epoch(reader->page, line));
     return 0;
+}
+
+/* A call that goes on, and succeeds, leaves no sentence. */
+static int meet(struct weir_publisher *publisher, uint32_t index)
+{
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
+    int result = meet_reader(publisher, index);
+    if (result == 0)
+        weir__error_restore(&saved);
+    return result;
 }
 
 int weir__publisher_update_readers(struct weir_publisher *publisher)

@@ -301,11 +301,23 @@ void weir__side_leave(struct weir__side *side)
 static int nap(int64_t deadline_ns)
 {
     if (deadline_ns == 0)
-        return weir__fail_plain(EAGAIN, "the other side is joining or leaving");
+        return -EAGAIN;
     if (weir_now_ns() >= deadline_ns)
-        return weir__fail_plain(ETIMEDOUT, "the other side was joining or leaving all the time");
-    return weir__nap(NAP_NS) == -EINTR ? weir__fail_plain(EINTR, "a signal arrived while waiting")
-                                       : WEIR__WAITED_SLICE;
+        return -ETIMEDOUT;
+    return weir__nap(NAP_NS) == -EINTR ? -EINTR : WEIR__WAITED_SLICE;
+}
+
+/* Why a wait, or a nap in its place, has ended without what it is for; only where the call ends with it. */
+static int tell(int result, bool is_nap)
+{
+    if (result == -EINTR)
+        return weir__fail_plain(EINTR, "a signal arrived while waiting");
+    if (result == -EAGAIN)
+        return weir__fail_plain(EAGAIN, is_nap ? "the other side is joining or leaving"
+                                               : "the other side has nothing for us yet");
+    return weir__fail_plain(ETIMEDOUT, is_nap
+                                           ? "the other side was joining or leaving all the time"
+                                           : "the other side had nothing for us by the deadline");
 }
 
 bool weir__side_has_place(const struct weir__side *side)
@@ -337,9 +349,9 @@ int weir__side_wait(struct weir__side *side, const struct weir__watch *watch, in
     }
     weir__state(&stats->waits_for, watch->waits_for);
     weir__waiter_moved(&side->waiter, watch->moved);
-    int result = side->looks < LOOKS_MAX
-                     ? weir__wait(&side->waiter, watch->is_ready, watch->argument, deadline_ns)
-                     : nap(deadline_ns);
+    bool is_nap = side->looks >= LOOKS_MAX;
+    int result = is_nap ? nap(deadline_ns)
+                        : weir__wait(&side->waiter, watch->is_ready, watch->argument, deadline_ns);
     weir__state(&stats->waits_for, WEIR__WAITS_FOR_NOTHING);
     int64_t now_ns = weir_now_ns();
     if (result == WEIR__WAITED_READY) {
@@ -354,12 +366,12 @@ int weir__side_wait(struct weir__side *side, const struct weir__watch *watch, in
     side->looks = 0;
     bool is_due = weir__slice_is_over(side->asked_ns, now_ns);
     if (result != WEIR__WAITED_SLICE && (is_last || !is_due))
-        return result;
+        return tell(result, is_nap);
     if (!is_due) /* rung for nothing, or a nap: of many others each ask costs system calls */
         return 0;
     side->asked_ns = now_ns;
     bool is_dead = watch->ask(watch->argument);
     if (is_dead && result != WEIR__WAITED_SLICE) /* one look more, not a row of them */
         side->looks = result == -EINTR ? LOOKS_INTERRUPTED : LOOKS_MAX + 1;
-    return is_dead || result == WEIR__WAITED_SLICE ? 0 : result;
+    return is_dead || result == WEIR__WAITED_SLICE ? 0 : tell(result, is_nap);
 }

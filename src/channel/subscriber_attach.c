@@ -191,10 +191,18 @@ bool weir__subscriber_has_new(const struct weir_subscriber *subscriber)
     return has_new(subscriber, false);
 }
 
+/* It is not told: a call that goes on, and succeeds, leaves no sentence. */
+static int pass_over(const struct weir__error_saved *saved)
+{
+    weir__error_restore(saved);
+    return 0;
+}
+
 /* Attaches what a slot shows, if that is new. 0; or what is to be told: then, or later, look again. */
 static int attach_slot(struct weir_subscriber *subscriber, uint32_t number, uint32_t changes,
                        bool is_idle)
 {
+    struct weir__error_saved saved;
     const struct weir__slot_shm *slot = &weir__side_others(&subscriber->side)->at[number];
     struct weir__berth *berth = &subscriber->berths[number];
     uint64_t owner = weir__slot_owner(slot), page = weir__slot_page(slot);
@@ -208,17 +216,18 @@ static int attach_slot(struct weir_subscriber *subscriber, uint32_t number, uint
         subscriber->changes_seen = changes - 1;
         return 0;
     }
+    weir__error_save(&saved);
     int result = attach_lane(subscriber, number, owner);
     if (result == 0)
         return 0;
     subscriber->changes_seen = changes - 1; /* look again, at this or at those behind it */
     bool is_refused = refuse(subscriber, number, owner, page, result);
     if (result == -EAGAIN || (is_refused && !subscriber->is_open))
-        return 0;
+        return pass_over(&saved);
     if (!weir__is_scarce(result) || !subscriber->is_open)
         return result;
     subscriber->is_scarce = true;
-    return weir__scarce_note(&berth->scarce, owner, page) && !is_idle ? 0 : result;
+    return weir__scarce_note(&berth->scarce, owner, page) && !is_idle ? pass_over(&saved) : result;
 }
 
 int weir__subscriber_attach_new(struct weir_subscriber *subscriber, bool is_idle)

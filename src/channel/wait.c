@@ -5,7 +5,6 @@
 
 #include <weir/clock.h>
 
-#include "base/error.h"
 #include "base/futex.h"
 
 /* Between two looks at the clock while spinning. */
@@ -64,11 +63,6 @@ static bool look_for_a_moment(struct weir__waiter *waiter, bool (*is_ready)(void
         return false;
     weir__yield_looked(&waiter->yield);
     return true;
-}
-
-static int late(void)
-{
-    return weir__fail_plain(ETIMEDOUT, "the other side had nothing for us by the deadline");
 }
 
 struct weir__sleep weir__sleep_announce(const struct weir__waiter *waiter)
@@ -130,7 +124,7 @@ static int sleep_once(struct weir__waiter *waiter, bool (*is_ready)(void *), voi
     /* CRASH sleep.epoch: the epoch stays; it costs a waker one ring. */
     int64_t begun_ns = weir_now_ns(), left_ns = deadline_ns - begun_ns;
     if (left_ns <= 0)
-        return late();
+        return -ETIMEDOUT;
     begin_sleep(waiter->stats);
     int result = weir__futex_wait(waiter->doorbell, bell,
                                   left_ns < WEIR__SLICE_NS ? left_ns : WEIR__SLICE_NS);
@@ -141,8 +135,7 @@ static int sleep_once(struct weir__waiter *waiter, bool (*is_ready)(void *), voi
     note_sleep(waiter, has_come, weir_now_ns() - begun_ns);
     if (has_come)
         return WEIR__WAITED_READY;
-    return result == -EINTR ? weir__fail_plain(EINTR, "a signal arrived while waiting")
-                            : WEIR__WAITED_SLICE;
+    return result == -EINTR ? -EINTR : WEIR__WAITED_SLICE;
 }
 
 int weir__wait(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
@@ -151,9 +144,9 @@ int weir__wait(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argu
     if (is_ready(argument))
         return WEIR__WAITED_READY;
     if (deadline_ns == 0)
-        return weir__fail_plain(EAGAIN, "the other side has nothing for us yet");
+        return -EAGAIN;
     if (weir_now_ns() >= deadline_ns)
-        return late();
+        return -ETIMEDOUT;
     if (waiter->stats)
         weir__count(&waiter->stats->waits);
     if (look_for_a_moment(waiter, is_ready, argument, deadline_ns))

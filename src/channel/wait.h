@@ -92,7 +92,7 @@ void weir__sleep_ask_for_fences(const struct weir__waiter *waiter);
 /*
  * Waits until is_ready(argument), which must be cheap and change nothing that others see.
  * deadline_ns: 0 looks once. Returns enum weir__waited, -EAGAIN (deadline_ns 0),
- * -ETIMEDOUT or -EINTR.
+ * -ETIMEDOUT or -EINTR: without a sentence, as whoever waits may look again, and succeed.
  */
 int weir__wait(struct weir__waiter *waiter, bool (*is_ready)(void *argument), void *argument,
                int64_t deadline_ns);
