@@ -89,8 +89,11 @@ static void send_silently(void)
     assert_string_equal(weir_last_error(), sentence);
 }
 
-static void kill_subscriber(struct companion *companion)
+static void join_and_die(struct companion *companion,
+                         void (*join)(struct companion *companion, void *unused))
 {
+    companion_start(companion, join, NULL);
+    companion_meet(companion);
     assert_int_equal(kill(companion->pid, SIGKILL), 0);
     companion_end(companion);
 }
@@ -99,18 +102,35 @@ static void test_a_send_past_the_dead_says_nothing(void **state)
 {
     struct companion companion;
     (void)state;
-    companion_start(&companion, subscribe_until_killed, NULL);
-    companion_meet(&companion);
-    kill_subscriber(&companion); /* its page is gone, too */
     assert_result(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
+    join_and_die(&companion, subscribe_until_killed); /* its page is gone before it was met */
     send_silently();
     companion_start(&companion, subscribe_until_killed, NULL);
     companion_meet(&companion);
     assert_result(weir_publisher_wait_subscribers(pair.publisher, 1, weir_deadline_ns(SECOND_NS)),
                   0);
-    kill_subscriber(&companion); /* a ring later it is asked for */
-    for (uint64_t i = 0; i < small_ring.ring_bytes / 16 + 1; i++)
+    assert_int_equal(kill(companion.pid, SIGKILL), 0);
+    companion_end(&companion);
+    for (uint64_t i = 0; i < small_ring.ring_bytes / 16 + 1; i++) /* a ring later it is asked for */
         send_silently();
+    weir_publisher_close(pair.publisher);
+}
+
+static void test_a_take_past_the_dead_says_nothing(void **state)
+{
+    struct companion companion;
+    struct weir_message message;
+    char sentence[512];
+    (void)state;
+    assert_result(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    assert_result(weir_publisher_send_until(pair.publisher, "x", 1, 0, NOW), 0);
+    join_and_die(&companion, publish_until_killed);
+    assert_result(weir_publisher_send_until(pair.publisher, "x", 1, 65536, NOW), -EINVAL);
+    strcpy(sentence, weir_last_error());
+    assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), 0);
+    assert_string_equal(weir_last_error(), sentence);
+    weir_subscriber_close(pair.subscriber);
     weir_publisher_close(pair.publisher);
 }
 
@@ -520,6 +540,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PAIR_TEST(test_pollers_learn_of_a_death),
         PAIR_TEST(test_a_send_past_the_dead_says_nothing),
+        PAIR_TEST(test_a_take_past_the_dead_says_nothing),
         PAIR_TEST(test_a_boundary_that_is_being_stored),
         PAIR_TEST(test_a_child_with_a_full_table),
         PAIR_TEST(test_a_child_with_a_descriptor),
