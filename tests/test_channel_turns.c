@@ -142,7 +142,7 @@ static uint64_t turn_from_here(struct weir_subscriber *subscriber)
 {
     struct weir__lane *lane = subscriber->live->lane;
     uint64_t head = lane->head;
-    lane->stop = 0; /* the next message is looked for all around */
+    weir__lane_end_turn(lane); /* the next message is looked for all around */
     get_one(subscriber, RECEIVED);
     assert_ptr_equal(subscriber->live->lane, lane);
     return lane->turn_end - head;

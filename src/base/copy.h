@@ -12,6 +12,7 @@
  * waits until all of them have come.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -57,7 +58,9 @@ static inline void weir__copy_small(void *to, const void *from, size_t size)
         weir__copy_ends(to, from, size, 32);
     else if (size > 16)
         weir__copy_ends(to, from, size, 16);
-    else if (size >= 8)
+    else if (size == 8)
+        weir__copy_piece(to, from, 8);
+    else if (size > 8)
         weir__copy_ends(to, from, size, 8);
     else if (size >= 4)
         weir__copy_ends(to, from, size, 4);
@@ -70,28 +73,44 @@ static inline void weir__copy_small(void *to, const void *from, size_t size)
 /*
  * The same by wide loads, of bytes that another processor has written: a quarter of the instructions.
  * While a line comes the processor begins what follows, as far as its window has room; each instruction
- * less is one of the next message's. A word, or a pair of them, is one store, not two that overlap: of
- * the nine that receiving 8 bytes took it was a tenth of the time.
+ * less is one of the next message's, and so a word is asked for first, and is one store, not two that
+ * overlap. Of more than WEIR__COPY_SMALL_MAX nothing is copied: false.
  */
-static inline __attribute__((always_inline)) void
+static inline __attribute__((always_inline)) bool
 weir__copy_wide(unsigned char *to, const unsigned char *from, size_t size)
 {
-    if (size > 16) {
-        if (size > 32) {
-            memcpy(to + 16, from + 16, 16);
-            memcpy(to + size - 32, from + size - 32, 16);
-        }
-        memcpy(to, from, 16);
-        memcpy(to + size - 16, from + size - 16, 16);
-    } else if (size == 16) {
-        memcpy(to, from, 16);
-    } else if (size >= 8) {
+    if (__builtin_expect(size == 8, 1)) {
         memcpy(to, from, 8);
-        if (size > 8)
-            memcpy(to + size - 8, from + size - 8, 8);
-    } else if (size > 0) {
-        weir__copy_small(to, from, size);
+        return true;
     }
+    if (size < 8) {
+        weir__copy_small(to, from, size);
+        return true;
+    }
+    if (size <= 16) {
+        memcpy(to, from, 8);
+        memcpy(to + size - 8, from + size - 8, 8);
+        return true;
+    }
+    if (size > 32) {
+        if (size > WEIR__COPY_SMALL_MAX)
+            return false;
+        memcpy(to + 16, from + 16, 16);
+        memcpy(to + size - 32, from + size - 32, 16);
+    }
+    memcpy(to, from, 16);
+    memcpy(to + size - 16, from + size - 16, 16);
+    return true;
+}
+
+/* To be written: it is another core's. Any address; the builtin is that with -mprfchw alone. */
+static inline __attribute__((always_inline)) void weir__want_line(const unsigned char *at)
+{
+#ifdef __x86_64__
+    __asm__ volatile("prefetchw %0" : : "m"(*at));
+#else
+    (void)at;
+#endif
 }
 
 #define WEIR__AHEAD_MIN 256
@@ -104,16 +123,34 @@ weir__copy_wide(unsigned char *to, const unsigned char *from, size_t size)
  * WEIR__AHEAD_MIN gains nothing by it; what is larger than WEIR__AHEAD_MAX loses, as its lines come
  * in a stream that the processor fetches ahead by itself: 8 and 16 KiB in place a sixteenth.
  */
-static inline void weir__want_lines(unsigned char *at, size_t size)
+static inline void weir__want_lines(const unsigned char *at, size_t size)
 {
-#ifdef __x86_64__
     if (size < WEIR__AHEAD_MIN || size > WEIR__AHEAD_MAX)
         return;
-    for (size_t i = 0; i < size; i += 64) /* the builtin is that with -mprfchw alone */
-        __asm__ volatile("prefetchw %0" : : "m"(at[i]));
-#else
-    (void)at, (void)size;
-#endif
+    for (size_t i = 0; i < size; i += 64)
+        weir__want_line(at + i);
+}
+
+/* From a place that is written to the line that is to be its writer's by the time it comes there. */
+#define WEIR__LINE_AHEAD_BYTES 1024
+
+/*
+ * Asks for the line that a stream of small records will reach in a moment, wherever that is: also
+ * beyond the memory's end. How many lines are on their way at once is else what the store buffer has room
+ * for, and each record has some ten stores.
+ */
+static inline void weir__want_line_ahead(const unsigned char *at)
+{
+    weir__want_line(at + WEIR__LINE_AHEAD_BYTES);
+}
+
+/* The same, of all lines of the next burst, as large as the last one, that lie so far ahead at most. */
+static inline void weir__want_next_lines(const unsigned char *at, uint64_t bytes)
+{
+    if (bytes > WEIR__LINE_AHEAD_BYTES)
+        bytes = WEIR__LINE_AHEAD_BYTES;
+    for (uint64_t i = 0; i < bytes; i += 64)
+        weir__want_line(at + i);
 }
 
 /*

@@ -18,10 +18,14 @@
 #include "base/live.h"
 
 /*
- * Each of the two ways to a message is there twice, inlined: once for a message that is there,
- * and once behind the moment for which one is waited at first. What is rare, and all that makes
- * calls, stands in functions of its own, so that these save no registers: while a line comes
- * from the other core, nothing that is not needed should be in its way.
+ * Each of the two ways to a message is there three times, inlined: once for a message that is as long
+ * as the turn's first one and of its type (a usual one); once for any that is there; and once behind the
+ * moment for which one is waited at first. What is rare, and all that makes calls, stands in functions of
+ * its own, so that these save no registers: while a line comes from the other core, nothing that is not
+ * needed should be in its way.
+ *
+ * A usual header needs no check but that it is equal; and where the record behind it lies follows from
+ * what the handle has, not from what was just loaded: the processor foresees the branch, and goes on.
  */
 
 /* The place at head. */
@@ -32,9 +36,14 @@ struct place {
 };
 
 /* Where lap is that of the head: stop was set since it came there. */
+static inline const unsigned char *place_in_lap(const struct weir__lane *lane)
+{
+    return (const unsigned char *)(lane->lap + lane->head);
+}
+
 static inline struct place place_at_head(struct weir__lane *lane)
 {
-    return (struct place){ lane, (const unsigned char *)(lane->lap + lane->head), lane->head };
+    return (struct place){ lane, place_in_lap(lane), lane->head };
 }
 
 /* In a child of fork there is none. */
@@ -115,28 +124,41 @@ static __attribute__((noinline, cold)) int look_up(struct weir_subscriber *subsc
                                                    struct weir__lane *lane)
 {
     weir__lane_mind_others(lane);
-    weir__wake(&lane->waker, weir__side_stats(&subscriber->side));
+    weir__lane_wake(subscriber, lane);
     return 0;
 }
 
 /*
- * Gives back all that was read of a lane of which nothing is held. What is read of the lane is read
- * first: the page may be, for all that the compiler knows, a part of it.
+ * Gives back all that was read of a lane of which nothing is held: up to head, count messages. What is
+ * read of the lane is read first: the page may be, for all that the compiler knows, a part of it.
  */
-static inline int store_cursor(struct weir_subscriber *subscriber, struct weir__lane *lane)
+static inline int store_cursor_at(struct weir_subscriber *subscriber, struct weir__lane *lane,
+                                  uint64_t head, uint64_t count, bool must_fence)
 {
     struct weir__entry_shm *entry = lane->entry;
-    uint64_t head = lane->head, count = lane->count;
     /* Relaxed [lane.released]: who inspects tells it from what the cursor says. Pairs with
      * read_entries(). */
     atomic_store_explicit(&entry->released, count, memory_order_relaxed);
     /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
      * weir__publisher_reader_has_released(). */
     atomic_store_explicit(&entry->cursor, head, memory_order_release);
+    weir__wake_order(must_fence);
     if (__builtin_expect(
-            weir__waker_look(&lane->waker) != lane->waker.rung || weir__lane_has_others(lane), 0))
+            weir__waker_epoch(&lane->waker) != lane->waker.rung || weir__lane_has_others(lane), 0))
         return look_up(subscriber, lane);
     return 0;
+}
+
+static inline int store_cursor(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    return store_cursor_at(subscriber, lane, lane->head, lane->count, lane->waker.must_fence);
+}
+
+/* Whether a usual record at head needs no look around, and nothing is held. In a child of fork: no. */
+static inline bool may_be_usual(const struct weir__subscriber_live *live)
+{
+    return __builtin_expect(
+        live->lane && live->lane->head < live->lane->usual_stop && live->only == 0, 1);
 }
 
 /* A message that may not be there yet, or not the only one that is held; or there is a descriptor. */
@@ -167,11 +189,13 @@ static __attribute__((noinline)) int take_any(struct weir_subscriber *subscriber
     return weir__subscriber_told(subscriber, 0);
 }
 
-/* Whether it is a message, and will be the only one that is held. */
+/* Whether it is a message, and will be the only one that is held; to give it back takes no fence. */
 static inline bool can_hold(const struct weir_subscriber *subscriber, const struct place *place,
                             uint64_t header)
 {
-    return __builtin_expect(is_message(place, header) && subscriber->live->only == 0, 1);
+    return __builtin_expect(is_message(place, header) && subscriber->live->only == 0 &&
+                                !place->lane->waker.must_fence,
+                            1);
 }
 
 static inline int hold_only(struct weir_subscriber *subscriber, const struct place *place,
@@ -187,6 +211,25 @@ static inline int hold_only(struct weir_subscriber *subscriber, const struct pla
     /* CRASH page.taken */
 }
 
+/* The same of a usual one. What is read of the lane is read first: the message may be a part of it. */
+static inline int hold_usual(struct weir__subscriber_live *live, struct weir__lane *lane,
+                             const unsigned char *at, uint64_t header, struct weir_message *message)
+{
+    uint64_t head = lane->head, count = lane->count, kind;
+    memcpy(&kind, &lane->usual_kind, sizeof kind);
+    message->data = at + WEIR__RECORD_HEADER_BYTES;
+    message->size_bytes = weir__record_length(header);
+    message->sequence = count;
+    memcpy(&message->type, &kind, sizeof kind);
+    message->position = head;
+    message->missed = 0;
+    live->only = head | WEIR__ONLY;
+    lane->head = head + lane->usual_bytes;
+    lane->count = count + 1;
+    return 0;
+    /* CRASH page.taken */
+}
+
 static __attribute__((noinline)) int take_soon(struct weir_subscriber *subscriber,
                                                struct weir_message *message, int64_t deadline_ns)
 {
@@ -197,8 +240,9 @@ static __attribute__((noinline)) int take_soon(struct weir_subscriber *subscribe
     return hold_only(subscriber, &place, header, message);
 }
 
-int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_message *message,
-                               int64_t deadline_ns)
+/* A message of whatever kind. */
+static __attribute__((noinline)) int take_unusual(struct weir_subscriber *subscriber,
+                                                  struct weir_message *message, int64_t deadline_ns)
 {
     struct place place = place_of(subscriber);
     uint64_t header = load_header(&place);
@@ -206,6 +250,21 @@ int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_m
         return hold_only(subscriber, &place, header, message);
     return header == 0 ? take_soon(subscriber, message, deadline_ns)
                        : take_any(subscriber, message, deadline_ns);
+}
+
+int weir_subscriber_take_until(struct weir_subscriber *subscriber, struct weir_message *message,
+                               int64_t deadline_ns)
+{
+    struct weir__subscriber_live *live = subscriber->live;
+    if (!may_be_usual(live))
+        return take_unusual(subscriber, message, deadline_ns);
+    struct weir__lane *lane = live->lane;
+    const unsigned char *at = place_in_lap(lane);
+    uint64_t header = weir__load_header_at(at);
+    if (__builtin_expect(header != lane->usual, 0))
+        return header == 0 ? take_soon(subscriber, message, deadline_ns)
+                           : take_unusual(subscriber, message, deadline_ns);
+    return hold_usual(live, lane, at, header, message);
 }
 
 int weir_subscriber_take(struct weir_subscriber *subscriber, struct weir_message *message)
@@ -242,8 +301,9 @@ int weir_subscriber_release(struct weir_subscriber *subscriber, const struct wei
                              live->lane->number != message->session,
                          0))
         return release_any(subscriber, message);
+    struct weir__lane *lane = live->lane;
     live->only = 0;
-    return store_cursor(subscriber, live->lane);
+    return store_cursor_at(subscriber, lane, lane->head, lane->count, false);
 }
 
 /* Something is held, or there is a descriptor. */
@@ -368,9 +428,11 @@ static __attribute__((noinline)) int receive_soon(struct weir_subscriber *subscr
     return receive_small(subscriber, &place, header, data, message);
 }
 
-int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data,
-                                  size_t capacity_bytes, struct weir_message *message,
-                                  int64_t deadline_ns)
+/* A message of whatever kind. */
+static __attribute__((noinline)) int receive_unusual(struct weir_subscriber *subscriber, void *data,
+                                                     size_t capacity_bytes,
+                                                     struct weir_message *message,
+                                                     int64_t deadline_ns)
 {
     struct place place = place_of(subscriber);
     uint64_t header = load_header(&place);
@@ -378,6 +440,38 @@ int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data
         return receive_small(subscriber, &place, header, data, message);
     return header == 0 ? receive_soon(subscriber, data, capacity_bytes, message, deadline_ns)
                        : receive_any(subscriber, data, capacity_bytes, message, deadline_ns);
+}
+
+/* A usual message was copied. What is not needed before stands in the handle, not in registers: so none is saved. */
+static inline int pass_usual(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    uint64_t count = lane->count + 1, head = lane->head + lane->usual_bytes;
+    lane->head = head;
+    lane->count = count;
+    return store_cursor_at(subscriber, lane, head, count, false);
+}
+
+int weir_subscriber_receive_until(struct weir_subscriber *subscriber, void *data,
+                                  size_t capacity_bytes, struct weir_message *message,
+                                  int64_t deadline_ns)
+{
+    const struct weir__subscriber_live *live = subscriber->live;
+    if (!may_be_usual(live))
+        return receive_unusual(subscriber, data, capacity_bytes, message, deadline_ns);
+    struct weir__lane *lane = live->lane;
+    const unsigned char *at = place_in_lap(lane);
+    uint64_t header = weir__load_header_at(at);
+    if (__builtin_expect(header != lane->usual, 0))
+        return header == 0
+                   ? receive_soon(subscriber, data, capacity_bytes, message, deadline_ns)
+                   : receive_unusual(subscriber, data, capacity_bytes, message, deadline_ns);
+    size_t size_bytes = weir__record_length(header);
+    if (__builtin_expect(size_bytes > capacity_bytes, 0) ||
+        !weir__copy_wide(data, at + WEIR__RECORD_HEADER_BYTES, size_bytes))
+        return receive_any(subscriber, data, capacity_bytes, message, deadline_ns);
+    if (message)
+        weir__lane_describe(lane, lane->usual, data, 0, message);
+    return pass_usual(subscriber, lane);
 }
 
 int weir_subscriber_receive(struct weir_subscriber *subscriber, void *data, size_t capacity_bytes)

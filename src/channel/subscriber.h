@@ -19,7 +19,11 @@
  * SU7: stop is at most turn_end, and at most the end of the lap for which it and lap were set; head
  *     never falls. So as long as head < stop, it is in that lap, and lies at lap + head.
  * SU8: where live->only is not WEIR__QUEUED, it says what is held: nothing, or one message of the lane
- *     that has the turn; the queue is empty, and there is no descriptor.
+ *     that has the turn; the queue is empty, and there is no descriptor. One is only held so where
+ *     to wake its publisher takes no fence.
+ * SU9: usual_stop is 0, or stop less the bytes of a usual record, and 1 more: so where head is below it, one that
+ *     begins at head ends at stop at most. usual is a header that was checked as a message's of this lane: another one
+ *     that is equal to it is as sound, wherever there is room for it. It is 0 where our wakes need a fence.
  */
 
 #include <stdbool.h>
@@ -56,19 +60,28 @@ static inline struct weir__ring weir__ring_of(unsigned char *lane, uint64_t capa
     };
 }
 
+/* As they stand in a message: one word, to be stored at once. */
+struct weir__kind {
+    uint32_t type, session;
+};
+
 /* A publisher's ring, as long as something of it is held or to come. */
 struct weir__lane {
     /* Used for each message. */
     _Alignas(WEIR__LINE_BYTES) uint64_t head; /* the next record */
-    uint64_t stop;       /* one that ends there at most is read without a look around */
-    uintptr_t lap;       /* where position 0 would lie, if the lap that stop is in were the first */
-    uint64_t count;      /* the next message's sequence */
+    uint64_t usual_stop;  /* before it a usual record may begin that needs no look around */
+    uintptr_t lap;        /* where position 0 would lie, if the lap of stop were the first */
+    uint64_t usual;       /* the header of the turn's first message */
+    uint64_t usual_bytes; /* of a record that has it */
+    uint64_t count;       /* the next message's sequence */
+    struct weir__entry_shm *entry; /* its own in our page */
+    struct weir__kind usual_kind;  /* of such a message */
+    struct weir__waker waker;      /* of the publisher */
     uint32_t number;     /* of the lanes of this subscriber: no two alike, as sessions may be */
     uint32_t slots_seen; /* the publishers' changes, when their slots were looked at for it */
-    struct weir__entry_shm *entry; /* its own in our page */
-    struct weir__ring ring;
-    struct weir__waker waker;      /* of the publisher */
     const weir__atomic_u32 *slots; /* of the publishers: their changes */
+    uint64_t stop;                 /* one that ends there at most is read without a look around */
+    struct weir__ring ring;
 
     uint64_t turn_end;        /* from there on it is another lane's turn */
     uint64_t waited;          /* the count when it was waited for last */
@@ -308,13 +321,21 @@ static inline void weir__lane_step_over(struct weir__lane *lane, uint64_t header
     lane->count++;
 }
 
-/* From head on no look around is needed before the turn or the lap is over. */
-static inline void weir__lane_set_stop(struct weir__lane *lane)
+/*
+ * From head on, where the message with this header lies, no look around is needed before the turn or the
+ * lap is over.
+ */
+static inline void weir__lane_set_stop(struct weir__lane *lane, uint64_t header)
 {
     uint64_t start = lane->head & ~(lane->ring.capacity - 1);
     uint64_t end = start + lane->ring.capacity;
     lane->lap = (uintptr_t)lane->ring.bytes - start;
     lane->stop = lane->turn_end < end ? lane->turn_end : end;
+    lane->usual = header;
+    lane->usual_kind = (struct weir__kind){ weir__record_type(header), lane->number };
+    lane->usual_bytes = weir__record_bytes(weir__record_length(header));
+    bool is_none = lane->stop < lane->usual_bytes || lane->waker.must_fence;
+    lane->usual_stop = is_none ? 0 : lane->stop - lane->usual_bytes + 1;
 }
 
 /* Whether the publishers' slots have changed since they were looked at for this lane. */
@@ -323,6 +344,12 @@ static inline bool weir__lane_has_others(const struct weir__lane *lane)
     /* Relaxed [slot.changes]: a reason for a look around, which loads it once more. Pairs with
      * weir__slots_changed(). */
     return atomic_load_explicit(lane->slots, memory_order_relaxed) != lane->slots_seen;
+}
+
+/* The next message is looked for all around. */
+static inline void weir__lane_end_turn(struct weir__lane *lane)
+{
+    lane->stop = lane->usual_stop = 0;
 }
 
 /*
@@ -334,7 +361,15 @@ static inline void weir__lane_mind_others(struct weir__lane *lane)
     if (__builtin_expect(!weir__lane_has_others(lane), 1))
         return;
     lane->slots_seen = atomic_load_explicit(lane->slots, memory_order_relaxed);
-    lane->stop = 0;
+    weir__lane_end_turn(lane);
+}
+
+/* After the cursor: its publisher is rung, if it sleeps. */
+static inline void weir__lane_wake(struct weir_subscriber *subscriber, struct weir__lane *lane)
+{
+    weir__wake(&lane->waker, weir__side_stats(&subscriber->side));
+    if (__builtin_expect(lane->waker.must_fence, 0))
+        lane->usual_stop = 0;
 }
 
 /* Whether bytes that were read at this place of a lane, and behind it, can be believed. */

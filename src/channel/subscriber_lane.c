@@ -80,7 +80,7 @@ void weir__lane_store_cursor(struct weir_subscriber *subscriber, struct weir__la
     /* Release [lane.free]: all reads of what is given back come before. Pairs with credit() and
      * weir__publisher_reader_has_released(). */
     atomic_store_explicit(&lane->entry->cursor, cursor, memory_order_release);
-    weir__wake(&lane->waker, weir__side_stats(&subscriber->side));
+    weir__lane_wake(subscriber, lane);
     weir__lane_mind_others(lane);
 }
 

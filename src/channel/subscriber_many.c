@@ -136,21 +136,69 @@ static inline struct weir__hold *next_of(struct weir_subscriber *subscriber,
     return hold + 1 == subscriber->holds + WEIR_HOLDS_MAX ? subscriber->holds : hold + 1;
 }
 
+static inline size_t least_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many records like the last one there may be from head on, before end, and before the ring's. */
+static inline size_t alike_most(const struct reader *reader, size_t most)
+{
+    if (!reader->had_more || reader->head >= reader->end)
+        return 0;
+    uint64_t room = least_of(reader->end - reader->head, reader->bytes_end - reader->at);
+    return least_of(most, room / reader->record_bytes);
+}
+
+/*
+ * Holds the messages at head that are like the last one, most of them at most. Of a stream of one size
+ * and one type that is all of a burst: then a message is its description, its hold, and one comparison
+ * (see look_behind()). Returns how many.
+ */
+static inline size_t hold_alike(struct reader *reader, struct weir__lane *lane,
+                                struct weir__hold *hold, struct weir_message *message, size_t most)
+{
+    uint64_t header = reader->header, head = reader->head, count = reader->count;
+    struct weir_message alike = { .size_bytes = weir__record_length(header),
+                                  .type = weir__record_type(header),
+                                  .session = reader->number };
+    const unsigned char *at = reader->at;
+    size_t done = 0;
+    for (; done < most && weir__load_header_at(at) == header; done++) {
+        hold[done] = (struct weir__hold){ .lane = lane, .position = head };
+        alike.data = at + WEIR__RECORD_HEADER_BYTES;
+        alike.sequence = count + done;
+        alike.position = head;
+        message[done] = alike;
+        at += reader->record_bytes;
+        head += reader->record_bytes;
+        /* CRASH page.taken */
+    }
+    reader->count += done;
+    step_to(reader, head);
+    return done;
+}
+
 /* The message at head has this header, and is held; so are those behind it, count in all at most. */
 static size_t hold_many(struct weir_subscriber *subscriber, uint64_t header,
                         struct weir_message *messages, size_t count)
 {
     struct reader reader = begin_reading(subscriber, header);
     struct weir__lane *lane = subscriber->live->lane;
+    const struct weir__hold *holds_end = subscriber->holds + WEIR_HOLDS_MAX;
     struct weir__hold *hold = weir__hold_at(subscriber, weir__hold_count(subscriber));
     size_t done = 0;
     bool has_more = true;
     do {
         *hold = (struct weir__hold){ .lane = lane, .position = reader.head };
-        hold = next_of(subscriber, hold);
         pass(&reader, reader.at + WEIR__RECORD_HEADER_BYTES, &messages[done]);
         done++;
         /* CRASH page.taken */
+        size_t most = least_of(count - done, (uint64_t)(holds_end - hold - 1));
+        size_t alike =
+            hold_alike(&reader, lane, hold + 1, messages + done, alike_most(&reader, most));
+        done += alike;
+        hold = next_of(subscriber, hold + alike);
     } while (done < count && (has_more = look_behind(&reader)));
     end_reading(subscriber, &reader, has_more);
     weir__holds_add(subscriber, (unsigned)done);
@@ -182,11 +230,12 @@ static bool are_oldest(struct weir_subscriber *subscriber, const struct weir_mes
 {
     const struct weir__lane *lane = subscriber->live->lane;
     struct weir__hold *hold = weir__hold_at(subscriber, 0);
+    uint32_t number = lane->number;
     if (count > weir__hold_count(subscriber))
         return false;
     for (size_t i = 0; i < count; i++, hold = next_of(subscriber, hold)) {
         if (hold->lane != lane || hold->position != messages[i].position ||
-            messages[i].session != lane->number)
+            messages[i].session != number)
             return false;
     }
     return true;

@@ -241,7 +241,7 @@ int weir__subscriber_look_around(struct weir_subscriber *subscriber, uint64_t *h
             subscriber->live->lane = lane;
             lane->turn_end =
                 lane->is_validated ? 0 : lane->head + turn_bytes(subscriber, lane, *header);
-            weir__lane_set_stop(lane);
+            weir__lane_set_stop(lane, *header);
             return 0;
         }
     }

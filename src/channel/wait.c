@@ -71,7 +71,7 @@ struct weir__sleep weir__sleep_announce(const struct weir__waiter *waiter)
     /* Acquire [slot.doorbell]. Pairs with ring(). */
     sleep.bell = atomic_load_explicit(waiter->doorbell, memory_order_acquire);
     /* Relaxed [sleep.epoch]: this process alone writes it, in one thread or two; the fences below
-     * order it before the look. Pairs with weir__waker_look(). */
+     * order it before the look. Pairs with weir__waker_epoch(). */
     sleep.epoch = atomic_fetch_add_explicit(waiter->epoch, 1, memory_order_relaxed) + 1;
     return sleep;
 }

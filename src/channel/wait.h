@@ -123,10 +123,9 @@ static inline void weir__wake_order(bool must_fence)
         atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order, too */
 }
 
-/* After a commit: the epoch. Another one than was rung for: the waiter sleeps, or is about to. */
-static inline uint32_t weir__waker_look(const struct weir__waker *waker)
+/* The epoch, once the order is kept. Another one than was rung for: the waiter sleeps, or is about to. */
+static inline uint32_t weir__waker_epoch(const struct weir__waker *waker)
 {
-    weir__wake_order(waker->must_fence);
     /* Relaxed [sleep.epoch]: ordered after our commit by the waiter's membarrier. Pairs with
      * weir__sleep_announce(). */
     return atomic_load_explicit(waker->epoch, memory_order_relaxed);
@@ -135,7 +134,8 @@ static inline uint32_t weir__waker_look(const struct weir__waker *waker)
 /* After a commit: rings if the waiter has begun to sleep since the last ring. stats: who counts. */
 static inline void weir__wake(struct weir__waker *waker, struct weir__stats_shm *stats)
 {
-    uint32_t epoch = weir__waker_look(waker);
+    weir__wake_order(waker->must_fence);
+    uint32_t epoch = weir__waker_epoch(waker);
     if (__builtin_expect(epoch != waker->rung, 0)) {
         waker->rung = epoch;
         weir__ring_for(waker->doorbell, epoch);
