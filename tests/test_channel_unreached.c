@@ -55,6 +55,7 @@ static void test_a_subscriber(void **state)
         see_asleep(child);
         assert_int_equal(crowd_send(publisher, 0, BYTES, NOW), 0);
         assert_true(publisher->must_fence && publisher->is_special);
+        assert_int_equal(publisher->live->quick_stop, 0);
     }
     crowd_end(child);
     weir_publisher_close(publisher);
@@ -87,8 +88,10 @@ static void test_a_publisher(void **state)
     while (atomic_load(&board->words[0]) < 2 && subscriber->lane_count > 0) {
         int result = crowd_take(subscriber, 0, NOW);
         assert_true(result == 0 || result == -EAGAIN || result == -ENODATA);
-        if (result == 0)
+        if (result == 0) {
             assert_true(subscriber->lanes[0]->waker.must_fence);
+            assert_int_equal(subscriber->lanes[0]->usual_stop, 0);
+        }
     }
     crowd_end(child);
     weir_subscriber_close(subscriber);

@@ -162,6 +162,29 @@ static inline __attribute__((always_inline)) int put_message(struct weir_publish
     return wake_subscribers(publisher, false);
 }
 
+/* The same of a record that ends at quick_stop at most, and lies here: nothing is asked any more. */
+static inline __attribute__((always_inline)) int put_quick(struct weir_publisher *publisher,
+                                                           uintptr_t here, uint64_t bytes,
+                                                           uint64_t length, uint32_t type)
+{
+    uint64_t end = publisher->tail + bytes;
+    uint64_t header = weir__record_header(length, type, 0);
+    weir__want_line_ahead((const unsigned char *)here);
+    zero((weir__atomic_u64 *)(here + bytes));
+    /* Release [lane.commit]: payload and next header before it. Pairs with
+     * weir__load_header_at(). CRASH lane.filling */
+    atomic_store_explicit((weir__atomic_u64 *)here, header, memory_order_release);
+    publisher->tail = end;
+    publisher->count++;
+    return wake_subscribers(publisher, false);
+}
+
+/* Whether a record of so many bytes is to be written by that. */
+static inline bool is_quick(const struct weir_publisher *publisher, uint64_t bytes)
+{
+    return publisher->tail + bytes <= publisher->live->quick_stop;
+}
+
 /* From tail to the ring's end. */
 static uint64_t to_end(const struct weir_publisher *publisher)
 {
@@ -194,6 +217,7 @@ void weir__publisher_set_stop(struct weir_publisher *publisher)
     publisher->lap = (uintptr_t)publisher->ring - (end - publisher->capacity);
     publisher->live->stop =
         room - WEIR__RECORD_HEADER_BYTES < end ? room - WEIR__RECORD_HEADER_BYTES : end;
+    weir__publisher_settle_quick(publisher);
 }
 
 /* Room for one record at tail, contiguous, a pad in front of it if need be. */
@@ -291,6 +315,13 @@ static __attribute__((noinline)) int commit_any(struct weir_publisher *publisher
     return put_message(publisher, size_bytes, type);
 }
 
+/* A loan that is, in a batch, behind a pad, at the ring's end, or for one who needs a fence. */
+static __attribute__((noinline)) int commit_slowly(struct weir_publisher *publisher,
+                                                   size_t size_bytes, uint32_t type)
+{
+    return put_message(publisher, size_bytes, type);
+}
+
 int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes, uint32_t type)
 {
     /* In a child of fork loan_end is 0. */
@@ -298,7 +329,10 @@ int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes, u
                              size_bytes >= publisher->live->loan_end || type > UINT16_MAX,
                          0))
         return commit_any(publisher, size_bytes, type);
-    return put_message(publisher, size_bytes, type);
+    uint64_t bytes = weir__record_bytes(size_bytes);
+    if (__builtin_expect(!is_quick(publisher, bytes), 0))
+        return commit_slowly(publisher, size_bytes, type);
+    return put_quick(publisher, publisher->lap + publisher->tail, bytes, size_bytes, type);
 }
 
 void weir_publisher_abandon(struct weir_publisher *publisher)
@@ -306,7 +340,7 @@ void weir_publisher_abandon(struct weir_publisher *publisher)
     if (weir__publisher_has_loan(publisher) && publisher->pad_from != WEIR__NOWHERE) {
         publisher->tail = publisher->pad_from;
         publisher->pad_from = WEIR__NOWHERE;
-        publisher->live->stop = 0; /* it was worked out for the place behind the pad */
+        weir__publisher_forget_stop(publisher); /* it was worked out for the place behind the pad */
         weir__publisher_settle_special(publisher);
     }
     publisher->loan_at = publisher->many_at = WEIR__NOWHERE;
@@ -334,6 +368,17 @@ static __attribute__((noinline)) int send_any(struct weir_publisher *publisher, 
     return put_message(publisher, size_bytes, type);
 }
 
+/* Any message, of whatever is_quick() says. */
+static __attribute__((noinline)) int send_slowly(struct weir_publisher *publisher, const void *data,
+                                                 size_t size_bytes, uint32_t type,
+                                                 int64_t deadline_ns)
+{
+    if (size_bytes >= publisher->small_end || type > UINT16_MAX || !is_ready(publisher, size_bytes))
+        return send_any(publisher, data, size_bytes, type, deadline_ns);
+    weir__copy_small(payload(publisher), data, size_bytes);
+    return put_message(publisher, size_bytes, type);
+}
+
 /*
  * A small message for which there is room is sent without a call: while a line comes from the
  * other core, the processor goes on only as far as its store buffer reaches, and registers
@@ -342,12 +387,14 @@ static __attribute__((noinline)) int send_any(struct weir_publisher *publisher, 
 int weir_publisher_send_until(struct weir_publisher *publisher, const void *data, size_t size_bytes,
                               uint32_t type, int64_t deadline_ns)
 {
-    if (__builtin_expect(size_bytes >= publisher->small_end || type > UINT16_MAX ||
-                             !is_ready(publisher, size_bytes),
+    uint64_t bytes = weir__record_bytes(size_bytes);
+    if (__builtin_expect(size_bytes > WEIR__COPY_SMALL_MAX || type > UINT16_MAX ||
+                             weir__publisher_has_loan(publisher) || !is_quick(publisher, bytes),
                          0))
-        return send_any(publisher, data, size_bytes, type, deadline_ns);
-    weir__copy_small(payload(publisher), data, size_bytes);
-    return put_message(publisher, size_bytes, type);
+        return send_slowly(publisher, data, size_bytes, type, deadline_ns);
+    uintptr_t here = publisher->lap + publisher->tail;
+    weir__copy_small((unsigned char *)here + WEIR__RECORD_HEADER_BYTES, data, size_bytes);
+    return put_quick(publisher, here, bytes, size_bytes, type);
 }
 
 int weir_publisher_send(struct weir_publisher *publisher, const void *data, size_t size_bytes)
@@ -361,7 +408,8 @@ int weir_publisher_batch_begin(struct weir_publisher *publisher)
     if (result == 0 && (publisher->has_batch || weir__publisher_has_loan(publisher)))
         result = weir__fail(EINVAL, "a batch or a loan is open already");
     if (result == 0)
-        publisher->has_batch = publisher->is_special = true;
+        publisher->has_batch = true;
+    weir__publisher_settle_special(publisher);
     return result;
 }
 
@@ -386,7 +434,7 @@ int weir_publisher_end(struct weir_publisher *publisher)
     if (result != 0)
         return result;
     publisher->has_ended = true;
-    publisher->live->stop = 0;
+    weir__publisher_forget_stop(publisher);
     /* Release [lane.end]: the last commit before it. Pairs with look_for_end(). */
     atomic_store_explicit(&publisher->lane->ended, 1, memory_order_release);
     /* CRASH lane.ended */

@@ -26,6 +26,9 @@
  *     their begins, all of which lie in one lap.
  * PU10: where stop was set, and from there on as long as a record ends at stop at most, tail lies at
  *     lap + tail.
+ * PU11: quick_stop is 0, or at most stop, and 8 less than the end of the ring that tail is in; with
+ *     is_special, or type_bytes, it is 0. So a record that ends there at most is written as it is, and
+ *     its next header lies behind it.
  */
 
 #include <stdbool.h>
@@ -42,8 +45,9 @@ struct weir__wall {
 
 /* What a child of fork finds zero. */
 struct weir__publisher_live {
-    uint64_t stop;     /* a record that ends here at most needs no look, no pad; 0: ended */
-    uint64_t loan_end; /* a commit of fewer bytes needs no look at the type */
+    uint64_t quick_stop; /* one that ends here at most needs nothing but to be written */
+    uint64_t loan_end;   /* a commit of fewer bytes needs no look at the type */
+    uint64_t stop;       /* a record that ends here at most needs no look, no pad; 0: ended */
 };
 
 struct weir_publisher {
@@ -117,11 +121,28 @@ struct weir_publisher {
 /* No tail: those are multiples of 8. */
 #define WEIR__NOWHERE UINT64_C(1)
 
+/* After a change of stop, or of what it is to be known for. */
+static inline void weir__publisher_settle_quick(struct weir_publisher *publisher)
+{
+    uint64_t lap = publisher->tail & ~(publisher->capacity - 1);
+    uint64_t most = lap + publisher->capacity - WEIR__RECORD_HEADER_BYTES;
+    uint64_t stop = publisher->live->stop;
+    bool is_none = publisher->is_special || publisher->type_bytes != 0;
+    publisher->live->quick_stop = is_none ? 0 : stop < most ? stop : most;
+}
+
+/* The next record is preceded by a look, or a stride, whatever is known. */
+static inline void weir__publisher_forget_stop(struct weir_publisher *publisher)
+{
+    publisher->live->stop = publisher->live->quick_stop = 0;
+}
+
 /* After a change of any. */
 static inline void weir__publisher_settle_special(struct weir_publisher *publisher)
 {
     publisher->is_special =
         publisher->has_batch || publisher->must_fence || publisher->pad_from != WEIR__NOWHERE;
+    weir__publisher_settle_quick(publisher);
 }
 
 /* How far all is written. */

@@ -54,10 +54,12 @@ static inline void end_run(struct weir_publisher *publisher, const struct run *r
 
 static inline void copy(unsigned char *to, const struct weir_outgoing *message)
 {
-    if (message->size_bytes <= WEIR__COPY_SMALL_MAX)
+    if (message->size_bytes <= WEIR__COPY_SMALL_MAX) {
+        weir__want_line_ahead(to);
         weir__copy_small(to, message->data, message->size_bytes);
-    else
+    } else {
         weir__copy_large(to, message->data, message->size_bytes);
+    }
 }
 
 /* As many as need neither a look nor a pad, and can be sent. Returns how many. */
@@ -158,7 +160,7 @@ static void forget_little_room(struct weir_publisher *publisher, uint64_t bytes,
     if (is_limited && publisher->batch_header == 0 &&
         room < publisher->capacity / WEIR__ROOM_SHARE && room / bytes < count) {
         publisher->limit = publisher->tail;
-        publisher->live->stop = 0;
+        weir__publisher_forget_stop(publisher);
     }
 }
 
@@ -270,6 +272,15 @@ static void put_each(struct weir_publisher *publisher, const size_t *sizes_bytes
     end_run(publisher, &run, count);
 }
 
+/* While the caller makes the next messages, which will be as those of the last loan, their lines may come. */
+static void want_next(const struct weir_publisher *publisher)
+{
+    uint64_t bytes = weir__record_bytes(weir__publisher_loan_bytes(publisher));
+    if (bytes < WEIR__AHEAD_MIN) /* of larger ones they are asked for with the loan */
+        weir__want_next_lines(weir__ring_at(publisher->ring, publisher->capacity, publisher->tail),
+                              publisher->many_count * bytes);
+}
+
 int weir_publisher_commit_many(struct weir_publisher *publisher, const size_t *sizes_bytes,
                                const uint32_t *types, size_t count)
 {
@@ -290,5 +301,6 @@ int weir_publisher_commit_many(struct weir_publisher *publisher, const size_t *s
         put_alike(publisher, count);
     weir_publisher_abandon(publisher);
     end_batch(publisher, is_ours);
+    want_next(publisher);
     return 0;
 }

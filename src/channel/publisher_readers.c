@@ -322,6 +322,6 @@ void weir__publisher_wake(struct weir_publisher *publisher)
     if (atomic_load_explicit(publisher->changes, memory_order_relaxed) == publisher->changes_seen)
         return;
     publisher->limit = publisher->tail; /* the next record looks, and meets it, or parts */
-    publisher->live->stop = 0;
+    weir__publisher_forget_stop(publisher);
     ring_unmet(publisher);
 }

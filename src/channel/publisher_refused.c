@@ -82,7 +82,7 @@ int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused re
         weir__count(&weir__side_stats(&publisher->side)->refusals);
     if (is_refused) {
         publisher->limit = publisher->tail; /* the next send looks, too, and comes by here */
-        publisher->live->stop = 0;
+        weir__publisher_forget_stop(publisher);
         weir__side_tell_refused(&publisher->side);
     }
     update_descriptor(publisher);
