@@ -226,11 +226,29 @@ static void test_too_little_room(void **state)
     pair_close(&pair);
 }
 
+/* Also where a record ends with the ring: what stood at its begin a lap ago is no message. */
+static void test_nothing_behind(void **state)
+{
+    struct pair pair;
+    uint64_t found = 0;
+    (void)state;
+    pair_open(&pair);
+    for (uint64_t i = 0; i < 3 * WEIR_RING_BYTES_MIN / 16; i++) {
+        assert_result(weir_publisher_send_until(pair.publisher, &i, sizeof i, 0, NOW), 0);
+        assert_result(weir_subscriber_receive_until(pair.subscriber, &found, 8, NULL, NOW), 0);
+        assert_int_equal(found, i);
+        assert_result(weir_subscriber_receive_until(pair.subscriber, &found, 8, NULL, NOW),
+                      -EAGAIN);
+    }
+    pair_close(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PAIR_TEST(test_runs),
         PAIR_TEST(test_too_little_room),
+        PAIR_TEST(test_nothing_behind),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }
