@@ -56,7 +56,7 @@ static int credit(struct weir_publisher *publisher, struct weir__reader *reader,
         return 0;
     }
     if (reader->is_attached) {
-        /* Acquire [lane.free]: it has read what we overwrite. Pairs with store_cursor() and
+        /* Acquire [lane.free]: it has read what we overwrite. Pairs with store_cursor_at() and
          * weir__lane_store_cursor(). */
         cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_acquire);
         if (cursor < reader->cursor || cursor > publisher->tail ||

@@ -41,7 +41,7 @@ bool weir__publisher_reader_has_released(const struct weir_publisher *publisher,
 {
     if (!reader->page || !weir__reader_is_reading(reader, publisher->side.shown, true))
         return false;
-    /* Acquire [lane.free]: all that it read comes before. Pairs with store_cursor() and
+    /* Acquire [lane.free]: all that it read comes before. Pairs with store_cursor_at() and
      * weir__lane_store_cursor(). */
     uint64_t cursor = atomic_load_explicit(&reader->entry->cursor, memory_order_acquire);
     /* Acquire [hold.count]: likewise of what the cursor has passed. Pairs with count_place(). */
