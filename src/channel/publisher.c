@@ -169,7 +169,7 @@ static inline __attribute__((always_inline)) int put_quick(struct weir_publisher
 {
     uint64_t end = publisher->tail + bytes;
     uint64_t header = weir__record_header(length, type, 0);
-    weir__want_line_ahead((const unsigned char *)here);
+    weir__want_line((const unsigned char *)here + WEIR__AHEAD_ONE_BYTES);
     zero((weir__atomic_u64 *)(here + bytes));
     /* Release [lane.commit]: payload and next header before it. Pairs with
      * weir__load_header_at(). CRASH lane.filling */

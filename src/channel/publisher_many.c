@@ -55,7 +55,7 @@ static inline void end_run(struct weir_publisher *publisher, const struct run *r
 static inline void copy(unsigned char *to, const struct weir_outgoing *message)
 {
     if (message->size_bytes <= WEIR__COPY_SMALL_MAX) {
-        weir__want_line_ahead(to);
+        weir__want_line(to + WEIR__AHEAD_BURST_BYTES);
         weir__copy_small(to, message->data, message->size_bytes);
     } else {
         weir__copy_large(to, message->data, message->size_bytes);
