@@ -159,19 +159,21 @@ static inline size_t hold_alike(struct reader *reader, struct weir__lane *lane,
                                 struct weir__hold *hold, struct weir_message *message, size_t most)
 {
     uint64_t header = reader->header, head = reader->head, count = reader->count;
-    struct weir_message alike = { .size_bytes = weir__record_length(header),
-                                  .type = weir__record_type(header),
-                                  .session = reader->number };
+    uint64_t bytes = reader->record_bytes, size_bytes = weir__record_length(header), kind_word;
+    struct weir__kind kind = { weir__record_type(header), reader->number };
+    memcpy(&kind_word, &kind, sizeof kind);
     const unsigned char *at = reader->at;
     size_t done = 0;
     for (; done < most && weir__load_header_at(at) == header; done++) {
         hold[done] = (struct weir__hold){ .lane = lane, .position = head };
-        alike.data = at + WEIR__RECORD_HEADER_BYTES;
-        alike.sequence = count + done;
-        alike.position = head;
-        message[done] = alike;
-        at += reader->record_bytes;
-        head += reader->record_bytes;
+        message[done].data = at + WEIR__RECORD_HEADER_BYTES;
+        message[done].size_bytes = size_bytes;
+        message[done].sequence = count + done;
+        memcpy(&message[done].type, &kind_word, sizeof kind_word);
+        message[done].position = head;
+        message[done].missed = 0;
+        at += bytes;
+        head += bytes;
         /* CRASH page.taken */
     }
     reader->count += done;
