@@ -6,6 +6,7 @@
  */
 #include "pair.h"
 #include "readable.h"
+#include "silence.h"
 #include "tracer.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -113,6 +115,48 @@ static void test_a_send_past_the_dead_says_nothing(void **state)
     companion_end(&companion);
     for (uint64_t i = 0; i < small_ring.ring_bytes / 16 + 1; i++) /* a ring later it is asked for */
         send_silently();
+    weir_publisher_close(pair.publisher);
+}
+
+/* Why the last send failed is still to be read behind the close, though that has waited in vain. */
+static void test_a_close_says_nothing(void **state)
+{
+    struct weir_channel_options options = small_ring;
+    char sentence[512];
+    (void)state;
+    options.delivery = WEIR_DELIVERY_LOSSY;
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", &options), 0);
+    assert_result(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
+    assert_result(weir_publisher_send_until(pair.publisher, "x", 1, 0, NOW), 0);
+    assert_result(weir_publisher_send_until(pair.publisher, "x", 1, 65536, NOW), -EINVAL);
+    strcpy(sentence, weir_last_error());
+    weir_publisher_close(pair.publisher); /* its ring was never attached */
+    assert_string_equal(weir_last_error(), sentence);
+    weir_subscriber_close(pair.subscriber);
+}
+
+static void take_without_shmat(struct companion *companion, void *argument)
+{
+    struct weir_message message;
+    (void)argument;
+    CHECK_RESULT(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    CHECK(forbid_call(SYS_shmat, ENOSYS));
+    companion_arrive(companion);
+    CHECK_RESULT(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EPERM);
+    CHECK_RESULT(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EAGAIN);
+    weir_subscriber_close(pair.subscriber);
+}
+
+/* A filter that says that there is no such call forbids it: that is told once, and not of each take. */
+static void test_a_filter_that_lies(void **state)
+{
+    struct companion companion;
+    (void)state;
+    companion_start(&companion, take_without_shmat, NULL);
+    companion_meet(&companion);
+    assert_result(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
+    companion_release(&companion);
+    assert_int_equal(companion_end(&companion), 0);
     weir_publisher_close(pair.publisher);
 }
 
@@ -541,6 +585,8 @@ int main(void)
         PAIR_TEST(test_pollers_learn_of_a_death),
         PAIR_TEST(test_a_send_past_the_dead_says_nothing),
         PAIR_TEST(test_a_take_past_the_dead_says_nothing),
+        PAIR_TEST(test_a_close_says_nothing),
+        PAIR_TEST(test_a_filter_that_lies),
         PAIR_TEST(test_a_boundary_that_is_being_stored),
         PAIR_TEST(test_a_child_with_a_full_table),
         PAIR_TEST(test_a_child_with_a_descriptor),

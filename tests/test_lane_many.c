@@ -9,6 +9,7 @@
 #include "readable.h"
 
 #include <errno.h>
+#include <string.h>
 
 static void test_every_size_in_every_count(void **state)
 {
@@ -49,8 +50,12 @@ static void test_a_full_ring_takes_some(void **state)
     for (unsigned i = 0; i < 100; i++)
         messages[i] = (struct weir_outgoing){ bytes, sizeof bytes, i };
     for (unsigned lap = 0; lap < 30; lap++) {
+        char sentence[512];
+        assert_result(weir_publisher_send_until(pair.publisher, "x", 1, 65536, NOW), -EINVAL);
+        strcpy(sentence, weir_last_error());
         int sent = weir_publisher_send_many_until(pair.publisher, messages, 100, NOW);
         assert_in_range(sent, 60, 65);
+        assert_string_equal(weir_last_error(), sentence); /* it has succeeded */
         assert_result(weir_publisher_send_many_until(pair.publisher, &messages[sent], 3, NOW),
                       -EAGAIN);
         assert_result(weir_publisher_send_many_until(pair.publisher, &messages[sent], 3,

@@ -346,6 +346,8 @@ static void test_members_options(void **state)
         { .size = sizeof rows[0], .start = WEIR_START_BACK + 1 },
         { .size = sizeof rows[0], .type_bytes = 8 },
         { .size = sizeof rows[0], .reserved = { 0, 1 } },
+        { .size = sizeof rows[0], .ring_bytes = 65536, .lag_max_bytes = 65537 },
+        { .size = sizeof rows[0], .ring_bytes = 65536, .type_name = "t", .type_bytes = 16377 },
     };
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
     const uint32_t both = WEIR_WAIT_PUBLISHERS | WEIR_WAIT_SUBSCRIBERS;

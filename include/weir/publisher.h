@@ -49,7 +49,7 @@ WEIR_EXPORT int weir_publisher_open(struct weir_publisher **publisher, const cha
  *
  * Blocking: a fifth of a second at most, while a lossy subscriber that was there before the last
  * message (or any, of a publisher with options.lag_max_bytes) has not attached this publisher's
- * ring yet, as when both have just come: it reads the rest by itself. For one of the same process
+ * ring yet, as when both have just come, or while a subscriber writes nonsense: it reads the rest by itself. For one of the same process
  * 2 ms, since the caller may be whom it waits for. One that does not attach it
  * in that time, or whose publisher is killed or exits without this call, never learns of them.
  * Signals make it neither shorter nor longer.
@@ -181,8 +181,8 @@ WEIR_EXPORT void weir_publisher_abandon(struct weir_publisher *publisher);
  * weir_publisher_batch_begin() - hold back what is sent from now on
  *
  * Messages are written into the ring and become visible all at once, with
- * weir_publisher_batch_end(); or earlier, when the ring has no room for more of them, and
- * with weir_publisher_wait_subscribers() and weir_publisher_wait_taken(). One commit for
+ * weir_publisher_batch_end(); or earlier, when the room that it knows of is spent or somebody has come,
+ * and with weir_publisher_wait_subscribers() and weir_publisher_wait_taken(). One commit for
  * many messages is faster than one for each. Loans may be made and committed in a batch.
  *
  * Returns: 0; -EINVAL (a batch is open, or a loan is out), -ECHILD. Blocking: never.
@@ -257,9 +257,9 @@ WEIR_EXPORT int weir_publisher_wait_taken(struct weir_publisher *publisher, int6
  * the channel has failed, or another subscriber has come, whom the next call meets. Then it stays
  * so until the next of these calls, though that may have to wait again by then, as when a subscriber
  * has left meanwhile. (Where subscribers hold messages, each release makes it readable once, be it
- * enough or not. Of a subscriber that was killed it learns within a fifth of a second; a call with
- * deadline 0 asks at once.) After any of these calls that was not refused, and before the first, it is
- * readable: try. (One that is wrong by itself, -EINVAL or -EMSGSIZE, leaves it as it is.) So a loop
+ * enough or not. Of a subscriber that was killed it learns within a fifth of a second; calls with
+ * deadline 0 ask once in that time.) After any of these calls that was not refused, and before the first, it is
+ * readable: try. (A send_many that found room for a part of its messages alone was refused.) (One that is wrong by itself, -EINVAL or -EMSGSIZE, leaves it as it is.) So a loop
  * that has something to send tries, and polls only while it is refused.
  *
  * Do not read, write or close it; it lives until weir_publisher_close(). With it a call

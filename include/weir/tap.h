@@ -3,8 +3,8 @@
 #define WEIR_TAP_H
 
 /*
- * Watching a channel without being a member: a tap has no place, writes nothing, and maps all that it
- * looks at read-only. No publisher knows of it, waits for it or wakes it; so it may miss
+ * Watching a channel without being a member: a tap has no place, writes nothing there, and maps all that it
+ * looks at read-only. (Where it meets a dead publisher this process's identity is made, as by <weir/inspect.h>.) No publisher knows of it, waits for it or wakes it; so it may miss
  * messages, and learns how many. It asks for messages from time to time instead of being woken.
  *
  * A handle is used by one thread at a time, and only by the process that opened it. What it

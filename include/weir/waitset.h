@@ -47,7 +47,7 @@
  * however many channels; who publishes pays one to wake. Where the kernel allows it (io_uring with
  * futex waits, Linux 6.7), and descriptors and memory do when the set first sleeps, whoever
  * publishes wakes the set; else a thread of the library does (FUTEX_WAITV, Linux 5.16, up to 127
- * channels), which costs one more wake-up; and else that thread looks once a millisecond. Where no
+ * channels, of which those whose publishers and subscribers are asked for count twice), which costs one more wake-up; and else that thread looks once a millisecond. Where no
  * thread is to be had either (RLIMIT_NPROC, a cgroup's pids.max) the waits go on all the same: then
  * the set itself looks once a millisecond, and tries for a thread again five times a second.
  * Asleep, the set wakes five times a second, however large it is, to ask for the dead and to repair

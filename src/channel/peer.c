@@ -108,7 +108,8 @@ int weir__shown_attach(struct weir_segment **memory, int id, uint64_t owner,
     }
     if (result != 0 && wanted->touched_bytes)
         *wanted->touched_bytes = touched_bytes; /* nothing of it stays */
-    return result;
+    /* A filter that forbids a call may say that there is none: where we have memory of our own, there is. */
+    return result == -ENOSYS ? -EPERM : result;
 }
 
 int weir__shown_attach_to_look(struct weir_segment **memory, int id, uint64_t owner,

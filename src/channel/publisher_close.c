@@ -8,6 +8,7 @@
 #include <weir/clock.h>
 #include <weir/identity.h>
 
+#include "base/error.h"
 #include "base/live.h"
 
 /*
@@ -108,8 +109,12 @@ void weir_publisher_close(struct weir_publisher *publisher)
         atomic_store_explicit(&publisher->lane->ended, 1, memory_order_release);
     publisher->has_ended = true;
     /* CRASH lane.ended */
-    if (is_ours)
+    if (is_ours) {
+        struct weir__error_saved saved;
+        weir__error_save(&saved);
         hand_over(publisher);
+        weir__error_restore(&saved); /* why a call before this one failed is still to be read */
+    }
     weir__descriptor_close(publisher->descriptor, is_ours);
     weir__publisher_free(publisher);
 }

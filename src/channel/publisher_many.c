@@ -82,7 +82,10 @@ static size_t put_messages(struct weir_publisher *publisher, const struct weir_o
     return done;
 }
 
-/* Whether the batch is this call's. */
+/*
+ * Whether the batch is this call's. quick_stop is not settled for the time of it: nothing within is written the
+ * quick way.
+ */
 static inline bool begin_batch(struct weir_publisher *publisher)
 {
     bool is_ours = !publisher->has_batch;
@@ -129,6 +132,7 @@ int weir_publisher_send_many_until(struct weir_publisher *publisher,
                                    const struct weir_outgoing *messages, size_t count,
                                    int64_t deadline_ns)
 {
+    struct weir__error_saved saved;
     size_t done = 0;
     int result = 0;
     if (count == 0 || !weir__side_is_ours(&publisher->side))
@@ -143,9 +147,12 @@ int weir_publisher_send_many_until(struct weir_publisher *publisher,
         done += put_messages(publisher, messages + done, fit - done);
         if (done == count)
             break;
+        weir__error_save(&saved);
         result = make_way(publisher, &messages[done], deadline_ns);
     }
     end_batch(publisher, is_ours);
+    if (result != 0 && done > 0) /* then the call has succeeded */
+        weir__error_restore(&saved);
     return done > 0 ? (int)done : result;
 }
 

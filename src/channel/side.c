@@ -45,6 +45,20 @@ int weir__type_check(const char *type_name, uint32_t type_bytes, uint64_t ring_b
         (unsigned long long)enough);
 }
 
+int weir__check_publisher(const struct weir_channel_options *options)
+{
+    int result = 0;
+    if (options->type_name)
+        result = weir__type_check(options->type_name, options->type_bytes, options->ring_bytes);
+    if (result == 0 && options->lag_max_bytes > options->ring_bytes)
+        return weir__fail(EINVAL,
+                          "a lag of %llu bytes at most is never reached: the ring has %llu; give a "
+                          "larger ring, or a smaller lag",
+                          (unsigned long long)options->lag_max_bytes,
+                          (unsigned long long)options->ring_bytes);
+    return result;
+}
+
 static int take_options(struct weir__side *side, const struct weir_channel_options *from)
 {
     struct weir_channel_options *to = &side->options;
@@ -54,17 +68,10 @@ static int take_options(struct weir__side *side, const struct weir_channel_optio
     side->waiter.is_by_default = to->spin_ns == 0 && (to->flags & WEIR_CHANNEL_SPIN_ONLY) == 0;
     if (to->spin_ns == 0)
         to->spin_ns = WEIR__SPIN_NS;
-    /* Before the channel is made with it: a persistent one would stay. */
-    if (side->role == WEIR__PUBLISHER && to->type_name)
-        result = weir__type_check(to->type_name, to->type_bytes, to->ring_bytes);
+    if (side->role == WEIR__PUBLISHER)
+        result = weir__check_publisher(to);
     if (result != 0)
         return result;
-    if (side->role == WEIR__PUBLISHER && to->lag_max_bytes > to->ring_bytes)
-        return weir__fail(EINVAL,
-                          "a lag of %llu bytes at most is never reached: the ring has %llu; give a "
-                          "larger ring, or a smaller lag",
-                          (unsigned long long)to->lag_max_bytes,
-                          (unsigned long long)to->ring_bytes);
     side->waiter.spin_ns = to->flags & WEIR_CHANNEL_SPIN_ONLY    ? WEIR__SLICE_NS
                            : to->flags & WEIR_CHANNEL_SLEEP_ONLY ? 0
                            : to->spin_ns < WEIR__SLICE_NS        ? to->spin_ns

@@ -62,6 +62,12 @@ struct weir__watch {
     void *argument;
 };
 
+/*
+ * What is asked of a publisher's options beside weir__channel_options(), before a channel is made with them: a
+ * persistent one would stay. -EINVAL.
+ */
+int weir__check_publisher(const struct weir_channel_options *options);
+
 /* Whether messages of that type fit a publisher's ring; else -EINVAL with a sentence. */
 int weir__type_check(const char *type_name, uint32_t type_bytes, uint64_t ring_bytes);
 

@@ -26,7 +26,9 @@
  *     that is equal to it is as sound, wherever there is room for it. It is 0 where our wakes need a fence.
  */
 
+#include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "channel/descriptor.h"
@@ -64,6 +66,9 @@ static inline struct weir__ring weir__ring_of(unsigned char *lane, uint64_t capa
 struct weir__kind {
     uint32_t type, session;
 };
+static_assert(offsetof(struct weir_message, session) - offsetof(struct weir_message, type) ==
+                  offsetof(struct weir__kind, session),
+              "a kind is stored over both");
 
 /* A publisher's ring, as long as something of it is held or to come. */
 struct weir__lane {

@@ -141,11 +141,12 @@ static inline size_t least_of(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* How many records like the last one there may be from head on, before end, and before the ring's. */
+/* How many records like the last one there may be from head on, before end, and before the ring's: one is. */
 static inline size_t alike_most(const struct reader *reader, size_t most)
 {
-    if (!reader->had_more || reader->head >= reader->end)
-        return 0;
+    if (most == 0 || !reader->had_more || reader->head >= reader->end ||
+        weir__load_header_at(reader->at) != reader->header)
+        return 0; /* before it is divided, which of messages that differ would be for each */
     uint64_t room = least_of(reader->end - reader->head, reader->bytes_end - reader->at);
     return least_of(most, room / reader->record_bytes);
 }

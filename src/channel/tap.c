@@ -184,14 +184,19 @@ static int attach_slot(struct weir_tap *tap, uint32_t number, uint32_t changes, 
         tap->changes_seen = changes - 1;
         return 0;
     }
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
     int result = attach(tap, number, owner, page);
-    if (result == 0)
-        return 0;
-    tap->changes_seen = changes - 1; /* look again, at those behind it */
-    if (result != -ENOMEM)
-        return result;
-    tap->is_scarce = true;
-    return weir__scarce_note(&place->scarce, owner, page) && !is_idle ? 0 : result;
+    if (result != 0)
+        tap->changes_seen = changes - 1; /* look again, at those behind it */
+    if (result == -ENOMEM) {
+        tap->is_scarce = true;
+        if (weir__scarce_note(&place->scarce, owner, page) && !is_idle)
+            result = 0;
+    }
+    if (result == 0) /* whatever was met on the way */
+        weir__error_restore(&saved);
+    return result;
 }
 
 /* is_idle: there is nothing else, so that want of room is told, although it was before. */

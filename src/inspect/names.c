@@ -167,8 +167,11 @@ static bool is_records_set(const struct weir__record *record, const struct weir_
 /* A set lives as long as the segment that it was made with. */
 static uint32_t judge_tied_set(const struct weir__record *record)
 {
+    struct weir__error_saved saved;
     struct shmid_ds segment;
+    weir__error_save(&saved);
     int result = weir__shm_stat(record->shm_id, &segment);
+    weir__error_restore(&saved); /* what the kernel does not tell is no failure */
     if (result == -ENOENT || (result == 0 && !weir__record_matches(record, &segment)))
         return WEIR_STATE_ORPHAN;
     return result == 0 && segment.shm_nattch > 0 ? WEIR_STATE_LIVE : WEIR_STATE_IDLE;

@@ -19,6 +19,8 @@ static int open_directory(struct weir__members *members, const char *name,
     struct weir_channel_options options;
     struct weir__rundir dir;
     int result = weir__channel_options(&options, given);
+    if (result == 0)
+        result = weir__check_publisher(&options);
     if (result != 0)
         return result;
     weir__rundir_init(&dir);
