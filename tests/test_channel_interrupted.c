@@ -74,7 +74,7 @@ static int subscribe(void *unused)
 /* Long ago: the kernel is asked for lives at once. */
 static void forget_asking(struct weir__side *side)
 {
-    side->asked_ns = 0;
+    side->waiter.asked_ns = 0;
 }
 
 static void test_a_take(void **state)

@@ -21,9 +21,11 @@
 #include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "channel/directory.h"
+#include "channel/publisher.h"
 #include "channel/subscriber.h"
 
 static struct pair pair;
@@ -74,6 +76,54 @@ static void test_pollers_learn_of_a_death(void **state)
     while (result == -EAGAIN && weir_now_ns() < until_ns);
     assert_result(result, 0);
     weir_publisher_close(pair.publisher);
+}
+
+#define SLICE_MS 200
+
+/* In a slice: the reader, whom nobody reaps, is killed at its begin, and we are rung for nothing before its end. */
+static void *kill_and_ring(void *argument)
+{
+    struct companion *companion = argument;
+    const struct timespec begin = { 0, 10 * 1000000 }, most = { 0, (SLICE_MS - 40) * 1000000 };
+    nanosleep(&begin, NULL);
+    kill(companion->pid, SIGKILL);
+    nanosleep(&most, NULL);
+    weir__ring(pair.publisher->side.waiter.doorbell);
+    return NULL;
+}
+
+/* How long a publisher waits for one that has been killed: there is nobody else to read. */
+static int64_t wait_for_the_killed(void)
+{
+    struct companion companion;
+    pthread_t thread;
+    companion_start(&companion, subscribe_until_killed, NULL);
+    companion_meet(&companion);
+    assert_result(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
+    assert_result(weir_publisher_wait_subscribers(pair.publisher, 1, weir_deadline_ns(50 * 1000)),
+                  -ETIMEDOUT);
+    pair.publisher->side.waiter.asked_ns = weir_now_ns();
+    int64_t begun_ns = weir_now_ns();
+    assert_int_equal(pthread_create(&thread, NULL, kill_and_ring, &companion), 0);
+    assert_result(weir_publisher_send_until(pair.publisher, "x", 1, 0, SOON), 0);
+    int64_t took_ns = weir_now_ns() - begun_ns;
+    pthread_join(thread, NULL);
+    companion_end(&companion);
+    weir_publisher_close(pair.publisher);
+    return took_ns;
+}
+
+/* A ring for nothing does not put off the question who lives: it would be two slices. The best of some is told. */
+static void test_a_ring_puts_nothing_off(void **state)
+{
+    int64_t least_ns = INT64_MAX;
+    (void)state;
+    for (int i = 0; i < 5 && least_ns >= (SLICE_MS + 100) * INT64_C(1000000); i++) {
+        int64_t took_ns = wait_for_the_killed();
+        if (took_ns < least_ns)
+            least_ns = took_ns;
+    }
+    assert_true(least_ns < (SLICE_MS + 100) * INT64_C(1000000));
 }
 
 /* A send that succeeds leaves the sentence of the last call that failed, whatever it met on its way. */
@@ -581,6 +631,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PAIR_TEST(test_pollers_learn_of_a_death),
+        PAIR_TEST(test_a_ring_puts_nothing_off),
         PAIR_TEST(test_a_send_past_the_dead_says_nothing),
         PAIR_TEST(test_a_take_past_the_dead_says_nothing),
         PAIR_TEST(test_a_close_says_nothing),

@@ -32,7 +32,6 @@ struct weir__descriptor {
     struct weir__uring *uring; /* NULL: the thread waits for the doorbell */
     bool is_second;            /* that ring; after it there is none */
     int poke;                  /* an eventfd that ends the thread's slice; -1: never had a ring */
-    int64_t asked_ns;          /* the thread's: when it asked the kernel without a ring */
     int pidfd;                 /* of peer, or -1; the thread alone opens and closes it */
     uint64_t peer;
     bool is_armed;
@@ -103,9 +102,9 @@ static void set_armed(struct weir__descriptor *descriptor, bool is_armed)
 static void ask_if_due(struct weir__descriptor *descriptor)
 {
     int64_t now_ns = weir_now_ns();
-    if (!weir__slice_is_over(descriptor->asked_ns, now_ns))
+    if (!weir__slice_is_over(descriptor->waiter.asked_ns, now_ns))
         return;
-    descriptor->asked_ns = now_ns;
+    descriptor->waiter.asked_ns = now_ns;
     descriptor->watch.ask(descriptor->copy);
 }
 

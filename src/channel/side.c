@@ -371,12 +371,12 @@ int weir__side_wait(struct weir__side *side, const struct weir__watch *watch, in
     }
     bool is_last = side->looks > LOOKS_MAX;
     side->looks = 0;
-    bool is_due = weir__slice_is_over(side->asked_ns, now_ns);
+    bool is_due = weir__slice_is_over(side->waiter.asked_ns, now_ns);
     if (result != WEIR__WAITED_SLICE && (is_last || !is_due))
         return tell(result, is_nap);
     if (!is_due) /* rung for nothing, or a nap: of many others each ask costs system calls */
         return 0;
-    side->asked_ns = now_ns;
+    side->waiter.asked_ns = now_ns;
     bool is_dead = watch->ask(watch->argument);
     if (is_dead && result != WEIR__WAITED_SLICE) /* one look more, not a row of them */
         side->looks = result == -EINTR ? LOOKS_INTERRUPTED : LOOKS_MAX + 1;

@@ -49,7 +49,6 @@ struct weir__side {
     struct weir__waiter waiter;
     unsigned looks;   /* in a row that weir__side_wait() asked for */
     int64_t row_ns;   /* when the first of them was */
-    int64_t asked_ns; /* when the kernel was asked for others' lives */
     struct weir__side_watcher *watchers;
 };
 

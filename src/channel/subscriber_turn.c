@@ -63,9 +63,9 @@ static void ask_if_due(struct weir_subscriber *subscriber)
     if (++subscriber->rounds % ROUNDS_A_CLOCK != 0 || subscriber->lane_count < 2)
         return;
     int64_t now_ns = weir_now_ns();
-    if (!weir__slice_is_over(subscriber->side.asked_ns, now_ns))
+    if (!weir__slice_is_over(subscriber->side.waiter.asked_ns, now_ns))
         return;
-    subscriber->side.asked_ns = now_ns;
+    subscriber->side.waiter.asked_ns = now_ns;
     weir__subscriber_ask(subscriber);
 }
 

@@ -113,6 +113,16 @@ static void note_sleep(struct weir__waiter *waiter, bool has_come, int64_t slept
         weir__yield_slept(&waiter->yield, has_come, slept_ns);
 }
 
+/*
+ * A slice at most, and no longer than until the kernel was asked for lives a slice ago: who is rung for nothing
+ * just before that would else sleep for another whole one.
+ */
+static int64_t slice_left(const struct weir__waiter *waiter, int64_t now_ns)
+{
+    int64_t left_ns = waiter->asked_ns + WEIR__SLICE_NS - now_ns;
+    return left_ns > 0 && left_ns < WEIR__SLICE_NS ? left_ns : WEIR__SLICE_NS;
+}
+
 static int sleep_once(struct weir__waiter *waiter, bool (*is_ready)(void *), void *argument,
                       int64_t deadline_ns)
 {
@@ -126,8 +136,8 @@ static int sleep_once(struct weir__waiter *waiter, bool (*is_ready)(void *), voi
     if (left_ns <= 0)
         return -ETIMEDOUT;
     begin_sleep(waiter->stats);
-    int result = weir__futex_wait(waiter->doorbell, bell,
-                                  left_ns < WEIR__SLICE_NS ? left_ns : WEIR__SLICE_NS);
+    int64_t slice_ns = slice_left(waiter, begun_ns);
+    int result = weir__futex_wait(waiter->doorbell, bell, left_ns < slice_ns ? left_ns : slice_ns);
     if (waiter->stats)
         weir__state(&waiter->stats->asleep, 0);
     bool has_come = is_ready(argument);
