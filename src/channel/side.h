@@ -47,8 +47,8 @@ struct weir__side {
     uint32_t put_outs; /* how often it was found to be no longer ours */
     bool took_dead;    /* our slot was a dead one's */
     struct weir__waiter waiter;
-    unsigned looks;   /* in a row that weir__side_wait() asked for */
-    int64_t row_ns;   /* when the first of them was */
+    unsigned looks; /* in a row that weir__side_wait() asked for */
+    int64_t row_ns; /* when the first of them was */
     struct weir__side_watcher *watchers;
 };
 

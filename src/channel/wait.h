@@ -45,8 +45,8 @@ struct weir__waiter {
     int64_t more_ns;               /* the next spin, by so much */
     uint64_t moved;                /* bytes, by the wait before */
     struct weir__stats_shm *stats; /* in this side's own memory; NULL: not counted */
-    int64_t asked_ns;              /* when the kernel was asked for others' lives: see sleep_once() */
-    struct weir__yield yield;      /* whether whom it waits for needs this core; private */
+    int64_t asked_ns;         /* when the kernel was asked for others' lives: see sleep_once() */
+    struct weir__yield yield; /* whether whom it waits for needs this core; private */
     bool is_idle; /* it slept a whole slice, and nobody rang: it looks no more before it is rung */
 };
 
