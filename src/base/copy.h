@@ -58,9 +58,7 @@ static inline void weir__copy_small(void *to, const void *from, size_t size)
         weir__copy_ends(to, from, size, 32);
     else if (size > 16)
         weir__copy_ends(to, from, size, 16);
-    else if (size == 8)
-        weir__copy_piece(to, from, 8);
-    else if (size > 8)
+    else if (size >= 8)
         weir__copy_ends(to, from, size, 8);
     else if (size >= 4)
         weir__copy_ends(to, from, size, 4);
