@@ -49,6 +49,17 @@ weir__copy_ends(unsigned char *to, const unsigned char *from, size_t size, size_
     weir__copy_piece(to + size - piece, from + size - piece, piece);
 }
 
+/* size: less than 8. */
+static inline void weir__copy_tiny(void *to, const void *from, size_t size)
+{
+    if (size >= 4)
+        weir__copy_ends(to, from, size, 4);
+    else if (size >= 2)
+        weir__copy_ends(to, from, size, 2);
+    else if (size == 1)
+        *(unsigned char *)to = *(const unsigned char *)from;
+}
+
 #define WEIR__COPY_SMALL_MAX 64
 
 /* size: at most WEIR__COPY_SMALL_MAX. */
@@ -60,12 +71,8 @@ static inline void weir__copy_small(void *to, const void *from, size_t size)
         weir__copy_ends(to, from, size, 16);
     else if (size >= 8)
         weir__copy_ends(to, from, size, 8);
-    else if (size >= 4)
-        weir__copy_ends(to, from, size, 4);
-    else if (size >= 2)
-        weir__copy_ends(to, from, size, 2);
-    else if (size == 1)
-        *(unsigned char *)to = *(const unsigned char *)from;
+    else
+        weir__copy_tiny(to, from, size);
 }
 
 /*
@@ -82,12 +89,11 @@ weir__copy_wide(unsigned char *to, const unsigned char *from, size_t size)
         return true;
     }
     if (size < 8) {
-        weir__copy_small(to, from, size);
+        weir__copy_tiny(to, from, size);
         return true;
     }
-    if (size <= 16) {
-        memcpy(to, from, 8);
-        memcpy(to + size - 8, from + size - 8, 8);
+    if (size < 16) {
+        weir__copy_ends(to, from, size, 8);
         return true;
     }
     if (size > 32) {
@@ -97,7 +103,8 @@ weir__copy_wide(unsigned char *to, const unsigned char *from, size_t size)
         memcpy(to + size - 32, from + size - 32, 16);
     }
     memcpy(to, from, 16);
-    memcpy(to + size - 16, from + size - 16, 16);
+    if (size > 16)
+        memcpy(to + size - 16, from + size - 16, 16);
     return true;
 }
 
