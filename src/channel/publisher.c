@@ -99,15 +99,15 @@ static inline void put_batched(struct weir_publisher *publisher, weir__atomic_u6
 }
 
 /*
- * The header of a record at tail, that lies here, and whose payload is written: the next header 0,
- * then this one. What is read of the handle is read first: whatever is stored into the ring may, for
+ * The header of a record at tail, that lies here, and whose payload is written: the next header 0, where
+ * that lies, then this one. What is read of the handle is read first: whatever is stored into the ring may, for
  * all that the compiler knows, be a field of it.
  */
 static inline void commit_header(struct weir_publisher *publisher, weir__atomic_u64 *here,
-                                 uint64_t header, uint64_t bytes)
+                                 weir__atomic_u64 *next, uint64_t header, uint64_t bytes)
 {
     uint64_t end = publisher->tail + bytes;
-    zero(header_at(publisher, end));
+    zero(next);
     /* Release [lane.commit]: payload and next header before it. Pairs with
      * weir__load_header_at(). CRASH lane.filling */
     atomic_store_explicit(here, header, memory_order_release);
@@ -119,7 +119,8 @@ static void put_header(struct weir_publisher *publisher, uint64_t header, uint64
 {
     weir__atomic_u64 *here = header_at(publisher, publisher->tail);
     if (!publisher->has_batch) {
-        commit_header(publisher, here, header, bytes);
+        commit_header(publisher, here, header_at(publisher, publisher->tail + bytes), header,
+                      bytes);
     } else {
         put_batched(publisher, here, header);
         publisher->tail += bytes;
@@ -157,7 +158,8 @@ static inline __attribute__((always_inline)) int put_message(struct weir_publish
     uint64_t header = weir__record_header(length, type, 0), bytes = weir__record_bytes(length);
     if (__builtin_expect(publisher->is_special, 0))
         return put_special(publisher, header, bytes);
-    commit_header(publisher, (weir__atomic_u64 *)(publisher->lap + publisher->tail), header, bytes);
+    commit_header(publisher, (weir__atomic_u64 *)(publisher->lap + publisher->tail),
+                  header_at(publisher, publisher->tail + bytes), header, bytes);
     publisher->count++;
     return wake_subscribers(publisher, false);
 }
@@ -167,14 +169,10 @@ static inline __attribute__((always_inline)) int put_quick(struct weir_publisher
                                                            uintptr_t here, uint64_t bytes,
                                                            uint64_t length, uint32_t type)
 {
-    uint64_t end = publisher->tail + bytes;
     uint64_t header = weir__record_header(length, type, 0);
     weir__want_line((const unsigned char *)here + WEIR__AHEAD_ONE_BYTES);
-    zero((weir__atomic_u64 *)(here + bytes));
-    /* Release [lane.commit]: payload and next header before it. Pairs with
-     * weir__load_header_at(). CRASH lane.filling */
-    atomic_store_explicit((weir__atomic_u64 *)here, header, memory_order_release);
-    publisher->tail = end;
+    commit_header(publisher, (weir__atomic_u64 *)here, (weir__atomic_u64 *)(here + bytes), header,
+                  bytes);
     publisher->count++;
     return wake_subscribers(publisher, false);
 }
