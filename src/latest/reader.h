@@ -13,6 +13,9 @@
 
 #include "latest/geometry.h"
 
+/* Looks at values that are overwritten meanwhile before a call gives up. */
+#define WEIR__LATEST_TRIES 100
+
 struct weir_latest_reader {
     struct weir__latest memory;
     uint64_t identity; /* of this process, from the first hold on; 0 before */
@@ -39,12 +42,14 @@ struct weir__latest_seen {
 int weir__latest_nothing_yet(void);
 int weir__latest_corrupt(uint64_t index, uint64_t size_bytes);
 
-/* The latest value: which buffer, and what it says of its size. 0, -EAGAIN, -EUCLEAN. */
-static inline int weir__latest_look(const struct weir__latest *memory,
-                                    struct weir__latest_seen *seen)
+/*
+ * The value of an index that was loaded with acquire [latest.value]: which buffer, and what it says of its size. 0,
+ * -EAGAIN, -EUCLEAN.
+ */
+static inline int weir__latest_look_at(const struct weir__latest *memory, uint64_t index,
+                                       struct weir__latest_seen *seen)
 {
-    /* Acquire [latest.value]: all of the value. Pairs with publish(). */
-    seen->index = atomic_load_explicit(&memory->values->index, memory_order_acquire);
+    seen->index = index;
     uint64_t buffer = seen->index & WEIR__LATEST_BUFFER_MASK;
     if (__builtin_expect(seen->index == 0, 0))
         return weir__latest_nothing_yet();
@@ -54,6 +59,27 @@ static inline int weir__latest_look(const struct weir__latest *memory,
     seen->head = weir__latest_head(memory, buffer);
     seen->size_bytes = atomic_load_explicit(&seen->head->size_bytes, memory_order_relaxed);
     return 0;
+}
+
+/* The latest value. As above. */
+static inline int weir__latest_look(const struct weir__latest *memory,
+                                    struct weir__latest_seen *seen)
+{
+    /* Acquire [latest.value]: all of the value. Pairs with publish(). */
+    return weir__latest_look_at(
+        memory, atomic_load_explicit(&memory->values->index, memory_order_acquire), seen);
+}
+
+static inline void weir__latest_tell(struct weir_latest_value *value, const void *data,
+                                     const struct weir__latest_seen *seen)
+{
+    if (!value)
+        return;
+    value->data = data;
+    value->size_bytes = seen->size_bytes;
+    value->version = weir__latest_version_of(seen->index);
+    value->hold = 0;
+    value->buffer = (uint32_t)(seen->index & WEIR__LATEST_BUFFER_MASK);
 }
 
 /* Whether all that was read of the buffer until now was that value. */

@@ -186,7 +186,7 @@ static inline void fill_line(weir__atomic_u64 *seq, void *to, const void *from, 
     /* Relaxed [latest.hot]: the fence behind it counts. */
     atomic_store_explicit(seq, 0, memory_order_relaxed);
     /* Release [latest.hot]: who saw a byte of the next value sees that the seq has changed. Pairs
-     * with is_kept(). */
+     * with is_unchanged(). */
     atomic_thread_fence(memory_order_release);
     copy(to, from, size_bytes);
 }
@@ -195,8 +195,8 @@ static inline void fill_line(weir__atomic_u64 *seq, void *to, const void *from, 
 static inline void put_hot(struct weir__latest_values_shm *values, uint64_t word, const void *data,
                            uint64_t size_bytes)
 {
-    /* Release [latest.hot]: the bytes, and the index. Pairs with copy_hot() and
-     * copy_more(). */
+    /* Release [latest.hot]: the bytes, and the index. Pairs with weir_latest_read()
+     * and is_unchanged(). */
     atomic_store_explicit(&values->hot_seq, word, memory_order_release);
     if (size_bytes <= WEIR__LATEST_HOT_FIRST)
         return;
