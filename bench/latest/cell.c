@@ -24,19 +24,30 @@
 #include "../cpus.h"
 #include "../lane/histogram.h"
 #include "../lane/ticks.h"
+#include "../share.h"
 
 /* Values that come in a chunk of reads while the writer is at work, at least. */
 enum { WRITTEN_MIN = 64, CHUNKS_MIN = 50 };
 
 enum { BOUNCES = 2000, LINE_BYTES = 128, TIMED = 64 };
 
-enum phase { WAIT, BOUNCE, READ_AND_WRITE, READ_ALONE, WRITE_ALONE, BOTH_SEQLOCK, BOTH_TORN, END };
+enum phase {
+    WAIT,
+    BOUNCE,
+    SHARE,
+    READ_AND_WRITE,
+    READ_ALONE,
+    WRITE_ALONE,
+    BOTH_SEQLOCK,
+    BOTH_TORN,
+    END
+};
 
 struct board {
     _Alignas(LINE_BYTES) atomic_int phase; /* set by the reader, followed by the writer */
     _Alignas(LINE_BYTES) atomic_int ready; /* the writer is in it */
     _Alignas(LINE_BYTES) _Atomic uint64_t line;
-    _Alignas(LINE_BYTES) double write_ns, write_alone_ns, seqlock_write_ns;
+    _Alignas(LINE_BYTES) double write_ns, write_alone_ns, seqlock_write_ns, share;
 };
 
 enum way { WEIR, SEQLOCK, TORN };
@@ -94,13 +105,9 @@ static void fill(unsigned char *bytes, uint64_t size_bytes, uint64_t number)
 
 typedef uint64_t pair __attribute__((vector_size(16)));
 
-/*
- * Every word of it: what differs from the first one; 0 if it is whole. Part of each loop of reads, and
- * as short as may be: while a line comes, a processor begins as many of the next reads as its
- * window of instructions has room for, this look included.
- */
-static inline __attribute__((always_inline)) pair differences(const unsigned char *bytes,
-                                                              uint64_t size_bytes)
+/* Every word of it: what differs from the first one; 0 if it is whole. */
+static inline __attribute__((always_inline)) pair compare_words(const unsigned char *bytes,
+                                                                uint64_t size_bytes)
 {
     uint64_t at = 0, word;
     memcpy(&word, bytes, 8);
@@ -116,6 +123,24 @@ static inline __attribute__((always_inline)) pair differences(const unsigned cha
         wrong[0] |= word ^ first[0];
     }
     return wrong;
+}
+
+/* One for all: of one loop made twice, one took half as long again. */
+static __attribute__((noinline)) pair compare_many_words(const unsigned char *bytes,
+                                                         uint64_t size_bytes)
+{
+    return compare_words(bytes, size_bytes);
+}
+
+/*
+ * Of a small value it is part of each loop of reads, and as short as may be: while a line comes, a
+ * processor begins as many of the next reads as its window of instructions has room for, this look included.
+ */
+static inline __attribute__((always_inline)) pair differences(const unsigned char *bytes,
+                                                              uint64_t size_bytes)
+{
+    return size_bytes <= 64 ? compare_words(bytes, size_bytes)
+                            : compare_many_words(bytes, size_bytes);
 }
 
 static bool is_whole(pair wrong)
@@ -169,6 +194,8 @@ static void play_phase(struct board *board, const struct place places[], unsigne
 {
     if (phase == BOUNCE)
         bounce_back(board);
+    else if (phase == SHARE)
+        board->share = share_probe();
     else if (phase == READ_AND_WRITE)
         board->write_ns = write_until(&places[WEIR], board, source, phase);
     else if (phase == WRITE_ALONE)
@@ -218,6 +245,18 @@ static double bounce(struct board *board, double per_ns)
     }
     atomic_store(&board->line, 0);
     return (double)histogram_quantile(&histogram, 0.5) / per_ns;
+}
+
+/* Both cores at once. next: what the writer goes on with; what it found stands on the board then. */
+static void probe_share(struct board *board, enum phase next, struct figures *figures)
+{
+    enter(board, SHARE);
+    double share = share_probe();
+    enter(board, next);
+    if (board->share < share)
+        share = board->share;
+    if (figures->share == 0 || share < figures->share)
+        figures->share = share;
 }
 
 /* Its version. wrong: what is added to for each word, or another size. */
@@ -381,10 +420,11 @@ static void play_reader(struct board *board, const struct place places[], uint64
     double per_ns = ticks_per_ns();
     memset(sink, 1, place->size_bytes);
     figures->bounce_ns = bounce(board, per_ns);
-    enter(board, READ_AND_WRITE);
+    figures->share = 0;
+    probe_share(board, READ_AND_WRITE, figures);
     figures->read_ns = read_for(place, sink, budget_ns, true, per_ns, figures);
     read_timed(place, sink, budget_ns / 2, per_ns, figures);
-    enter(board, BOTH_SEQLOCK);
+    probe_share(board, BOTH_SEQLOCK, figures);
     figures->seqlock_ns = read_for(&places[SEQLOCK], sink, budget_ns, true, per_ns, NULL);
     enter(board, BOTH_TORN);
     figures->torn_ns = read_for(&places[TORN], sink, budget_ns, true, per_ns, NULL);
@@ -393,6 +433,7 @@ static void play_reader(struct board *board, const struct place places[], uint64
     figures->memcpy_ns = copy_for(sink, place->size_bytes, budget_ns / 2, per_ns);
     enter(board, WRITE_ALONE);
     nanosleep(&alone, NULL);
+    probe_share(board, WAIT, figures);
     figures->bounce_after_ns = bounce(board, per_ns);
     figures->torn_ratio = figures->read_ns / figures->torn_ns;
     enter(board, END);

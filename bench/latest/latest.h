@@ -30,14 +30,16 @@ struct figures {
     double new_share;        /* of the reads, that found another version than the one before */
     double bounce_ns; /* of a cache line between the two cores, there and back, before all this */
     double bounce_after_ns; /* the same, after it */
-    double torn_ratio;      /* read_ns of torn_ns */
+    double share;      /* the least that share_probe() found, of both cores: before, amid, after */
+    double torn_ratio; /* read_ns of torn_ns */
 };
 
 struct summary {
     uint64_t size_bytes;
     struct figures median, lowest, highest;
-    unsigned rounds, all_rounds; /* those with cores so far apart, and all */
+    unsigned rounds, all_rounds; /* those with cores in that state, and all */
     const char *cores; /* "near", "far"; "mixed": no round had the same before and after */
+    bool is_whole;     /* nobody else was on one of them, see share.h */
 };
 
 /* cell.c: one round of one size. False with a sentence on stderr. */

@@ -9,6 +9,7 @@
 
 #include "../bounce.h"
 #include "../cpus.h"
+#include "../share.h"
 #include "../values.h"
 
 #include <getopt.h>
@@ -79,24 +80,55 @@ static const char *cores_of(const struct figures *round)
     return was_far ? "far" : "near";
 }
 
-/* The rounds of the tag that most have go to the front: how many they are. Where all are mixed, all. */
-static unsigned choose(struct summary *summary, struct figures *rounds, unsigned count)
+static double highest_share(const struct figures *rounds, unsigned count)
+{
+    double highest = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (rounds[i].share > highest)
+            highest = rounds[i].share;
+    return highest;
+}
+
+/* Those that are so go to the front: how many they are. Where none are, all stay. */
+static unsigned choose_cores(struct figures *rounds, unsigned count, const char *cores)
+{
+    unsigned chosen = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(cores_of(&rounds[i]), cores) == 0)
+            rounds[chosen++] = rounds[i];
+    return chosen ? chosen : count;
+}
+
+static unsigned choose_whole(struct figures *rounds, unsigned count, double whole)
+{
+    unsigned chosen = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (rounds[i].share >= SHARE_WHOLE * whole)
+            rounds[chosen++] = rounds[i];
+    return chosen ? chosen : count;
+}
+
+/*
+ * The rounds of the tag that most have, and of these the ones that had their cores to themselves, if there
+ * are any, go to the front: how many they are.
+ */
+static unsigned choose(struct summary *summary, struct figures *rounds, unsigned count,
+                       double whole)
 {
     static const char *const tags[] = { "near", "far" };
-    unsigned found[2] = { 0, 0 }, chosen = 0;
+    unsigned found[2] = { 0, 0 };
     for (unsigned i = 0; i < 2 * count; i++)
         found[i % 2] += strcmp(cores_of(&rounds[i / 2]), tags[i % 2]) == 0;
     summary->cores = found[0] + found[1] == 0 ? "mixed" : tags[found[1] > found[0]];
-    for (unsigned i = 0; i < count; i++)
-        if (strcmp(cores_of(&rounds[i]), summary->cores) == 0)
-            rounds[chosen++] = rounds[i];
-    return chosen;
+    count = choose_whole(rounds, choose_cores(rounds, count, summary->cores), whole);
+    summary->is_whole = rounds[0].share >= SHARE_WHOLE * whole;
+    return count;
 }
 
-/* Each figure by itself, of the rounds whose cores were as far apart before and after. */
-static void summarize(struct summary *summary, struct figures *rounds, unsigned all)
+/* Each figure by itself, of the rounds that were chosen. */
+static void summarize(struct summary *summary, struct figures *rounds, unsigned all, double whole)
 {
-    unsigned count = choose(summary, rounds, all);
+    unsigned count = choose(summary, rounds, all, whole);
     double *median = (double *)(void *)&summary->median;
     double *lowest = (double *)(void *)&summary->lowest;
     double *highest = (double *)(void *)&summary->highest;
@@ -141,8 +173,13 @@ int main(int argc, char **argv)
             if (!cell_run(summaries[i].size_bytes, settings.budget_ns, settings.cpus,
                           &figures[i][round]))
                 return 1;
+    double whole = 0;
+    for (unsigned i = 0; i < count; i++) {
+        double share = highest_share(figures[i], settings.rounds);
+        whole = share > whole ? share : whole;
+    }
     for (unsigned i = 0; i < count; i++)
-        summarize(&summaries[i], figures[i], settings.rounds);
+        summarize(&summaries[i], figures[i], settings.rounds, whole);
     if (settings.output == 'j')
         report_json(summaries, count);
     else if (settings.output == 'm')

@@ -22,6 +22,7 @@ static const struct {
     { "new_share", offsetof(struct figures, new_share) },
     { "bounce_ns", offsetof(struct figures, bounce_ns) },
     { "bounce_after_ns", offsetof(struct figures, bounce_after_ns) },
+    { "share", offsetof(struct figures, share) },
     { "torn_ratio", offsetof(struct figures, torn_ratio) },
 };
 
@@ -34,12 +35,13 @@ static double figure(const struct figures *figures, unsigned column)
 
 void report_text(const struct summary *summaries, unsigned count)
 {
-    printf("%8s %6s", "bytes", "cores");
+    printf("%8s %12s", "bytes", "cores");
     for (unsigned c = 0; c < COLUMNS; c++)
         printf(" %15s", columns[c].name);
     putchar('\n');
     for (unsigned i = 0; i < count; i++) {
-        printf("%8llu %6s", (unsigned long long)summaries[i].size_bytes, summaries[i].cores);
+        printf("%8llu %4s, %6s", (unsigned long long)summaries[i].size_bytes, summaries[i].cores,
+               summaries[i].is_whole ? "whole" : "shared");
         for (unsigned c = 0; c < COLUMNS; c++)
             printf(" %15.2f", figure(&summaries[i].median, c));
         putchar('\n');
@@ -50,9 +52,9 @@ void report_json(const struct summary *summaries, unsigned count)
 {
     puts("[");
     for (unsigned i = 0; i < count; i++) {
-        printf("  {\"size_bytes\": %llu, \"rounds\": %u, \"cores\": \"%s\"",
-               (unsigned long long)summaries[i].size_bytes, summaries[i].rounds,
-               summaries[i].cores);
+        printf("  {\"size_bytes\": %llu, \"rounds\": %u, \"cores\": \"%s\", \"whole\": %s",
+               (unsigned long long)summaries[i].size_bytes, summaries[i].rounds, summaries[i].cores,
+               summaries[i].is_whole ? "true" : "false");
         for (unsigned c = 0; c < COLUMNS; c++)
             printf(", \"%s\": {\"median\": %.3f, \"lowest\": %.3f, \"highest\": %.3f}",
                    columns[c].name, figure(&summaries[i].median, c),
@@ -78,13 +80,13 @@ void report_markdown(const struct summary *summaries, unsigned count, const char
     for (unsigned i = 0; i < count; i++) {
         const struct figures *median = &summaries[i].median;
         printf("| %llu | %.1f | %.1f to %.1f | %.1f | %.1f | %.1f | %.1f | %.1f | %.0f %% | %.1f | "
-               "%.1f | %.1f | %.1f | %.1f | %.0f | %s | %u | %.2f | %.2f to %.2f |\n",
+               "%.1f | %.1f | %.1f | %.1f | %.0f | %s%s | %u | %.2f | %.2f to %.2f |\n",
                (unsigned long long)summaries[i].size_bytes, median->read_ns,
                summaries[i].lowest.read_ns, summaries[i].highest.read_ns, median->torn_ns,
                median->seqlock_ns, median->read_mean_ns, median->read_p50_ns, median->read_p99_ns,
                100 * median->new_share, median->still_ns, median->memcpy_ns, median->write_ns,
                median->seqlock_write_ns, median->write_alone_ns, median->bounce_ns,
-               summaries[i].cores, summaries[i].rounds, median->torn_ratio,
-               summaries[i].lowest.torn_ratio, summaries[i].highest.torn_ratio);
+               summaries[i].cores, summaries[i].is_whole ? "" : ", shared", summaries[i].rounds,
+               median->torn_ratio, summaries[i].lowest.torn_ratio, summaries[i].highest.torn_ratio);
     }
 }
