@@ -223,7 +223,7 @@ static void read_options(int argc, char **argv, struct settings *settings, struc
         if (option == 'c')
             asked->only = optarg;
         else if (option == 'q')
-            settings->rounds = 1, settings->budget_ns = 3000000;
+            settings->rounds = 1, settings->budget_ns = 3000000, settings->is_quick = true;
         else if (option == 'j' || option == 'm')
             asked->how = (char)option;
         else if (option == 'p')
@@ -313,6 +313,8 @@ int main(int argc, char **argv)
     }
     read_options(argc, argv, &settings, &asked);
     settings.ticks_per_ns = ticks_per_ns();
+    if (!settings.is_quick)
+        settings.whole = look_for_whole(settings.cpus);
     if (asked.how == 'm')
         puts("| cell | cores | rounds | median | lowest to highest | aim | |\n"
              "|---|---|---|---|---|---|---|");

@@ -20,7 +20,7 @@
 #include "histogram.h"
 #include "ticks.h"
 
-enum step { STEP_BOUNCE = -1, STEP_END = -2 };
+enum step { STEP_LOOK = -1, STEP_END = -2 };
 
 /* Who takes longer than this has lost the other. */
 enum { PATIENCE_S = 600 };
@@ -109,10 +109,10 @@ static void command(struct player *player, int next, uint64_t messages)
     meet(player);
 }
 
-static double command_bounce(struct player *player)
+static struct look command_look(struct player *player)
 {
-    command(player, STEP_BOUNCE, 0);
-    return bounce(player);
+    command(player, STEP_LOOK, 0);
+    return look(player);
 }
 
 /* A few at least, so that there are quantiles. */
@@ -124,11 +124,10 @@ static uint64_t messages_of(const struct cell *cell, unsigned side)
 }
 
 /* Where its first two sides were, unless somebody hardly slept who should. */
-static void count_round(const struct round *round, unsigned counts[3])
+static void count_round(const struct round *round, unsigned counts[TAGS])
 {
-    enum tag tag = tag_of(round->bounce_ns[0], round->bounce_ns[1]);
     if (!round->is_awake)
-        counts[tag == tag_of(round->bounce_ns[1], round->bounce_ns[2]) ? tag : MIXED]++;
+        counts[tag_of_pair(round)]++;
 }
 
 /* Rounds until enough of them are near, or far, for the first two sides, and asleep where that is
@@ -137,7 +136,7 @@ static void drive(struct player *player, const struct cell *cell, void **states)
 {
     struct board *board = player->board;
     struct figures warm;
-    unsigned counts[3] = { 0, 0, 0 };
+    unsigned counts[TAGS] = { 0 };
     for (unsigned side = 0; side < cell->side_count; side++) {
         uint64_t few = cell->work.messages / 8 + 1;
         command(player, (int)side, few);
@@ -146,12 +145,12 @@ static void drive(struct player *player, const struct cell *cell, void **states)
     while (board->round_count < player->most && counts[NEAR] < player->wanted &&
            counts[FAR] < player->wanted) {
         struct round *round = &board->rounds[board->round_count++];
-        round->bounce_ns[0] = command_bounce(player);
+        round->looks[0] = command_look(player);
         for (unsigned side = 0; side < cell->side_count; side++) {
             uint64_t messages = messages_of(cell, side);
             command(player, (int)side, messages);
             run(player, cell->sides[side], states[side], messages, &round->sides[side]);
-            round->bounce_ns[side + 1] = command_bounce(player);
+            round->looks[side + 1] = command_look(player);
         }
         round->is_awake = cell->work.kind == ASLEEP && (round->sides[0].sleeps < SLEEPS_MIN ||
                                                         round->sides[1].sleeps < SLEEPS_MIN);
@@ -168,8 +167,8 @@ static void answer(struct player *player, const struct cell *cell, void **states
         meet(player);
         if (board->next == STEP_END)
             return;
-        if (board->next == STEP_BOUNCE)
-            bounce(player);
+        if (board->next == STEP_LOOK)
+            look(player);
         else
             run(player, cell->sides[board->next], states[board->next], board->messages, NULL);
     }
@@ -264,7 +263,8 @@ static bool run_opening(const struct cell *cell, const struct settings *settings
                              .back = rings->back,
                              .readonly_there = rings->readonly_there,
                              .readonly_back = rings->readonly_back,
-                             .ticks_per_ns = settings->ticks_per_ns };
+                             .ticks_per_ns = settings->ticks_per_ns,
+                             .whole = settings->whole };
     pid_t pids[2];
     snprintf(channel, sizeof channel, "bench/%d", (int)getpid());
     if (pipe(player.pipe_there) != 0 || pipe(player.pipe_back) != 0)
@@ -291,7 +291,7 @@ static bool run_opening(const struct cell *cell, const struct settings *settings
 /* Rounds so far of the tag that most of them bear. */
 static unsigned count_alike(const struct board *board)
 {
-    unsigned counts[3] = { 0, 0, 0 };
+    unsigned counts[TAGS] = { 0 };
     for (unsigned i = 0; i < board->round_count; i++)
         count_round(&board->rounds[i], counts);
     return counts[NEAR] > counts[FAR] ? counts[NEAR] : counts[FAR];

@@ -24,8 +24,17 @@ enum { SIDES_MAX = 12, ROUNDS_MAX = 64, BATCH = 64 };
 enum kind { ROUND_TRIP, ONE_WAY, BATCHED, ASLEEP };
 enum form { COPYING, IN_PLACE };
 
-/* What the cores are to each other; the host of a virtual machine may change it. */
-enum tag { NEAR, FAR, MIXED };
+/*
+ * What the cores are to each other, and whether somebody else's thread was on one of them (../share.h). The host
+ * of a virtual machine may change both.
+ */
+enum tag { NEAR, FAR, NEAR_SHARED, FAR_SHARED, MIXED, TAGS };
+
+/* The same at a moment. */
+struct look {
+    double bounce_ns;
+    bool is_whole; /* nobody else was there */
+};
 
 struct work {
     enum kind kind;
@@ -44,7 +53,7 @@ struct figures {
 };
 
 struct round {
-    double bounce_ns[SIDES_MAX + 1]; /* before the first side, and after each */
+    struct look looks[SIDES_MAX + 1]; /* before the first side, and after each */
     struct figures sides[SIDES_MAX];
     bool is_awake; /* of those asleep: somebody hardly slept, so there is nothing to compare */
 };
@@ -59,6 +68,7 @@ struct board {
     _Alignas(LINE_BYTES) _Atomic uint64_t arrived[2][LINE_BYTES / 8];
     _Alignas(LINE_BYTES) _Atomic uint64_t line; /* the one that is bounced */
     _Alignas(LINE_BYTES) _Atomic uint32_t futex[2][LINE_BYTES / 4];
+    double share;                  /* of the answering process's core, at the last look */
     uint64_t sleeps;               /* of the answering process, in a run */
     _Alignas(LINE_BYTES) int next; /* a side, or enum step */
     int ids[4];                    /* what the driver opened for both, where the kernel names it */
@@ -83,6 +93,7 @@ struct player {
     int pipe_there[2], pipe_back[2];
     unsigned char *source, *sink; /* own memory, of burst_of() messages */
     double ticks_per_ns;
+    double whole; /* as in settings */
 };
 
 struct histogram;
@@ -125,7 +136,9 @@ struct settings {
     uint64_t ring_bytes; /* 0: as the size of a message asks */
     int cpus[2];
     bool is_default_wait;
+    bool is_quick; /* no figures to keep: whose the cores are is not asked */
     double ticks_per_ns;
+    double whole; /* the share of a core that is ours alone, see look_for_whole(); 0: not asked */
 };
 
 /* Messages that are copied at once where that can be: so many that their own memory is near. */
@@ -143,8 +156,17 @@ bool cell_run(const struct cell *cell, const struct settings *settings, struct b
 void pin_to(int cpu);
 void meet(struct player *player); /* waits for the other process */
 void let_sleep(const struct player *player);
-double bounce(struct player *player);
-enum tag tag_of(double before_ns, double after_ns);
+
+/* look.c */
+struct look
+look(struct player *player); /* both processes at once; the driver's is the one that counts */
+
+/* The highest share that these processors have within a second. */
+double look_for_whole(const int cpus[2]);
+
+/* Of what was measured between two looks, the second behind the first; of a round's first two sides. */
+enum tag tag_of(const struct look looks[2]);
+enum tag tag_of_pair(const struct round *round);
 
 /* Says what is wrong and ends this process. */
 _Noreturn void give_up(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -152,7 +152,7 @@ static void read_options(int argc, char **argv, struct settings *settings, enum 
         if (option == 'c')
             *only = optarg;
         else if (option == 'q')
-            settings->rounds = 2, settings->budget_ns = 3000000;
+            settings->rounds = 2, settings->budget_ns = 3000000, settings->is_quick = true;
         else if (option == 'j' || option == 'm' || option == 'l')
             *output = option == 'j' ? JSON : option == 'm' ? MARKDOWN : LIST;
         else if (option == 'r')
@@ -226,6 +226,8 @@ int main(int argc, char **argv)
         return 77;
     }
     settings.ticks_per_ns = ticks_per_ns();
+    if (output != LIST && !settings.is_quick)
+        settings.whole = look_for_whole(settings.cpus);
     add_cells();
     if (output == TEXT)
         report_head();

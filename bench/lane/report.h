@@ -29,7 +29,7 @@ struct summary {
 
 void summarize(struct summary *summary, const struct cell *cell, const struct board *board);
 
-/* "near", "far" or "mixed" */
+/* "near", "far", "near, shared", "far, shared" or "mixed" */
 const char *tag_name(enum tag tag);
 
 void report_head(void);

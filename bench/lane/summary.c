@@ -6,14 +6,8 @@
 
 const char *tag_name(enum tag tag)
 {
-    static const char *const names[] = { "near", "far", "mixed" };
+    static const char *const names[] = { "near", "far", "near, shared", "far, shared", "mixed" };
     return names[tag];
-}
-
-static enum tag tag_of_round(const struct round *round)
-{
-    enum tag tag = tag_of(round->bounce_ns[0], round->bounce_ns[1]);
-    return tag == tag_of(round->bounce_ns[1], round->bounce_ns[2]) ? tag : MIXED;
 }
 
 /* The median over the pairs of the double that lies offset bytes into a round. */
@@ -50,14 +44,21 @@ static void take_ratios(struct summary *summary, const struct round *const *pair
     }
 }
 
+/* Whether a side that was measured so may be compared: with whole cores, if the pairs are of such. */
+static bool is_alike(enum tag side, enum tag pairs)
+{
+    if (pairs == MIXED || side == pairs)
+        return true;
+    return (pairs == NEAR_SHARED && side == NEAR) || (pairs == FAR_SHARED && side == FAR);
+}
+
 static void take_ratios_to(struct summary *summary, const struct round *const *pairs,
                            unsigned count, unsigned side)
 {
     double ratios[ROUNDS_MAX];
     unsigned found = 0;
     for (unsigned i = 0; i < count; i++)
-        if (summary->tag == MIXED ||
-            tag_of(pairs[i]->bounce_ns[side], pairs[i]->bounce_ns[side + 1]) == summary->tag)
+        if (is_alike(tag_of(&pairs[i]->looks[side]), summary->tag))
             ratios[found++] = ratio_of(pairs[i], side, summary->cell->work.kind, 0);
     if (found == 0)
         return;
@@ -69,24 +70,32 @@ static void take_ratios_to(struct summary *summary, const struct round *const *p
         summary->to_readonly = summary->to[side];
 }
 
+/* Of the pairs with whole cores the tag that most have; without any, of the others. */
+static enum tag choose_tag(const struct board *board)
+{
+    unsigned counts[TAGS] = { 0 };
+    for (unsigned i = 0; i < board->round_count; i++)
+        if (!board->rounds[i].is_awake)
+            counts[tag_of_pair(&board->rounds[i])]++;
+    enum tag tag = counts[NEAR] >= counts[FAR] ? NEAR : FAR;
+    if (counts[tag] == 0)
+        tag = counts[NEAR_SHARED] >= counts[FAR_SHARED] ? NEAR_SHARED : FAR_SHARED;
+    return counts[tag] == 0 ? MIXED : tag;
+}
+
 void summarize(struct summary *summary, const struct cell *cell, const struct board *board)
 {
     const struct round *pairs[ROUNDS_MAX];
-    unsigned counts[3] = { 0, 0, 0 }, count = 0;
+    unsigned count = 0;
+    enum tag tag = choose_tag(board);
     for (unsigned i = 0; i < board->round_count; i++)
-        if (!board->rounds[i].is_awake)
-            counts[tag_of_round(&board->rounds[i])]++;
-    enum tag tag = counts[NEAR] >= counts[FAR] ? NEAR : FAR;
-    if (counts[tag] == 0)
-        tag = MIXED;
-    for (unsigned i = 0; i < board->round_count; i++)
-        if (tag == MIXED || (!board->rounds[i].is_awake && tag_of_round(&board->rounds[i]) == tag))
+        if (tag == MIXED || (!board->rounds[i].is_awake && tag_of_pair(&board->rounds[i]) == tag))
             pairs[count++] = &board->rounds[i];
     *summary = (struct summary){ .cell = cell,
                                  .tag = tag,
                                  .pair_count = tag == MIXED ? 0 : count,
                                  .round_count = board->round_count };
-    summary->bounce_ns = median_at(pairs, count, offsetof(struct round, bounce_ns[1]));
+    summary->bounce_ns = median_at(pairs, count, offsetof(struct round, looks[1].bounce_ns));
     for (unsigned side = 0; side < cell->side_count; side++) {
         double *to = (double *)(void *)&summary->sides[side];
         for (size_t field = 0; field < sizeof(struct figures) / sizeof(double); field++)

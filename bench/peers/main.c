@@ -172,7 +172,7 @@ static void read_options(int argc, char **argv, struct settings *settings, struc
         if (option == 'c')
             asked->only = optarg, is_good = is_kind(optarg);
         else if (option == 'q')
-            settings->rounds = 1, settings->budget_ns = 100000;
+            settings->rounds = 1, settings->budget_ns = 100000, settings->is_quick = true;
         else if (option == 'm')
             asked->is_markdown = true;
         else if (option == 'r')
@@ -230,6 +230,8 @@ int main(int argc, char **argv)
         return 77;
     }
     settings.ticks_per_ns = ticks_per_ns();
+    if (!settings.is_quick)
+        settings.whole = look_for_whole(settings.cpus);
     start_daemons();
     count = run_cells(&settings, &asked, summaries);
     end_daemons();

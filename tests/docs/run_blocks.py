@@ -323,6 +323,27 @@ def kernel_has_msg_copy():
     return ctypes.get_errno() != errno.ENOSYS
 
 
+def check_passage(block, text):
+    if " ".join(block.text().split()) not in " ".join(text.split()):
+        raise Wrong(f"this is no passage of {block.options['in']}")
+
+
+def check_passages(document, source):
+    """Those of the checkout's own files; nothing is run. How many there are."""
+    count = 0
+    for block in read_blocks(document):
+        name = os.path.join(source, block.options.get("in", ""))
+        if block.language != "c" or not os.path.isfile(name):
+            continue
+        count += 1
+        with open(name, encoding="utf-8") as file:
+            try:
+                check_passage(block, file.read())
+            except Wrong as wrong:
+                raise Wrong(f"line {block.line}: {wrong}") from None
+    return count
+
+
 class Reader:
     """Somebody who reads the document and does what it says."""
 
@@ -402,9 +423,7 @@ class Reader:
         elif kind == "diff" and "from" in options:
             self.keep(options["file"], apply_diff(block, self.contents(options["from"])))
         elif kind == "c" and "in" in options:
-            if " ".join(block.text().split()) not in " ".join(
-                    self.contents(options["in"]).split()):
-                raise Wrong(f"this is no passage of {options['in']}")
+            check_passage(block, self.contents(options["in"]))
         elif kind == "console" and options.get("libc") == "glibc" and not self.has_glibc():
             print(f"line {block.line} is left out: it is about glibc")
         elif kind == "console" and options.get("kernel") == "MSG_COPY" and not kernel_has_msg_copy():
@@ -432,7 +451,17 @@ def main():
                         "program in the background prints after the prompt is back")
     parser.add_argument("--files", help="the folder that has the document's programs")
     parser.add_argument("--write", action="store_true", help="store them there")
+    parser.add_argument("--passages", action="store_true",
+                        help="look only whether the passages of the source are still there")
     arguments = parser.parse_args()
+    if arguments.passages:
+        try:
+            print(f"{arguments.document}: "
+                  f"{check_passages(arguments.document, arguments.source)} passages are true")
+            return 0
+        except Wrong as wrong:
+            print(f"FAILED: {arguments.document}, {wrong}")
+            return 1
     for program in ("bash", "pkg-config", "ipcs", "cmake"):
         if not shutil.which(program):
             print(f"{program} is not here")
