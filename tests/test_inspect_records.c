@@ -6,6 +6,7 @@
  */
 #include "fixture.h"
 #include "records.h"
+#include "silence.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define KEY 0x1a5bec7
@@ -106,6 +108,33 @@ static void test_a_set_dies_with_its_own_segment(void **state)
     clear_everything();
 }
 
+static void inspect_silently(void *set)
+{
+    struct weir_object object = { .size = sizeof object };
+    char sentence[512];
+    if (!forbid_call(SYS_shmctl, EACCES))
+        _exit(77);
+    CHECK_RESULT(weir_inspect_one(weir_by_id(1), 99, &object, NULL, 0), -EINVAL);
+    snprintf(sentence, sizeof sentence, "%s", weir_last_error());
+    CHECK(look_at(WEIR_OBJECT_SEMSET, *(const int *)set).state == WEIR_STATE_IDLE);
+    CHECK(strcmp(weir_last_error(), sentence) == 0);
+}
+
+/* Whether its segment is there the kernel does not tell: that is not what went wrong last. */
+static void test_a_set_whose_segment_is_withheld(void **state)
+{
+    (void)state;
+    make_segment(NULL);
+    int set = semget(KEY, 1, IPC_CREAT | IPC_EXCL | 0600);
+    struct record record = record_of(shmget(KEY, 0, 0), set);
+    put("tied", &record);
+    int status = status_in_child(inspect_silently, &set);
+    clear_everything();
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(status, 0);
+}
+
 static void make_set_as_other(void *argument)
 {
     (void)argument;
@@ -169,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_draft_is_no_orphan_while_its_maker_lives),
         TEST(test_a_set_dies_with_its_own_segment),
+        TEST(test_a_set_whose_segment_is_withheld),
         TEST(test_a_set_of_another_user_is_not_named),
         TEST(test_a_set_is_found_behind_no_segment),
         TEST(test_a_name_counts_before_a_draft),

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -307,6 +308,31 @@ static void test_one_that_is_killed(void **state)
     victim_close();
 }
 
+static void join_and_die(void *unused)
+{
+    struct weir_publisher *publisher;
+    (void)unused;
+    CHECK_RESULT(weir_publisher_open(&publisher, "lane", NULL), 0);
+    raise(SIGKILL);
+}
+
+/* One whose memory went before it was met has nothing to do with the message that another one sent. */
+static void test_one_that_died_unseen(void **state)
+{
+    char sentence[512];
+    (void)state;
+    assert_result(victim_open(true), 0);
+    struct weir_tap *tap = open_tap(WEIR_START_NOW, 0);
+    assert_int_equal(status_in_child(join_and_die, NULL), SIGKILL);
+    send_number(victim_publisher, 0);
+    assert_result(weir_publisher_send_until(victim_publisher, "x", 1, 65536, NOW), -EINVAL);
+    snprintf(sentence, sizeof sentence, "%s", weir_last_error());
+    expect_number(tap, 0);
+    assert_string_equal(weir_last_error(), sentence);
+    weir_tap_close(tap);
+    victim_close();
+}
+
 static void test_what_is_refused(void **state)
 {
     struct weir_tap_options options = WEIR_TAP_OPTIONS;
@@ -525,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_too_large_of_two),
         cmocka_unit_test(test_nobody_notices),
         cmocka_unit_test(test_one_that_is_killed),
+        cmocka_unit_test(test_one_that_died_unseen),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_who_may_not_be_read),
         cmocka_unit_test(test_each_lie),
