@@ -147,6 +147,28 @@ static void test_a_small_value_stands_twice(void **state)
     value_pair_close(&pair);
 }
 
+/* The hot cell says of its value that it is larger than any value may be: the buffer is read. */
+static void test_a_small_value_that_says_too_much(void **state)
+{
+    static const uint64_t said[] = { 8, 9, 64, 65, WEIR__LATEST_HOT_MAX, 255 };
+    struct weir_latest_options options = latest_options(7, 3, 1);
+    struct weir_latest_value value;
+    unsigned char bytes[VALUE_BYTES_MAX];
+    struct value_pair pair;
+    (void)state;
+    value_pair_open(&pair, &options);
+    value_write(pair.writer, 3, 7);
+    struct weir__latest_values_shm *values = pair.world.memory.values;
+    for (size_t i = 0; i < ARRAY_SIZE(said); i++) {
+        atomic_store(&values->hot_seq, weir__latest_hot_word(1, said[i]));
+        atomic_store(&values->more_seq, weir__latest_hot_word(1, said[i]));
+        assert_result(weir_latest_read(pair.reader, bytes, sizeof bytes, &value), 0);
+        assert_int_equal(value.size_bytes, 7);
+        assert_int_equal(value.version, 1);
+    }
+    value_pair_close(&pair);
+}
+
 static void refused(const char *what, struct weir_latest_options options)
 {
     struct weir_latest_memory memory;
@@ -433,6 +455,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         VALUE_TEST(test_each_size_comes_whole),
         VALUE_TEST(test_a_small_value_stands_twice),
+        VALUE_TEST(test_a_small_value_that_says_too_much),
         VALUE_TEST(test_a_loan_is_seen_when_committed),
         VALUE_TEST(test_a_loan_that_is_abandoned_costs_nothing),
         VALUE_TEST(test_geometry_is_checked),

@@ -96,7 +96,7 @@ static void store(const struct word *word, uint64_t value)
     memcpy(word->at, &value, word->size_bytes);
 }
 
-enum { LIES = 24 };
+enum { LIES = 26 };
 
 static uint64_t lie(unsigned which, uint64_t old)
 {
@@ -134,6 +134,10 @@ static uint64_t lie(unsigned which, uint64_t old)
         return UINT64_C(4000) << 20 | 200 << 12 | HOLDS << 4;
     case 7: /* one whose size overflows nothing, and is larger than any memory */
         return UINT64_MAX << 20 | UINT64_C(255) << 12 | 253 << 4;
+    case 8: /* a version that is true, of another size */
+        return (old & ~UINT64_C(0xff)) | 64;
+    case 9:
+        return (old & ~UINT64_C(0xff)) | 8;
     default:
         return old + 0x100;
     }

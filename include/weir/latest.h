@@ -268,7 +268,8 @@ WEIR_EXPORT void weir_latest_abandon(struct weir_latest_writer *writer);
  * reader: receives the handle; untouched on failure. memory: the values, for reading at least,
  * and the readers' part for writing, or NULL: then it cannot hold, and its waits are as said at
  * WEIR_LATEST_ALWAYS_WAKE. Given one that is mapped for reading alone, the process is killed (SIGSEGV)
- * by the first call that stores there: a hold, a wait, a read of a large value. Mapped until the
+ * by the first call that stores there: a hold, a wait, a read of a large value, or of one that is
+ * overwritten again and again while it is copied. Mapped until the
  * handle is closed. It is copied.
  *
  * Returns: 0.
@@ -332,7 +333,8 @@ WEIR_EXPORT uint64_t weir_latest_version(const struct weir_latest_reader *reader
  * Errors: -EAGAIN (no value yet; or overwritten a hundred times while it was read, without a
  *     hold to be had: more buffers help), -EMSGSIZE (capacity_bytes is too small:
  *     value->size_bytes says what it takes), -EUCLEAN (what stands in the memory cannot be true).
- *     What is in buffer after a failure is undefined.
+ *     What is in buffer after a failure is undefined, and so are its bytes behind the value after a
+ *     success.
  * Blocking: never.
  */
 WEIR_EXPORT int weir_latest_read(struct weir_latest_reader *reader, void *buffer,

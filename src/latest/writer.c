@@ -229,7 +229,7 @@ static inline void publish(struct weir_latest_writer *writer, uint32_t buffer, c
         fill_line(&values->hot_seq, values->hot, data, first_bytes);
     /* CRASH latest.hot */
     /* Release [latest.value]: the value, its size and its seq before the index. Pairs with
-     * weir__latest_look(). */
+     * weir__latest_look() and weir_latest_read(). */
     atomic_store_explicit(&values->index, index, memory_order_release);
     if (is_hot)
         put_hot(values, weir__latest_hot_word(writer->version + 1, size_bytes), data, size_bytes);
