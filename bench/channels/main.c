@@ -3,7 +3,7 @@
  * channels - what many publishers and subscribers cost beside one of each, in one run, as ratios
  *
  * Between two processors as bench/lane does it: the sides of a cell take turns, round after
- * round, and the bounce of a cache line before and after each says how far the two were apart;
+ * round, and a look before and after each says how far the two were apart, and whose they were;
  * only pairs of rounds that bear the same tag are compared. What one process measures by
  * itself is pinned to the first of them.
  */
@@ -17,6 +17,7 @@
 #include "cpus.h"
 #include "lane/report.h"
 #include "lane/ticks.h"
+#include "share.h"
 
 enum { RING_BYTES = 1 << 20, POINTS = 16 };
 
@@ -314,7 +315,7 @@ int main(int argc, char **argv)
     read_options(argc, argv, &settings, &asked);
     settings.ticks_per_ns = ticks_per_ns();
     if (!settings.is_quick)
-        settings.whole = look_for_whole(settings.cpus);
+        settings.whole = share_look_for_whole(settings.cpus);
     if (asked.how == 'm')
         puts("| cell | cores | rounds | median | lowest to highest | aim | |\n"
              "|---|---|---|---|---|---|---|");

@@ -130,8 +130,8 @@ static void count_round(const struct round *round, unsigned counts[TAGS])
         counts[tag_of_pair(round)]++;
 }
 
-/* Rounds until enough of them are near, or far, for the first two sides, and asleep where that is
- * wanted. */
+/* Rounds until enough of them are near, or far, with whole cores for the first two sides, and asleep
+ * where that is wanted. */
 static void drive(struct player *player, const struct cell *cell, void **states)
 {
     struct board *board = player->board;

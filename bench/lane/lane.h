@@ -138,7 +138,7 @@ struct settings {
     bool is_default_wait;
     bool is_quick; /* no figures to keep: whose the cores are is not asked */
     double ticks_per_ns;
-    double whole; /* the share of a core that is ours alone, see look_for_whole(); 0: not asked */
+    double whole; /* the share of a core that is ours alone, see ../share.h; 0: not asked */
 };
 
 /* Messages that are copied at once where that can be: so many that their own memory is near. */
@@ -157,12 +157,8 @@ void pin_to(int cpu);
 void meet(struct player *player); /* waits for the other process */
 void let_sleep(const struct player *player);
 
-/* look.c */
-struct look
-look(struct player *player); /* both processes at once; the driver's is the one that counts */
-
-/* The highest share that these processors have within a second. */
-double look_for_whole(const int cpus[2]);
+/* look.c: by both processes at once; the driver's is the one that counts. */
+struct look look(struct player *player);
 
 /* Of what was measured between two looks, the second behind the first; of a round's first two sides. */
 enum tag tag_of(const struct look looks[2]);

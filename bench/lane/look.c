@@ -5,17 +5,11 @@
  */
 #include "lane.h"
 
-#include <errno.h>
-#include <sched.h>
-#include <string.h>
-#include <time.h>
-
 #include "../share.h"
 #include "../values.h"
 #include "ticks.h"
 
 enum { CHUNKS = 15, BOUNCES = 64 };
-enum { LOOKS = 100, LOOKS_PAUSE_NS = 10000000 };
 
 /* Between the 120 ns of near cores and the 510 ns of far ones: their geometric mean. */
 #define NEAR_BELOW_NS 250.0
@@ -59,25 +53,8 @@ struct look look(struct player *player)
         board->share = share;
     meet(player);
     look.is_whole =
-        share >= SHARE_WHOLE * player->whole && board->share >= SHARE_WHOLE * player->whole;
+        share_is_whole(share, player->whole) && share_is_whole(board->share, player->whole);
     return look;
-}
-
-double look_for_whole(const int cpus[2])
-{
-    const struct timespec pause = { 0, LOOKS_PAUSE_NS };
-    double highest = 0;
-    cpu_set_t before;
-    if (sched_getaffinity(0, sizeof before, &before) != 0)
-        give_up("sched_getaffinity: %s", strerror(errno));
-    for (int i = 0; i < LOOKS; i++) {
-        pin_to(cpus[i % 2]);
-        double share = share_probe();
-        highest = share > highest ? share : highest;
-        nanosleep(&pause, NULL);
-    }
-    sched_setaffinity(0, sizeof before, &before);
-    return highest;
 }
 
 static enum tag cores_at(const struct look *look)

@@ -2,9 +2,9 @@
 /*
  * lane - weir's channel beside the bare hardware, in one run, as ratios
  *
- * All sides of a cell take turns, round after round; the bounce of a cache line before and
- * after each says how far the two cores were apart. Only pairs of rounds that bear the same
- * tag are compared. Times alone mean nothing on another machine.
+ * All sides of a cell take turns, round after round; a look at the two cores before and after
+ * each says how far they were apart, and whether somebody else was on one. Only pairs of rounds
+ * that bear the same tag are compared. Times alone mean nothing on another machine.
  */
 #include "lane.h"
 
@@ -17,6 +17,7 @@
 #include <weir/channel.h>
 
 #include "../cpus.h"
+#include "../share.h"
 #include "report.h"
 #include "ticks.h"
 
@@ -227,7 +228,7 @@ int main(int argc, char **argv)
     }
     settings.ticks_per_ns = ticks_per_ns();
     if (output != LIST && !settings.is_quick)
-        settings.whole = look_for_whole(settings.cpus);
+        settings.whole = share_look_for_whole(settings.cpus);
     add_cells();
     if (output == TEXT)
         report_head();

@@ -3,7 +3,7 @@
  * latest - what it costs to read and to write the latest value, beside the bare ways, in one run
  *
  * Rounds take turns through all sizes. Between two pinned processes: how far their cores are
- * apart, by the bounce of a cache line, stands in each row.
+ * apart, by the bounce of a cache line, and whether these were theirs alone, stands in each row.
  */
 #include "latest.h"
 
@@ -45,6 +45,8 @@ static const struct option options[] = {
 struct settings {
     unsigned rounds;
     uint64_t budget_ns, only;
+    bool is_quick; /* no figures to keep: whose the cores are is not asked */
+    double whole;  /* the share of a core that is ours alone; 0: not asked */
     int cpus[2];
     char output; /* 't', 'j', 'm' */
 };
@@ -53,7 +55,7 @@ static bool take_option(int option, struct settings *settings)
 {
     switch (option) {
     case 'q':
-        settings->rounds = 1, settings->budget_ns = 4000000;
+        settings->rounds = 1, settings->budget_ns = 4000000, settings->is_quick = true;
         return true;
     case 'j':
     case 'm':
@@ -80,15 +82,6 @@ static const char *cores_of(const struct figures *round)
     return was_far ? "far" : "near";
 }
 
-static double highest_share(const struct figures *rounds, unsigned count)
-{
-    double highest = 0;
-    for (unsigned i = 0; i < count; i++)
-        if (rounds[i].share > highest)
-            highest = rounds[i].share;
-    return highest;
-}
-
 /* Those that are so go to the front: how many they are. Where none are, all stay. */
 static unsigned choose_cores(struct figures *rounds, unsigned count, const char *cores)
 {
@@ -103,7 +96,7 @@ static unsigned choose_whole(struct figures *rounds, unsigned count, double whol
 {
     unsigned chosen = 0;
     for (unsigned i = 0; i < count; i++)
-        if (rounds[i].share >= SHARE_WHOLE * whole)
+        if (share_is_whole(rounds[i].share, whole))
             rounds[chosen++] = rounds[i];
     return chosen ? chosen : count;
 }
@@ -121,7 +114,7 @@ static unsigned choose(struct summary *summary, struct figures *rounds, unsigned
         found[i % 2] += strcmp(cores_of(&rounds[i / 2]), tags[i % 2]) == 0;
     summary->cores = found[0] + found[1] == 0 ? "mixed" : tags[found[1] > found[0]];
     count = choose_whole(rounds, choose_cores(rounds, count, summary->cores), whole);
-    summary->is_whole = rounds[0].share >= SHARE_WHOLE * whole;
+    summary->is_whole = share_is_whole(rounds[0].share, whole);
     return count;
 }
 
@@ -165,6 +158,8 @@ int main(int argc, char **argv)
         fputs("latest: two processors are needed\n", stderr);
         return 77;
     }
+    if (!settings.is_quick)
+        settings.whole = share_look_for_whole(settings.cpus);
     unsigned count = settings.only ? 1 : SIZES;
     for (unsigned i = 0; i < count; i++)
         summaries[i].size_bytes = settings.only ? settings.only : sizes[i];
@@ -173,13 +168,8 @@ int main(int argc, char **argv)
             if (!cell_run(summaries[i].size_bytes, settings.budget_ns, settings.cpus,
                           &figures[i][round]))
                 return 1;
-    double whole = 0;
-    for (unsigned i = 0; i < count; i++) {
-        double share = highest_share(figures[i], settings.rounds);
-        whole = share > whole ? share : whole;
-    }
     for (unsigned i = 0; i < count; i++)
-        summarize(&summaries[i], figures[i], settings.rounds, whole);
+        summarize(&summaries[i], figures[i], settings.rounds, settings.whole);
     if (settings.output == 'j')
         report_json(summaries, count);
     else if (settings.output == 'm')

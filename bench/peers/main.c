@@ -19,6 +19,7 @@
 #include "cpus.h"
 #include "lane/ticks.h"
 #include "report.h"
+#include "share.h"
 
 enum { MESSAGES_MIN = 50 };
 
@@ -231,7 +232,7 @@ int main(int argc, char **argv)
     }
     settings.ticks_per_ns = ticks_per_ns();
     if (!settings.is_quick)
-        settings.whole = look_for_whole(settings.cpus);
+        settings.whole = share_look_for_whole(settings.cpus);
     start_daemons();
     count = run_cells(&settings, &asked, summaries);
     end_daemons();

@@ -142,7 +142,10 @@ static WEIR__RACING_INLINE bool copy_hot(const struct weir__latest_values_shm *v
     return is_unchanged(&values->more_seq, word);
 }
 
-/* A value that word says to be in the hot cell. What does not fit, or cannot be true, the way over the buffers tells. */
+/*
+ * A value that word says to be in the hot cell. What does not fit, or cannot be true, the way over the
+ * buffers tells.
+ */
 static WEIR__RACING_INLINE int read_hot(struct weir_latest_reader *reader, void *buffer,
                                         size_t capacity_bytes, struct weir_latest_value *value,
                                         uint64_t index, uint64_t word, uint64_t size_bytes)
