@@ -534,24 +534,24 @@ static void test_looks_away_in_streams(void **state)
     }
     for (int round = 0; round < 20; round++)
         read_round(subscriber, publishers, 1);
-    assert_int_equal(subscriber->pauses, 0);
+    assert_int_equal(subscriber->away.turns, 0);
     for (int round = 0; round < 2; round++)
         read_round(subscriber, publishers, 4);
-    unsigned pauses = subscriber->pauses;
+    uint32_t turns = subscriber->away.turns;
     for (int round = 0; round < 2; round++)
         read_round(subscriber, publishers, 4);
-    assert_true(subscriber->pauses > pauses && pauses > 0);
-    pauses = subscriber->pauses;
+    assert_true(subscriber->away.turns > turns && turns > 0);
+    turns = subscriber->away.turns;
     for (uint32_t i = 0; i < FLOODS; i++)
         flood(publishers[i], i);
     for (unsigned i = 0; i < FLOODS * 5 * (TURN_MOST - 1); i++) /* no turn ends at its very end */
         assert_result(crowd_take(subscriber, 0, weir_deadline_ns(SECOND_NS)), 0);
-    assert_int_equal(subscriber->pauses, pauses);
+    assert_int_equal(subscriber->away.turns, turns);
     while (crowd_take(subscriber, 0, NOW) == 0)
         ;
     for (int round = 0; round < 4; round++)
         read_round(subscriber, publishers, 1);
-    assert_int_equal(subscriber->pauses, 0);
+    assert_int_equal(subscriber->away.turns, 0);
     for (uint32_t i = 0; i < FLOODS; i++)
         weir_publisher_close(publishers[i]);
     weir_subscriber_close(subscriber);

@@ -30,6 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/away.h"
 #include "channel/descriptor.h"
 #include "channel/peer.h"
 #include "channel/subscriber_lane.h"
@@ -94,7 +95,7 @@ struct weir_subscriber {
     uint32_t put_outs;          /* of side->put_outs, those after which the lanes were looked at */
     uint32_t numbers;           /* lanes attached so far */
     uint32_t rounds;            /* looks over all lanes */
-    unsigned pauses;            /* that it looks away, in a stream, before it waits */
+    struct weir__away away;     /* in a stream, before it waits */
     uint64_t run, runs;         /* of several lanes since then: messages, and of how many lanes */
     bool is_behind;             /* and whether one had all that its turn takes */
     bool is_open;               /* all that were there at the open are attached */

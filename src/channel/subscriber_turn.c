@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose turn it is: a look around, at all lanes; and how long is looked away from them in a stream. */
+/* Whose turn it is: a look around, at all lanes; and when is looked away from them, in a stream. */
 #include "channel/subscriber.h"
 
 #include <errno.h>
@@ -69,24 +69,6 @@ static void ask_if_due(struct weir_subscriber *subscriber)
     weir__subscriber_ask(subscriber);
 }
 
-/* How long to look away in a stream, in turns of 10 to 50 ns, until so many messages come of it. */
-#define STREAM_TURNS_MIN 4
-#define STREAM_TURNS_MAX 64
-#define STREAM_RUN 64
-
-/* For a few turns, and for twice as many the next time, until enough messages come of it. */
-static void pause_in_stream(struct weir_subscriber *subscriber, uint64_t run)
-{
-    if (run < 2)
-        subscriber->pauses = 0;
-    else if (subscriber->pauses == 0)
-        subscriber->pauses = STREAM_TURNS_MIN;
-    else if (subscriber->pauses < STREAM_TURNS_MAX && run < STREAM_RUN)
-        subscriber->pauses *= 2;
-    for (unsigned i = 0; i < subscriber->pauses; i++)
-        weir__cpu_relax();
-}
-
 /* Messages of the lane since this was asked last. */
 static inline uint64_t run_of(struct weir__lane *lane)
 {
@@ -117,27 +99,28 @@ static inline void count_run(struct weir_subscriber *subscriber, struct weir__la
 
 static void look_away_from_all(struct weir_subscriber *subscriber)
 {
-    if (subscriber->runs > 0 && !subscriber->is_behind)
-        pause_in_stream(subscriber, subscriber->run / subscriber->runs);
+    if (subscriber->is_behind)
+        weir__away_passed(&subscriber->away, subscriber->run);
+    else if (subscriber->runs > 0)
+        weir__away_look(&subscriber->away, subscriber->run / subscriber->runs, subscriber->run);
     subscriber->run = subscriber->runs = 0;
     subscriber->is_behind = false;
 }
 
 /*
- * In a stream the publisher is left alone first. Who looks at each line while it is being
- * written takes it away from the writer, and both go at the pace of that line. So after a
- * wait that followed more than one message we look away for a few turns; if a message is
- * there by then, twice as long the next time. Who answers each message, or each few of them,
- * is not held up: what it waits for comes after its answer, later than the first such pause.
- * Of several lanes, once a round of them, by how many came of each on average, unless one had all
- * that its turn takes: beside a stream all wait for that one pause, of 64 turns at most.
+ * In a stream the publisher is left alone first (base/away.h): after a wait that followed more than
+ * one message we look away for a few turns; if a message is there by then, for longer the next time.
+ * Who answers each message, or each few of them, is not held up: what it waits for comes after its
+ * answer, later than the first such moment. Of several lanes, once a round of them, by how many came of
+ * each on average, unless one had all that its turn takes: beside a stream all wait for that one moment.
  */
 static void look_away(struct weir_subscriber *subscriber)
 {
     struct weir__lane *lane = subscriber->live->lane;
-    pause_in_stream(subscriber, run_of(lane));
+    uint64_t run = run_of(lane);
+    weir__away_look(&subscriber->away, run, run);
     if (weir__load_header(&lane->ring, lane->head) == 0)
-        subscriber->pauses = 0;
+        weir__away_end(&subscriber->away);
 }
 
 bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadline_ns)

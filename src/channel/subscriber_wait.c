@@ -39,7 +39,7 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
         if (result == 0)
             weir__subscriber_announce(subscriber);
         if (subscriber->lane_count > 1)
-            subscriber->pauses = 0; /* all were empty */
+            weir__away_end(&subscriber->away); /* all were empty */
         if (result == 0)
             result = wait_a_while(subscriber, WEIR__WAITS_FOR_MESSAGE, deadline_ns);
         if (result != 0)
