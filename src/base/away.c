@@ -3,13 +3,26 @@
 
 #include <weir/clock.h>
 
-#include "base/atomics.h"
+static void rest(struct weir__away *away, uint32_t patience)
+{
+    away->patience = patience == 0                    ? 1
+                     : patience < WEIR__AWAY_PATIENCE ? patience
+                                                      : WEIR__AWAY_PATIENCE;
+    away->rest = away->patience;
+    away->wins = 0;
+    away->is_trial = false;
+}
 
-/* What was counted so far is of other moments than those to come; so is what a trial is compared with. */
+/* What was counted so far is of another stream than what is to come, or of other turns. */
 static void begin_anew(struct weir__away *away)
 {
-    away->is_long ^= away->is_trial;
-    away->is_trial = false;
+    if (away->is_trial) {
+        rest(away, away->is_long ? 2 * away->patience : 1);
+        away->is_long = false;
+    }
+    if (away->spent > 0 && ++away->broken_off == WEIR__AWAY_BROKEN_OFF)
+        away->is_long = false;
+    away->wins = 0;
     away->spent = 0;
 }
 
@@ -19,8 +32,8 @@ void weir__away_end(struct weir__away *away)
     away->turns = 0;
 }
 
-/* Whether it is as many turns as before. */
-static bool is_settled(struct weir__away *away, uint64_t run)
+/* Whether it is as many turns as before, and some. */
+static bool is_steady(struct weir__away *away, uint64_t run)
 {
     uint32_t turns = away->turns;
     if (run < 2)
@@ -29,7 +42,7 @@ static bool is_settled(struct weir__away *away, uint64_t run)
         away->turns = WEIR__AWAY_TURNS_MIN;
     else if (turns < WEIR__AWAY_TURNS_MAX && run < WEIR__AWAY_RUN)
         away->turns = 2 * turns;
-    return away->turns == turns;
+    return away->turns == turns && turns > 0;
 }
 
 static void begin_trial(struct weir__away *away, uint64_t rate)
@@ -48,22 +61,20 @@ static bool is_worth_it(const struct weir__away *away, uint64_t rate)
 
 static void end_trial(struct weir__away *away, bool was_worth_it)
 {
-    bool is_kept = was_worth_it && ++away->wins == WEIR__AWAY_WINS;
-    away->is_trial = false;
-    away->is_long ^= !is_kept;
-    if (was_worth_it && !is_kept)
-        return; /* once more, behind another rate to compare it with */
-    away->wins = 0;
-    away->patience *= 2;
-    if (is_kept || away->patience == 0)
-        away->patience = 1;
-    if (away->patience > WEIR__AWAY_PATIENCE)
-        away->patience = WEIR__AWAY_PATIENCE;
-    away->rest = away->patience;
+    if (was_worth_it && (!away->is_long || ++away->wins == WEIR__AWAY_WINS)) {
+        rest(away, 1);
+        return;
+    }
+    away->is_long = !away->is_long;
+    away->is_trial =
+        false; /* if it was worth it: once more, behind another rate to compare it with */
+    if (!was_worth_it)
+        rest(away, 2 * away->patience);
 }
 
 static void judge(struct weir__away *away, int64_t now_ns)
 {
+    away->broken_off = 0;
     uint64_t took_ns = now_ns > away->begun_ns ? (uint64_t)(now_ns - away->begun_ns) : 1;
     uint64_t rate = away->messages * UINT64_C(1000000) / took_ns; /* a millisecond */
     if (away->is_trial)
@@ -74,8 +85,8 @@ static void judge(struct weir__away *away, int64_t now_ns)
         begin_trial(away, rate);
 }
 
-/* A window begins where another one ends, with the look away at which this is known. */
-static void learn(struct weir__away *away, uint64_t messages)
+/* A window begins where another one ends, with the look away at which this is known. Returns its turns. */
+static uint32_t learn(struct weir__away *away, uint64_t messages)
 {
     away->messages += messages;
     if (away->spent == 0 || away->spent >= WEIR__AWAY_WINDOW) {
@@ -86,15 +97,15 @@ static void learn(struct weir__away *away, uint64_t messages)
         away->messages = 0;
         away->begun_ns = now_ns;
     }
-    away->spent += weir__away_turns(away);
+    uint32_t turns = away->is_long ? WEIR__AWAY_LONG : away->turns;
+    away->spent += turns;
+    return turns;
 }
 
-void weir__away_look(struct weir__away *away, uint64_t run, uint64_t messages)
+uint32_t weir__away_next(struct weir__away *away, uint64_t run, uint64_t messages)
 {
-    if (!is_settled(away, run))
-        begin_anew(away);
-    else if (away->turns > 0)
-        learn(away, messages);
-    for (uint32_t i = weir__away_turns(away); i > 0; i--)
-        weir__cpu_relax();
+    if (is_steady(away, run))
+        return learn(away, messages);
+    begin_anew(away);
+    return away->turns;
 }

@@ -334,9 +334,12 @@ bool weir__view_may_have_message(void *view);
  */
 bool weir__view_ask(void *view);
 
-/* The next message, of the lane whose turn it is then; header 0: there is none. */
+/*
+ * The next message, of the lane whose turn it is then; header 0: there is none. How long is looked away first,
+ * in a stream, is not beyond the call's deadline.
+ */
 int weir__subscriber_look_around(struct weir_subscriber *subscriber, uint64_t *header,
-                                 bool may_pause);
+                                 int64_t deadline_ns);
 
 /* All lanes are empty: are some for good? The end of the last one, alone, is told. */
 int weir__subscriber_look_for_ends(struct weir_subscriber *subscriber);

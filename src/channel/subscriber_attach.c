@@ -115,6 +115,7 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
     result = weir__lane_begin(subscriber, lane);
     if (result != 0)
         return result;
+    lane->waited = lane->count;
     weir__lane_store_cursor(subscriber, lane);
     weir__totals_begin(&subscriber->page->stats);
     weir__count_many(&subscriber->page->stats.messages_base, 0 - lane->count);

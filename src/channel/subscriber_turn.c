@@ -97,12 +97,31 @@ static inline void count_run(struct weir_subscriber *subscriber, struct weir__la
     subscriber->is_behind |= is_turn_over(lane);
 }
 
-static void look_away_from_all(struct weir_subscriber *subscriber)
+/* How much time there is for a look away: of a call with this deadline, and of who spins for so long only. */
+static int64_t time_left(const struct weir_subscriber *subscriber, int64_t deadline_ns)
+{
+    int64_t spin_ns = subscriber->side.waiter.spin_ns;
+    int64_t left_ns = deadline_ns == WEIR_NEVER ? spin_ns : deadline_ns - weir_now_ns();
+    return left_ns < spin_ns ? left_ns : spin_ns;
+}
+
+static void look_away_after(struct weir_subscriber *subscriber, uint64_t run, uint64_t messages,
+                            int64_t deadline_ns)
+{
+    uint32_t turns = weir__away_next(&subscriber->away, run, messages);
+    if (turns > WEIR__AWAY_TURNS_MAX)
+        turns = weir__away_within(turns, time_left(subscriber, deadline_ns));
+    while (turns-- > 0)
+        weir__cpu_relax();
+}
+
+static void look_away_from_all(struct weir_subscriber *subscriber, int64_t deadline_ns)
 {
     if (subscriber->is_behind)
         weir__away_passed(&subscriber->away, subscriber->run);
     else if (subscriber->runs > 0)
-        weir__away_look(&subscriber->away, subscriber->run / subscriber->runs, subscriber->run);
+        look_away_after(subscriber, subscriber->run / subscriber->runs, subscriber->run,
+                        deadline_ns);
     subscriber->run = subscriber->runs = 0;
     subscriber->is_behind = false;
 }
@@ -111,14 +130,15 @@ static void look_away_from_all(struct weir_subscriber *subscriber)
  * In a stream the publisher is left alone first (base/away.h): after a wait that followed more than
  * one message we look away for a few turns; if a message is there by then, for longer the next time.
  * Who answers each message, or each few of them, is not held up: what it waits for comes after its
- * answer, later than the first such moment. Of several lanes, once a round of them, by how many came of
- * each on average, unless one had all that its turn takes: beside a stream all wait for that one moment.
+ * answer, later than the first such moment, which is always a short one. Of several lanes, once a round of
+ * them, by how many came of each on average, unless one had all that its turn takes: beside a stream all
+ * wait for that one moment.
  */
-static void look_away(struct weir_subscriber *subscriber)
+static void look_away(struct weir_subscriber *subscriber, int64_t deadline_ns)
 {
     struct weir__lane *lane = subscriber->live->lane;
     uint64_t run = run_of(lane);
-    weir__away_look(&subscriber->away, run, run);
+    look_away_after(subscriber, run, run, deadline_ns);
     if (weir__load_header(&lane->ring, lane->head) == 0)
         weir__away_end(&subscriber->away);
 }
@@ -130,7 +150,7 @@ bool weir__subscriber_may_spin(struct weir_subscriber *subscriber, int64_t deadl
         subscriber->side.waiter.spin_ns == 0 || /* in vain: */
         weir__yield_is_learnt(&subscriber->side.waiter.yield))
         return false;
-    look_away(subscriber);
+    look_away(subscriber, deadline_ns);
     return true;
 }
 
@@ -197,8 +217,9 @@ static int tell_lapped(struct weir_subscriber *subscriber, struct weir__lane *la
 }
 
 int weir__subscriber_look_around(struct weir_subscriber *subscriber, uint64_t *header,
-                                 bool may_pause)
+                                 int64_t deadline_ns)
 {
+    bool may_look_away = deadline_ns != 0 && subscriber->side.waiter.spin_ns != 0;
     weir__count(&weir__side_stats(&subscriber->side)->looks);
     ask_if_due(subscriber);
     int result = look_after_place(subscriber);
@@ -211,8 +232,8 @@ int weir__subscriber_look_around(struct weir_subscriber *subscriber, uint64_t *h
         count_run(subscriber, subscriber->live->lane);
     for (uint32_t i = subscriber->lane_count; result == 0 && i > 0; i--) {
         subscriber->turn = (subscriber->turn + 1) % subscriber->lane_count;
-        if (subscriber->turn == 0 && subscriber->lane_count > 1 && may_pause)
-            look_away_from_all(subscriber);
+        if (subscriber->turn == 0 && subscriber->lane_count > 1 && may_look_away)
+            look_away_from_all(subscriber, deadline_ns);
         struct weir__lane *lane = subscriber->lanes[subscriber->turn];
         if (is_lapped(lane))
             return tell_lapped(subscriber, lane);

@@ -21,13 +21,12 @@ static int wait_a_while(struct weir_subscriber *subscriber, enum weir__waits_for
 
 int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, int64_t deadline_ns)
 {
-    bool may_pause = deadline_ns != 0 && subscriber->side.waiter.spin_ns != 0;
     bool is_idle = deadline_ns == 0; /* or it has waited: so who calls again and again has a pace */
     subscriber->side.looks = 0;
     if (subscriber->descriptor)
         weir__subscriber_pause_descriptor(subscriber); /* pads may be given back */
     for (;;) {
-        int result = weir__subscriber_look_around(subscriber, header, may_pause);
+        int result = weir__subscriber_look_around(subscriber, header, deadline_ns);
         if (result != 0 || *header != 0)
             return result;
         result = weir__subscriber_look_for_ends(subscriber);
@@ -38,8 +37,7 @@ int weir__subscriber_wait(struct weir_subscriber *subscriber, uint64_t *header, 
         }
         if (result == 0)
             weir__subscriber_announce(subscriber);
-        if (subscriber->lane_count > 1)
-            weir__away_end(&subscriber->away); /* all were empty */
+        weir__away_end(&subscriber->away); /* all were empty */
         if (result == 0)
             result = wait_a_while(subscriber, WEIR__WAITS_FOR_MESSAGE, deadline_ns);
         if (result != 0)
