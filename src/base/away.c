@@ -19,7 +19,11 @@ static void begin_anew(struct weir__away *away)
     if (away->is_trial) {
         rest(away, away->is_long ? 2 * away->patience : 1);
         away->is_long = false;
+    } else if (away->wins > 0) {
+        rest(away, 2 * away->patience);
     }
+    if (away->is_long && away->rest > WEIR__AWAY_BROKEN_OFF)
+        away->rest = WEIR__AWAY_BROKEN_OFF; /* the next stream may be another one's: tried soon */
     if (away->spent > 0 && ++away->broken_off == WEIR__AWAY_BROKEN_OFF)
         away->is_long = false;
     away->wins = 0;
@@ -56,7 +60,7 @@ static bool is_worth_it(const struct weir__away *away, uint64_t rate)
 {
     uint64_t former = away->former_rate;
     return away->is_long ? rate > former + former / WEIR__AWAY_WORTH
-                         : rate + rate / WEIR__AWAY_WORTH > former;
+                         : rate + rate / WEIR__AWAY_WORTH >= former;
 }
 
 static void end_trial(struct weir__away *away, bool was_worth_it)

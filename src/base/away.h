@@ -16,9 +16,10 @@
  *            |                | off -> false
  *   spent    | 0 to WINDOW    | a look away: its turns more; at WINDOW the rate is known: what has come
  *            |                | since the first one, by the time that it took -> 0. turns move on -> 0
- *   rest     | 0 to patience  | a rate: one less; at 0 it is time for a trial; trials are over -> patience
- *   patience | 0 to PATIENCE  | trials are over: a long moment was not worth it, or a short one was not: twice
- *            |                | as much, and 1 at least; else 1
+ *   rest     | 0 to patience  | a rate of no trial: one less; at 0 it is time for one; trials are over ->
+ *            |                | patience; an end where is_long: BROKEN_OFF at most
+ *   patience | 0 to PATIENCE  | trials are over: one was not worth it, or long ones were broken off: twice as
+ *            |                | much, and 1 at least; else 1
  *
  * A moment is turns; but LONG where is_long, once turns are what they were the last time. It is long only
  * where more comes of it: a writer that goes at a pace of its own gains nothing, and what it has sent waits for
@@ -29,8 +30,8 @@
  * That is known from the rate alone. Of a long moment it must be a tenth more than just before, else it was not
  * worth it; once may be chance, so it takes several times in a row, in one stream. Of a short one it may be a
  * tenth less, once. Trials that are not worth it become rare, so that they cost nothing. A short moment in which
- * too little comes for a stream is the end of long ones, as there is no stream at their pace; so are streams that
- * are over before a window is: who sends bursts.
+ * too little comes for a stream is the end of long ones, as there is no stream at their pace, if that is a trial;
+ * so are several streams in a row that are over before a window is: who sends bursts.
  */
 
 #include <stdbool.h>
