@@ -26,7 +26,6 @@ static void begin_anew(struct weir__away *away)
         away->rest = WEIR__AWAY_BROKEN_OFF; /* the next stream may be another one's: tried soon */
     if (away->spent > 0 && ++away->broken_off == WEIR__AWAY_BROKEN_OFF)
         away->is_long = false;
-    away->wins = 0;
     away->spent = 0;
 }
 
@@ -69,9 +68,9 @@ static void end_trial(struct weir__away *away, bool was_worth_it)
         rest(away, 1);
         return;
     }
+    /* If it was worth it: once more, behind another rate to compare it with. */
     away->is_long = !away->is_long;
-    away->is_trial =
-        false; /* if it was worth it: once more, behind another rate to compare it with */
+    away->is_trial = false;
     if (!was_worth_it)
         rest(away, 2 * away->patience);
 }

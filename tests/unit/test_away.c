@@ -363,6 +363,31 @@ static void a_trial_that_is_broken_off_is_over(void **state)
     assert_false(away.is_trial || away.is_long);
 }
 
+/* Of rates that are equal a short moment has won, also where they are of a few messages a millisecond. */
+static void a_tie_ends_long_moments(void **state)
+{
+    struct weir__away away = { 0 };
+    (void)state;
+    learn_greed(&away);
+    for (int i = 0; i < 10000; i++) {
+        look(&away, 2);
+        clock_ns += 300000;
+    }
+    assert_int_equal(away.is_long, away.is_trial);
+}
+
+/* What one stream has taught counts little in the next; and a gain that its end follows was none. */
+static void an_end_is_no_gain(void **state)
+{
+    struct weir__away away = { .turns = 64, .is_long = true, .rest = 200, .patience = 256 };
+    (void)state;
+    weir__away_end(&away);
+    assert_true(away.is_long && away.rest <= WEIR__AWAY_BROKEN_OFF);
+    away = (struct weir__away){ .turns = 64, .wins = 2, .patience = 8 };
+    weir__away_end(&away);
+    assert_true(away.wins == 0 && away.patience == 16 && away.rest == 16);
+}
+
 /* A clock that stands still, or goes back, makes no number that cannot be. */
 static void any_clock_will_do(void **state)
 {
@@ -415,6 +440,8 @@ int main(void)
         cmocka_unit_test(bursts_are_no_long_streams),
         cmocka_unit_test(rounds_without_a_look_count),
         cmocka_unit_test(a_trial_that_is_broken_off_is_over),
+        cmocka_unit_test(a_tie_ends_long_moments),
+        cmocka_unit_test(an_end_is_no_gain),
         cmocka_unit_test(any_clock_will_do),
         cmocka_unit_test(a_deadline_is_kept),
         cmocka_unit_test(the_clock_is_read_once_a_window),
