@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goal: a stream of messages that are alike is written and read on a way of its own; each that is not, and
+ * Goal: a stream of messages that are alike is written, counted and read on a way of its own; each that is not, and
  * each that comes behind such, is what it is. Method: runs of messages of one size and one type, in a ring
  * that is gone round hundreds of times, written and read by all calls in turns, each with all its bytes.
  */
@@ -226,6 +226,14 @@ static void test_too_little_room(void **state)
     pair_close(&pair);
 }
 
+static void loan_word(struct weir_publisher *publisher, uint64_t word)
+{
+    void *data;
+    assert_result(weir_publisher_loan_until(publisher, sizeof word, &data, NOW), 0);
+    memcpy(data, &word, sizeof word);
+    assert_result(weir_publisher_commit(publisher, sizeof word, 0), 0);
+}
+
 /* Also where a record ends with the ring: what stood at its begin a lap ago is no message. */
 static void test_nothing_behind(void **state)
 {
@@ -233,12 +241,54 @@ static void test_nothing_behind(void **state)
     uint64_t found = 0;
     (void)state;
     pair_open(&pair);
-    for (uint64_t i = 0; i < 3 * WEIR_RING_BYTES_MIN / 16; i++) {
-        assert_result(weir_publisher_send_until(pair.publisher, &i, sizeof i, 0, NOW), 0);
+    for (uint64_t i = 0; i < 6 * WEIR_RING_BYTES_MIN / 16; i++) {
+        if (i / (WEIR_RING_BYTES_MIN / 16) % 2 == 0)
+            assert_result(weir_publisher_send_until(pair.publisher, &i, sizeof i, 0, NOW), 0);
+        else
+            loan_word(pair.publisher, i);
         assert_result(weir_subscriber_receive_until(pair.subscriber, &found, 8, NULL, NOW), 0);
         assert_int_equal(found, i);
         assert_result(weir_subscriber_receive_until(pair.subscriber, &found, 8, NULL, NOW),
                       -EAGAIN);
+    }
+    pair_close(&pair);
+}
+
+/* After so many that are usual what may not be is refused as ever, and what may be is as long as it was said to be. */
+static void test_refused(void **state)
+{
+    struct pair pair;
+    struct weir_publisher *publisher;
+    struct weir_message message;
+    uint64_t word = 0;
+    void *data;
+    (void)state;
+    pair_open(&pair);
+    publisher = pair.publisher;
+    for (uint64_t i = 0; i < 40; i++, word = i) {
+        for (unsigned n = 0; n < 3; n++)
+            loan_word(publisher, word);
+        assert_result(weir_publisher_commit(publisher, 8, 0), -EINVAL);
+        assert_result(weir_publisher_loan_until(publisher, SIZE_MAX, &data, NOW), -EMSGSIZE);
+        assert_result(weir_publisher_send_until(publisher, &word, SIZE_MAX, 0, NOW), -EMSGSIZE);
+        assert_result(weir_publisher_send_until(publisher, &word, 8, UINT16_MAX + 1, NOW), -EINVAL);
+        assert_result(weir_publisher_loan_until(publisher, 8, &data, NOW), 0);
+        assert_result(weir_publisher_send_until(publisher, &word, 8, 0, NOW), -EINVAL);
+        assert_result(weir_publisher_loan_until(publisher, 8, &data, NOW), -EINVAL);
+        assert_result(weir_publisher_commit(publisher, 9, 0), -EINVAL);
+        assert_result(weir_publisher_commit(publisher, SIZE_MAX, 0), -EINVAL);
+        assert_result(weir_publisher_commit(publisher, 8, UINT16_MAX + 1), -EINVAL);
+        assert_result(weir_publisher_commit(publisher, 7, 0), 0);
+        assert_result(weir_publisher_commit(publisher, 8, 0), -EINVAL);
+        assert_result(weir_publisher_loan_until(publisher, 100, &data, NOW), 0);
+        assert_result(weir_publisher_commit(publisher, 8, 0), 0);
+        assert_result(weir_publisher_commit(publisher, 8, 0), -EINVAL);
+        for (unsigned n = 0; n < 5; n++) {
+            assert_result(weir_subscriber_take_until(pair.subscriber, &message, NOW), 0);
+            assert_int_equal(message.size_bytes, n == 3 ? 7 : 8);
+            assert_int_equal(message.sequence, 5 * i + n);
+            assert_result(weir_subscriber_release(pair.subscriber, &message), 0);
+        }
     }
     pair_close(&pair);
 }
@@ -249,6 +299,7 @@ int main(void)
         PAIR_TEST(test_runs),
         PAIR_TEST(test_too_little_room),
         PAIR_TEST(test_nothing_behind),
+        PAIR_TEST(test_refused),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

@@ -140,11 +140,12 @@ static inline void weir__want_lines(const unsigned char *at, size_t size)
 }
 
 /*
- * How far ahead of a stream of small records its lines are asked for: one by one, in a burst, and behind a
- * burst for the next one. How many lines are on their way at once is else what the store buffer has
- * room for, and each record has some ten stores. By measurement, of 256 to 2,048, near and far.
+ * How many bytes of lines a stream of small records takes at once, and how far ahead; how far ahead a burst asks for
+ * its lines, and behind it for those of the next one. How many lines are on their way at once is else what the store
+ * buffer has room for, and each record has some ten stores. By measurement, of 256 to 2,048, near and far.
  */
-#define WEIR__AHEAD_ONE_BYTES 512
+#define WEIR__AHEAD_BYTES 512
+#define WEIR__AHEAD_LINE UINT64_C(64)
 #define WEIR__AHEAD_BURST_BYTES 1024
 #define WEIR__AHEAD_NEXT_BYTES 2048
 

@@ -148,8 +148,32 @@ static __attribute__((noinline)) int put_special(struct weir_publisher *publishe
 {
     weir__publisher_put_pad(publisher);
     put_header(publisher, header, bytes);
-    publisher->count++;
+    publisher->count++; /* no message is a usual one: PU13 */
     return publisher->has_batch ? 0 : wake_subscribers(publisher, publisher->must_fence);
+}
+
+/* A message that is not a usual one, at tail, is the first of them, or ends them. */
+static __attribute__((noinline)) void change_usual(struct weir_publisher *publisher,
+                                                   uint64_t length, uint32_t type)
+{
+    bool is_first = publisher->may_be_usual && length <= WEIR__COPY_SMALL_MAX;
+    weir__publisher_end_usual(publisher);
+    if (!is_first)
+        return;
+    publisher->usual = (struct weir__usual){ length, weir__record_header(length, type, 0),
+                                             weir__record_bytes(length), type };
+    publisher->usual_from = publisher->tail;
+    publisher->live->usual_stop =
+        weir__publisher_plain_stop(publisher) - publisher->usual.bytes + 1;
+}
+
+/* Likewise, before it is written. */
+static inline void count_message(struct weir_publisher *publisher, uint64_t length, uint32_t type)
+{
+    if (__builtin_expect(publisher->may_be_usual || publisher->usual.bytes != 0, 0))
+        change_usual(publisher, length, type);
+    if (publisher->usual.bytes == 0)
+        publisher->count++;
 }
 
 static inline __attribute__((always_inline)) int put_message(struct weir_publisher *publisher,
@@ -158,23 +182,65 @@ static inline __attribute__((always_inline)) int put_message(struct weir_publish
     uint64_t header = weir__record_header(length, type, 0), bytes = weir__record_bytes(length);
     if (__builtin_expect(publisher->is_special, 0))
         return put_special(publisher, header, bytes);
+    count_message(publisher, length, type);
     commit_header(publisher, (weir__atomic_u64 *)(publisher->lap + publisher->tail),
                   header_at(publisher, publisher->tail + bytes), header, bytes);
-    publisher->count++;
     return wake_subscribers(publisher, false);
 }
 
-/* The same of a record that ends at quick_stop at most, and lies here: nothing is asked any more. */
-static inline __attribute__((always_inline)) int put_quick(struct weir_publisher *publisher,
-                                                           uintptr_t here, uint64_t bytes,
-                                                           uint64_t length, uint32_t type)
+/*
+ * The lines that are written next are taken from whoever has them, many at once. By stores: one that is asked for ahead
+ * is only fetched to be written if it is not here as well, left from the last lap. Below stop they are ours to write,
+ * and nobody reads what lies behind tail. After the commit, and the wake, which so wait for none of them.
+ */
+static __attribute__((noinline)) int wake_and_take_ahead(struct weir_publisher *publisher)
 {
-    uint64_t header = weir__record_header(length, type, 0);
-    weir__want_line((const unsigned char *)here + WEIR__AHEAD_ONE_BYTES);
+    int result = wake_subscribers(publisher, false);
+    uint64_t tail = publisher->tail, end = tail + 2 * WEIR__AHEAD_BYTES;
+    uint64_t stop = weir__publisher_plain_stop(publisher);
+    uint64_t line =
+        (tail / WEIR__AHEAD_LINE + 1) * WEIR__AHEAD_LINE; /* behind the header at tail */
+    if (line < publisher->ahead_end)
+        line = publisher->ahead_end;
+    for (; line < (end < stop ? end : stop); line += WEIR__AHEAD_LINE)
+        zero((weir__atomic_u64 *)(publisher->lap + line));
+    publisher->ahead_end = line;
+    publisher->ahead_at = tail + WEIR__AHEAD_BYTES;
+    return result;
+}
+
+/* The same of a record of which is known that nothing is to be asked any more, and which lies here. */
+static inline __attribute__((always_inline)) int
+put_known(struct weir_publisher *publisher, uintptr_t here, uint64_t header, uint64_t bytes)
+{
     commit_header(publisher, (weir__atomic_u64 *)here, (weir__atomic_u64 *)(here + bytes), header,
                   bytes);
-    publisher->count++;
+    if (__builtin_expect(publisher->tail >= publisher->ahead_at, 0))
+        return wake_and_take_ahead(publisher);
     return wake_subscribers(publisher, false);
+}
+
+/* One that ends at quick_stop at most. */
+static inline __attribute__((always_inline)) int
+put_quick(struct weir_publisher *publisher, uintptr_t here, uint64_t length, uint32_t type)
+{
+    count_message(publisher, length, type);
+    return put_known(publisher, here, weir__record_header(length, type, 0),
+                     weir__record_bytes(length));
+}
+
+/* A usual one, that begins before usual_stop. */
+static inline __attribute__((always_inline)) int put_usual(struct weir_publisher *publisher,
+                                                           uintptr_t here)
+{
+    return put_known(publisher, here, publisher->usual.header, publisher->usual.bytes);
+}
+
+/* Whether a message would be one that needs nothing but to be written. In a child of fork none is. */
+static inline bool is_usual(const struct weir_publisher *publisher, uint64_t length)
+{
+    return length == publisher->usual.length && !weir__publisher_has_loan(publisher) &&
+           publisher->tail < publisher->live->usual_stop;
 }
 
 /* Whether a record of so many bytes is to be written by that. */
@@ -189,10 +255,15 @@ static uint64_t to_end(const struct weir_publisher *publisher)
     return publisher->capacity - (publisher->tail & (publisher->capacity - 1));
 }
 
-/* Once there is room for it. */
+/* The record at tail, once there is room for it. */
+static inline uintptr_t here(const struct weir_publisher *publisher)
+{
+    return publisher->lap + publisher->tail;
+}
+
 static inline unsigned char *payload(const struct weir_publisher *publisher)
 {
-    return (unsigned char *)(publisher->lap + publisher->tail + WEIR__RECORD_HEADER_BYTES);
+    return (unsigned char *)here(publisher) + WEIR__RECORD_HEADER_BYTES;
 }
 
 /*
@@ -231,6 +302,7 @@ static int make_room(struct weir_publisher *publisher, uint64_t bytes, int64_t d
             return result;
         place = publisher->wanted - bytes - WEIR__RECORD_HEADER_BYTES;
     }
+    weir__publisher_end_usual(publisher);
     if (place != publisher->tail) {
         publisher->pad_from = publisher->tail;
         publisher->tail = place;
@@ -258,32 +330,44 @@ __attribute__((noinline)) int weir__publisher_make_ready(struct weir_publisher *
     return make_room(publisher, weir__record_bytes(length), deadline_ns);
 }
 
-static int lend(struct weir_publisher *publisher, uint64_t length, void **data)
+static inline int lend(struct weir_publisher *publisher, uint64_t length, void **data)
 {
-    publisher->loan_at = publisher->tail;
-    publisher->live->loan_end = length + 1;
-    *data = payload(publisher);
-    weir__want_lines(*data, length);
+    unsigned char *place = payload(publisher);
+    publisher->live->loan_until = weir__publisher_payload_end(publisher, length);
+    *data = place;
     return 0;
 }
 
-static __attribute__((noinline)) int loan_later(struct weir_publisher *publisher, uint64_t length,
+/* With a look, or a pad. */
+static __attribute__((noinline)) int lend_later(struct weir_publisher *publisher, uint64_t length,
                                                 void **data, int64_t deadline_ns)
 {
     int result = weir__publisher_make_ready(publisher, length, deadline_ns);
-    if (result != 0)
-        return result;
+    if (result == 0) {
+        lend(publisher, length, data);
+        weir__want_lines(*data, length);
+    }
+    return result;
+}
+
+/* Not of a usual message; or it begins where that is not written as others are: then there is none any more. */
+static __attribute__((noinline)) int lend_any(struct weir_publisher *publisher, uint64_t length,
+                                              void **data, int64_t deadline_ns)
+{
+    if (__builtin_expect(length >= publisher->plain_end || !is_ready(publisher, length), 0))
+        return lend_later(publisher, length, data, deadline_ns);
+    if (length == publisher->usual.length)
+        weir__publisher_end_usual(publisher);
     lend(publisher, length, data);
-    if (publisher->type_bytes != 0)
-        publisher->live->loan_end = 0;
+    weir__want_lines(*data, length);
     return 0;
 }
 
 int weir_publisher_loan_until(struct weir_publisher *publisher, size_t size_bytes, void **data,
                               int64_t deadline_ns)
 {
-    if (__builtin_expect(size_bytes >= publisher->plain_end || !is_ready(publisher, size_bytes), 0))
-        return loan_later(publisher, size_bytes, data, deadline_ns);
+    if (__builtin_expect(!is_usual(publisher, size_bytes), 0))
+        return lend_any(publisher, size_bytes, data, deadline_ns);
     return lend(publisher, size_bytes, data);
 }
 
@@ -294,43 +378,53 @@ int weir__publisher_refuse_size(const struct weir_publisher *publisher, uint64_t
                       (unsigned long long)publisher->type_bytes);
 }
 
-/* A loan of a channel with a type; or why there is nothing to commit. */
-static __attribute__((noinline)) int commit_any(struct weir_publisher *publisher, size_t size_bytes,
-                                                uint32_t type)
+/* Why there is nothing of this kind to commit. */
+static __attribute__((noinline, cold)) int refuse_commit(const struct weir_publisher *publisher,
+                                                         size_t size_bytes, uint32_t type)
 {
     if (!weir__side_is_ours(&publisher->side))
         return weir__side_check(&publisher->side);
     if (!weir__publisher_has_loan(publisher))
         return weir__fail(EINVAL, "there is no loan to commit");
-    uint64_t most = weir__publisher_loan_bytes(publisher);
-    if (size_bytes > most || type > UINT16_MAX)
-        return weir__fail(EINVAL,
-                          "commit of %zu bytes, type %u: the loan is of %llu bytes, types go to "
-                          "65535",
-                          size_bytes, type, (unsigned long long)most);
-    if (!weir__publisher_is_of_type(publisher, size_bytes))
-        return weir__publisher_refuse_size(publisher, size_bytes);
-    return put_message(publisher, size_bytes, type);
+    return weir__fail(EINVAL,
+                      "commit of %zu bytes, type %u: the loan is of %llu bytes, types go to "
+                      "65535",
+                      size_bytes, type, (unsigned long long)weir__publisher_loan_bytes(publisher));
 }
 
-/* A loan that is, in a batch, behind a pad, at the ring's end, or for one who needs a fence. */
+/* In a batch, behind a pad, at the ring's end, of a channel with a type, or for one who needs a fence. */
 static __attribute__((noinline)) int commit_slowly(struct weir_publisher *publisher,
                                                    size_t size_bytes, uint32_t type)
 {
+    if (!weir__publisher_is_of_type(publisher, size_bytes))
+        return weir__publisher_refuse_size(publisher, size_bytes);
+    publisher->live->loan_until = 0;
     return put_message(publisher, size_bytes, type);
 }
 
+static __attribute__((noinline)) int commit_any(struct weir_publisher *publisher, size_t size_bytes,
+                                                uint32_t type)
+{
+    if (__builtin_expect(!weir__publisher_has_loan(publisher) ||
+                             size_bytes > weir__publisher_loan_bytes(publisher) ||
+                             type > UINT16_MAX,
+                         0))
+        return refuse_commit(publisher, size_bytes, type);
+    if (__builtin_expect(!is_quick(publisher, weir__record_bytes(size_bytes)), 0))
+        return commit_slowly(publisher, size_bytes, type);
+    publisher->live->loan_until = 0; /* it may have been longer than the record */
+    return put_quick(publisher, here(publisher), size_bytes, type);
+}
+
+/* In a child of fork loan_until is 0. */
 int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes, uint32_t type)
 {
-    /* In a child of fork loan_end is 0. */
-    if (__builtin_expect(!weir__publisher_has_loan(publisher) ||
-                             size_bytes >= publisher->live->loan_end || type > UINT16_MAX,
+    if (__builtin_expect(size_bytes != publisher->usual.length || type != publisher->usual.type ||
+                             weir__publisher_payload_end(publisher, size_bytes) !=
+                                 publisher->live->loan_until,
                          0))
         return commit_any(publisher, size_bytes, type);
-    uint64_t bytes = weir__record_bytes(size_bytes);
-    if (__builtin_expect(!is_quick(publisher, bytes), 0))
-        return commit_slowly(publisher, size_bytes, type);
-    return put_quick(publisher, publisher->lap + publisher->tail, bytes, size_bytes, type);
+    return put_usual(publisher, here(publisher));
 }
 
 void weir_publisher_abandon(struct weir_publisher *publisher)
@@ -341,7 +435,8 @@ void weir_publisher_abandon(struct weir_publisher *publisher)
         weir__publisher_forget_stop(publisher); /* it was worked out for the place behind the pad */
         weir__publisher_settle_special(publisher);
     }
-    publisher->loan_at = publisher->many_at = WEIR__NOWHERE;
+    publisher->live->loan_until = 0;
+    publisher->many_at = WEIR__NOWHERE;
 }
 
 static int refuse_type(const struct weir_publisher *publisher, uint32_t type)
@@ -366,7 +461,7 @@ static __attribute__((noinline)) int send_any(struct weir_publisher *publisher, 
     return put_message(publisher, size_bytes, type);
 }
 
-/* Any message, of whatever is_quick() says. */
+/* A small message, of whatever is_quick() says. */
 static __attribute__((noinline)) int send_slowly(struct weir_publisher *publisher, const void *data,
                                                  size_t size_bytes, uint32_t type,
                                                  int64_t deadline_ns)
@@ -377,6 +472,20 @@ static __attribute__((noinline)) int send_slowly(struct weir_publisher *publishe
     return put_message(publisher, size_bytes, type);
 }
 
+static __attribute__((noinline)) int send_unusual(struct weir_publisher *publisher,
+                                                  const void *data, size_t size_bytes,
+                                                  uint32_t type, int64_t deadline_ns)
+{
+    if (__builtin_expect(size_bytes > WEIR__COPY_SMALL_MAX || type > UINT16_MAX ||
+                             weir__publisher_has_loan(publisher) ||
+                             !is_quick(publisher, weir__record_bytes(size_bytes)),
+                         0))
+        return send_slowly(publisher, data, size_bytes, type, deadline_ns);
+    uintptr_t place = here(publisher);
+    weir__copy_small((unsigned char *)place + WEIR__RECORD_HEADER_BYTES, data, size_bytes);
+    return put_quick(publisher, place, size_bytes, type);
+}
+
 /*
  * A small message for which there is room is sent without a call: while a line comes from the
  * other core, the processor goes on only as far as its store buffer reaches, and registers
@@ -385,14 +494,11 @@ static __attribute__((noinline)) int send_slowly(struct weir_publisher *publishe
 int weir_publisher_send_until(struct weir_publisher *publisher, const void *data, size_t size_bytes,
                               uint32_t type, int64_t deadline_ns)
 {
-    uint64_t bytes = weir__record_bytes(size_bytes);
-    if (__builtin_expect(size_bytes > WEIR__COPY_SMALL_MAX || type > UINT16_MAX ||
-                             weir__publisher_has_loan(publisher) || !is_quick(publisher, bytes),
-                         0))
-        return send_slowly(publisher, data, size_bytes, type, deadline_ns);
-    uintptr_t here = publisher->lap + publisher->tail;
-    weir__copy_small((unsigned char *)here + WEIR__RECORD_HEADER_BYTES, data, size_bytes);
-    return put_quick(publisher, here, bytes, size_bytes, type);
+    if (__builtin_expect(!is_usual(publisher, size_bytes) || type != publisher->usual.type, 0))
+        return send_unusual(publisher, data, size_bytes, type, deadline_ns);
+    uintptr_t place = here(publisher);
+    weir__copy_small((unsigned char *)place + WEIR__RECORD_HEADER_BYTES, data, size_bytes);
+    return put_usual(publisher, place);
 }
 
 int weir_publisher_send(struct weir_publisher *publisher, const void *data, size_t size_bytes)

@@ -19,8 +19,8 @@
  *     bytes in front of the first wall behind tail.
  * PU6: readers[i] is woken by waker i: the first stands in the handle, the others in wakers.
  * PU7: reserved <= limit as it was at some look, so <= the cursor + capacity of each that counted.
- * PU8: with type_bytes, small_end, plain_end and loan_end are 0: each message takes the way on which
- *     its size is compared with that of the type, and the others do not pay for it.
+ * PU8: with type_bytes, small_end, plain_end and quick_stop are 0: each message that is not a usual one
+ *     takes the way on which its size is compared with that of the type, and the others do not pay for it.
  * PU9: from one look to the next nothing is written between the begin and the end of a wall; there
  *     is one for each hold that the cursor of a reader that counts has passed. They are sorted by
  *     their begins, all of which lie in one lap.
@@ -29,6 +29,12 @@
  * PU11: quick_stop is 0, or at most stop, and 8 less than the end of the ring that tail is in; with
  *     is_special, or type_bytes, it is 0. So a record that ends there at most is written as it is, and
  *     its next header lies behind it.
+ * PU12: a loan is out if loan_until lies behind tail, which is where its record goes. A commit moves tail
+ *     at least as far, or sets it to 0. While it is as long as a usual message it began before usual_stop.
+ * PU13: usual.bytes is 0, or from usual.from to tail lie records of so many bytes alone, each of them a
+ *     message that count does not have. While it is not 0, is_special is not set. With 0, no message is as
+ *     long as usual.length, and usual_stop is 0. Which begins before usual_stop ends at what quick_stop would be
+ *     without type_bytes, at most.
  */
 
 #include <stdbool.h>
@@ -45,31 +51,45 @@ struct weir__wall {
 
 /* What a child of fork finds zero. */
 struct weir__publisher_live {
-    uint64_t quick_stop; /* one that ends here at most needs nothing but to be written */
-    uint64_t loan_end;   /* a commit of fewer bytes needs no look at the type */
+    uint64_t usual_stop; /* a usual one that begins before it needs nothing but to be written */
+    uint64_t loan_until; /* the end of the payload that the loan may have */
+    uint64_t quick_stop; /* so does any one that ends there at most */
     uint64_t stop;       /* a record that ends here at most needs no look, no pad; 0: ended */
+};
+
+/*
+ * What messages are like that are written, and counted, with the fewest stores: as the first small one was
+ * since stop was set, until one is not.
+ */
+struct weir__usual {
+    uint64_t length, header, bytes; /* of the message, and of its record */
+    uint32_t type;
 };
 
 struct weir_publisher {
     /* Used for each message. */
     struct weir__publisher_live *live;
-    uint64_t tail;    /* where the next record goes */
-    uint64_t loan_at; /* equals tail while a loan is out: a commit moves tail */
+    uint64_t tail; /* where the next record goes */
     uintptr_t lap; /* where position 0 would lie, if the lap that stop was set in were the first */
-    unsigned char *ring;
-    uint64_t capacity;
-    uint64_t count;     /* messages before tail */
-    uint64_t small_end; /* fewer bytes are copied by weir__copy_small(), if there is room */
-    uint64_t plain_end; /* fewer bytes can be sent, if there is room */
-    bool is_special;    /* has_batch, must_fence, or a pad is open */
-    bool has_batch;
-    bool
-        must_fence; /* one of those whom we wake is not reached by membarrier, or not we by theirs */
-    uint32_t more;  /* readers beside the first */
+    struct weir__usual usual;
+    uint64_t ahead_at;               /* once tail is there, further lines are taken */
+    uint32_t more;                   /* readers beside the first */
     uint32_t changes_seen;           /* of the subscribers' slots, at the last look */
     const weir__atomic_u32 *changes; /* as they are now */
     struct weir__waker waker;        /* of the first reader; of nobody */
     struct weir__waker *wakers;      /* of the others */
+    unsigned char *ring;
+    uint64_t capacity;
+    uint64_t count;      /* messages before usual_from, or tail */
+    uint64_t ahead_end;  /* the lines before it were */
+    uint64_t usual_from; /* from there on they are usual ones */
+    uint64_t small_end;  /* fewer bytes are copied by weir__copy_small(), if there is room */
+    uint64_t plain_end;  /* fewer bytes can be sent, if there is room */
+    bool may_be_usual;   /* what the next one is like, the usual ones are */
+    bool is_special;     /* has_batch, must_fence, or a pad is open */
+    bool has_batch;
+    bool
+        must_fence; /* one of those whom we wake is not reached by membarrier, or not we by theirs */
     struct weir__side side;
 
     uint64_t most_bytes; /* of a message */
@@ -107,8 +127,8 @@ struct weir_publisher {
     uint64_t wanted;             /* for the wait: limit must reach it */
     uint32_t wanted_subscribers; /* likewise */
 
-    uint64_t many_at;    /* equals loan_at while a loan of many is out */
-    uint64_t many_count; /* its places, loan_bytes in each */
+    uint64_t many_at;    /* equals tail while a loan of many is out */
+    uint64_t many_count; /* its places, as long as the loan in each */
 
     enum weir__refused refused;          /* by the last call that came to a look */
     struct weir__refusal *refusal;       /* room for all that a wait looks at */
@@ -121,20 +141,44 @@ struct weir_publisher {
 /* No tail: those are multiples of 8. */
 #define WEIR__NOWHERE UINT64_C(1)
 
-/* After a change of stop, or of what it is to be known for. */
-static inline void weir__publisher_settle_quick(struct weir_publisher *publisher)
+/* Messages before tail. */
+static inline uint64_t weir__publisher_count(const struct weir_publisher *publisher)
+{
+    uint64_t bytes = publisher->usual.bytes;
+    return publisher->count + (bytes == 0 ? 0 : (publisher->tail - publisher->usual_from) / bytes);
+}
+
+/* No message is a usual one, and each is counted. */
+static inline void weir__publisher_end_usual(struct weir_publisher *publisher)
+{
+    publisher->count = weir__publisher_count(publisher);
+    publisher->usual = (struct weir__usual){ .length = UINT64_MAX };
+    publisher->live->usual_stop = 0;
+    publisher->may_be_usual = false;
+}
+
+/* A record that ends there at most is written as it is, if nothing is special. */
+static inline uint64_t weir__publisher_plain_stop(const struct weir_publisher *publisher)
 {
     uint64_t lap = publisher->tail & ~(publisher->capacity - 1);
     uint64_t most = lap + publisher->capacity - WEIR__RECORD_HEADER_BYTES;
     uint64_t stop = publisher->live->stop;
+    return stop < most ? stop : most;
+}
+
+/* After a change of stop, or of what it is to be known for. */
+static inline void weir__publisher_settle_quick(struct weir_publisher *publisher)
+{
     bool is_none = publisher->is_special || publisher->type_bytes != 0;
-    publisher->live->quick_stop = is_none ? 0 : stop < most ? stop : most;
+    weir__publisher_end_usual(publisher);
+    publisher->may_be_usual = !publisher->is_special;
+    publisher->live->quick_stop = is_none ? 0 : weir__publisher_plain_stop(publisher);
 }
 
 /* The next record is preceded by a look, or a stride, whatever is known. */
 static inline void weir__publisher_forget_stop(struct weir_publisher *publisher)
 {
-    publisher->live->stop = publisher->live->quick_stop = 0;
+    publisher->live->stop = publisher->live->quick_stop = publisher->live->usual_stop = 0;
 }
 
 /* After a change of any. */
@@ -151,10 +195,17 @@ static inline uint64_t weir__publisher_written(const struct weir_publisher *publ
     return publisher->pad_from == WEIR__NOWHERE ? publisher->tail : publisher->pad_from;
 }
 
-/* A commit moves tail, and so ends the loan. */
+/* In a child of fork there is none. */
 static inline bool weir__publisher_has_loan(const struct weir_publisher *publisher)
 {
-    return publisher->loan_at == publisher->tail;
+    return publisher->live->loan_until > publisher->tail;
+}
+
+/* The end of a payload of so many bytes at tail. */
+static inline uint64_t weir__publisher_payload_end(const struct weir_publisher *publisher,
+                                                   uint64_t length)
+{
+    return publisher->tail + WEIR__RECORD_HEADER_BYTES + length;
 }
 
 /* The end of the last message: a pad behind it is nothing to be taken. */
@@ -177,7 +228,7 @@ static inline bool weir__publisher_is_of_type(const struct weir_publisher *publi
 /* The most that the loan which is out may have. */
 static inline uint64_t weir__publisher_loan_bytes(const struct weir_publisher *publisher)
 {
-    return publisher->type_bytes == 0 ? publisher->live->loan_end - 1 : publisher->type_bytes;
+    return publisher->live->loan_until - weir__publisher_payload_end(publisher, 0);
 }
 
 /*

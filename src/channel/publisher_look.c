@@ -16,7 +16,8 @@ void weir__publisher_store_boundary(struct weir_publisher *publisher)
     /* Release [lane.boundary]: three stores in this order. Pairs with read_boundary(). */
     atomic_store_explicit(&lane->boundary_before, position, memory_order_release);
     /* CRASH lane.boundary */
-    atomic_store_explicit(&lane->boundary_count, publisher->count, memory_order_release);
+    atomic_store_explicit(&lane->boundary_count, weir__publisher_count(publisher),
+                          memory_order_release);
     atomic_store_explicit(&lane->boundary, position, memory_order_release);
 }
 

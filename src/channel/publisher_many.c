@@ -44,6 +44,7 @@ static inline void put_record(struct run *run, uint64_t header, uint64_t bytes)
 
 static inline void end_run(struct weir_publisher *publisher, const struct run *run, uint64_t count)
 {
+    weir__publisher_end_usual(publisher);
     publisher->tail = run->tail;
     if (publisher->batch_header == 0)
         publisher->batch_count = publisher->count; /* of what the run has held back, if anything */
@@ -216,8 +217,8 @@ int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size
     }
     reserve_more(publisher, bytes, count);
     count = place_count(publisher, bytes, count);
-    publisher->loan_at = publisher->many_at = publisher->tail;
-    publisher->live->loan_end = publisher->type_bytes == 0 ? size_bytes + 1 : 0;
+    publisher->live->loan_until = weir__publisher_payload_end(publisher, size_bytes);
+    publisher->many_at = publisher->tail;
     publisher->many_count = count;
     unsigned char *at = weir__ring_at(publisher->ring, publisher->capacity, publisher->tail) +
                         WEIR__RECORD_HEADER_BYTES;
@@ -232,7 +233,7 @@ int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size
 static int check_commit(const struct weir_publisher *publisher, const size_t *sizes_bytes,
                         const uint32_t *types, size_t count)
 {
-    if (!weir__publisher_has_loan(publisher) || publisher->many_at != publisher->loan_at ||
+    if (!weir__publisher_has_loan(publisher) || publisher->many_at != publisher->tail ||
         count > publisher->many_count)
         return weir__fail(EINVAL, "commit of %zu messages: there is no loan of so many", count);
     uint64_t most = weir__publisher_loan_bytes(publisher);
@@ -279,10 +280,9 @@ static void put_each(struct weir_publisher *publisher, const size_t *sizes_bytes
     end_run(publisher, &run, count);
 }
 
-/* While the caller makes the next messages, which will be as those of the last loan, their lines may come. */
-static void want_next(const struct weir_publisher *publisher)
+/* While the caller makes the next messages, with records as those of the last loan, their lines may come. */
+static void want_next(const struct weir_publisher *publisher, uint64_t bytes)
 {
-    uint64_t bytes = weir__record_bytes(weir__publisher_loan_bytes(publisher));
     if (bytes < WEIR__AHEAD_MIN) /* of larger ones they are asked for with the loan */
         weir__want_next_lines(weir__ring_at(publisher->ring, publisher->capacity, publisher->tail),
                               publisher->many_count * bytes);
@@ -300,6 +300,7 @@ int weir_publisher_commit_many(struct weir_publisher *publisher, const size_t *s
         weir_publisher_abandon(publisher);
         return 0;
     }
+    uint64_t bytes = weir__record_bytes(weir__publisher_loan_bytes(publisher));
     bool is_ours = begin_batch(publisher);
     weir__publisher_put_pad(publisher);
     if (sizes_bytes || types)
@@ -308,6 +309,6 @@ int weir_publisher_commit_many(struct weir_publisher *publisher, const size_t *s
         put_alike(publisher, count);
     weir_publisher_abandon(publisher);
     end_batch(publisher, is_ours);
-    want_next(publisher);
+    want_next(publisher, bytes);
     return 0;
 }

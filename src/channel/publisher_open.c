@@ -50,7 +50,7 @@ static int open_publisher(struct weir_publisher *publisher, const char *name,
                           const struct weir_channel_options *options, struct weir__rundir *dir)
 {
     struct weir__side *side = &publisher->side;
-    publisher->loan_at = publisher->many_at = publisher->pad_from = WEIR__NOWHERE;
+    publisher->many_at = publisher->pad_from = WEIR__NOWHERE;
     int result = weir__side_join(side, name, WEIR__PUBLISHER, options, dir);
     if (result == 0)
         result = take_type(publisher);

@@ -14,7 +14,7 @@ static void put_mark(struct weir_publisher *publisher, uint64_t reserved)
 {
     bool is_held = publisher->batch_header != 0;
     uint64_t position = is_held ? publisher->batch_start : weir__publisher_written(publisher);
-    uint64_t count = is_held ? publisher->batch_count : publisher->count;
+    uint64_t count = is_held ? publisher->batch_count : weir__publisher_count(publisher);
     uint64_t stride = publisher->capacity / WEIR__STRIDE_SHARE;
     if (position == publisher->mark_at || reserved - publisher->mark_at <= stride)
         return;
