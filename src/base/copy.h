@@ -140,23 +140,13 @@ static inline void weir__want_lines(const unsigned char *at, size_t size)
 }
 
 /*
- * How many bytes of lines a stream of small records takes at once, and how far ahead; how far ahead a burst asks for
- * its lines, and behind it for those of the next one. How many lines are on their way at once is else what the store
- * buffer has room for, and each record has some ten stores. By measurement, of 256 to 2,048, near and far.
+ * How many bytes of lines a stream of small records takes at once, and how far ahead; and at most behind a burst, for
+ * the next one. How many lines are on their way at once is else what the store buffer has room for, and each record
+ * has some ten stores. By measurement, of 256 to 2,048, near and far.
  */
 #define WEIR__AHEAD_BYTES 512
-#define WEIR__AHEAD_LINE UINT64_C(64)
-#define WEIR__AHEAD_BURST_BYTES 1024
 #define WEIR__AHEAD_NEXT_BYTES 2048
-
-/* The lines of the next burst, which will be as large as the last one. */
-static inline void weir__want_next_lines(const unsigned char *at, uint64_t bytes)
-{
-    if (bytes > WEIR__AHEAD_NEXT_BYTES)
-        bytes = WEIR__AHEAD_NEXT_BYTES;
-    for (uint64_t i = 0; i < bytes; i += 64)
-        weir__want_line(at + i);
-}
+#define WEIR__AHEAD_LINE UINT64_C(64)
 
 /*
  * memcpy() of a message that is not small, to such lines. musl does all by `rep movsq`, as glibc from

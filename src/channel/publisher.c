@@ -188,24 +188,11 @@ static inline __attribute__((always_inline)) int put_message(struct weir_publish
     return wake_subscribers(publisher, false);
 }
 
-/*
- * The lines that are written next are taken from whoever has them, many at once. By stores: one that is asked for ahead
- * is only fetched to be written if it is not here as well, left from the last lap. Below stop they are ours to write,
- * and nobody reads what lies behind tail. After the commit, and the wake, which so wait for none of them.
- */
+/* After the commit, and the wake: so neither waits for the lines. */
 static __attribute__((noinline)) int wake_and_take_ahead(struct weir_publisher *publisher)
 {
     int result = wake_subscribers(publisher, false);
-    uint64_t tail = publisher->tail, end = tail + 2 * WEIR__AHEAD_BYTES;
-    uint64_t stop = weir__publisher_plain_stop(publisher);
-    uint64_t line =
-        (tail / WEIR__AHEAD_LINE + 1) * WEIR__AHEAD_LINE; /* behind the header at tail */
-    if (line < publisher->ahead_end)
-        line = publisher->ahead_end;
-    for (; line < (end < stop ? end : stop); line += WEIR__AHEAD_LINE)
-        zero((weir__atomic_u64 *)(publisher->lap + line));
-    publisher->ahead_end = line;
-    publisher->ahead_at = tail + WEIR__AHEAD_BYTES;
+    weir__publisher_take_ahead(publisher, publisher->tail, 2 * WEIR__AHEAD_BYTES);
     return result;
 }
 

@@ -40,6 +40,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/copy.h"
 #include "channel/descriptor.h"
 #include "channel/refusal.h"
 #include "channel/side.h"
@@ -187,6 +188,26 @@ static inline void weir__publisher_settle_special(struct weir_publisher *publish
     publisher->is_special =
         publisher->has_batch || publisher->must_fence || publisher->pad_from != WEIR__NOWHERE;
     weir__publisher_settle_quick(publisher);
+}
+
+/*
+ * The lines that are written next are taken from whoever has them, many at once: once tail is at ahead_at. By stores: a
+ * line that is asked for ahead is fetched to be written only if it is not here as well, left from the last lap. Below
+ * stop they are ours to write, and nobody reads what lies behind tail. No loan is out.
+ */
+static inline void weir__publisher_take_ahead(struct weir_publisher *publisher, uint64_t tail,
+                                              uint64_t bytes)
+{
+    uint64_t stop = weir__publisher_plain_stop(publisher), end = tail + bytes;
+    uint64_t line =
+        (tail / WEIR__AHEAD_LINE + 1) * WEIR__AHEAD_LINE; /* behind the header at tail */
+    if (line < publisher->ahead_end)
+        line = publisher->ahead_end;
+    for (; line < (end < stop ? end : stop); line += WEIR__AHEAD_LINE)
+        /* Relaxed: nobody reads it before a header in front of it is committed, and its own is written. */
+        atomic_store_explicit((weir__atomic_u64 *)(publisher->lap + line), 0, memory_order_relaxed);
+    publisher->ahead_end = line;
+    publisher->ahead_at = tail + WEIR__AHEAD_BYTES;
 }
 
 /* How far all is written. */

@@ -56,7 +56,6 @@ static inline void end_run(struct weir_publisher *publisher, const struct run *r
 static inline void copy(unsigned char *to, const struct weir_outgoing *message)
 {
     if (message->size_bytes <= WEIR__COPY_SMALL_MAX) {
-        weir__want_line(to + WEIR__AHEAD_BURST_BYTES);
         weir__copy_small(to, message->data, message->size_bytes);
     } else {
         weir__copy_large(to, message->data, message->size_bytes);
@@ -76,6 +75,8 @@ static size_t put_messages(struct weir_publisher *publisher, const struct weir_o
         if (__builtin_expect(length > most_bytes || type > UINT16_MAX || run.tail + bytes > stop,
                              0))
             break;
+        if (__builtin_expect(run.tail >= publisher->ahead_at, 0) && length <= WEIR__COPY_SMALL_MAX)
+            weir__publisher_take_ahead(publisher, run.tail, 2 * WEIR__AHEAD_BYTES);
         copy(run.at + WEIR__RECORD_HEADER_BYTES, &messages[done]);
         put_record(&run, weir__record_header(length, type, 0), bytes);
     }
@@ -281,11 +282,12 @@ static void put_each(struct weir_publisher *publisher, const size_t *sizes_bytes
 }
 
 /* While the caller makes the next messages, with records as those of the last loan, their lines may come. */
-static void want_next(const struct weir_publisher *publisher, uint64_t bytes)
+static void take_next(struct weir_publisher *publisher, uint64_t bytes)
 {
+    uint64_t all = publisher->many_count * bytes;
     if (bytes < WEIR__AHEAD_MIN) /* of larger ones they are asked for with the loan */
-        weir__want_next_lines(weir__ring_at(publisher->ring, publisher->capacity, publisher->tail),
-                              publisher->many_count * bytes);
+        weir__publisher_take_ahead(publisher, publisher->tail,
+                                   all < WEIR__AHEAD_NEXT_BYTES ? all : WEIR__AHEAD_NEXT_BYTES);
 }
 
 int weir_publisher_commit_many(struct weir_publisher *publisher, const size_t *sizes_bytes,
@@ -309,6 +311,6 @@ int weir_publisher_commit_many(struct weir_publisher *publisher, const size_t *s
         put_alike(publisher, count);
     weir_publisher_abandon(publisher);
     end_batch(publisher, is_ours);
-    want_next(publisher, bytes);
+    take_next(publisher, bytes);
     return 0;
 }
