@@ -226,10 +226,14 @@ static void test_too_little_room(void **state)
     pair_close(&pair);
 }
 
-static void loan_word(struct weir_publisher *publisher, uint64_t word)
+/* The end of a loan of many is a commit of its first place, too. */
+static void loan_word(struct weir_publisher *publisher, uint64_t word, bool of_many)
 {
     void *data;
-    assert_result(weir_publisher_loan_until(publisher, sizeof word, &data, NOW), 0);
+    if (of_many)
+        assert_result(weir_publisher_loan_many_until(publisher, sizeof word, &data, 1, NOW), 1);
+    else
+        assert_result(weir_publisher_loan_until(publisher, sizeof word, &data, NOW), 0);
     memcpy(data, &word, sizeof word);
     assert_result(weir_publisher_commit(publisher, sizeof word, 0), 0);
 }
@@ -242,10 +246,16 @@ static void test_nothing_behind(void **state)
     (void)state;
     pair_open(&pair);
     for (uint64_t i = 0; i < 6 * WEIR_RING_BYTES_MIN / 16; i++) {
-        if (i / (WEIR_RING_BYTES_MIN / 16) % 2 == 0)
+        switch (i / (WEIR_RING_BYTES_MIN / 16) % 3) {
+        case 0:
             assert_result(weir_publisher_send_until(pair.publisher, &i, sizeof i, 0, NOW), 0);
-        else
-            loan_word(pair.publisher, i);
+            break;
+        case 1:
+            loan_word(pair.publisher, i, false);
+            break;
+        default:
+            loan_word(pair.publisher, i, true);
+        }
         assert_result(weir_subscriber_receive_until(pair.subscriber, &found, 8, NULL, NOW), 0);
         assert_int_equal(found, i);
         assert_result(weir_subscriber_receive_until(pair.subscriber, &found, 8, NULL, NOW),
@@ -267,7 +277,7 @@ static void test_refused(void **state)
     publisher = pair.publisher;
     for (uint64_t i = 0; i < 40; i++, word = i) {
         for (unsigned n = 0; n < 3; n++)
-            loan_word(publisher, word);
+            loan_word(publisher, word, false);
         assert_result(weir_publisher_commit(publisher, 8, 0), -EINVAL);
         assert_result(weir_publisher_loan_until(publisher, SIZE_MAX, &data, NOW), -EMSGSIZE);
         assert_result(weir_publisher_send_until(publisher, &word, SIZE_MAX, 0, NOW), -EMSGSIZE);
@@ -293,13 +303,38 @@ static void test_refused(void **state)
     pair_close(&pair);
 }
 
+/* A look while a loan is out leaves nothing known of the room: the ring is filled, and no further. */
+static void test_a_look_within(void **state)
+{
+    struct pair pair;
+    uint64_t sent = 0, found = 0, received = 0;
+    void *data;
+    (void)state;
+    pair_open(&pair);
+    for (unsigned lap = 0; lap < 5; lap++) {
+        int result = weir_publisher_loan_until(pair.publisher, sizeof sent, &data, NOW);
+        assert_result(result, 0);
+        memcpy(data, &sent, sizeof sent);
+        assert_result(weir_publisher_wait_subscribers(pair.publisher, lap % 2, NOW), 0);
+        for (result = weir_publisher_commit(pair.publisher, sizeof sent, 0); result == 0;) {
+            sent++;
+            result = weir_publisher_send_until(pair.publisher, &sent, sizeof sent, 0, NOW);
+        }
+        assert_result(result, -EAGAIN);
+        assert_in_range(sent - received, 1, WEIR_RING_BYTES_MIN / 16);
+        for (; received < sent; received++) {
+            assert_result(weir_subscriber_receive_until(pair.subscriber, &found, 8, NULL, NOW), 0);
+            assert_int_equal(found, received);
+        }
+    }
+    pair_close(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PAIR_TEST(test_runs),
-        PAIR_TEST(test_too_little_room),
-        PAIR_TEST(test_nothing_behind),
-        PAIR_TEST(test_refused),
+        PAIR_TEST(test_runs),    PAIR_TEST(test_too_little_room), PAIR_TEST(test_nothing_behind),
+        PAIR_TEST(test_refused), PAIR_TEST(test_a_look_within),
     };
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }

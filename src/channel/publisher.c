@@ -152,25 +152,35 @@ static __attribute__((noinline)) int put_special(struct weir_publisher *publishe
     return publisher->has_batch ? 0 : wake_subscribers(publisher, publisher->must_fence);
 }
 
-/* A message that is not a usual one, at tail, is the first of them, or ends them. */
+/* Whether a message that is not a usual one changes what they are: it may be the first of them, or ends them. */
+static inline bool changes_usual(const struct weir_publisher *publisher)
+{
+    return publisher->may_be_usual || publisher->usual.bytes != 0;
+}
+
+/*
+ * Such a message, at tail, before it is written. None is the first whose record does not end where plain ones may: behind
+ * a look, which may have come while it was lent, nothing is known of the room.
+ */
 static __attribute__((noinline)) void change_usual(struct weir_publisher *publisher,
                                                    uint64_t length, uint32_t type)
 {
-    bool is_first = publisher->may_be_usual && length <= WEIR__COPY_SMALL_MAX;
+    uint64_t bytes = weir__record_bytes(length), stop = weir__publisher_plain_stop(publisher);
+    bool is_first = publisher->may_be_usual && length <= WEIR__COPY_SMALL_MAX &&
+                    publisher->tail + bytes <= stop;
     weir__publisher_end_usual(publisher);
     if (!is_first)
         return;
-    publisher->usual = (struct weir__usual){ length, weir__record_header(length, type, 0),
-                                             weir__record_bytes(length), type };
+    publisher->usual =
+        (struct weir__usual){ length, weir__record_header(length, type, 0), bytes, type };
     publisher->usual_from = publisher->tail;
-    publisher->live->usual_stop =
-        weir__publisher_plain_stop(publisher) - publisher->usual.bytes + 1;
+    publisher->live->usual_stop = stop - bytes + 1;
 }
 
-/* Likewise, before it is written. */
+/* Any message that is not a usual one, before it is written. */
 static inline void count_message(struct weir_publisher *publisher, uint64_t length, uint32_t type)
 {
-    if (__builtin_expect(publisher->may_be_usual || publisher->usual.bytes != 0, 0))
+    if (__builtin_expect(changes_usual(publisher), 0))
         change_usual(publisher, length, type);
     if (publisher->usual.bytes == 0)
         publisher->count++;
@@ -207,11 +217,11 @@ put_known(struct weir_publisher *publisher, uintptr_t here, uint64_t header, uin
     return wake_subscribers(publisher, false);
 }
 
-/* One that ends at quick_stop at most. */
+/* One that ends at quick_stop at most, and changes nothing of the usual ones: there are none. */
 static inline __attribute__((always_inline)) int
 put_quick(struct weir_publisher *publisher, uintptr_t here, uint64_t length, uint32_t type)
 {
-    count_message(publisher, length, type);
+    publisher->count++;
     return put_known(publisher, here, weir__record_header(length, type, 0),
                      weir__record_bytes(length));
 }
@@ -230,10 +240,10 @@ static inline bool is_usual(const struct weir_publisher *publisher, uint64_t len
            publisher->tail < publisher->live->usual_stop;
 }
 
-/* Whether a record of so many bytes is to be written by that. */
+/* Whether a record of so many bytes is to be written by put_quick(), which calls nothing, and saves no register. */
 static inline bool is_quick(const struct weir_publisher *publisher, uint64_t bytes)
 {
-    return publisher->tail + bytes <= publisher->live->quick_stop;
+    return publisher->tail + bytes <= publisher->live->quick_stop && !changes_usual(publisher);
 }
 
 /* From tail to the ring's end. */
@@ -337,7 +347,10 @@ static __attribute__((noinline)) int lend_later(struct weir_publisher *publisher
     return result;
 }
 
-/* Not of a usual message; or it begins where that is not written as others are: then there is none any more. */
+/*
+ * Not as long as a usual message. Or it is, and begins behind usual_stop: then they end, so that its commit does not
+ * take it for one (PU12).
+ */
 static __attribute__((noinline)) int lend_any(struct weir_publisher *publisher, uint64_t length,
                                               void **data, int64_t deadline_ns)
 {
@@ -379,7 +392,10 @@ static __attribute__((noinline, cold)) int refuse_commit(const struct weir_publi
                       size_bytes, type, (unsigned long long)weir__publisher_loan_bytes(publisher));
 }
 
-/* In a batch, behind a pad, at the ring's end, of a channel with a type, or for one who needs a fence. */
+/*
+ * In a batch, behind a pad, at the ring's end, of a channel with a type, for one who needs a fence, where the usual ones
+ * change, or a look came while it was lent.
+ */
 static __attribute__((noinline)) int commit_slowly(struct weir_publisher *publisher,
                                                    size_t size_bytes, uint32_t type)
 {

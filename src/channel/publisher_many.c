@@ -218,6 +218,8 @@ int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size
     }
     reserve_more(publisher, bytes, count);
     count = place_count(publisher, bytes, count);
+    if (size_bytes == publisher->usual.length)
+        weir__publisher_end_usual(publisher); /* its first place may be committed alone: PU12 */
     publisher->live->loan_until = weir__publisher_payload_end(publisher, size_bytes);
     publisher->many_at = publisher->tail;
     publisher->many_count = count;
