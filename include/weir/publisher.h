@@ -173,6 +173,7 @@ WEIR_EXPORT int weir_publisher_commit_many(struct weir_publisher *publisher,
 /*
  * weir_publisher_abandon() - give the loan back, without a trace
  *
+ * Its places are the publisher's again, and what was written there may be overwritten by the next call.
  * Never fails; without a loan it does nothing. Blocking: never.
  */
 WEIR_EXPORT void weir_publisher_abandon(struct weir_publisher *publisher);

@@ -31,7 +31,7 @@
  *     its next header lies behind it.
  * PU12: a loan is out if loan_until lies behind tail, which is where its record goes. A commit moves tail
  *     at least as far, or sets it to 0. While it is as long as a usual message it began before usual_stop.
- * PU13: usual.bytes is 0, or from usual.from to tail lie records of so many bytes alone, each of them a
+ * PU13: usual.bytes is 0, or from usual_from to tail lie records of so many bytes alone, each of them a
  *     message that count does not have. While it is not 0, is_special is not set. With 0, no message is as
  *     long as usual.length, and usual_stop is 0. Which begins before usual_stop ends at what quick_stop would be
  *     without type_bytes, at most.
