@@ -121,6 +121,7 @@ static inline __attribute__((always_inline)) void weir__want_line(const unsigned
 #endif
 }
 
+#define WEIR__AHEAD_LINE UINT64_C(64)
 #define WEIR__AHEAD_MIN 256
 #define WEIR__AHEAD_MAX 2048
 
@@ -135,7 +136,7 @@ static inline void weir__want_lines(const unsigned char *at, size_t size)
 {
     if (size < WEIR__AHEAD_MIN || size > WEIR__AHEAD_MAX)
         return;
-    for (size_t i = 0; i < size; i += 64)
+    for (size_t i = 0; i < size; i += WEIR__AHEAD_LINE)
         weir__want_line(at + i);
 }
 
@@ -146,7 +147,6 @@ static inline void weir__want_lines(const unsigned char *at, size_t size)
  */
 #define WEIR__AHEAD_BYTES 512
 #define WEIR__AHEAD_NEXT_BYTES 2048
-#define WEIR__AHEAD_LINE UINT64_C(64)
 
 /*
  * memcpy() of a message that is not small, to such lines. musl does all by `rep movsq`, as glibc from

@@ -4,7 +4,14 @@
  * has the invariants.
  *
  * What a message costs beside its payload is in send and commit, and inlined there; all
- * that is rare stands in functions that are not.
+ * that is rare stands in functions that are not. From the shortest way to the longest, each asked for first:
+ *
+ *   usual     as long as those before it, and of their type; where it begins is all that is asked
+ *   quick     any that ends at quick_stop at most, while there are no usual ones
+ *   ready     any that ends at stop at most: it may end with the ring, or change what usual ones are
+ *   special   in a batch, behind a pad, or with a fence
+ *
+ * and what is none of them is made ready first (publisher_room.c).
  */
 #include "channel/publisher.h"
 
@@ -252,6 +259,7 @@ static inline uintptr_t here(const struct weir_publisher *publisher)
     return publisher->lap + publisher->tail;
 }
 
+/* And its payload. */
 static inline unsigned char *payload(const struct weir_publisher *publisher)
 {
     return (unsigned char *)here(publisher) + WEIR__RECORD_HEADER_BYTES;
@@ -270,7 +278,7 @@ static inline bool is_ready(const struct weir_publisher *publisher, uint64_t len
 static inline int lend(struct weir_publisher *publisher, uint64_t length, void **data)
 {
     unsigned char *place = payload(publisher);
-    publisher->live->loan_until = weir__publisher_payload_end(publisher, length);
+    publisher->live->loan_end = weir__publisher_payload_end(publisher, length);
     *data = place;
     return 0;
 }
@@ -334,7 +342,7 @@ static __attribute__((noinline)) int commit_slowly(struct weir_publisher *publis
 {
     if (!weir__publisher_is_of_type(publisher, size_bytes))
         return weir__publisher_refuse_size(publisher, size_bytes);
-    publisher->live->loan_until = 0;
+    publisher->live->loan_end = 0;
     return put_message(publisher, size_bytes, type);
 }
 
@@ -348,16 +356,16 @@ static __attribute__((noinline)) int commit_any(struct weir_publisher *publisher
         return refuse_commit(publisher, size_bytes, type);
     if (__builtin_expect(!is_quick(publisher, weir__record_bytes(size_bytes)), 0))
         return commit_slowly(publisher, size_bytes, type);
-    publisher->live->loan_until = 0; /* it may have been longer than the record */
+    publisher->live->loan_end = 0; /* it may have been longer than the record */
     return put_quick(publisher, here(publisher), size_bytes, type);
 }
 
-/* In a child of fork loan_until is 0. */
+/* In a child of fork loan_end is 0. */
 int weir_publisher_commit(struct weir_publisher *publisher, size_t size_bytes, uint32_t type)
 {
     if (__builtin_expect(size_bytes != publisher->usual.length || type != publisher->usual.type ||
                              weir__publisher_payload_end(publisher, size_bytes) !=
-                                 publisher->live->loan_until,
+                                 publisher->live->loan_end,
                          0))
         return commit_any(publisher, size_bytes, type);
     return put_usual(publisher, here(publisher));
@@ -371,7 +379,7 @@ void weir_publisher_abandon(struct weir_publisher *publisher)
         weir__publisher_forget_stop(publisher); /* it was worked out for the place behind the pad */
         weir__publisher_settle_special(publisher);
     }
-    publisher->live->loan_until = 0;
+    publisher->live->loan_end = 0;
     publisher->many_at = WEIR__NOWHERE;
 }
 

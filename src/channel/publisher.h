@@ -29,7 +29,7 @@
  * PU11: quick_stop is 0, or at most stop, and 8 less than the end of the ring that tail is in; with
  *     is_special, or type_bytes, it is 0. So a record that ends there at most is written as it is, and
  *     its next header lies behind it.
- * PU12: a loan is out if loan_until lies behind tail, which is where its record goes. A commit moves tail
+ * PU12: a loan is out if loan_end lies behind tail, which is where its record goes. A commit moves tail
  *     at least as far, or sets it to 0. While it is as long as a usual message it began before usual_stop.
  * PU13: usual.bytes is 0, or from usual_from to tail lie records of so many bytes alone, each of them a
  *     message that count does not have. While it is not 0, is_special is not set. With 0, no message is as
@@ -53,7 +53,7 @@ struct weir__wall {
 /* What a child of fork finds zero. */
 struct weir__publisher_live {
     uint64_t usual_stop; /* a usual one that begins before it needs nothing but to be written */
-    uint64_t loan_until; /* the end of the payload that the loan may have */
+    uint64_t loan_end;   /* the end of the payload that the loan may have */
     uint64_t quick_stop; /* so does any one that ends there at most */
     uint64_t stop;       /* a record that ends here at most needs no look, no pad; 0: ended */
 };
@@ -219,7 +219,7 @@ static inline uint64_t weir__publisher_written(const struct weir_publisher *publ
 /* In a child of fork there is none. */
 static inline bool weir__publisher_has_loan(const struct weir_publisher *publisher)
 {
-    return publisher->live->loan_until > publisher->tail;
+    return publisher->live->loan_end > publisher->tail;
 }
 
 /* The end of a payload of so many bytes at tail. */
@@ -249,7 +249,7 @@ static inline bool weir__publisher_is_of_type(const struct weir_publisher *publi
 /* The most that the loan which is out may have. */
 static inline uint64_t weir__publisher_loan_bytes(const struct weir_publisher *publisher)
 {
-    return publisher->live->loan_until - weir__publisher_payload_end(publisher, 0);
+    return publisher->live->loan_end - weir__publisher_payload_end(publisher, 0);
 }
 
 /*

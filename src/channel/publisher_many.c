@@ -220,7 +220,7 @@ int weir_publisher_loan_many_until(struct weir_publisher *publisher, size_t size
     count = place_count(publisher, bytes, count);
     if (size_bytes == publisher->usual.length)
         weir__publisher_end_usual(publisher); /* its first place may be committed alone: PU12 */
-    publisher->live->loan_until = weir__publisher_payload_end(publisher, size_bytes);
+    publisher->live->loan_end = weir__publisher_payload_end(publisher, size_bytes);
     publisher->many_at = publisher->tail;
     publisher->many_count = count;
     unsigned char *at = weir__ring_at(publisher->ring, publisher->capacity, publisher->tail) +
