@@ -148,17 +148,4 @@ static inline void weir__want_lines(const unsigned char *at, size_t size)
 #define WEIR__AHEAD_BYTES 512
 #define WEIR__AHEAD_NEXT_BYTES 2048
 
-/*
- * memcpy() of a message that is not small, to such lines. musl does all by `rep movsq`, as glibc from
- * WEIR__AHEAD_MAX on, about, by `rep movsb`: that takes whole lines without what is in them, and is
- * slower where they were fetched.
- */
-static inline void weir__copy_large(unsigned char *to, const void *from, size_t size)
-{
-#ifdef __GLIBC__
-    weir__want_lines(to, size);
-#endif
-    memcpy(to, from, size);
-}
-
 #endif

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/copy.h"
+#include "base/copy_large.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define WEIR__RACES_SEEN 1
@@ -58,7 +59,7 @@ static inline void weir__copy_racing(void *to, const void *from, size_t size)
     if (size <= WEIR__COPY_SMALL_MAX)
         weir__copy_small(to, from, size);
     else
-        memcpy(to, from, size);
+        weir__copy_from_shared(to, from, size);
 }
 
 /* size: 64 at most. */

@@ -21,6 +21,7 @@
 #include <weir/clock.h>
 
 #include "base/copy.h"
+#include "base/copy_large.h"
 #include "base/error.h"
 
 static inline bool is_rung(const struct weir__waker *waker)
@@ -401,7 +402,7 @@ static __attribute__((noinline)) int send_any(struct weir_publisher *publisher, 
     if (result != 0)
         return result;
     if (size_bytes > 0)
-        weir__copy_large(payload(publisher), data, size_bytes);
+        weir__copy_to_shared(payload(publisher), data, size_bytes);
     return put_message(publisher, size_bytes, type);
 }
 

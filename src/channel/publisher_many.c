@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/copy.h"
+#include "base/copy_large.h"
 #include "base/error.h"
 
 /* Where the next header goes, and the first one of the batch, which is held back. */
@@ -58,7 +59,7 @@ static inline void copy(unsigned char *to, const struct weir_outgoing *message)
     if (message->size_bytes <= WEIR__COPY_SMALL_MAX) {
         weir__copy_small(to, message->data, message->size_bytes);
     } else {
-        weir__copy_large(to, message->data, message->size_bytes);
+        weir__copy_to_shared(to, message->data, message->size_bytes);
     }
 }
 

@@ -14,6 +14,7 @@
 #include <weir/clock.h>
 
 #include "base/copy.h"
+#include "base/copy_large.h"
 #include "base/error.h"
 #include "base/live.h"
 
@@ -344,7 +345,8 @@ static inline bool copy_out(const struct place *place, uint64_t header, void *da
     if (place->lane->is_validated)
         return weir__lane_copy(place->lane, header, data);
     if (weir__record_length(header) > 0)
-        memcpy(data, place->at + WEIR__RECORD_HEADER_BYTES, weir__record_length(header));
+        weir__copy_from_shared(data, place->at + WEIR__RECORD_HEADER_BYTES,
+                               weir__record_length(header));
     return true;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/copy.h"
+#include "base/copy_large.h"
 #include "base/error.h"
 
 /*
@@ -291,7 +292,7 @@ static inline void copy(unsigned char *to, const unsigned char *from, size_t siz
     if (size_bytes <= WEIR__COPY_SMALL_MAX)
         weir__copy_wide(to, from, size_bytes);
     else
-        memcpy(to, from, size_bytes);
+        weir__copy_from_shared(to, from, size_bytes);
 }
 
 /* Copies what fits, from the message at head on, which has this header. Returns how many. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/copy.h"
+#include "base/copy_large.h"
 #include "base/error.h"
 #include "base/futex.h"
 #include "base/random.h"
@@ -177,7 +178,7 @@ static inline void copy(void *to, const void *from, uint64_t size_bytes)
     if (size_bytes <= WEIR__COPY_SMALL_MAX)
         weir__copy_small(to, from, size_bytes);
     else
-        memcpy(to, from, size_bytes);
+        weir__copy_to_shared(to, from, size_bytes);
 }
 
 /* One line of the hot cell, from nothing to its bytes; its seq is stored afterwards. */
