@@ -2,6 +2,9 @@
 #include "base/copy_large.h"
 
 #ifdef __x86_64__
+#include <cpuid.h>
+
+#include "base/atomics.h"
 
 /* By measurement, of 256 to 4,096. */
 #define PIECE_BYTES 1024
@@ -50,6 +53,9 @@ static inline __attribute__((always_inline)) void copy_piece(unsigned char *to,
     }
 }
 
+/* gcc does so by itself from -O2 on: what it leaves in the upper halves makes other code slower. */
+#define END_VECTORS() __builtin_ia32_vzeroupper()
+
 /* Both return how many bytes are copied: all whole pieces. */
 __attribute__((target("avx"))) static size_t copy_pieces_to(unsigned char *to,
                                                             const unsigned char *from, size_t size)
@@ -59,6 +65,7 @@ __attribute__((target("avx"))) static size_t copy_pieces_to(unsigned char *to,
         take_lines(to + done);
         copy_piece(to + done, from + done);
     }
+    END_VECTORS();
     return done;
 }
 
@@ -70,12 +77,35 @@ copy_pieces_from(unsigned char *to, const unsigned char *from, size_t size)
         read_lines(from + done);
         copy_piece(to + done, from + done);
     }
+    END_VECTORS();
     return done;
 }
 
+enum { NOT_ASKED, NO, YES };
+
+/* What the processor has, and the system keeps. Not by the compiler's builtin, which is of its own library. */
+static int ask_for_vectors(void)
+{
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX))
+        return NO;
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    const uint32_t both = 6; /* the halves of each register */
+    return (low & both) == both ? YES : NO;
+}
+
+/* Asked once: it takes a microsecond in a virtual machine. */
 static bool has_vectors(void)
 {
-    return __builtin_cpu_supports("avx");
+    static weir__atomic_int answer;
+    /* Relaxed: whoever asks has the same answer. */
+    int known = atomic_load_explicit(&answer, memory_order_relaxed);
+    if (known == NOT_ASKED) {
+        known = ask_for_vectors();
+        atomic_store_explicit(&answer, known, memory_order_relaxed);
+    }
+    return known == YES;
 }
 
 #else
@@ -100,8 +130,18 @@ static bool has_vectors(void)
 
 #endif
 
+static bool do_overlap(const unsigned char *to, const unsigned char *from, size_t size)
+{
+    return (uintptr_t)to - (uintptr_t)from < size || (uintptr_t)from - (uintptr_t)to < size;
+}
+
 void weir__copy_large_to(unsigned char *to, const unsigned char *from, size_t size)
 {
+    /* A loan that was abandoned, and is sent: no zeros, please. */
+    if (do_overlap(to, from, size)) {
+        memmove(to, from, size);
+        return;
+    }
     size_t done = has_vectors() ? copy_pieces_to(to, from, size) : 0;
     memcpy(to + done, from + done, size - done);
 }

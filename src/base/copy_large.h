@@ -23,8 +23,8 @@
 
 /*
  * Any size, MIN to MAX as meant. Before the copy of a piece _to stores zeros over it: nobody may
- * count upon what was there, as with a record that is not committed. _from only reads, and may be
- * of bytes that change meanwhile.
+ * count upon what was there, as with a record that is not committed. But for those that it is told to copy: the two may overlap.
+ * _from only reads, and may be of bytes that change meanwhile.
  */
 void weir__copy_large_to(unsigned char *to, const unsigned char *from, size_t size);
 void weir__copy_large_from(unsigned char *to, const unsigned char *from, size_t size);

@@ -93,6 +93,23 @@ static void test_from(void **state)
     assert_copies_all(weir__copy_large_from);
 }
 
+/* As memmove() does: who sends out of a loan that it has abandoned has the bytes that it wrote. */
+static void test_to_itself(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { WEIR__COPY_LARGE_MIN, 4096, 70001 };
+    static const size_t moves[] = { 0, 1, 64, 1023, 1024, 2048 };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (size_t j = 0; j < sizeof moves / sizeof *moves; j++) {
+            memcpy(target, source, sizes[i] + moves[j]);
+            weir__copy_large_to(target + moves[j], target, sizes[i]);
+            assert_memory_equal(target + moves[j], source, sizes[i]);
+            memcpy(target, source, sizes[i] + moves[j]);
+            weir__copy_large_to(target, target + moves[j], sizes[i]);
+            assert_memory_equal(target, source + moves[j], sizes[i]);
+        }
+}
+
 static void to_shared(unsigned char *to, const unsigned char *from, size_t size)
 {
     weir__copy_to_shared(to, from, size);
@@ -139,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_to),
         cmocka_unit_test(test_from),
+        cmocka_unit_test(test_to_itself),
         cmocka_unit_test(test_each_size),
         cmocka_unit_test(test_which_are_large),
         cmocka_unit_test(test_from_what_is_read_only),
