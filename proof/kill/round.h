@@ -37,7 +37,7 @@ struct scenario {
 struct subject {
     const struct scenario *scenarios;
     const unsigned *count;
-    bool is_in_accounts; /* what it works on: each instruction of an order is swept */
+    bool is_in_accounts;                      /* what it works on */
     void (*begin)(struct round *round);       /* before there is anybody; may be NULL */
     void (*before_kill)(struct round *round); /* the victim stands: what will not be any more */
     void (*after_kill)(struct round *round);  /* the victim is dead: the others go on, and leave */

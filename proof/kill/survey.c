@@ -233,7 +233,7 @@ bool round_survey(struct round *round, struct survey *survey, bool every)
     enum grain grain = every ? ALL : ENDS;
     bool is_well = survey_at(round, survey, grain);
     unsigned shortest = survey->instructions;
-    bool is_deep = round->subject->is_in_accounts && !survey->is_sample;
+    bool is_deep = !survey->is_sample;
     bool may_be_short = shortest <= WHOLE_MOST || is_deep;
     for (unsigned i = 1; i < SURVEYS && is_well && !every && may_be_short; i++) {
         is_well = survey_at(round, survey, grain);
