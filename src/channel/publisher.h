@@ -11,9 +11,9 @@
  *     written there, and what others are told of goes as far as pad_from.
  * PU2: a look is made only when nothing is held back, and no pad is open.
  * PU3: tail + 8 <= limit once a record is reserved: its next header is ours to zero; and
- *     <= reserved, which stands in the lane, behind a full fence.
+ *     <= reserved, which stands in the lane, behind a full fence. A loan keeps its room when limit is forgotten.
  * PU4: limit <= the cursor + capacity of each reliable subscriber that is attached and not
- *     evicted; with one that is listed but not attached, limit = tail, or it is evicted; with
+ *     evicted; with one that is listed but not attached, limit is at most what is written, or it is evicted; with
  *     none, all from the boundary on is in the ring.
  * PU5: stop is 0, or at most limit - 8, reserved - 8, the end of the ring that tail is in, and 8
  *     bytes in front of the first wall behind tail.
@@ -214,6 +214,13 @@ static inline void weir__publisher_take_ahead(struct weir_publisher *publisher, 
 static inline uint64_t weir__publisher_written(const struct weir_publisher *publisher)
 {
     return publisher->pad_from == WEIR__NOWHERE ? publisher->tail : publisher->pad_from;
+}
+
+/* The next record looks, and meets who has come, or parts. A pad in front of a loan is not room: who comes begins at it. */
+static inline void weir__publisher_forget_room(struct weir_publisher *publisher)
+{
+    publisher->limit = weir__publisher_written(publisher);
+    weir__publisher_forget_stop(publisher);
 }
 
 /* In a child of fork there is none. */

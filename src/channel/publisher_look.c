@@ -131,8 +131,7 @@ int weir__publisher_look(struct weir_publisher *publisher)
     uint64_t before = publisher->reserved;
     weir__side_keep_place(&publisher->side); /* a wait says it if that cannot be */
     weir__count(&weir__side_stats(&publisher->side)->looks);
-    weir__publisher_forget_stop(publisher); /* whatever it was worked out from */
-    publisher->limit = publisher->tail;
+    weir__publisher_forget_room(publisher);
     weir__publisher_store_boundary(publisher);
     weir__publisher_announce(publisher, look_ahead(publisher), publisher->wanted);
     /* Full fence [slot.changes] [lane.reserved] [lane.refused]: the boundary, and what is reserved,

@@ -168,10 +168,8 @@ static void forget_little_room(struct weir_publisher *publisher, uint64_t bytes,
     uint64_t room = publisher->live->stop - publisher->tail;
     bool is_limited = publisher->live->stop == publisher->limit - WEIR__RECORD_HEADER_BYTES;
     if (is_limited && publisher->batch_header == 0 &&
-        room < publisher->capacity / WEIR__ROOM_SHARE && room / bytes < count) {
-        publisher->limit = publisher->tail;
-        weir__publisher_forget_stop(publisher);
-    }
+        room < publisher->capacity / WEIR__ROOM_SHARE && room / bytes < count)
+        weir__publisher_forget_room(publisher);
 }
 
 /*

@@ -321,7 +321,6 @@ void weir__publisher_wake(struct weir_publisher *publisher)
     /* Relaxed [slot.changes]. Pairs with weir__slots_changed(). */
     if (atomic_load_explicit(publisher->changes, memory_order_relaxed) == publisher->changes_seen)
         return;
-    publisher->limit = publisher->tail; /* the next record looks, and meets it, or parts */
-    weir__publisher_forget_stop(publisher);
+    weir__publisher_forget_room(publisher);
     ring_unmet(publisher);
 }

@@ -81,8 +81,7 @@ int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused re
     if (refused == WEIR__REFUSED_ROOM && (result == -EAGAIN || result == -ETIMEDOUT))
         weir__count(&weir__side_stats(&publisher->side)->refusals);
     if (is_refused) {
-        publisher->limit = publisher->tail; /* the next send looks, too, and comes by here */
-        weir__publisher_forget_stop(publisher);
+        weir__publisher_forget_room(publisher); /* the next send looks, too, and comes by here */
         weir__side_tell_refused(&publisher->side);
     }
     update_descriptor(publisher);

@@ -181,6 +181,7 @@ static bool left_with_all(const struct weir_publisher *publisher)
 static int wait_taken(struct weir_publisher *publisher, int64_t deadline_ns)
 {
     int result = 0;
+    publisher->need_bytes = 0;
     do {
         if (was_taken(publisher)) {
             weir__publisher_store_boundary(
