@@ -31,6 +31,24 @@ static const char *verdict(const struct summary *summary, int which)
     return is_reached ? "reached" : "missed";
 }
 
+/* Of 64 bytes one by one: messages a second, meant where a line travels in 120 ns. */
+#define MEANT_PER_S 65e6
+
+static bool has_rate_aim(const struct summary *summary)
+{
+    const struct work *work = &summary->cell->work;
+    return work->kind == ONE_WAY && work->size_bytes == 64 &&
+           summary->cell->sides[1] != &transport_other;
+}
+
+/* Between far cores a line takes more than twice as long: there nothing is meant. */
+static const char *rate_verdict(const struct summary *summary)
+{
+    if (summary->tag != NEAR && summary->tag != NEAR_SHARED)
+        return "";
+    return summary->sides[0].messages_per_s >= MEANT_PER_S ? "reached" : "missed";
+}
+
 void report_head(void)
 {
     puts("Round trips in ns: p50 p99 p99.9 max. One way: million messages/s, GB/s.\n"
@@ -61,6 +79,9 @@ void report_cell(const struct summary *summary)
     if (summary->has_ratio[1])
         printf(", p99.9 %.3f %s", summary->ratio[1], verdict(summary, 1));
     putchar('\n');
+    if (has_rate_aim(summary))
+        printf("          %.0f M/s meant where a line travels in 120 ns: %.1f %s\n",
+               MEANT_PER_S / 1e6, summary->sides[0].messages_per_s / 1e6, rate_verdict(summary));
     const struct ratios *to_readonly = &summary->to_readonly;
     if (to_readonly->pair_count > 0)
         printf("          to the read-only ring %.3f (%.3f to %.3f), %u rounds\n",
@@ -109,6 +130,23 @@ static void markdown_table(const struct summary *summaries, unsigned count, enum
     }
 }
 
+static void markdown_rates(const struct summary *summaries, unsigned count)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct summary *summary = &summaries[i];
+        if (!has_rate_aim(summary))
+            continue;
+        if (found++ == 0)
+            puts("\n## 64 bytes, one by one\n\n| cell | cores | pairs | weir, million messages a "
+                 "second | at least, near | |\n|---|---|---|---|---|---|");
+        printf("| %s | %s, %.0f ns | %u of %u | %.1f | %.0f | %s |\n", summary->cell->name,
+               tag_name(summary->tag), summary->bounce_ns, summary->pair_count,
+               summary->round_count, summary->sides[0].messages_per_s / 1e6, MEANT_PER_S / 1e6,
+               rate_verdict(summary));
+    }
+}
+
 void report_markdown(const struct summary *summaries, unsigned count, const char *command)
 {
     char processor[128], date[32];
@@ -119,4 +157,5 @@ void report_markdown(const struct summary *summaries, unsigned count, const char
     printf("Written by `%s` on %s; %s.\n", command, date, processor);
     for (enum kind kind = ROUND_TRIP; kind <= ASLEEP; kind++)
         markdown_table(summaries, count, kind);
+    markdown_rates(summaries, count);
 }
