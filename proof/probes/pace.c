@@ -3,13 +3,16 @@
  * Goal: how long the messages of a stream wait before they are read, which goes at a pace of its own: a reader that has
  * caught up with it looks away for a moment (base/away.h). Method: a publisher on one core stamps a message each so
  * many ns, a subscriber on another one reads the clock as it takes it; several rates, several times. A round in which the
- * publisher could not keep its pace says so: there messages came as fast as they could.
+ * publisher could not keep its pace says so: there messages came as fast as they could. With --spin, slower ones, and
+ * readers that look for so long before they sleep (spin_ns): what that costs them of a core, and how often they slept.
  *
- *   pace [MILLISECONDS OF EACH ROUND]
+ *   pace [--spin] [MILLISECONDS OF EACH ROUND]
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +35,8 @@ struct stream {
     double ticks_per_ns;
     size_t messages;
     double interval_ns;
+    uint32_t spin_ns; /* of the subscriber; 0: by default */
+    bool is_spin_shown;
 };
 
 static int fail(void)
@@ -73,29 +78,55 @@ static int compare(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+/* Of the calling process: how much of a core it had, and how often it gave it up by itself. */
+static void show_spin(const struct stream *stream, double elapsed_ns)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return;
+    double used_ns = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e9 +
+                     (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e3;
+    printf(", spins %3u us: %3.0f %% of a core, %.2f sleeps a message", stream->spin_ns / 1000,
+           used_ns / elapsed_ns * 100, (double)usage.ru_nvcsw / (double)stream->messages);
+}
+
+static void show(const struct stream *stream, float *waited_ns, int late_in_thousand,
+                 double elapsed_ns)
+{
+    size_t count = stream->messages;
+    qsort(waited_ns, count, sizeof *waited_ns, compare);
+    printf("%7.3f M/s: p50 %6.0f p90 %6.0f p99 %6.0f ns", 1000 / stream->interval_ns,
+           (double)waited_ns[count / 2], (double)waited_ns[count * 9 / 10],
+           (double)waited_ns[count * 99 / 100]);
+    if (stream->is_spin_shown)
+        show_spin(stream, elapsed_ns);
+    puts(late_in_thousand > 100 ? "  as fast as it could" : "");
+}
+
 static int subscribe(const struct stream *stream, int told)
 {
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
     struct weir_subscriber *subscriber;
     struct weir_message message;
     float *waited_ns = calloc(stream->messages, sizeof *waited_ns);
     size_t count = 0;
     int in_thousand;
     cpus_pin(stream->cpus[1]);
-    if (!waited_ns || weir_subscriber_open(&subscriber, stream->name, NULL) != 0)
+    options.spin_ns = stream->spin_ns;
+    if (!waited_ns || weir_subscriber_open(&subscriber, stream->name, &options) != 0)
         return fail();
+    uint64_t began = ticks();
     while (count < stream->messages && weir_subscriber_take(subscriber, &message) == 0) {
         const struct stamped *stamped = message.data;
         waited_ns[count++] = (float)((double)(ticks() - stamped->at) / stream->ticks_per_ns);
         if (weir_subscriber_release(subscriber, &message) != 0)
             return fail();
     }
+    double elapsed_ns = (double)(ticks() - began) / stream->ticks_per_ns;
     weir_subscriber_close(subscriber);
     if (count != stream->messages || read(told, &in_thousand, sizeof in_thousand) <= 0)
         return fail();
-    qsort(waited_ns, count, sizeof *waited_ns, compare);
-    printf("%5.1f M/s: p50 %6.0f p90 %6.0f p99 %6.0f ns%s\n", 1000 / stream->interval_ns,
-           (double)waited_ns[count / 2], (double)waited_ns[count * 9 / 10],
-           (double)waited_ns[count * 99 / 100], in_thousand > 100 ? "  as fast as it could" : "");
+    show(stream, waited_ns, in_thousand, elapsed_ns);
     free(waited_ns);
     return 0;
 }
@@ -121,22 +152,48 @@ static int round_of(const struct stream *stream)
     return failed;
 }
 
-int main(int count, char **arguments)
+static int rounds_of(struct stream *stream, double rate, long milliseconds)
+{
+    stream->interval_ns = 1000 / rate;
+    stream->messages = (size_t)(rate * 1000 * (double)milliseconds) + 1;
+    for (int round = 0; round < ROUNDS; round++)
+        if (round_of(stream) != 0)
+            return 1;
+    return 0;
+}
+
+static int paces(struct stream *stream, long milliseconds)
 {
     static const double rates[] = { 0.5, 1, 2, 5, 7, 10, 15, 20, 30 }; /* million a second */
-    long milliseconds = count > 1 ? strtol(arguments[1], NULL, 10) : 400;
-    struct stream stream = { .ticks_per_ns = ticks_per_ns() };
-    if (milliseconds < 1 || milliseconds > 10000)
-        return fprintf(stderr, "usage: pace [MILLISECONDS OF EACH ROUND]\n"), 2;
-    if (!cpus_choose(stream.cpus))
-        return printf("pace: two cores are needed\n"), 0;
-    snprintf(stream.name, sizeof stream.name, "pace.%d", (int)getpid());
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
-        for (int round = 0; round < ROUNDS; round++) {
-            stream.interval_ns = 1000 / rates[i];
-            stream.messages = (size_t)(rates[i] * 1000 * (double)milliseconds);
-            if (round_of(&stream) != 0)
+        if (rounds_of(stream, rates[i], milliseconds) != 0)
+            return 1;
+    return 0;
+}
+
+static int spins(struct stream *stream, long milliseconds)
+{
+    static const double gaps_us[] = { 5, 10, 15, 30, 60, 150, 1000 };
+    static const uint32_t spins_ns[] = { 1, 5000, 10000, 20000, 50000, 100000 };
+    stream->is_spin_shown = true;
+    for (size_t i = 0; i < sizeof gaps_us / sizeof *gaps_us; i++)
+        for (size_t j = 0; j < sizeof spins_ns / sizeof *spins_ns; j++) {
+            stream->spin_ns = spins_ns[j];
+            if (rounds_of(stream, 1 / gaps_us[i], milliseconds) != 0)
                 return 1;
         }
     return 0;
+}
+
+int main(int count, char **arguments)
+{
+    bool has_spin = count > 1 && strcmp(arguments[1], "--spin") == 0;
+    long milliseconds = count > 1 + has_spin ? strtol(arguments[1 + has_spin], NULL, 10) : 400;
+    struct stream stream = { .ticks_per_ns = ticks_per_ns() };
+    if (milliseconds < 1 || milliseconds > 10000)
+        return fprintf(stderr, "usage: pace [--spin] [MILLISECONDS OF EACH ROUND]\n"), 2;
+    if (!cpus_choose(stream.cpus))
+        return printf("pace: two cores are needed\n"), 0;
+    snprintf(stream.name, sizeof stream.name, "pace.%d", (int)getpid());
+    return has_spin ? spins(&stream, milliseconds) : paces(&stream, milliseconds);
 }
