@@ -3,15 +3,15 @@
  * Both sides of a channel, awake, send, lend and take some hundred messages, in each way that there
  * is: what is executed of these calls is looked at by the script beside this file.
  *
- * First small messages, which the calls serve by themselves; then what has functions of its own:
- * larger ones, batches, several at once, messages that are held meanwhile, a second subscriber, and
+ * First small messages, which the calls serve by themselves: alike, and of any size; then what has functions of
+ * its own: larger ones, batches, several at once, messages that are held meanwhile, a second subscriber, and
  * a channel whose messages have a type.
  */
 #include <stdio.h>
 
 #include <weir/weir.h>
 
-enum { LAPS = 300, SMALL = 100, BYTES = 400, MANY = 4 };
+enum { LAPS = 300, ALIKE = 24, SMALL = 100, BYTES = 400, MANY = 4 };
 
 static unsigned char bytes[MANY * BYTES];
 
@@ -90,6 +90,8 @@ static int many(struct weir_publisher *publisher, struct weir_subscriber *subscr
 static int go(struct weir_publisher *publisher, struct weir_subscriber *subscriber)
 {
     int result = 0;
+    for (unsigned i = 0; i < LAPS && result == 0; i++)
+        result = each_way(publisher, subscriber, ALIKE);
     for (unsigned i = 0; i < LAPS && result == 0; i++)
         result = each_way(publisher, subscriber, i % SMALL);
     for (unsigned i = 0; i < LAPS && result == 0; i++)
