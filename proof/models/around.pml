@@ -16,7 +16,9 @@
  *   same;
  * - with KILLS either of them killed at any step; what it stored becomes visible, and then the verdict
  *   can be had. A dead subscriber's page, and its table, are nobody's: the publisher sends all there
- *   is. Of a dead publisher the subscriber reads all that it has committed.
+ *   is. Of a dead publisher the subscriber reads all that it has committed;
+ * - behind a commit the publisher takes lines ahead: a 0 into any word from behind the header at `tail`
+ *   up to `stop`, in front of the first wall, each a step; AHEAD of them in all.
  *
  * Not modelled: how a record, or a pad, is written, and a kill in the midst of it (commit.pml: here it
  * is one step); batches; several subscribers, whose tables are a longer one; lies.
@@ -45,6 +47,9 @@
 #endif
 #ifndef KEEPS
 #define KEEPS 1
+#endif
+#ifndef AHEAD
+#define AHEAD 0 /* words that are taken ahead, in all */
 #endif
 #ifndef KILLS
 #define KILLS 0
@@ -76,7 +81,7 @@ byte queue_what[QUEUE], queue_value[QUEUE], queued;
 #if KILLS > 0
 bool pub_killed, pub_dead, sub_killed, sub_dead; /* dead: the verdict can be had */
 #define PUB_MAY_BE_KILLED                                                                          \
-    unless { d_step { pub_killed -> limit = 0; no = 0; length = 0; need = 0; place = 0; i = 0; k = 0; at = 0; new_limit = 0 } }
+    unless { d_step { pub_killed -> limit = 0; no = 0; length = 0; need = 0; place = 0; i = 0; k = 0; at = 0; new_limit = 0; ahead = 0 } }
 #define SUB_MAY_BE_KILLED                                                                          \
     unless { d_step { sub_killed -> head = 0; released = 0; told = 0; header = 0; delivered = 0; k = 0; held = 0; was = 0; keeps = 0 } }
 #else
@@ -182,9 +187,49 @@ inline load_table()
     od
 }
 
+/* Behind it nothing is taken ahead: as far as all is free to be written, of the lap that tail is in,
+ * and in front of the first wall. */
+#define LEAST(a, b) ((a) < (b) -> (a) : (b))
+#define LAP_END (tail - tail % C + C)
+#ifdef MUTANT_AHEAD_OVER_WALL
+#define WALL_OR_END(j) LAP_END
+#else
+#define WALL_OR_END(j) (wall[j] > tail -> wall[j] : LAP_END)
+#endif
+#if TABLE > 1
+#define WALLS_OR_END LEAST(WALL_OR_END(0), WALL_OR_END(1))
+#else
+#define WALLS_OR_END WALL_OR_END(0)
+#endif
+#define STOP (LEAST(LEAST(limit, LAP_END), WALLS_OR_END) - 1)
+
+/* Lines are taken, one after another, by a 0 into any word behind the header at tail; or none is. */
+inline take_ahead()
+{
+    do
+    :: atomic {
+        ahead < AHEAD && tail + 1 < STOP ->
+            ahead++;
+            at = tail + 1;
+            do
+            :: at + 1 < STOP -> at++
+            :: true -> break
+            od;
+            cell[at % C] = 0;
+            at = 0
+        }
+    :: true -> break
+    od
+}
+#if AHEAD > 0
+#define TAKE_AHEAD take_ahead();
+#else
+#define TAKE_AHEAD
+#endif
+
 proctype publisher()
 {
-    byte limit = START, no, length, need, place, i, k, at, new_limit;
+    byte limit = START, no, length, need, place, i, k, at, new_limit, ahead;
     byte wall[TABLE], wall_need[TABLE];
 
     {
@@ -267,6 +312,7 @@ fit:
         tail = tail + need;
         place = 0
     };
+    TAKE_AHEAD
     goto next;
 leave:
     ended = true;

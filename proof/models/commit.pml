@@ -15,6 +15,9 @@
  *   that were made before it, and at any later time up to the next; plain stores that follow
  *   may overtake it. On the subscriber's side a load reads what is visible; loads stay in
  *   order, since each that matters is an acquire;
+ * - behind a commit, in a batch behind each record, and before the next is written, the publisher takes
+ *   lines ahead: a plain store of 0 into any word from behind the header at `tail` up to `stop`, each a
+ *   step; AHEAD of them in all;
  * - the end: at any step either side may be killed, or stopped for ever. (Stopped and resumed
  *   later is a pause, and every interleaving is tried.) The verdict of death comes after the
  *   kill, when all that the dead one stored is visible.
@@ -35,6 +38,9 @@
 #endif
 #ifndef ODD
 #define ODD 1
+#endif
+#ifndef AHEAD
+#define AHEAD 0 /* words that are taken ahead, in all */
 #endif
 #ifndef BATCHES
 #define BATCHES true
@@ -144,6 +150,39 @@ inline commit_held()
     }
 }
 
+/* Behind it nothing is taken ahead: as far as all is free to be written, of the lap that tail is in. */
+#define LAP_END (tail - tail % C + C)
+#define STOP ((limit < LAP_END -> limit : LAP_END) - 1)
+#ifdef MUTANT_AHEAD_BEYOND
+#define AHEAD_END (limit + 1)
+#else
+#define AHEAD_END STOP
+#endif
+
+/* Lines are taken, one after another, by a 0 into any word behind the header at tail; or none is. */
+inline take_ahead()
+{
+    do
+    :: atomic {
+        ahead < AHEAD && tail + 1 < AHEAD_END ->
+            ahead++;
+            word = tail + 1;
+            do
+            :: word + 1 < AHEAD_END -> word++
+            :: true -> break
+            od;
+            plain(word, 0);
+            word = 0
+        }
+    :: true -> break
+    od
+}
+#if AHEAD > 0
+#define TAKE_AHEAD take_ahead();
+#else
+#define TAKE_AHEAD
+#endif
+
 #define TOTAL (pad + need + ROOM_FOR_NEXT)
 #ifdef MUTANT_ROOM_WITHOUT_HEADER
 #define ROOM_FOR_NEXT 0
@@ -153,7 +192,7 @@ inline commit_held()
 
 proctype publisher()
 {
-    byte limit = START, no, length, need, pad, k, unit, odd;
+    byte limit = START, no, length, need, pad, k, unit, odd, ahead, word;
     byte held = NONE, held_header, held_no;
     bool batch;
 
@@ -219,11 +258,17 @@ look:
             d_step { tail = tail + pad; pad = 0 }
         :: pad == 0
         fi;
+#ifndef MUTANT_AHEAD_LATE
+        TAKE_AHEAD /* in a call for many */
+#endif
         /* 4. The payload (in a loan: before 3, whose place follows from the size at commit). */
         do
         :: k < length -> d_step { plain(tail + 1 + k, PAYLOAD(no)); k++ }
         :: k == length -> k = 0; break
         od;
+#ifdef MUTANT_AHEAD_LATE
+        TAKE_AHEAD /* when it is no longer behind tail that nothing is written */
+#endif
         if
         :: true
         :: length > 1 && odd < ODD -> d_step { odd++; length = 1; need = 2 } /* shrunk */
@@ -260,6 +305,7 @@ look:
             :: !batch -> commit_held()
             fi
         fi;
+        TAKE_AHEAD
         goto next;
 leave:
         if
@@ -279,7 +325,7 @@ done:
         /* What only the dead one knew is gone. */
         d_step {
             fate[PUB] != RUNS ->
-            limit = 0; no = 0; length = 0; need = 0; pad = 0; k = 0; odd = 0;
+            limit = 0; no = 0; length = 0; need = 0; pad = 0; k = 0; odd = 0; ahead = 0; word = 0;
             held = NONE; held_header = 0; held_no = 0; batch = false; tail = 0
         }
     }

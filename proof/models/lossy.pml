@@ -16,6 +16,8 @@
  * - LOSSY: a reader that validates, and goes on at a mark when it was overrun. It may be paused
  *   at every step. With EVICTS it is a reliable one, which may also stop for ever, of a publisher that
  *   waits for it while it is less than LAG behind;
+ * - behind a commit, and before a record is written, it takes lines ahead: a plain store of 0 into any
+ *   word from behind the header at `tail` up to `stop`, each a step; AHEAD of them in all;
  * - HISTORY: a reliable joiner, at any time, that picks any mark, and then reads without asking;
  * - the publisher's kill at any step (KILLS), the verdict of death at any time after that, when
  *   all that it stored is visible;
@@ -48,6 +50,9 @@
 #endif
 #ifndef KILLS
 #define KILLS 0
+#endif
+#ifndef AHEAD
+#define AHEAD 0 /* words that are taken ahead, in all */
 #endif
 #ifndef LAG
 #define LAG 2
@@ -129,6 +134,40 @@ inline put_mark()
 #define NEED (tail + 3)
 #define LEAST(a, b) ((a) < (b) -> (a) : (b))
 
+/* Behind it nothing is taken ahead: as far as all is free to be written, and reserved. */
+#define STOP (LEAST(limit, reserved) - 1)
+#if defined(MUTANT_AHEAD_BEYOND)
+#define AHEAD_END (reserved + 1)
+#elif defined(MUTANT_AHEAD_UNRESERVED)
+#define AHEAD_END (limit - 1)
+#else
+#define AHEAD_END STOP
+#endif
+
+/* Lines are taken, one after another, by a 0 into any word behind the header at tail; or none is. */
+inline take_ahead()
+{
+    do
+    :: atomic {
+        ahead < AHEAD && tail + 1 < AHEAD_END ->
+            ahead++;
+            word = tail + 1;
+            do
+            :: word + 1 < AHEAD_END -> word++
+            :: true -> break
+            od;
+            plain(UNIT(word), 0);
+            word = 0
+        }
+    :: true -> break
+    od
+}
+#if AHEAD > 0
+#define TAKE_AHEAD take_ahead();
+#else
+#define TAKE_AHEAD
+#endif
+
 #if defined(EVICTS) && !defined(MUTANT_EVICTS_NOBODY)
 #define IS_EVICTED (cursor + C < NEED && tail - cursor >= LAG)
 #else
@@ -165,7 +204,7 @@ inline look()
 
 proctype publisher()
 {
-    byte tail, limit, reserved, goal, former, seen, mark, mark_at, unit;
+    byte tail, limit, reserved, goal, former, seen, mark, mark_at, unit, ahead, word;
 #ifdef MUTANT_RAISED_LATE
     byte raise = NONE;
 #endif
@@ -211,6 +250,7 @@ next:
         (!claimed || (attached && (cursor + C >= NEED || IS_EVICTED)));
         goto next;
 publish:
+        TAKE_AHEAD
         plain(UNIT(tail + 1), PAYLOAD_OF(tail));
         plain(UNIT(tail + 2), 0);
 #ifdef MUTANT_RAISED_LATE
@@ -224,15 +264,16 @@ publish:
         :: changes != seen -> limit = tail
         :: else
         fi;
+        TAKE_AHEAD
         goto next;
 leave:
         release(ENDED, 1);
         d_step { flush(); is_over = true; tail = 0; limit = 0; reserved = 0; goal = 0; former = 0; seen = 0;
-                 mark = 0; mark_at = 0 }
+                 mark = 0; mark_at = 0; ahead = 0 }
     } unless {
         d_step {
             dead -> is_over = true; tail = 0; limit = 0; reserved = 0; goal = 0; former = 0; seen = 0;
-            mark = 0; mark_at = 0; unit = 0
+            mark = 0; mark_at = 0; unit = 0; ahead = 0; word = 0
         }
     }
 }
