@@ -38,6 +38,8 @@ static struct guarded {
 
 static size_t segment_count;
 
+void (*guard_attached)(void *memory, size_t size_bytes);
+
 static size_t up_to(size_t size_bytes, size_t unit)
 {
     return (size_bytes + unit - 1) / unit * unit;
@@ -77,6 +79,8 @@ void *__wrap_shmat(int id, const void *address, int flags)
                               guarded.whole_bytes - guarded.size_bytes);
     guarded.flags = flags;
     segments[segment_count++] = guarded;
+    if (guard_attached)
+        guard_attached(memory, guarded.size_bytes);
     return memory;
 }
 

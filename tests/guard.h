@@ -30,6 +30,9 @@ size_t guard_writable_count(void);
 /* size_bytes of memory whose last byte stands before a guard page; lives for ever. */
 void *guard_new(size_t size_bytes);
 
+/* Called with each segment that was attached, and its size; NULL: nobody is. */
+extern void (*guard_attached)(void *memory, size_t size_bytes);
+
 /* What the linker puts in place of shmat(2) and shmdt(2). */
 void *__wrap_shmat(int id, const void *address, int flags);
 int __wrap_shmdt(const void *address);

@@ -50,7 +50,7 @@ endif()
 # folder ctest has no times of its own to go by. About seconds; the others count as 0.
 set(WEIR_LONG_TESTS models 45 cli_scenes 30 cli_transfer 27 lane_lies 60 cli_demo 17 cli_explain 15
     cli_kills 14 wait_set_load 11 wait_set_load_without_io-uring 12 cli_scene_kills 11 sync_lies 11
-    bank 10 kill_end 10 lane_kill 10 places_kill 9 channel_overtaken 10
+    bank 10 lane_fetches 10 kill_end 10 lane_kill 10 places_kill 9 channel_overtaken 10
     lane_lies_pairs 15 channel_most 18
     wait_set_load_without_waitv 7 lane_descriptor_thread 8 lane_descriptor 7)
 
