@@ -5,10 +5,12 @@
  * Method: a subscriber that looks at an empty lane is halted after 0, 3, 6 ... instructions;
  *       meanwhile the publisher sends one message and ends, or leaves, by turns. Then it goes on.
  *       The same with a tap; and with one that polls, and one message. And one that sleeps, as the kernel says,
- *       tells when it has its message. See trail.h.
+ *       tells when it has its message. See trail.h. All of it also (--without-membarrier) where both must
+ *       fence instead.
  */
 #include "asleep.h"
 #include "fixture.h"
+#include "silence.h"
 #include "tracer.h"
 #include "trail.h"
 
@@ -346,7 +348,7 @@ static int moments_start(void **state)
     return board == MAP_FAILED ? -1 : fixture_start(state);
 }
 
-int main(void)
+int main(int argument_count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_end_comes_in_the_middle),
@@ -354,5 +356,7 @@ int main(void)
         cmocka_unit_test(test_a_message_comes_while_it_arms),
         cmocka_unit_test(test_who_sleeps_is_woken),
     };
+    if (!silence_begin(argument_count, arguments))
+        return 77;
     return cmocka_run_group_tests(tests, moments_start, fixture_end);
 }

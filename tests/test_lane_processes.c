@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: what is committed crosses from one process to another, whoever is killed, and no wake is
- * lost. Method: both sides in two processes, one of which waits, floods or is killed.
+ * lost. Method: both sides in two processes, one of which waits, floods or is killed; all of it also
+ * (--without-membarrier) where both must fence instead.
  */
 #include "pair.h"
+#include "silence.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -80,7 +82,8 @@ static void test_killed_subscriber(void **state)
     weir_publisher_close(publisher);
 }
 
-#define ROUNDS 500
+#define SLOW_NS INT64_C(100000000) /* half a slice */
+enum { ROUNDS = 500, SLOW_MAX = 5 };
 
 /* Answers each message of "there" with one on "back"; both sides sleep each time. */
 static void echo(struct companion *companion, void *argument)
@@ -103,7 +106,7 @@ static void echo(struct companion *companion, void *argument)
     weir_publisher_close(back);
 }
 
-/* A wake that is lost costs a slice of 200 ms: a tenth of them would exceed the bound. */
+/* A wake that is lost costs a slice of 200 ms; a machine that is busy holds up a round or two for as long. */
 static void ping_pong(const struct weir_channel_options *options)
 {
     struct weir_channel_options copy = *options;
@@ -120,14 +123,16 @@ static void ping_pong(const struct weir_channel_options *options)
                   -ETIMEDOUT);
     companion_meet(&companion);
     companion_release(&companion);
-    int64_t before_ns = weir_now_ns();
+    unsigned slow = 0;
     for (int i = 0; i < ROUNDS; i++) {
+        int64_t before_ns = weir_now_ns();
         assert_result(weir_publisher_send(there, &i, sizeof i), 0);
         assert_result(weir_subscriber_take_until(back, &message, SOON), 0);
         assert_memory_equal(message.data, &i, sizeof i);
         assert_result(weir_subscriber_release(back, &message), 0);
+        slow += weir_now_ns() - before_ns > SLOW_NS;
     }
-    assert_true(weir_now_ns() - before_ns < ROUNDS / 10 * INT64_C(200000000));
+    assert_in_range(slow, 0, SLOW_MAX);
     assert_int_equal(companion_end(&companion), 0);
     weir_publisher_close(there);
     weir_subscriber_close(back);
@@ -167,7 +172,7 @@ static void test_flood_of_one_that_leaves_at_once(void **state)
     weir_subscriber_close(subscriber);
 }
 
-int main(void)
+int main(int argument_count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
         PAIR_TEST(test_killed_publisher),
@@ -175,5 +180,7 @@ int main(void)
         PAIR_TEST(test_no_wake_is_lost),
         PAIR_TEST(test_flood_of_one_that_leaves_at_once),
     };
+    if (!silence_begin(argument_count, arguments))
+        return 77;
     return cmocka_run_group_tests(tests, fixture_start_alive, fixture_end);
 }
