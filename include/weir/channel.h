@@ -24,7 +24,8 @@
  * A send does not tell that subscribers have gone: weir_publisher_wait_taken() does.
  *
  * Progress. While both sides are awake, sending and taking make no system call,
- * no read-modify-write and no full fence. Who waits spins for options.spin_ns,
+ * no read-modify-write and no full fence; but for one fence for each eighth of a ring that is written, and
+ * where a publisher looks for room. Who waits spins for options.spin_ns,
  * then sleeps; the other side pays one system call to wake it, once a sleep. Where spins have proved
  * vain, since both sides run on one core, it gives that core away instead (sched_yield). A side
  * that is killed at any instruction never holds the others up: the survivors learn

@@ -215,6 +215,9 @@ static int make_memory(struct weir__side *side, struct weir__rundir *dir)
 int weir__side_make(struct weir__side *side, uint64_t magic, struct weir__rundir *dir)
 {
     int result = make_memory(side, dir);
+    if (result == 0)
+        /* Now that it is there: another thread may have changed the user since weir__side_join() looked. */
+        result = weir__identity_check_maker(side->memory->id);
     if (result != 0)
         return result;
     struct weir__member_shm *member = weir_segment_data(side->memory);

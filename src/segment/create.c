@@ -210,6 +210,8 @@ static int fill_draft(struct weir_segment *segment, const struct weir__segment_a
         result = make_semaphores(segment, ask, draft);
     /* The ids, before the header and the mode change: they prove whose the segment is. Of one that
      * is removed and that nobody will find there is nothing more to prove. */
+    if (result == 0 && is_to_be_found(ask))
+        result = weir__record_check_maker(&draft->entry.record);
     if (result == 0 && (is_to_be_found(ask) || !segment->is_removed))
         result = weir__draft_update(draft);
     if (result == 0)
@@ -218,7 +220,8 @@ static int fill_draft(struct weir_segment *segment, const struct weir__segment_a
     if (result != 0)
         return result;
     if (segment->offset_bytes)
-        weir__header_write(segment->memory, segment->segsz, draft->entry.record.nonce, geteuid());
+        weir__header_write(segment->memory, segment->segsz, draft->entry.record.nonce,
+                           draft->entry.record.creator);
     if (ask->making && ask->making->fill)
         ask->making->fill((char *)segment->memory + segment->offset_bytes, ask->making->argument);
     return set_rights(segment->id, ask);

@@ -233,6 +233,29 @@ bool weir__record_matches(const struct weir__record *record, const struct shmid_
            (uint32_t)found->shm_perm.__key == record->shm_key;
 }
 
+int weir__record_check_maker(struct weir__record *record)
+{
+    const uint32_t told = record->creator;
+    uint32_t of_segment = told, of_set = told;
+    struct weir__error_saved saved;
+    struct shmid_ds segment;
+    struct semid_ds set;
+    weir__error_save(&saved);
+    if (record->shm_id >= 0 && weir__shm_stat(record->shm_id, &segment) == 0)
+        of_segment = segment.shm_perm.cuid;
+    if (record->sem_id >= 0 && weir__semset_stat(record->sem_id, &set) == 0)
+        of_set = set.sem_perm.cuid;
+    weir__error_restore(&saved); /* who is not told has nothing to object to */
+    if (of_segment == told && of_set == told)
+        return 0;
+    record->creator = of_set;
+    return weir__fail(EPERM,
+                      "this process was uid %u when it began to make a %s, and uid %u when it had: "
+                      "another thread has "
+                      "changed its user meanwhile; make it before that, or after it",
+                      told, record->kind, of_segment == told ? of_set : of_segment);
+}
+
 enum weir__verdict weir__record_verdict(const struct weir__record *record)
 {
     if (record->shm_key == 0) {

@@ -65,6 +65,13 @@ int weir__entry_read_any(const struct weir__rundir *dir, const char *directory,
  */
 bool weir__record_matches(const struct weir__record *record, const struct shmid_ds *found);
 
+/*
+ * Of what was just made, before it is published: whether its maker is whom the record names, by the uid from before.
+ * Else the record would show everybody that another object has the id. -EPERM: another thread has changed the user
+ * meanwhile; the record names the set's maker then, for whoever takes it back.
+ */
+int weir__record_check_maker(struct weir__record *record);
+
 /* Whether the record's object exists. The calling thread is known to be in its namespace. */
 enum weir__verdict weir__record_verdict(const struct weir__record *record);
 

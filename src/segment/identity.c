@@ -233,6 +233,19 @@ static int no_answer(void)
 }
 
 /*
+ * Whom the kernel names as the beacon's maker: that is what others compare. geteuid() may be another by now, or
+ * have been, where another thread gives up its rights.
+ */
+static int learn_maker(const struct weir__beacon *beacon)
+{
+    struct shmid_ds found;
+    if (weir__shm_stat(beacon->id, &found) != 0 || found.shm_segsz != beacon->size_bytes)
+        return no_answer();
+    cache->self.uid = found.shm_perm.cuid;
+    return ask(weir__identity_pack(beacon), cache->self.uid) == ANSWER_SAME ? 0 : no_answer();
+}
+
+/*
  * One try: -EAGAIN when a fork came between; or when this identity's tag is 0, which is also that of
  * a name that was never written, and of WEIR_IDENTITY_NOBODY: the first segment of a namespace has
  * the id 0, and one of 1 byte would be that.
@@ -253,8 +266,8 @@ static int make_beacon(uint64_t *identity)
     struct weir__beacon beacon = { .id = stat.id, .size_bytes = size_bytes };
     if (result == 0 && (stat.shm_nattch != 1 || tag_of(weir__identity_pack(&beacon)) == 0))
         result = -EAGAIN;
-    if (result == 0 && ask(weir__identity_pack(&beacon), geteuid()) != ANSWER_SAME)
-        result = no_answer();
+    if (result == 0)
+        result = learn_maker(&beacon);
     if (result == 0)
         *identity = weir__identity_pack(&beacon);
     if (result != 0) {
@@ -277,6 +290,24 @@ uint32_t weir__identity_uid(void)
     return cache->self.uid;
 }
 
+int weir__identity_check_maker(int id)
+{
+    struct shmid_ds made, beacon;
+    int result = weir__shm_stat(id, &made);
+    if (result == 0)
+        result =
+            weir__shm_stat(weir__identity_unpack(weir__self_identity(&cache->self)).id, &beacon);
+    if (result != 0 || made.shm_perm.cuid == beacon.shm_perm.cuid)
+        return result;
+    return weir__fail(EPERM,
+                      "what this process makes is uid %u's, what it made when it first used weir "
+                      "is uid %u's: it has "
+                      "changed its user, or its user namespace, since; open channels before that, "
+                      "or use weir only "
+                      "after it",
+                      made.shm_perm.cuid, beacon.shm_perm.cuid);
+}
+
 int weir_identity(uint64_t *identity)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -287,7 +318,6 @@ int weir_identity(uint64_t *identity)
     int result = 0;
     uint64_t made = weir__self_identity(&cache->self);
     for (int attempt = 0; made == WEIR_IDENTITY_NOBODY && attempt < RETRIES; attempt++) {
-        cache->self.uid = geteuid();
         result = make_beacon(&made);
         if (result == 0)
             tell(made);

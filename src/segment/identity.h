@@ -54,6 +54,13 @@ const uint64_t *weir__identity_word(void);
 uint32_t weir__identity_uid(void);
 
 /*
+ * Whether the kernel names one maker for this segment, which this process has just made, and for its beacon: others
+ * take the one for the other. The calling thread asks for both, so that their numbers mean the same. Once
+ * weir_identity() has succeeded. 0, -EPERM: the process has changed its user, or its user namespace.
+ */
+int weir__identity_check_maker(int id);
+
+/*
  * The calling thread's IPC namespace; 0: it is not known. /proc tells, and takes longer than all else
  * on the way to a name; who has a beacon asks for that one first: where it answers is where it was made.
  */

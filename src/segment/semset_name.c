@@ -88,6 +88,8 @@ int weir__semset_name_create(struct weir_semset **set, const char *name, uint32_
     const struct weir__record *now = &draft.entry.record;
     result = make(&draft, values, options->mode);
     if (result == 0)
+        result = weir__record_check_maker(&draft.entry.record);
+    if (result == 0)
         result = weir__semset_wrap(&made, now->sem_id, count);
     if (result == 0)
         result = publish(&draft, name, what);
