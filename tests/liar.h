@@ -54,7 +54,7 @@ struct liar_word {
     size_t size_bytes; /* 4 or 8 */
 };
 
-enum { LIAR_WORDS_MAX = 96, LIAR_HEADERS_MAX = 8 };
+enum { LIAR_WORDS_MAX = 112, LIAR_HEADERS_MAX = 8 };
 
 /* What to list. */
 enum {

@@ -323,6 +323,9 @@ static size_t list_lane(struct quartet_word *words, size_t count, unsigned i)
         WORD(lane, marks[0].before),
         WORD(lane, marks[0].count),
         WORD(lane, marks[0].position),
+        WORD(lane, marks[WEIR__MARKS - 1].before),
+        WORD(lane, marks[WEIR__MARKS - 1].count),
+        WORD(lane, marks[WEIR__MARKS - 1].position),
         { "the next header", weir__header_at(ring, CAPACITY, position), 8 },
         { "the header behind it", weir__header_at(ring, CAPACITY, position + 48), 8 },
     };
@@ -350,10 +353,17 @@ static size_t list_page(struct quartet_word *words, size_t count, unsigned i)
     weir__atomic_u32 *epoch =
         (weir__atomic_u32 *)(uintptr_t)weir__page_epoch(page, weir__page_epoch_line(COUNT, i));
     const struct liar_word list[] = {
-        WORD(page, member.magic),       WORD(page, member.owner),
-        WORD(page, member.needs_fence), WORD(page, left),
-        WORD(page, places[0].which),    WORD(page, places[0].owner),
-        WORD(page, places[0].bytes),    { "page.epoch", epoch, sizeof *epoch },
+        WORD(page, member.magic),
+        WORD(page, member.owner),
+        WORD(page, member.needs_fence),
+        WORD(page, left),
+        WORD(page, places[0].which),
+        WORD(page, places[0].owner),
+        WORD(page, places[0].bytes),
+        { "page.epoch", epoch, sizeof *epoch },
+        WORD(page, places[WEIR__HOLDS_ANNOUNCED - 1].which),
+        WORD(page, places[WEIR__HOLDS_ANNOUNCED - 1].owner),
+        WORD(page, places[WEIR__HOLDS_ANNOUNCED - 1].bytes),
     };
     count = append(words, count, whose, list, ARRAY_SIZE(list));
     for (unsigned publisher = 0; publisher < QUARTET_THIRD; publisher++)
