@@ -141,7 +141,8 @@ enum weir_member_state {
     WEIR_MEMBER_SHOWN = 2,   /* what it writes could be read */
     WEIR_MEMBER_HIDDEN = 3,  /* its memory may not be read by this process */
     WEIR_MEMBER_GONE = 4,    /* its memory is gone: it is leaving, or dead */
-    WEIR_MEMBER_FALSE = 5,   /* what it shows is not what such a member shows, or cannot be true */
+    WEIR_MEMBER_FALSE = 5,   /* what it shows is not what such a member shows, or cannot be true, or
+                                another one's of its role, in a slot before it */
 };
 
 enum weir_reading_state {
@@ -264,7 +265,9 @@ struct weir_channel_member {
  * argument: handed to it.
  *
  * Takes no slot, wakes nobody and writes nothing to the channel: members do not notice. What a subscriber has
- * released is read before what the publishers have committed.
+ * released is read before what the publishers have committed. A memory that several slots of a role show is
+ * read once, as that of the first of them: the others are WEIR_MEMBER_FALSE. So what a look takes follows
+ * from the slots and the memories that are there, whatever these say.
  *
  * Returns: 0, or what visit returned; -EPROTO (the name is of something else), -EPROTONOSUPPORT (a
  *     channel of another layout), -EUCLEAN (its directory cannot be true), -ENOMEM, and those of

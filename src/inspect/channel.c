@@ -30,6 +30,8 @@ struct walk {
     struct weir__directory directory;
     struct weir__member_seen *seen;
     size_t count;
+    int *ids; /* of the segments of one role that were read: so many */
+    size_t id_count;
 };
 
 /* Whose the memory is, or else the beacon, by the kernel. */
@@ -42,13 +44,29 @@ static void ask_kernel(struct weir_channel_member *member, int id)
     member->pid = found.shm_cpid;
 }
 
-/* Attaches what the member shows: 1. 0: its state says why there is nothing to read. -ENOMEM. */
-static int attach(const struct weir__slot_shm *slot, const struct weir__wanted *wanted,
-                  struct weir_channel_member *member, struct weir_segment **memory)
+/*
+ * One memory is one member's, who has one slot. So it is asked by the segment and by no owner: of a
+ * process that lives long two members may have the same, and its memory may say another one meanwhile.
+ */
+static bool was_read(const struct walk *walk, int id)
+{
+    for (size_t i = 0; i < walk->id_count; i++)
+        if (walk->ids[i] == id)
+            return true;
+    return false;
+}
+
+/*
+ * Attaches what the member shows: 1. 0: its state says why there is nothing to read. -ENOMEM. What one
+ * of its role has shown is not read once more: all slots may show it, with as much to read in each.
+ */
+static int attach(struct walk *walk, const struct weir__slot_shm *slot,
+                  const struct weir__wanted *wanted, struct weir_channel_member *member,
+                  struct weir_segment **memory)
 {
     int id = weir__shown_id(weir__slot_page(slot), member->identity);
-    member->state = WEIR_MEMBER_JOINING;
-    if (id < 0)
+    member->state = id < 0 ? WEIR_MEMBER_JOINING : WEIR_MEMBER_FALSE;
+    if (id < 0 || was_read(walk, id))
         return 0;
     int result = weir__shown_attach_to_look(memory, id, member->identity, wanted);
     if (result == -ENOMEM)
@@ -57,9 +75,11 @@ static int attach(const struct weir__slot_shm *slot, const struct weir__wanted *
                     : result == -ENOENT || result == -EIDRM ? WEIR_MEMBER_GONE
                     : result == -EACCES || result == -EPERM ? WEIR_MEMBER_HIDDEN
                                                             : WEIR_MEMBER_FALSE;
-    if (result == 0)
-        ask_kernel(member, id); /* attached: the id cannot become another's */
-    return result == 0 ? 1 : 0;
+    if (result != 0)
+        return 0;
+    ask_kernel(member, id); /* attached: the id cannot become another's */
+    walk->ids[walk->id_count++] = id;
+    return 1;
 }
 
 /* One of the pair that the publisher stored last; false: it stands between the stores. */
@@ -130,21 +150,22 @@ static void read_progress(const struct weir__lane_shm *shm, const struct weir__r
     }
 }
 
-static int read_publisher(const struct weir__slot_shm *slot, uint32_t type_bytes,
+static int read_publisher(struct walk *walk, const struct weir__slot_shm *slot,
                           struct weir_channel_member *member)
 {
     const struct weir__wanted wanted = { WEIR__LANE_MAGIC,
                                          WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN,
                                          weir__lane_most_bytes(), NULL };
     struct weir_segment *memory;
-    int result = attach(slot, &wanted, member, &memory);
+    int result = attach(walk, slot, &wanted, member, &memory);
     if (result <= 0)
         return result;
     unsigned char *bytes = weir_segment_data(memory);
     uint64_t capacity = weir_segment_size(memory) - WEIR__LANE_RING_OFFSET;
     if ((capacity & (capacity - 1)) == 0) {
         const struct weir__lane_shm *shm = (const struct weir__lane_shm *)(const void *)bytes;
-        const struct weir__ring ring = weir__ring_of(bytes, capacity, type_bytes);
+        const struct weir__ring ring =
+            weir__ring_of(bytes, capacity, walk->directory.terms.type_bytes);
         member->ring_bytes = capacity;
         weir__read_publisher_stats(&shm->stats, member);
         uint32_t evicts;
@@ -208,14 +229,15 @@ static bool read_entries(const struct weir__slots *publishers, const struct weir
     return true;
 }
 
-static int read_subscriber(const struct weir__slots *publishers, const struct weir__slot_shm *slot,
+static int read_subscriber(struct walk *walk, const struct weir__slot_shm *slot,
                            struct weir__member_seen *seen)
 {
+    const struct weir__slots *publishers = &walk->directory.roles[WEIR__PUBLISHER];
     struct weir_channel_member *member = &seen->member;
     const uint64_t bytes = weir__page_bytes(publishers->count);
     const struct weir__wanted wanted = { WEIR__PAGE_MAGIC, bytes, bytes, NULL };
     struct weir_segment *memory;
-    int result = attach(slot, &wanted, member, &memory);
+    int result = attach(walk, slot, &wanted, member, &memory);
     if (result <= 0)
         return result;
     const struct weir__page_shm *page = weir_segment_data(memory);
@@ -229,6 +251,7 @@ static int read_subscriber(const struct weir__slots *publishers, const struct we
 static int gather(struct walk *walk, enum weir__role role)
 {
     const struct weir__slots *slots = &walk->directory.roles[role];
+    walk->id_count = 0;
     for (uint32_t i = 0; i < slots->count; i++) {
         const struct weir__slot_shm *slot = &slots->at[i];
         uint64_t owner = weir__slot_owner(slot);
@@ -251,9 +274,9 @@ static int gather(struct walk *walk, enum weir__role role)
         if (member->life == WEIR_LIFE_ALIVE)
             ask_kernel(member, weir__identity_unpack(owner).id);
         if (role == WEIR__PUBLISHER)
-            result = read_publisher(slot, walk->directory.terms.type_bytes, member);
+            result = read_publisher(walk, slot, member);
         else
-            result = read_subscriber(&walk->directory.roles[WEIR__PUBLISHER], slot, seen);
+            result = read_subscriber(walk, slot, seen);
         walk->count++;
         if (result != 0)
             return result;
@@ -282,8 +305,10 @@ int weir_inspect_channel(const char *name,
     if (result != 0)
         return result;
     const struct weir__slots *roles = walk.directory.roles;
-    walk.seen = calloc((size_t)roles[0].count + roles[1].count, sizeof *walk.seen);
-    if (!walk.seen)
+    const size_t most = (size_t)roles[0].count + roles[1].count;
+    walk.seen = calloc(most, sizeof *walk.seen);
+    walk.ids = calloc(most, sizeof *walk.ids);
+    if (!walk.seen || !walk.ids)
         result = weir__fail(ENOMEM, "no memory for the members of channel '%s'", name);
     weir__error_save(&saved);
     if (result == 0) /* cursors before commits: nobody seems to have read what is not there */
@@ -302,6 +327,7 @@ int weir_inspect_channel(const char *name,
     for (size_t i = 0; i < walk.count; i++)
         free(walk.seen[i].readings);
     free(walk.seen);
+    free(walk.ids);
     return result;
 }
 

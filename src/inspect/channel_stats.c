@@ -186,14 +186,21 @@ static void note_use(struct weir__member_seen *publisher,
     publisher->member.slowest = subscriber->member.slot;
 }
 
+/* Its readings stand in the order of the publishers' slots. */
 static bool reads_from(const struct weir_channel_member *subscriber,
                        const struct weir_channel_member *publisher)
 {
-    for (size_t i = 0; i < subscriber->reading_count; i++)
-        if (subscriber->readings[i].publisher == publisher->slot &&
-            subscriber->readings[i].identity == publisher->identity)
-            return true;
-    return false;
+    size_t low = 0, high = subscriber->reading_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (subscriber->readings[middle].publisher < publisher->slot)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < subscriber->reading_count &&
+           subscriber->readings[low].publisher == publisher->slot &&
+           subscriber->readings[low].identity == publisher->identity;
 }
 
 /* Who waits for room gets none while somebody has claimed a slot, and has not attached its lane. */

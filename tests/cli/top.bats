@@ -139,6 +139,23 @@ json() {
     exec 5>&-
 }
 
+@test "who stands in every slot is shown once, and costs no more" {
+    needs_json
+    local slots=1024 there
+    coproc everywhere { exec "$WEIR_BUILD/tests/everywhere" c "$slots" 3>&-; }
+    children+=("$everywhere_PID")
+    read -r there <&"${everywhere[0]}"
+    [ "$there" = there ]
+    # The lane, the page, and what the one page says of each slot: nothing of it again and again.
+    timeout 20 "$WEIR" top -1J -i 0.05 c >look
+    jq -e --argjson slots "$slots" '.members | length == 2 * $slots and
+        ([.[] | select(.state == "shown")] | map(.role) == ["publisher", "subscriber"]) and
+        ([.[] | select(.state == "false")] | length == 2 * $slots - 2)' look
+    timeout 20 "$WEIR" info -J c >look
+    jq -e --argjson slots "$slots" '(.members | length == 2 * $slots) and
+        (.readings | length == $slots and all(.subscriber == 0))' look
+}
+
 @test "called wrongly, and where there is nothing" {
     refused 2 "--sort 'size': it is channel" "$WEIR" top --sort size
     refused 2 "--interval '0': 0.05 to" "$WEIR" top -i 0

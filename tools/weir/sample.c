@@ -20,7 +20,7 @@ struct taking {
     const struct sample *before;
     const char *channel;
     int64_t at_ns;
-    size_t first; /* row of this channel */
+    size_t first, publisher_count; /* rows of this channel: its publishers come first */
 };
 
 static struct sample_row *add_row(struct sample *sample)
@@ -71,16 +71,23 @@ static void find_rates(struct sample_row *row, const struct sample *before)
     row->byte_rate = (double)(row->bytes - bytes) / seconds;
 }
 
+/* They stand in the order of their slots. */
 static const struct sample_row *find_publisher(const struct taking *taking,
                                                const struct weir_channel_reading *reading)
 {
-    for (size_t i = taking->first; i < taking->sample->row_count; i++) {
-        const struct sample_row *row = &taking->sample->rows[i];
-        if (row->role == WEIR_MEMBER_PUBLISHER && row->identity == reading->identity &&
-            row->slot == reading->publisher)
-            return row;
+    const struct sample_row *rows = taking->sample->rows + taking->first;
+    size_t low = 0, high = taking->publisher_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (rows[middle].slot < reading->publisher)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return NULL;
+    return low < taking->publisher_count && rows[low].slot == reading->publisher &&
+                   rows[low].identity == reading->identity
+               ? &rows[low]
+               : NULL;
 }
 
 static void add_lag(const struct taking *taking, const struct weir_channel_reading *reading,
@@ -133,8 +140,9 @@ static void fill_subscriber(const struct taking *taking, const struct weir_chann
 
 static int visit(const struct weir_channel_member *member, void *argument)
 {
-    const struct taking *taking = argument;
+    struct taking *taking = argument;
     struct sample_row *row = add_row(taking->sample);
+    taking->publisher_count += member->role == WEIR_MEMBER_PUBLISHER;
     row->channel = text_escape(taking->channel, true);
     row->at_ns = taking->at_ns;
     row->identity = member->identity;
