@@ -66,8 +66,9 @@ enum weir_life {
  * Returns: 0.
  * Errors: -ENOSPC (SHMMNI or SHMALL is reached), -ENOMEM, -EPERM (the kernel, or a
  *     filter (seccomp), does not let this thread ask for its own beacon), -EBUSY
- *     (other threads forked again and again meanwhile, or the run directory cannot be made), -EXDEV
- *     (this thread is in another IPC namespace than the beacon), and those of weir_segment_create().
+ *     (other threads made children by clone(2) again and again meanwhile, or the run
+ *     directory cannot be made), -EXDEV (this thread is in another IPC namespace than
+ *     the beacon), and those of weir_segment_create().
  * Blocking: never waits for a process; the first call makes a segment.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
  */
