@@ -24,8 +24,10 @@
  * namespace; times can be set. None of them is asked.
  *
  * A process is dead when the kernel has torn its memory down: after SIGKILL, about
- * 80 ms for each GiB that it had touched, longer while it dumps core. A stopped
- * process (SIGSTOP, a debugger) is alive.
+ * 80 ms for each GiB that it had touched, longer while it dumps core. A child by
+ * vfork(2) or posix_spawn(3) is in that memory, too, until it executes a program or
+ * ends: so long a parent that was killed meanwhile seems to live. A stopped process
+ * (SIGSTOP, a debugger) is alive.
  */
 
 #include <stdint.h>
