@@ -40,7 +40,8 @@
  * publisher first, or call weir_subscriber_wait_publisher() before the first send.
  *
  * Fork. A child must not use the handle of its parent: every call of it there
- * that can fail gives -ECHILD, and none does harm; close frees the child's copy.
+ * that can fail gives -ECHILD, and none does harm; close frees the child's copy. A child has no memory
+ * of channels mapped, and so keeps none alive (one by clone(2) may: see <weir/segment.h>).
  *
  * Many at once. The calls named _many do the work of a call for each message with one commit,
  * one look at what lies there, one release: what is small goes several times as fast. They

@@ -24,8 +24,10 @@
  * namespace; times can be set. None of them is asked.
  *
  * A process is dead when the kernel has torn its memory down: after SIGKILL, about
- * 80 ms for each GiB that it had touched, longer while it dumps core. A stopped
- * process (SIGSTOP, a debugger) is alive.
+ * 80 ms for each GiB that it had touched, longer while it dumps core. A child by
+ * vfork(2) or posix_spawn(3) is in that memory, too, until it executes a program or
+ * ends: so long a parent that was killed meanwhile seems to live. A stopped process
+ * (SIGSTOP, a debugger) is alive.
  */
 
 #include <stdint.h>
@@ -66,8 +68,9 @@ enum weir_life {
  * Returns: 0.
  * Errors: -ENOSPC (SHMMNI or SHMALL is reached), -ENOMEM, -EPERM (the kernel, or a
  *     filter (seccomp), does not let this thread ask for its own beacon), -EBUSY
- *     (other threads forked again and again meanwhile, or the run directory cannot be made), -EXDEV
- *     (this thread is in another IPC namespace than the beacon), and those of weir_segment_create().
+ *     (other threads made children by clone(2) again and again meanwhile, or the run
+ *     directory cannot be made), -EXDEV (this thread is in another IPC namespace than
+ *     the beacon), and those of weir_segment_create().
  * Blocking: never waits for a process; the first call makes a segment.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
  */

@@ -73,7 +73,9 @@
  * Fork: a child inherits the mappings (unless WEIR_SEGMENT_NO_FORK) and may use
  * and close its copy of the handle: this detaches the child and never takes the
  * object away from the parent. Exec detaches everything. Descriptors of POSIX
- * segments and memfds are inherited by fork and closed by exec.
+ * segments and memfds are inherited by fork and closed by exec. With WEIR_SEGMENT_NO_FORK a child has
+ * nothing mapped, also one that another thread forks in the midst of a call; but one by clone(2) or
+ * _Fork(3), which no library hears of, may have what was being attached in that moment.
  */
 
 #include <stddef.h>

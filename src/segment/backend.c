@@ -2,19 +2,32 @@
 /* Which backend a reference means, and the table of System V. */
 #include "segment/backend.h"
 
+#include "base/unforked.h"
+#include "segment/pages.h"
 #include "segment/sysv.h"
 
-static int map_sysv(const struct weir_segment *segment, void *address, bool read_only,
-                    void **memory)
+static int attach_and_hide(const struct weir_segment *segment, void *address, uint32_t flags,
+                           void **memory)
 {
     struct shmid_ds found;
-    int result =
-        weir__shm_attach(segment->id, weir__segment_base(segment, address), read_only, memory);
+    int result = weir__shm_attach(segment->id, weir__segment_base(segment, address),
+                                  flags & WEIR_SEGMENT_READ_ONLY, memory);
     if (result != 0)
         return result;
     result = weir__sysv_look(segment, &found);
+    if (result == 0)
+        result = weir__pages_hide(*memory, segment->segsz, flags);
     if (result != 0)
         shmdt(*memory);
+    return result;
+}
+
+static int map_sysv(const struct weir_segment *segment, void *address, uint32_t flags,
+                    void **memory)
+{
+    int entered = weir__unforked_enter(flags & WEIR_SEGMENT_NO_FORK);
+    int result = attach_and_hide(segment, address, flags, memory);
+    weir__unforked_leave(entered);
     return result;
 }
 

@@ -26,8 +26,9 @@ struct weir__backend {
     int (*create)(struct weir_segment *segment, const struct weir__segment_ask *ask);
     int (*open)(struct weir_segment *segment, const struct weir__segment_ask *ask);
 
-    /* One more mapping, with the user's first byte at address (NULL: anywhere); and its end. */
-    int (*map)(const struct weir_segment *segment, void *address, bool read_only, void **memory);
+    /* One more mapping, with the user's first byte at address (NULL: anywhere); and its end. Of flags
+     * these are followed: WEIR_SEGMENT_READ_ONLY, NO_FORK. */
+    int (*map)(const struct weir_segment *segment, void *address, uint32_t flags, void **memory);
     void (*unmap)(const struct weir_segment *segment, void *memory);
 
     /* By handle, by reference. What is not known is left 0; size is set and checked already. */

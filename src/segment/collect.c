@@ -27,6 +27,7 @@
 #include "base/atomics.h"
 #include "base/error.h"
 #include "base/process.h"
+#include "base/unforked.h"
 #include "segment/collect.h"
 #include "segment/draft.h"
 #include "segment/header.h"
@@ -63,6 +64,20 @@ enum finding {
     FINDING_UNKNOWN, /* it may be: the draft must not be forgotten */
 };
 
+/* A child that was forked meanwhile would have it attached as long as it lives. */
+static bool look_into(int id, uint64_t nonce, enum weir__header_trace *trace)
+{
+    int entered = weir__unforked_enter(true);
+    void *memory = shmat(id, NULL, SHM_RDONLY);
+    bool is_attached = memory != (void *)-1;
+    if (is_attached) {
+        *trace = weir__header_trace(memory, nonce);
+        shmdt(memory);
+    }
+    weir__unforked_leave(entered);
+    return is_attached;
+}
+
 /*
  * Whether the segment under a dead draft's key was made by that draft. A random
  * key proves it, and so does its id. A key of ftok may be somebody else's, who
@@ -78,11 +93,9 @@ static enum finding judge(const struct weir__record *record, int id, const struc
     bool is_pid = found->shm_cpid == record->pid;
     if (found->shm_segsz < WEIR__HEADER_BYTES)
         return is_pid ? FINDING_OWN : FINDING_UNKNOWN;
-    void *memory = shmat(id, NULL, SHM_RDONLY);
-    if (memory == (void *)-1)
+    enum weir__header_trace trace;
+    if (!look_into(id, record->nonce, &trace))
         return FINDING_UNKNOWN;
-    enum weir__header_trace trace = weir__header_trace(memory, record->nonce);
-    shmdt(memory);
     if (trace == WEIR__HEADER_FOREIGN)
         return FINDING_NONE;
     if (trace == WEIR__HEADER_ABSENT)

@@ -7,7 +7,7 @@
  *   1 draft begun, its record says the key          CRASH create.draft
  *     (of what nobody will find: a file without a directory)
  *   2 shmget under that key, mode 0600              CRASH create.made
- *   3 shmat                                         CRASH create.attached
+ *   3 shmat, and kept from children where asked for CRASH create.attached
  *   4 ephemeral: IPC_RMID                           CRASH create.removed
  *   5 semaphore set under its key                   CRASH create.set
  *   6 record with ids, unless 4 was the last thing to name; pages, header, mode, group
@@ -32,6 +32,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/unforked.h"
 #include "segment/backend.h"
 #include "segment/collect.h"
 #include "segment/draft.h"
@@ -100,7 +101,17 @@ static int set_rights(int id, const struct weir__segment_ask *ask)
 static int attach_new(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
     void *address = weir__segment_base(segment, ask->options.address);
-    return weir__shm_attach(segment->id, address, false, &segment->memory);
+    int entered = weir__unforked_enter(ask->options.flags & WEIR_SEGMENT_NO_FORK);
+    int result = weir__shm_attach(segment->id, address, false, &segment->memory);
+    if (result == 0) {
+        result = weir__pages_hide(segment->memory, segment->segsz, ask->options.flags);
+        if (result != 0) {
+            shmdt(segment->memory);
+            segment->memory = NULL;
+        }
+    }
+    weir__unforked_leave(entered);
+    return result;
 }
 
 /* Steps 2 and 3 under one key. -EEXIST: taken. -EIDRM: removed before the attach. */

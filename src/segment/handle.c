@@ -163,8 +163,7 @@ int weir_segment_attach(struct weir_segment *segment, void *address, uint32_t fl
     struct weir__mapping *mapping = calloc(1, sizeof *mapping);
     if (!mapping)
         return weir__fail(ENOMEM, "no memory for a mapping");
-    int result =
-        segment->backend->map(segment, address, flags & WEIR_SEGMENT_READ_ONLY, &mapping->memory);
+    int result = segment->backend->map(segment, address, flags, &mapping->memory);
     uint32_t pages = segment->pages;
     if (result == 0) {
         result = weir__pages_apply(mapping->memory, segment->segsz, flags, &pages);

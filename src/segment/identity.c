@@ -9,9 +9,10 @@
  *   cache->self         | the thread that made it     | cache->lock, the identity last; the
  *                       |                             | page is wiped in a child of fork
  *
- * ID1: a beacon has one attachment, its own process's. A fork between the attach
- *     and MADV_DONTFORK gives the child one, which would outlive us: the count,
- *     looked at after MADV_DONTFORK, is then 2, and the beacon is thrown away.
+ * ID1: a beacon has one attachment, its own process's. No fork(3) comes between
+ *     the attach and MADV_DONTFORK; a child by clone(2) that came would have one,
+ *     which would outlive us: the count, looked at after MADV_DONTFORK, is then 2,
+ *     and the beacon is thrown away.
  * ID2: nobody without privilege attaches it: mode 0, and no key.
  * ID3: a child never acts as its parent: the cache lies in a page that the kernel
  *     wipes at fork (MADV_WIPEONFORK), lock included.

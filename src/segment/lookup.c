@@ -96,7 +96,7 @@ static int lookup_name(struct weir_ref ref, struct weir_segment_stat *stat)
     if (result != 0)
         return result == -ENOENT ? weir__fail(ENOENT, "there is no object named '%s'", ref.text)
                                  : result;
-    options.flags = WEIR_SEGMENT_READ_ONLY;
+    options.flags = WEIR_SEGMENT_READ_ONLY | WEIR_SEGMENT_NO_FORK;
     options.trust = WEIR_TRUST_ANYONE;
     options.kind = entry.record.kind;
     result = weir_segment_open(&segment, ref, 0, &options);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/unforked.h"
 #include "segment/pages.h"
 
 /* Linux 4.17; older headers lack the name. */
@@ -55,8 +56,7 @@ static bool is_frozen(const struct weir_segment *segment)
     return seals >= 0 && (seals & F_SEAL_WRITE);
 }
 
-int weir__mapped_map(const struct weir_segment *segment, void *address, bool read_only,
-                     void **memory)
+static int map(const struct weir_segment *segment, void *address, bool read_only, void **memory)
 {
     int protection = read_only ? PROT_READ : PROT_READ | PROT_WRITE;
     int flags = read_only && is_frozen(segment) ? MAP_PRIVATE : MAP_SHARED;
@@ -75,6 +75,22 @@ int weir__mapped_map(const struct weir_segment *segment, void *address, bool rea
     return 0;
 }
 
+int weir__mapped_map(const struct weir_segment *segment, void *address, uint32_t flags,
+                     void **memory)
+{
+    int entered = weir__unforked_enter(flags & WEIR_SEGMENT_NO_FORK);
+    int result = map(segment, address, flags & WEIR_SEGMENT_READ_ONLY, memory);
+    if (result == 0) {
+        result = weir__pages_hide(*memory, segment->segsz, flags);
+        if (result != 0) {
+            munmap(*memory, (size_t)segment->segsz);
+            *memory = NULL;
+        }
+    }
+    weir__unforked_leave(entered);
+    return result;
+}
+
 void weir__mapped_unmap(const struct weir_segment *segment, void *memory)
 {
     munmap(memory, (size_t)segment->segsz);
@@ -83,8 +99,7 @@ void weir__mapped_unmap(const struct weir_segment *segment, void *memory)
 int weir__mapped_attach(struct weir_segment *segment, const struct weir__segment_ask *ask)
 {
     uint32_t flags = ask->options.flags;
-    int result = weir__mapped_map(segment, ask->options.address, flags & WEIR_SEGMENT_READ_ONLY,
-                                  &segment->memory);
+    int result = weir__mapped_map(segment, ask->options.address, flags, &segment->memory);
     return result == 0 ? weir__pages_apply(segment->memory, segment->segsz, flags, &segment->pages)
                        : result;
 }

@@ -9,7 +9,7 @@
 #include "segment/backend.h"
 
 /* For the table of operations. address: a multiple of the page size, or NULL. */
-int weir__mapped_map(const struct weir_segment *segment, void *address, bool read_only,
+int weir__mapped_map(const struct weir_segment *segment, void *address, uint32_t flags,
                      void **memory);
 void weir__mapped_unmap(const struct weir_segment *segment, void *memory);
 

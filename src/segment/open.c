@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/unforked.h"
 #include "segment/backend.h"
 #include "segment/collect.h"
 #include "segment/draft.h"
@@ -87,13 +88,14 @@ static int no_such_name(const struct weir__segment_ask *ask)
  * come round: another segment may have it since, a smaller one or a stranger's, and what is
  * attached cannot change any more; so the kernel is asked again.
  */
-static int attach(struct weir_segment *segment, const struct weir__segment_ask *ask,
-                  const struct shmid_ds *found)
+static int attach_and_look(struct weir_segment *segment, const struct weir__segment_ask *ask,
+                           const struct shmid_ds *found)
 {
     struct shmid_ds now;
+    uint32_t flags = ask->options.flags;
     void *address = weir__segment_base(segment, ask->options.address);
-    int result = weir__shm_attach(segment->id, address, ask->options.flags & WEIR_SEGMENT_READ_ONLY,
-                                  &segment->memory);
+    int result =
+        weir__shm_attach(segment->id, address, flags & WEIR_SEGMENT_READ_ONLY, &segment->memory);
     if (result == 0)
         result = weir__shm_stat(segment->id, &now);
     if (result != 0)
@@ -101,7 +103,20 @@ static int attach(struct weir_segment *segment, const struct weir__segment_ask *
     if (now.shm_segsz != found->shm_segsz || now.shm_perm.cuid != found->shm_perm.cuid ||
         now.shm_perm.uid != found->shm_perm.uid)
         return weir__fail(EIDRM, "segment %d was removed, and another one has its id", segment->id);
-    return 0;
+    return weir__pages_hide(segment->memory, now.shm_segsz, flags);
+}
+
+static int attach(struct weir_segment *segment, const struct weir__segment_ask *ask,
+                  const struct shmid_ds *found)
+{
+    int entered = weir__unforked_enter(ask->options.flags & WEIR_SEGMENT_NO_FORK);
+    int result = attach_and_look(segment, ask, found);
+    if (result != 0 && segment->memory) {
+        shmdt(segment->memory);
+        segment->memory = NULL;
+    }
+    weir__unforked_leave(entered);
+    return result;
 }
 
 static int apply_pages(struct weir_segment *segment, const struct weir__segment_ask *ask)

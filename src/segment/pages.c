@@ -66,6 +66,17 @@ static int advise(void *memory, size_t length, int advice)
     return result;
 }
 
+static int explain_advice(int error, size_t length)
+{
+    return weir__fail(error, "madvise of %zu bytes: %s", length, strerror(error));
+}
+
+static size_t whole_pages(uint64_t size_bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (size_t)(size_bytes + page - 1) / page * page;
+}
+
 static void read_each(const void *memory, size_t length)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -121,21 +132,23 @@ static int lock(void *memory, size_t length)
                       length, strerror(error), (uint64_t)limit.rlim_cur);
 }
 
+int weir__pages_hide(void *memory, uint64_t size_bytes, uint32_t flags)
+{
+    if (!(flags & WEIR_SEGMENT_NO_FORK))
+        return 0;
+    size_t length = whole_pages(size_bytes);
+    return advise(memory, length, MADV_DONTFORK) == 0 ? 0 : explain_advice(errno, length);
+}
+
 int weir__pages_apply(void *memory, uint64_t size_bytes, uint32_t flags, uint32_t *pages)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t length = (size_t)(size_bytes + page - 1) / page * page;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), length = whole_pages(size_bytes);
     bool is_large = size_bytes > WEIR_SEGMENT_DUMP_LIMIT_BYTES;
     int result = 0;
-    if (flags & WEIR_SEGMENT_NO_FORK)
-        result = advise(memory, length, MADV_DONTFORK);
-    if (result == 0 &&
-        ((flags & WEIR_SEGMENT_NO_DUMP) || (is_large && !(flags & WEIR_SEGMENT_DUMP))))
+    if ((flags & WEIR_SEGMENT_NO_DUMP) || (is_large && !(flags & WEIR_SEGMENT_DUMP)))
         result = advise(memory, length, MADV_DONTDUMP);
-    if (result != 0) {
-        int error = errno;
-        return weir__fail(error, "madvise of %zu bytes: %s", length, strerror(error));
-    }
+    if (result != 0)
+        return explain_advice(errno, length);
     if ((flags & WEIR_SEGMENT_HUGE_PAGES) && *pages == WEIR_PAGES_NORMAL &&
         kernel_page_size(memory) > page)
         *pages = WEIR_PAGES_HUGETLB;

@@ -11,7 +11,13 @@
 #define WEIR__PAGES_NEW (1u << 31)
 
 /*
- * Applies WEIR_SEGMENT_NO_FORK, DUMP, NO_DUMP, HUGE_PAGES (as advice), PREFAULT
+ * Keeps the mapping from children, if WEIR_SEGMENT_NO_FORK is in flags. Between what maps it and this there is
+ * no other step than a look at what it is, and both stand in one section of weir__unforked_enter().
+ */
+int weir__pages_hide(void *memory, uint64_t size_bytes, uint32_t flags);
+
+/*
+ * Applies WEIR_SEGMENT_DUMP, NO_DUMP, HUGE_PAGES (as advice), PREFAULT
  * and LOCK of flags to the mapping. *pages becomes WEIR_PAGES_TRANSPARENT where
  * the advice was taken, and is left alone otherwise.
  *
