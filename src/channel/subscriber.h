@@ -67,13 +67,11 @@ struct weir__placed {
 struct weir__berth {
     struct weir__lane *lane;           /* that the cursor of the entry is of; NULL: of none */
     bool is_attached;                  /* there is a lane of this slot among the lanes */
+    bool is_gone;                      /* of vain: which of the two it is */
     uint64_t finished, finished_shown; /* whose lane was left, as the slot had it */
     uint64_t first; /* what was shown when we opened: of any other we read all, from its begin */
-    uint64_t torn,
-        torn_shown;        /* whose lane we could not begin, as its boundary stands half stored */
-    unsigned torn_count;   /* so many times */
-    int64_t torn_until_ns; /* and until then it is no reason for a look */
-    struct weir__scarce scarce;
+    struct weir__vain vain;   /* whose memory is gone, or whose boundary stands half stored */
+    struct weir__vain scarce; /* for whose memory there is no room */
 };
 
 /* So often it is one at once; then once a slice: who is stopped there may stay so. */

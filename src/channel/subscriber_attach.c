@@ -159,24 +159,18 @@ static bool refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t
 }
 
 /*
- * Whether its boundary stood half stored so often that it is no reason for a look until a slice has gone:
- * each would attach the ring in vain. A look that is made anyway tries.
+ * One whose boundary stood half stored so often, or whose memory is gone, is no reason for a look until a
+ * slice has gone: each would be in vain. A look that is made anyway tries the first of them. with_scarce: also
+ * where it is known that there is no room now.
  */
-static bool is_torn(const struct weir__berth *berth, uint64_t owner, uint64_t page)
-{
-    return berth->torn_count == WEIR__TORN_TRIES && berth->torn == owner &&
-           berth->torn_shown == page && weir_now_ns() < berth->torn_until_ns;
-}
-
-/* with_scarce: also where it is known that there is no room now. */
 static bool has_new(const struct weir_subscriber *subscriber, bool with_scarce)
 {
     const struct weir__slots *slots = weir__side_others(&subscriber->side);
     for (uint32_t i = 0; i < slots->count; i++) {
         const struct weir__berth *berth = &subscriber->berths[i];
         uint64_t owner = weir__slot_owner(&slots->at[i]), page = weir__slot_page(&slots->at[i]);
-        if (is_new(subscriber, i, owner, page) && !is_torn(berth, owner, page) &&
-            (with_scarce || !weir__scarce_waits(&berth->scarce, owner, page)))
+        if (is_new(subscriber, i, owner, page) && !weir__vain_waits(&berth->vain, owner, page) &&
+            (with_scarce || !weir__vain_waits(&berth->scarce, owner, page)))
             return true;
     }
     return false;
@@ -212,8 +206,10 @@ static int attach_slot(struct weir_subscriber *subscriber, uint32_t number, uint
         berth->first = page;
     if (!is_new(subscriber, number, owner, page))
         return 0;
-    if (!is_idle && weir__scarce_waits(&berth->scarce, owner, page)) {
-        subscriber->is_scarce = true;
+    bool is_scarce = !is_idle && weir__vain_waits(&berth->scarce, owner, page);
+    bool is_gone = berth->is_gone && weir__vain_waits(&berth->vain, owner, page);
+    if (is_scarce || is_gone) {
+        subscriber->is_scarce |= is_scarce;
         subscriber->changes_seen = changes - 1;
         return 0;
     }
@@ -222,13 +218,18 @@ static int attach_slot(struct weir_subscriber *subscriber, uint32_t number, uint
     if (result == 0)
         return 0;
     subscriber->changes_seen = changes - 1; /* look again, at this or at those behind it */
+    if (result == -ENOENT) {
+        weir__vain_note(&berth->vain, owner, page, 0);
+        berth->is_gone = true;
+    }
     bool is_refused = refuse(subscriber, number, owner, page, result);
-    if (result == -EAGAIN || (is_refused && !subscriber->is_open))
+    if (result == -EAGAIN || result == -ENOENT || (is_refused && !subscriber->is_open))
         return pass_over(&saved);
     if (!weir__is_scarce(result) || !subscriber->is_open)
         return result;
     subscriber->is_scarce = true;
-    return weir__scarce_note(&berth->scarce, owner, page) && !is_idle ? pass_over(&saved) : result;
+    bool was_told = weir__vain_note(&berth->scarce, owner, page, 0);
+    return was_told && !is_idle ? pass_over(&saved) : result;
 }
 
 int weir__subscriber_attach_new(struct weir_subscriber *subscriber, bool is_idle)
