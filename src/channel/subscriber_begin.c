@@ -156,6 +156,7 @@ static int leave_torn(struct weir_subscriber *subscriber, struct weir__lane *lan
     struct weir__berth *berth = &subscriber->berths[lane->peer.number];
     weir__vain_note(&berth->vain, lane->peer.owner, lane->peer.shown, WEIR__TORN_TRIES);
     berth->is_gone = false;
+    weir__subscriber_rest(subscriber, lane->peer.number, false, lane->walked);
     weir__slot_reap(weir__side_others(&subscriber->side), lane->peer.number, lane->peer.owner,
                     weir__side_stats(&subscriber->side));
     weir__lane_leave(subscriber, lane);
