@@ -11,6 +11,7 @@
 #include <weir/identity.h>
 
 #include "base/error.h"
+#include "base/slice.h"
 #include "channel/ahead.h"
 #include "segment/header.h"
 #include "segment/sysv.h"
@@ -143,9 +144,10 @@ int weir__peer_meet(struct weir__side *side, struct weir__peer *peer, uint64_t m
         return -EXDEV;
     if (result == -ENOENT || result == -EIDRM) {
         /* It has left; or it is dying: the kernel lets go of one mapping after the other, and
-         * this one went before the beacon. So the next look will tell. */
-        weir__slot_reap(weir__side_others(side), peer->number, peer->owner, weir__side_stats(side));
-        return -EAGAIN;
+         * this one went before the beacon. So a later look will tell. Or it lies. */
+        bool is_dead = weir__slot_reap(weir__side_others(side), peer->number, peer->owner,
+                                       weir__side_stats(side));
+        return is_dead ? -EAGAIN : -ENOENT;
     }
     if (result == -EPROTO)
         return refuse(side, peer, page);
@@ -169,21 +171,23 @@ bool weir__peer_has_died(const struct weir__side *side, const struct weir__peer 
            weir__shown_life(peer->shown, peer->owner) == WEIR_LIFE_DEAD;
 }
 
-static bool is_of(const struct weir__scarce *scarce, uint64_t owner, uint64_t page)
+static bool is_of(const struct weir__vain *vain, uint64_t owner, uint64_t page)
 {
-    return scarce->owner == owner && scarce->shown == page;
+    return vain->owner == owner && vain->shown == page;
 }
 
-bool weir__scarce_waits(const struct weir__scarce *scarce, uint64_t owner, uint64_t page)
+bool weir__vain_waits(const struct weir__vain *vain, uint64_t owner, uint64_t page)
 {
-    return is_of(scarce, owner, page) && weir_now_ns() < scarce->until_ns;
+    return is_of(vain, owner, page) && !weir__slice_is_over(vain->noted_ns, weir_now_ns());
 }
 
-bool weir__scarce_note(struct weir__scarce *scarce, uint64_t owner, uint64_t page)
+bool weir__vain_note(struct weir__vain *vain, uint64_t owner, uint64_t page, unsigned at_once)
 {
-    bool was_told = is_of(scarce, owner, page);
-    *scarce = (struct weir__scarce){ owner, page, weir_deadline_ns(WEIR__SLICE_NS) };
-    return was_told;
+    bool was_noted = is_of(vain, owner, page);
+    int64_t noted_ns = was_noted ? vain->noted_ns : 0;
+    bool is_at_once = noted_ns <= 0 && -noted_ns < at_once;
+    *vain = (struct weir__vain){ owner, page, is_at_once ? noted_ns - 1 : weir_now_ns() };
+    return was_noted;
 }
 
 void weir__peer_part(struct weir__side *side, struct weir__peer *peer)

@@ -62,12 +62,13 @@ static inline bool weir__peer_is_shown(const struct weir__side *side, const stru
 }
 
 /*
- * One whose memory there was no room for, of those that a slot has shown: that was told, and for a slice
- * it is not tried again while there are others, who are not to be held up by it.
+ * One that was tried in vain, of those that a slot has shown: as there was no room for its memory, or that
+ * is gone, or its boundary stands half stored. For a slice it is no reason for a look. Another showing
+ * is another one.
  */
-struct weir__scarce {
+struct weir__vain {
     uint64_t owner, shown;
-    int64_t until_ns;
+    int64_t noted_ns; /* 0 and below: it may be tried at once, as it was so many times */
 };
 
 /* Whether there was no room for it, nor for what must be asked of it: a matter of this moment. */
@@ -77,10 +78,10 @@ static inline bool weir__is_scarce(int result)
 }
 
 /* Whether it is one that is left alone for now. */
-bool weir__scarce_waits(const struct weir__scarce *scarce, uint64_t owner, uint64_t page);
+bool weir__vain_waits(const struct weir__vain *vain, uint64_t owner, uint64_t page);
 
-/* It was tried, in vain. Returns whether that was told already, of the same showing. */
-bool weir__scarce_note(struct weir__scarce *scarce, uint64_t owner, uint64_t page);
+/* It was tried, in vain; so often at once. Returns whether that was noted already, of the same showing. */
+bool weir__vain_note(struct weir__vain *vain, uint64_t owner, uint64_t page, unsigned at_once);
 
 /* What the memory of a member must be. */
 struct weir__wanted {
@@ -110,7 +111,8 @@ int weir__shown_attach_to_look(struct weir_segment **memory, int id, uint64_t ow
 
 /*
  * Attaches the memory of one that was found, read-only: 0. -EAGAIN: not shown yet, or gone in
- * this moment; -EPERM, -EPROTO: refused, with a sentence; -EXDEV: this thread is in another IPC
+ * this moment; -ENOENT: what it shows is gone, and the kernel does not say that it is dead, see
+ * struct weir__vain; -EPERM, -EPROTO: refused, with a sentence; -EXDEV: this thread is in another IPC
  * namespace; -ENOMEM, -EMFILE and the like: not now. A segment of more than most_bytes is
  * not even mapped.
  */

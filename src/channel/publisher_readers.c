@@ -242,6 +242,10 @@ static int meet_reader(struct weir_publisher *publisher, uint32_t index)
     int result = weir__peer_meet(side, &reader->peer, WEIR__PAGE_MAGIC, bytes, bytes);
     if (result == -EAGAIN)
         return 0; /* listed, and has not shown its page: no credit */
+    if (result == -ENOENT) {
+        weir__vain_note(&reader->gone, reader->peer.owner, reader->peer.shown, 0);
+        return 0; /* likewise */
+    }
     if (result != 0)
         return meet_in_vain(publisher, reader, result);
     reader->page = weir_segment_data(reader->peer.memory);

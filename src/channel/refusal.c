@@ -97,7 +97,9 @@ static enum state state_of(const struct weir__refusal *refusal, const struct wei
     if (reader->unmet_shown != 0)
         return weir__slot_page(weir__peer_slot(side, &reader->peer)) == reader->unmet_shown ? ABSENT
                                                                                             : NEWS;
-    if (weir__peer_is_shown(side, &reader->peer))
+    if (weir__peer_is_shown(side, &reader->peer) &&
+        !weir__vain_waits(&reader->gone, reader->peer.owner,
+                          weir__slot_page(weir__peer_slot(side, &reader->peer))))
         return NEWS;
     return is_waited(refusal, reader) ? BLOCKING : ABSENT;
 }

@@ -44,6 +44,8 @@ struct weir__reader {
     bool is_lossy;        /* never waited for */
     bool is_evicted;      /* not waited for, until it has caught up */
     uint64_t holds;       /* at that look: what it had announced of our lane */
+    /* What it shows, of which the memory is gone. */
+    struct weir__vain gone;
 };
 
 enum weir__refused {

@@ -67,13 +67,25 @@ struct weir__placed {
 struct weir__berth {
     struct weir__lane *lane;           /* that the cursor of the entry is of; NULL: of none */
     bool is_attached;                  /* there is a lane of this slot among the lanes */
+    bool is_gone;                      /* of vain: which of the two it is */
     uint64_t finished, finished_shown; /* whose lane was left, as the slot had it */
     uint64_t first; /* what was shown when we opened: of any other we read all, from its begin */
-    uint64_t torn,
-        torn_shown;        /* whose lane we could not begin, as its boundary stands half stored */
-    unsigned torn_count;   /* so many times */
-    int64_t torn_until_ns; /* and until then it is no reason for a look */
-    struct weir__scarce scarce;
+    struct weir__vain vain;   /* whose memory is gone, or whose boundary stands half stored */
+    struct weir__vain scarce; /* for whose memory there is no room */
+    int64_t false_ns; /* when one was false, or took long; 0: never, see struct weir__rest */
+};
+
+/*
+ * After a lane that could not be true, and after a long begin, nothing new is attached in slots where there was
+ * such a one not long ago, for several times as long as it took: who shows one after the other does not keep us
+ * from those who are honest.
+ */
+struct weir__rest {
+    bool is_on;        /* at this look: it is over for all of them at once */
+    int64_t attach_ns; /* when what is attached was met */
+    int64_t begun_ns, ns;
+    unsigned in_row; /* false ones, each less than a slice after the rest for the last one */
+    uint32_t first;  /* the slot to be looked at first, so that each has its turn */
 };
 
 /* So often it is one at once; then once a slice: who is stopped there may stay so. */
@@ -108,6 +120,7 @@ struct weir_subscriber {
     struct weir__placed places[WEIR__HOLDS_ANNOUNCED];
     uint32_t hold_first, hold_count;         /* the queue of holds: use weir__hold_at() */
     struct weir__hold holds[WEIR_HOLDS_MAX]; /* round and round */
+    struct weir__rest rest;
 };
 
 static inline struct weir__berth *weir__lane_berth(struct weir_subscriber *subscriber,
@@ -269,11 +282,11 @@ void weir__subscriber_forget(struct weir_subscriber *subscriber);
 
 /*
  * Whether a publisher is shown that is new to us, and to be looked at: for which there was no room is
- * not before a slice has gone. Reads slots and berths alone.
+ * not before a slice has gone. Reads slots, berths and the rest alone.
  */
 bool weir__subscriber_has_new(const struct weir_subscriber *subscriber);
 
-/* The same, whether there was room or not. */
+/* The same, whether there was room or not, and in slots that rest, too. */
 bool weir__subscriber_is_shown_new(const struct weir_subscriber *subscriber);
 
 /*
@@ -283,6 +296,13 @@ bool weir__subscriber_is_shown_new(const struct weir_subscriber *subscriber);
  * to be told; it is tried again then, and once a slice.
  */
 int weir__subscriber_attach_new(struct weir_subscriber *subscriber, bool is_idle);
+
+/*
+ * A lane of this slot was false, or it was begun, or tried to be, by going over so many bytes. See struct
+ * weir__rest. The descriptor's thread does not look.
+ */
+void weir__subscriber_rest(struct weir_subscriber *subscriber, uint32_t number, bool is_false,
+                           uint64_t walked);
 
 /*
  * Whether a moment may be waited for the record at head, before a wait is begun in earnest: of one lane

@@ -95,6 +95,7 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
 {
     struct weir__peer peer = { .owner = owner, .number = number };
     struct weir__lane *lane = NULL;
+    int64_t begun_ns = weir_now_ns();
     int result =
         weir__peer_meet(&subscriber->side, &peer, WEIR__LANE_MAGIC,
                         WEIR__LANE_RING_OFFSET + WEIR_RING_BYTES_MIN, weir__lane_most_bytes());
@@ -104,6 +105,7 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
         result = make_lane(subscriber, &peer, &lane);
     if (result != 0)
         return result;
+    subscriber->rest.attach_ns = begun_ns;
     take_back_refusal(subscriber, number, lane->peer.shown);
     /* Relaxed [lane.finished]: nobody of that lane looks any more. Pairs with
      * weir__reader_is_reading(). */
@@ -127,6 +129,7 @@ static int attach_lane(struct weir_subscriber *subscriber, uint32_t number, uint
     weir__totals_end(&subscriber->page->stats);
     subscriber->untold_end = 0;
     weir__side_ring(&subscriber->side, lane->waker.doorbell);
+    weir__subscriber_rest(subscriber, number, false, lane->walked);
     return 0;
 }
 
@@ -138,6 +141,51 @@ static bool is_new(const struct weir_subscriber *subscriber, uint32_t number, ui
     if (owner == 0 || weir__shown_id(page, owner) < 0 || berth->is_attached)
         return false;
     return owner != berth->finished || page != berth->finished_shown;
+}
+
+/* A rest takes so many times what a begin took that went over so many bytes; and a slice at least behind so
+ * many false lanes in a row. */
+#define REST_SHARE 8
+#define REST_BYTES (UINT64_C(1) << 20)
+#define REST_ROW 16
+
+/* So long it is remembered which slot one was in. */
+#define REST_MEMORY_NS INT64_C(600000000000)
+
+static bool is_within(int64_t begun_ns, int64_t ns, int64_t now_ns)
+{
+    return now_ns >= begun_ns && now_ns - begun_ns < ns;
+}
+
+static bool is_going(const struct weir__rest *rest)
+{
+    return rest->ns > 0 && is_within(rest->begun_ns, rest->ns, weir_now_ns());
+}
+
+/* While there is a rest. */
+static bool must_rest(const struct weir_subscriber *subscriber, const struct weir__berth *berth)
+{
+    return berth->false_ns != 0 &&
+           is_within(berth->false_ns, REST_MEMORY_NS, subscriber->rest.begun_ns);
+}
+
+void weir__subscriber_rest(struct weir_subscriber *subscriber, uint32_t number, bool is_false,
+                           uint64_t walked)
+{
+    struct weir__rest *rest = &subscriber->rest;
+    bool is_long = walked >= REST_BYTES;
+    if (!subscriber->is_open || !(is_false || is_long))
+        return;
+    int64_t now_ns = weir_now_ns(), ns = is_long ? REST_SHARE * (now_ns - rest->attach_ns) : 0;
+    bool is_in_row = is_within(rest->begun_ns, rest->ns + WEIR__SLICE_NS, now_ns);
+    int64_t left_ns = is_in_row ? rest->begun_ns + rest->ns - now_ns : 0;
+    rest->in_row = (is_in_row ? rest->in_row : 0) + is_false;
+    if (rest->in_row > REST_ROW && ns < WEIR__SLICE_NS)
+        ns = WEIR__SLICE_NS;
+    rest->is_on = true;
+    rest->begun_ns = subscriber->berths[number].false_ns = now_ns;
+    rest->ns = ns > left_ns ? ns : left_ns;
+    rest->first = (number + 1) % weir__side_others(&subscriber->side)->count;
 }
 
 /* One that is not for us is told of once, and then left alone. In an open it is not told yet. */
@@ -152,6 +200,7 @@ static bool refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t
         weir__count(&weir__side_stats(&subscriber->side)->refusals);
         berth->finished = owner;
         berth->finished_shown = page;
+        weir__subscriber_rest(subscriber, number, true, 0);
     }
     if (result == -EUCLEAN && !subscriber->is_open)
         berth->finished = 0; /* it was left; the take finds it so again */
@@ -159,24 +208,20 @@ static bool refuse(struct weir_subscriber *subscriber, uint32_t number, uint64_t
 }
 
 /*
- * Whether its boundary stood half stored so often that it is no reason for a look until a slice has gone:
- * each would attach the ring in vain. A look that is made anyway tries.
+ * One whose boundary stood half stored so often, or whose memory is gone, is no reason for a look until a
+ * slice has gone: each would be in vain. A look that is made anyway tries the first of them. with_scarce: also
+ * where it is known that there is no room now, and in slots that rest.
  */
-static bool is_torn(const struct weir__berth *berth, uint64_t owner, uint64_t page)
-{
-    return berth->torn_count == WEIR__TORN_TRIES && berth->torn == owner &&
-           berth->torn_shown == page && weir_now_ns() < berth->torn_until_ns;
-}
-
-/* with_scarce: also where it is known that there is no room now. */
 static bool has_new(const struct weir_subscriber *subscriber, bool with_scarce)
 {
     const struct weir__slots *slots = weir__side_others(&subscriber->side);
+    bool is_on = !with_scarce && is_going(&subscriber->rest);
     for (uint32_t i = 0; i < slots->count; i++) {
         const struct weir__berth *berth = &subscriber->berths[i];
         uint64_t owner = weir__slot_owner(&slots->at[i]), page = weir__slot_page(&slots->at[i]);
-        if (is_new(subscriber, i, owner, page) && !is_torn(berth, owner, page) &&
-            (with_scarce || !weir__scarce_waits(&berth->scarce, owner, page)))
+        if (is_new(subscriber, i, owner, page) && !weir__vain_waits(&berth->vain, owner, page) &&
+            !(is_on && must_rest(subscriber, berth)) &&
+            (with_scarce || !weir__vain_waits(&berth->scarce, owner, page)))
             return true;
     }
     return false;
@@ -212,8 +257,11 @@ static int attach_slot(struct weir_subscriber *subscriber, uint32_t number, uint
         berth->first = page;
     if (!is_new(subscriber, number, owner, page))
         return 0;
-    if (!is_idle && weir__scarce_waits(&berth->scarce, owner, page)) {
-        subscriber->is_scarce = true;
+    bool is_scarce = !is_idle && weir__vain_waits(&berth->scarce, owner, page);
+    bool is_gone = berth->is_gone && weir__vain_waits(&berth->vain, owner, page);
+    bool is_rest = subscriber->rest.is_on && must_rest(subscriber, berth);
+    if (is_scarce || is_gone || is_rest) {
+        subscriber->is_scarce |= is_scarce;
         subscriber->changes_seen = changes - 1;
         return 0;
     }
@@ -222,13 +270,18 @@ static int attach_slot(struct weir_subscriber *subscriber, uint32_t number, uint
     if (result == 0)
         return 0;
     subscriber->changes_seen = changes - 1; /* look again, at this or at those behind it */
+    if (result == -ENOENT) {
+        weir__vain_note(&berth->vain, owner, page, 0);
+        berth->is_gone = true;
+    }
     bool is_refused = refuse(subscriber, number, owner, page, result);
-    if (result == -EAGAIN || (is_refused && !subscriber->is_open))
+    if (result == -EAGAIN || result == -ENOENT || (is_refused && !subscriber->is_open))
         return pass_over(&saved);
     if (!weir__is_scarce(result) || !subscriber->is_open)
         return result;
     subscriber->is_scarce = true;
-    return weir__scarce_note(&berth->scarce, owner, page) && !is_idle ? pass_over(&saved) : result;
+    bool was_told = weir__vain_note(&berth->scarce, owner, page, 0);
+    return was_told && !is_idle ? pass_over(&saved) : result;
 }
 
 int weir__subscriber_attach_new(struct weir_subscriber *subscriber, bool is_idle)
@@ -243,8 +296,9 @@ int weir__subscriber_attach_new(struct weir_subscriber *subscriber, bool is_idle
     if (subscriber->descriptor)
         weir__descriptor_disarm(subscriber->descriptor);
     subscriber->changes_seen = changes;
-    for (uint32_t i = 0; i < slots->count; i++) {
-        int result = attach_slot(subscriber, i, changes, is_idle);
+    subscriber->rest.is_on = is_going(&subscriber->rest);
+    for (uint32_t i = 0, first = subscriber->rest.first; i < slots->count; i++) {
+        int result = attach_slot(subscriber, (first + i) % slots->count, changes, is_idle);
         if (result != 0)
             return result;
     }

@@ -150,23 +150,13 @@ static int pick(struct weir_subscriber *subscriber, struct weir__lane *lane, enu
     return result == -EUCLEAN ? weir__lane_corrupt(subscriber, lane) : result;
 }
 
-static void note_torn(struct weir__berth *berth, const struct weir__peer *peer)
-{
-    if (berth->torn != peer->owner || berth->torn_shown != peer->shown)
-        berth->torn_count = 0;
-    berth->torn = peer->owner;
-    berth->torn_shown = peer->shown;
-    if (berth->torn_count < WEIR__TORN_TRIES)
-        berth->torn_count++;
-    else
-        berth->torn_until_ns = weir_deadline_ns(WEIR__SLICE_NS);
-}
-
 /* It stands between the stores of the boundary, or has died there. Later, perhaps. */
 static int leave_torn(struct weir_subscriber *subscriber, struct weir__lane *lane)
 {
     struct weir__berth *berth = &subscriber->berths[lane->peer.number];
-    note_torn(berth, &lane->peer);
+    weir__vain_note(&berth->vain, lane->peer.owner, lane->peer.shown, WEIR__TORN_TRIES);
+    berth->is_gone = false;
+    weir__subscriber_rest(subscriber, lane->peer.number, false, lane->walked);
     weir__slot_reap(weir__side_others(&subscriber->side), lane->peer.number, lane->peer.owner,
                     weir__side_stats(&subscriber->side));
     weir__lane_leave(subscriber, lane);

@@ -213,7 +213,10 @@ int weir__lane_corrupt(struct weir_subscriber *subscriber, struct weir__lane *la
     weir__count(&weir__side_stats(&subscriber->side)->refusals);
     weir__lane_berth(subscriber, lane)->lane = NULL; /* the cursor is nobody's from now on */
     lane->is_false = true;
+    uint32_t number = lane->peer.number;
+    uint64_t walked = lane->is_counted ? 0 : lane->walked; /* by its begin */
     weir__lane_leave(subscriber, lane);
+    weir__subscriber_rest(subscriber, number, true, walked);
     return weir__fail(EUCLEAN, "the publisher's record at position %llu cannot be true",
                       (unsigned long long)head);
 }

@@ -21,7 +21,7 @@ struct watched {
 
 struct weir__view {
     const struct weir__side *side;            /* of it only what never changes, and the slots */
-    const struct weir_subscriber *subscriber; /* of it only the berths */
+    const struct weir_subscriber *subscriber; /* of it only the berths and the rest */
     uint32_t changes_seen;
     uint32_t lane_count;
     struct watched lanes[];

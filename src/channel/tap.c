@@ -27,7 +27,7 @@ struct place {
     struct weir__lane *lane;   /* attached; NULL: none */
     uint64_t done, done_shown; /* whose lane was left, as the slot had it */
     uint64_t first;            /* what was shown when we opened */
-    struct weir__scarce scarce;
+    struct weir__vain scarce;
 };
 
 struct weir_tap {
@@ -179,7 +179,7 @@ static int attach_slot(struct weir_tap *tap, uint32_t number, uint32_t changes, 
         place->first = page;
     if (place->lane || (place->done == owner && place->done_shown == page))
         return 0;
-    if (!is_idle && weir__scarce_waits(&place->scarce, owner, page)) {
+    if (!is_idle && weir__vain_waits(&place->scarce, owner, page)) {
         tap->is_scarce = true;
         tap->changes_seen = changes - 1;
         return 0;
@@ -191,7 +191,7 @@ static int attach_slot(struct weir_tap *tap, uint32_t number, uint32_t changes, 
         tap->changes_seen = changes - 1; /* look again, at those behind it */
     if (result == -ENOMEM) {
         tap->is_scarce = true;
-        if (weir__scarce_note(&place->scarce, owner, page) && !is_idle)
+        if (weir__vain_note(&place->scarce, owner, page, 0) && !is_idle)
             result = 0;
     }
     if (result == 0) /* whatever was met on the way */
