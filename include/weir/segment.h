@@ -240,7 +240,8 @@ struct weir_segment_stat {
  *     under the name is of another layout), -EPERM (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK;
  *     WEIR_SEGMENT_SET_GID of POSIX segments and memfds to a group that the caller is not in; the run
  *     directory is another user's, sticky, or not as weir makes it; what stands under the name was moved there
- *     from another one, or is of another user namespace and may live), -EUCLEAN (what stands under the
+ *     from another one, or is of another user namespace and may live; by name or with semaphores: another
+ *     thread has changed the process's user meanwhile), -EUCLEAN (what stands under the
  *     name is no object: remove it), -EROFS.
  * Blocking: never waits for a process; prefaulting takes time.
  * Threads: any. Fork: see above. Signals: not async-signal-safe.
