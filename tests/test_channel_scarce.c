@@ -6,7 +6,8 @@
  *       of huge pages, which may not be there, is no channel's to any who opens it.
  * Method: handles of one process, whose address space is limited; madvise(2) is replaced by one that
  *         fails as the kernel's does at vm.max_map_count, where advice for a part of a mapping would
- *         split it, and as it does for a part of a huge page. A real one as well, where it can be had.
+ *         split it, and as it does for a part of a huge page. A real one as well, where it can be had. shmat(2)
+ *         is replaced by one that fails as in a process that has locked its memory, up to its limit.
  */
 #include "fixture.h"
 #include "pair.h"
@@ -39,6 +40,19 @@ int __wrap_madvise(void *memory, size_t length, int advice)
     return -1;
 }
 
+static bool is_locked;
+
+void *__real_shmat(int id, const void *address, int flags);
+void *__wrap_shmat(int id, const void *address, int flags);
+
+void *__wrap_shmat(int id, const void *address, int flags)
+{
+    if (!is_locked)
+        return __real_shmat(id, address, flags);
+    errno = EAGAIN; /* the kernel's over RLIMIT_MEMLOCK, after mlockall(MCL_FUTURE) */
+    return (void *)-1;
+}
+
 static struct pair pair;
 
 static int take(void)
@@ -66,6 +80,38 @@ static void test_a_take_that_meets_a_publisher(void **state)
     assert_result(take(), -EAGAIN);
     assert_result(send(), 0);
     assert_result(take(), 0);
+    pair_close(&pair);
+}
+
+/* EAGAIN of the kernel is not that of a member who has not shown its memory yet. */
+static void test_locked_memory(void **state)
+{
+    struct weir_tap *tap;
+    void *data;
+    char text[4];
+    (void)state;
+    assert_result(weir_subscriber_open(&pair.subscriber, "lane", NULL), 0);
+    assert_result(weir_tap_open(&tap, "lane", NULL), 0);
+    assert_result(weir_publisher_open(&pair.publisher, "lane", &small_ring), 0);
+    is_locked = true;
+    assert_result(take(), -ENOMEM);
+    assert_non_null(strstr(weir_last_error(), "ulimit -l"));
+    assert_result(send(), -ENOMEM);
+    assert_result(weir_tap_receive_until(tap, text, sizeof text, NULL, NOW), -ENOMEM);
+    struct weir_subscriber *second;
+    assert_result(weir_subscriber_open(&second, "lane", NULL), -ENOMEM);
+    struct weir_segment *segment;
+    assert_result(weir_segment_create(&segment, weir_by_name("locked"), 100, NULL), -ENOMEM);
+    is_locked = false;
+    assert_result(weir_segment_create(&segment, weir_by_name("locked"), 100, NULL), 0);
+    is_locked = true;
+    assert_result(weir_segment_attach(segment, NULL, 0, &data), -ENOMEM);
+    is_locked = false;
+    weir_segment_close(segment);
+    assert_result(take(), -EAGAIN);
+    assert_result(send(), 0);
+    assert_result(take(), 0);
+    weir_tap_close(tap);
     pair_close(&pair);
 }
 
@@ -408,6 +454,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PAIR_TEST(test_a_take_that_meets_a_publisher),
+        PAIR_TEST(test_locked_memory),
         PAIR_TEST(test_a_send_that_meets_a_subscriber),
         PAIR_TEST(test_an_open),
         PAIR_TEST(test_a_tap),

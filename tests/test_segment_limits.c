@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define TEST_KEY 0x77656972u
@@ -217,6 +219,41 @@ static void test_fsize(void **state)
     in_child(at_fsize, NULL);
 }
 
+/* Who has locked all that is to come, and may lock no more: each kind of memory says so, as of want. */
+static void at_memlock(void *argument)
+{
+    const struct rlimit limit = { 64 << 10, 64 << 10 };
+    struct weir_segment_options stays = WEIR_SEGMENT_OPTIONS;
+    struct weir_segment *segments[2] = { NULL }, *segment = NULL;
+    void *data;
+    (void)argument;
+    stays.lifetime = WEIR_PERSISTENT;
+    CHECK(setrlimit(RLIMIT_MEMLOCK, &limit) == 0 && setuid(OTHER_UID) == 0);
+    CHECK_RESULT(weir_segment_create(&segments[0], weir_by_key(TEST_KEY), MIB, &stays), 0);
+    CHECK_RESULT(weir_segment_create(&segments[1], weir_memfd(), MIB, NULL), 0);
+    CHECK(syscall(SYS_mlockall, MCL_FUTURE) == 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_RESULT(weir_segment_attach(segments[i], NULL, 0, &data), -ENOMEM);
+        CHECK(strstr(weir_last_error(), "ulimit -l"));
+    }
+    CHECK_RESULT(weir_segment_create(&segment, weir_memfd(), MIB, NULL), -ENOMEM);
+    CHECK_RESULT(weir_segment_open(&segment, weir_by_key(TEST_KEY), 0, NULL), -ENOMEM);
+    CHECK(syscall(SYS_munlockall) == 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_RESULT(weir_segment_attach(segments[i], NULL, 0, &data), 0);
+        weir_segment_close(segments[i]);
+    }
+    CHECK_RESULT(weir_segment_remove(weir_by_key(TEST_KEY)), 0);
+}
+
+static void test_memlock(void **state)
+{
+    (void)state;
+    if (SANITIZED) /* its own memory is locked as well */
+        skip();
+    in_child(at_memlock, NULL);
+}
+
 /* Descriptors run out at every place of every call: refused or done, and nothing leaks. */
 static void with_descriptors(void *argument)
 {
@@ -334,6 +371,7 @@ int main(void)
         cmocka_unit_test_teardown(test_in_another_namespace, fixture_check),
         cmocka_unit_test_teardown(test_without_shmget, fixture_check),
         cmocka_unit_test_teardown(test_fsize, fixture_check),
+        cmocka_unit_test_teardown(test_memlock, fixture_check),
         cmocka_unit_test_teardown(test_no_descriptors, fixture_check),
         cmocka_unit_test_teardown(test_descriptors_are_closed, fixture_check),
     };

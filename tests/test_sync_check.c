@@ -6,7 +6,7 @@
  * Method: each state on the way of such an object, through deaths; each word of it set to what its table
  *       forbids; data of other programs; checks without end while two processes lock and unlock, and one
  *       that is halted after each instruction while another locks and unlocks between them.
- *       (test_sync_kill asks at every instruction of every call, test_sync_lies of every lie.)
+ *       (test_sync_kill asks at every system call of every call, test_sync_lies of every lie.)
  */
 #include "mutex_acts.h"
 #include "tracer.h"

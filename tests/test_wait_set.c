@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -124,6 +125,7 @@ static void test_descriptors(void **state)
     assert_result(weir_wait_set_add_fd(waiting_set, ends[0], POLLIN, 1), -EEXIST);
     assert_result(weir_wait_set_add_fd(waiting_set, counter, POLLIN, 2), 1);
     assert_result(weir_wait_set_add_fd(waiting_set, -1, POLLIN, 2), -EBADF);
+    assert_result(weir_wait_set_add_fd(waiting_set, INT_MAX, POLLIN, 2), -EBADF);
     assert_result(weir_wait_set_add_fd(waiting_set, ends[1], UINT32_MAX, 2), -EINVAL);
     assert_result(weir_wait_set_add_fd(waiting_set, weir_wait_set_fd(waiting_set), POLLIN, 2),
                   -EINVAL);

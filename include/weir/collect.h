@@ -70,8 +70,9 @@ enum weir_collect_flags {
  * create of System V does this by itself, once a process; a child of fork, which
  * is another one, does it again.
  *
- * Returns: how many leftovers, those that could not be removed included; negative on failure, and where nothing
- *     else was found but what could not be removed: -EACCES, -EROFS, -EPERM (the
+ * Returns: how many leftovers were reported: of unfinished creations those that could not be removed
+ *     included, of names those that were removed; negative on failure, and where there was nothing else but
+ *     names that could not: -EACCES, -EROFS, -EPERM (the
  *     directory is sticky, or not as weir makes it, or the default one is another user's), -ENOTDIR,
  *     -EINVAL (WEIR_DIR is empty or relative; flags), -ENAMETOOLONG (WEIR_DIR is too long),
  *     -ELOOP, -ENOSYS (no /proc to tell the namespace by), -EMFILE, -ENFILE, -ENOMEM. No run directory

@@ -32,7 +32,7 @@ extern "C" {
 /* X(code, what it means, what to do about it); the codes are those of <errno.h>. */
 #define WEIR_ERRORS(X)                                                                             \
     X(EINVAL, "an argument is outside of its range", "see the sentence of weir_last_error()")      \
-    X(ENAMETOOLONG, "the name is longer than 200 bytes", "choose a shorter name")                  \
+    X(ENAMETOOLONG, "a name or a path is too long", "choose a shorter one: a name has 200 bytes")  \
     X(ENOENT, "no such object", "create it first, or check the name with 'weir list'")             \
     X(EEXIST, "the object exists already", "open it, or remove it with 'weir rm'")                 \
     X(EACCES, "permission denied", "ask the owner for a wider mode, or open it read-only")         \
@@ -68,7 +68,7 @@ extern "C" {
     X(EROFS, "the run directory cannot be written", "set WEIR_DIR to one that can")                \
     X(EBADF, "no open descriptor", "look who has closed it")                                       \
     X(ENOTSOCK, "the descriptor is no socket", "give a connected Unix socket")                     \
-    X(ELOOP, "epoll descriptors would wait for each other", "take one of them out")                \
+    X(ELOOP, "a path or epoll descriptors lead back to themselves", "see weir_last_error()")       \
     X(EMFILE, "this process has too many files open", "close some, or raise 'ulimit -n'")          \
     X(ENOSYS, "this kernel does not have the call, or there is no /proc",                          \
       "'weir doctor' says what is missing")

@@ -68,7 +68,8 @@ WEIR_EXPORT int weir_event_prepare(struct weir_event *event, uint32_t *ticket);
  *
  * event: the event. ticket: of weir_event_prepare(), used once.
  *
- * Returns: 0: look at the state again. Errors: -EINTR (a signal), -EINVAL.
+ * Returns: 0: look at the state again. Errors: -EINTR (a signal; not one that comes in the microsecond before it
+ *     sleeps), -EINVAL.
  * Blocking: a fifth of a second at most. Threads: any. Fork: any. Signals: not async-signal-safe.
  */
 WEIR_EXPORT int weir_event_wait(struct weir_event *event, uint32_t ticket);

@@ -102,7 +102,8 @@ WEIR_EXPORT int weir_inspect(uint32_t types,
  * for the two texts, 256 bytes are enough, for POSIX 300.
  *
  * Returns: 0; -ENOENT; -EINVAL (type; a reference that names nothing; capacity_bytes too small; WEIR_DIR);
- *     -ENAMETOOLONG, -EPERM, -EUCLEAN, -EPROTONOSUPPORT (by name: its record), -EPROTO (in /dev/shm,
+ *     -ENAMETOOLONG, -ENOTDIR, -ELOOP, -ENFILE (by name: the run directory's path), -EPERM, -EUCLEAN,
+ *     -EPROTONOSUPPORT (by name: its record), -EPROTO (in /dev/shm,
  *     something else than a segment), those of weir_inspect(), and by ftok those of stat(2).
  * Blocking: never. Threads: any. Signals: not safe.
  */
@@ -270,7 +271,7 @@ struct weir_channel_member {
  * from the slots and the memories that are there, whatever these say.
  *
  * Returns: 0, or what visit returned; -EPROTO (the name is of something else), -EPROTONOSUPPORT (a
- *     channel of another layout), -EUCLEAN (its directory cannot be true), -ENOMEM, and those of
+ *     channel of another layout), -EUCLEAN (its directory cannot be true), -ENOMEM, -ENFILE, and those of
  *     weir_segment_open().
  * Blocking: never waits for a process; reads up to a million message headers of each publisher.
  * Threads: any. Signals: not safe.
@@ -296,14 +297,14 @@ WEIR_EXPORT const char *weir_activity_name(uint32_t activity);
 
 /*
  * weir_need_name() - "nothing", "room", "subscribers", "taken", "message", "publisher" or
- *     "attach"
+ *     "attach"; "unknown" for others
  *
  * Returns: static memory, never NULL. Threads: any. Signals: safe.
  */
 WEIR_EXPORT const char *weir_need_name(uint32_t need);
 
 /*
- * weir_state_name() - "live", "idle" or "orphan"
+ * weir_state_name() - "live", "idle" or "orphan"; "idle" for others
  *
  * Returns: static memory, never NULL. Threads: any. Signals: safe.
  */

@@ -18,7 +18,7 @@
  *   part    | bytes                           | written by             | readers map it
  *   --------+---------------------------------+------------------------+----------------
  *   values  | 512, and for each buffer         | the writer             | for reading, or
- *           | value_bytes_max + 16 (+ 64 above |                        | as they like
+ *           | value_bytes_max + 16 (64 above  |                        | as they like
  *           | 48), up to a multiple of 128    |                        |
  *   readers | about 256 and 16 a hold; none   | readers that hold, wait, | for writing, or
  *           | with holds 0                    | or read; the writer    | not at all

@@ -116,7 +116,8 @@ enum weir_segment_flags {
                                          flags at once are -EINVAL */
     WEIR_SEGMENT_ONE_WRITER = 1 << 7, /* create only: drop the write bits from the mode once the
                                          creator is attached; nobody else attaches read-write, nor
-                                         does the creator once more, but root does. The
+                                         does the creator once more, but root does (POSIX: so
+                                         does who has the creator's descriptor, as its handle). The
                                          owner can set the bits again; of a memfd nobody can, root
                                          included: it is sealed (F_SEAL_FUTURE_WRITE) */
     WEIR_SEGMENT_SET_GID = 1 << 8,    /* create only: give it to options.gid */
@@ -130,7 +131,7 @@ enum weir_segment_flags {
 /*
  * Options of create and open. Start from WEIR_SEGMENT_OPTIONS; a NULL pointer
  * to options means exactly that: so by ftok or key, which are never ephemeral,
- * create needs options. What is "create only" is checked by open, and not used.
+ * create needs options. What is "create only" is not used by open.
  */
 struct weir_segment_options {
     uint32_t size;       /* sizeof(struct weir_segment_options) */
@@ -149,10 +150,11 @@ struct weir_segment_options {
                             write it may neither post nor wait. Its mode has 0600, else -EINVAL */
     const uint16_t *semaphore_values; /* their first values, 0 to 32,767; NULL means all 0, which
                                           suits a message to wait for; a lock needs 1 */
-    const char *kind;     /* by name: what this is, "segment" if NULL; 1 to WEIR_KIND_MAX bytes of
+    const char *kind; /* by name: what this is, "segment" if NULL; 1 to WEIR_KIND_MAX bytes of
                           a name's characters, '/' excepted. An open with another kind is -EPROTO */
-    void *address;        /* where the user's first byte comes (a multiple of SHMLBA; a header
-                             lies in front of it) or fail with -EINVAL; NULL: anywhere */
+    void *address; /* where the user's first byte comes (a multiple of SHMLBA; by name, with pages
+                             larger than the 4,096 bytes of the header in front of it, such a multiple
+                             and 4,096) or fail with -EINVAL; NULL: anywhere */
     uint64_t reserved[2]; /* 0 */
 };
 
@@ -201,11 +203,11 @@ struct weir_segment_stat {
     uint32_t lifetime;          /* enum weir_lifetime: ephemeral as soon as it is removed */
     uint32_t pages;             /* enum weir_pages, as this handle got them; by reference: NORMAL */
     uint64_t size_bytes;        /* bytes that the user has: shm_segsz less the header */
-    uint64_t
-        nonce; /* by name, and private: the random number that tells it from all others; else 0 */
-    int32_t semset_id;            /* the set that lives with it, or -1 */
-    uint32_t semaphores;          /* how many are in it */
-    char kind[WEIR_KIND_MAX + 1]; /* by name, and private: its kind; else "segment" */
+    uint64_t nonce;             /* the random number that tells it from all others: by name, and
+                                     private with semaphores; else 0 */
+    int32_t semset_id;          /* the set that lives with it, or -1 */
+    uint32_t semaphores;        /* how many are in it */
+    char kind[WEIR_KIND_MAX + 1]; /* its kind: where it has a nonce; else "segment" */
     uint32_t backend;             /* enum weir_backend */
     uint32_t seals;               /* memfd: F_SEAL_... of fcntl(2); else 0 */
 };
@@ -229,13 +231,14 @@ struct weir_segment_stat {
  * Errors: -EEXIST (the sentence says who holds the name or key), -EINVAL (size,
  *     name, key, mode, gid, flags, trust, address, WEIR_DIR), -ENAMETOOLONG, -ENOTDIR, -ELOOP (the run
  *     directory's path, or ftok's, is none), -ENOENT (the file
- *     for ftok, or the parent of WEIR_DIR; POSIX: no /dev/shm or no /proc), -ENOSYS (by name or
+ *     for ftok, or the parent of WEIR_DIR; POSIX: no /dev/shm or no /proc; by name: somebody else who may write
+ *     into the run directory took away what was being made), -ENOSYS (by name or
  *     private: no /proc), -EOPNOTSUPP (see the table; semaphores by key, or private and persistent; a
  *     /dev/shm without O_TMPFILE), -E2BIG (above SHMMAX, SEMMSL or RLIMIT_FSIZE), -ERANGE (a semaphore's
  *     value), -ENOSPC (SHMMNI, SHMALL or the limits of sets reached, the run
- *     directory or /dev/shm full, or all keys of the name's file taken), -EMFILE, -ENFILE
- *     (not by key or ftok), -ENOMEM, -EACCES, -EBUSY (by name: it is taken and let go of again and
- *     again, or the kernel does not tell whether what has it lives, or the run directory cannot be
+ *     directory or /dev/shm full, or all keys of the name's file taken), -EMFILE (not by key or ftok),
+ *     -ENFILE (a segment is a file to the kernel), -ENOMEM, -EACCES, -EBUSY (by name: it is taken and let go
+ *     of again and again, or the kernel does not tell whether what has it lives, or the run directory cannot be
  *     made), -EIDRM (by key or ftok: removed before it was attached), -EPROTONOSUPPORT (the record
  *     under the name is of another layout), -EPERM (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK;
  *     WEIR_SEGMENT_SET_GID of POSIX segments and memfds to a group that the caller is not in; the run
@@ -347,7 +350,7 @@ WEIR_EXPORT uint64_t weir_segment_size(const struct weir_segment *segment);
  * Returns: 0.
  * Errors: -EINVAL (address unaligned or taken, flags), -EACCES (read-write on
  *     what may only be read), -EIDRM (System V: this thread is in another IPC
- *     namespace), -ENOMEM, -EPERM (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK).
+ *     namespace), -ENOMEM, -ENFILE, -EPERM (WEIR_SEGMENT_LOCK over RLIMIT_MEMLOCK).
  * Blocking: never waits for a process; prefaulting takes time. Threads: any. Fork: inherited. Signals:
  *     not safe.
  * Source: shmat(2), mmap(2).

@@ -122,7 +122,9 @@ struct weir_semset_stat {
  *     value above 32,767), -E2BIG (count too large), -ENOSPC (SEMMNI sets or SEMMNS semaphores in
  *     use), -EACCES, -ENOMEM, -EIDRM (removed while it was made), -EBUSY, -ENOSYS (by name: no /proc), -ENFILE,
  *     -EPROTONOSUPPORT (by name: a record of another layout), those of weir_segment_create() for the
- *     run directory and of weir_ftok().
+ *     run directory and of weir_ftok(). By ftok or key, where the kernel lacks memory or a filter forbids a call in
+ *     the midst, the set may stay, half made: the next weir_semset_create_or_open() finishes it, and
+ *     weir_semset_remove() takes it away.
  * Blocking: never waits for a process. Fork: the child may use the handle.
  * Source: semget(2), semctl(2); W. R. Stevens, UNIX Network Programming 2, 11.
  */
@@ -185,7 +187,8 @@ WEIR_EXPORT void weir_semset_close(struct weir_semset *set);
  * Returns: 0.
  * Errors: -ENOENT, -EPERM (neither its owner, nor its creator, nor root), -EINVAL, -EPROTO (the name
  *     is of something else), -ENAMETOOLONG, -EACCES, -EROFS, -EUCLEAN, -EPROTONOSUPPORT (by name: a
- *     record of another layout), -EMFILE, -ENFILE, -ENOSYS (by name: no /proc), those of weir_ftok().
+ *     record of another layout), -ENOTDIR, -ELOOP (by name: the run directory's path), -EMFILE, -ENFILE,
+ *     -ENOSYS (by name: no /proc), those of weir_ftok().
  * Blocking: never. Source: semctl(2) IPC_RMID.
  */
 WEIR_EXPORT int weir_semset_remove(struct weir_ref ref);

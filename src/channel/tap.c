@@ -189,7 +189,7 @@ static int attach_slot(struct weir_tap *tap, uint32_t number, uint32_t changes, 
     int result = attach(tap, number, owner, page);
     if (result != 0)
         tap->changes_seen = changes - 1; /* look again, at those behind it */
-    if (result == -ENOMEM) {
+    if (weir__is_scarce(result)) {
         tap->is_scarce = true;
         if (weir__vain_note(&place->scarce, owner, page, 0) && !is_idle)
             result = 0;

@@ -57,7 +57,7 @@ static bool was_read(const struct walk *walk, int id)
 }
 
 /*
- * Attaches what the member shows: 1. 0: its state says why there is nothing to read. -ENOMEM. What one
+ * Attaches what the member shows: 1. 0: its state says why there is nothing to read. -ENOMEM, -ENFILE. What one
  * of its role has shown is not read once more: all slots may show it, with as much to read in each.
  */
 static int attach(struct walk *walk, const struct weir__slot_shm *slot,
@@ -69,7 +69,7 @@ static int attach(struct walk *walk, const struct weir__slot_shm *slot,
     if (id < 0 || was_read(walk, id))
         return 0;
     int result = weir__shown_attach_to_look(memory, id, member->identity, wanted);
-    if (result == -ENOMEM)
+    if (weir__is_scarce(result))
         return result;
     member->state = result == 0                             ? WEIR_MEMBER_SHOWN
                     : result == -ENOENT || result == -EIDRM ? WEIR_MEMBER_GONE

@@ -36,10 +36,11 @@ static int explain_map(int error, const struct weir_segment *segment, const void
                           "the page size and have room for %" PRIu64 " free bytes",
                           address, segment->segsz);
     case ENOMEM:
+    case EAGAIN: /* memory is locked, and that is limited */
         return weir__fail(ENOMEM,
                           "no room to map a segment of %" PRIu64 " bytes: the address space is "
-                          "limited (ulimit -v), or too many mappings (vm.max_map_count), or no "
-                          "huge pages are left",
+                          "limited (ulimit -v), or locked memory (ulimit -l, after mlockall(2)), "
+                          "or too many mappings (vm.max_map_count), or no huge pages are left",
                           segment->segsz);
     default:
         return weir__fail(error, "mmap(%" PRIu64 " bytes): %s", segment->segsz, strerror(error));

@@ -75,8 +75,6 @@ static int remove_entry(const struct weir__rundir *dir, const struct weir__entry
 
 static int clear_corrupt(const struct weir__rundir *dir, const char *directory, const char *name)
 {
-    struct weir__error_saved saved;
-    weir__error_save(&saved);
     int result = weir__entry_clear(dir, directory);
     if (result == -ENOTEMPTY || result == -EEXIST)
         return weir__fail(
@@ -85,7 +83,6 @@ static int clear_corrupt(const struct weir__rundir *dir, const char *directory, 
     if (result != 0)
         return weir__fail(-result, "cannot take away what stands under '%s' in %s: %s", name,
                           dir->path, strerror(-result));
-    weir__error_restore(&saved);
     return 0;
 }
 
@@ -94,6 +91,8 @@ int weir__name_remove(const char *name)
     char directory[WEIR__ENTRY_NAME_BYTES];
     struct weir__rundir dir;
     struct weir__entry entry;
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
     int result = weir_name_check(name);
     if (result == 0)
         result = weir__rundir_open(&dir, false);
@@ -109,6 +108,8 @@ int weir__name_remove(const char *name)
     else if (result == 0)
         result = remove_entry(&dir, &entry, name);
     weir__rundir_close_tidy(&dir);
+    if (result == 0) /* what could not be read, and was taken away, is told of by nobody */
+        weir__error_restore(&saved);
     return result;
 }
 

@@ -195,6 +195,8 @@ int weir__semset_name_remove(const char *name)
 {
     struct weir__rundir dir;
     struct weir__entry entry;
+    struct weir__error_saved saved;
+    weir__error_save(&saved);
     int result = weir_name_check(name);
     if (result == 0)
         result = weir__rundir_open(&dir, false);
@@ -202,8 +204,10 @@ int weir__semset_name_remove(const char *name)
         return result == -ENOENT ? fail_no_object(name) : result;
     result = read_entry(&dir, name, &entry);
     weir__rundir_close(&dir);
-    /* A corrupt record is cleared away, as for a segment. */
-    return result == 0 || result == -EUCLEAN ? weir__name_remove(name) : result;
+    if (result != 0 && result != -EUCLEAN)
+        return result;
+    weir__error_restore(&saved);
+    return weir__name_remove(name); /* a corrupt record is cleared away, as for a segment */
 }
 
 /* The set that is looked for among the records. */

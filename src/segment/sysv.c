@@ -66,9 +66,12 @@ int weir__shm_find(uint32_t key)
     return weir__fail(error, "shmget(key 0x%08x): %s", key, strerror(error));
 }
 
+/* EAGAIN, where memory is locked and that is limited, means want of memory: not "not yet", as with us. */
 static int explain_attach(int error, int id, const void *address, bool read_only)
 {
     struct shmid_ds found;
+    if (error == EAGAIN)
+        error = ENOMEM;
     int asked = weir__shm_stat(id, &found);
     if (asked == -ENOENT)
         return weir__fail(EIDRM, "segment %d was removed", id);
@@ -90,7 +93,8 @@ static int explain_attach(int error, int id, const void *address, bool read_only
     case ENOMEM:
         return weir__fail(ENOMEM,
                           "no room to attach segment %d of %zu bytes: the address space is limited "
-                          "(ulimit -v), or too many mappings (vm.max_map_count)",
+                          "(ulimit -v), or locked memory (ulimit -l, after mlockall(2)), or too "
+                          "many mappings (vm.max_map_count)",
                           id, (size_t)found.shm_segsz);
     default:
         return weir__fail(error, "shmat(%d): %s", id, strerror(error));

@@ -31,7 +31,7 @@
  *     that holds both.)
  *
  * Permits stand close together, four to a cache line: a search for a free one in a pool that is nearly
- * used up reads a quarter of the lines. Each handle begins its search elsewhere, so that
+ * used up reads a quarter of the lines. Each process begins its search elsewhere, so that
  * processes meet in a line only when the pool is small or nearly used up.
  *
  * CRASH permits.unnamed: taken, the name is the former holder's: see owned.unnamed.

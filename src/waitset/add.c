@@ -3,6 +3,7 @@
 #include "waitset/set.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,7 +217,8 @@ int weir_wait_set_add_fd(struct weir_wait_set *set, int fd, uint32_t events, uin
     if (events & ~(uint32_t)(POLLIN | POLLOUT | POLLPRI | 0x2000 /* POLLRDHUP */))
         return weir__fail(EINVAL, "events 0x%x: POLLIN, POLLOUT, POLLPRI and POLLRDHUP are known",
                           events);
-    if (fd < 0)
+    /* Asked before there is room for it: a number that means nothing may be a large one. */
+    if (fcntl(fd, F_GETFD) < 0)
         return weir__fail(EBADF, "the descriptor %d is none", fd);
     return add(set, &item, events);
 }
