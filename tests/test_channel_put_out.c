@@ -4,6 +4,7 @@
  *       slots of the directory: each message comes, whole, once and in order, and nothing that was
  *       not read is overwritten. One whose place a living member has taken is told so. Who dies
  *       meanwhile is not waited for. Slots that are full of what nobody has claimed can be claimed.
+ *       Who polls, by a descriptor or a wait set, is told of either as well.
  * Method: a publisher, a subscriber and a scribbler, three programs that share nothing else, each
  *       executed anew. It writes 0, all ones and random bits, at rest, with a full ring, and in a
  *       stream.
@@ -11,9 +12,15 @@
 #include "crowd.h"
 #include "fixture.h"
 #include "peers.h"
+#include "silence.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/syscall.h>
+
+#include <weir/clock.h>
+#include <weir/waitset.h>
 
 #include "channel/publisher.h"
 #include "channel/subscriber.h"
@@ -33,8 +40,19 @@ enum verb {
     SCRIBBLE_ALL,
     SCRIBBLE_LIVING, /* each slot is this process's */
     SCRIBBLE_BESIDE, /* as long as the stream goes on; value: how often */
+    LISTEN,          /* argument: how */
+    POLLED,          /* once it is told, a take or a send; again, unless that is all (argument 1) */
+    OWNED,           /* argument: role; value: whether its first slot has an owner */
     CLOSE,
 };
+
+/* How one polls. */
+enum how {
+    BY_DESCRIPTOR,
+    BY_THREAD,
+    BY_SET,
+    HOWS
+}; /* a descriptor by io_uring, where it is, or a thread */
 
 enum kind {
     OWNER_0,
@@ -138,6 +156,55 @@ static void be_everybody(void)
             atomic_store(&slots_of(role)->at[i].owner, subscriber->side.identity | (2 * i + 2));
 }
 
+/* Whom to poll: one's descriptor, or a set's with the handle in it. */
+static int polled_fd = -1;
+static struct weir_wait_set *set;
+
+static int listen_by(enum how how)
+{
+    int result;
+    if (how == BY_THREAD)
+        CHECK(forbid_call(SYS_io_uring_setup, EPERM));
+    if (how != BY_SET) {
+        polled_fd = publisher ? weir_publisher_fd(publisher) : weir_subscriber_fd(subscriber);
+        return polled_fd < 0 ? polled_fd : 0;
+    }
+    result = weir_wait_set_open(&set, NULL);
+    if (result == 0)
+        result = publisher ? weir_wait_set_add_publisher(set, publisher, 0)
+                           : weir_wait_set_add_subscriber(set, subscriber, 0);
+    return result;
+}
+
+static int listen_on(int64_t deadline_ns)
+{
+    struct weir_wait_event event;
+    if (set)
+        return weir_wait_set_wait_until(set, &event, 1, deadline_ns) == 1 ? 0 : -ETIMEDOUT;
+    struct pollfd entry = { .fd = polled_fd, .events = POLLIN };
+    int64_t left_ns = deadline_ns - weir_now_ns();
+    return poll(&entry, 1, (int)(left_ns > 0 ? left_ns / MS_NS : 0)) == 1 ? 0 : -ETIMEDOUT;
+}
+
+static struct peers_reply polled(bool is_once, int64_t timeout_ns)
+{
+    struct peers_reply reply = { 0, 0 };
+    int64_t deadline_ns = weir_deadline_ns(timeout_ns);
+    do {
+        reply.result = listen_on(deadline_ns);
+        if (reply.result == 0)
+            reply = publisher ? send_some(1, 0) : take_some(1, 0);
+    } while (reply.result == -EAGAIN && !is_once);
+    return reply;
+}
+
+static void stop_listening(void)
+{
+    weir_wait_set_close(set);
+    set = NULL;
+    polled_fd = -1;
+}
+
 /* The slots of publisher and subscriber, in turns; then it waits for the stream to go on. */
 static uint32_t scribble_beside(void)
 {
@@ -152,6 +219,7 @@ static uint32_t scribble_beside(void)
 
 static int close_all(void)
 {
+    stop_listening();
     weir_publisher_close(publisher);
     weir_subscriber_close(subscriber);
     publisher = NULL;
@@ -190,6 +258,12 @@ struct peers_reply peers_serve(const struct peers_order *order)
         break;
     case SCRIBBLE_BESIDE:
         return (struct peers_reply){ 0, scribble_beside() };
+    case LISTEN:
+        return (struct peers_reply){ listen_by((enum how)argument), 0 };
+    case POLLED:
+        return polled(argument == 1, order->timeout_ns);
+    case OWNED:
+        return (struct peers_reply){ 0, atomic_load(&slots_of(argument)->at[0].owner) != 0 };
     case CLOSE:
         return (struct peers_reply){ close_all(), 0 };
     }
@@ -420,6 +494,57 @@ static void test_it_dies(void **state)
     end(SCRIBBLER);
 }
 
+/* The same, and the other one is asleep until it is told. */
+static void test_it_dies_while_the_other_polls(void **state)
+{
+    (void)state;
+    for (uint32_t how = 0; how < HOWS; how++) {
+        begin();
+        tell(S, LISTEN, how);
+        expect(peer_ask(&peers[S], TAKE, 1, NOW), -EAGAIN, 0);
+        tell(SCRIBBLER, SCRIBBLE, WEIR__PUBLISHER * KINDS + SLOT_0);
+        expect(peer_ask(&peers[S], TAKE, 1, NOW), -EAGAIN, 0); /* it lives */
+        peer_kill(&peers[P]);
+        expect(peer_ask(&peers[S], POLLED, 0, LONG_NS), -EPIPE, 0);
+        start(P);
+        tell(P, OPEN_PUBLISHER, 0);
+        expect(peer_ask(&peers[S], TAKE, 1, NOW), -EAGAIN, 0);
+        tell(P, WAIT_SUBSCRIBERS, 1);
+        tell(P, LISTEN, how);
+        fill();
+        tell(SCRIBBLER, SCRIBBLE, WEIR__SUBSCRIBER * KINDS + SLOT_0);
+        assert_int_equal(fill(), 0);
+        peer_kill(&peers[S]);
+        peers[S].pid = 0;
+        expect(peer_ask(&peers[P], POLLED, 0, LONG_NS), 0, 1);
+        end(P);
+        end(SCRIBBLER);
+    }
+}
+
+/* Who is put out while it polls is told, so that its next call takes the place again. */
+static void test_put_out_while_it_polls(void **state)
+{
+    (void)state;
+    for (uint32_t how = 0; how < HOWS; how++) {
+        for (uint32_t role = 0; role < WEIR__ROLES; role++) {
+            int who = role == WEIR__SUBSCRIBER ? S : P;
+            begin();
+            tell(who, LISTEN, how);
+            if (who == P)
+                fill();
+            else
+                expect(peer_ask(&peers[S], TAKE, 1, NOW), -EAGAIN, 0);
+            tell(SCRIBBLER, SCRIBBLE, role * KINDS + OWNER_0);
+            expect(peer_ask(&peers[SCRIBBLER], OWNED, role, 0), 0, 0);
+            expect(peer_ask(&peers[who], POLLED, 1, LONG_NS), -EAGAIN, 0);
+            expect(peer_ask(&peers[SCRIBBLER], OWNED, role, 0), 0, 1);
+            for (int i = 0; i < NEWCOMER; i++)
+                end(i);
+        }
+    }
+}
+
 static void test_joins_over_garbage(void **state)
 {
     (void)state;
@@ -458,6 +583,8 @@ int main(int argc, char **argv)
         TEST(test_its_place_is_taken),
         TEST(test_not_met),
         TEST(test_it_dies),
+        TEST(test_it_dies_while_the_other_polls),
+        TEST(test_put_out_while_it_polls),
         TEST(test_joins_over_garbage),
     };
     peers_begin(argc, argv);

@@ -21,6 +21,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "channel/publisher.h"
+
 static void test_subscriber(void **state)
 {
     (void)state;
@@ -415,6 +417,28 @@ static void test_members(void **state)
     waiting_expect_nothing();
 }
 
+/* One who was killed when it had given its place back, and had not said so, is missed after a slice. */
+static void test_members_that_left_without_a_word(void **state)
+{
+    (void)state;
+    struct weir_publisher *publisher = waiting_publisher("one");
+    const struct weir__side *side = &publisher->side;
+    weir__atomic_u64 *owner = &weir__side_own(side)->at[side->number].owner;
+    assert_result(weir_wait_set_add_members(waiting_set, "one", NULL, WEIR_WAIT_PUBLISHERS, 5), 0);
+    assert_result(waiting_within(NOW), 1);
+    assert_int_equal(waiting_events[0].publishers, 1);
+    waiting_expect_nothing();
+    uint64_t was = atomic_exchange(owner, 0);
+    assert_result(waiting_within(5000 * MS_NS), 1);
+    assert_int_equal(waiting_events[0].publishers, 0);
+    waiting_expect_nothing();
+    atomic_store(owner, was);
+    assert_result(waiting_within(5000 * MS_NS), 1);
+    weir_publisher_close(publisher);
+    assert_result(waiting_within(5000 * MS_NS), 1);
+    waiting_expect_nothing();
+}
+
 /*
  * However long it is to spin, it does so for a slice at most; and in the midst of it timers, descriptors
  * and slices are seen, as if it slept.
@@ -505,6 +529,7 @@ int main(int argument_count, char **arguments)
         WAITING_TEST(test_turns),
         WAITING_TEST(test_members),
         WAITING_TEST(test_members_options),
+        WAITING_TEST(test_members_that_left_without_a_word),
         WAITING_TEST(test_errors),
         WAITING_TEST(test_long_spin),
     };

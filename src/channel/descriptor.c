@@ -99,13 +99,13 @@ static void set_armed(struct weir__descriptor *descriptor, bool is_armed)
 }
 
 /* A wait is over also when somebody has rung for nothing: of many others each ask costs system calls. */
-static void ask_if_due(struct weir__descriptor *descriptor)
+static bool ask_if_due(struct weir__descriptor *descriptor)
 {
     int64_t now_ns = weir_now_ns();
     if (!weir__slice_is_over(descriptor->waiter.asked_ns, now_ns))
-        return;
+        return false;
     descriptor->waiter.asked_ns = now_ns;
-    descriptor->watch.ask(descriptor->copy);
+    return descriptor->watch.ask(descriptor->copy);
 }
 
 /* With the lock held, and armed: the doorbell is the thread's to wait for. */
@@ -118,11 +118,11 @@ static void wait_in_place(struct weir__descriptor *descriptor)
     descriptor->is_busy = true;
     pthread_mutex_unlock(&descriptor->lock);
     int result = weir__wait(&descriptor->waiter, is_over, &turn, WEIR_NEVER);
-    if (result == WEIR__WAITED_SLICE)
-        ask_if_due(descriptor);
+    bool is_news = result == WEIR__WAITED_SLICE && ask_if_due(descriptor);
     pthread_mutex_lock(&descriptor->lock);
     bool is_current = turn.turn == atomic_load_explicit(&descriptor->turn, memory_order_relaxed);
-    if (is_current && descriptor->is_armed && descriptor->watch.is_ready(descriptor->copy)) {
+    if (is_current && descriptor->is_armed &&
+        (is_news || descriptor->watch.is_ready(descriptor->copy))) {
         set_armed(descriptor, false);
         set_readable(descriptor, true);
     }
@@ -181,8 +181,7 @@ static void watch_slice(struct weir__descriptor *descriptor)
         wait_without_poll(descriptor);
     if (!descriptor->is_armed)
         return;
-    descriptor->watch.ask(descriptor->view);
-    if (descriptor->watch.is_ready(descriptor->view)) {
+    if (descriptor->watch.ask(descriptor->view) || descriptor->watch.is_ready(descriptor->view)) {
         set_armed(descriptor, false);
         set_readable(descriptor, true);
     }

@@ -36,8 +36,8 @@ struct weir__descriptor;
 struct weir__descriptor_watch {
     const struct weir__waiter *waiter;
     bool (*is_ready)(void *view); /* cheap, changes nothing that others see */
-    bool (*ask)(void *view);      /* the kernel, whether the others live */
-    size_t view_bytes;            /* at most */
+    bool (*ask)(void *view); /* the kernel, whether the others live; there is news for a call */
+    size_t view_bytes;       /* at most */
     /* Of a watch by io_uring alone: */
     bool is_ring_enough;                /* whoever rings for an epoch says by it that is_ready */
     uint64_t (*peer)(const void *view); /* whose death is_ready waits for; 0: nobody's */

@@ -372,8 +372,8 @@ int weir__publisher_note(struct weir_publisher *publisher, enum weir__refused re
 /* Whether what was refused last would not wait now. Nothing was: false. Changes nothing. */
 bool weir__publisher_is_ready(struct weir_publisher *publisher);
 
-/* Asks the kernel for the subscribers, and puts the dead out. */
-void weir__publisher_ask(struct weir_publisher *publisher);
+/* Asks the kernel for the subscribers, and puts the dead out. Whether the next call has news to find by that. */
+bool weir__publisher_ask(struct weir_publisher *publisher);
 
 /* Wakes the subscribers, and whoever has come since the last look. */
 void weir__publisher_wake(struct weir_publisher *publisher);

@@ -32,9 +32,9 @@ bool weir__publisher_is_ready(struct weir_publisher *publisher)
            weir__refusal_is_over(weir__publisher_take_stock(publisher, publisher->refused));
 }
 
-void weir__publisher_ask(struct weir_publisher *publisher)
+bool weir__publisher_ask(struct weir_publisher *publisher)
 {
-    weir__refusal_ask(weir__publisher_take_stock(publisher, publisher->refused));
+    return weir__refusal_ask(weir__publisher_take_stock(publisher, publisher->refused));
 }
 
 enum weir__waits_for weir__publisher_waits_for(const struct weir_publisher *publisher,

@@ -383,8 +383,8 @@ void weir__subscriber_pause_descriptor(struct weir_subscriber *subscriber);
  */
 bool weir__subscriber_is_ready(struct weir_subscriber *subscriber);
 
-/* Asks the kernel for the publishers, and puts the dead out. */
-void weir__subscriber_ask(struct weir_subscriber *subscriber);
+/* Asks the kernel for the publishers, and puts the dead out. Whether the next call has news to find by that. */
+bool weir__subscriber_ask(struct weir_subscriber *subscriber);
 
 /* The descriptor, which exists, as it should be after a call that gives this result. */
 void weir__subscriber_update_descriptor(struct weir_subscriber *subscriber, int result);

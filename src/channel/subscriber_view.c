@@ -102,9 +102,9 @@ bool weir__subscriber_is_ready(struct weir_subscriber *subscriber)
     return weir__view_may_have_message(weir__subscriber_take_view(subscriber));
 }
 
-void weir__subscriber_ask(struct weir_subscriber *subscriber)
+bool weir__subscriber_ask(struct weir_subscriber *subscriber)
 {
-    ask_for_publishers(&subscriber->side);
+    return weir__view_ask(weir__subscriber_take_view(subscriber));
 }
 
 void weir__subscriber_pause_descriptor(struct weir_subscriber *subscriber)

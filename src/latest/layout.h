@@ -38,8 +38,8 @@
  *   geometry,  | once, by anyone    | as above
  *   magic      |                    |
  *   watch      | by who waits       | or: WATCHING, and NEEDS_FENCE. The writer: exchange -> 0
- *   hold[].word| by who holds       | compare-and-swap 0 or a dead one's -> mine; mine -> mine;
- *              |                    | mine -> 0 [latest.free]
+ *   hold[].word| by who holds       | compare-and-swap 0 or a dead one's -> mine; mine -> 0
+ *              |                    | [latest.free]. Release: mine -> mine
  *   hold[].name| at the claim       | as in sync/owner.h
  *
  *   hold 0                    free

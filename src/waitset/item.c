@@ -89,6 +89,7 @@ bool weir__item_is_ready(struct weir__item *item)
                     : item->kind == WEIR_WAIT_PUBLISHER ? weir__publisher_is_ready(item->publisher)
                     : item->kind == WEIR_WAIT_MEMBERS   ? weir__members_have_changed(item->members)
                                                         : item->is_dead;
+    is_ready |= item->is_news && weir__item_is_waiting(item);
     if (item->is_armed && (is_ready || !is_quiet(item)))
         item->is_armed = false;
     return is_ready;
@@ -99,9 +100,9 @@ void weir__item_ask(struct weir__item *item)
     struct weir__error_saved saved;
     weir__error_save(&saved);
     if (item->kind == WEIR_WAIT_SUBSCRIBER)
-        weir__subscriber_ask(item->subscriber);
+        item->is_news |= weir__subscriber_ask(item->subscriber);
     else if (item->kind == WEIR_WAIT_PUBLISHER)
-        weir__publisher_ask(item->publisher);
+        item->is_news |= weir__publisher_ask(item->publisher);
     else if (item->kind == WEIR_WAIT_MEMBERS)
         weir__members_ask(item->members);
     else if (!item->is_dead)
@@ -113,6 +114,7 @@ void weir__item_tell(struct weir__item *item, struct weir_wait_event *event)
 {
     *event =
         (struct weir_wait_event){ .token = item->token, .item = item->number, .kind = item->kind };
+    item->is_news = false;
     if (item->kind == WEIR_WAIT_MEMBERS)
         weir__members_tell(item->members, event);
 }

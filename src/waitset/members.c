@@ -99,8 +99,9 @@ bool weir__members_have_changed(struct weir__members *members)
         const struct weir__slots *slots = &members->directory.roles[role];
         struct weir__roll *roll = &members->rolls[role];
         uint32_t changes = weir__slots_changes(slots);
-        if (!roll->now || changes == roll->seen)
+        if (!roll->now || (changes == roll->seen && !roll->is_asked))
             continue;
+        roll->is_asked = false;
         roll->seen = changes; /* then the slots: a later change makes another look */
         if (read_slots(slots, roll))
             members->changed |= bit_of(role);
@@ -116,6 +117,7 @@ void weir__members_ask(struct weir__members *members)
         const struct weir__slots *slots = &members->directory.roles[role];
         for (uint32_t i = 0; members->rolls[role].now && i < slots->count; i++)
             weir__slot_reap(slots, i, weir__slot_owner(&slots->at[i]), NULL);
+        members->rolls[role].is_asked = true;
     }
 }
 

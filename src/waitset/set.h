@@ -38,6 +38,7 @@
 /* Who is there, of one role. */
 struct weir__roll {
     uint32_t seen;    /* `changes`, before now[] was read */
+    bool is_asked;    /* since: who was killed may have left without a word there */
     uint64_t *now;    /* by slot: what its owner shows; 0: nothing */
     uint64_t *told;   /* as the last event had it */
     uint32_t present; /* in now[] */
@@ -73,6 +74,7 @@ struct weir__item {
     int fd; /* in the epoll set, or -1; a descriptor's is the user's, others are ours */
     bool is_once;
     bool is_dead;
+    bool is_news; /* asked at a slice, the kernel had something for the handle's next call */
     uint64_t identity;
     uint32_t uid;
 };
