@@ -189,7 +189,7 @@ demo_into_limited_file() {
 
 @test "a reader who has seen enough is no news: the status alone tells it" {
     run --separate-stderr bash -c 'exec > >(true); wait $!; "$WEIR" demo lifecycle --explain'
-    [ "$status" -eq 1 ]
+    [ "$status" -eq 141 ]
     [ "$stderr" = '' ]
 }
 
@@ -229,10 +229,22 @@ demo_into_limited_file() {
     done
 }
 
+@test "signals that are ignored stay so: nohup, and a script's &" {
+    needs_json
+    local scene
+    (trap '' HUP INT; : >begun; exec "$WEIR" demo seed --json >document) &
+    scene=$!
+    until [ -e begun ]; do read -rt 0.01 <> <(:) || true; done
+    kill -HUP "$scene"
+    kill -INT "$scene"
+    wait "$scene"
+    jq -e '.scene == "seed"' document
+}
+
 @test "a scene that is stuck is killed after SIGINT, and what it made is removed" {
     needs_user_namespaces
     mkfifo told
-    unshare --user --map-root-user sh -c "$forbid_namespaces" \
+    env --default-signal=INT unshare --user --map-root-user sh -c "$forbid_namespaces" \
         sh "$WEIR" demo seed --explain >told 2>err &
     command=$!
     exec {fd}<told

@@ -69,6 +69,7 @@ end_scene() {
 
 # The same in the machine's own namespaces, as far as the command can tell.
 end_scene_without_namespaces() {
+    # In the background, where SIGINT is ignored unless somebody says otherwise.
     end_scene "$1" "$2" \
-        unshare --user --map-root-user sh -c "$forbid_namespaces" sh "${@:3}"
+        env --default-signal=INT unshare --user --map-root-user sh -c "$forbid_namespaces" sh "${@:3}"
 }

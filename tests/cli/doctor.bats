@@ -91,6 +91,10 @@ cure() {
     [[ "$output" == *'problem  /dev/shm'*'all of its 64K are in use'*'-> '*'mount -o remount'* ]]
     run "$WEIR" doctor -J
     [ "$status" -eq 1 ]
+    # What cannot be written is told, although the status is that of a problem.
+    run --separate-stderr bash -c '"$WEIR" doctor >/dev/full'
+    [ "$status" -eq 1 ]
+    [[ "$stderr" == *"cannot write the output: "* ]]
     rm /dev/shm/full
     umount /dev/shm
     # Full of files, of which none takes any room.
@@ -207,6 +211,11 @@ cure() {
     [ "$(level 'run directory')" = ok ]
     export WEIR_DIR=relative
     [ "$(level 'run directory')" = problem ]
+    # A file of the user's, which no cure takes away.
+    : >thesis
+    WEIR_DIR=$PWD/thesis
+    [ "$(level 'run directory')" = problem ]
+    [ "$(cure 'run directory')" = 'unset WEIR_DIR' ]
     WEIR_DIR=/no/such/parent/dir
     [ "$(level 'run directory')" = problem ]
     WEIR_DIR=$PWD/own

@@ -31,6 +31,23 @@ teardown() {
     [ "$output" = "$(printf '%s\n' "id:$segment" camera/left "sem:$set" posix:/film)" ]
 }
 
+@test "a command without a name is a column, too" {
+    command -v python3 >/dev/null || skip "no python3"
+    mkfifo never
+    python3 -c '
+import ctypes, sys
+libc = ctypes.CDLL(None)
+libc.prctl(15, b"", 0, 0, 0)
+libc.shmget(0x51f1, 1, 0o1600)
+print("made", flush=True)
+sys.stdin.read()' <>never >made 3>&- &
+    local maker=$!
+    until [ -s made ]; do read -rt 0.01 <> <(:) || true; done
+    works "$WEIR" list --noheadings -ro KEY,COMMAND,STATE
+    kill "$maker"
+    [[ "$output" == *"51f1 - idle"* ]]
+}
+
 @test "types, and weir's own, are chosen by options" {
     works "$WEIR" list --noheadings -mro OBJECT
     [ "$output" = "$(printf '%s\n' "id:$segment" camera/left)" ]
@@ -100,6 +117,12 @@ teardown() {
     works "$WEIR" info posix:/$'a\x1b[2Jb\nc\\d e'
     [[ "${lines[0]}" == 'OBJECT: '*'posix:/a\x1b[2Jb\x0ac\x5cd e' ]]
     works "$WEIR" rm posix:/$'a\x1b[2Jb\nc\\d e' posix:/$'\xc2\x9b\xff\xc3\xa4'
+    # What makes a line read otherwise than it is written; other marks of that block stay.
+    local turning=$'\xd8\x9c\xe2\x80\x8e\xe2\x80\xae\xe2\x80\xa8\xe2\x81\xa6\xe2\x81\xa9' kept=$'\xe2\x80\x93\xe2\x80\xaf'
+    : >"/dev/shm/$turning$kept"
+    works "$WEIR" list -po NAME
+    [[ "$output" == *'/\xd8\x9c\xe2\x80\x8e\xe2\x80\xae\xe2\x80\xa8\xe2\x81\xa6\xe2\x81\xa9'"$kept" ]]
+    works "$WEIR" rm "posix:/$turning$kept"
 }
 
 @test "of bytes that are no UTF-8 each is written out, and what is beside them is not" {

@@ -219,6 +219,19 @@ untouched() {
     [ "$output" = unset ]
 }
 
+@test "of a death who cannot run his command takes no news" {
+    run "$WEIR" lock lock/one -- sh -c 'kill -KILL "$$"'
+    [ "$status" -eq 137 ]
+    run -127 "$WEIR" lock -q lock/one -- "$BATS_TEST_TMPDIR/none"
+    run -126 "$WEIR" lock -q lock/one -- "$BATS_TEST_TMPDIR"
+    run --separate-stderr "$WEIR" lock lock/one -- sh -c 'echo "$WEIR_OWNER_DIED"; exit 127'
+    [ "$status" -eq 127 ]
+    [ "$output" = 1 ]
+    [[ "$stderr" =~ former\ holder\ died ]]
+    works "$WEIR" lock lock/one -- sh -c 'echo "${WEIR_OWNER_DIED-unset}"'
+    [ "$output" = unset ]
+}
+
 @test "a command that is killed is a holder that was killed" {
     run --separate-stderr "$WEIR" lock lock/one -- sh -c 'kill -KILL "$$"'
     [ "$status" -eq 137 ]
@@ -322,6 +335,8 @@ is_over() {
 @test "a wrong call is refused" {
     refused 2 "which mutex" "$WEIR" lock
     refused 2 "which command" "$WEIR" lock lock/one --
+    refused 2 "which command.*are for one" "$WEIR" lock --try lock/one
+    refused 2 "which command.*are for one" "$WEIR" lock -E 3 lock/one
     refused 2 "seconds are wanted" "$WEIR" lock --wait soon lock/one -- true
     refused 2 "seconds are wanted" "$WEIR" lock --wait -1 lock/one -- true
     refused 2 "seconds are wanted" "$WEIR" lock --wait 0x1p-1 lock/one -- true

@@ -39,6 +39,9 @@ teardown() {
     "$WEIR" create rm/one --size 1
     refused 2 '..' "$WEIR" rm rm/one ../two
     refused 2 'nonsense' "$WEIR" rm rm/one --nonsense
+    # One of another type than is wanted.
+    refused 2 "are for key: and ftok:, and 'rm/one' is neither" "$WEIR" rm -s rm/one
+    refused 2 "are for key: and ftok:" "$WEIR" rm -m "id:$(field rm/one ID)"
     works "$WEIR" info rm/one
 }
 

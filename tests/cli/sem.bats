@@ -112,6 +112,32 @@ asleep() {
     done
 }
 
+@test "one that takes many and is interrupted gives them back, also if it does not wait" {
+    local taker status=0
+    "$WEIR" sem --initial 2000000000 sem/one post 1
+    "$WEIR" sem --try sem/one wait 2000000000 3>&- &
+    taker=$!
+    until [ "$("$WEIR" sem sem/one)" -lt 2000000000 ]; do :; done
+    kill -TERM "$taker"
+    wait "$taker" || status=$?
+    [ "$status" -eq 143 ]
+    [ "$("$WEIR" sem sem/one)" -eq 2000000001 ]
+}
+
+@test "to look at one makes nothing of zeros, and wants no right to write" {
+    "$WEIR" sem sem/one post 1
+    local size
+    size=$(field sem/one SIZE)
+    "$WEIR" create key:0x53a1 --size "$size"
+    works "$WEIR" sem --initial 5 key:0x53a1
+    [ "$output" = 0 ]
+    [ "$("$WEIR" read key:0x53a1 | tr -d '\0' | wc -c)" -eq 0 ]
+    works "$WEIR" sem --initial 5 key:0x53a1 post 1
+    works "$WEIR" sem key:0x53a1
+    [ "$output" = 6 ]
+    "$WEIR" rm key:0x53a1
+}
+
 @test "a wait that is longer than there are clocks for is one for ever" {
     local waiter
     "$WEIR" sem sem/one post 0

@@ -59,6 +59,20 @@ json() {
     [ "$status" -eq 141 ]
     [ "${#lines[@]}" -eq 1 ]
     [ "$stderr" = '' ]
+    # And is not waited for: the next line comes in an hour.
+    "$WEIR" top --json -i 3600 c > >(:) 3>&- &
+    local top=$! status=0
+    wait "$top" || status=$?
+    [ "$status" -eq 141 ]
+}
+
+@test "whatever a command is called it is so in JSON, and in one column of the lines" {
+    needs_json
+    cp "$WEIR" 'Web \ Content'
+    './Web \ Content' pub --wait-for 9 c </dev/null 3>&- &
+    children+=("$!")
+    until_so json '.members[0].command == "Web \\ Content"'
+    until_so eval '"$WEIR" top -1 -i 0.05 c | grep -q "^c .* Web.x20.x5c.x20Content "'
 }
 
 @test "rates and totals are those of the traffic" {
@@ -382,6 +396,16 @@ END
     kill -TERM "$top"
     until_so test -s status
     [ "$(cat status)" = 'status 143' ]
+    until_so shows_no 'MEMBER'
+    rm status
+    end_screen
+    # By SIGQUIT, too, the terminal is as it was.
+    # shellcheck disable=SC2016 # for the shell inside
+    screen 80 24 bash -c 'ulimit -c 0; exec "$0" top -i 0.1' "$WEIR"
+    until_so shows 'stopped'
+    terminal send-keys 'C-\'
+    until_so test -s status
+    [ "$(cat status)" = 'status 131' ]
     until_so shows_no 'MEMBER'
     rm status
     end_screen

@@ -68,6 +68,31 @@ lines() {
     done
 }
 
+@test "the time to wait for another one begins when there is something to write" {
+    local holder result status=0
+    head -c 8M /dev/zero >bytes
+    "$WEIR" set value/one <bytes
+    # One that is stopped while it writes.
+    while :; do
+        "$WEIR" set value/one <bytes 3>&- &
+        holder=$!
+        read -rt "0.00$((RANDOM % 9))" <> <(:) || true
+        kill -STOP "$holder"
+        "$WEIR" set -q --wait 0 value/one x 2>/dev/null || break
+        kill -CONT "$holder"
+        wait "$holder"
+    done
+    { read -rt 1.2 <> <(:) || printf late; : >given; } | "$WEIR" set --wait 1 value/one 3>&- &
+    result=$!
+    until [ -e given ]; do read -rt 0.01 <> <(:) || true; done
+    read -rt 0.2 <> <(:) || true
+    kill -CONT "$holder"
+    wait "$result" || status=$?
+    wait "$holder"
+    [ "$status" -eq 0 ]
+    [ "$("$WEIR" get value/one)" = late ]
+}
+
 @test "a value that is '-' is stored, with a remark" {
     run --separate-stderr "$WEIR" set value/one - <<<input
     [ "$status" -eq 0 ]
@@ -144,7 +169,10 @@ lines() {
     "$WEIR" set --max 10 value/one 0123456789
     refused 1 "takes 10 bytes at most, not 11" "$WEIR" set value/one 01234567890
     [ "$("$WEIR" get value/one)" = 0123456789 ]
-    refused 1 "value_bytes_max" "$WEIR" set --max 100T value/two x
+    refused 1 "--max is [0-9]*: 1 to" "$WEIR" set --max 100T value/two x
+    refused 2 "room for a byte" "$WEIR" set --max 0 value/two x
+    mkfifo never
+    refused 2 '[.][.]' timeout 20 "$WEIR" set ../two <>never # before the value is read
     "$WEIR" create value/two --size 5000
     refused 1 "value/two" "$WEIR" get value/two
     refused 1 "'value/one' is a latest value, not a channel" "$WEIR" sub value/one

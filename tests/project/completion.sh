@@ -16,6 +16,7 @@ expect() { # offered words that must be there, words typed so far...
     shift
     COMP_WORDS=("$@")
     COMP_CWORD=$(($# - 1))
+    COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
     _weir
     for word in $wanted; do
         if ! printf '%s\n' "${COMPREPLY[@]}" | grep -qxF -e "$word"; then
@@ -49,6 +50,32 @@ done
 for command in get set watch; do
     offers_only "completion/one" weir "$command" completion/
 done
+# Bash cuts the words of its line at a colon.
+ipcmk -M 100 >/dev/null || exit 1
+object=$("$WEIR" list --segments --raw --noheadings --output=OBJECT | grep -m1 :)
+by=${object%:*} rest=${object#*:}
+COMP_WORDS=(weir info "$by" : "${rest:0:1}") COMP_CWORD=4 COMP_LINE="weir info $by:${rest:0:1}"
+COMP_POINT=${#COMP_LINE}
+_weir
+[ "${COMPREPLY[*]}" = "$rest" ] || {
+    echo "FAILED: '$COMP_LINE' is completed with ${COMPREPLY[*]}, expected $rest"
+    failed=1
+}
+"$WEIR" rm -q "$object"
+# What somebody else called his object is not expanded by the shell, nor offered to it.
+folder=$(mktemp -d)
+cd "$folder" || exit 1
+# shellcheck disable=SC2016 # it is not to be expanded
+bad='/dev/shm/$(touch${IFS}expanded)'
+: >"$bad"
+offers_only "completion/one completion/two" weir info completion/
+# shellcheck disable=SC2016 # likewise
+offers_only "" weir info 'posix:/$'
+[ ! -e expanded ] || {
+    echo "FAILED: a command in an object's name was run"
+    failed=1
+}
+cd / && rm -r -- "$bad" "$folder"
 "$WEIR" rm -q completion/two
 expect "--wait= --wait-for=" weir pub --wa
 "$WEIR" rm -q completion/one

@@ -92,8 +92,11 @@ static void print(const struct table *table)
         fold(finding, indent + 1, width);
         free(finding);
         /* Not folded: a command is there to be copied. */
-        if (values[DOCTOR_CURE].known)
-            printf("%*s-> %s\n", (int)indent + 1, "", values[DOCTOR_CURE].text);
+        char *cure =
+            values[DOCTOR_CURE].known ? text_escape(values[DOCTOR_CURE].text, false) : NULL;
+        if (cure)
+            printf("%*s-> %s\n", (int)indent + 1, "", cure);
+        free(cure);
     }
 }
 
@@ -128,9 +131,8 @@ static int run(int argc, char **argv)
     else
         print(&doctor.table);
     table_free(&doctor.table);
-    if (status == STATUS_OK && doctor.worst == DOCTOR_PROBLEM)
-        status = STATUS_FAILURE;
-    return command_finish(status);
+    status = command_finish(status);
+    return status == STATUS_OK && doctor.worst == DOCTOR_PROBLEM ? STATUS_FAILURE : status;
 }
 
 const struct command command_doctor = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* weir info - all about one object. */
+#include <errno.h>
 #include <getopt.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -77,8 +78,10 @@ static void find_parts(struct table *parts, const struct weir_object *object)
 {
     if (object->type == WEIR_OBJECT_SEMSET) {
         table_init(parts, semaphore_columns, semaphore_column_count);
-        if (!semaphores_find(parts, object))
+        if (!semaphores_find(parts, object) && errno == EACCES)
             command_note("the mode of the set forbids you to look at its semaphores");
+        else if (parts->row_count < object->count)
+            command_note("the semaphores of the set cannot be looked at: %s", strerror(errno));
         return;
     }
     table_init(parts, maps_columns, maps_column_count);

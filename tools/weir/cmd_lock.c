@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* weir lock - a command under a named mutex. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stddef.h>
@@ -96,9 +97,10 @@ static void restore(const bool *is_ignored)
         signal(taken_over[i], is_ignored[i] ? SIG_IGN : SIG_DFL);
 }
 
-static void run_command(char **argv, pid_t parent, const bool *is_ignored)
+/* In the child. Into told goes a byte, should COMMAND not begin. */
+static void run_command(char **argv, pid_t parent, const bool *is_ignored, int told)
 {
-    /* In the child. Whoever kills us without a word must not leave it running unlocked. */
+    /* Whoever kills us without a word must not leave it running unlocked. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(STATUS_FAILURE);
@@ -106,6 +108,8 @@ static void run_command(char **argv, pid_t parent, const bool *is_ignored)
     execvp(argv[0], argv);
     int status = errno == ENOENT ? STATUS_NO_COMMAND : STATUS_CANNOT_RUN;
     command_fail("cannot run '%s': %s", argv[0], strerror(errno));
+    while (write(told, "", 1) < 0 && errno == EINTR) {
+    }
     _exit(status);
 }
 
@@ -116,14 +120,19 @@ static bool is_request(int number)
            number == SIGPIPE;
 }
 
-static int wait_for(pid_t child, bool *was_killed)
+/* How COMMAND ended, if it has begun. */
+struct run {
+    bool has_begun, was_killed;
+};
+
+static int wait_for(pid_t child, struct run *run)
 {
     int status;
     while (waitpid(child, &status, 0) < 0) {
         if (errno != EINTR)
             return command_fail("cannot wait for the command: %s", strerror(errno));
     }
-    *was_killed = WIFSIGNALED(status) && !is_request(WTERMSIG(status));
+    run->was_killed = WIFSIGNALED(status) && !is_request(WTERMSIG(status));
     return WIFSIGNALED(status) ? STATUS_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -145,9 +154,22 @@ static void pass_on(int number)
         sigaction(number, &passing, NULL);
 }
 
-static int run_locked(char **argv, bool *was_killed)
+static bool is_told(int fd)
+{
+    char byte;
+    ssize_t got;
+    while ((got = read(fd, &byte, 1)) < 0 && errno == EINTR) {
+    }
+    close(fd);
+    return got == 1;
+}
+
+static int run_locked(char **argv, struct run *run)
 {
     bool is_ignored[TAKEN_OVER];
+    int told[2];
+    if (pipe2(told, O_CLOEXEC) != 0)
+        return command_fail("cannot start the command: %s", strerror(errno));
     sigset_t passed, before;
     find_ignored(is_ignored);
     sigemptyset(&passed);
@@ -161,16 +183,21 @@ static int run_locked(char **argv, bool *was_killed)
     signal(SIGCHLD, SIG_DFL); /* ignored, it would take COMMAND's status away */
     fflush(NULL);
     pid_t parent = getpid(), child = fork();
+    int error = errno;
     if (child == 0) {
         sigprocmask(SIG_SETMASK, &before, NULL);
-        run_command(argv, parent, is_ignored);
+        run_command(argv, parent, is_ignored, told[1]);
     }
+    close(told[1]);
     running = child;
     sigprocmask(SIG_SETMASK, &before, NULL);
-    if (child < 0)
-        return command_fail("cannot start the command: %s", strerror(errno));
-    int status = wait_for(child, was_killed);
+    if (child < 0) {
+        close(told[0]);
+        return command_fail("cannot start the command: %s", strerror(error));
+    }
+    int status = wait_for(child, run);
     running = 0;
+    run->has_begun = !is_told(told[0]);
     return status;
 }
 
@@ -187,16 +214,18 @@ static int lock_and_run(struct weir_mutex *mutex, const char *name, const struct
     if (result == WEIR_OWNER_DIED) {
         command_note("'%s': its former holder died: what it was at may be half done", name);
         setenv("WEIR_OWNER_DIED", "1", 1);
-        weir_mutex_consistent(mutex);
     } else {
         unsetenv("WEIR_OWNER_DIED");
     }
-    bool was_killed = false;
-    int status = run_locked(argv, &was_killed);
-    /* Who was killed cannot say how far it came. So we leave with the mutex, as if we were: the next one
-     * learns it. */
-    if (!was_killed)
-        weir_mutex_unlock(mutex);
+    struct run run = { false, false };
+    int status = run_locked(argv, &run);
+    /* Who was killed cannot say how far it came, and who has not begun has repaired nothing. So we leave
+     * with the mutex, as if we were killed: the next one learns it. */
+    if (run.was_killed || (result == WEIR_OWNER_DIED && !run.has_begun))
+        return status;
+    if (result == WEIR_OWNER_DIED)
+        weir_mutex_consistent(mutex);
+    weir_mutex_unlock(mutex);
     return status;
 }
 
@@ -256,19 +285,22 @@ static int run(int argc, char **argv)
         COMMAND_LONG_OPTIONS,
     };
     struct request request = { .deadline_ns = WEIR_NEVER, .conflict_status = STATUS_FAILURE };
-    bool good = true;
+    bool good = true, is_for_command = false;
     int option, status;
     /* "+": what stands behind NAME is COMMAND's. */
     while (good && (option = getopt_long(argc, argv, "+E:hm:nqw:", long_options, NULL)) != -1) {
         switch (option) {
         case 'E':
             good = status_option(optarg, &request.conflict_status);
+            is_for_command = true;
             break;
         case 'n':
             request.deadline_ns = 0;
+            is_for_command = true;
             break;
         case 'w':
             good = deadline_option("--wait", optarg, &request.deadline_ns);
+            is_for_command = true;
             break;
         default:
             if (!named_option(&request.access, option, optarg, &status))
@@ -280,6 +312,10 @@ static int run(int argc, char **argv)
     if (optind == argc)
         return command_usage("which mutex? NAME, and the command to run under it");
     char **rest = argv + optind;
+    if (!rest[1] && is_for_command)
+        return command_usage("which command is to run under '%s'? --try, --wait and "
+                             "--conflict-exit-code are for one",
+                             rest[0]);
     if (rest[1] && strcmp(rest[1], "--") == 0) {
         rest[1] = rest[0];
         rest++;

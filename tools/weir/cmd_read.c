@@ -41,7 +41,8 @@ static const char help[] =
     "  weir read id:42 > segment.bin\n"
     "\n"
     "Exit status:\n"
-    "  0 done, 1 failed (also when the reader of a pipe went away), 2 called wrongly.\n";
+    "  0 done, 1 failed, 2 called wrongly; by SIGPIPE when the reader of a pipe went\n"
+    "  away.\n";
 
 /* One line of the dump. offset: of its first byte in the object. */
 static void dump_line(uint64_t offset, const unsigned char *bytes, size_t count)

@@ -117,6 +117,15 @@ static int remove_one(const struct object *object, const struct request *request
     return remove_key(object, request);
 }
 
+/* Under a key there may be one of each. */
+static int check_has_key(const struct object *object)
+{
+    if (object->ref.by == WEIR_BY_KEY || object->ref.by == WEIR_BY_FTOK)
+        return STATUS_OK;
+    return command_usage("--segments and --semsets are for key: and ftok:, and '%s' is neither",
+                         object->argument);
+}
+
 static int run(int argc, char **argv)
 {
     static const struct option long_options[] = {
@@ -144,6 +153,8 @@ static int run(int argc, char **argv)
     while (parsed < count && object_parse(&objects[parsed], argv[optind + (int)parsed]))
         parsed++;
     status = parsed == count ? STATUS_OK : STATUS_USAGE;
+    for (size_t i = 0; i < parsed && status == STATUS_OK && request.types != 0; i++)
+        status = check_has_key(&objects[i]);
     if (status == STATUS_OK) {
         object_collect_leftovers();
         for (size_t i = 0; i < count; i++)

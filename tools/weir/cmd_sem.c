@@ -123,14 +123,14 @@ static int take(struct weir_semaphore *semaphore, const struct request *request)
 {
     uint64_t taken = 0;
     int result = 0;
-    while (result == 0 && taken < request->count) {
+    while (result == 0 && taken < request->count && !stop_signal()) {
         result = weir_semaphore_wait_until(semaphore, request->deadline_ns);
         if (result == 0)
             taken++;
         else if (result == -EINTR && !stop_signal())
             result = 0;
     }
-    if (result == 0)
+    if (taken == request->count)
         return STATUS_OK;
     char *why = text_format("%s", weir_last_error());
     post(semaphore, taken);
@@ -142,8 +142,6 @@ static int take(struct weir_semaphore *semaphore, const struct request *request)
 
 static int gather(struct shared *shared, const struct request *request)
 {
-    if (stop_catch() != STATUS_OK)
-        return STATUS_FAILURE;
     int result = begin_gathering(&shared->gathering, request->deadline_ns);
     if (result == -ETIMEDOUT && !stop_signal())
         command_note("'%s': another one was gathering until the deadline", request->name);
@@ -163,13 +161,11 @@ static int perform(struct shared *shared, const struct request *request)
         return command_fail_weir();
     if (strcmp(request->act, "post") == 0)
         return post(&shared->semaphore, request->count);
-    bool is_wait = strcmp(request->act, "wait") == 0;
-    if (is_wait && request->count > 1 && request->deadline_ns != 0)
-        return gather(shared, request);
-    if (is_wait)
+    if (request->count == 1)
         return take(&shared->semaphore, request);
-    printf("%d\n", weir_semaphore_value(&shared->semaphore));
-    return STATUS_OK;
+    if (stop_catch() != STATUS_OK) /* what was taken goes back first */
+        return STATUS_FAILURE;
+    return request->deadline_ns != 0 ? gather(shared, request) : take(&shared->semaphore, request);
 }
 
 static bool is_zero(const volatile void *memory, size_t bytes)
@@ -210,10 +206,12 @@ static int sem(const struct request *request)
 {
     static const struct named_kind kind = { "semaphore", sizeof(struct shared), contradiction };
     struct named named;
-    bool is_made = strcmp(request->act, "value") != 0;
+    bool is_look = strcmp(request->act, "value") == 0;
     int status = named_open(&named, request->name, &kind, &request->access,
-                            is_made ? NAMED_MAKE : NAMED_USE);
-    if (status == STATUS_OK)
+                            is_look ? NAMED_LOOK : NAMED_MAKE);
+    if (status == STATUS_OK && is_look)
+        printf("%d\n", weir_semaphore_value(&((const struct shared *)named.data)->semaphore));
+    else if (status == STATUS_OK)
         status = perform(named.data, request);
     named_close(&named);
     return status;

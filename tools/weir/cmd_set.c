@@ -51,7 +51,7 @@ enum { READ_AT_ONCE = 65536 };
 
 #define KIND "latest" /* as 'weir list' shows it */
 
-#define WAIT_NS (5 * WEIR_SECOND_NS)
+enum { WAIT_SECONDS = 5 };
 #define NAP_NS WEIR_MILLISECOND_NS
 
 struct request {
@@ -59,7 +59,8 @@ struct request {
     uint64_t size_bytes;
     uint64_t max_bytes; /* 0: as the value asks */
     struct named_access access;
-    int64_t deadline_ns;
+    double wait_seconds;
+    int64_t deadline_ns; /* so many from when the value is there */
 };
 
 /* Standard input to its end. */
@@ -142,30 +143,50 @@ static int open_writer(struct weir_latest_writer **writer, const struct object *
     }
 }
 
-static int set(const char *text, const struct request *request)
+static int set(const struct object *object, const struct request *request)
 {
-    struct object object;
     struct weir_latest_writer *writer;
-    if (!value_object(&object, text)) {
-        object_free(&object);
-        return STATUS_USAGE;
-    }
     object_collect_leftovers();
     int status = STATUS_OK;
-    if (open_writer(&writer, &object, request) < 0) {
-        object_free(&object);
+    if (open_writer(&writer, object, request) < 0)
         return command_fail_weir();
-    }
     int result = weir_latest_write(writer, request->bytes, request->size_bytes);
     if (result == -EMSGSIZE)
         status =
             command_fail("'%s' takes %llu bytes at most, not %llu: 'weir rm' it, and say --max",
-                         object.argument, (unsigned long long)weir_latest_writer_max_bytes(writer),
+                         object->argument, (unsigned long long)weir_latest_writer_max_bytes(writer),
                          (unsigned long long)request->size_bytes);
     else if (result != 0)
         status = command_fail_weir();
     weir_latest_writer_close(writer);
+    return status;
+}
+
+/* VALUE, or standard input; the time to wait for others begins when it is there. */
+static int take_value(struct request *request, const char *value)
+{
+    int status = STATUS_OK;
+    if (value) {
+        request->size_bytes = strlen(value);
+        request->bytes = text_memory(malloc(request->size_bytes + 1));
+        memcpy(request->bytes, value, request->size_bytes);
+    } else {
+        status = read_value(request);
+    }
+    request->deadline_ns = seconds_deadline(request->wait_seconds);
+    return status;
+}
+
+static int run_on(const char *name, const char *value, struct request *request)
+{
+    struct object object;
+    int status = value_object(&object, name) ? take_value(request, value) : STATUS_USAGE;
+    if (status == STATUS_OK)
+        status = set(&object, request);
+    if (status == STATUS_OK && value && strcmp(value, "-") == 0)
+        command_note("the value is '-': standard input is read where there is no VALUE");
     object_free(&object);
+    free(request->bytes);
     return status;
 }
 
@@ -177,16 +198,18 @@ static int run(int argc, char **argv)
         NAMED_LONG_OPTIONS,
         COMMAND_LONG_OPTIONS,
     };
-    struct request request = { .deadline_ns = weir_deadline_ns(WAIT_NS) };
+    struct request request = { .wait_seconds = WAIT_SECONDS };
     bool good = true;
     int option, status = STATUS_OK;
     while (good && (option = getopt_long(argc, argv, "hm:qs:w:", long_options, NULL)) != -1) {
         switch (option) {
         case 's':
             good = size_option("--max", optarg, &request.max_bytes);
+            if (good && request.max_bytes == 0)
+                return command_usage("--max '%s': a value has room for a byte at least", optarg);
             break;
         case 'w':
-            good = deadline_option("--wait", optarg, &request.deadline_ns);
+            good = seconds_option("--wait", optarg, &request.wait_seconds);
             break;
         default:
             if (!named_option(&request.access, option, optarg, &status))
@@ -199,19 +222,8 @@ static int run(int argc, char **argv)
         return command_usage("which value? NAME, and what it is to be");
     if (optind + 2 < argc)
         return command_usage("'%s' is too much: put VALUE into quotes", argv[optind + 2]);
-    if (optind + 1 < argc) {
-        request.size_bytes = strlen(argv[optind + 1]);
-        request.bytes = text_memory(malloc(request.size_bytes + 1));
-        memcpy(request.bytes, argv[optind + 1], request.size_bytes);
-    } else {
-        status = read_value(&request);
-    }
-    if (status == STATUS_OK)
-        status = set(argv[optind], &request);
-    if (status == STATUS_OK && optind + 1 < argc && strcmp(argv[optind + 1], "-") == 0)
-        command_note("the value is '-': standard input is read where there is no VALUE");
-    free(request.bytes);
-    return command_finish(status);
+    return command_finish(
+        run_on(argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, &request));
 }
 
 const struct command command_set = {

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <locale.h>
 #include <math.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,12 +86,15 @@ static const char help[] =
 
 enum form { FORM_SCREEN, FORM_ONCE, FORM_JSON, FORM_JSON_ONCE };
 
-/* Until then, or a signal. False: a signal is to end us. */
+/* Until then, or a signal, or nobody reads our output any more. False: a signal is to end us. */
 static bool sleep_until(int64_t until_ns)
 {
-    const struct timespec until = { until_ns / WEIR_SECOND_NS, until_ns % WEIR_SECOND_NS };
-    while (stop_signal() == 0 &&
-           clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
+    struct pollfd out = { .fd = STDOUT_FILENO, .events = 0 }; /* its end is told unasked */
+    int64_t left_ns;
+    while (stop_signal() == 0 && (left_ns = until_ns - weir_now_ns()) > 0) {
+        const struct timespec left = { left_ns / WEIR_SECOND_NS, left_ns % WEIR_SECOND_NS };
+        if (ppoll(&out, 1, &left, NULL) > 0)
+            break;
     }
     return stop_signal() == 0;
 }
@@ -140,6 +144,10 @@ static int run_lines(const struct top_request *request, enum form form)
     else if (before.trouble)
         command_note("%s", before.trouble);
     while (status == STATUS_OK && sleep_until(before.at_ns + interval_ns)) {
+        if (!command_output_is_read()) {
+            status = command_fail_output(EPIPE);
+            break;
+        }
         sample_take(&sample, request->channels, request->channel_count, &before);
         tell_trouble(&sample, &before);
         int error = print(&sample, form, &request->view);

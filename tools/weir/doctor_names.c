@@ -188,10 +188,12 @@ void doctor_check_names(struct doctor *doctor)
     char *inside = text_format("%s", path);
     /* Its last component is the one of this IPC namespace and boot. */
     *strrchr(path, '/') = '\0';
-    char *remove = text_format("sudo rm -r '%s'", path);
-    if (lstat(path, &entry) != 0 && errno == ENOENT) {
+    /* What somebody has chosen may be a file of his. */
+    char *remove = chosen ? text_format("unset WEIR_DIR") : text_format("sudo rm -r '%s'", path);
+    int found = lstat(path, &entry) == 0 ? 0 : errno;
+    if (found == ENOENT) {
         check_absent(doctor, path, !chosen);
-    } else if (!chosen && S_ISLNK(entry.st_mode)) {
+    } else if (!chosen && found == 0 && S_ISLNK(entry.st_mode)) {
         doctor_tell(doctor, DOCTOR_PROBLEM, NAME, remove,
                     "%s is a symbolic link: somebody else "
                     "could choose where your names are",

@@ -172,12 +172,16 @@ void object_row(struct table *table, const struct weir_object *object)
 /* The letter behind the name, which may have parentheses of its own. */
 bool process_is_stopped(int pid)
 {
-    char line[512], *path = text_format("/proc/%d/stat", pid);
+    char text[512] = "", *path;
+    if (!proc_is_ours())
+        return false;
+    path = text_format("/proc/%d/stat", pid);
     FILE *file = fopen(path, "re");
-    const char *name_end = file && fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
-    bool is_so = name_end && (strncmp(name_end, ") T", 3) == 0 || strncmp(name_end, ") t", 3) == 0);
-    if (file)
-        fclose(file);
     free(path);
-    return is_so;
+    if (!file)
+        return false;
+    text[fread(text, 1, sizeof text - 1, file)] = '\0'; /* the name may have lines, too */
+    fclose(file);
+    const char *name_end = strrchr(text, ')');
+    return name_end && (strncmp(name_end, ") T", 3) == 0 || strncmp(name_end, ") t", 3) == 0);
 }

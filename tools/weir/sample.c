@@ -153,9 +153,7 @@ static int visit(const struct weir_channel_member *member, void *argument)
     row->pid = member->pid;
     row->slowest = WEIR_SLOT_NONE;
     if (member->pid > 0) {
-        char *command = process_command(member->pid);
-        row->command = command ? text_escape(command, true) : NULL;
-        free(command);
+        row->command = process_command(member->pid);
         row->is_stopped = process_is_stopped(member->pid);
     }
     if (member->state != WEIR_MEMBER_SHOWN)

@@ -9,8 +9,9 @@
 #include <stdint.h>
 
 struct sample_row {
-    char *channel, *command; /* as they may be shown; command may be NULL */
-    int64_t at_ns;           /* of the look at this channel */
+    char *channel; /* as it may be shown */
+    char *command; /* as the process has it; may be NULL */
+    int64_t at_ns; /* of the look at this channel */
     uint64_t identity;
     uint32_t role, slot, life, state, activity, need, slowest; /* as in weir_channel_member */
     int32_t pid;

@@ -31,6 +31,7 @@ static const struct phrase phrases[] = {
     { " (options.delivery 0)", "", "", NULL, false },
     { " (options.lag_max_bytes)", "", "", NULL, false },
     { " (options.ring_bytes)", "--ring", " (--ring)", "", false },
+    { "value_bytes_max is", "--max", "--max is", "value_bytes_max is", false },
 };
 
 /* By its help, which names them all. */

@@ -30,10 +30,18 @@ static void stop(int signal_number)
     errno = saved_errno;
 }
 
+void stop_catch_too(int signal_number)
+{
+    const struct sigaction action = { .sa_handler = stop };
+    struct sigaction before;
+    if (sigaction(signal_number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(signal_number, &action, NULL);
+}
+
 int stop_catch(void)
 {
     static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-    struct sigaction action = { .sa_handler = interrupt }, before; /* no SA_RESTART */
+    const struct sigaction action = { .sa_handler = interrupt }; /* no SA_RESTART */
     struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
     sigset_t own;
     sigaction(SIGALRM, &action, NULL);
@@ -42,10 +50,8 @@ int stop_catch(void)
     sigprocmask(SIG_UNBLOCK, &own, NULL);
     if (timer_create(CLOCK_MONOTONIC, &event, &nudges) != 0)
         return command_fail("cannot make a timer: %s", strerror(errno));
-    action.sa_handler = stop;
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-            sigaction(signals[i], &action, NULL);
+        stop_catch_too(signals[i]);
     return STATUS_OK;
 }
 

@@ -11,6 +11,9 @@
 /* From now on, those that the user does not have ignored. STATUS_OK, or the failure is told. */
 int stop_catch(void);
 
+/* Behind it, for who has more to put in order than others: this one as well. */
+void stop_catch_too(int signal_number);
+
 /* The signal that is to end us; 0: none. */
 int stop_signal(void);
 

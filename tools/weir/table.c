@@ -160,8 +160,9 @@ static char *show(const struct table_value *value, enum table_type type,
     if (!value->known)
         return text_format("-");
     switch (type) {
-    case TABLE_TEXT:
-        return text_escape(value->text, options->raw);
+    case TABLE_TEXT: /* raw, nothing at all would make a column of none */
+        return options->raw && !*value->text ? text_format("-")
+                                             : text_escape(value->text, options->raw);
     case TABLE_SIZE:
         if (!options->bytes)
             return size_format((uint64_t)value->number);

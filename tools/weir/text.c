@@ -60,6 +60,21 @@ static bool is_control(const unsigned char *text)
     return text[0] < 0x20 || text[0] == 0x7f || (text[0] == 0xc2 && text[1] < 0xa0);
 }
 
+/*
+ * What makes a line read otherwise than it is written: marks, embeddings, overrides and isolates of direction
+ * (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069), and the ends of lines U+2028 and U+2029.
+ */
+static bool turns_a_line(const unsigned char *text)
+{
+    if (text[0] == 0xd8)
+        return text[1] == 0x9c;
+    if (text[0] != 0xe2)
+        return false;
+    return (text[1] == 0x80 &&
+            (text[2] == 0x8e || text[2] == 0x8f || (text[2] >= 0xa8 && text[2] <= 0xae))) ||
+           (text[1] == 0x81 && text[2] >= 0xa6 && text[2] <= 0xa9);
+}
+
 static char *copy(const char *source, bool controls, bool blanks)
 {
     const unsigned char *from = (const unsigned char *)source;
@@ -68,7 +83,7 @@ static char *copy(const char *source, bool controls, bool blanks)
     while (*from) {
         size_t length = character_length(from);
         bool plain = length > 0;
-        if (controls && plain && (is_control(from) || *from == '\\'))
+        if (controls && plain && (is_control(from) || turns_a_line(from) || *from == '\\'))
             plain = false;
         if (blanks && *from == ' ')
             plain = false;

@@ -42,6 +42,15 @@ static json_t *text_or_null(const char *text)
     return text ? json_string(text) : json_null();
 }
 
+/* Whatever another process calls itself. */
+static json_t *foreign_text(const char *text)
+{
+    char *utf8 = text ? text_utf8(text) : NULL;
+    json_t *json = text_or_null(utf8);
+    free(utf8);
+    return json;
+}
+
 static json_t *row_json(const struct sample_row *row)
 {
     json_t *object = text_memory(json_object());
@@ -54,7 +63,7 @@ static json_t *row_json(const struct sample_row *row)
         { "role", json_string(is_publisher ? "publisher" : "subscriber") },
         { "slot", json_integer(row->slot) },
         { "pid", count_if(row->pid > 0, (uint64_t)row->pid) },
-        { "command", text_or_null(row->command) },
+        { "command", foreign_text(row->command) },
         { "life", json_string(weir_life_name((int)row->life)) },
         { "state", json_string(weir_member_state_name(row->state)) },
         { "activity", text_or_null(row->activity ? weir_activity_name(row->activity) : NULL) },

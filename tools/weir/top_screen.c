@@ -9,6 +9,7 @@
 #include <curses.h>
 #include <langinfo.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <term.h>
@@ -117,7 +118,7 @@ static bool is_alone(const struct sample *sample)
 static void draw_title(const struct screen *screen)
 {
     char *text =
-        text_format("weir top  every %.2g s  by %s%s%s", (double)screen->interval_ns / 1e9,
+        text_format("weir top  every %g s  by %s%s%s", (double)screen->interval_ns / 1e9,
                     top_sort_name(screen->view.sort), screen->view.is_reverse ? ", reversed" : "",
                     screen->is_stopped ? "  STOPPED: Space goes on" : "");
     char *summary = is_alone(&screen->sample) ? text_format("%s", "")
@@ -293,6 +294,7 @@ int top_screen(const struct top_request *request)
     int status = stop_catch();
     if (status != STATUS_OK)
         return status;
+    stop_catch_too(SIGQUIT); /* the terminal is not left as it is */
     SCREEN *terminal = newterm(NULL, stdout, stdin);
     if (!terminal)
         return command_fail("this terminal is not known (TERM): --once prints one look");

@@ -125,7 +125,7 @@ static char *cell(const struct sample_row *row, enum top_column column)
     case TOP_PID:
         return unless(row->pid > 0, text_format("%d", row->pid));
     case TOP_COMMAND:
-        return text_format("%s", row->command ? row->command : "-");
+        return row->command && *row->command ? text_escape(row->command, true) : text_format("-");
     case TOP_RATE:
         return unless(row->has_rates, rate_format(row->message_rate));
     case TOP_BANDWIDTH:

@@ -5,10 +5,21 @@
 
 _weir() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} weir=${COMP_WORDS[0]} words=''
+    local before='' candidate
     COMPREPLY=()
+    # To bash a colon ends a word (COMP_WORDBREAKS): what is typed of an object begins before it,
+    # and what is put there begins behind it.
+    if [[ $COMP_WORDBREAKS == *:* ]]; then
+        candidate=${COMP_LINE:0:COMP_POINT}
+        candidate=${candidate##*[[:space:]]}
+        if [[ $candidate == *:* ]]; then
+            word=$candidate
+            before=${candidate%"${candidate##*:}"}
+        fi
+    fi
     if [ "$COMP_CWORD" -eq 1 ]; then
         words=$("$weir" --help 2>/dev/null |
-            sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p')' --help --version'
+            sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p')$'\n--help\n--version'
     elif [[ $word == -* ]]; then
         words=$("$weir" "$command" --help 2>/dev/null |
             sed -n 's/^ *\(-., \)\{0,1\}\(--[a-z-]*=\{0,1\}\).*/\2/p')
@@ -35,7 +46,12 @@ _weir() {
             ;;
         esac
     fi
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+    # No 'compgen -W': it expands its words, and others choose what their objects are called. For the same
+    # reason none is offered that would not stand in the line as it is.
+    while IFS= read -r candidate; do
+        [[ $candidate == "$word"* && $candidate =~ ^[A-Za-z0-9_.,:/=%@+-]+$ ]] &&
+            COMPREPLY+=("${candidate#"$before"}")
+    done <<<"$words"
     # "=" ends an option that wants a value: nothing is put behind it.
     [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
     return 0

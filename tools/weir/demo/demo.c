@@ -2,6 +2,7 @@
 /* weir demo - shared memory at work: two lines, or a scene. */
 #include <errno.h>
 #include <getopt.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,7 @@ static bool parse_seed(const char *text, uint64_t *seed)
     char *end;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 0);
-    if (errno != 0 || end == text || *end != '\0' || strchr(text, '-'))
+    if (errno != 0 || end == text || *end != '\0' || strchr(text, '-') || value > INT64_MAX)
         return false;
     *seed = value;
     return true;

@@ -54,10 +54,11 @@ uint32_t scene_random(uint32_t bound)
 static void handle_signals(void (*handler)(int))
 {
     static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-    struct sigaction action = { .sa_handler = handler };
+    struct sigaction action = { .sa_handler = handler }, before; /* nohup, a script's & */
     sigfillset(&action.sa_mask); /* a terminal's signal and the command's come together */
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        sigaction(signals[i], &action, NULL);
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(signals[i], &action, NULL);
 }
 
 /* Until what was killed is gone, so that no memory is attached any more; two seconds at most. */
@@ -157,11 +158,8 @@ static int finish(int wait_status)
     if (WIFSIGNALED(wait_status))
         return command_fail("the scene was killed by signal %d (%s)", WTERMSIG(wait_status),
                             strsignal(WTERMSIG(wait_status)));
-    /* A reader who has seen enough (weir demo NAME --explain | head) is no news, as for 'weir explain'. */
-    if (stage->write_failure == EPIPE)
-        return STATUS_FAILURE;
     if (stage->write_failure)
-        return command_fail("cannot write the output: %s", strerror(stage->write_failure));
+        return command_fail_output(stage->write_failure);
     return WEXITSTATUS(wait_status);
 }
 
