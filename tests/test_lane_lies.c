@@ -81,9 +81,9 @@ static bool lie_attached(unsigned which, unsigned index, bool is_at_end)
     bool is_more = lie(&word, &truth, which, index, is_at_end ? "at the end" : "in use");
     assert_true(liar_lane && liar_page);
     if (is_more) {
-        victim_use_subscriber(MS_NS / 10);
-        victim_use_publisher(MS_NS / 10);
-        victim_use_subscriber(MS_NS / 10);
+        victim_use_subscriber(MS_NS / 20);
+        victim_use_publisher(MS_NS / 20);
+        victim_use_subscriber(MS_NS / 20);
         liar_store(&word, truth);
     }
     recover();
@@ -103,9 +103,9 @@ static bool lie_to_joiner(unsigned which, unsigned index, bool is_publisher)
         victim_open(!is_publisher);
         for (int i = 0; i < 2; i++) {
             if (victim_publisher)
-                victim_use_publisher(MS_NS / 10);
+                victim_use_publisher(MS_NS / 20);
             if (victim_subscriber)
-                victim_use_subscriber(MS_NS / 10);
+                victim_use_subscriber(MS_NS / 20);
         }
         liar_store(&word, truth);
     }

@@ -14,8 +14,8 @@ void *text_memory(void *memory);
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * A copy in which control characters, backslashes and bytes that are no UTF-8
- * stand as \xHH; with blanks true, blanks too.
+ * A copy in which control characters, marks that turn a line's direction, backslashes and bytes
+ * that are no UTF-8 stand as \xHH; with blanks true, blanks too.
  */
 char *text_escape(const char *text, bool blanks);
 
