@@ -224,6 +224,10 @@ untouched() {
     [ "$status" -eq 137 ]
     run -127 "$WEIR" lock -q lock/one -- "$BATS_TEST_TMPDIR/none"
     run -126 "$WEIR" lock -q lock/one -- "$BATS_TEST_TMPDIR"
+    # Nor who cannot say so, or was ended before he was through.
+    run bash -c 'exec 2> >(:); wait $!; "$WEIR" lock -q lock/one -- ./none'
+    run "$WEIR" lock -q lock/one -- sh -c 'kill -TERM "$$"'
+    [ "$status" -eq 143 ]
     run --separate-stderr "$WEIR" lock lock/one -- sh -c 'echo "$WEIR_OWNER_DIED"; exit 127'
     [ "$status" -eq 127 ]
     [ "$output" = 1 ]

@@ -99,6 +99,7 @@ asleep() {
         gatherer=$!
         until [ "$("$WEIR" sem sem/one)" -eq 0 ]; do :; done
         refused 1 "another one was gathering" "$WEIR" sem --wait 0.05 sem/one wait 2
+        works timeout 20 "$WEIR" sem sem/one wait 0
         refused 1 "it is 0, and 2 are wanted" "$WEIR" sem --try sem/one wait 2 # does not gather
         status=0
         kill -s "$number" "$gatherer"
@@ -115,6 +116,7 @@ asleep() {
 @test "one that takes many and is interrupted gives them back, also if it does not wait" {
     local taker status=0
     "$WEIR" sem --initial 2000000000 sem/one post 1
+    works timeout 20 "$WEIR" sem sem/one wait 0
     "$WEIR" sem --try sem/one wait 2000000000 3>&- &
     taker=$!
     until [ "$("$WEIR" sem sem/one)" -lt 2000000000 ]; do :; done

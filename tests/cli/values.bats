@@ -69,27 +69,23 @@ lines() {
 }
 
 @test "the time to wait for another one begins when there is something to write" {
-    local holder result status=0
-    head -c 8M /dev/zero >bytes
-    "$WEIR" set value/one <bytes
-    # One that is stopped while it writes.
-    while :; do
-        "$WEIR" set value/one <bytes 3>&- &
-        holder=$!
-        read -rt "0.00$((RANDOM % 9))" <> <(:) || true
-        kill -STOP "$holder"
-        "$WEIR" set -q --wait 0 value/one x 2>/dev/null || break
-        kill -CONT "$holder"
-        wait "$holder"
-    done
-    { read -rt 1.2 <> <(:) || printf late; : >given; } | "$WEIR" set --wait 1 value/one 3>&- &
+    local result holder ended=0
+    "$WEIR" set value/one early
+    mkfifo hold
+    "$WEIR_BUILD/tests/write_on" value/one <hold >held 3>&- &
+    holder=$!
+    exec {fd}>hold
+    until [ -s held ]; do read -rt 0.01 <> <(:) || true; done
+    refused 1 "a writer already, which lives" "$WEIR" set --wait 0 value/one other
+    { read -rt 1.2 <> <(:) || printf late; : >given; } | "$WEIR" set --wait 1 value/one 2>said 3>&- {fd}>&- &
     result=$!
     until [ -e given ]; do read -rt 0.01 <> <(:) || true; done
     read -rt 0.2 <> <(:) || true
-    kill -CONT "$holder"
-    wait "$result" || status=$?
+    exec {fd}>&-
+    wait "$result" || ended=$?
     wait "$holder"
-    [ "$status" -eq 0 ]
+    echo "status $ended: $(cat said)"
+    [ "$ended" -eq 0 ]
     [ "$("$WEIR" get value/one)" = late ]
 }
 

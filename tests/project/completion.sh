@@ -61,6 +61,14 @@ _weir
     echo "FAILED: '$COMP_LINE' is completed with ${COMPREPLY[*]}, expected $rest"
     failed=1
 }
+# In quotes it does not.
+COMP_WORDS=(weir info "\"$by:${rest:0:1}") COMP_CWORD=2 COMP_LINE="weir info \"$by:${rest:0:1}"
+COMP_POINT=${#COMP_LINE}
+_weir
+[ "${COMPREPLY[*]}" = "$object" ] || {
+    echo "FAILED: '$COMP_LINE' is completed with ${COMPREPLY[*]}, expected $object"
+    failed=1
+}
 "$WEIR" rm -q "$object"
 # What somebody else called his object is not expanded by the shell, nor offered to it.
 folder=$(mktemp -d)

@@ -38,8 +38,9 @@ static const char help[] =
     "A holder that is killed does not keep it, be it 'weir lock' or its COMMAND, by\n"
     "SIGKILL or a crash. The next one is told so on standard error, and its COMMAND\n"
     "by WEIR_OWNER_DIED=1 in its environment: what the former one was at may be half\n"
-    "done. A COMMAND that was asked to end (SIGTERM, SIGINT, SIGHUP, SIGQUIT or\n"
-    "SIGPIPE) was not killed. Signals that are ignored (nohup) are so for COMMAND.\n"
+    "done. It stays so until a COMMAND that was told has ended by itself. A COMMAND\n"
+    "that was asked to end (SIGTERM, SIGINT, SIGHUP, SIGQUIT or SIGPIPE) was not\n"
+    "killed. Signals that are ignored (nohup) are so for COMMAND.\n"
     "\n"
     "While COMMAND runs, SIGTERM and SIGHUP are handed on to it; SIGINT and SIGQUIT\n"
     "are left to it, since a terminal sends them to both: with kill(1) send them to\n"
@@ -98,19 +99,18 @@ static void restore(const bool *is_ignored)
 }
 
 /* In the child. Into told goes a byte, should COMMAND not begin. */
-static void run_command(char **argv, pid_t parent, const bool *is_ignored, int told)
+static void run_command(char **argv, pid_t parent, int told)
 {
     /* Whoever kills us without a word must not leave it running unlocked. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(STATUS_FAILURE);
-    restore(is_ignored);
     execvp(argv[0], argv);
-    int status = errno == ENOENT ? STATUS_NO_COMMAND : STATUS_CANNOT_RUN;
-    command_fail("cannot run '%s': %s", argv[0], strerror(errno));
-    while (write(told, "", 1) < 0 && errno == EINTR) {
+    int error = errno;
+    while (write(told, "", 1) < 0 && errno == EINTR) { /* first: nobody may read what we say */
     }
-    _exit(status);
+    command_fail("cannot run '%s': %s", argv[0], strerror(error));
+    _exit(error == ENOENT ? STATUS_NO_COMMAND : STATUS_CANNOT_RUN);
 }
 
 /* To end; whoever does not catch it means to end just so. */
@@ -123,6 +123,7 @@ static bool is_request(int number)
 /* How COMMAND ended, if it has begun. */
 struct run {
     bool has_begun, was_killed;
+    bool has_ended; /* by itself */
 };
 
 static int wait_for(pid_t child, struct run *run)
@@ -132,6 +133,7 @@ static int wait_for(pid_t child, struct run *run)
         if (errno != EINTR)
             return command_fail("cannot wait for the command: %s", strerror(errno));
     }
+    run->has_ended = WIFEXITED(status);
     run->was_killed = WIFSIGNALED(status) && !is_request(WTERMSIG(status));
     return WIFSIGNALED(status) ? STATUS_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }
@@ -185,8 +187,9 @@ static int run_locked(char **argv, struct run *run)
     pid_t parent = getpid(), child = fork();
     int error = errno;
     if (child == 0) {
+        restore(is_ignored); /* first: a signal that waits is COMMAND's */
         sigprocmask(SIG_SETMASK, &before, NULL);
-        run_command(argv, parent, is_ignored, told[1]);
+        run_command(argv, parent, told[1]);
     }
     close(told[1]);
     running = child;
@@ -217,11 +220,11 @@ static int lock_and_run(struct weir_mutex *mutex, const char *name, const struct
     } else {
         unsetenv("WEIR_OWNER_DIED");
     }
-    struct run run = { false, false };
+    struct run run = { .has_begun = false };
     int status = run_locked(argv, &run);
-    /* Who was killed cannot say how far it came, and who has not begun has repaired nothing. So we leave
-     * with the mutex, as if we were killed: the next one learns it. */
-    if (run.was_killed || (result == WEIR_OWNER_DIED && !run.has_begun))
+    /* Who was killed cannot say how far it came; and who has not begun, or was ended, may not have repaired
+     * what the one before left. So we leave with the mutex, as if we were killed: the next one learns it. */
+    if (run.was_killed || (result == WEIR_OWNER_DIED && !(run.has_begun && run.has_ended)))
         return status;
     if (result == WEIR_OWNER_DIED)
         weir_mutex_consistent(mutex);

@@ -161,7 +161,7 @@ static int perform(struct shared *shared, const struct request *request)
         return command_fail_weir();
     if (strcmp(request->act, "post") == 0)
         return post(&shared->semaphore, request->count);
-    if (request->count == 1)
+    if (request->count <= 1)
         return take(&shared->semaphore, request);
     if (stop_catch() != STATUS_OK) /* what was taken goes back first */
         return STATUS_FAILURE;

@@ -60,7 +60,6 @@ struct named_kind {
 
 enum named_how {
     NAMED_LOOK, /* what exists, mapped for reading only */
-    NAMED_USE,  /* what exists */
     NAMED_MAKE, /* or a new one, all 0 */
 };
 

@@ -9,13 +9,14 @@ _weir() {
     COMPREPLY=()
     # To bash a colon ends a word (COMP_WORDBREAKS): what is typed of an object begins before it,
     # and what is put there begins behind it.
-    if [[ $COMP_WORDBREAKS == *:* ]]; then
-        candidate=${COMP_LINE:0:COMP_POINT}
-        candidate=${candidate##*[[:space:]]}
-        if [[ $candidate == *:* ]]; then
-            word=$candidate
-            before=${candidate%"${candidate##*:}"}
-        fi
+    candidate=${COMP_LINE:0:COMP_POINT}
+    candidate=${candidate##*[[:space:]]}
+    if [[ $candidate == [\"\']* ]]; then
+        word=${candidate:1} # in quotes nothing does
+    elif [[ $candidate == *:* && $COMP_WORDBREAKS == *:* ]]; then
+        word=$candidate
+        before=${candidate%"${candidate##*:}"}
+        [[ ${candidate##*:} != *[=@]* ]] || return 0 # they end words, too
     fi
     if [ "$COMP_CWORD" -eq 1 ]; then
         words=$("$weir" --help 2>/dev/null |

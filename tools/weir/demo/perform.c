@@ -51,14 +51,21 @@ uint32_t scene_random(uint32_t bound)
     return (uint32_t)(((z >> 32) * bound) >> 32);
 }
 
+static void handle(int signal_number, void (*handler)(int))
+{
+    struct sigaction action = { .sa_handler = handler };
+    sigfillset(&action.sa_mask); /* a terminal's signal and the command's come together */
+    sigaction(signal_number, &action, NULL);
+}
+
+/* But what is ignored stays so: nohup, a script's &. */
 static void handle_signals(void (*handler)(int))
 {
     static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-    struct sigaction action = { .sa_handler = handler }, before; /* nohup, a script's & */
-    sigfillset(&action.sa_mask); /* a terminal's signal and the command's come together */
+    struct sigaction now;
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-            sigaction(signals[i], &action, NULL);
+        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            handle(signals[i], handler);
 }
 
 /* Until what was killed is gone, so that no memory is attached any more; two seconds at most. */
@@ -225,6 +232,7 @@ int scene_perform(const struct scene *scene, const struct scene_settings *settin
     if (pid == 0) {
         scene_pid = 0;
         handle_signals(end_scene);
+        handle(SIGTERM, end_scene); /* by it the command ends the scene */
         sigprocmask(SIG_SETMASK, &before, NULL);
         be_scene(scene, command);
     }

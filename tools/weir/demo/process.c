@@ -22,12 +22,15 @@ void scene_name_process(const char *name)
     stage_unlock();
 }
 
-/* A signal stays in the default way in the scene's children, whatever its own process does. */
+/* A signal stays in the default way in the scene's children, whatever its own process does; but what is
+ * ignored (nohup, a script's &) is so by all. */
 static void reset_signals(void)
 {
     static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGSEGV, SIGBUS };
+    struct sigaction now;
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        signal(signals[i], SIG_DFL);
+        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            signal(signals[i], SIG_DFL);
 }
 
 static pid_t fork_named(const char *name, bool dies_with_parent)
