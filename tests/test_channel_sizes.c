@@ -198,6 +198,34 @@ static void test_untyped_in_a_typed_channel(void **state)
     weir_subscriber_close(subscriber);
 }
 
+/* Small ones have ways of their own, and no usual message is in these: they are refused all the same. */
+static void test_small_ones_beside_a_large_type(void **state)
+{
+    (void)state;
+    static const unsigned char bytes[200];
+    struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
+    struct weir_publisher *publisher;
+    struct weir_subscriber *subscriber;
+    unsigned char room[200];
+    void *place;
+    options.type_name = "large";
+    options.type_bytes = sizeof bytes;
+    assert_result(weir_publisher_open(&publisher, CHANNEL, &options), 0);
+    assert_result(weir_subscriber_open(&subscriber, CHANNEL, &options), 0);
+    for (size_t size = 0; size <= 64; size++) {
+        struct weir_message message;
+        assert_result(weir_publisher_send(publisher, bytes, sizeof bytes), 0);
+        assert_result(weir_publisher_send(publisher, bytes, size), -EMSGSIZE);
+        assert_result(weir_publisher_loan_until(publisher, size, &place, NOW), -EMSGSIZE);
+        assert_result(weir_subscriber_receive_until(subscriber, room, sizeof room, &message, NOW),
+                      0);
+        assert_int_equal(message.size_bytes, sizeof bytes);
+        expect_nothing(subscriber);
+    }
+    weir_publisher_close(publisher);
+    weir_subscriber_close(subscriber);
+}
+
 /* A name without a size: messages of any. */
 static void test_type_of_any_size(void **state)
 {
@@ -302,6 +330,7 @@ int main(void)
         CROWD_TEST(test_sizes_of_many),
         CROWD_TEST(test_points_go_round),
         CROWD_TEST(test_untyped_in_a_typed_channel),
+        CROWD_TEST(test_small_ones_beside_a_large_type),
         CROWD_TEST(test_type_of_any_size),
         CROWD_TEST(test_wrong_size_in_the_ring),
         CROWD_TEST(test_wrong_size_behind_a_right_one),
