@@ -2,6 +2,7 @@
 #include "guard.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -97,6 +98,35 @@ int __wrap_shmdt(const void *address)
         return munmap(guarded.reserved, guarded.reserved_bytes);
     }
     return __real_shmdt(address);
+}
+
+static bool is_mapped(const struct guarded *guarded)
+{
+    unsigned char resident;
+    return mincore(guarded->memory, 1, &resident) == 0;
+}
+
+/* In a child of fork: what the kernel has left out of it leaves a hole, and a sanitizer's notes for a child
+ * are its parent's. Whatever is mapped there next would lie between our pages, with an end that nobody may touch. */
+static void forget_unforked(void)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < segment_count; i++) {
+        struct guarded guarded = segments[i];
+        if (is_mapped(&guarded)) {
+            segments[kept++] = guarded;
+            continue;
+        }
+        ASAN_UNPOISON_MEMORY_REGION(guarded.memory, guarded.whole_bytes);
+        munmap(guarded.reserved, guarded.reserved_bytes);
+    }
+    segment_count = kept;
+}
+
+static __attribute__((constructor)) void forget_unforked_in_children(void)
+{
+    if (pthread_atfork(NULL, NULL, forget_unforked) != 0)
+        abort();
 }
 
 /* The segment that the address lies in, or ends; NULL: none. */

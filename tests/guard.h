@@ -9,7 +9,8 @@
  * SIGSEGV. Under the address sanitizer so is, as a report, the rest of the last page.
  *
  * One thread attaches and detaches at a time. A segment that is attached at a given address,
- * or of more than 4 GiB, has no guards.
+ * or of more than 4 GiB, has no guards. In a child of fork a segment that is left out of it
+ * (MADV_DONTFORK) is gone, with its guards.
  */
 
 #include <stdbool.h>
