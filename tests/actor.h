@@ -33,7 +33,10 @@ void actor_start(struct actor *actor);        /* a process */
 void actor_start_thread(struct actor *actor); /* a thread */
 
 void actor_tell(struct actor *actor, actor_act act, void *argument);
-/* Its answer, within so many milliseconds; ACTOR_WAITS: it has none yet. */
+/*
+ * Its answer, within so many milliseconds; ACTOR_WAITS: it has none yet. What counts is the time that
+ * the actor is given (given.h): on a busy machine it may stand for longer than any bound.
+ */
 int actor_answer(struct actor *actor, int within_ms);
 /* Both, within 20 seconds. */
 int actor_ask(struct actor *actor, actor_act act, void *argument);
