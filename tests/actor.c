@@ -185,15 +185,28 @@ static bool is_asleep(const struct actor *actor)
     return end && end[1] == ' ' && end[2] == 'S';
 }
 
-void actor_see_asleep(struct actor *actor)
+static bool sees_asleep(struct actor *actor, bool ends_by_itself)
 {
     const struct timespec nap = { 0, 200000 };
     int64_t until_ns = weir_now_ns() + PATIENCE_MS * WEIR_MILLISECOND_NS;
     while (!is_asleep(actor)) {
+        if (ends_by_itself && poll_answer(actor, 0) == 1)
+            return false;
         if (weir_now_ns() > until_ns)
             fail_msg("actor %d does not fall asleep", (int)actor->pid);
         nanosleep(&nap, NULL);
     }
+    return true;
+}
+
+void actor_see_asleep(struct actor *actor)
+{
+    sees_asleep(actor, false);
+}
+
+bool actor_is_seen_asleep(struct actor *actor)
+{
+    return sees_asleep(actor, true);
 }
 
 static int forget(struct actor *actor)

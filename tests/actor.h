@@ -43,6 +43,11 @@ int actor_ask(struct actor *actor, actor_act act, void *argument);
 
 /* Until the kernel says that it sleeps in futex(2); the test fails when that takes 20 seconds. */
 void actor_see_asleep(struct actor *actor);
+/*
+ * The same of an act that ends by itself, after a slice: it may be over before anybody has looked.
+ * False: there is an answer, and the actor is to be told once more.
+ */
+bool actor_is_seen_asleep(struct actor *actor);
 
 /* Of a process. Killed: and its end is known. */
 void actor_kill(struct actor *actor);
