@@ -4,6 +4,7 @@
 
 #include "asleep.h"
 #include "fixture.h"
+#include "given.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 20000, LOOK_MS = 5 };
 
 struct order {
     actor_act act;
@@ -125,14 +126,27 @@ void actor_tell(struct actor *actor, actor_act act, void *argument)
     assert_int_equal(write(actor->order, &order, sizeof order), sizeof order);
 }
 
-int actor_answer(struct actor *actor, int within_ms)
+static int poll_answer(struct actor *actor, int within_ms)
 {
-    struct answer answer;
     struct pollfd entry = { actor->answer, POLLIN, 0 };
     int found;
     do
         found = poll(&entry, 1, within_ms);
     while (found < 0 && errno == EINTR);
+    return found;
+}
+
+int actor_answer(struct actor *actor, int within_ms)
+{
+    struct answer answer;
+    struct given given;
+    int found = poll_answer(actor, within_ms < LOOK_MS ? within_ms : LOOK_MS);
+    if (found == 0 && within_ms > LOOK_MS) {
+        given_begin(&given, actor->pid, actor->tid);
+        do
+            found = poll_answer(actor, LOOK_MS);
+        while (found == 0 && given_ns(&given) < (within_ms - LOOK_MS) * WEIR_MILLISECOND_NS);
+    }
     if (found == 0)
         return ACTOR_WAITS;
     ssize_t length = read(actor->answer, &answer, sizeof answer);
@@ -171,15 +185,28 @@ static bool is_asleep(const struct actor *actor)
     return end && end[1] == ' ' && end[2] == 'S';
 }
 
-void actor_see_asleep(struct actor *actor)
+static bool sees_asleep(struct actor *actor, bool ends_by_itself)
 {
     const struct timespec nap = { 0, 200000 };
     int64_t until_ns = weir_now_ns() + PATIENCE_MS * WEIR_MILLISECOND_NS;
     while (!is_asleep(actor)) {
+        if (ends_by_itself && poll_answer(actor, 0) == 1)
+            return false;
         if (weir_now_ns() > until_ns)
             fail_msg("actor %d does not fall asleep", (int)actor->pid);
         nanosleep(&nap, NULL);
     }
+    return true;
+}
+
+void actor_see_asleep(struct actor *actor)
+{
+    sees_asleep(actor, false);
+}
+
+bool actor_is_seen_asleep(struct actor *actor)
+{
+    return sees_asleep(actor, true);
 }
 
 static int forget(struct actor *actor)

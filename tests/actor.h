@@ -33,13 +33,21 @@ void actor_start(struct actor *actor);        /* a process */
 void actor_start_thread(struct actor *actor); /* a thread */
 
 void actor_tell(struct actor *actor, actor_act act, void *argument);
-/* Its answer, within so many milliseconds; ACTOR_WAITS: it has none yet. */
+/*
+ * Its answer, within so many milliseconds; ACTOR_WAITS: it has none yet. What counts is the time that
+ * the actor is given (given.h): on a busy machine it may stand for longer than any bound.
+ */
 int actor_answer(struct actor *actor, int within_ms);
 /* Both, within 20 seconds. */
 int actor_ask(struct actor *actor, actor_act act, void *argument);
 
 /* Until the kernel says that it sleeps in futex(2); the test fails when that takes 20 seconds. */
 void actor_see_asleep(struct actor *actor);
+/*
+ * The same of an act that ends by itself, after a slice: it may be over before anybody has looked.
+ * False: there is an answer, and the actor is to be told once more.
+ */
+bool actor_is_seen_asleep(struct actor *actor);
 
 /* Of a process. Killed: and its end is known. */
 void actor_kill(struct actor *actor);

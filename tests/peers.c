@@ -182,7 +182,7 @@ bool peer_has_answered(struct peer *peer)
     return poll(&entry, 1, 0) == 1;
 }
 
-void peer_see_asleep(struct peer *peer)
+static bool sees_asleep(struct peer *peer, bool ends_by_itself)
 {
     const struct timespec nap = { 0, 100000 };
     int64_t until_ns = weir_deadline_ns(ASLEEP_NS);
@@ -195,18 +195,41 @@ void peer_see_asleep(struct peer *peer)
         int found = fscanf(file, "%ld", &number);
         fclose(file);
         if (found == 1 && number == asleep_number())
-            return;
+            return true;
+        if (ends_by_itself && peer_has_answered(peer))
+            return false;
         assert_true(weir_now_ns() < until_ns);
         nanosleep(&nap, NULL);
     }
 }
 
-void peer_see_fast_asleep(struct peer *peer)
+void peer_see_asleep(struct peer *peer)
+{
+    sees_asleep(peer, false);
+}
+
+bool peer_is_seen_asleep(struct peer *peer)
+{
+    return sees_asleep(peer, true);
+}
+
+static bool sees_fast_asleep(struct peer *peer, bool ends_by_itself)
 {
     const struct timespec nap = { 0, 20000000 };
-    peer_see_asleep(peer);
+    if (!sees_asleep(peer, ends_by_itself))
+        return false;
     nanosleep(&nap, NULL);
-    peer_see_asleep(peer);
+    return sees_asleep(peer, ends_by_itself);
+}
+
+void peer_see_fast_asleep(struct peer *peer)
+{
+    sees_fast_asleep(peer, false);
+}
+
+bool peer_is_seen_fast_asleep(struct peer *peer)
+{
+    return sees_fast_asleep(peer, true);
 }
 
 void peer_stop(struct peer *peer)

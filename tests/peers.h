@@ -68,6 +68,9 @@ bool peer_has_answered(struct peer *peer);
 void peer_see_asleep(struct peer *peer);
 /* The same, after its first sleep, which is short: a wake that is lost costs a slice now. */
 void peer_see_fast_asleep(struct peer *peer);
+/* The same of one whose deadline may pass before anybody has looked. False: it has answered. */
+bool peer_is_seen_asleep(struct peer *peer);
+bool peer_is_seen_fast_asleep(struct peer *peer);
 /* Stopped, as the kernel says. */
 void peer_stop(struct peer *peer);
 void peer_go_on(struct peer *peer);

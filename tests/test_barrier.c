@@ -8,6 +8,7 @@
 #include "fixture.h"
 #include "peers.h"
 #include "tracer.h"
+#include "wakes.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -138,7 +139,7 @@ static void leaves_the_others_complete(void)
 static void expect_woken(struct peer *a, void (*complete)(void))
 {
     enum { ROUNDS = 10 };
-    int64_t slept_ns = 0;
+    struct wakes wakes = { 0 };
     for (int i = 0; i < ROUNDS; i++) {
         uint32_t party = 0;
         if (weir_barrier_owner(&barrier, 0) == WEIR_IDENTITY_NOBODY)
@@ -149,11 +150,11 @@ static void expect_woken(struct peer *a, void (*complete)(void))
         int64_t before_ns = weir_now_ns();
         complete();
         assert_answer(*a, 0);
-        slept_ns += weir_now_ns() - before_ns;
+        wakes_add(&wakes, weir_now_ns() - before_ns);
     }
     print_message("           woken after %lld us on the average\n",
-                  (long long)slept_ns / ROUNDS / 1000);
-    assert_true(slept_ns < ROUNDS * INT64_C(50000000)); /* a slice is 200 ms */
+                  (long long)wakes_average_ns(&wakes) / 1000);
+    assert_true(wakes_average_ns(&wakes) < WAKES_ENOUGH_NS);
 }
 
 static void test_who_sleeps_is_woken(void **state)

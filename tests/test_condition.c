@@ -70,6 +70,15 @@ static int wait_for(void *argument)
                                      weir_deadline_ns(*(int64_t *)argument));
 }
 
+/* Slice after slice, until something else comes. */
+static int lock_and_wait(void *unused)
+{
+    int result = lock(unused);
+    while (result == 0)
+        result = wait_once(unused);
+    return result;
+}
+
 /* The header's loop: takes one, and keeps the mutex. */
 static int take(void *unused)
 {
@@ -173,10 +182,18 @@ static void test_deadlines(void **state)
         result = weir_condition_wait_until(&board->filled, &board->mutex, deadline_ns);
     assert_result(result, -ETIMEDOUT);
     assert_true(weir_now_ns() >= deadline_ns);
-    /* Held, as after success. A wait without a deadline comes back after a slice. */
-    int64_t before_ns = weir_now_ns();
-    assert_result(wait_once(NULL), 0);
-    assert_in_range((weir_now_ns() - before_ns) / MS, SLICE_MS - 5, BOUND_MS);
+    /*
+     * Held, as after success. A wait without a deadline comes back after a slice. A busy machine adds
+     * to it: the least of a few counts.
+     */
+    int64_t took_ms = SOON_MS;
+    for (int attempt = 0; took_ms > BOUND_MS && attempt < 3; attempt++) {
+        int64_t before_ns = weir_now_ns();
+        assert_result(wait_once(NULL), 0);
+        took_ms = (weir_now_ns() - before_ns) / MS;
+        assert_true(took_ms >= SLICE_MS - 5);
+    }
+    assert_in_range(took_ms, SLICE_MS - 5, BOUND_MS);
     assert_result(weir_mutex_lock(&board->mutex), -EDEADLK);
     assert_result(weir_mutex_unlock(&board->mutex), 0);
 }
@@ -184,6 +201,19 @@ static void test_deadlines(void **state)
 static void ignore(int number)
 {
     (void)number;
+}
+
+/* Its slice may be over before anybody has seen it asleep: then once more. */
+static void wait_asleep(struct actor *waiter)
+{
+    int64_t before_ns = weir_now_ns();
+    actor_tell(waiter, wait_once, NULL);
+    while (!actor_is_seen_asleep(waiter)) {
+        assert_int_equal(actor_answer(waiter, SOON_MS), 0);
+        assert_true(weir_now_ns() - before_ns >= (SLICE_MS - 5) * MS);
+        before_ns = weir_now_ns();
+        actor_tell(waiter, wait_once, NULL);
+    }
 }
 
 static void test_a_signal_ends_a_wait_well(void **state)
@@ -196,8 +226,7 @@ static void test_a_signal_ends_a_wait_well(void **state)
     actor_start(&waiter);
     for (int i = 0; i < 10; i++) {
         assert_int_equal(actor_ask(&waiter, lock, NULL), 0);
-        actor_tell(&waiter, wait_once, NULL);
-        actor_see_asleep(&waiter);
+        wait_asleep(&waiter);
         int64_t before_ns = weir_now_ns();
         assert_int_equal(kill(waiter.pid, SIGUSR1), 0);
         assert_int_equal(actor_answer(&waiter, SOON_MS), 0);
@@ -294,6 +323,17 @@ static void test_a_signaller_died(void **state)
     actor_end(&waiter);
 }
 
+/* At the end of its slice it has the mutex for a moment: not then. */
+static void stop_without_the_mutex(struct actor *actor)
+{
+    actor_stop(actor);
+    while (weir_mutex_owner(&board->mutex) != WEIR_IDENTITY_NOBODY) {
+        actor_continue(actor);
+        actor_see_asleep(actor);
+        actor_stop(actor);
+    }
+}
+
 /* Who has the signal stands still, or is dead: the other one takes what there is. */
 static void test_a_waiter_dies_with_the_signal(void **state)
 {
@@ -306,7 +346,7 @@ static void test_a_waiter_dies_with_the_signal(void **state)
         actor_see_asleep(&first);
         actor_tell(&second, take_and_unlock, NULL);
         actor_see_asleep(&second);
-        actor_stop(&first);
+        stop_without_the_mutex(&first);
         fill(1);
         assert_result(weir_condition_signal(&board->filled), 0);
         if (is_killed)
@@ -358,8 +398,7 @@ static void test_a_holder_dies_meanwhile(void **state)
     (void)state;
     actor_start(&waiter);
     actor_start(&holder);
-    assert_int_equal(actor_ask(&waiter, lock, NULL), 0);
-    actor_tell(&waiter, wait_once, NULL);
+    actor_tell(&waiter, lock_and_wait, NULL);
     actor_see_asleep(&waiter);
     assert_int_equal(actor_ask(&holder, lock, NULL), 0);
     assert_result(weir_condition_signal(&board->filled), 0);
@@ -378,8 +417,7 @@ static void test_given_up_meanwhile(void **state)
     (void)state;
     actor_start(&waiter);
     actor_start(&holder);
-    assert_int_equal(actor_ask(&waiter, lock, NULL), 0);
-    actor_tell(&waiter, wait_once, NULL);
+    actor_tell(&waiter, lock_and_wait, NULL);
     actor_see_asleep(&waiter);
     assert_int_equal(actor_ask(&holder, lock, NULL), 0);
     actor_kill(&holder);

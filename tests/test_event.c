@@ -10,6 +10,7 @@
 #include "silence.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,12 +58,6 @@ static int prepare(void *unused)
     return weir_event_prepare(&board->event, &ticket);
 }
 
-static int wait_with_ticket(void *unused)
-{
-    (void)unused;
-    return weir_event_wait(&board->event, ticket);
-}
-
 /* How long a wait took, in milliseconds; or its error. */
 static int timed_wait(void *argument)
 {
@@ -96,6 +91,30 @@ static int notify(void *unused)
     return weir_event_notify(&board->event);
 }
 
+/* Its slice may be over before anybody has seen it asleep: then once more. */
+static void prepare_and_sleep(struct actor *waiter)
+{
+    for (;;) {
+        assert_int_equal(actor_ask(waiter, prepare, NULL), 0);
+        actor_tell(waiter, timed_wait, NULL);
+        if (actor_is_seen_asleep(waiter))
+            return;
+        assert_in_range(actor_answer(waiter, SOON_MS), SLICE_MS - 5, SOON_MS);
+    }
+}
+
+/* Nothing ends it but its slice. A busy machine adds to that: the least of a few counts. */
+static void wait_for_a_slice(int64_t *deadline_ns)
+{
+    int took_ms = INT_MAX;
+    for (int attempt = 0; took_ms > BOUND_MS && attempt < 3; attempt++) {
+        assert_result(prepare(NULL), 0);
+        took_ms = timed_wait(deadline_ns);
+        assert_in_range(took_ms, SLICE_MS - 5, SOON_MS);
+    }
+    assert_in_range(took_ms, SLICE_MS - 5, BOUND_MS);
+}
+
 /* --- results ---------------------------------------------------------------------------------- */
 
 static void test_arguments(void **state)
@@ -123,13 +142,15 @@ static void test_a_notification_after_the_ticket_ends_the_wait(void **state)
 {
     (void)state;
     for (int all = 0; all < 2; all++) {
-        assert_result(prepare(NULL), 0);
-        assert_result(all ? weir_event_notify_all(&board->event) : notify(NULL), 0);
-        assert_in_range(timed_wait(NULL), 0, SLICE_MS / 2);
-        /* A ticket is good for what comes after it only. */
-        assert_result(prepare(NULL), 0);
-        int took_ms = timed_wait(NULL);
-        assert_in_range(took_ms, SLICE_MS - 5, BOUND_MS);
+        int took_ms = INT_MAX; /* the least of a few, as above */
+        for (int attempt = 0; took_ms > SLICE_MS / 2 && attempt < 3; attempt++) {
+            assert_result(prepare(NULL), 0);
+            assert_result(all ? weir_event_notify_all(&board->event) : notify(NULL), 0);
+            took_ms = timed_wait(NULL);
+            assert_in_range(took_ms, 0, SOON_MS);
+        }
+        assert_in_range(took_ms, 0, SLICE_MS / 2);
+        wait_for_a_slice(NULL); /* a ticket is good for what comes after it only */
     }
     /* Nobody has prepared: nothing is written. */
     struct weir_event fresh = { .opaque = { 0 } };
@@ -153,8 +174,7 @@ static void test_deadlines(void **state)
     assert_result(prepare(NULL), 0);
     assert_result(timed_wait(&soon), -ETIMEDOUT); /* ... and then it is over */
     int64_t never = WEIR_NEVER;
-    assert_result(prepare(NULL), 0);
-    assert_in_range(timed_wait(&never), SLICE_MS - 5, BOUND_MS);
+    wait_for_a_slice(&never);
 }
 
 static void ignore(int number)
@@ -172,9 +192,7 @@ static void test_a_signal_ends_a_wait(void **state)
     actor_start(&waiter);
     /* The slice may end before the signal comes. */
     for (int i = 0; i < 20 && result != -EINTR; i++) {
-        assert_int_equal(actor_ask(&waiter, prepare, NULL), 0);
-        actor_tell(&waiter, wait_with_ticket, NULL);
-        actor_see_asleep(&waiter);
+        prepare_and_sleep(&waiter);
         assert_int_equal(kill(waiter.pid, SIGUSR1), 0);
         result = actor_answer(&waiter, SOON_MS);
     }
@@ -192,27 +210,27 @@ enum { WAITERS = 4 };
 static void test_all_are_woken(void **state)
 {
     struct actor waiters[WAITERS];
-    int late = 0;
+    int late = 0, slept = 0; /* on a busy machine one may be so */
     (void)state;
     for (int i = 0; i < WAITERS; i++) {
         actor_start(&waiters[i]);
         assert_int_equal(actor_ask(&waiters[i], prepare, NULL), 0);
     }
     for (int round = 0; round < 9; round++) {
-        for (int i = 1; i < WAITERS; i++) {
-            assert_int_equal(actor_ask(&waiters[i], prepare, NULL), 0);
-            actor_tell(&waiters[i], timed_wait, NULL);
-            actor_see_asleep(&waiters[i]);
-        }
+        for (int i = 1; i < WAITERS; i++)
+            prepare_and_sleep(&waiters[i]);
         assert_int_equal(actor_ask(&waiters[0], prepare, NULL), 0);
         int64_t before_ns = weir_now_ns();
         assert_result(weir_event_notify_all(&board->event), 0);
         for (int i = 1; i < WAITERS; i++)
             assert_true(actor_answer(&waiters[i], SOON_MS) >= 0);
-        assert_in_range(actor_ask(&waiters[0], timed_wait, NULL), 0, SLICE_MS / 2);
+        int took_ms = actor_ask(&waiters[0], timed_wait, NULL);
+        assert_in_range(took_ms, 0, SOON_MS);
+        slept += took_ms > SLICE_MS / 2;
         late += weir_now_ns() - before_ns > SLICE_MS / 4 * MS;
     }
     assert_in_range(late, 0, 4);
+    assert_in_range(slept, 0, 1);
     for (int i = 0; i < WAITERS; i++)
         actor_end(&waiters[i]);
 }
@@ -226,11 +244,8 @@ static void test_one_is_woken_each_time(void **state)
     for (int i = 0; i < WAITERS; i++)
         actor_start(&waiters[i]);
     for (int round = 0; round < 9; round++) {
-        for (int i = 0; i < WAITERS; i++) {
-            assert_int_equal(actor_ask(&waiters[i], prepare, NULL), 0);
-            actor_tell(&waiters[i], timed_wait, NULL);
-            actor_see_asleep(&waiters[i]);
-        }
+        for (int i = 0; i < WAITERS; i++)
+            prepare_and_sleep(&waiters[i]);
         int64_t before_ns = weir_now_ns();
         for (int i = 0; i < WAITERS; i++)
             assert_result(notify(NULL), 0);

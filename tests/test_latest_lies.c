@@ -7,6 +7,7 @@
  *       stores into random words while all calls are made.
  */
 #include "fixture.h"
+#include "given.h"
 #include "latest_world.h"
 
 #include <errno.h>
@@ -143,11 +144,24 @@ static uint64_t lie(unsigned which, uint64_t old)
     }
 }
 
+/* The calls that follow are made with one lie; the time in which the machine does not run them is left out. */
+static int64_t stood_before_ns;
+
+static void begin_calls(void)
+{
+    stood_before_ns = given_stood_ns();
+}
+
+static bool is_late(int64_t took_ns)
+{
+    return took_ns > BOUND_NS && took_ns - (given_stood_ns() - stood_before_ns) > BOUND_NS;
+}
+
 static void expect(const char *call, int result, int64_t before_ns, int allowed, ...)
 {
     va_list more;
     int64_t took_ns = weir_now_ns() - before_ns;
-    if (took_ns > BOUND_NS)
+    if (is_late(took_ns))
         fail_msg("%s: %s took %d ms", place, call, (int)(took_ns / 1000000));
     va_start(more, allowed);
     bool is_allowed = result == 0;
@@ -250,6 +264,7 @@ static void start_afresh(void)
     memset(memory.values, 0, memory.values_bytes);
     memset(memory.readers, 0, memory.readers_bytes);
     alone.readers = NULL;
+    begin_calls();
     assert_result(weir_latest_init(&memory, &options), 0);
     assert_result(weir_latest_writer_open(&writer, &memory), 0);
     assert_result(weir_latest_reader_open(&reader, &memory), 0);
@@ -374,6 +389,7 @@ static void test_each_lie_by_name(void **state)
     weir_latest_writer_close(writer);
     for (unsigned i = 0; i < word_count * LIES; i++) {
         memset(memory.values, 0, memory.values_bytes + memory.readers_bytes);
+        begin_calls();
         assert_result(weir_latest_create(&writer, NAME, &options), 0);
         use_writer();
         struct word *word = &words[i / LIES];
@@ -433,6 +449,7 @@ static void test_a_liar_at_work(void **state)
     }
     assert_true(liar > 0);
     while (weir_now_ns() < until_ns) {
+        begin_calls();
         use_writer();
         use_reader(reader);
         use_reader(poor);

@@ -5,6 +5,7 @@
  * Method: actors (actor.h) that are killed, exit and execute while they hold or wait.
  */
 #include "mutex_acts.h"
+#include "wakes.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -34,18 +35,33 @@ static int execute(void *unused)
 
 static int64_t brief = MS / 2;
 
+/* A busy machine adds to the time that it takes: it is done up to three times, and the least counts. */
+static void expect_least_within(int64_t (*do_it)(void), int64_t bound_ns)
+{
+    int64_t took_ns = INT64_MAX;
+    for (int attempt = 0; took_ns >= bound_ns && attempt < 3; attempt++)
+        took_ns = do_it();
+    assert_true(took_ns < bound_ns);
+}
+
 /* --- the holder dies -------------------------------------------------------------------------- */
+
+static int64_t kill_a_holder(void)
+{
+    die_holding();
+    int64_t before_ns = weir_now_ns();
+    assert_result(weir_mutex_lock(&board->mutex), WEIR_OWNER_DIED);
+    int64_t took_ns = weir_now_ns() - before_ns;
+    /* Who slept for the dead one is not lost sight of: the heir's unlock wakes it. */
+    assert_true(inside()->owned.word & WEIR__MUTEX_WAITED);
+    make_good();
+    return took_ns;
+}
 
 static void test_killed(void **state)
 {
     (void)state;
-    die_holding();
-    int64_t before_ns = weir_now_ns();
-    assert_result(weir_mutex_lock(&board->mutex), WEIR_OWNER_DIED);
-    assert_true(weir_now_ns() - before_ns < BOUND_MS * MS);
-    /* Who slept for the dead one is not lost sight of: the heir's unlock wakes it. */
-    assert_true(inside()->owned.word & WEIR__MUTEX_WAITED);
-    make_good();
+    expect_least_within(kill_a_holder, BOUND_MS * MS);
 }
 
 static void test_killed_and_tried(void **state)
@@ -66,12 +82,13 @@ static void test_killed_and_tried(void **state)
 /* Whoever comes with short deadlines only, or with one that has passed, gets it as well. */
 static void test_killed_and_short_deadlines(void **state)
 {
-    int result = -ETIMEDOUT;
+    int result;
     (void)state;
     die_holding();
     int64_t until_ns = weir_deadline_ns(BOUND_MS * MS);
-    while (result == -ETIMEDOUT && weir_now_ns() < until_ns)
+    do
         result = lock_for(&brief);
+    while (result == -ETIMEDOUT && weir_now_ns() < until_ns);
     assert_result(result, WEIR_OWNER_DIED);
     make_good();
     die_holding();
@@ -79,11 +96,10 @@ static void test_killed_and_short_deadlines(void **state)
     make_good();
 }
 
-static void test_killed_while_others_sleep(void **state)
+static int64_t kill_while_others_sleep(void)
 {
     struct actor holder, sleepers[3];
     int told = 0;
-    (void)state;
     actor_start(&holder);
     assert_int_equal(actor_ask(&holder, lock, NULL), 0);
     for (int i = 0; i < 3; i++) {
@@ -107,9 +123,16 @@ static void test_killed_while_others_sleep(void **state)
             actor_end(&sleepers[i]);
             left--;
         }
-        assert_true(weir_now_ns() - killed_ns < 2 * BOUND_MS * MS);
+        assert_true(weir_now_ns() - killed_ns < SOON_MS * MS);
     }
     assert_int_equal(told, 1);
+    return weir_now_ns() - killed_ns;
+}
+
+static void test_killed_while_others_sleep(void **state)
+{
+    (void)state;
+    expect_least_within(kill_while_others_sleep, 2 * BOUND_MS * MS);
 }
 
 static void test_exits(void **state)
@@ -229,7 +252,7 @@ enum { WAKES = 10, SLEEPERS = 2 };
 static int64_t wake_all(bool is_repaired, int expected)
 {
     struct actor sleepers[SLEEPERS];
-    int64_t slept_ns = 0;
+    struct wakes wakes = { 0 };
     for (int i = 0; i < SLEEPERS; i++)
         actor_start(&sleepers[i]);
     for (int turn = 0; turn < WAKES; turn++) {
@@ -246,11 +269,11 @@ static int64_t wake_all(bool is_repaired, int expected)
         assert_result(weir_mutex_unlock(&board->mutex), 0);
         for (int i = 0; i < SLEEPERS; i++)
             assert_int_equal(actor_answer(&sleepers[i], SOON_MS), expected);
-        slept_ns += weir_now_ns() - before_ns;
+        wakes_add(&wakes, weir_now_ns() - before_ns);
     }
     for (int i = 0; i < SLEEPERS; i++)
         actor_end(&sleepers[i]);
-    return slept_ns / WAKES;
+    return wakes_average_ns(&wakes);
 }
 
 /* Unwoken they would sleep on for most of a slice, 200 ms. */
@@ -260,13 +283,12 @@ static void test_who_sleeps_is_woken_by_an_heir(void **state)
     int64_t repaired_ns = wake_all(true, 0), given_up_ns = wake_all(false, -ENOTRECOVERABLE);
     print_message("           repaired: woken after %lld us, given up: %lld us\n",
                   (long long)repaired_ns / 1000, (long long)given_up_ns / 1000);
-    assert_true(repaired_ns < 50 * MS && given_up_ns < 50 * MS);
+    assert_true(repaired_ns < WAKES_ENOUGH_NS && given_up_ns < WAKES_ENOUGH_NS);
 }
 
-static void test_given_up(void **state)
+static int64_t give_up(void)
 {
     struct actor sleepers[3];
-    (void)state;
     die_holding();
     assert_result(weir_mutex_lock(&board->mutex), WEIR_OWNER_DIED);
     for (int i = 0; i < 3; i++) {
@@ -280,7 +302,7 @@ static void test_given_up(void **state)
         assert_int_equal(actor_answer(&sleepers[i], SOON_MS), -ENOTRECOVERABLE);
         assert_true(sleepers[i].sentence[0] != 0);
     }
-    assert_true(weir_now_ns() - before_ns < BOUND_MS * MS);
+    int64_t took_ns = weir_now_ns() - before_ns;
     assert_true(weir_mutex_owner(&board->mutex) == WEIR_IDENTITY_NOBODY);
     assert_result(weir_mutex_lock(&board->mutex), -ENOTRECOVERABLE);
     assert_result(weir_mutex_try_lock(&board->mutex), -ENOTRECOVERABLE);
@@ -294,6 +316,13 @@ static void test_given_up(void **state)
     assert_result(weir_mutex_init(&board->mutex, 0), 0);
     assert_result(weir_mutex_lock(&board->mutex), 0);
     assert_result(weir_mutex_unlock(&board->mutex), 0);
+    return took_ns;
+}
+
+static void test_given_up(void **state)
+{
+    (void)state;
+    expect_least_within(give_up, BOUND_MS * MS);
 }
 
 /* --- who waits -------------------------------------------------------------------------------- */

@@ -148,10 +148,11 @@ static void test_a_process(void **state)
     actor_end(&other);
 }
 
-static void test_who_waits_sees_it_done(void **state)
+/* How long they take to see it. */
+static int64_t end_before_waiters(void)
 {
     struct actor waiters[CROWD];
-    (void)state;
+    memset(&board->once, 0, sizeof board->once);
     assert_result(begin(NULL), WEIR_ONCE_BEGUN);
     for (int i = 0; i < CROWD; i++) {
         actor_start(&waiters[i]);
@@ -162,12 +163,23 @@ static void test_who_waits_sees_it_done(void **state)
     assert_result(end(NULL), 0);
     for (int i = 0; i < CROWD; i++)
         assert_int_equal(actor_answer(&waiters[i], SOON_MS), 0);
-    assert_true(weir_now_ns() - before_ns < BOUND_MS * MS);
+    int64_t took_ns = weir_now_ns() - before_ns;
     for (int i = 0; i < CROWD; i++) {
         assert_refused(&waiters[i], end, NULL, -EPERM); /* who did not build has nothing to end */
         actor_end(&waiters[i]);
     }
     assert_int_equal(weir_mutex_owner(&board->once.mutex), WEIR_IDENTITY_NOBODY);
+    return took_ns;
+}
+
+static void test_who_waits_sees_it_done(void **state)
+{
+    int64_t took_ns = INT64_MAX;
+    (void)state;
+    /* A busy machine adds to the time: the least of a few counts. */
+    for (int attempt = 0; took_ns >= BOUND_MS * MS && attempt < 3; attempt++)
+        took_ns = end_before_waiters();
+    assert_true(took_ns < BOUND_MS * MS);
 }
 
 static void test_who_builds_is_killed(void **state)
@@ -239,9 +251,9 @@ static void test_who_builds_is_stopped_when_it_is_done(void **state)
     pid_t builder = tracee_start(begin_it, end_it, NULL);
     actor_tell(&waiter, begin, NULL);
     actor_tell(&patient, begin_for, &long_while);
-    actor_tell(&late, begin_for, &a_while);
     actor_see_asleep(&waiter);
     actor_see_asleep(&patient);
+    actor_tell(&late, begin_for, &a_while);
     actor_see_asleep(&late);
     actor_stop(&late); /* it will find out after its deadline, and no sooner */
     int64_t deadline_ns = weir_deadline_ns(a_while);

@@ -61,19 +61,29 @@ void *__wrap_mmap(void *address, size_t length, int protection, int flags, int f
 
 /* --- children that stay --------------------------------------------------------------------- */
 
+/* A fork waits no longer than that for a section: one that took so long may have gone ahead, as it should. */
+#define FORK_WAITS_NS WEIR_SECOND_NS
+
+static atomic_llong longest_fork_ns; /* since begin_children() */
+
 static void begin_children(void)
 {
     assert_int_equal(pipe(pipe_ends), 0);
+    longest_fork_ns = 0;
 }
 
 static pid_t child_that_stays(void)
 {
     char byte;
+    int64_t before_ns = weir_now_ns();
     pid_t pid = fork();
     if (pid == 0) {
         close(pipe_ends[1]);
         _exit(read(pipe_ends[0], &byte, 1) == 0 ? 0 : 1);
     }
+    int64_t took_ns = weir_now_ns() - before_ns;
+    if (took_ns > longest_fork_ns)
+        longest_fork_ns = took_ns;
     return pid;
 }
 
@@ -265,8 +275,8 @@ static const struct {
     { "memfd", use_memfd, 3 },     { "look up", look_up, 1 }, { "collect", collect, 1 },
 };
 
-/* false: the act was over before. */
-static bool fork_behind(size_t which, unsigned point)
+/* Whether the child keeps something. false: the act was over before. */
+static bool fork_once_behind(size_t which, unsigned point, bool *is_kept)
 {
     pthread_t thread;
     bool was_reached = true;
@@ -286,10 +296,24 @@ static bool fork_behind(size_t which, unsigned point)
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_true(forked > 0);
     /* The child lives. */
-    if (has_memory_of_weir(forked) || segments_now() != fixture_segments() || names_now() != 0)
-        fail_msg("%s: forked behind attach %u, the child keeps it", acts[which].name, point);
+    *is_kept =
+        has_memory_of_weir(forked) || segments_now() != fixture_segments() || names_now() != 0;
     end_children();
     return was_reached;
+}
+
+/* false: the act was over before. */
+static bool fork_behind(size_t which, unsigned point)
+{
+    for (int attempt = 0; attempt < 3; attempt++) {
+        bool is_kept, was_reached = fork_once_behind(which, point, &is_kept);
+        if (!is_kept)
+            return was_reached;
+        if (longest_fork_ns < FORK_WAITS_NS)
+            break;
+    }
+    fail_msg("%s: forked behind attach %u, the child keeps it", acts[which].name, point);
+    return false;
 }
 
 static void test_a_fork_behind_each(void **state)
@@ -317,22 +341,29 @@ static void *fork_many(void *count)
     return NULL;
 }
 
-static void test_many_forks_beside_many_opens(void **state)
+/* Whether a child keeps something. */
+static bool fork_many_beside_many_opens(void)
 {
     pthread_t thread;
     int count = SANITIZED ? 50 : 300;
-    (void)state;
-    if (!kernel_hides())
-        skip();
     begin_children();
     atomic_store(&is_over, false);
     assert_int_equal(pthread_create(&thread, NULL, fork_many, &count), 0);
     while (!atomic_load(&is_over))
         use_channel();
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(segments_now(), fixture_segments());
-    assert_int_equal(names_now(), 0);
+    bool is_kept = segments_now() != fixture_segments() || names_now() != 0;
     end_children();
+    return is_kept;
+}
+
+static void test_many_forks_beside_many_opens(void **state)
+{
+    (void)state;
+    if (!kernel_hides())
+        skip();
+    for (int attempt = 0; fork_many_beside_many_opens(); attempt++)
+        assert_true(attempt < 2 && longest_fork_ns >= FORK_WAITS_NS);
 }
 
 /* --- who waits for whom ---------------------------------------------------------------------------- */

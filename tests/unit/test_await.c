@@ -79,11 +79,16 @@ static int await(const struct weir__await *how, struct trial *trial, int64_t dea
 static void ends_at_its_deadline_though_woken(void **state)
 {
     (void)state;
-    struct trial trial = { .is_notified = true };
-    int64_t deadline_ns = weir_now_ns() + 20 * NS_A_MILLISECOND;
-    assert_int_equal(await(&who_does_not, &trial, deadline_ns), WEIR__NOT_YET);
-    assert_true(weir_now_ns() >= deadline_ns);
-    assert_true(trial.looks > 2);
+    unsigned looks = 0;
+    /* A busy machine may not run it before the deadline: the most of a few counts. */
+    for (int attempt = 0; looks <= 2 && attempt < 3; attempt++) {
+        struct trial trial = { .is_notified = true };
+        int64_t deadline_ns = weir_now_ns() + 20 * NS_A_MILLISECOND;
+        assert_int_equal(await(&who_does_not, &trial, deadline_ns), WEIR__NOT_YET);
+        assert_true(weir_now_ns() >= deadline_ns);
+        looks = trial.looks;
+    }
+    assert_true(looks > 2);
 }
 
 /* Whatever was before: a longer look that was the last in vain is first given up. */
