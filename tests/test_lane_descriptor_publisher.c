@@ -4,6 +4,7 @@
  * also after its subscriber has left, or died.
  * Method: each turn in order, with both sides here; then with another process that is killed.
  */
+#include "in_time.h"
 #include "sides.h"
 
 #include <errno.h>
@@ -13,33 +14,96 @@
 #include "channel/descriptor.h"
 #include "channel/publisher.h"
 
-/* For each size: not readable as soon as refused, readable as soon as there is room. */
+/*
+ * A channel with the same messages, and no descriptor. After how many takes there is room for one is
+ * asked of it: a pad takes the room of several, and a descriptor that is late must not look like one.
+ */
+static struct pair twin;
+
+static void twin_take_one(void)
+{
+    struct weir_message message;
+    assert_result(weir_subscriber_take_until(twin.subscriber, &message, NOW), 0);
+    assert_result(weir_subscriber_release(twin.subscriber, &message), 0);
+}
+
+static int twin_send(size_t size)
+{
+    static unsigned char bytes[WEIR_RING_BYTES_MIN];
+    return weir_publisher_send_until(twin.publisher, bytes, size, 0, NOW);
+}
+
+static unsigned twin_takes_for_room(size_t size)
+{
+    unsigned count = 0;
+    int result;
+    do {
+        twin_take_one();
+        count++;
+    } while ((result = twin_send(size)) == -EAGAIN);
+    assert_result(result, 0);
+    return count;
+}
+
+static unsigned fill_both(size_t size)
+{
+    unsigned count = sides_fill(size);
+    for (unsigned i = 0; i < count; i++)
+        assert_result(twin_send(size), 0);
+    assert_result(twin_send(size), -EAGAIN);
+    return count;
+}
+
+static void drain_both(void)
+{
+    while (weir_publisher_wait_taken(sides.publisher, NOW) == -EAGAIN) {
+        sides_take_one();
+        twin_take_one();
+    }
+    assert_result(weir_publisher_wait_taken(twin.publisher, NOW), 0);
+}
+
+enum { PROMPT_MS = 20, TURNS = 50, LATE_MAX = 3 };
+
+/* From a full ring to one that is full again. Whether its room was told late. */
+static bool expect_room_for(size_t size)
+{
+    assert_false(sides_fd_is_readable(0));
+    for (unsigned left = twin_takes_for_room(size); left > 1; left--) {
+        sides_take_one();
+        assert_false(sides_fd_is_readable(PROMPT_MS));
+        assert_result(sides_send(size), -EAGAIN);
+    }
+    sides_take_one();
+    bool is_late = !sides_fd_is_readable(PROMPT_MS);
+    assert_true(sides_fd_is_readable(5000));
+    assert_result(sides_send(size), 0);
+    assert_true(sides_fd_is_readable(0));
+    fill_both(size);
+    return is_late;
+}
+
+/*
+ * For each size: not readable as soon as refused, readable as soon as there is room: who is told of it
+ * not by a ring, but by a slice that ends, is late each time, and a thread that was not run once or twice.
+ */
 static void test_room(void **state)
 {
     static const size_t sizes[] = { 0, 8, 1000, 16000 };
+    unsigned late = 0;
     (void)state;
     sides_open();
+    assert_result(weir_publisher_open(&twin.publisher, "twin", &small_ring), 0);
+    assert_result(weir_subscriber_open(&twin.subscriber, "twin", NULL), 0);
     assert_true(sides_fd_is_readable(0));
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-        unsigned count = sides_fill(sizes[i]);
-        assert_true(count > 2);
-        for (int turn = 0; turn < 50; turn++) {
-            assert_false(sides_fd_is_readable(0));
-            sides_take_one();
-            unsigned taken = 1;
-            while (taken < count && !sides_fd_is_readable(sizes[i] > 8 ? 20 : 1000)) {
-                assert_result(sides_send(sizes[i]), -EAGAIN); /* a pad takes the room of several */
-                sides_take_one();
-                taken++;
-            }
-            assert_true(sides_fd_is_readable(0));
-            assert_result(sides_send(sizes[i]), 0);
-            assert_true(sides_fd_is_readable(0));
-            sides_fill(sizes[i]);
-        }
-        while (weir_publisher_wait_taken(sides.publisher, NOW) == -EAGAIN)
-            sides_take_one();
+        assert_true(fill_both(sizes[i]) > 2);
+        for (int turn = 0; turn < TURNS; turn++)
+            late += expect_room_for(sizes[i]);
+        drain_both();
     }
+    assert_in_range(late, 0, LATE_MAX);
+    pair_close(&twin);
     sides_close();
 }
 
@@ -138,10 +202,10 @@ static void test_subscriber_that_leaves(void **state)
     sides_close();
 }
 
-static void test_subscriber_that_is_killed(void **state)
+static int64_t outlive_subscriber(void *unused)
 {
     struct companion companion;
-    (void)state;
+    (void)unused;
     sides_open_publisher();
     companion_start(&companion, sides_subscribe, NULL);
     companion_meet(&companion);
@@ -149,9 +213,18 @@ static void test_subscriber_that_is_killed(void **state)
     assert_false(sides_fd_is_readable(300));
     assert_int_equal(kill(companion.pid, SIGKILL), 0);
     companion_end(&companion);
-    assert_true(sides_fd_is_readable(1000));
+    int64_t before_ns = weir_now_ns();
+    assert_true(sides_fd_is_readable(20000));
+    int64_t took_ns = weir_now_ns() - before_ns;
     assert_result(sides_send(1000), 0);
     weir_publisher_close(sides.publisher);
+    return took_ns;
+}
+
+static void test_subscriber_that_is_killed(void **state)
+{
+    (void)state;
+    expect_in_time(outlive_subscriber, NULL, SECOND_NS);
 }
 
 static atomic_uint looks, asks;
@@ -189,8 +262,8 @@ static void test_rings_for_nothing(void **state)
         while (atomic_load(&looks) < before + 3) /* around one sleep of the thread at least */
             weir__ring(watch.waiter->doorbell);
     }
+    weir__descriptor_close(descriptor, true); /* it asks no more: the time is taken behind that */
     unsigned slices = (unsigned)((weir_now_ns() - begun_ns) / WEIR__SLICE_NS) + 1;
-    weir__descriptor_close(descriptor, true);
     assert_true(atomic_load(&asks) <= slices);
     sides_close();
 }

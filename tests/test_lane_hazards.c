@@ -22,6 +22,7 @@
 #include "channel/directory.h"
 #include "channel/publisher.h"
 #include "channel/subscriber.h"
+#include "segment/identity.h"
 
 static struct pair pair;
 
@@ -384,8 +385,9 @@ static void *look_from_elsewhere(void *strangers)
 {
     struct weir_message message;
     new_ipc_namespace();
-    for (int i = 0; i < *(const int *)strangers; i++)
-        CHECK(shmget(IPC_PRIVATE, WEIR_RING_BYTES_MIN * 2, IPC_CREAT | 0600) >= 0);
+    for (int i = 0; i < *(const int *)strangers;
+         i++) /* larger than all beacons, and never touched */
+        CHECK(shmget(IPC_PRIVATE, WEIR__BEACON_SIZE_MAX * 2, 0600 | SHM_NORESERVE) >= 0);
     CHECK_RESULT(weir_subscriber_take_until(pair.subscriber, &message, NOW), -EXDEV);
     CHECK_RESULT(weir_publisher_send_until(pair.publisher, "lost", 4, 0, NOW), -EXDEV);
     return NULL;

@@ -3,7 +3,8 @@
  * Goal: who waits at a channel costs next to nothing while nothing comes: 10 wake-ups a second and
  * 5 ms of processor time in 10 seconds at most. And a side takes its ring, 16 KiB and a
  * page at most. Method: children that have opened it and wait for 10 seconds, all at once, ask the
- * kernel before and after what they have used; the kernel's list of segments is added up.
+ * kernel before and after what they have used, the least of up to three waits; the kernel's list of
+ * segments is added up.
  */
 #include "fixture.h"
 #include "usage.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <weir/channel.h>
@@ -141,6 +143,9 @@ static const struct {
     { "with a long look", with_a_long_look },
 };
 
+/* How a child ends whose wait has cost too much, and was right in all else. */
+enum { TOO_DEAR = 3 };
+
 static void wait_idle(struct companion *companion, void *argument)
 {
     unsigned which = *(const unsigned *)argument;
@@ -153,22 +158,40 @@ static void wait_idle(struct companion *companion, void *argument)
     CHECK(usage.sleeps >= IDLE_SECONDS); /* it slept, and looked: a death would have been seen */
     /* The thread sanitizer has a thread of its own, which wakes up too. */
     CHECK(THREAD_SANITIZED || usage.sleeps <= WAKEUPS_MAX);
-    CHECK(SANITIZED || COUNTED || usage.cpu_us <= PROCESSOR_US_MAX);
     weir_subscriber_close(subscriber);
     weir_publisher_close(publisher);
+    if (!SANITIZED && !COUNTED && usage.cpu_us > PROCESSOR_US_MAX)
+        _exit(TOO_DEAR);
 }
 
+/* So many of them, all at once. Those that were too dear then stand in front: how many. */
+static unsigned too_dear(unsigned *which, unsigned count)
+{
+    struct companion companions[ARRAY_SIZE(waits)];
+    unsigned dear = 0;
+    for (unsigned i = 0; i < count; i++)
+        companion_start(&companions[i], wait_idle, &which[i]);
+    for (unsigned i = 0; i < count; i++) {
+        int status = companion_end(&companions[i]);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == TOO_DEAR)
+            which[dear++] = which[i];
+        else
+            assert_int_equal(status, 0);
+    }
+    return dear;
+}
+
+/* What else runs on the machine adds to their time, and takes none away: who was too dear waits again. */
 static void test_waiting_costs_next_to_nothing(void **state)
 {
-    unsigned which[ARRAY_SIZE(waits)];
-    struct companion companions[ARRAY_SIZE(waits)];
+    enum { ATTEMPTS = 3 };
+    unsigned which[ARRAY_SIZE(waits)], count = ARRAY_SIZE(waits);
     (void)state;
-    for (unsigned i = 0; i < ARRAY_SIZE(waits); i++) {
+    for (unsigned i = 0; i < count; i++)
         which[i] = i;
-        companion_start(&companions[i], wait_idle, &which[i]);
-    }
-    for (unsigned i = 0; i < ARRAY_SIZE(waits); i++)
-        assert_int_equal(companion_end(&companions[i]), 0);
+    for (int attempt = 0; attempt < ATTEMPTS && count > 0; attempt++)
+        count = too_dear(which, count);
+    assert_int_equal(count, 0);
 }
 
 /* Pages of all segments of this namespace, in bytes. */

@@ -84,19 +84,26 @@ static void do_asleep(struct companion *companion, void *argument)
     weir_subscriber_close(pair.subscriber);
 }
 
-/* A wake that is lost costs a slice of 200 ms: a twentieth of them exceeds the bound. */
+#define SLOW_NS INT64_C(100000000) /* half a slice */
+
+/*
+ * A wake that is lost costs a slice of 200 ms, and a twentieth of them is too many; a machine that is
+ * busy makes all rounds a little slower, and holds up one or two for as long.
+ */
 static void expect_rung(void (*one_thing)(void), void (*what_rings)(void))
 {
     struct companion companion;
     companion_start(&companion, do_asleep, &one_thing);
     companion_meet(&companion);
     companion_release(&companion);
-    int64_t before_ns = weir_now_ns();
+    unsigned slow = 0;
     for (int i = 0; i < ROUNDS; i++) {
+        int64_t before_ns = weir_now_ns();
         what_rings();
         companion_meet(&companion); /* it has done it, and will sleep */
+        slow += weir_now_ns() - before_ns > SLOW_NS;
     }
-    assert_true(weir_now_ns() - before_ns < ROUNDS / 20 * INT64_C(200000000));
+    assert_in_range(slow, 0, ROUNDS / 20 - 1);
     assert_int_equal(companion_end(&companion), 0);
 }
 

@@ -26,6 +26,8 @@
 static struct {
     const char *what;
     unsigned stop;
+    unsigned rounds; /* that were halted there */
+    bool is_again;
     char where[80];
 } place;
 
@@ -211,11 +213,23 @@ int tracee_finish(pid_t child)
     return status;
 }
 
+bool walk_again(void)
+{
+    place.is_again = place.rounds < 3;
+    if (place.is_again)
+        print_message("           %s: stop %u once more\n", place.what, place.stop);
+    return place.is_again;
+}
+
 unsigned walk_stops(const struct walk *walk)
 {
-    for (unsigned stop = 1; stop < MOST_STOPS; stop += SANITIZED ? 11 : 1) {
+    const unsigned step = SANITIZED ? 11 : 1;
+    place.is_again = false;
+    for (unsigned stop = 1; stop < MOST_STOPS; stop += place.is_again ? 0 : step) {
         int status = 0;
         bool alive = true;
+        place.rounds = place.is_again ? place.rounds + 1 : 1;
+        place.is_again = false;
         place.what = walk->what;
         place.stop = stop;
         snprintf(place.where, sizeof place.where, "starting");

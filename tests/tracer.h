@@ -52,6 +52,11 @@ struct walk {
 };
 unsigned walk_stops(const struct walk *walk);
 /*
+ * In at_stop, which then ends as ever: the round is to be once more, for something took too long. What is
+ * really late is so each time. False: this was the third.
+ */
+bool walk_again(void);
+/*
  * A child is halted after each of its instructions, until it sets *is_over. Whenever bytes at memory
  * (shared with it) are not what they were, and once before, changed(argument) is called: between two
  * changes all instants are one to those who share the memory. At the end the child is killed: what
