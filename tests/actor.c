@@ -182,6 +182,21 @@ void actor_see_asleep(struct actor *actor)
     }
 }
 
+bool actor_falls_asleep(struct actor *actor)
+{
+    const struct timespec nap = { 0, 200000 };
+    int64_t until_ns = weir_now_ns() + PATIENCE_MS * WEIR_MILLISECOND_NS;
+    struct pollfd entry = { actor->answer, POLLIN, 0 };
+    while (!is_asleep(actor)) {
+        if (poll(&entry, 1, 0) == 1)
+            return false;
+        if (weir_now_ns() > until_ns)
+            fail_msg("actor %d does not fall asleep", (int)actor->pid);
+        nanosleep(&nap, NULL);
+    }
+    return true;
+}
+
 static int forget(struct actor *actor)
 {
     int status = 0;

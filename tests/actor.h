@@ -40,6 +40,8 @@ int actor_ask(struct actor *actor, actor_act act, void *argument);
 
 /* Until the kernel says that it sleeps in futex(2); the test fails when that takes 20 seconds. */
 void actor_see_asleep(struct actor *actor);
+/* The same of one that is told something; false: it has answered already. */
+bool actor_falls_asleep(struct actor *actor);
 
 /* Of a process. Killed: and its end is known. */
 void actor_kill(struct actor *actor);
