@@ -25,9 +25,26 @@ void onlooker_end(void)
     liar_detach();
 }
 
-void onlooker_expect_soon(int64_t before_ns)
+/* Looks that have taken too long, also since the machine did not run us. */
+static unsigned late;
+
+bool onlooker_was_soon(int64_t before_ns)
 {
-    assert_true(weir_now_ns() - before_ns < (SANITIZED ? 5 : 1) * SECOND_NS);
+    bool is_soon = weir_now_ns() - before_ns < (SANITIZED ? 5 : 1) * SECOND_NS;
+    late += !is_soon;
+    return is_soon;
+}
+
+/* At a lie that stands: who takes long because of it does so each time. */
+static void look_in_time(onlooker_look *look, const char *what)
+{
+    unsigned tries = 0;
+    do {
+        if (++tries > 3)
+            fail_msg("%s: three looks have taken too long", what);
+        late = 0;
+        look(what);
+    } while (late > 0);
 }
 
 void onlooker_meet_each_lie(unsigned which, onlooker_look *look)
@@ -39,7 +56,7 @@ void onlooker_meet_each_lie(unsigned which, onlooker_look *look)
         uint64_t truth = liar_load(&words[i]), value;
         for (unsigned lie = 0; liar_value(lie, truth, &value); lie++) {
             liar_store(&words[i], value);
-            look(words[i].what);
+            look_in_time(look, words[i].what);
             liar_store(&words[i], truth);
         }
     }
@@ -66,12 +83,18 @@ static void lie_on(struct companion *companion, void *argument)
 void onlooker_meet_a_liar(unsigned which, onlooker_look *look)
 {
     struct companion companion;
-    int64_t until_ns = weir_deadline_ns(SECOND_NS);
     companion_start(&companion, lie_on, &which);
     companion_meet(&companion);
     companion_release(&companion);
-    while (weir_now_ns() < until_ns)
+    int64_t until_ns = weir_deadline_ns(SECOND_NS);
+    for (late = 0; weir_now_ns() < until_ns;) {
+        unsigned before = late;
         look("while it lies");
+        if (late > 1)
+            fail_msg("while it lies: %u looks have taken too long", late);
+        if (late > before) /* the machine's, once: another second in its place */
+            until_ns = weir_deadline_ns(SECOND_NS);
+    }
     assert_int_equal(kill(companion.pid, SIGKILL), 0);
     assert_int_equal(companion_end(&companion), SIGKILL);
 }
@@ -104,5 +127,5 @@ void onlooker_look_at_lies(const char *what)
     int result = weir_inspect_channel("lane", tolerate, &visits);
     if (result != 0 && result != -EPROTO && result != -EPROTONOSUPPORT && result != -EUCLEAN)
         fail_msg("%s: %d, %s", what, result, weir_last_error());
-    onlooker_expect_soon(before_ns);
+    onlooker_was_soon(before_ns);
 }

@@ -9,6 +9,7 @@
 #include "asleep.h"
 #include "crowd.h"
 #include "fixture.h"
+#include "unrun.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -148,10 +149,16 @@ static void test_joins_and_leaves(void **state)
         others[i] = crowd_fork(come_and_follow, &(unsigned){ i + 1 });
     }
     int64_t until_ns = weir_deadline_ns(3 * SECOND_NS);
+    unsigned late = 0;
     while (weir_now_ns() < until_ns) {
         int result = crowd_take(subscriber, 0, weir_deadline_ns(SECOND_NS));
+        if (result == -ETIMEDOUT) {
+            late++;
+            result = crowd_take(subscriber, 0, weir_deadline_ns(20 * SECOND_NS));
+        }
         assert_true(result == 0 || result == -ENODATA);
     }
+    assert_in_range(late, 0, 1); /* one in the way of all may not have been run */
     atomic_store(&board->is_over, 1);
     for (unsigned gone = 0; gone < 4;) {
         int result = crowd_take(subscriber, 0, weir_deadline_ns(10 * MS_NS));
@@ -228,8 +235,13 @@ static void publish_until_full(void *argument)
     atomic_store(&board->words[3], 1);
     CHECK_RESULT(crowd_send(publisher, 3, 1000, weir_deadline_ns(20 * SECOND_NS)), 0);
     atomic_store(&board->words[4], (uint64_t)weir_now_ns());
-    for (int i = 0; i < 500; i++) /* and it goes on */
-        CHECK_RESULT(crowd_send(publisher, 3, 1000, weir_deadline_ns(SECOND_NS)), 0);
+    unsigned late = 0;
+    for (int i = 0; i < 500; i++) { /* and it goes on */
+        result = crowd_send(publisher, 3, 1000, weir_deadline_ns(SECOND_NS));
+        if (result == -ETIMEDOUT && late++ == 0) /* the other one may not have been run, once */
+            result = crowd_send(publisher, 3, 1000, weir_deadline_ns(20 * SECOND_NS));
+        CHECK_RESULT(result, 0);
+    }
     weir_publisher_close(publisher);
 }
 
@@ -264,8 +276,14 @@ static void let_go(enum going how)
     crowd_await(&board->seen[0][3].next, sent); /* the other one has all that was sent */
     go(how, slow);
     int64_t gone_ns = weir_now_ns();
-    crowd_await(&board->words[4], 1);
-    assert_true((int64_t)atomic_load(&board->words[4]) - gone_ns < SECOND_NS);
+    struct unrun unrun;
+    unrun_begin(&unrun, &publisher, 1);
+    while (atomic_load(&board->words[4]) == 0) {
+        assert_true(weir_now_ns() - gone_ns < 20 * SECOND_NS);
+        unrun_nap(&unrun);
+    }
+    int64_t took_ns = (int64_t)atomic_load(&board->words[4]) - gone_ns;
+    assert_true(took_ns - unrun_ns(&unrun) < SECOND_NS);
     crowd_end(publisher);
     crowd_end(fast);
     has_all(0, 3);

@@ -7,8 +7,10 @@
 #include "crowd.h"
 #include "fixture.h"
 #include "readable.h"
+#include "unrun.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 /* Readable soon, and still so. */
 static bool stays_readable(int descriptor)
@@ -125,7 +127,12 @@ static void test_subscriber_and_death(void **state)
         crowd_await_ready(1);
     }
     crowd_kill(pids[0]);
-    int64_t until_ns = weir_deadline_ns(SECOND_NS);
+    int64_t until_ns = weir_deadline_ns(20 * SECOND_NS);
+    while (weir_subscriber_publishers(subscriber) > 2 && weir_now_ns() < until_ns)
+        if (is_readable(descriptor, 100))
+            settle(subscriber);
+    assert_int_equal(weir_subscriber_publishers(subscriber), 2);
+    until_ns = weir_deadline_ns(800 * MS_NS); /* some slices more */
     while (weir_now_ns() < until_ns)
         if (is_readable(descriptor, 100))
             settle(subscriber);
@@ -134,12 +141,15 @@ static void test_subscriber_and_death(void **state)
     while (is_readable(descriptor, 300))
         settle(subscriber);
     crowd_kill(pids[1]);
-    until_ns = weir_deadline_ns(SECOND_NS);
+    struct unrun unrun;
+    int64_t begun_ns = weir_now_ns();
+    unrun_begin(&unrun, &(pid_t){ getpid() }, 1);
     int result = -EAGAIN;
-    while (result == -EAGAIN && weir_now_ns() < until_ns)
+    while (result == -EAGAIN && weir_now_ns() - begun_ns < 20 * SECOND_NS)
         if (is_readable(descriptor, 100))
             result = crowd_take(subscriber, 0, NOW);
     assert_result(result, -EPIPE);
+    assert_true(weir_now_ns() - begun_ns - unrun_ns(&unrun) < SECOND_NS);
     weir_subscriber_close(subscriber);
 }
 

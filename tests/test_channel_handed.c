@@ -77,12 +77,35 @@ static int subscribe(void *unused)
     return weir_subscriber_open(&subscriber, "lane", NULL);
 }
 
-static void play(bool has_stranger)
+/*
+ * The last message comes out of a close that waits for that. It does so for a slice: false, and to be played
+ * again, if that has passed before the message was taken.
+ */
+static bool take_from_a_close(struct actor *actor, struct weir_subscriber *subscriber)
+{
+    char text[5] = "";
+    int64_t begun_ns = weir_now_ns();
+    actor_tell(actor, close_publisher, NULL);
+    bool is_asleep = actor_is_seen_asleep(actor);
+    int result = weir_subscriber_receive_until(subscriber, text, sizeof text, NULL,
+                                               weir_deadline_ns(WEIR_SECOND_NS));
+    bool is_in_time = is_asleep && weir_now_ns() - begun_ns < WEIR__SLICE_NS;
+    if (is_in_time) {
+        assert_result(result, 0);
+        assert_string_equal(text, "last");
+    }
+    assert_int_equal(actor_answer(actor, 20000), 0);
+    return is_in_time;
+}
+
+/* So often: who never waits is never in time. */
+enum { TRIES = 10 };
+
+static bool play(bool has_stranger)
 {
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
     struct weir_subscriber *subscriber;
     struct actor actor;
-    char text[5] = "";
     int id = -1;
     options.delivery = WEIR_DELIVERY_LOSSY;
     actor_start(&actor);
@@ -91,57 +114,59 @@ static void play(bool has_stranger)
     assert_int_equal(actor_ask(&actor, send, NULL), 0);
     if (has_stranger)
         id = show_no_page(subscriber);
-    actor_tell(&actor, close_publisher, NULL);
-    actor_see_asleep(&actor);
-    assert_result(weir_subscriber_receive_until(subscriber, text, sizeof text, NULL, SOON), 0);
-    assert_string_equal(text, "last");
-    assert_int_equal(actor_answer(&actor, 20000), 0);
+    bool is_in_time = take_from_a_close(&actor, subscriber);
     actor_end(&actor);
     if (has_stranger)
         take_back(subscriber, id);
     weir_subscriber_close(subscriber);
+    return is_in_time;
 }
 
 static void test_by_itself(void **state)
 {
     (void)state;
-    play(false);
+    for (int tries = 1; !play(false); tries++)
+        assert_true(tries < TRIES);
 }
 
 static void test_beside_a_stranger(void **state)
 {
     (void)state;
-    play(true);
+    for (int tries = 1; !play(true); tries++)
+        assert_true(tries < TRIES);
 }
 
-/* It overwrites nothing any more: so who may be reading is not in its way, nor in another's. */
-static void test_beside_one_that_it_cannot_ask_about(void **state)
+static bool play_behind_a_filter(bool *is_filtered)
 {
     struct weir_channel_options options = WEIR_CHANNEL_OPTIONS;
     struct weir_subscriber *subscriber;
     struct actor actor, unknown;
-    char text[5] = "";
-    (void)state;
     options.delivery = WEIR_DELIVERY_LOSSY;
     actor_start(&actor);
     actor_start(&unknown);
     assert_result(weir_subscriber_open(&subscriber, "lane", &options), 0);
     assert_int_equal(actor_ask(&actor, open_publisher, NULL), 0);
     assert_int_equal(actor_ask(&actor, send, NULL), 0);
-    bool is_filtered = actor_ask(&actor, go_behind_a_filter, NULL) == 0;
+    *is_filtered = actor_ask(&actor, go_behind_a_filter, NULL) == 0;
     assert_int_equal(actor_ask(&unknown, subscribe, NULL), 0);
-    if (is_filtered) {
+    if (*is_filtered) {
         assert_int_equal(actor_ask(&actor, look, NULL), -EPERM);
         assert_int_equal(actor_ask(&actor, look, NULL), -EPERM);
     }
-    actor_tell(&actor, close_publisher, NULL);
-    actor_see_asleep(&actor);
-    assert_result(weir_subscriber_receive_until(subscriber, text, sizeof text, NULL, SOON), 0);
-    assert_string_equal(text, "last");
-    assert_int_equal(actor_answer(&actor, 20000), 0);
+    bool is_in_time = take_from_a_close(&actor, subscriber);
     actor_end(&actor);
     actor_kill(&unknown);
     weir_subscriber_close(subscriber);
+    return is_in_time;
+}
+
+/* It overwrites nothing any more: so who may be reading is not in its way, nor in another's. */
+static void test_beside_one_that_it_cannot_ask_about(void **state)
+{
+    bool is_filtered = false;
+    (void)state;
+    for (int tries = 1; !play_behind_a_filter(&is_filtered); tries++)
+        assert_true(tries < TRIES);
     if (!is_filtered)
         skip();
 }

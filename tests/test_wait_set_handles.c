@@ -37,9 +37,13 @@ static void test_handles(void **state)
     for (int i = 0; i < 10; i++) {
         waiting_expect_nothing();
         assert_result(weir_wait_set_wait_until(other, waiting_events, 1, NOW), -EAGAIN);
+        waiting_settle(waiting_set);
+        waiting_settle(other);
         waiting_send(publisher);
-        assert_true(is_readable(descriptors[0], 100));
-        assert_true(is_readable(descriptors[1], 100));
+        assert_true(waiting_is_rung(waiting_set));
+        assert_true(waiting_is_rung(other));
+        assert_true(is_readable(descriptors[0], 0));
+        assert_true(is_readable(descriptors[1], 0));
         waiting_expect(1, WEIR_WAIT_SUBSCRIBER);
         assert_result(weir_wait_set_wait_until(other, waiting_events, 1, NOW), 1);
         assert_int_equal(waiting_events[0].token, 2);

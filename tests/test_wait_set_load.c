@@ -3,8 +3,9 @@
  * Goal: a wait set under load, and with none: no wake is lost while eight processes publish, by a
  *       wait, in poll and in epoll; of 140 channels each message is told; and a hundred that are
  *       idle cost nothing.
- * Method: as test_wait_set_peers.c.
+ * Method: as test_wait_set_peers.c. A wake that was lost is seen by what came late, and by a slice.
  */
+#include "readable.h"
 #include "ringers.h"
 #include "usage.h"
 #include "waiting.h"
@@ -14,13 +15,39 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/*
- * Takes what the events say. How many messages that was. The moments at which some came late are
- * counted: a machine that had no time for us has one of them, for all that waited then.
- */
-static unsigned serve(int count, unsigned *late)
+#include "waitset/set.h"
+
+/* The last sleep ended although nobody had rung: by a slice (waiting_is_rung()). */
+static bool is_by_slice;
+
+static void note_sleep(void)
 {
-    static int64_t late_at_ns;
+    is_by_slice = !is_readable(waiting_set->news, 0);
+}
+
+/* What the linker puts in place of it: a wait sleeps there. */
+int __wrap_ppoll(struct pollfd *entries, nfds_t count, const struct timespec *time,
+                 const sigset_t *signals);
+int __real_ppoll(struct pollfd *entries, nfds_t count, const struct timespec *time,
+                 const sigset_t *signals);
+
+int __wrap_ppoll(struct pollfd *entries, nfds_t count, const struct timespec *time,
+                 const sigset_t *signals)
+{
+    int result = __real_ppoll(entries, count, time, signals), saved_errno = errno;
+    note_sleep();
+    errno = saved_errno;
+    return result;
+}
+
+/*
+ * Takes what the events say. How many messages that was. The moments at which some came late are counted, by
+ * slices and else: a machine that had no time for us has one of them, for all that waited then; and by a slice
+ * comes only what nobody has rung for.
+ */
+static unsigned serve(int count, unsigned late[2])
+{
+    static int64_t late_at_ns[2];
     unsigned taken = 0;
     for (int i = 0; i < count; i++) {
         assert_int_equal(ringers_events[i].kind, WEIR_WAIT_SUBSCRIBER);
@@ -30,9 +57,11 @@ static unsigned serve(int count, unsigned *late)
         if (late_ns < RINGERS_LATE_NS)
             continue;
         int64_t now_ns = weir_now_ns();
-        *late += now_ns - late_at_ns > 20 * MS_NS;
-        late_at_ns = now_ns;
+        late[is_by_slice] += now_ns - late_at_ns[is_by_slice] > 20 * MS_NS;
+        late_at_ns[is_by_slice] = now_ns;
     }
+    if (count > 0)
+        is_by_slice = false; /* what is found next without a sleep is none's */
     return taken;
 }
 
@@ -50,35 +79,51 @@ static int wait_how(enum how how, int outer)
         return result;
     int found = how == BY_POLL ? poll(&entry, 1, 1000) : epoll_wait(outer, &event, 1, 1000);
     assert_true(found >= 0 || errno == EINTR); /* see weir_wait_set_close() */
+    note_sleep();
     return 0;
 }
 
-/* No wake is lost: see ringers_start(). */
+/* Two seconds of it. How many messages. */
+static unsigned stress_once(enum how how, int outer, unsigned late[2], unsigned *nothing)
+{
+    unsigned messages = 0;
+    int64_t until_ns = weir_deadline_ns(2000 * MS_NS);
+    while (weir_now_ns() < until_ns) {
+        int result = wait_how(how, outer);
+        *nothing += result == -ETIMEDOUT;
+        if (result < 0 && result != -ETIMEDOUT)
+            assert_result(result, -EAGAIN);
+        messages += serve(result, late);
+    }
+    return messages;
+}
+
+/*
+ * No wake is lost: see ringers_start(). A machine that has little time for us may let few messages come in two
+ * seconds, but not three times; none for a second, but not twice; and late ones, but rung for.
+ */
 static void stress(enum how how, const char *what)
 {
     struct epoll_event event = { .events = EPOLLIN };
-    unsigned messages = 0, late = 0;
+    unsigned messages = 0, late[2] = { 0 }, nothing = 0;
     int outer = epoll_create1(EPOLL_CLOEXEC);
     if (how == BY_EPOLL)
         assert_int_equal(epoll_ctl(outer, EPOLL_CTL_ADD, weir_wait_set_fd(waiting_set), &event), 0);
     ringers_subscribe(RINGERS);
     ringers_start();
-    int64_t until_ns = weir_deadline_ns(2000 * MS_NS);
-    while (weir_now_ns() < until_ns) {
-        int result = wait_how(how, outer);
-        assert_true(result != -ETIMEDOUT);
-        if (result < 0)
-            assert_result(result, -EAGAIN);
-        messages += serve(result, &late);
-    }
+    for (int tries = 0; tries < 3 && messages < 500; tries++)
+        messages = stress_once(how, outer, late, &nothing);
     ringers_stop();
     for (unsigned i = 0; i < RINGERS; i++)
         crowd_end(ringers[i].pid);
     ringers_unsubscribe(RINGERS);
     close(outer);
-    print_message("%s: %u messages, late %u times\n", what, messages, late);
+    print_message("%s: %u messages, late %u times by a slice and %u else\n", what, messages,
+                  late[1], late[0]);
     assert_true(messages >= 500);
-    assert_true(late <= 3); /* a busy machine's */
+    assert_in_range(nothing, 0, 1);
+    assert_in_range(late[1], 0, 3);
+    assert_in_range(late[0], 0, 6); /* of 13 that two seconds have room for */
 }
 
 static void test_stress_wait(void **state)

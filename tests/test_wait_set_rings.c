@@ -88,12 +88,12 @@ static void test_own_calls(void **state)
     struct weir_publisher *publisher = waiting_publisher("one");
     struct weir_subscriber *subscriber = waiting_subscriber("one");
     int descriptor = weir_wait_set_fd(waiting_set), own = weir_subscriber_fd(subscriber);
+    unsigned late = 0;
     assert_result(weir_wait_set_add_subscriber(waiting_set, subscriber, 1), 0);
     for (int i = 0; i < 20; i++) {
         while (waiting_take(subscriber) != -EAGAIN)
             ;
-        while (waiting_within(NOW) != -EAGAIN)
-            ;
+        waiting_settle(waiting_set);
         if (i % 2)
             assert_result(weir_subscriber_receive_until(subscriber, NULL, 0, NULL,
                                                         weir_deadline_ns(MS_NS / 10)),
@@ -101,11 +101,13 @@ static void test_own_calls(void **state)
         int64_t start_ns = weir_now_ns();
         waiting_send(publisher);
         assert_true(is_readable(own, 5000));
-        assert_true(is_readable(descriptor, 5000));
-        if (!SANITIZED) /* not by a slice */
-            assert_true(weir_now_ns() - start_ns < 150 * MS_NS);
+        late += weir_now_ns() - start_ns > 50 * MS_NS;
+        assert_true(waiting_is_rung(waiting_set));
+        assert_true(is_readable(descriptor, 0));
         assert_result(waiting_within(NOW), 1);
     }
+    if (!SANITIZED) /* by slices three of four would be, a busy machine's are few */
+        assert_in_range(late, 0, 3);
     weir_publisher_close(publisher);
     weir_subscriber_close(subscriber);
 }
@@ -129,11 +131,9 @@ static void test_ring_while_it_arms(void **state)
             while (waiting_within(NOW) != -EAGAIN)
                 ;
         while (late_rings > 0 || is_readable(descriptor, 0));
-        int64_t start_ns = weir_now_ns();
         waiting_send(late_ringer);
-        assert_true(is_readable(descriptor, 5000));
-        if (!SANITIZED) /* not by a slice */
-            assert_true(weir_now_ns() - start_ns < 150 * MS_NS);
+        assert_true(waiting_is_rung(waiting_set));
+        assert_true(is_readable(descriptor, 0));
         assert_result(waiting_within(NOW), 1);
         assert_result(waiting_take(subscriber), 0);
     }

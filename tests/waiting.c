@@ -6,6 +6,7 @@
 
 #include "readable.h"
 #include "silence.h"
+#include "waitset/set.h"
 
 struct weir_wait_set *waiting_set;
 bool waiting_is_looking;
@@ -76,6 +77,20 @@ void waiting_expect_nothing(void)
 {
     assert_result(waiting_within(NOW), -EAGAIN);
     assert_result(waiting_within(30 * MS_NS), -ETIMEDOUT);
+}
+
+void waiting_settle(struct weir_wait_set *set)
+{
+    do
+        while (weir_wait_set_wait_until(set, waiting_events, ARRAY_SIZE(waiting_events), NOW) !=
+               -EAGAIN)
+            ;
+    while (is_readable(set->news, 0));
+}
+
+bool waiting_is_rung(const struct weir_wait_set *set)
+{
+    return is_readable(set->news, 20000);
 }
 
 bool waiting_becomes_ready(int descriptor, int64_t within_ns)

@@ -40,6 +40,14 @@ int waiting_within(int64_t ns);
 void waiting_expect(uint64_t token, uint32_t kind);
 void waiting_expect_nothing(void);
 
+/*
+ * A set in poll is told by a ring, or by a slice that finds what nobody has rung for. This one alone is
+ * readable by a ring, and not by a slice: so no clock has to tell which of them it was. First: until a wait
+ * finds nothing, and it is not readable.
+ */
+void waiting_settle(struct weir_wait_set *set);
+bool waiting_is_rung(const struct weir_wait_set *set);
+
 /* Within the time the set's descriptor says so, and a wait agrees: the slices alone do not count. */
 bool waiting_becomes_ready(int descriptor, int64_t within_ns);
 

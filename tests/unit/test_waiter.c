@@ -60,7 +60,9 @@ static void a_spin_is_so_much_longer(void **state)
     assert_int_equal(weir__wait(&waiter, never, NULL, weir_now_ns() + 10000000), -ETIMEDOUT);
     assert_int_equal(stats.sleeps, 0);
     waiter.more_ns = 0;
-    assert_int_equal(weir__wait(&waiter, never, NULL, weir_now_ns() + 10000000),
+    /* It is far off: so it sleeps, for what is left of a slice. */
+    waiter.asked_ns = weir_now_ns() - WEIR__SLICE_NS + 10000000;
+    assert_int_equal(weir__wait(&waiter, never, NULL, weir_deadline_ns(INT64_C(20000000000))),
                      WEIR__WAITED_SLICE);
     assert_int_equal(stats.sleeps, 1);
 }
