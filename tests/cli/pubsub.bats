@@ -187,9 +187,12 @@ load channels.bash
     [ $((after - before)) -lt 5000000000 ]
     # One that nothing can keep is as fast as it goes.
     seq 500000 >many
-    before=$(date +%s%N)
-    "$WEIR" pub --rate 1e9 c <many
-    after=$(date +%s%N)
+    for _ in 1 2 3; do # the least of them: others that run only add
+        before=$(date +%s%N)
+        "$WEIR" pub --rate 1e9 c <many
+        after=$(date +%s%N)
+        [ $((after - before)) -ge 5000000000 ] || break
+    done
     [ $((after - before)) -lt 5000000000 ]
 }
 
