@@ -738,7 +738,7 @@ END
     sub out --lossy c
     refused 1 "made reliable, by whoever came first.*leave --lossy out.*'weir sub --lossy'" \
         "$WEIR" pub --lossy c </dev/null
-    works "$WEIR" pub c <<<hello
+    works "$WEIR" pub --wait-for 1 c <<<hello # until it has attached: who has not for 0.2 s is told of
     kill -TERM "$sub_pid"
     ends "$sub_pid" 0
     pub_open --lossy
