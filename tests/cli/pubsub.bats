@@ -438,6 +438,7 @@ has_a_subscriber() {
     children+=($!)
     until [ "$("$WEIR" list -w --noheadings -o NAME | sort | tr '\n' ' ')" = \
         'c fourth other third ' ]; do read -rt 0.01 <> <(:) || true; done
+    until_so has_a_subscriber third # which catches signals by then
     until [ "$(grep -c channel <("$WEIR" list -w --noheadings -o KIND))" -eq 4 ]; do :; done
     read -rt 0.2 <> <(:) || true # so that most of them wait; whether they do, it must go right
     kill -TERM "${children[@]}"
@@ -518,10 +519,16 @@ has_a_subscriber() {
     seq 3 >&5
     until_so has_lines one 3
     until_so has_lines two 3
+    # What is written is given back only then.
+    shows() {
+        "$WEIR" info -q c >info
+        grep -Eqx "$1" info
+    }
+    until_so shows ' +1 +0 attached +48B +0B +0 +0 +0B no'
     stop "$sub_pid"
     seq 2 >&5
     until_so has_lines one 5
-    "$WEIR" info -q c >info
+    until_so shows ' +0 +0 attached +80B +0B +0 +0 +0B no'
     grep -Eq "^publisher +0 +$pub_pid .* alive +shown +1M +5 +80B +yes +no " info
     grep -Eq "^subscriber +1 +$sub_pid .* alive +shown .* 32B " info
     grep -Eqx " +0 +0 attached +80B +0B +0 +0 +0B no" info
@@ -558,12 +565,12 @@ has_a_subscriber() {
     local keeper
     shows_held() {
         "$WEIR" info -q c >info
-        grep -Eq "^ +([0-9]) +[0-9] attached +80B +0B +0 +3 +48B yes" info
+        grep -Eq "^ +([0-9]) +[0-9] attached +80B +0B +0 +3 +48B yes" info &&
+            grep -Eq "^ +[0-9] +[0-9] attached +80B +0B +0 +0 +0B no" info &&
+            grep -Eq "^ +[0-9] +[0-9] attached +80B +0B +0 +- +- no" info # lossy: it tells nobody
     }
     until_so shows_held
     keeper=$(sed -nE 's/^ +([0-9]) .* 3 +48B yes$/\1/p' info)
-    grep -Eq "^ +[0-9] +[0-9] attached +80B +0B +0 +0 +0B no" info
-    grep -Eq "^ +[0-9] +[0-9] attached +80B +0B +0 +- +- no" info # lossy: it tells nobody
     grep -Eq "^publisher .* $keeper " info
     "$WEIR" top -1i 0.05 -s held c >top
     grep -Eq '^CHANNEL .* RING +HELD +DROPS ' top
