@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ipc.h>
 #include <sys/prctl.h>
 #include <sys/sem.h>
@@ -398,8 +399,23 @@ void set_sysctl(const char *path, const char *text)
     close(fd);
 }
 
+/*
+ * They are the machine's: who looks at them, or asks for more, is alone with them until his process ends, also
+ * beside the tests of another build folder. All of a machine's tests see the same sysfs.
+ */
+static void lock_huge_pages(void)
+{
+    static int locked = -1;
+    if (locked >= 0)
+        return;
+    locked = open("/sys/kernel/mm/hugepages", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (locked >= 0 && flock(locked, LOCK_EX) != 0 && errno == EINTR)
+        ;
+}
+
 long reserved_huge_pages(long wanted)
 {
+    lock_huge_pages();
     long value = -1;
     char text[32];
     int fd = open("/proc/sys/vm/nr_hugepages", (wanted < 0 ? O_RDONLY : O_RDWR) | O_CLOEXEC);

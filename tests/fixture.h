@@ -140,7 +140,10 @@ int enter_user_namespace(uid_t uid, gid_t gid, int more);
 /* In a child: write a text into a file under /proc/sys. */
 void set_sysctl(const char *path, const char *text);
 
-/* Asks the machine to reserve so many huge pages; -1: only looks. How many it has, -1: not known. */
+/*
+ * Asks the machine to reserve so many huge pages; -1: only looks. How many it has, -1: not known. From the first
+ * call to the end of the process no other test does so.
+ */
 long reserved_huge_pages(long wanted);
 
 /* A field in kB of the mapping that holds the address, from /proc/self/smaps; -1: not mapped. */

@@ -570,6 +570,13 @@ static void test_exec(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, files_begin, files_check)
 
+/* The lock of the huge pages is a descriptor, which no test shall be taken to have left. */
+static int start(void **state)
+{
+    reserved_huge_pages(-1);
+    return fixture_start(state);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -590,5 +597,5 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--exec") == 0)
         return exec_child(argv[2]);
     self = argv[0];
-    return cmocka_run_group_tests_name("memfd", tests, fixture_start, fixture_end);
+    return cmocka_run_group_tests_name("memfd", tests, start, fixture_end);
 }

@@ -200,9 +200,10 @@ static void see_who_waits(void)
              sent - messages_of(STOPPED_HOLDER));
     while (messages_of(HELD_READER) != sender->messages)
         wait_on(since_ns, HELD_READER, "it has not all that was sent");
+    /* Who waits for a stopped one stays refused; a reader that was not run for 50 ms goes on. */
     for (unsigned i = 0; i < MEMBERS; i++)
-        if (i != HELD_SENDER && !roles[i].is_stopped && board->member[i].was_refused)
-            fail("%s of \"%s\" has no room", roles[i].name, roles[i].channel);
+        while (i != HELD_SENDER && !roles[i].is_stopped && board->member[i].was_refused)
+            wait_on(since_ns, i, "it has no room");
 }
 
 /* --- after ----------------------------------------------------------------------------------- */

@@ -19,11 +19,20 @@ refused() {
 # works COMMAND...: status 0 and not a word on stderr.
 works() {
     run --separate-stderr "$@"
-    if [ "$status" -ne 0 ] || [ -n "$stderr" ]; then
+    if [ "$status" -ne 0 ] || { [ -n "$stderr" ] && ! is_of_load; }; then
         printf 'status %s, stderr: %s\nof:' "$status" "$stderr"
         printf ' %q' "$@"
         return 1
     fi
+}
+
+# Whether stderr has nothing but that 'weir pub' has waited for a subscriber for a second. A loaded machine may
+# not run one for so long, but twice in all tests of a file at most.
+is_of_load() {
+    local waits='weir pub: waiting for subscriber [0-9]+ of .* to (attach|give back) .*'
+    [[ "$stderr" =~ ^$waits$ && "$stderr" != *$'\n'* ]] || return 1
+    echo "$stderr" >>"$BATS_FILE_TMPDIR/waits"
+    [ "$(wc -l <"$BATS_FILE_TMPDIR/waits")" -le 2 ]
 }
 
 # Whether weir can be made to write line by line, as to a terminal: a sanitizer's build cannot.

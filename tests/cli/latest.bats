@@ -8,14 +8,18 @@ load common
 
 @test "a reader finds what a writer wrote" {
     "$WEIR_BUILD/examples/latest_hello_writer" &
-    local pid=$! tries=0
+    local pid=$! tries=0 listed
     until "$WEIR_BUILD/examples/latest_hello_reader" >"$BATS_TEST_TMPDIR/out" 2>/dev/null; do
         tries=$((tries + 1))
         [ "$tries" -lt 200 ]
         sleep 0.01
     done
+    # It lives for two seconds, and shall be there meanwhile.
+    kill -STOP "$pid"
+    listed=$("$WEIR" list -w -o KIND | grep -c latest) || true
+    kill -CONT "$pid"
     grep -qx 'the latest number is [0-9]*' "$BATS_TEST_TMPDIR/out"
-    [ "$("$WEIR" list -w -o KIND | grep -c latest)" -eq 1 ]
+    [ "$listed" -eq 1 ]
     wait "$pid"
     run "$WEIR_BUILD/examples/latest_hello_reader"
     [ "$status" -eq 1 ]

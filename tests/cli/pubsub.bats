@@ -187,9 +187,12 @@ load channels.bash
     [ $((after - before)) -lt 5000000000 ]
     # One that nothing can keep is as fast as it goes.
     seq 500000 >many
-    before=$(date +%s%N)
-    "$WEIR" pub --rate 1e9 c <many
-    after=$(date +%s%N)
+    for _ in 1 2 3; do # the least of them: others that run only add
+        before=$(date +%s%N)
+        "$WEIR" pub --rate 1e9 c <many
+        after=$(date +%s%N)
+        [ $((after - before)) -ge 5000000000 ] || break
+    done
     [ $((after - before)) -lt 5000000000 ]
 }
 
@@ -268,20 +271,33 @@ is_waited_for() {
     [ ! -s quiet ]
 }
 
+# refused_of PATTERN FILES PUB_ARGUMENT...: 'pub' of what cat writes of these, piece by piece. It waits 0.2 s
+# for the next one: a loaded machine may not run cat for so long, but twice at most.
+late=0
+refused_of() {
+    local pattern=$1 files=$2
+    shift 2
+    # shellcheck disable=SC2086
+    until refused 1 "$pattern" "$WEIR" pub c "$@" < <(cat $files); do
+        [[ "$stderr" == *' has at least '* ]] && [ "$late" -lt 2 ] || return 1
+        late=$((late + 1))
+    done
+}
+
 @test "a message that is too long names the ring that suffices, once it has ended" {
-    local ring
     head -c 1500000 /dev/zero | tr '\\0' x >long
-    # To a pipe it is written piece by piece; no end of a line follows, or much does.
-    refused 1 'line 1 of standard input has 1500000 bytes; .* 262136 at most: give --ring=8M$' \
-        "$WEIR" pub c < <(cat long)
-    refused 1 'line 1 of standard input has 1500000 bytes; .* give --ring=8M$' \
-        "$WEIR" pub c < <(cat long <(echo) long)
-    refused 1 'standard input has 1500000 bytes; .* give --ring=8M$' "$WEIR" pub c - < <(cat long)
-    # Its end does not come.
+    echo >end
+    for _ in 1 2; do # who does not wait at all is late often, and not always
+        # No end of a line follows, or much does.
+        refused_of 'line 1 of standard input has 1500000 bytes; .* 262136 at most: give --ring=8M$' long
+        refused_of 'line 1 of standard input has 1500000 bytes; .* give --ring=8M$' 'long end long'
+        refused_of 'standard input has 1500000 bytes; .* give --ring=8M$' long -
+    done
+    # Its end does not come. All before that is there: the pipe has room for it.
     mkfifo endless
     exec 6<>endless
-    head -c 300000 long >&6 3>&- &
-    children+=("$!")
+    python3 -c 'import fcntl; fcntl.fcntl(6, 1031, 1 << 20) # F_SETPIPE_SZ'
+    head -c 300000 long >&6
     refused 1 'has at least 300000 bytes; .* give --ring=2M, or more$' "$WEIR" pub c <&6
     exec 6>&-
     "$WEIR" pub --ring=8M c <long 2>/dev/null
@@ -339,13 +355,19 @@ has_a_subscriber() {
 }
 
 @test "the end of a publisher that had nothing to say is noticed, too" {
-    local round
+    local round before again=0
     for round in {1..20}; do
         "$WEIR" sub --until-end c >out 2>out.err 3>&- &
         sub_pid=$!
         children+=("$sub_pid")
         until_so has_a_subscriber c
-        works "$WEIR" pub c </dev/null
+        while before=${EPOCHREALTIME/[.,]/}; do
+            works "$WEIR" pub c </dev/null
+            # It gives the subscriber 0.2 s. A loaded machine may not run one for so long, but not often.
+            [ $((${EPOCHREALTIME/[.,]/} - before)) -ge 200000 ] && [ "$again" -lt 3 ] &&
+                has_a_subscriber c || break
+            again=$((again + 1))
+        done
         ends "$sub_pid" 0
     done
     [ ! -s out ]
@@ -418,6 +440,7 @@ has_a_subscriber() {
     children+=($!)
     until [ "$("$WEIR" list -w --noheadings -o NAME | sort | tr '\n' ' ')" = \
         'c fourth other third ' ]; do read -rt 0.01 <> <(:) || true; done
+    until_so has_a_subscriber third # which catches signals by then
     until [ "$(grep -c channel <("$WEIR" list -w --noheadings -o KIND))" -eq 4 ]; do :; done
     read -rt 0.2 <> <(:) || true # so that most of them wait; whether they do, it must go right
     kill -TERM "${children[@]}"
@@ -498,10 +521,16 @@ has_a_subscriber() {
     seq 3 >&5
     until_so has_lines one 3
     until_so has_lines two 3
+    # What is written is given back only then.
+    shows() {
+        "$WEIR" info -q c >info
+        grep -Eqx "$1" info
+    }
+    until_so shows ' +1 +0 attached +48B +0B +0 +0 +0B no'
     stop "$sub_pid"
     seq 2 >&5
     until_so has_lines one 5
-    "$WEIR" info -q c >info
+    until_so shows ' +0 +0 attached +80B +0B +0 +0 +0B no'
     grep -Eq "^publisher +0 +$pub_pid .* alive +shown +1M +5 +80B +yes +no " info
     grep -Eq "^subscriber +1 +$sub_pid .* alive +shown .* 32B " info
     grep -Eqx " +0 +0 attached +80B +0B +0 +0 +0B no" info
@@ -538,12 +567,12 @@ has_a_subscriber() {
     local keeper
     shows_held() {
         "$WEIR" info -q c >info
-        grep -Eq "^ +([0-9]) +[0-9] attached +80B +0B +0 +3 +48B yes" info
+        grep -Eq "^ +([0-9]) +[0-9] attached +80B +0B +0 +3 +48B yes" info &&
+            grep -Eq "^ +[0-9] +[0-9] attached +80B +0B +0 +0 +0B no" info &&
+            grep -Eq "^ +[0-9] +[0-9] attached +80B +0B +0 +- +- no" info # lossy: it tells nobody
     }
     until_so shows_held
     keeper=$(sed -nE 's/^ +([0-9]) .* 3 +48B yes$/\1/p' info)
-    grep -Eq "^ +[0-9] +[0-9] attached +80B +0B +0 +0 +0B no" info
-    grep -Eq "^ +[0-9] +[0-9] attached +80B +0B +0 +- +- no" info # lossy: it tells nobody
     grep -Eq "^publisher .* $keeper " info
     "$WEIR" top -1i 0.05 -s held c >top
     grep -Eq '^CHANNEL .* RING +HELD +DROPS ' top
@@ -718,7 +747,7 @@ END
     sub out --lossy c
     refused 1 "made reliable, by whoever came first.*leave --lossy out.*'weir sub --lossy'" \
         "$WEIR" pub --lossy c </dev/null
-    works "$WEIR" pub c <<<hello
+    works "$WEIR" pub --wait-for 1 c <<<hello # until it has attached: who has not for 0.2 s is told of
     kill -TERM "$sub_pid"
     ends "$sub_pid" 0
     pub_open --lossy

@@ -6,10 +6,15 @@ bats_require_minimum_version 1.5.0
 
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
+    "$WEIR_BUILD/tests/stalls" stalls 3>&- &
+    stalls=$!
+    disown # a test that waits for all that it has started does not mean this one
+    until [ -e stalls ]; do kill -0 "$stalls"; done
 }
 
 # A test that fails half-way leaves nobody running.
 teardown() {
+    kill -9 "$stalls"
     for pid in $(jobs -p); do
         kill -9 "$pid" 2>/dev/null || true
     done
@@ -43,13 +48,39 @@ now_ms() {
     echo $((${EPOCHREALTIME/[.,]/} / 1000))
 }
 
+# begin: from now on. within_a_second: whether less has passed, without the time in which this machine ran
+# nobody: so long nobody can end. Sets took.
+begin() {
+    mapfile -t stalls_before <stalls
+    start=$(now_ms)
+}
+
+within_a_second() {
+    local end i stalls_now before now known most=0
+    end=$(now_ms)
+    took=$((end - start))
+    [ $took -ge 1000 ] || return 0
+    for i in "${!stalls_before[@]}"; do
+        known=0
+        while [ "$known" -lt "$end" ]; do
+            mapfile -t stalls_now <stalls
+            known=$((10#${stalls_now[i]#* }))
+        done
+        before=$((10#${stalls_before[i]% *}))
+        now=$((10#${stalls_now[i]% *}))
+        [ $((now - before)) -le $most ] || most=$((now - before))
+    done
+    took=$((took - most))
+    [ $took -lt 1000 ]
+}
+
 # Waits for the process; it must end with the status, within a second.
 ends_soon() {
     local start status=0
-    start=$(now_ms)
+    begin
     wait "$1" || status=$?
     [ "$status" -eq "$2" ]
-    [ $(($(now_ms) - start)) -lt 1000 ]
+    within_a_second
 }
 
 # A pair that is in the middle of it: what goes into descriptor 7 comes out of 8.
@@ -494,10 +525,9 @@ kill_pairs() {
         # The instant itself is what is random here: nothing is waited for.
         read -r -t "0.0$((RANDOM % 3))$((RANDOM % 10))" <> <(:) || true
         kill -9 $victim 2>/dev/null || true
-        start=$(now_ms)
+        begin
         wait $other && other_status=0 || other_status=$?
-        took=$(($(now_ms) - start))
-        [ $took -lt 1000 ] || { echo "$2 $round: who was left alone ended after $took ms" && exit 1; } >&2
+        within_a_second || { echo "$2 $round: who was left alone ended after $took ms" && exit 1; } >&2
         wait $victim && victim_status=0 || victim_status=$?
         [ $other_status -le 1 ]
         if [ $other_status -eq 0 ] || [ $victim_status -eq 0 ]; then

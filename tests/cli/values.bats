@@ -68,10 +68,12 @@ lines() {
     done
 }
 
-@test "the time to wait for another one begins when there is something to write" {
-    local result holder ended=0
+# A writer is there until 'set --wait 1' has had its input for 0.2 s, which comes after 1.2 s; sets ended.
+set_late() {
+    local result holder
+    ended=0
     "$WEIR" set value/one early
-    mkfifo hold
+    rm -f held given
     "$WEIR_BUILD/tests/write_on" value/one <hold >held 3>&- &
     holder=$!
     exec {fd}>hold
@@ -85,6 +87,15 @@ lines() {
     wait "$result" || ended=$?
     wait "$holder"
     echo "status $ended: $(cat said)"
+}
+
+@test "the time to wait for another one begins when there is something to write" {
+    local ended
+    mkfifo hold
+    for _ in 1 2 3; do # on a loaded machine the second may be over, but not each time
+        set_late
+        [ "$ended" -ne 0 ] || break
+    done
     [ "$ended" -eq 0 ]
     [ "$("$WEIR" get value/one)" = late ]
 }

@@ -184,7 +184,7 @@ static long event_step(int order, void *argument)
     static uint32_t ticket; /* each process has its own */
     struct box *box = argument;
     long result = 0;
-    int64_t begun_ns;
+    int64_t begun_ns, slept_ns;
     switch (order) {
     case PREPARE:
         result = weir_event_prepare(&box->event, &ticket);
@@ -197,8 +197,9 @@ static long event_step(int order, void *argument)
     case SLEEP:
         begun_ns = weir_now_ns();
         result = weir_event_wait(&box->event, ticket);
+        slept_ns = weir_now_ns() - begun_ns; /* before others run, told */
         scene_told_weir("weir_event_wait(&event, ticket)", (int)result);
-        return result ? result : (weir_now_ns() - begun_ns) / 1000000;
+        return result ? result : slept_ns / 1000000;
     case FILL:
         atomic_store(&box->full, 1);
         scene_told("fills the mailbox", NULL);
