@@ -31,15 +31,20 @@ static inline bool given_read(const char *path, char *text, size_t capacity_byte
     return length > 0;
 }
 
-/* So long the calling thread has stood, since it began; 0 where the kernel does not count it. */
-static inline int64_t given_stood_ns(void)
+/* So long a thread has stood, by its schedstat, since it began; 0 where the kernel does not count it. */
+static inline int64_t given_stood_at(const char *schedstat)
 {
     char text[80];
     int64_t stood_ns;
-    if (!given_read("/proc/thread-self/schedstat", text, sizeof text) ||
-        sscanf(text, "%*d %" SCNd64, &stood_ns) != 1)
+    if (!given_read(schedstat, text, sizeof text) || sscanf(text, "%*d %" SCNd64, &stood_ns) != 1)
         return 0;
     return stood_ns;
+}
+
+/* The calling one. */
+static inline int64_t given_stood_ns(void)
+{
+    return given_stood_at("/proc/thread-self/schedstat");
 }
 
 /* Of another one, since given_begin(). */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Run delays: of the test by how late its naps end, of others by what the kernel's scheduler notes. */
+/* The test's by how late its naps end, others' by what the kernel's scheduler notes. */
 #include "unrun.h"
 
 #include "fixture.h"
+#include "given.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -14,14 +15,8 @@
 static int64_t queued_ns(pid_t pid)
 {
     char path[64];
-    long long ns = 0;
     snprintf(path, sizeof path, "/proc/%d/schedstat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (file && fscanf(file, "%*d %lld", &ns) != 1)
-        ns = 0;
-    if (file)
-        fclose(file);
-    return ns;
+    return given_stood_at(path);
 }
 
 void unrun_begin(struct unrun *unrun, const pid_t *pids, unsigned count)
