@@ -85,15 +85,6 @@ uint64_t liar_random(uint64_t *state);
  */
 extern char victim_place[160];
 
-/*
- * So many calls may yet be late, and end nothing: the machine, too, may not run a process for as long.
- * For who then does the same once more: what is really late is late again.
- */
-extern unsigned victim_may_be_late;
-/* Tells a lie until no call was late, three times at most; what it gave. */
-bool victim_tell(bool (*tell)(unsigned which, unsigned index, bool argument), unsigned which,
-                 unsigned index, bool argument);
-
 extern struct weir_publisher *victim_publisher;
 extern struct weir_subscriber *victim_subscriber;
 

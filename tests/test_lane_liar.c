@@ -42,18 +42,14 @@ static void play(const struct part *part)
     }
 }
 
-/* Between the two. */
-static struct shared {
-    weir__atomic_u32 steps; /* of the victim */
-    weir__atomic_u32 is_liar_late;
-} * shared;
+static weir__atomic_u32 *steps; /* of the victim; shared */
 
 /* A lie stands for as long as it takes the victim to be run: where both share a core, or with many
  * others, one that is taken back at once is seen by nobody. */
 static void let_it_stand(void)
 {
-    uint32_t begun = atomic_load(&shared->steps);
-    while (atomic_load(&shared->steps) == begun)
+    uint32_t begun = atomic_load(steps);
+    while (atomic_load(steps) == begun)
         sched_yield();
 }
 
@@ -139,8 +135,6 @@ static void lie_on(struct companion *companion, void *argument)
         if (!liar_is_current() && !liar_attach())
             continue;
         play(part);
-        if (victim_may_be_late == 0)
-            atomic_store(&shared->is_liar_late, 1);
         /* One that writes into its own memory alone turns only headers of its own. */
         if (liar_lane && liar_page && liar_random(&random) % 2 == 0 &&
             (part->is_publisher || part->is_everywhere))
@@ -177,13 +171,13 @@ static bool is_enough(unsigned rounds)
 }
 
 /* Opens, uses and closes for two seconds, longer where that is not enough; returns how often. */
-static unsigned suffer_once(bool is_publisher)
+static unsigned suffer(bool is_publisher)
 {
     unsigned rounds = 0;
     int64_t begin_ns = weir_now_ns(), until_ns = begin_ns + 2 * SECOND_NS;
     while (weir_now_ns() < until_ns ||
            (!is_enough(rounds) && weir_now_ns() < begin_ns + 20 * SECOND_NS)) {
-        atomic_fetch_add(&shared->steps, 1);
+        atomic_fetch_add(steps, 1);
         if (victim_open(is_publisher) != 0)
             continue;
         if (!is_publisher && rounds % 4 == 0) { /* its thread looks into the lane, too */
@@ -193,7 +187,7 @@ static unsigned suffer_once(bool is_publisher)
             assert_true(poll(&poll_fd, 1, 1) >= 0);
         }
         for (int i = 0; i < 4; i++) {
-            atomic_fetch_add(&shared->steps, 1);
+            atomic_fetch_add(steps, 1);
             victim_bursts_first = i % 2;
             if (is_publisher)
                 victim_use_publisher(MS_NS / 20);
@@ -206,15 +200,6 @@ static unsigned suffer_once(bool is_publisher)
     return rounds;
 }
 
-/* A late call of either may be the machine's: for as long again, and a second one is not. */
-static unsigned suffer(bool is_publisher)
-{
-    unsigned rounds = suffer_once(is_publisher);
-    if (victim_may_be_late == 0 || atomic_load(&shared->is_liar_late) != 0)
-        rounds += suffer_once(is_publisher);
-    return rounds;
-}
-
 static void against(bool is_publisher, bool is_everywhere)
 {
     struct weir__header_shm header;
@@ -222,8 +207,6 @@ static void against(bool is_publisher, bool is_everywhere)
     snprintf(victim_place, sizeof victim_place, "against a %s that writes %s",
              is_publisher ? "publisher" : "subscriber",
              is_everywhere ? "everywhere" : "into its own memory");
-    victim_may_be_late = 1;
-    atomic_store(&shared->is_liar_late, 0);
     companion_start(&liar, lie_on, &part);
     companion_meet(&liar);
     assert_true(liar_attach());
@@ -238,7 +221,6 @@ static void against(bool is_publisher, bool is_everywhere)
     print_message("           %u rounds, %u calls succeeded, %u were told of lies\n", rounds,
                   victim_seen(0), victim_seen(-EUCLEAN) + victim_seen(-EPROTO));
     assert_true(is_enough(rounds));
-    victim_may_be_late = 0;
     if (is_everywhere) { /* the directory's writers may block one another: put it right */
         *liar_header = header;
         liar_restore_directory();
@@ -275,8 +257,8 @@ static void test_a_subscriber_that_lies_everywhere(void **state)
 
 int main(void)
 {
-    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
+    steps = mmap(NULL, sizeof *steps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (steps == MAP_FAILED)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_a_publisher_that_lies, end_liar),

@@ -13,14 +13,14 @@
 static unsigned lies;
 
 /* One lie, while a message of the first publisher is held, others are read, and some come and go. */
-static bool lie_in_use(unsigned which, unsigned index, bool is_of_dead)
+static bool lie_in_use(unsigned which, unsigned index)
 {
     quartet_open(0);
     quartet_publish(1, 40);
     quartet_hold();
     quartet_drain();
     quartet_publish(2, 40);
-    bool is_more = quartet_lie(which, index, is_of_dead, "in use");
+    bool is_more = quartet_lie(which, index, false, "in use");
     quartet_drain();
     quartet_publish(2, 40);
     quartet_drain();
@@ -41,11 +41,11 @@ static bool lie_in_use(unsigned which, unsigned index, bool is_of_dead)
 }
 
 /* While nobody reads, and the publishers wait for nobody. */
-static bool lie_to_evicting(unsigned which, unsigned index, bool is_of_dead)
+static bool lie_to_evicting(unsigned which, unsigned index)
 {
     quartet_open(CAPACITY / 4);
     quartet_publish(2, 40);
-    bool is_more = quartet_lie(which, index, is_of_dead, "evicting");
+    bool is_more = quartet_lie(which, index, false, "evicting");
     quartet_publish(20, CAPACITY / 8);
     quartet_drain();
     quartet_publish(2, 40);
@@ -55,11 +55,11 @@ static bool lie_to_evicting(unsigned which, unsigned index, bool is_of_dead)
 }
 
 /* About what the dead have left, while others take their places. */
-static bool lie_about_dead(unsigned which, unsigned index, bool is_of_dead)
+static bool lie_about_dead(unsigned which, unsigned index)
 {
     quartet_open(0);
     quartet_show_dead();
-    bool is_more = quartet_lie(which, index, is_of_dead, "dead");
+    bool is_more = quartet_lie(which, index, true, "dead");
     quartet_publish(2, 40);
     quartet_drain();
     quartet_join(WEIR__PUBLISHER);
@@ -74,12 +74,12 @@ static bool lie_about_dead(unsigned which, unsigned index, bool is_of_dead)
 }
 
 /* Every word, every value: how many words there were. */
-static unsigned tell_all(bool (*tell)(unsigned, unsigned, bool), bool is_of_dead)
+static unsigned tell_all(bool (*tell)(unsigned, unsigned))
 {
     unsigned words = 0;
     lies = 0;
-    for (; victim_tell(tell, words, 0, is_of_dead); words++)
-        for (unsigned index = 0; victim_tell(tell, words, index, is_of_dead); index++)
+    for (; tell(words, 0); words++)
+        for (unsigned index = 0; tell(words, index); index++)
             lies++;
     print_message("           %u lies\n", lies);
     assert_int_equal(lies, words * liar_value_count());
@@ -92,20 +92,20 @@ enum { WORDS = 20 + 2 * (2 * 3 + 21 + 11 + 2 * 6), WORDS_OF_DEAD = 2 * 3 + 21 + 
 static void test_lies_in_use(void **state)
 {
     (void)state;
-    assert_int_equal(tell_all(lie_in_use, false), WORDS);
+    assert_int_equal(tell_all(lie_in_use), WORDS);
 }
 
 static void test_lies_to_the_evicting(void **state)
 {
     (void)state;
-    assert_int_equal(tell_all(lie_to_evicting, false), WORDS);
+    assert_int_equal(tell_all(lie_to_evicting), WORDS);
 }
 
 static void test_lies_about_the_dead(void **state)
 {
     (void)state;
     quartet_kill_two();
-    assert_int_equal(tell_all(lie_about_dead, true), WORDS_OF_DEAD);
+    assert_int_equal(tell_all(lie_about_dead), WORDS_OF_DEAD);
 }
 
 int main(void)

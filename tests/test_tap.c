@@ -411,8 +411,8 @@ static void tap_at_lies(const char *what)
     if (!room)
         room = (unsigned char *)guard_new(4096) + 4096 - bytes;
     int64_t before_ns = weir_now_ns();
-    options.start = from % (WEIR_START_BACK + 1);
-    options.start_back = (from + 1) % 7;
+    options.start = from++ % (WEIR_START_BACK + 1);
+    options.start_back = from % 7;
     int result = weir_tap_open(&tap, "lane", &options);
     for (int i = 0; result == 0 && i < 6; i++) {
         int one = weir_tap_receive_until(tap, room, bytes, &message, NOW);
@@ -425,7 +425,7 @@ static void tap_at_lies(const char *what)
         weir_tap_close(tap);
     else if (result != -EPROTO && result != -EPROTONOSUPPORT && result != -EUCLEAN)
         fail_msg("%s: open gives %d, %s", what, result, weir_last_error());
-    from += onlooker_was_soon(before_ns); /* else this one again */
+    onlooker_expect_soon(before_ns);
 }
 
 /* From each place where a tap may begin. */

@@ -98,32 +98,39 @@ static unsigned stress_once(enum how how, int outer, unsigned late[2], unsigned 
     return messages;
 }
 
-/*
- * No wake is lost: see ringers_start(). A machine that has little time for us may let few messages come in two
- * seconds, but not three times; none for a second, but not twice; and late ones, but rung for.
- */
+enum { LATE_MAX = 3 }; /* a busy machine's */
+
+/* What is wrong by the machine is not wrong three times. By a slice comes what nobody has rung for. */
+static bool is_well(unsigned messages, const unsigned late[2], unsigned nothing)
+{
+    return messages >= 500 && late[0] + late[1] <= LATE_MAX && nothing == 0;
+}
+
+/* No wake is lost: see ringers_start(). */
 static void stress(enum how how, const char *what)
 {
     struct epoll_event event = { .events = EPOLLIN };
     unsigned messages = 0, late[2] = { 0 }, nothing = 0;
+    bool is_sound = false;
     int outer = epoll_create1(EPOLL_CLOEXEC);
     if (how == BY_EPOLL)
         assert_int_equal(epoll_ctl(outer, EPOLL_CTL_ADD, weir_wait_set_fd(waiting_set), &event), 0);
     ringers_subscribe(RINGERS);
     ringers_start();
-    for (int tries = 0; tries < 3 && messages < 500; tries++)
+    /* What nobody has rung for is not the machine's doing: not once. */
+    for (int tries = 0; tries < 3 && !is_sound && late[1] <= LATE_MAX; tries++) {
+        late[0] = late[1] = nothing = 0;
         messages = stress_once(how, outer, late, &nothing);
+        is_sound = is_well(messages, late, nothing);
+        print_message("%s: %u messages, late %u times by a slice and %u else\n", what, messages,
+                      late[1], late[0]);
+    }
     ringers_stop();
     for (unsigned i = 0; i < RINGERS; i++)
         crowd_end(ringers[i].pid);
     ringers_unsubscribe(RINGERS);
     close(outer);
-    print_message("%s: %u messages, late %u times by a slice and %u else\n", what, messages,
-                  late[1], late[0]);
-    assert_true(messages >= 500);
-    assert_in_range(nothing, 0, 1);
-    assert_in_range(late[1], 0, 3);
-    assert_in_range(late[0], 0, 6); /* of 13 that two seconds have room for */
+    assert_true(is_sound);
 }
 
 static void test_stress_wait(void **state)

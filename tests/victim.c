@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "fixture.h"
+#include "given.h"
 #include "guard.h"
 #include "liar.h"
 
@@ -17,7 +18,6 @@ struct weir_channel_options victim_options = { .size = sizeof victim_options,
                                                .ring_bytes = CAPACITY };
 
 bool victim_bursts_first;
-unsigned victim_may_be_late;
 
 static pid_t test_pid;
 static unsigned seen[EHWPOISON + 1];
@@ -44,6 +44,15 @@ void victim_complain(const char *text)
 /* Beyond its deadline no call may be later. */
 #define LATE_NS ((SANITIZED ? 5 : 1) * SECOND_NS)
 
+/* What the machine did not give to us, before the calls that follow. */
+static int64_t stood_before_ns;
+
+static bool is_late(int64_t took_ns, int64_t wait_ns)
+{
+    int64_t most_ns = LATE_NS + wait_ns;
+    return took_ns >= most_ns && took_ns - (given_stood_ns() - stood_before_ns) >= most_ns;
+}
+
 void victim_expect(const char *call, int result, int64_t before_ns, int64_t wait_ns)
 {
     static const int allowed[] = { EAGAIN,   ETIMEDOUT, EUCLEAN, EPROTO, EPIPE,
@@ -55,28 +64,11 @@ void victim_expect(const char *call, int result, int64_t before_ns, int64_t wait
         is_allowed |= result == -allowed[i];
     if (is_allowed)
         seen[-result]++;
-    if (is_allowed && took_ns < LATE_NS + wait_ns)
+    if (is_allowed && !is_late(took_ns, wait_ns))
         return;
     snprintf(text, sizeof text, "%s gives %d (%s) after %lld ms", call, result, weir_last_error(),
              (long long)(took_ns / MS_NS));
-    if (!is_allowed || victim_may_be_late == 0)
-        victim_complain(text);
-    victim_may_be_late--;
-    dprintf(STDERR_FILENO, "%s: %s; once more\n", victim_place, text);
-}
-
-bool victim_tell(bool (*tell)(unsigned, unsigned, bool), unsigned which, unsigned index,
-                 bool argument)
-{
-    unsigned before;
-    bool result;
-    victim_may_be_late = 2;
-    do {
-        before = victim_may_be_late;
-        result = tell(which, index, argument);
-    } while (victim_may_be_late < before);
-    victim_may_be_late = 0;
-    return result;
+    victim_complain(text);
 }
 
 /* Every byte is read: the last one may stand before a guard page. */
@@ -129,6 +121,7 @@ void victim_use_subscriber(int64_t wait_ns)
     int results[3];
     if (!bytes)
         bytes = guard_new(CAPACITY / 4 - 8);
+    stood_before_ns = given_stood_ns();
     if (victim_bursts_first)
         use_bursts(wait_ns);
     for (int i = 0; i < 3; i++) {
@@ -229,6 +222,7 @@ void victim_use_publisher(int64_t wait_ns)
     const size_t most = CAPACITY / 4 - 8;
     if (!bytes)
         bytes = guard_new(most);
+    stood_before_ns = given_stood_ns();
     int64_t before_ns = weir_now_ns();
     victim_expect("send", weir_publisher_send_until(victim_publisher, bytes + most - 8, 8, 0, NOW),
                   before_ns, 0);
@@ -256,6 +250,7 @@ void victim_use_publisher(int64_t wait_ns)
 
 int victim_open(bool is_publisher)
 {
+    stood_before_ns = given_stood_ns();
     int64_t before_ns = weir_now_ns();
     int result = is_publisher ? weir_publisher_open(&victim_publisher, "lane", &victim_options)
                               : weir_subscriber_open(&victim_subscriber, "lane", &victim_options);
@@ -266,6 +261,7 @@ int victim_open(bool is_publisher)
 
 void victim_close(void)
 {
+    stood_before_ns = given_stood_ns();
     int64_t before_ns = weir_now_ns();
     weir_publisher_close(victim_publisher);
     weir_subscriber_close(victim_subscriber);
